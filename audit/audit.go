@@ -1,0 +1,177 @@
+// Package audit holds the words and the contracts of leakreach: what a target, an item, a finding, a gap, a secret and a
+// verdict are, and what a provider, a scanner and a verifier promise. It is plain data and standard library only, so that
+// every other package can speak in its terms without knowing the others.
+//
+// A newcomer starts with [Provider], [Scanner] and [Verifier]; the report every run ends in is [Run].
+package audit
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// A Provider lists where secrets and weaknesses can lie. It only reads.
+//
+// Both methods yield an error of type [*Gap] for what could not be looked at and go on; any other error is the last thing
+// they yield. An error that wraps [ErrAuth], [ErrUsage] or [ErrNothing] decides the exit code. A provider stops promptly when
+// ctx is cancelled or the consumer breaks off, and leaves no goroutine, process or file behind.
+type Provider interface {
+	// Name is the scheme of the refs it reads, such as "github".
+	Name() string
+	// Targets turns a ref, given without its scheme, into units of work, in a stable order.
+	Targets(ctx context.Context, ref string) iter.Seq2[Target, error]
+	// Items lists what can be read in a target that Targets yielded. Contents come first; items of kind [KindPlace],
+	// which say where contents listed before them lie, come last.
+	Items(ctx context.Context, t Target) iter.Seq2[Item, error]
+}
+
+// A Scanner tells what is wrong with an item. It is a pure function of the item and its content: no network, disk, clock or
+// state that one call leaves for the next. It is called from several goroutines at once, never panics whatever the content,
+// and keeps neither content nor a slice of it.
+type Scanner interface {
+	// Rules lists all the scanner can report, found or not.
+	Rules() []Rule
+	// Wants tells, from kind, path and name alone, whether Scan should see the item's content.
+	Wants(Item) bool
+	// Scan reports what is broken in content. What it could not look at, such as an encrypted archive member, is a gap.
+	// Locations carry what is known from the content (line, column); the engine adds the item's own place to them.
+	Scan(it Item, content []byte) ([]Finding, []Gap)
+}
+
+// A Joiner is a scanner whose findings can belong together although they were found apart, such as an access key id in one
+// file and its secret in another. The engine calls Join once per target with all the scanner found there, and once at
+// the end of the run with what lay in CI variables and secrets of any target. Candidate findings (see [Finding].Candidate) that no
+// join took up are dropped by the engine.
+type Joiner interface {
+	Scanner
+	Join([]Finding) []Finding
+}
+
+// A Verifier learns what a found secret can still do, by reads only.
+type Verifier interface {
+	// Kinds lists the secret kinds it can judge.
+	Kinds() []string
+	// Verify returns a verdict; a refused secret is a verdict. An error means that no verdict was reached, and the engine
+	// reports validity unknown with that error. It is called at most once per secret and run.
+	Verify(ctx context.Context, s *Secret) (Verdict, error)
+}
+
+// Env is all that a plug-in takes from the world outside its arguments.
+type Env struct {
+	HTTP      *http.Client        // time-outs and proxies are set; plug-ins wrap its transport, never replace it
+	Getenv    func(string) string // never nil
+	Log       *slog.Logger        // never nil; writes to stderr
+	Stdin     io.Reader           // for the ref "-"
+	UserAgent string              // "leakreach/VERSION"
+	Calls     *Calls              // counts requests per API; never nil
+	Now       func() time.Time    // never nil
+}
+
+// Errors that decide the exit code when a provider or the configuration ends with them.
+var (
+	ErrUsage   = errors.New("usage")             // exit 2: a ref or setting is malformed
+	ErrNothing = errors.New("nothing to scan")   // exit 3: the ref exists and is empty, or does not exist
+	ErrAuth    = errors.New("not authenticated") // exit 4: no credential, or rights are missing for the whole ref
+)
+
+// Hint attaches advice to an error: one line on what to do next, printed on a line of its own.
+func Hint(err error, advice string) error { return &hintError{err, advice} }
+
+type hintError struct {
+	error
+	advice string
+}
+
+func (e *hintError) Unwrap() error { return e.error }
+
+// HintOf returns the advice attached to err by [Hint], or "".
+func HintOf(err error) string {
+	var h *hintError
+	if errors.As(err, &h) {
+		return h.advice
+	}
+	return ""
+}
+
+// A Target is one unit of work: a repository, an organisation's settings, a directory.
+type Target struct {
+	Name string     // stable and unique, a ref itself: "github:acme/web"
+	Kind TargetKind // what it is
+	URL  string     // its web address, if it has one
+	Own  bool       // a working tree of the user's own, whose ignore comments and files are honoured
+	// Attrs carry what Items needs beyond the name, such as a clone address. Never a secret.
+	Attrs map[string]string
+}
+
+// TargetKind says what a target is; it is the kind of its coverage row.
+type TargetKind string
+
+// The kinds of targets.
+const (
+	TargetRepository   TargetKind = "repository"
+	TargetDirectory    TargetKind = "directory"
+	TargetStream       TargetKind = "stream"
+	TargetOrganisation TargetKind = "organisation"
+	TargetGroup        TargetKind = "group"
+	TargetInstance     TargetKind = "instance"
+)
+
+// An Item is one readable thing in a target. Exactly one of Content and Open is set where there is something to read.
+type Item struct {
+	Kind ItemKind
+	At   Location // where it lies; findings in it inherit all fields that they do not set themselves
+	Size int64    // bytes, as far as known
+
+	// Object identifies the content where it was listed before its places are known, such as a git object id; "" otherwise.
+	Object string
+	// Prev is, for a KindPlace, the object that the place held before; "" if it held none.
+	Prev string
+
+	// Content is lent until Done is called.
+	Content []byte
+	Done    func()
+	// Open reads the content once. The engine calls it only if a scanner wants the item.
+	Open func(ctx context.Context) (io.ReadCloser, error)
+
+	// Entry is the item's line in the report's inventory, or nil.
+	Entry *Entry
+}
+
+// ItemKind says what an item is.
+type ItemKind string
+
+// The kinds of items. Forge settings are items too, with their JSON as content.
+const (
+	KindFile        ItemKind = "file"        // content of a file; At.Path is "" where places follow
+	KindPlace       ItemKind = "place"       // says that the content Object lies at At; opens to that content
+	KindCommit      ItemKind = "commit"      // a commit, tag or note as git stores it: message, names
+	KindPaths       ItemKind = "paths"       // file names, one a line
+	KindVariable    ItemKind = "variable"    // a CI variable with its value as content
+	KindSecret      ItemKind = "secret"      // a CI secret: a name, no content
+	KindEnvironment ItemKind = "environment" // a deployment environment
+	KindRunner      ItemKind = "runner"      // a CI runner
+	KindStream      ItemKind = "stream"      // standard input
+)
+
+// An Entry is one line of the inventory: what exists, whether or not its content can be read.
+type Entry struct {
+	Target string            `json:"target"`
+	Kind   ItemKind          `json:"kind"`
+	Name   string            `json:"name"`
+	Scope  string            `json:"scope"` // organisation, repository, environment NAME, instance, group, project
+	Facts  map[string]string `json:"facts,omitempty"`
+}
+
+// A Gap is something that could not be looked at, and why. It is an error so that providers can yield it.
+type Gap struct {
+	Target string `json:"target"`
+	What   string `json:"what"`
+	Why    string `json:"why"`
+}
+
+func (g *Gap) Error() string { return g.What + ": " + g.Why }

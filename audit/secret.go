@@ -1,0 +1,174 @@
+package audit
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"unicode/utf8"
+)
+
+// A Secret is a found credential. Its value is out of reach of every printing, logging and encoding function; only
+// [Secret.Reveal] returns it, and only package verify calls that.
+type Secret struct {
+	Kind string // such as "aws-access-key"
+	ID   string // its public half, such as an access key id; may be all that was found
+
+	value      string
+	parts      map[string]string
+	candidates []*Secret
+}
+
+// Names of further parts of a credential.
+const (
+	PartSessionToken = "session_token"
+	PartRegion       = "region"
+)
+
+// NewSecret makes a secret from what was found; id or value may be empty, not both.
+func NewSecret(kind, id, value string) *Secret { return &Secret{Kind: kind, ID: id, value: value} }
+
+// SetPart adds a further part, such as a session token.
+func (s *Secret) SetPart(name, value string) {
+	if s.parts == nil {
+		s.parts = map[string]string{}
+	}
+	s.parts[name] = value
+}
+
+// Complete gives a secret without a value the value of another: two halves become one credential.
+func (s *Secret) Complete(half *Secret) { s.value = half.value }
+
+// SetPartFrom makes the value of another secret a further part of this one.
+func (s *Secret) SetPartFrom(name string, other *Secret) { s.SetPart(name, other.value) }
+
+// AddCandidate adds a secret whose value may be this one's, best first. [Secret.Candidates] hands them to a verifier that
+// can settle the question.
+func (s *Secret) AddCandidate(other *Secret) { s.candidates = append(s.candidates, other) }
+
+// Candidates are the other values that may belong to ID.
+func (s *Secret) Candidates() []*Secret { return s.candidates }
+
+// HasValue tells whether the private half is known.
+func (s *Secret) HasValue() bool { return s.value != "" }
+
+// SameValue tells whether two secrets have the same private half.
+func (s *Secret) SameValue(o *Secret) bool { return s.value == o.value }
+
+// Reveal returns the private half. Only verifiers may call it.
+func (s *Secret) Reveal() string { return s.value }
+
+// RevealPart returns a further part, or "". Only verifiers may call it.
+func (s *Secret) RevealPart(name string) string { return s.parts[name] }
+
+// Masked shows at most the first and last four characters of a value longer than 20, and nothing of a shorter one.
+func (s *Secret) Masked() string { return mask(s.value) }
+
+func mask(v string) string {
+	if v == "" {
+		return ""
+	}
+	n := utf8.RuneCountInString(v)
+	if n <= 20 || strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f || r == utf8.RuneError }) {
+		return "…"
+	}
+	r := []rune(v)
+	return string(r[:4]) + "…" + string(r[n-4:])
+}
+
+func (s *Secret) String() string {
+	if s == nil {
+		return "<no secret>"
+	}
+	return strings.TrimSpace(s.Kind + " " + s.ID)
+}
+
+// GoString redacts for %#v.
+func (s *Secret) GoString() string { return "audit.Secret(" + s.String() + ")" }
+
+// Format redacts whatever the verb.
+func (s *Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
+
+// LogValue redacts for slog.
+func (s *Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText redacts for encoders that know no better.
+func (s *Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// MarshalJSON writes the public form; the fingerprint is added by [Finding] once the engine has set it.
+func (s *Secret) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Kind        string `json:"kind"`
+		ID          string `json:"id"`
+		Masked      string `json:"masked"`
+		Fingerprint string `json:"fingerprint"`
+	}{s.Kind, s.ID, s.Masked(), s.parts[partFingerprint]})
+}
+
+// partFingerprint keeps the keyed digest beside the parts, so that a secret carries it into every report.
+const partFingerprint = "\x00fingerprint"
+
+// Fingerprint is the keyed digest that the engine set with [Key.Sign], or "".
+func (s *Secret) Fingerprint() string { return s.parts[partFingerprint] }
+
+// A Key makes finding ids and fingerprints that nobody without it can test a guess against.
+type Key [32]byte
+
+// KeyFrom makes a key from a passphrase or the content of a key file.
+func KeyFrom(b []byte) Key { return sha256.Sum256(append([]byte("leakreach key v1\x00"), b...)) }
+
+// Digest is a keyed hash over parts, in hex (32 digits).
+func (k Key) Digest(parts ...string) string {
+	h := hmac.New(sha256.New, k[:])
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:%s", len(p), p)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// Sign sets and returns the secret's fingerprint: the same for the same id and value wherever they are found.
+func (k Key) Sign(s *Secret) string {
+	identity := s.value
+	if s.Kind == KindAWSKey && s.ID != "" {
+		identity = s.ID // the id names the credential, whether or not its secret half was found beside it
+	}
+	fp := k.Digest("secret", identity)
+	s.SetPart(partFingerprint, fp)
+	return fp
+}
+
+// KindAWSKey is the secret kind of an AWS access key: ID is the access key id, the value its secret access key.
+const KindAWSKey = "aws-access-key"
+
+// Redactor returns a function that replaces every known value in a string by its mask: the last net before anything is
+// printed, for values that also occur in paths, names and messages. Values shorter than six characters are left alone: they
+// occur by chance.
+func Redactor(secrets []*Secret) func(string) string {
+	var pairs []string
+	seen := map[string]bool{}
+	add := func(v string) {
+		if len(v) >= 6 && !seen[v] {
+			seen[v] = true
+			pairs = append(pairs, v, mask(v))
+		}
+	}
+	for _, s := range secrets {
+		add(s.value)
+		for name, v := range s.parts {
+			if name != partFingerprint && name != PartRegion {
+				add(v)
+			}
+		}
+		for _, c := range s.candidates {
+			add(c.value)
+		}
+	}
+	if len(pairs) == 0 {
+		return func(s string) string { return s }
+	}
+	return strings.NewReplacer(pairs...).Replace
+}
