@@ -172,3 +172,11 @@ func Redactor(secrets []*Secret) func(string) string {
 	}
 	return strings.NewReplacer(pairs...).Replace
 }
+
+// ValueDigest is the keyed digest of the private half alone, or "" if it is not known.
+func (k Key) ValueDigest(s *Secret) string {
+	if s.value == "" {
+		return ""
+	}
+	return k.Digest("value", s.value)
+}

@@ -1,0 +1,364 @@
+// Package engine does the main job: it turns refs into targets, reads each target's items once, hands them to the scanners,
+// joins what belongs together, has secrets verified and returns the whole as an [audit.Run]. It knows the contracts of
+// package audit and no plug-in by name.
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/leakreach/leakreach/audit"
+)
+
+// MaxContent is the size above which a content is not read but reported as a gap, in bytes. Above it memory could not stay
+// bounded, and no text a person wrote or a tool left a credential in has been seen that large.
+const MaxContent = 100 << 20
+
+// maxReading bounds the bytes of opened contents held at once; one larger content passes alone.
+const maxReading = 64 << 20
+
+// Progress is told how the work goes on. Its methods are called from several goroutines at once.
+type Progress interface {
+	Target(name string, kind audit.TargetKind)
+	Items(n int, bytes int64)
+	Finished(name string, status audit.Status)
+}
+
+// A Ref is one thing the user asked to have scanned, and who reads it.
+type Ref struct {
+	Text     string // as typed, with its scheme
+	Rest     string // what Provider.Targets takes
+	Provider audit.Provider
+	Scanners []audit.Scanner // replaces Engine.Scanners, for a working tree with a configuration of its own; may be nil
+	Ignore   *Ignore         // ignore file of the user's own working tree; may be nil
+}
+
+// An Ignore says which places the user wants silent.
+type Ignore struct {
+	What  string // the file's name
+	Count int    // entries
+	Match func(rule string, loc audit.Location) (reason string, ok bool)
+}
+
+// An Engine holds what does not change from run to run. Every field without a remark is required.
+type Engine struct {
+	Version   string
+	Scanners  []audit.Scanner
+	Verifiers []audit.Verifier
+	Verify    string    // the mode, for the report
+	Key       audit.Key // makes ids and fingerprints
+	Jobs      int       // scans at once, and targets at once; ≥ 1
+	NoIgnores bool      // what is scanned cannot silence its scanner, not even in the user's own working tree
+	// SilencerFiles count the entries of the files by which a scanned tree asks for silence, by path.
+	SilencerFiles map[string]func(content []byte) int
+	Baseline      map[string]bool // ids of findings that are known; may be nil
+	Progress      Progress
+	Calls         *audit.Calls
+	Log           *slog.Logger
+	Now           func() time.Time
+}
+
+// Run works off the refs. The run it returns is whole as far as the work came, also when the error is not nil: the error joins
+// what ended a ref as a whole, and ctx's error if the run was interrupted.
+func (e *Engine) Run(ctx context.Context, refs []Ref) (*audit.Run, error) {
+	r := &run{
+		Engine: e, reading: semaphore.NewWeighted(maxReading), work: make(chan func()),
+		findings: map[string]*audit.Finding{}, silencers: map[audit.Silencer]int{}, rules: map[string]audit.Rule{},
+		out: audit.Run{Schema: audit.Schema, Info: audit.RunInfo{
+			ID: runID(), Version: e.Version, StartedAt: e.Now().UTC().Truncate(time.Second), Verify: e.Verify,
+		}},
+	}
+	for _, s := range e.Scanners {
+		for _, rule := range s.Rules() {
+			r.rules[rule.ID] = rule
+		}
+	}
+	var scans sync.WaitGroup
+	for range e.Jobs {
+		scans.Go(func() {
+			for do := range r.work {
+				do()
+			}
+		})
+	}
+	var errs []error
+	for _, ref := range refs {
+		r.out.Info.Refs = append(r.out.Info.Refs, ref.Text)
+		if err := r.sweep(ctx, ref); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	close(r.work)
+	scans.Wait()
+	if err := ctx.Err(); err != nil {
+		errs = append(errs, err)
+	}
+	r.finish(ctx)
+	return &r.out, errors.Join(errs...)
+}
+
+func runID() string {
+	b := make([]byte, 8)
+	_, _ = rand.Read(b) // never fails, see crypto/rand
+	return hex.EncodeToString(b)
+}
+
+// run is the state of one call of Run.
+type run struct {
+	*Engine
+	reading *semaphore.Weighted
+	work    chan func()
+	rules   map[string]audit.Rule
+
+	mu        sync.Mutex // guards all below
+	out       audit.Run
+	findings  map[string]*audit.Finding // by fingerprint
+	loose     []scanned                 // halves from CI variables and secrets, joined over all targets at the end
+	silencers map[audit.Silencer]int
+}
+
+// sweep lists a ref's targets and works off as many at once as there are jobs.
+func (r *run) sweep(ctx context.Context, ref Ref) (err error) {
+	var targets sync.WaitGroup
+	slots := make(chan struct{}, r.Jobs)
+	defer targets.Wait()
+	for t, terr := range ref.Provider.Targets(ctx, ref.Rest) {
+		if gap := (*audit.Gap)(nil); errors.As(terr, &gap) {
+			r.addGaps(ref.Text, *gap)
+			continue
+		}
+		if terr != nil {
+			if ctx.Err() != nil {
+				return nil // reported once, by Run
+			}
+			r.cover(audit.Coverage{Target: ref.Text, Status: audit.Failed, Reason: terr.Error()})
+			return fmt.Errorf("listing %s: %w", ref.Text, terr)
+		}
+		slots <- struct{}{}
+		targets.Go(func() {
+			r.target(ctx, ref, t)
+			<-slots
+		})
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil
+}
+
+func (r *run) cover(c audit.Coverage) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.out.Coverage = append(r.out.Coverage, c)
+}
+
+func (r *run) addGaps(target string, gaps ...audit.Gap) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, g := range gaps {
+		if g.Target == "" {
+			g.Target = target
+		}
+		r.out.Gaps = append(r.out.Gaps, g)
+	}
+}
+
+func (r *run) addSilencer(target, what string, n int, obeyed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.silencers[audit.Silencer{Target: target, What: what, Obeyed: obeyed}] += n
+}
+
+// finish joins what is left, merges, verifies, ranks and redacts. It runs after all targets are done.
+func (r *run) finish(ctx context.Context) {
+	for _, s := range r.joined(r.loose) {
+		r.merge(s.Finding)
+	}
+	r.adoptHalves()
+	if ctx.Err() == nil {
+		r.verify(ctx)
+	}
+	out := &r.out
+	for _, f := range r.findings {
+		if r.Baseline[f.ID] && f.Suppressed == nil {
+			f.Suppressed = &audit.Suppression{By: "baseline", Reason: "known before this run"}
+		}
+		markIntroduced(f.Locations)
+		out.Findings = append(out.Findings, *f)
+	}
+	for s, n := range r.silencers {
+		s.Count = n
+		out.Silencers = append(out.Silencers, s)
+	}
+	sortRun(out)
+	out.Info.FinishedAt = r.Now().UTC().Truncate(time.Second)
+	out.Info.Complete = ctx.Err() == nil && len(out.Gaps) == 0 &&
+		!slices.ContainsFunc(out.Coverage, func(c audit.Coverage) bool { return c.Status == audit.Failed })
+	out.Calls = r.Calls.Snapshot()
+	redact(out)
+	fillEmpty(out)
+}
+
+// markIntroduced marks, per target, the earliest place a value was seen at.
+func markIntroduced(locs []audit.Location) {
+	first := map[string]int{}
+	for i, l := range locs {
+		if l.Commit == "" {
+			continue
+		}
+		if j, ok := first[l.Target]; !ok || l.At.Before(locs[j].At) {
+			first[l.Target] = i
+		}
+	}
+	for _, i := range first {
+		locs[i].Introduced = true
+	}
+}
+
+// sortRun puts the worst first and makes the order independent of scheduling.
+func sortRun(out *audit.Run) {
+	for i := range out.Findings {
+		slices.SortStableFunc(out.Findings[i].Locations, func(a, b audit.Location) int {
+			return firstNonZero(strings.Compare(a.Target, b.Target), a.At.Compare(b.At), strings.Compare(a.Path, b.Path),
+				strings.Compare(a.Commit, b.Commit), a.Line-b.Line, a.Column-b.Column, strings.Compare(a.Name, b.Name))
+		})
+	}
+	slices.SortFunc(out.Findings, func(a, b audit.Finding) int {
+		return firstNonZero(boolRank(a.Suppressed != nil)-boolRank(b.Suppressed != nil), b.Severity.Rank()-a.Severity.Rank(),
+			strings.Compare(a.Rule, b.Rule), comparePlaces(a, b), strings.Compare(a.ID, b.ID))
+	})
+	slices.SortFunc(out.Coverage, func(a, b audit.Coverage) int { return strings.Compare(a.Target, b.Target) })
+	slices.SortFunc(out.Gaps, func(a, b audit.Gap) int {
+		return firstNonZero(strings.Compare(a.Target, b.Target), strings.Compare(a.What, b.What), strings.Compare(a.Why, b.Why))
+	})
+	out.Gaps = slices.Compact(out.Gaps)
+	slices.SortFunc(out.Identities, func(a, b audit.Identity) int { return strings.Compare(a.ARN, b.ARN) })
+	slices.SortFunc(out.Inventory, func(a, b audit.Entry) int {
+		return firstNonZero(strings.Compare(a.Target, b.Target), strings.Compare(string(a.Kind), string(b.Kind)),
+			strings.Compare(a.Scope, b.Scope), strings.Compare(a.Name, b.Name))
+	})
+	slices.SortFunc(out.Silencers, func(a, b audit.Silencer) int {
+		return firstNonZero(strings.Compare(a.Target, b.Target), strings.Compare(a.What, b.What), boolRank(a.Obeyed)-boolRank(b.Obeyed))
+	})
+}
+
+func comparePlaces(a, b audit.Finding) int {
+	if len(a.Locations) == 0 || len(b.Locations) == 0 {
+		return len(a.Locations) - len(b.Locations)
+	}
+	x, y := a.Locations[0], b.Locations[0]
+	return firstNonZero(strings.Compare(x.Target, y.Target), strings.Compare(x.Path, y.Path), x.Line-y.Line)
+}
+
+func boolRank(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func firstNonZero(xs ...int) int {
+	for _, x := range xs {
+		if x != 0 {
+			return x
+		}
+	}
+	return 0
+}
+
+// redact is the last net: a value that also occurs in a path, a name or a message is masked there.
+func redact(out *audit.Run) {
+	var secrets []*audit.Secret
+	for i := range out.Findings {
+		if s := out.Findings[i].Secret; s != nil {
+			secrets = append(secrets, s)
+		}
+	}
+	if len(secrets) == 0 {
+		return
+	}
+	clean := audit.Redactor(secrets)
+	apply := func(fields ...*string) {
+		for _, p := range fields {
+			*p = clean(*p)
+		}
+	}
+	for i := range out.Findings {
+		f := &out.Findings[i]
+		apply(&f.Title, &f.Message)
+		for j := range f.Locations {
+			l := &f.Locations[j]
+			apply(&l.Path, &l.Name, &l.Ref, &l.URL)
+		}
+		if f.Verdict != nil {
+			apply(&f.Verdict.Error)
+			for k, v := range f.Verdict.Facts {
+				f.Verdict.Facts[k] = clean(v)
+			}
+		}
+	}
+	for i := range out.Gaps {
+		apply(&out.Gaps[i].What, &out.Gaps[i].Why)
+	}
+	for i := range out.Coverage {
+		apply(&out.Coverage[i].Reason)
+	}
+	for i := range out.Inventory {
+		apply(&out.Inventory[i].Name)
+		for k, v := range out.Inventory[i].Facts {
+			out.Inventory[i].Facts[k] = clean(v)
+		}
+	}
+}
+
+// fillEmpty turns nil lists into empty ones: a script that reads the JSON finds every list.
+func fillEmpty(out *audit.Run) {
+	if out.Coverage == nil {
+		out.Coverage = []audit.Coverage{}
+	}
+	if out.Gaps == nil {
+		out.Gaps = []audit.Gap{}
+	}
+	if out.Findings == nil {
+		out.Findings = []audit.Finding{}
+	}
+	if out.Identities == nil {
+		out.Identities = []audit.Identity{}
+	}
+	if out.Inventory == nil {
+		out.Inventory = []audit.Entry{}
+	}
+	if out.Silencers == nil {
+		out.Silencers = []audit.Silencer{}
+	}
+	if out.Info.Refs == nil {
+		out.Info.Refs = []string{}
+	}
+	for i := range out.Findings {
+		f := &out.Findings[i]
+		if f.Fix == nil {
+			f.Fix = []string{}
+		}
+		if f.Reach != nil {
+			if f.Reach.Accounts == nil {
+				f.Reach.Accounts = []string{}
+			}
+			if f.Reach.Paths == nil {
+				f.Reach.Paths = []audit.Path{}
+			}
+			if f.Reach.Limits == nil {
+				f.Reach.Limits = []string{}
+			}
+		}
+	}
+}

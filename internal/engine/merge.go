@@ -1,0 +1,216 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/leakreach/leakreach/audit"
+)
+
+// take joins and silences what a target's scan found and adds it to the run.
+func (r *run) take(t *target) {
+	byScanner := map[int][]scanned{}
+	for _, f := range t.found {
+		byScanner[f.scanner] = append(byScanner[f.scanner], f)
+	}
+	var all, loose []scanned
+	for i, s := range t.scanners {
+		fs := byScanner[i]
+		for _, f := range fs {
+			if inVariable(f.Finding) && halfOf(f.Finding) {
+				loose = append(loose, f)
+			}
+		}
+		all = append(all, join(s, fs)...)
+	}
+	t.silence(all)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.out.Inventory = append(r.out.Inventory, t.entries...)
+	r.loose = append(r.loose, loose...)
+	for _, f := range all {
+		if !f.Candidate {
+			r.mergeLocked(f.Finding)
+		}
+	}
+}
+
+// join lets a joining scanner put together what it found apart. Its findings are signed anew: a completed key is named by its id.
+func join(s audit.Scanner, fs []scanned) []scanned {
+	j, ok := s.(audit.Joiner)
+	if !ok || len(fs) == 0 {
+		return fs
+	}
+	in := make([]audit.Finding, len(fs))
+	for i, f := range fs {
+		in[i] = f.Finding
+	}
+	var out []scanned
+	for _, f := range j.Join(in) {
+		out = append(out, scanned{f, fs[0].scanner})
+	}
+	return out
+}
+
+func inVariable(f audit.Finding) bool {
+	return slices.ContainsFunc(f.Locations, func(l audit.Location) bool { return l.Kind == audit.InVariable })
+}
+
+// halfOf tells whether f may be one half of an AWS key: an id without its secret, or a candidate.
+func halfOf(f audit.Finding) bool {
+	return f.Candidate || f.Secret != nil && f.Secret.Kind == audit.KindAWSKey && (f.Secret.ID == "" || !f.Secret.HasValue())
+}
+
+// joined puts halves together that lay in CI variables of different targets, such as an organisation's and a repository's.
+func (r *run) joined(loose []scanned) []scanned {
+	if len(loose) < 2 {
+		return nil
+	}
+	byScanner := map[int][]scanned{}
+	for _, f := range loose {
+		byScanner[f.scanner] = append(byScanner[f.scanner], f)
+	}
+	var out []scanned
+	for i, s := range r.Scanners {
+		for _, f := range join(s, byScanner[i]) {
+			if !f.Candidate && f.Secret != nil && f.Secret.HasValue() {
+				out = append(out, f)
+			}
+		}
+	}
+	return out
+}
+
+// silence marks what the user's own working tree asks to keep silent, and counts it. Elsewhere what is scanned does not silence
+// its scanner: it is counted, and reported all the same.
+func (t *target) silence(fs []scanned) {
+	obey := t.Own && !t.NoIgnores
+	for i := range fs {
+		f := &fs[i]
+		if s := f.Suppressed; s != nil {
+			t.addSilencer(t.Name, s.Reason, 1, obey)
+			if !obey {
+				f.Suppressed = nil
+			}
+		}
+		if t.ref.Ignore == nil || f.Suppressed != nil {
+			continue
+		}
+		ignored := 0
+		var reason string
+		for _, l := range f.Locations {
+			for _, rule := range append([]string{f.Rule}, l.Rules...) {
+				if why, ok := t.ref.Ignore.Match(rule, l); ok {
+					ignored, reason = ignored+1, why
+					break
+				}
+			}
+		}
+		if ignored == len(f.Locations) && ignored > 0 {
+			f.Suppressed = &audit.Suppression{By: "ignore-file", Reason: reason}
+			t.addSilencer(t.Name, t.ref.Ignore.What, 1, true)
+		}
+	}
+}
+
+func (r *run) merge(f audit.Finding) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mergeLocked(f)
+}
+
+// mergeLocked makes one finding of all that speak of the same secret. The rule that knows its shape names it. A finding counts
+// as suppressed only if it is at every place.
+func (r *run) mergeLocked(f audit.Finding) {
+	fp := r.identity(&f)
+	f.ID = "lr1:" + r.Key.Digest("finding", fp)
+	have := r.findings[fp]
+	if have == nil {
+		f.Locations = dedupe(f.Locations)
+		r.findings[fp] = &f
+		return
+	}
+	if f.Secret != nil && have.Secret != nil && f.Secret.HasValue() && !have.Secret.HasValue() {
+		have.Secret = f.Secret
+	}
+	if r.better(f, *have) {
+		have.Rule, have.Category, have.Severity, have.Title, have.Message, have.Fix = f.Rule, f.Category, f.Severity, f.Title, f.Message, f.Fix
+	}
+	if f.Suppressed == nil {
+		have.Suppressed = nil
+	}
+	have.Locations = dedupe(append(have.Locations, f.Locations...))
+}
+
+// identity is what makes two findings one: the secret, or else rule and place.
+func (r *run) identity(f *audit.Finding) string {
+	if f.Secret != nil {
+		return r.Key.Sign(f.Secret)
+	}
+	parts := []string{"place", f.Rule}
+	if len(f.Locations) > 0 {
+		l := f.Locations[0]
+		parts = append(parts, l.Target, string(l.Kind), l.Path, l.Name)
+	}
+	return r.Key.Digest(parts...)
+}
+
+// better tells whether f's rule names a secret better than have's: a rule that knows the shape before a generic one.
+func (r *run) better(f, have audit.Finding) bool {
+	if generic := r.rules[have.Rule].Generic; generic != r.rules[f.Rule].Generic {
+		return generic
+	}
+	if f.Severity.Rank() != have.Severity.Rank() {
+		return f.Severity.Rank() > have.Severity.Rank()
+	}
+	return f.Rule < have.Rule // independent of scheduling
+}
+
+// dedupe joins locations that are the same place, found by several rules.
+func dedupe(locs []audit.Location) []audit.Location {
+	type place struct {
+		target, kind, path, commit, name, object string
+		line, column                             int
+	}
+	at := map[place]int{}
+	var out []audit.Location
+	for _, l := range locs {
+		p := place{l.Target, string(l.Kind), l.Path, l.Commit, l.Name, l.Object, l.Line, l.Column}
+		if i, ok := at[p]; ok {
+			for _, rule := range l.Rules {
+				if !slices.Contains(out[i].Rules, rule) {
+					out[i].Rules = append(slices.Clone(out[i].Rules), rule)
+				}
+			}
+			slices.Sort(out[i].Rules)
+			continue
+		}
+		at[p] = len(out)
+		out = append(out, l)
+	}
+	return out
+}
+
+// adoptHalves gives an AWS key's secret half, found alone elsewhere by another rule, to the key it belongs to: one credential is
+// one finding.
+func (r *run) adoptHalves() {
+	keys := map[string]*audit.Finding{} // by digest of the secret half
+	for _, f := range r.findings {
+		if f.Secret != nil && f.Secret.Kind == audit.KindAWSKey && f.Secret.HasValue() && f.Secret.ID != "" {
+			keys[r.Key.ValueDigest(f.Secret)] = f
+		}
+	}
+	for fp, f := range r.findings {
+		if f.Secret == nil || f.Secret.Kind == audit.KindAWSKey && f.Secret.ID != "" {
+			continue
+		}
+		key := keys[r.Key.ValueDigest(f.Secret)]
+		if key == nil {
+			continue
+		}
+		key.Locations = dedupe(append(key.Locations, f.Locations...))
+		if f.Suppressed == nil {
+			key.Suppressed = nil
+		}
+		delete(r.findings, fp)
+	}
+}

@@ -1,0 +1,397 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/leakreach/leakreach/audit"
+)
+
+// scanned is a finding on its way, with who made it.
+type scanned struct {
+	audit.Finding
+	scanner int // index into the target's scanners
+}
+
+// target is the state of scanning one target.
+type target struct {
+	*run
+	audit.Target
+	ref      Ref
+	scanners []audit.Scanner
+	pending  sync.WaitGroup // items handed to the workers
+
+	mu       sync.Mutex // guards all below
+	found    []scanned
+	unplaced map[string][]scanned // findings in contents whose places are not known yet, by object
+	placed   map[string]bool      // objects that a place was listed for
+	lines    map[seen]bool        // which secret lies on which lines of which object
+	gaps     []audit.Gap
+	entries  []audit.Entry
+	items    int
+	bytes    int64
+}
+
+// seen says that a secret lies in an object on lines with that digest.
+type seen struct {
+	object, fingerprint string
+	lines               uint64
+}
+
+// target scans one target and adds what it holds to the run.
+func (r *run) target(ctx context.Context, ref Ref, at audit.Target) {
+	r.Progress.Target(at.Name, at.Kind)
+	t := &target{
+		run: r, Target: at, ref: ref, scanners: ref.Scanners,
+		unplaced: map[string][]scanned{}, placed: map[string]bool{}, lines: map[seen]bool{},
+	}
+	if t.scanners == nil {
+		t.scanners = r.Scanners
+	}
+	err := t.scan(ctx)
+	t.pending.Wait()
+	t.settleDangling()
+	status, reason := audit.Scanned, ""
+	switch {
+	case ctx.Err() != nil:
+		status, reason = audit.Partial, "interrupted"
+	case err != nil:
+		status, reason = audit.Failed, err.Error()
+	case len(t.gaps) > 0:
+		status = audit.Partial
+	}
+	r.addGaps(at.Name, t.gaps...)
+	r.cover(audit.Coverage{Target: at.Name, Kind: at.Kind, Status: status, Items: t.items, Bytes: t.bytes, Reason: reason, URL: at.URL})
+	r.take(t)
+	r.Progress.Finished(at.Name, status)
+}
+
+// scan lists the target's items and hands them to the workers. Contents come first; with the first place all of them must
+// be done, because a place is matched with what its content was found to hold.
+func (t *target) scan(ctx context.Context) error {
+	places := false
+	for it, err := range t.ref.Provider.Items(ctx, t.Target) {
+		if gap := (*audit.Gap)(nil); errors.As(err, &gap) {
+			t.gap(gap.What, gap.Why)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if it.At.Target == "" {
+			it.At.Target = t.Name
+		}
+		if it.Entry != nil {
+			t.mu.Lock()
+			t.entries = append(t.entries, *it.Entry)
+			t.mu.Unlock()
+		}
+		if it.Kind == audit.KindPlace {
+			if !places {
+				t.pending.Wait()
+				places = true
+			}
+			t.place(ctx, it)
+			continue
+		}
+		if it.Content == nil && it.Open == nil {
+			continue
+		}
+		t.pending.Add(1)
+		do := func() {
+			defer t.pending.Done()
+			t.item(ctx, it)
+		}
+		select {
+		case t.work <- do:
+		case <-ctx.Done():
+			t.pending.Done()
+			if it.Done != nil {
+				it.Done()
+			}
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (t *target) gap(what, why string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.gaps = append(t.gaps, audit.Gap{Target: t.Name, What: what, Why: why})
+}
+
+// item reads an item's content, if some scanner wants it, and scans it.
+func (t *target) item(ctx context.Context, it audit.Item) {
+	if it.Done != nil {
+		defer it.Done()
+	}
+	if !slices.ContainsFunc(t.scanners, func(s audit.Scanner) bool { return s.Wants(it) }) || ctx.Err() != nil {
+		return
+	}
+	content := it.Content
+	if content == nil {
+		var release func()
+		var err error
+		content, release, err = t.read(ctx, it)
+		if err != nil {
+			if ctx.Err() == nil {
+				t.gap(placeName(it.At), err.Error())
+			}
+			return
+		}
+		defer release()
+	}
+	t.countSilencer(it, content)
+	fs := t.scanContent(it, content)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.items++
+	t.bytes += int64(len(content))
+	t.Progress.Items(1, int64(len(content)))
+	for _, f := range fs {
+		if it.Object != "" && it.At.Path == "" && it.Kind == audit.KindFile {
+			t.unplaced[it.Object] = append(t.unplaced[it.Object], f)
+		} else {
+			t.found = append(t.found, f)
+		}
+		t.note(it.Object, f)
+	}
+}
+
+// note remembers on which lines of which object a secret lies.
+func (t *target) note(object string, f scanned) {
+	if object != "" && f.Secret != nil {
+		t.lines[seen{object, f.Secret.Fingerprint(), f.Locations[0].Lines}] = true
+	}
+}
+
+// read opens an item within the limits of size and of bytes held at once.
+func (t *target) read(ctx context.Context, it audit.Item) (content []byte, release func(), err error) {
+	hold := min(max(it.Size, 1), maxReading)
+	if it.Size > MaxContent {
+		return nil, nil, tooLarge(it.Size)
+	}
+	if err := t.reading.Acquire(ctx, hold); err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			t.reading.Release(hold)
+		}
+	}()
+	rc, err := it.Open(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening: %w", err)
+	}
+	defer rc.Close()
+	content = make([]byte, 0, min(max(it.Size, 0), MaxContent)+1)
+	for {
+		if len(content) == cap(content) {
+			content = append(content, 0)[:len(content)]
+		}
+		n, err := rc.Read(content[len(content):cap(content)])
+		content = content[:len(content)+n]
+		if len(content) > MaxContent {
+			return nil, nil, tooLarge(-1)
+		}
+		if err == io.EOF {
+			return content, func() { t.reading.Release(hold) }, nil
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("reading: %w", err)
+		}
+	}
+}
+
+func tooLarge(size int64) error {
+	if size < 0 {
+		return fmt.Errorf("not read: larger than %d MiB", MaxContent>>20)
+	}
+	return fmt.Errorf("not read: %d MiB, larger than %d MiB", size>>20, MaxContent>>20)
+}
+
+// scanContent runs every scanner that wants the item over its content. A scanner that panics has a defect; the item becomes a
+// gap and the run goes on.
+func (t *target) scanContent(it audit.Item, content []byte) (out []scanned) {
+	for i, s := range t.scanners {
+		if !s.Wants(it) {
+			continue
+		}
+		fs, gaps := func() (fs []audit.Finding, gaps []audit.Gap) {
+			defer func() {
+				if p := recover(); p != nil {
+					t.Log.Error("scanner panicked", "target", t.Name, "item", placeName(it.At), "stack", string(debug.Stack()))
+					fs, gaps = nil, []audit.Gap{{What: placeName(it.At), Why: "scanning stopped by an internal error"}}
+				}
+			}()
+			return s.Scan(it, content)
+		}()
+		for _, g := range gaps {
+			if g.What == "" {
+				g.What = placeName(it.At)
+			}
+			t.gap(g.What, g.Why)
+		}
+		for _, f := range fs {
+			if f.Secret != nil {
+				t.Key.Sign(f.Secret)
+			}
+			for j := range f.Locations {
+				f.Locations[j] = inherit(f.Locations[j], it.At)
+			}
+			if len(f.Locations) == 0 {
+				f.Locations = []audit.Location{it.At}
+			}
+			f.Locations[0].Object = it.Object
+			out = append(out, scanned{f, i})
+		}
+	}
+	return out
+}
+
+// inherit fills what a finding's location leaves open from its item's place. A path inside a container ("!member") is appended.
+func inherit(l, at audit.Location) audit.Location {
+	in := l
+	l = at
+	l.Line, l.EndLine, l.Column, l.EndColumn = in.Line, in.EndLine, in.Column, in.EndColumn
+	l.Rules, l.Encoding, l.Lines = in.Rules, in.Encoding, in.Lines
+	switch {
+	case strings.HasPrefix(in.Path, "!"):
+		l.Path = at.Path + in.Path
+	case in.Path != "":
+		l.Path = in.Path
+	}
+	if in.Kind != "" {
+		l.Kind = in.Kind
+	}
+	if in.Name != "" {
+		l.Name = in.Name
+	}
+	return l
+}
+
+// place matches a place with what its content was found to hold, and has the scanners that go by paths look at it.
+//
+// A content that holds a secret on the same lines as the content it replaced was changed elsewhere: the place is no new
+// appearance of the secret. Where it is the current one it is still listed, without a commit, as the place to mend.
+func (t *target) place(ctx context.Context, it audit.Item) {
+	t.countSilencerPlace(ctx, it)
+	t.mu.Lock()
+	t.placed[it.Object] = true
+	for _, f := range t.unplaced[it.Object] {
+		own := f.Locations[0]
+		loc := inherit(own, it.At)
+		loc.Object = it.Object
+		if strings.HasPrefix(own.Path, "!") {
+			loc.Path = it.At.Path + own.Path
+		}
+		t.add(f, loc, it)
+	}
+	t.mu.Unlock()
+	if it.Open == nil || !slices.ContainsFunc(t.scanners, func(s audit.Scanner) bool { return s.Wants(it) }) {
+		return
+	}
+	content, release, err := t.read(ctx, it)
+	if err != nil {
+		if ctx.Err() == nil {
+			t.gap(placeName(it.At), err.Error())
+		}
+		return
+	}
+	defer release()
+	fs := t.scanContent(it, content)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, f := range fs {
+		t.note(it.Object, f)
+		t.add(f, f.Locations[0], it)
+	}
+}
+
+// add records that f stands at loc, unless the place shows nothing new. t.mu is held.
+func (t *target) add(f scanned, loc audit.Location, it audit.Item) {
+	if f.Keep != nil && !f.Keep(loc) {
+		return
+	}
+	if it.Prev != "" && f.Secret != nil && t.lines[seen{it.Prev, f.Secret.Fingerprint(), loc.Lines}] {
+		if !loc.InHead {
+			return
+		}
+		loc.Commit, loc.At = "", audit.Location{}.At
+	}
+	if loc.InHead {
+		loc.Kind = audit.InFile
+	}
+	f.Locations = []audit.Location{loc}
+	t.found = append(t.found, f)
+}
+
+// settleDangling places findings in contents that no commit, tag, index or note names: they lie in the repository all the
+// same, and anyone who has the object id can read them.
+func (t *target) settleDangling() {
+	for object, fs := range t.unplaced {
+		if t.placed[object] {
+			continue
+		}
+		for _, f := range fs {
+			f.Locations[0].Name = "dangling object"
+			f.Locations[0].Object = object
+			if f.Keep == nil || f.Keep(f.Locations[0]) {
+				t.found = append(t.found, f)
+			}
+		}
+	}
+}
+
+// countSilencerPlace counts the entries of an ignore file in the current tree of a repository.
+func (t *target) countSilencerPlace(ctx context.Context, it audit.Item) {
+	if it.Open == nil || !it.At.InHead || t.SilencerFiles[it.At.Path] == nil {
+		return
+	}
+	content, release, err := t.read(ctx, it)
+	if err != nil {
+		t.gap(placeName(it.At), err.Error())
+		return
+	}
+	defer release()
+	t.countSilencer(it, content)
+}
+
+func (t *target) countSilencer(it audit.Item, content []byte) {
+	count := t.SilencerFiles[it.At.Path]
+	if count == nil || t.ref.Ignore != nil && t.ref.Ignore.What == it.At.Path {
+		return
+	}
+	if n := count(content); n > 0 {
+		t.addSilencer(t.Name, it.At.Path, n, t.ref.Scanners != nil)
+	}
+}
+
+// placeName says in words where an item lies, for gaps and logs.
+func placeName(l audit.Location) string {
+	var parts []string
+	if l.Path != "" {
+		parts = append(parts, strconv.Quote(l.Path))
+	}
+	if l.Name != "" {
+		parts = append(parts, strconv.Quote(l.Name))
+	}
+	if l.Commit != "" {
+		parts = append(parts, "at "+l.Commit)
+	}
+	if len(parts) == 0 && l.Object != "" {
+		parts = append(parts, "object "+l.Object)
+	}
+	if len(parts) == 0 {
+		return "content"
+	}
+	return strings.Join(parts, " ")
+}
