@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -18,9 +19,27 @@ type Secret struct {
 	Kind string // such as "aws-access-key"
 	ID   string // its public half, such as an access key id; may be all that was found
 
-	value      string
-	parts      map[string]string
-	candidates []*Secret
+	value       private
+	parts       map[string]private
+	candidates  []*Secret
+	fingerprint string
+}
+
+// private keeps a string behind a pointer: package fmt, which reads unexported fields past every method, prints an address.
+type private struct{ p *string }
+
+func hide(v string) private {
+	if v == "" {
+		return private{}
+	}
+	return private{&v}
+}
+
+func (p private) show() string {
+	if p.p == nil {
+		return ""
+	}
+	return *p.p
 }
 
 // Names of further parts of a credential.
@@ -30,21 +49,23 @@ const (
 )
 
 // NewSecret makes a secret from what was found; id or value may be empty, not both.
-func NewSecret(kind, id, value string) *Secret { return &Secret{Kind: kind, ID: id, value: value} }
+func NewSecret(kind, id, value string) *Secret {
+	return &Secret{Kind: kind, ID: id, value: hide(value)}
+}
 
 // SetPart adds a further part, such as a session token.
 func (s *Secret) SetPart(name, value string) {
 	if s.parts == nil {
-		s.parts = map[string]string{}
+		s.parts = map[string]private{}
 	}
-	s.parts[name] = value
+	s.parts[name] = hide(value)
 }
 
 // Complete gives a secret without a value the value of another: two halves become one credential.
 func (s *Secret) Complete(half *Secret) { s.value = half.value }
 
 // SetPartFrom makes the value of another secret a further part of this one.
-func (s *Secret) SetPartFrom(name string, other *Secret) { s.SetPart(name, other.value) }
+func (s *Secret) SetPartFrom(name string, other *Secret) { s.SetPart(name, other.value.show()) }
 
 // AddCandidate adds a secret whose value may be this one's, best first. [Secret.Candidates] hands them to a verifier that
 // can settle the question.
@@ -54,19 +75,19 @@ func (s *Secret) AddCandidate(other *Secret) { s.candidates = append(s.candidate
 func (s *Secret) Candidates() []*Secret { return s.candidates }
 
 // HasValue tells whether the private half is known.
-func (s *Secret) HasValue() bool { return s.value != "" }
+func (s *Secret) HasValue() bool { return s.value.p != nil }
 
 // SameValue tells whether two secrets have the same private half.
-func (s *Secret) SameValue(o *Secret) bool { return s.value == o.value }
+func (s *Secret) SameValue(o *Secret) bool { return s.value.show() == o.value.show() }
 
 // Reveal returns the private half. Only verifiers may call it.
-func (s *Secret) Reveal() string { return s.value }
+func (s *Secret) Reveal() string { return s.value.show() }
 
 // RevealPart returns a further part, or "". Only verifiers may call it.
-func (s *Secret) RevealPart(name string) string { return s.parts[name] }
+func (s *Secret) RevealPart(name string) string { return s.parts[name].show() }
 
 // Masked shows at most the first and last four characters of a value longer than 20, and nothing of a shorter one.
-func (s *Secret) Masked() string { return mask(s.value) }
+func (s Secret) Masked() string { return mask(s.value.show()) }
 
 func mask(v string) string {
 	if v == "" {
@@ -80,40 +101,34 @@ func mask(v string) string {
 	return string(r[:4]) + "…" + string(r[n-4:])
 }
 
-func (s *Secret) String() string {
-	if s == nil {
-		return "<no secret>"
-	}
+func (s Secret) String() string {
 	return strings.TrimSpace(s.Kind + " " + s.ID)
 }
 
 // GoString redacts for %#v.
-func (s *Secret) GoString() string { return "audit.Secret(" + s.String() + ")" }
+func (s Secret) GoString() string { return "audit.Secret(" + s.String() + ")" }
 
 // Format redacts whatever the verb.
-func (s *Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
 // LogValue redacts for slog.
-func (s *Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // MarshalText redacts for encoders that know no better.
-func (s *Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// MarshalJSON writes the public form; the fingerprint is added by [Finding] once the engine has set it.
-func (s *Secret) MarshalJSON() ([]byte, error) {
+// MarshalJSON writes the public form.
+func (s Secret) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Kind        string `json:"kind"`
 		ID          string `json:"id"`
 		Masked      string `json:"masked"`
 		Fingerprint string `json:"fingerprint"`
-	}{s.Kind, s.ID, s.Masked(), s.parts[partFingerprint]})
+	}{s.Kind, s.ID, s.Masked(), s.fingerprint})
 }
 
-// partFingerprint keeps the keyed digest beside the parts, so that a secret carries it into every report.
-const partFingerprint = "\x00fingerprint"
-
 // Fingerprint is the keyed digest that the engine set with [Key.Sign], or "".
-func (s *Secret) Fingerprint() string { return s.parts[partFingerprint] }
+func (s *Secret) Fingerprint() string { return s.fingerprint }
 
 // A Key makes finding ids and fingerprints that nobody without it can test a guess against.
 type Key [32]byte
@@ -132,13 +147,12 @@ func (k Key) Digest(parts ...string) string {
 
 // Sign sets and returns the secret's fingerprint: the same for the same id and value wherever they are found.
 func (k Key) Sign(s *Secret) string {
-	identity := s.value
+	identity := s.value.show()
 	if s.Kind == KindAWSKey && s.ID != "" {
 		identity = s.ID // the id names the credential, whether or not its secret half was found beside it
 	}
-	fp := k.Digest("secret", identity)
-	s.SetPart(partFingerprint, fp)
-	return fp
+	s.fingerprint = k.Digest("secret", identity)
+	return s.fingerprint
 }
 
 // KindAWSKey is the secret kind of an AWS access key: ID is the access key id, the value its secret access key.
@@ -148,35 +162,38 @@ const KindAWSKey = "aws-access-key"
 // printed, for values that also occur in paths, names and messages. Values shorter than six characters are left alone: they
 // occur by chance.
 func Redactor(secrets []*Secret) func(string) string {
-	var pairs []string
-	seen := map[string]bool{}
+	var values []string
 	add := func(v string) {
-		if len(v) >= 6 && !seen[v] {
-			seen[v] = true
-			pairs = append(pairs, v, mask(v))
+		if len(v) >= 6 {
+			values = append(values, v)
 		}
 	}
 	for _, s := range secrets {
-		add(s.value)
+		add(s.value.show())
 		for name, v := range s.parts {
-			if name != partFingerprint && name != PartRegion {
-				add(v)
+			if name != PartRegion {
+				add(v.show())
 			}
 		}
 		for _, c := range s.candidates {
-			add(c.value)
+			add(c.value.show())
 		}
 	}
-	if len(pairs) == 0 {
+	if len(values) == 0 {
 		return func(s string) string { return s }
+	}
+	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) }) // of two that start alike, the longer wins
+	var pairs []string
+	for _, v := range values {
+		pairs = append(pairs, v, mask(v))
 	}
 	return strings.NewReplacer(pairs...).Replace
 }
 
 // ValueDigest is the keyed digest of the private half alone, or "" if it is not known.
 func (k Key) ValueDigest(s *Secret) string {
-	if s.value == "" {
+	if s.value.p == nil {
 		return ""
 	}
-	return k.Digest("value", s.value)
+	return k.Digest("value", s.value.show())
 }
