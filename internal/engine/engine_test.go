@@ -1,0 +1,392 @@
+package engine_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/engine"
+)
+
+// world is a provider over literal items; an item may be an error.
+type world struct {
+	targets []audit.Target
+	items   map[string][]any // audit.Item or error, by target
+	fail    error            // ends Targets
+}
+
+func (w world) Name() string { return "fake" }
+
+func (w world) Targets(context.Context, string) iter.Seq2[audit.Target, error] {
+	return func(yield func(audit.Target, error) bool) {
+		for _, t := range w.targets {
+			if !yield(t, nil) {
+				return
+			}
+		}
+		if w.fail != nil {
+			yield(audit.Target{}, w.fail)
+		}
+	}
+}
+
+func (w world) Items(_ context.Context, t audit.Target) iter.Seq2[audit.Item, error] {
+	return func(yield func(audit.Item, error) bool) {
+		for _, x := range w.items[t.Name] {
+			it, _ := x.(audit.Item)
+			err, _ := x.(error)
+			if !yield(it, err) {
+				return
+			}
+		}
+	}
+}
+
+// words finds every "secret:VALUE" word; "allow" on the line suppresses it. "half:" and "id:" are the halves of a key. Files
+// named credentials are its path-dependent ones: there every word is a secret.
+type words struct{}
+
+func (words) Rules() []audit.Rule {
+	return []audit.Rule{{ID: "word", Severity: audit.High}, {ID: "generic", Severity: audit.Medium, Generic: true}}
+}
+
+func (words) Wants(it audit.Item) bool {
+	return it.Kind != audit.KindPlace || strings.HasSuffix(it.At.Path, "credentials")
+}
+
+func (words) Scan(it audit.Item, content []byte) (out []audit.Finding, gaps []audit.Gap) {
+	for i, line := range strings.Split(string(content), "\n") {
+		if line == "panic" {
+			panic("defect")
+		}
+		if line == "gap" {
+			gaps = append(gaps, audit.Gap{Why: "encrypted"})
+		}
+		for _, word := range strings.Fields(line) {
+			kind, value, _ := strings.Cut(word, ":")
+			f := audit.Finding{Rule: "word", Severity: audit.High, Locations: []audit.Location{{
+				Line: i + 1, Rules: []string{"word"}, Lines: uint64(len(line))*1000 + uint64(line[0]),
+			}}}
+			switch {
+			case kind == "secret" || kind == "generic":
+				f.Secret = audit.NewSecret("word", "", value)
+				if kind == "generic" {
+					f.Rule, f.Severity = "generic", audit.Medium
+				}
+			case kind == "half":
+				f.Secret, f.Candidate = audit.NewSecret(audit.KindAWSKey, "", value), true
+			case kind == "id":
+				f.Secret = audit.NewSecret(audit.KindAWSKey, value, "")
+			case it.Kind == audit.KindPlace:
+				f.Secret = audit.NewSecret("word", "", word)
+			default:
+				continue
+			}
+			if strings.Contains(line, "allow") {
+				f.Suppressed = &audit.Suppression{By: "comment", Reason: "allow"}
+			}
+			f.Keep = func(l audit.Location) bool { return !strings.HasPrefix(l.Path, "vendor/") }
+			out = append(out, f)
+		}
+	}
+	return out, gaps
+}
+
+func (words) Join(fs []audit.Finding) (out []audit.Finding) {
+	for _, f := range fs {
+		for _, half := range fs {
+			if f.Secret != nil && f.Secret.ID != "" && half.Candidate {
+				f.Secret.Complete(half.Secret)
+				f.Locations = append(f.Locations, half.Locations...)
+			}
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+type quiet struct{}
+
+func (quiet) Target(string, audit.TargetKind) {}
+func (quiet) Items(int, int64)                {}
+func (quiet) Finished(string, audit.Status)   {}
+
+type verdicts func(*audit.Secret) (audit.Verdict, error)
+
+func (verdicts) Kinds() []string { return []string{"word"} }
+func (v verdicts) Verify(_ context.Context, s *audit.Secret) (audit.Verdict, error) {
+	return v(s)
+}
+
+func start(t *testing.T, w world, change ...func(*engine.Engine, *engine.Ref)) (*audit.Run, error) {
+	t.Helper()
+	e := &engine.Engine{
+		Version: "test", Scanners: []audit.Scanner{words{}}, Verify: "off", Key: audit.KeyFrom([]byte("test")), Jobs: 3,
+		SilencerFiles: map[string]func([]byte) int{".ignore": func(b []byte) int { return bytes.Count(b, []byte("\n")) }},
+		Progress:      quiet{}, Calls: &audit.Calls{}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	}
+	ref := engine.Ref{Text: "fake:x", Rest: "x", Provider: w}
+	for _, c := range change {
+		c(e, &ref)
+	}
+	return e.Run(t.Context(), []engine.Ref{ref})
+}
+
+func one(items ...any) world {
+	return world{targets: []audit.Target{{Name: "fake:x/one", Kind: audit.TargetRepository}}, items: map[string][]any{"fake:x/one": items}}
+}
+
+func file(path, content string) audit.Item {
+	return audit.Item{Kind: audit.KindFile, Content: []byte(content), At: audit.Location{Kind: audit.InFile, Path: path}}
+}
+
+func object(id, content string) audit.Item {
+	return audit.Item{Kind: audit.KindFile, Object: id, Content: []byte(content), At: audit.Location{Kind: audit.InCommit}}
+}
+
+func place(id, prev, path, commit string, day int, head bool, content string) audit.Item {
+	return audit.Item{Kind: audit.KindPlace, Object: id, Prev: prev, At: audit.Location{
+		Kind: audit.InCommit, Path: path, Commit: commit, At: time.Date(2026, 1, day, 0, 0, 0, 0, time.UTC), InHead: head,
+	}, Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(content)), nil }}
+}
+
+// show prints findings in a form to compare.
+func show(r *audit.Run) string {
+	var b strings.Builder
+	for _, f := range r.Findings {
+		fmt.Fprintf(&b, "%s %s", f.Rule, f.Severity)
+		if f.Suppressed != nil {
+			b.WriteString(" suppressed by " + f.Suppressed.By)
+		}
+		for _, l := range f.Locations {
+			fmt.Fprintf(&b, " [%s %s:%d %s%s", l.Kind, l.Path, l.Line, l.Commit, l.Name)
+			if l.InHead {
+				b.WriteString(" head")
+			}
+			if l.Introduced {
+				b.WriteString(" introduced")
+			}
+			b.WriteString("]")
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func TestPlaces(t *testing.T) {
+	value := "aaaaaaaaaaaaaaaaaaaaaaaaaa"
+	v1, v2, v3 := "secret:"+value, "secret:"+value+"\nmore", "x\nkey secret:"+value
+	tests := []struct {
+		name  string
+		items []any
+		want  string
+	}{
+		{"a content that was changed elsewhere is the same appearance, listed again where it is now",
+			[]any{object("o1", v1), object("o2", v2), place("o1", "", "a", "c1", 1, false, v1), place("o2", "o1", "a", "c2", 2, true, v2)},
+			"word high [file a:1  head] [commit a:1 c1 introduced]\n"},
+		{"a changed line is a new appearance",
+			[]any{object("o1", v1), object("o3", v3), place("o1", "", "a", "c1", 1, false, v1), place("o3", "o1", "a", "c2", 2, true, v3)},
+			"word high [commit a:1 c1 introduced] [file a:2 c2 head]\n"},
+		{"the earliest place introduced it, whatever the order",
+			[]any{object("o1", v1), place("o1", "", "b", "c2", 2, false, v1), place("o1", "", "a", "c1", 1, false, v1)},
+			"word high [commit a:1 c1 introduced] [commit b:1 c2]\n"},
+		{"a path the rule lets go of is no place", []any{object("o1", v1), place("o1", "", "vendor/a", "c1", 1, true, v1)}, ""},
+		{"an object that nothing names is reported as such", []any{object("o1", v1)}, "word high [commit :1 dangling object]\n"},
+		{"scanners that go by paths see the content at its place", []any{object("o1", "plain"), place("o1", "", "d/credentials", "c1", 1, true, "plain")},
+			"word high [file d/credentials:1 c1 head introduced]\n"},
+		{"the rule that knows the shape names a secret", []any{file("a", "generic:"+value), file("b", "secret:"+value), file("c", "generic:"+value)},
+			"word high [file a:1 ] [file b:1 ] [file c:1 ]\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r, err := start(t, one(tt.items...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := show(r); got != tt.want {
+				t.Errorf("got\n%swant\n%s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestGapsAndFailuresAreNamedAndTheRestIsDone(t *testing.T) {
+	released := false
+	lent := file("lent", "secret:bbbbbbbbbbbb")
+	lent.Done = func() { released = true }
+	w := one(
+		&audit.Gap{What: "logs", Why: "403"}, lent, file("p", "panic"), file("g", "gap"),
+		audit.Item{Kind: audit.KindFile, Size: engine.MaxContent + 1, At: audit.Location{Path: "big"}, Open: func(context.Context) (io.ReadCloser, error) { panic("opened") }},
+		audit.Item{Kind: audit.KindFile, At: audit.Location{Path: "endless"}, Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(endless{}), nil }},
+		audit.Item{Kind: audit.KindFile, At: audit.Location{Path: "gone"}, Open: func(context.Context) (io.ReadCloser, error) { return nil, errors.New("no such file") }},
+		errors.New("pack is corrupt"),
+	)
+	w.targets = append(w.targets, audit.Target{Name: "fake:x/two", Kind: audit.TargetRepository})
+	w.items["fake:x/two"] = []any{file("a", "secret:cccccccccc")}
+	w.fail = fmt.Errorf("listing page 3: %w", audit.ErrAuth)
+	r, err := start(t, w)
+	if !errors.Is(err, audit.ErrAuth) {
+		t.Errorf("error is %v, want the one that ended the ref", err)
+	}
+	var gaps, cover []string
+	for _, g := range r.Gaps {
+		gaps = append(gaps, g.What+": "+g.Why)
+	}
+	for _, c := range r.Coverage {
+		cover = append(cover, fmt.Sprintf("%s %s %s", c.Target, c.Status, c.Reason))
+	}
+	wantGaps := []string{`"big": not read: 100 MiB, larger than 100 MiB`, `"endless": not read: larger than 100 MiB`, `"g": encrypted`, `"gone": opening: no such file`,
+		`"p": scanning stopped by an internal error`, "logs: 403"}
+	if got, want := strings.Join(gaps, "\n"), strings.Join(wantGaps, "\n"); got != want {
+		t.Errorf("gaps:\n%s\nwant\n%s", got, want)
+	}
+	wantCover := []string{"fake:x failed listing page 3: not authenticated", "fake:x/one failed pack is corrupt", "fake:x/two scanned "}
+	if got, want := strings.Join(cover, "\n"), strings.Join(wantCover, "\n"); got != want {
+		t.Errorf("coverage:\n%s\nwant\n%s", got, want)
+	}
+	if len(r.Findings) != 2 || r.Info.Complete || !released {
+		t.Errorf("%d findings, complete %v, content given back %v", len(r.Findings), r.Info.Complete, released)
+	}
+}
+
+type endless struct{}
+
+func (endless) Read(b []byte) (int, error) { return len(b), nil }
+
+func TestSilence(t *testing.T) {
+	items := []any{file("a", "secret:dddddddddd # allow"), file(".ignore", "x\ny\n"), file("b", "secret:eeeeeeeeee"), file("c", "secret:ffffffffff # allow\nsecret:ffffffffff")}
+	own := one(items...)
+	own.targets[0].Own = true
+	ignore := func(_ *engine.Engine, ref *engine.Ref) {
+		ref.Ignore = &engine.Ignore{What: ".ignore", Count: 2, Match: func(rule string, l audit.Location) (string, bool) {
+			return ".ignore:1", rule == "word" && l.Path == "b"
+		}}
+	}
+	tests := []struct {
+		name      string
+		world     world
+		change    func(*engine.Engine, *engine.Ref)
+		counted   int
+		silencers string
+	}{
+		{"the user's own working tree is obeyed", own, ignore, 1, "{fake:x/one .ignore 1 true} {fake:x/one allow 2 true}"},
+		{"what is swept is counted, not obeyed", one(items...), func(*engine.Engine, *engine.Ref) {}, 3, "{fake:x/one .ignore 2 false} {fake:x/one allow 2 false}"},
+		{"nothing is obeyed when the user says so", own, func(e *engine.Engine, _ *engine.Ref) { e.NoIgnores = true }, 3, "{fake:x/one .ignore 2 false} {fake:x/one allow 2 false}"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r, err := start(t, tt.world, tt.change)
+			if err != nil {
+				t.Fatal(err)
+			}
+			counted := 0
+			for _, f := range r.Findings {
+				if f.Suppressed == nil {
+					counted++
+				}
+			}
+			if got := strings.Trim(fmt.Sprint(r.Silencers), "[]"); counted != tt.counted || got != tt.silencers {
+				t.Errorf("%d findings count, silencers %s; want %d, %s\n%s", counted, got, tt.counted, tt.silencers, show(r))
+			}
+		})
+	}
+}
+
+func TestBaselineAndStableIDs(t *testing.T) {
+	first, err := start(t, one(file("a", "secret:gggggggggg")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := start(t, one(file("b", "\n\nsecret:gggggggggg"), file("c", "secret:hhhhhhhhhh")), func(e *engine.Engine, _ *engine.Ref) {
+		e.Baseline = map[string]bool{first.Findings[0].ID: true}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := show(second), "word high [file c:1 ]\nword high suppressed by baseline [file b:3 ]\n"; got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+func TestHalvesInVariablesOfTwoTargetsAreOneKey(t *testing.T) {
+	variable := func(name, content string) audit.Item {
+		return audit.Item{Kind: audit.KindVariable, Content: []byte(content), At: audit.Location{Kind: audit.InVariable, Name: name}}
+	}
+	w := one(variable("ID", "id:AKIAX"))
+	w.targets = append(w.targets, audit.Target{Name: "fake:x/two", Kind: audit.TargetOrganisation})
+	w.items["fake:x/two"] = []any{variable("SECRET", "half:iiiiiiiiii"), file("other", "generic:iiiiiiiiii")}
+	r, err := start(t, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Findings) != 1 || !r.Findings[0].Secret.HasValue() || len(r.Findings[0].Locations) != 3 {
+		t.Errorf("want one whole key with three places, got\n%s", show(r))
+	}
+}
+
+func TestVerdictDecidesSeverity(t *testing.T) {
+	r, err := start(t, one(file("a", "secret:admin secret:dead secret:limited")), func(e *engine.Engine, _ *engine.Ref) {
+		asked := map[string]int{}
+		e.Jobs = 1
+		e.Verifiers = []audit.Verifier{verdicts(func(s *audit.Secret) (audit.Verdict, error) {
+			value := s.Reveal()
+			if asked[value]++; asked[value] > 1 {
+				t.Errorf("asked twice about one secret")
+			}
+			switch value {
+			case "admin":
+				id := &audit.Identity{ARN: "arn:aws:iam::111122223333:user/x", Account: "111122223333", Type: "user"}
+				return audit.Verdict{Validity: audit.Active, How: "live", Identity: id, Reach: &audit.Reach{Level: audit.LevelAdmin}}, nil
+			case "dead":
+				return audit.Verdict{Validity: audit.Inactive, How: "live"}, nil
+			}
+			return audit.Verdict{}, errors.New("throttled")
+		})}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range r.Findings {
+		got = append(got, fmt.Sprint(f.Severity, " ", f.Verdict.Validity, " ", f.Verdict.Error))
+	}
+	if want := "critical active |high unknown throttled|low inactive "; strings.Join(got, "|") != want {
+		t.Errorf("got %s, want %s", strings.Join(got, "|"), want)
+	}
+	if len(r.Identities) != 1 || r.Identities[0].Level != audit.LevelAdmin {
+		t.Errorf("identities: %v", r.Identities)
+	}
+}
+
+func TestInterruptKeepsWhatWasDone(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	w := one(file("a", "secret:jjjjjjjjjj"), audit.Item{Kind: audit.KindFile, At: audit.Location{Path: "slow"}, Open: func(ctx context.Context) (io.ReadCloser, error) {
+		cancel()
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}})
+	e := &engine.Engine{Scanners: []audit.Scanner{words{}}, Jobs: 1, Progress: quiet{}, Calls: &audit.Calls{}, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	r, err := e.Run(ctx, []engine.Ref{{Text: "fake:x", Provider: w}})
+	if !errors.Is(err, context.Canceled) || r.Info.Complete || len(r.Findings) != 1 || r.Coverage[0].Reason != "interrupted" {
+		t.Errorf("err %v, complete %v, %d findings, coverage %v", err, r.Info.Complete, len(r.Findings), r.Coverage)
+	}
+}
+
+func TestValuesInNamesAreMasked(t *testing.T) {
+	value := strings.Repeat("k", 10) + strings.Repeat("l", 15)
+	r, err := start(t, one(file("dir/"+value+".txt", "secret:"+value)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Findings[0].Locations[0].Path; got != "dir/kkkk…llll.txt" {
+		t.Errorf("path is %q", got)
+	}
+}
