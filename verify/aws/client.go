@@ -1,0 +1,264 @@
+package aws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/middleware"
+
+	"github.com/leakreach/leakreach/audit"
+)
+
+type operation struct{ service, name string }
+
+// allowed is every operation that may be sent with a found key, all of them reads. Anything else is refused before it leaves
+// the process.
+var allowed = []operation{
+	{"sts", "GetCallerIdentity"},
+	{"iam", "GetUser"},
+	{"iam", "GetRole"},
+	{"iam", "ListAccessKeys"},
+	{"iam", "ListAttachedUserPolicies"},
+	{"iam", "ListUserPolicies"},
+	{"iam", "GetUserPolicy"},
+	{"iam", "ListGroupsForUser"},
+	{"iam", "ListAttachedGroupPolicies"},
+	{"iam", "ListGroupPolicies"},
+	{"iam", "GetGroupPolicy"},
+	{"iam", "ListAttachedRolePolicies"},
+	{"iam", "ListRolePolicies"},
+	{"iam", "GetRolePolicy"},
+	{"iam", "GetPolicy"},
+	{"iam", "GetPolicyVersion"},
+	{"iam", "SimulatePrincipalPolicy"},
+}
+
+var errRefused = errors.New("operation is not one of the reads leakreach makes")
+
+// onlyReads is the first step of every operation: it ends the ones that are not in the list.
+func onlyReads(stack *middleware.Stack) error {
+	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("leakreach.OnlyReads",
+		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+			op := operation{strings.ToLower(middleware.GetServiceID(ctx)), middleware.GetOperationName(ctx)}
+			if !slices.Contains(allowed, op) {
+				return middleware.InitializeOutput{}, middleware.Metadata{}, fmt.Errorf("%s:%s: %w", op.service, op.name, errRefused)
+			}
+			return next.HandleInitialize(ctx, in)
+		}), middleware.Before)
+}
+
+const (
+	// maxAnswer bounds an answer's body. The longest that IAM gives to our questions is a policy version, about 20 KiB when encoded.
+	maxAnswer = 4 << 20
+	// attemptLimit ends one request that gets no answer; two more fit into the time limit of a key.
+	attemptLimit = 20 * time.Second
+	// maxAttempts and maxBackoff bound the SDK's own retries, on throttling, 5xx and lost connections.
+	maxAttempts = 4
+	maxBackoff  = 8 * time.Second
+)
+
+// where names a region and, if it is not Amazon's, the endpoints.
+type where struct{ region, sts, iam string }
+
+// transport sends the SDK's requests through the program's HTTP client. It bounds the answers, follows no redirect, since a
+// signed request is for one host only, and signs off as leakreach, which is what a defender looks for in CloudTrail.
+type transport struct {
+	http      *http.Client
+	userAgent string
+	service   string
+	calls     *audit.Calls
+}
+
+func newTransport(env audit.Env, service string) *transport {
+	client := http.Client{}
+	if env.HTTP != nil {
+		client = *env.HTTP
+	}
+	client.Jar = nil
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	if client.Timeout <= 0 || client.Timeout > attemptLimit {
+		client.Timeout = attemptLimit
+	}
+	return &transport{http: &client, userAgent: env.UserAgent, service: service, calls: env.Calls}
+}
+
+func (t *transport) Do(req *http.Request) (*http.Response, error) {
+	req.Header.Set("User-Agent", t.userAgent)
+	t.calls.Add(t.service, 1)
+	resp, err := t.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		_ = resp.Body.Close()
+		return nil, redirected(resp.Header.Get("Location"))
+	}
+	resp.Body = &bounded{resp.Body, maxAnswer}
+	return resp, nil
+}
+
+// redirected is the place an answer pointed to.
+type redirected string
+
+func (r redirected) Error() string {
+	host := "elsewhere"
+	if u, err := url.Parse(string(r)); err == nil && u.Host != "" {
+		host = "to " + u.Hostname()
+	}
+	return "the answer was a redirect " + host + ", which is not followed"
+}
+
+var errTooLong = fmt.Errorf("the answer is longer than %d MiB", maxAnswer>>20)
+
+// bounded ends a body that is too long with an error, where io.LimitReader would cut it silently.
+type bounded struct {
+	io.ReadCloser
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errTooLong
+	}
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}
+
+func retryer() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = maxAttempts
+		o.MaxBackoff = maxBackoff
+		o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(final)}, o.Retryables...)
+	})
+}
+
+// final names the errors that asking again does not change.
+func final(err error) aws.Ternary {
+	if _, ok := errors.AsType[redirected](err); ok || errors.Is(err, errTooLong) || errors.Is(err, errRefused) {
+		return aws.FalseTernary
+	}
+	return aws.UnknownTernary
+}
+
+func static(id, secret, token string) aws.CredentialsProvider {
+	return aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{AccessKeyID: id, SecretAccessKey: secret, SessionToken: token}, nil
+	})
+}
+
+// The clients are made without the SDK's configuration package: no profile, no environment credential and no instance role of
+// the machine leakreach runs on can get into a request.
+func stsClient(env audit.Env, w where, creds aws.CredentialsProvider) *sts.Client {
+	return sts.New(sts.Options{
+		Region:       w.region,
+		BaseEndpoint: endpoint(w.sts),
+		Credentials:  creds,
+		HTTPClient:   newTransport(env, "sts"),
+		Retryer:      retryer(),
+		APIOptions:   []func(*middleware.Stack) error{onlyReads},
+	})
+}
+
+func iamClient(env audit.Env, w where, creds aws.CredentialsProvider) *iam.Client {
+	return iam.New(iam.Options{
+		Region:       home(w.region),
+		BaseEndpoint: endpoint(w.iam),
+		Credentials:  creds,
+		HTTPClient:   newTransport(env, "iam"),
+		Retryer:      retryer(),
+		APIOptions:   []func(*middleware.Stack) error{onlyReads},
+	})
+}
+
+func endpoint(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// where decides which servers a key is taken to. found is the region that lay beside it, as untrusted as all that is found.
+func (v *Verifier) where(found string) (where, error) {
+	var w where
+	var err error
+	if w.sts, err = v.endpointOf("STS"); err != nil {
+		return w, err
+	}
+	if w.iam, err = v.endpointOf("IAM"); err != nil {
+		return w, err
+	}
+	w.region = v.opts.Region
+	if w.region == "" && w.sts == "" && open(found) {
+		w.region = found
+	}
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
+		if w.region == "" {
+			w.region = v.env.Getenv(name)
+		}
+	}
+	if w.region == "" {
+		w.region = "us-east-1"
+	}
+	if !regionShape.MatchString(w.region) {
+		return w, fmt.Errorf("%w: AWS region %q is not one", audit.ErrUsage, w.region)
+	}
+	return w, nil
+}
+
+var regionShape = regexp.MustCompile(`^[a-z]{2}(-[a-z]+){1,3}-[0-9]{1,2}$`)
+
+// openRegions are those no account has to opt into ("Specify which AWS Regions your account can use", AWS Account
+// Management). In any other region STS calls a good key invalid if its account has not opted in; so a key found beside such
+// a region is taken to us-east-1, which knows every key of the partition. China and GovCloud are partitions of their own.
+var openRegions = strings.Fields(`us-east-1 us-east-2 us-west-1 us-west-2 ca-central-1 sa-east-1
+	eu-central-1 eu-west-1 eu-west-2 eu-west-3 eu-north-1
+	ap-south-1 ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-southeast-1 ap-southeast-2
+	cn-north-1 cn-northwest-1 us-gov-east-1 us-gov-west-1`)
+
+func open(region string) bool { return slices.Contains(openRegions, region) }
+
+// home is the region that a partition's only IAM is in.
+func home(region string) string {
+	switch {
+	case strings.HasPrefix(region, "cn-"):
+		return "cn-north-1"
+	case strings.HasPrefix(region, "us-gov-"):
+		return "us-gov-west-1"
+	case strings.Count(region, "-") == 2:
+		return "us-east-1"
+	}
+	return region // the isolated partitions, whose names the SDK knows better
+}
+
+// endpointOf follows the rules of the AWS SDKs and tools for service-specific endpoints.
+func (v *Verifier) endpointOf(service string) (string, error) {
+	name, at := "endpoint", v.opts.Endpoint
+	if ignore := v.env.Getenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"); at == "" && !strings.EqualFold(ignore, "true") {
+		for _, name = range []string{"AWS_ENDPOINT_URL_" + service, "AWS_ENDPOINT_URL"} {
+			if at = v.env.Getenv(name); at != "" {
+				break
+			}
+		}
+	}
+	if at == "" {
+		return "", nil
+	}
+	u, err := url.Parse(at)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil {
+		return "", fmt.Errorf("%w: %s is not an http or https URL without user name", audit.ErrUsage, name)
+	}
+	return at, nil
+}
