@@ -1,0 +1,314 @@
+package forge
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/leakreach/leakreach/audit"
+)
+
+const (
+	attempts  = 3 // for a request that failed in passing
+	slowTries = 2 // for one that was not answered in time
+)
+
+// transport sends requests and waits where the forge asks for it. It departs from [http.RoundTripper] in one point: an answer
+// that is no success is an error here, so that every client library above hands on the same one.
+type transport struct {
+	Config
+	env  audit.Env
+	next http.RoundTripper
+	gate gate
+
+	answered atomic.Bool // the host has answered before: one that never did is not asked twice
+}
+
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if !SameOrigin(req.URL, t.Base) {
+		return nil, &Error{API: t.API, Method: req.Method, URL: plainURL(req.URL), Message: "not the host of the API: not sent"}
+	}
+	ctx := req.Context()
+	for try := 1; ; {
+		if err := t.pass(req); err != nil {
+			return nil, err
+		}
+		token, err := t.token(ctx)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := t.send(req, token)
+		if err == nil {
+			return resp, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		e := (*Error)(nil)
+		switch {
+		case !errors.As(err, &e):
+			return nil, err
+		case !e.Until.IsZero():
+			continue // the gate is shut; passing it again is the wait
+		case !e.passing() || req.Method != http.MethodGet, e.retryAfter > t.MaxWait:
+			return nil, err
+		case try == attempts, e.slow && (try == slowTries || !t.answered.Load()):
+			return nil, err
+		}
+		pause := max(e.retryAfter, jitter(time.Second<<(try-1)))
+		t.env.Log.Debug("asking again", "api", t.API, "error", err, "in", pause)
+		if err := t.Sleep(ctx, pause); err != nil {
+			return nil, err
+		}
+		try++
+	}
+}
+
+// passing tells whether the same request may succeed a little later.
+func (e *Error) passing() bool {
+	return e.Status == 0 && e.cause != nil || e.Status >= 500 && e.Status != http.StatusNotImplemented
+}
+
+// jitter returns between half of d and d.
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2) }
+
+// pass waits until the rate limit allows a request.
+func (t *transport) pass(req *http.Request) error {
+	for {
+		until, first := t.gate.shutUntil()
+		wait := until.Sub(t.env.Now())
+		if wait <= 0 {
+			return req.Context().Err()
+		}
+		if wait > t.MaxWait {
+			return &Error{API: t.API, Status: http.StatusTooManyRequests, Method: req.Method, URL: plainURL(req.URL), Until: until}
+		}
+		if first {
+			t.env.Log.Warn("waiting for the rate limit", "api", t.API, "host", t.Base.Host, "until", until.UTC().Format(time.RFC3339))
+		}
+		if err := t.Sleep(req.Context(), wait+rand.N(min(wait, time.Second))); err != nil {
+			return err
+		}
+	}
+}
+
+func (t *transport) token(ctx context.Context) (string, error) {
+	if t.Token == nil {
+		return "", nil
+	}
+	return t.Token(ctx)
+}
+
+// send makes one attempt and reads its answer whole.
+func (t *transport) send(req *http.Request, token string) (*http.Response, error) {
+	ctx, cancel := context.WithTimeout(req.Context(), t.Timeout)
+	defer cancel()
+	out := req.Clone(ctx)
+	if req.GetBody != nil {
+		body, err := req.GetBody()
+		if err != nil {
+			return nil, err
+		}
+		out.Body = body
+	}
+	for _, h := range []string{"Authorization", "Private-Token", "Job-Token", "Cookie"} {
+		out.Header.Del(h) // libraries set empty ones
+	}
+	if token != "" {
+		out.Header.Set(t.Header, t.Prefix+token)
+	}
+	out.Header.Set("User-Agent", t.env.UserAgent)
+	fail := func(e *Error) (*http.Response, error) {
+		e.API, e.Method, e.URL = t.API, req.Method, plainURL(req.URL)
+		return nil, e
+	}
+
+	sent := t.env.Now()
+	t.env.Calls.Add(t.API, 1)
+	resp, err := t.next.RoundTrip(out)
+	var body []byte
+	if err == nil {
+		body, err = io.ReadAll(io.LimitReader(resp.Body, t.MaxBody+1))
+		_ = resp.Body.Close()
+	}
+	if err == nil {
+		t.answered.Store(true)
+	}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return fail(&Error{Message: fmt.Sprintf("no answer within %s", t.Timeout), cause: context.DeadlineExceeded, slow: true})
+	case err != nil:
+		return fail(&Error{Message: plainText(redact(err.Error(), token), 300), cause: err})
+	case int64(len(body)) > t.MaxBody:
+		return fail(&Error{Message: fmt.Sprintf("the answer is larger than %d MiB", t.MaxBody>>20)})
+	}
+
+	if wait, limited := rateLimit(resp, body); limited {
+		e := newError(t.API, req, resp, body, token)
+		e.Until = t.gate.shut(t.env.Now(), sent, wait)
+		return nil, e
+	}
+	t.gate.open(sent)
+	if wait, empty := exhausted(resp); empty {
+		t.gate.shutFor(t.env.Now(), wait)
+	}
+	switch {
+	case isRedirect(resp.StatusCode):
+	case resp.StatusCode < 200 || resp.StatusCode > 299:
+		e := newError(t.API, req, resp, body, token)
+		if s := resp.Header.Get("Retry-After"); s != "" {
+			e.retryAfter = retryAfter(s, serverTime(resp, t.env.Now()))
+		}
+		return nil, e
+	case looksHTML(body):
+		return fail(&Error{Message: "answered HTML, not the API: check " + t.BaseVar})
+	case !looksJSON(body):
+		return fail(&Error{Message: "answered something else than JSON: check " + t.BaseVar})
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	resp.ContentLength = int64(len(body))
+	for _, h := range []string{"X-Ratelimit-Remaining", "X-Ratelimit-Reset"} {
+		resp.Header.Del(h) // go-github would refuse calls by itself
+	}
+	return resp, nil
+}
+
+func isRedirect(status int) bool {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
+	}
+	return false
+}
+
+func looksHTML(body []byte) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n\ufeff"), []byte("<"))
+}
+
+func looksJSON(body []byte) bool {
+	body = bytes.TrimLeft(body, " \t\r\n")
+	return len(body) == 0 || strings.IndexByte(`{["0123456789-tfn`, body[0]) >= 0
+}
+
+// longest is the longest pause a forge can ask for; what it means is "not now".
+const longest = 24 * time.Hour
+
+// rateLimit tells whether an answer refuses a request for its rate, and how long the forge asks to wait; 0 if it does not say.
+// GitHub refuses with 403 as well as 429 (docs.github.com/rest: "Rate limits for the REST API"), GitLab with 429.
+func rateLimit(resp *http.Response, body []byte) (wait time.Duration, limited bool) {
+	after := resp.Header.Get("Retry-After")
+	if resp.StatusCode != http.StatusTooManyRequests {
+		if resp.StatusCode != http.StatusForbidden {
+			return 0, false
+		}
+		said := strings.ToLower(message(body))
+		if after == "" && remaining(resp) != "0" && !strings.Contains(said, "rate limit") && !strings.Contains(said, "abuse detection") {
+			return 0, false
+		}
+	}
+	if after != "" {
+		return max(retryAfter(after, serverTime(resp, time.Now())), time.Second), true
+	}
+	if wait, empty := exhausted(resp); empty {
+		return max(wait, time.Second), true
+	}
+	return 0, true
+}
+
+func remaining(resp *http.Response) string {
+	return firstOf(resp.Header, "X-RateLimit-Remaining", "RateLimit-Remaining")
+}
+
+// exhausted tells whether an answer used up the budget, and how long until it is filled again.
+func exhausted(resp *http.Response) (time.Duration, bool) {
+	reset, err := strconv.ParseInt(firstOf(resp.Header, "X-RateLimit-Reset", "RateLimit-Reset"), 10, 64)
+	if err != nil || remaining(resp) != "0" {
+		return 0, false
+	}
+	// The forge's clock decides, not ours: the reset time is on it.
+	return clamp(time.Unix(reset, 0).Sub(serverTime(resp, time.Now()))), true
+}
+
+func retryAfter(s string, now time.Time) time.Duration {
+	if n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64); err == nil {
+		return clamp(time.Duration(min(max(n, 0), int64(longest/time.Second))) * time.Second)
+	}
+	if at, err := http.ParseTime(s); err == nil {
+		return clamp(at.Sub(now))
+	}
+	return 0
+}
+
+func clamp(d time.Duration) time.Duration { return min(max(d, 0), longest) }
+
+func serverTime(resp *http.Response, otherwise time.Time) time.Time {
+	if at, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		return at
+	}
+	return otherwise
+}
+
+// A gate keeps requests back while a rate limit holds.
+type gate struct {
+	mu      sync.Mutex
+	until   time.Time
+	shutAt  time.Time
+	strikes int  // refusals in a row
+	told    bool // somebody was told of this wait
+}
+
+func (g *gate) shutUntil() (until time.Time, first bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	first, g.told = !g.told, true
+	return g.until, first
+}
+
+// shut closes the gate after a refusal of a request that was sent at sent. The forge's own word counts, at least a minute where it
+// gives none; each further refusal in a row lengthens the wait, so that a forge that refuses for ever is soon left alone.
+func (g *gate) shut(now, sent time.Time, wait time.Duration) time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.shutAt.IsZero() || !sent.Before(g.shutAt) { // else one of many that were under way together
+		g.strikes++
+	}
+	switch {
+	case wait == 0:
+		wait = time.Minute << min(g.strikes-1, 10)
+	case g.strikes > 5:
+		wait = max(wait, time.Second<<min(g.strikes, 16))
+	}
+	g.extend(now, wait)
+	return g.until
+}
+
+func (g *gate) shutFor(now time.Time, wait time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.extend(now, wait)
+}
+
+func (g *gate) extend(now time.Time, wait time.Duration) {
+	g.shutAt = now
+	if until := now.Add(wait); until.After(g.until) {
+		g.until, g.told = until, false
+	}
+}
+
+// open notes a request that was not refused.
+func (g *gate) open(sent time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !sent.Before(g.shutAt) {
+		g.strikes = 0
+	}
+}
