@@ -1,0 +1,194 @@
+// Package credfile finds the secrets that have no shape of their own but lie where everybody knows to look: in netrc and
+// pgpass files, registry and database configurations, kubeconfigs, FTP clients, shell history, connection strings and key
+// files.
+//
+// A newcomer starts with [Parse]. What is read of which file is one row of the table formats each; a handful of tolerant readers
+// (lines, YAML, JSON, XML, code, command lines) turn every syntax into the same named values, and names.go tells real values
+// from placeholders. Nothing here follows an alias, an include or an entity, so no input can grow while it is read.
+package credfile
+
+import (
+	"bytes"
+	"cmp"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// A Credential is one secret found in a file.
+type Credential struct {
+	Rule  string            // id of one of [Rules]
+	Kind  string            // password, token, secret, private-key, password-hash or keystore
+	ID    string            // whom it belongs to, such as a user name, where the file says so
+	Value string            // decoded where the file keeps it encoded
+	Parts map[string]string // where it opens something, such as "host"; may be nil
+	// Start and End are the byte offsets of the value in the content, of its encoded form where it is encoded.
+	Start, End int
+}
+
+// maxFile bounds the content that is read by its format, in bytes: the largest Terraform states are some tens of megabytes,
+// all else is far smaller. Secrets recognised anywhere are found beyond it.
+const maxFile = 32 << 20
+
+// maxFound bounds the credentials of one content, so that a hostile or generated one cannot fill the memory.
+const maxFound = 10000
+
+// Wants tells whether a file at path is read by its format. [Parse] finds no more in another file than without its path.
+func Wants(path string) bool {
+	return len(lookup(path)) > 0
+}
+
+// Parse returns the credentials in content, in the order they stand there. Where path is "" or says nothing, only what can be
+// recognised by content alone is found: URLs and connection strings with passwords, authorization headers, private keys,
+// password hashes, and files that name their own format.
+func Parse(path string, content []byte) []Credential {
+	if len(content) == 0 {
+		return nil
+	}
+	found := anywhere(content)
+	if len(content) <= maxFile {
+		rows := lookup(path)
+		for _, f := range compiled().sniffed {
+			if !slices.Contains(rows, f) && f.sniffs(content) {
+				rows = append(rows, f)
+			}
+		}
+		for _, f := range rows {
+			found = append(found, f.read(content)...)
+		}
+	}
+	return distinct(found)
+}
+
+// distinct sorts by place and keeps one credential of those that stand at the same place: the longest, then the one found
+// first, which is the one of the more general reader for a URL and of the more special row for a file.
+func distinct(found []Credential) []Credential {
+	slices.SortStableFunc(found, func(a, b Credential) int {
+		return cmp.Or(a.Start-b.Start, b.End-a.End)
+	})
+	out := found[:0]
+	for _, c := range found {
+		if n := len(out); n > 0 && c.Start < out[n-1].End {
+			continue
+		}
+		if len(out) == maxFound {
+			break
+		}
+		out = append(out, c)
+	}
+	return slices.Clip(out)
+}
+
+// index is the table of formats, by what of a path leads to a row.
+type index struct {
+	byBase   map[string][]*format
+	bySuffix map[string][]*format // two last components: ".aws/credentials"
+	byExt    map[string][]*format
+	byDir    map[string][]*format // a directory anywhere above: ".github/workflows"
+	prefixes map[string][]*format // up to the first dot after the first byte: ".env."
+	sniffed  []*format
+}
+
+var compiled = sync.OnceValue(func() *index {
+	x := &index{map[string][]*format{}, map[string][]*format{}, map[string][]*format{}, map[string][]*format{}, map[string][]*format{}, nil}
+	for i := range formats {
+		f := &formats[i]
+		f.compile()
+		if f.sniff != "" {
+			x.sniffed = append(x.sniffed, f)
+		}
+		for _, name := range strings.Fields(f.files) {
+			switch {
+			case strings.HasSuffix(name, "/*"):
+				add(x.byDir, strings.TrimSuffix(name, "/*"), f)
+			case strings.HasPrefix(name, "*."):
+				add(x.byExt, name[1:], f)
+			case strings.HasSuffix(name, "*"):
+				add(x.prefixes, strings.TrimSuffix(name, "*"), f)
+			case strings.Contains(name, "/"):
+				add(x.bySuffix, name, f)
+			default:
+				add(x.byBase, name, f)
+			}
+		}
+	}
+	return x
+})
+
+func add(m map[string][]*format, key string, f *format) { m[key] = append(m[key], f) }
+
+// copies are the endings that editors and people give to copies of a file; what a copy holds is as secret.
+var copies = []string{"~", ".bak", ".backup", ".old", ".orig", ".save", ".swp", ".copy", ".txt"}
+
+// templates are the endings of files made to be filled in. Secrets in them are found by their shape only.
+var templates = []string{".example", ".sample", ".template", ".tmpl", ".tpl", ".dist", ".j2", ".erb", ".in"}
+
+// lookup returns the rows for a path, at most a few map look-ups away. A member of a container is looked up by its own path.
+func lookup(p string) []*format {
+	if p == "" {
+		return nil
+	}
+	p = strings.ToLower(strings.ReplaceAll(p[strings.LastIndexByte(p, '!')+1:], `\`, "/"))
+	x := compiled()
+	base := path.Base(p)
+	for _, t := range templates {
+		if strings.HasSuffix(base, t) {
+			return nil
+		}
+	}
+	rows := x.at(p, base)
+	if rows != nil {
+		return rows
+	}
+	for _, c := range copies {
+		if short, ok := strings.CutSuffix(base, c); ok && short != "" {
+			return x.at(p[:len(p)-len(c)], short)
+		}
+	}
+	return nil
+}
+
+func (x *index) at(p, base string) []*format {
+	if dir := strings.TrimSuffix(p[:len(p)-len(base)], "/"); dir != "" {
+		if rows := x.bySuffix[path.Base(dir)+"/"+base]; rows != nil {
+			return rows
+		}
+		if rows := x.byDir[path.Base(path.Dir(dir))+"/"+path.Base(dir)]; rows != nil {
+			return rows
+		}
+		if rows := x.byDir[path.Base(dir)]; rows != nil {
+			return rows
+		}
+	}
+	if rows := x.byBase[base]; rows != nil {
+		return rows
+	}
+	if dot := strings.IndexByte(base[1:], '.') + 1; dot > 0 {
+		if rows := x.prefixes[base[:dot+1]]; rows != nil {
+			return rows
+		}
+	}
+	for i := 1; i < len(base); i++ { // the longest extension first: ".auto.tfvars.json"
+		if base[i] == '.' {
+			if rows := x.byExt[base[i:]]; rows != nil {
+				return rows
+			}
+		}
+	}
+	if base[0] == '.' { // ".env" as an extension: "prod.env" and ".env" alike
+		return x.byExt[base]
+	}
+	return nil
+}
+
+// sniffs tells whether content holds all that a row is recognised by, near its beginning.
+func (f *format) sniffs(content []byte) bool {
+	head := content[:min(len(content), 64<<10)]
+	for _, mark := range f.marks {
+		if !bytes.Contains(head, mark) {
+			return false
+		}
+	}
+	return true
+}

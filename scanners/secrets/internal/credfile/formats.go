@@ -1,0 +1,304 @@
+package credfile
+
+import (
+	"bytes"
+	"encoding/hex"
+	"strings"
+)
+
+// A format says which secrets lie in which files. One that reads entries takes those whose names keys lists; one that reads
+// otherwise finds credentials itself.
+type format struct {
+	rule  string
+	files string // base names, "dir/name", "*.ext", "prefix*" up to the first dot, "dir/*"; lower case
+	// doc is the reader of a file of entries, find that of any other.
+	doc  func([]byte) *doc
+	find func([]byte) []Credential
+	// keys are the folded names of secrets, each with the path that must enclose it before a "/" and ":base64" or another
+	// decoder behind it; "" for every name that sounds like a secret's. "*" takes every name.
+	keys string
+	// made is set for files that are made for credentials: every value that is filled in is one, weak ones included.
+	made bool
+	// sniff are strings, separated by "|", that show the format whatever the file's name.
+	sniff string
+
+	marks [][]byte
+	names map[string][]want
+}
+
+// A want is one secret's name as a row asks for it.
+type want struct {
+	path   string // the path ends in it; "" for any
+	decode string
+}
+
+// What each row's files are is documented by the tool that the rule names.
+var formats = []format{
+	// Clients of package registries, containers and version control.
+	{rule: "netrc-password", files: ".netrc _netrc netrc", find: netrc},
+	{rule: "git-credentials", files: ".git-credentials git/credentials .git/credentials", find: gitCredentials},
+	{rule: "registry-credential", files: ".npmrc npmrc .yarnrc", doc: lines, made: true,
+		keys: "authtoken auth:basic password:base64"},
+	{rule: "registry-credential", files: ".yarnrc.yml", doc: yaml, made: true, keys: "npmauthtoken npmauthident:basic"},
+	{rule: "registry-credential", files: ".pypirc pypirc pip.conf pip.ini poetry/auth.toml uv/credentials.toml .condarc", doc: lines, made: true, keys: "password token"},
+	{rule: "registry-credential", files: ".cargo/credentials .cargo/credentials.toml cargo/credentials.toml .cargo/config.toml .gem/credentials .bundle/config hex/hex.config", doc: lines, made: true,
+		keys: "token rubygemsapikey githubpackages password secretkey *"},
+	{rule: "registry-credential", files: "auth.json composer/auth.json .composer/auth.json", doc: json, made: true,
+		keys: "password httpbasic/*/password githuboauth/* gitlaboauth/* gitlabtoken/* bearer/* token consumersecret auths/*/auth:basic auth:basic identitytoken"},
+	{rule: "registry-credential", files: "nuget.config .nuget/nuget.config", doc: xml, made: true, keys: "cleartextpassword password apikeys/*"},
+	{rule: "registry-credential", files: "helm/repositories.yaml repositories.yaml", doc: yaml, made: true, keys: "password"},
+	{rule: "registry-credential", files: "settings.xml .m2/settings.xml", doc: xml, keys: "server/password server/passphrase proxy/password password passphrase", sniff: "<settings|<servers>"},
+	{rule: "registry-credential", files: "settings-security.xml", doc: xml, made: true, keys: "master:braced"},
+	{rule: "docker-registry-auth", files: ".docker/config.json .dockercfg .dockerconfigjson containers/auth.json kaniko/config.json", doc: json, made: true,
+		keys: "auth:basic identitytoken registrytoken password", sniff: `"auths"|"auth"`},
+	{rule: "version-control-password", files: ".subversion/auth svn.simple/*", find: svnAuth},
+	{rule: "version-control-password", files: ".hgrc hgrc mercurial.ini .gitconfig .git/config .gitmodules", doc: lines, keys: "auth/* password extraheader token"},
+	{rule: "forge-token", files: "hub .config/hub config/hub gh/hosts.yml glab-cli/config.yml .tugboat .lab.toml lab/lab.toml glab/config.yml tea/config.yml", doc: yaml, made: true,
+		keys: "oauthtoken token apikey password"},
+
+	// Databases.
+	{rule: "database-password", files: ".pgpass pgpass.conf pgpass", find: pgpass},
+	{rule: "database-password", files: ".my.cnf my.cnf my.ini mysql/my.cnf .mariadb.cnf debian.cnf client.cnf .pg_service.conf pg_service.conf odbc.ini .odbc.ini freetds.conf", doc: lines, made: true, keys: "password pwd"},
+	{rule: "database-password", files: ".mylogin.cnf", find: loginPath},
+	{rule: "database-password", files: "database.yml mongoid.yml database.yaml redis.yml cable.yml sunspot.yml elasticsearch.yml", doc: yaml, keys: "password"},
+	{rule: "database-password", files: ".dbeaver/credentials-config.json credentials-config.json robomongo.json robo3t.json .robomongo/robomongo.json sqltools.json .sqlite-web.json datasources.json", doc: json, made: true,
+		keys: "password userpassword sshpassphrase sshuserpassword passphrase sslpempassphrase"},
+	{rule: "database-password", files: "dbeaver-data-sources.xml data-sources.xml datasources.xml datasources.local.xml server.xml context.xml tomcat-users.xml persistence.xml hibernate.cfg.xml standalone.xml domain.xml jboss-web.xml", doc: xml,
+		made: true, keys: "password secret connectionpassword hibernateconnectionpassword javaxpersistencejdbcpassword jakartapersistencejdbcpassword keystorepass"},
+	{rule: "password-hash", files: "*.sql *.dump *.ldif", find: hashes},
+
+	// Users' password files.
+	{rule: "password-hash", files: ".htpasswd htpasswd *.htpasswd passwd.htpasswd .htdigest", find: htpasswd},
+	{rule: "password-hash", files: "shadow shadow- gshadow passwd passwd- master.passwd proftpdpasswd proftpd.passwd ftpd.passwd dovecot.passwd users.passwd slapd.conf kickstart.cfg ks.cfg preseed.cfg user-data cloud.cfg cloud-init.yml cloud-init.yaml", find: hashes, sniff: ":$6$"},
+
+	// Clusters.
+	{rule: "kubeconfig-credential", files: ".kube/config kubeconfig *.kubeconfig kubeconfig.yml kubeconfig.yaml admin.conf kubelet.conf config.kube", doc: yaml, made: true,
+		keys: "user/token token user/password password clientkeydata:base64 idtoken refreshtoken clientsecret accesstoken", sniff: "kind: Config|users:"},
+	{rule: "kubernetes-secret", doc: yaml, made: true, keys: "data/*:base64 stringdata/*", sniff: "kind: Secret"},
+	{rule: "kubernetes-secret", doc: json, made: true, keys: "data/*:base64 stringdata/*", sniff: `"kind": "Secret"`},
+	{rule: "vault-token", files: ".vault-token vault-token .vault_pass .vault_password vault_pass.txt .vault_pass.txt .vaultpass .ansible_vault_pass ansible-vault-pass", find: whole},
+
+	// Infrastructure as code.
+	{rule: "terraform-state-secret", files: "*.tfstate *.tfstate.backup terraform.tfstate", doc: json, sniff: `"terraform_version"|"serial"`},
+	{rule: "terraform-variable-secret", files: "*.tfvars *.auto.tfvars .terraformrc terraform.rc", doc: lines},
+	{rule: "terraform-variable-secret", files: "*.tfvars.json *.auto.tfvars.json credentials.tfrc.json", doc: json},
+	{rule: "ansible-password", files: "group_vars/* host_vars/* vars/* defaults/* inventory.yml inventory.yaml hosts.yml hosts.yaml vars.yml vault.yml", doc: yaml},
+	{rule: "ansible-password", files: "inventory hosts inventory.ini hosts.ini ansible.cfg inventory/* inventories/*", find: inventory},
+
+	// Cloud and service command lines.
+	{rule: "cloud-cli-credential", files: ".aws/credentials .aws/config aws/credentials .boto boto.cfg .s3cfg s3cfg .passwd-s3fs .oci/config .databrickscfg .snowsql/config snowsql/config connections.toml rclone.conf rclone/rclone.conf .credentials .edgerc .ossutilconfig .cos.conf .bluemix.cfg .tencentcloudcli .linode-cli linode-cli .ovh.conf ovh.conf .doctlcfg .civo.json .vultr-cli.yaml", doc: lines, made: true,
+		keys: "awssecretaccesskey secretaccesskey secretkey gssecretaccesskey gsoauth2refreshtoken passphrase password token pass pass2 clientsecret accesstoken accesskeysecret secret applicationsecret consumerkey sessiontoken keyfilecontent privatekeypassphrase masterkey saskey sasurl accountkey servicaccountcredentials refreshtoken awssessiontoken:skip"},
+	{rule: "cloud-cli-credential", files: "application_default_credentials.json accesstokens.json msal_token_cache.json service_principal_entries.json adc.json heroku.json heroku/config.json .heroku.json credentials.json client_secret.json client_secrets.json service-account.json serviceaccount.json gcloud.json", doc: json, made: true,
+		keys: "clientsecret refreshtoken accesstoken secret privatekey:pem herokuapikey apikey password token"},
+	{rule: "cloud-cli-credential", doc: json, made: true, keys: "privatekey:pem", sniff: `"service_account"|"private_key_id"`},
+	{rule: "cloud-cli-credential", files: "doctl/config.yaml doctl/config.yml fly/config.yml .fly/config.yml vercel/auth.json netlify/config.json .config/configstore/* op/config .circleci/cli.yml .travis/config.yml .scw/config.yaml scw/config.yaml hcloud/cli.toml .pulumi/credentials.json .sentryclirc snyk.json .wakatime.cfg", doc: yaml, made: true,
+		keys: "accesstoken token secretkey authcontexts/* apikey secret"},
+	{rule: "cloud-cli-credential", files: "credentials.db access_tokens.db", find: tokenDB},
+
+	// Web applications.
+	{rule: "env-file-secret", files: ".env .env* env.* *.env .envrc .flaskenv env env.local dotenv .dev.vars .secrets secrets.env config.env settings.env", doc: lines, keys: ""},
+	{rule: "env-file-secret", files: "config irc.conf", doc: lines, keys: "ircpass ircpassword password passwd token secret"},
+	{rule: "application-secret", files: "settings.py local_settings.py settings_local.py production.py development.py base.py dev.py prod.py config.py configuration.py secrets.py superset_config.py airflow.cfg webserver_config.py jupyter_notebook_config.py conf.py", doc: code},
+	{rule: "application-secret", files: "secret_token.rb session_store.rb devise.rb omniauth.rb initializers/*", doc: code, keys: "secretkeybase secrettoken secretkey pepper secret clientsecret appsecret password apikey"},
+	{rule: "application-secret", files: "secrets.yml secrets.yaml secret.yml secret.yaml parameters.yml parameters.yaml credentials.yml credentials.yaml config.yml config.yaml application.yml application.yaml bootstrap.yml bootstrap.yaml settings.yml settings.yaml local.yml app.yml app.yaml _config.yml values.yaml values.yml serverless.yml docker-compose.yml docker-compose.yaml compose.yml compose.yaml", doc: yaml},
+	{rule: "application-secret", files: "application.properties bootstrap.properties config.properties database.properties db.properties jdbc.properties secrets.properties local.properties credentials.properties secure.properties key.properties keystore.properties signing.properties gradle.properties sonar-project.properties hibernate.properties log4j.properties mail.properties app.properties build.properties application.conf reference.conf app.conf config.ini settings.ini app.ini php.ini odoo.conf .odoorc grafana.ini redis.conf secrets.toml config.toml settings.toml credentials.toml streamlit/secrets.toml wrangler.toml fly.toml credentials credentials.ini secrets.ini", doc: lines},
+	{rule: "application-secret", files: "appsettings.json secrets.json usersecrets.json local.settings.json config.json credentials.json settings.json default.json production.json development.json secret.json keys.json parameters.json", doc: json},
+	{rule: "application-secret", files: "web.config app.config appsettings.config connectionstrings.config machine.config applicationhost.config", doc: xml, keys: "password pwd validationkey decryptionkey secret apikey token clientsecret *"},
+	{rule: "wordpress-secret", files: "wp-config.php wp-config.inc.php", doc: code, made: true,
+		keys: "dbpassword authkey secureauthkey loggedinkey noncekey authsalt secureauthsalt loggedinsalt noncesalt ftppass jwtauthsecretkey"},
+	{rule: "application-secret", files: "configuration.php localsettings.php settings.php settings.local.php config.inc.php config.php config.local.php database.php db.php wp-config.php wp-config-sample.php configuration.inc.php env.php local.php parameters.php app.php config.sample.php conf.php connect.php connection.php dbconfig.php db_config.php dbconnect.php settings.inc.php local.xml .settings.php", doc: code,
+		keys: ""},
+	{rule: "rails-master-key", files: "master.key config/master.key credentials/* production.key staging.key development.key", find: railsKey},
+	{rule: "application-secret", files: "salesforce.js sfdc.js jsforce.js", find: logins, sniff: "jsforce"},
+	{rule: "application-secret", files: "config.js config.ts settings.js secrets.js secrets.ts credentials.js credentials.ts env.js env.ts environment.ts environment.js environment.prod.ts keys.js keys.ts firebase.js db.js database.js knexfile.js ormconfig.js config.rb secrets.rb", doc: code},
+	{rule: "application-secret", files: "ormconfig.json database.json sequelize.json config/config.json", doc: json},
+
+	// File transfer, editors and mail.
+	{rule: "file-transfer-password", files: ".ftpconfig .remote-sync.json sftp-config.json sftp-config-alt.json sftp.json .vscode/sftp.json deployment-config.json .ftpsync.json ftpsync.settings .sftpconfig.json .ftppass ftp-sync.json .ftp-deploy-sync-state.json .deployment-config.json .ftprc.json", doc: json, made: true,
+		keys: "password pass passphrase"},
+	{rule: "file-transfer-password", files: "filezilla.xml sitemanager.xml recentservers.xml webservers.xml deployment.xml sshconfigs.xml webservers.local.xml filezilla-server.xml fzdefaults.xml winscp.xml coreftp.xml", doc: xml, made: true, keys: "pass password:jetbrains passphrase"},
+	{rule: "file-transfer-password", files: "winscp.ini wcx_ftp.ini ws_ftp.ini smartftp.ini lftp/rc .lftprc bookmarks .lftp/bookmarks", doc: lines, made: true, keys: "password pwd pass passphrase"},
+	{rule: "mail-password", files: ".esmtprc esmtprc .msmtprc msmtprc .mpoprc .getmailrc getmailrc .offlineimaprc .mbsyncrc mbsyncrc .isyncrc ssmtp.conf .ssmtprc revaliases sasl_passwd .mailrc .muttrc muttrc .neomuttrc", doc: spaced, made: true,
+		keys: "password pass passwd authpass smtppass imappass smtppassword remotepass localpass pass:skip smtpauthpassword"},
+	{rule: "mail-password", files: ".fetchmailrc fetchmailrc", find: fetchmail},
+	{rule: "service-password", files: "ventrilo_srv.ini server.properties murmur.ini teamspeak.ini irssi/config .irssi/config weechat/irc.conf znc.conf .ircrc redis.conf sentinel.conf mosquitto.conf smb.conf smbcredentials .smbcredentials .cifs credentials.smb wpa_supplicant.conf hostapd.conf openvpn.auth supervisord.conf .jupyter/jupyter_notebook_config.json my.ini vncpasswd.ini ultravnc.ini tightvnc.ini .tsclientrc", doc: spaced, made: true,
+		keys: "adminpassword password passwd rconpassword requirepass masterauth psk sasplpassword serverpassword passwordauth icesecretread superpassword pass autosendcmd saslpassword"},
+	{rule: "browser-login", files: "logins.json", doc: json, made: true, keys: "encryptedpassword encryptedusername"},
+	{rule: "api-access-hash", files: ".accesshash accesshash", find: joined},
+
+	// Command lines.
+	{rule: "shell-password", files: ".bash_history .zsh_history .sh_history .history .ash_history .mysql_history .psql_history fish_history .bashrc .bash_profile .bash_aliases .profile .zshrc .zshenv .zprofile .zlogin .cshrc .tcshrc .kshrc .bash_login .bash_logout .functions .exports .aliases config.fish crontab rc.local environment *.sh *.bash *.zsh *.ksh *.fish *.ps1 *.psm1 *.bat *.cmd dockerfile containerfile *.dockerfile dockerfile* makefile gnumakefile jenkinsfile jenkinsfile* vagrantfile procfile .gitlab-ci.yml .gitlab-ci.yaml .travis.yml appveyor.yml azure-pipelines.yml bitbucket-pipelines.yml .drone.yml cloudbuild.yaml buildspec.yml .github/workflows/* .circleci/config.yml", find: shell, sniff: "#!/"},
+}
+
+func (f *format) compile() {
+	for mark := range strings.SplitSeq(f.sniff, "|") {
+		f.marks = append(f.marks, []byte(mark))
+	}
+	f.names = map[string][]want{}
+	for k := range strings.FieldsSeq(f.keys) {
+		k, decode, _ := strings.Cut(k, ":")
+		dir, name := "", k
+		if i := strings.LastIndexByte(k, '/'); i >= 0 {
+			dir, name = k[:i], k[i+1:]
+		}
+		f.names[name] = append(f.names[name], want{dir, decode})
+	}
+}
+
+// wants tells how to decode an entry, and whether the row takes it.
+func (f *format) wants(d *doc, e entry) (decode string, ok bool) {
+	if f.keys == "" {
+		return "", secretName(e.key)
+	}
+	for _, name := range []string{plain(e.key), "*"} {
+		for _, w := range f.names[name] {
+			if within(d.groups[e.group], w.path) {
+				return w.decode, w.decode != "skip"
+			}
+		}
+	}
+	return "", false
+}
+
+// within tells whether a group's path ends in want, whose "*" stands for any one name.
+func within(path, want string) bool {
+	if want == "" {
+		return true
+	}
+	p, w := strings.Split(path, "/"), strings.Split(want, "/")
+	if len(p) < len(w) {
+		return false
+	}
+	p = p[len(p)-len(w):]
+	for i := range w {
+		if w[i] != "*" && plain(p[i]) != w[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// read finds a file's credentials by the row.
+func (f *format) read(t []byte) []Credential {
+	var found []Credential
+	if f.find != nil {
+		found = f.find(t)
+	} else {
+		found = f.pick(f.doc(t))
+	}
+	for i := range found {
+		found[i].Rule = f.rule
+	}
+	return found
+}
+
+// pick takes the entries a row asks for and names their owners by what stands beside them.
+func (f *format) pick(d *doc) []Credential {
+	owners := map[int]*owner{}
+	for _, e := range d.entries {
+		if k, ok := ownerKeys[plain(e.key)]; ok {
+			o := owners[e.group]
+			if o == nil {
+				o = &owner{}
+				owners[e.group] = o
+			}
+			o.set(k, d.value(e))
+		}
+	}
+	var found []Credential
+	for _, e := range d.entries {
+		if len(found) == maxFound {
+			break
+		}
+		decode, ok := f.wants(d, e)
+		if !ok && !(owners[e.group] != nil && owners[e.group].sensitive && plain(e.key) == "value") {
+			continue
+		}
+		c, ok := f.credential(d, e, decode)
+		if !ok {
+			continue
+		}
+		if o := owners[e.group]; o != nil {
+			if c.ID == "" {
+				c.ID = o.user
+			}
+			c.Parts = hostPart(o.host)
+		}
+		found = append(found, c)
+	}
+	return found
+}
+
+func (f *format) credential(d *doc, e entry, decode string) (Credential, bool) {
+	c := Credential{Kind: kindOf(e.key), Value: d.value(e), Start: e.start, End: e.end}
+	if e.end-e.start > maxKey || bytes.HasPrefix(d.text[e.start:e.end], []byte("-----BEGIN")) {
+		return c, false // key blocks are found anywhere
+	}
+	if e.base64 {
+		decode = "base64"
+	}
+	switch decode {
+	case "basic":
+		if user, pass, ok := userPass(c.Value); ok {
+			c.ID, c.Value, c.Kind = user, pass, "password"
+		} else if user, pass, ok := strings.Cut(c.Value, ":"); ok {
+			c.ID, c.Value, c.Kind = user, pass, "password"
+		}
+	case "base64":
+		if b, ok := unbase64(c.Value); ok {
+			c.Value = strings.TrimRight(string(b), "\r\n")
+		}
+	case "braced":
+		c.Value = strings.Trim(c.Value, "{}")
+	case "jetbrains":
+		c.Value = jetbrains(c.Value)
+	}
+	if !f.made {
+		return c, real(c.Value) && !strings.Contains(c.Value, "://") && !(e.quote == 0 && unlikely(c.Value))
+	}
+	return c, filledIn(c.Value) && !strings.Contains(c.Value, "://")
+}
+
+// unlikely tells an expression from a value that stands without quotes.
+func unlikely(v string) bool {
+	return strings.ContainsAny(v, " ()[]{}") || strings.HasPrefix(v, "&") || strings.Contains(v, "::")
+}
+
+// An owner is whom a credential belongs to and what it opens, as its group of entries says.
+type owner struct {
+	user, host string
+	sensitive  bool // Terraform marks the output so
+}
+
+var ownerKeys = map[string]string{
+	"user": "user", "username": "user", "login": "user", "email": "user", "name": "user2", "awsaccesskeyid": "user", "dbuser": "user",
+	"accesskey": "user", "clientid": "user", "clientemail": "user", "sshuser": "user", "dbusername": "user", "userid": "user",
+	"host": "host", "hostname": "host", "machine": "host", "server": "host", "serverhost": "host", "registry": "host", "dbhost": "host",
+	"url": "host", "sensitive": "sensitive",
+}
+
+func (o *owner) set(what, v string) {
+	switch {
+	case what == "user" || what == "user2" && o.user == "":
+		if len(v) <= 256 {
+			o.user = v
+		}
+	case what == "host" && len(v) <= 256:
+		o.host = v
+	case what == "sensitive":
+		o.sensitive = v == "true"
+	}
+}
+
+// jetbrains undoes the obfuscation of the JetBrains IDEs: each 16-bit character XOR 0xDFAA, in hex.
+func jetbrains(v string) string {
+	b, err := hex.DecodeString(v)
+	if err != nil || len(b) == 0 || len(b)%2 != 0 {
+		return v
+	}
+	var s strings.Builder
+	for i := 0; i < len(b); i += 2 {
+		s.WriteRune(rune(b[i]^0xdf)<<8 | rune(b[i+1]^0xaa))
+	}
+	return s.String()
+}

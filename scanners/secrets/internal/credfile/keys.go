@@ -1,0 +1,191 @@
+package credfile
+
+import (
+	"bytes"
+	"crypto/aes"
+	"encoding/base64"
+	"encoding/binary"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// maxKey bounds a private key block, in bytes: a PGP key ring with photographs is the largest.
+const maxKey = 256 << 10
+
+// keyBlocks finds private keys: PEM (RFC 7468), OpenSSH's own form, PGP armour (RFC 9580, section 6) and PuTTY's. A key that is encrypted
+// under a passphrase is told from the block itself.
+func keyBlocks(t []byte, found []Credential) []Credential {
+	const begin, finish = "-----BEGIN ", "-----END "
+	end := 0 // of the last "-----END " looked for, so that it is looked for once
+	for i := 0; len(found) < maxFound; {
+		j := bytes.Index(t[i:], []byte(begin))
+		if j < 0 {
+			break
+		}
+		start := i + j
+		i = start + len(begin)
+		label := t[i:min(len(t), i+64)]
+		k := bytes.Index(label, []byte("-----"))
+		if k < 0 || !bytes.Contains(label[:k], []byte("PRIVATE KEY")) {
+			continue
+		}
+		name := string(label[:k])
+		body := i + k + 5
+		if end < body {
+			end = len(t)
+			if j := bytes.Index(t[body:], []byte(finish)); j >= 0 {
+				end = body + j
+			}
+		}
+		if !bytes.HasPrefix(t[end:], []byte(finish+name+"-----")) || end-start > maxKey || bytes.Contains(t[body:end], []byte(begin)) {
+			continue
+		}
+		stop := min(len(t), end+len(finish)+len(name)+5)
+		if rule := keyRule(name, t[body:end]); rule != "" {
+			found = append(found, Credential{Rule: rule, Kind: "private-key", Value: string(t[start:stop]), Start: start, End: stop})
+		}
+		i = stop
+	}
+	return puttyKeys(t, found)
+}
+
+// keyRule names the rule for a key block, or "" for one too short to be a key.
+func keyRule(name string, body []byte) string {
+	raw := armoured(body)
+	if len(raw) < 32 {
+		return ""
+	}
+	switch {
+	case strings.HasPrefix(name, "PGP "):
+		return "pgp-private-key"
+	case strings.Contains(name, "ENCRYPTED"), bytes.Contains(body, []byte("ENCRYPTED")):
+		return "encrypted-private-key"
+	case bytes.HasPrefix(raw, []byte("openssh-key-v1\x00")): // cipher name follows, "none" for a bare key; see PROTOCOL.key of OpenSSH
+		if !bytes.HasPrefix(raw[15:], []byte("\x00\x00\x00\x04none")) {
+			return "encrypted-private-key"
+		}
+	}
+	return "pem-private-key"
+}
+
+var header = regexp.MustCompile(`(?m)^[ \t]*[A-Za-z][A-Za-z0-9\-]*:.*$`)
+
+// armoured decodes the base64 of a block, past headers, indentation, quotes and line breaks written as \n.
+func armoured(body []byte) []byte {
+	body = bytes.ReplaceAll(bytes.ReplaceAll(body, []byte(`\r`), nil), []byte(`\n`), []byte("\n"))
+	body = header.ReplaceAll(body, nil)
+	clean := make([]byte, 0, len(body))
+	for _, line := range bytes.Split(body, []byte("\n")) {
+		line = bytes.Trim(line, " \t\r\"'`+,;|#*>\\")
+		if bytes.HasPrefix(line, []byte("=")) { // the checksum of PGP armour
+			break
+		}
+		clean = append(clean, line...)
+	}
+	clean = bytes.TrimRight(clean, "=")
+	clean = clean[:len(clean)/4*4]
+	out := make([]byte, base64.StdEncoding.DecodedLen(len(clean)))
+	n, _ := base64.StdEncoding.Decode(out, clean)
+	return out[:n]
+}
+
+// puttyKeys finds PuTTY's key files; see appendix C of its manual. The value is the private half alone.
+func puttyKeys(t []byte, found []Credential) []Credential {
+	for i := 0; len(found) < maxFound; {
+		j := bytes.Index(t[i:], []byte("PuTTY-User-Key-File-"))
+		if j < 0 {
+			break
+		}
+		i += j + 1
+		file := t[i:min(len(t), i+maxKey)]
+		cipher, _ := field(file[:min(len(file), 256)], "Encryption: ")
+		count, at := field(file, "Private-Lines: ")
+		n, err := strconv.Atoi(count)
+		if cipher == "" || err != nil {
+			continue
+		}
+		start, end := i+at, i+at
+		for ; n > 0 && end < i+len(file); n-- {
+			end = min(lineEnd(t[:i+len(file)], end)+1, i+len(file))
+		}
+		end = trimEnd(t, start, end)
+		if end-start < 32 {
+			continue
+		}
+		rule := "pem-private-key"
+		if cipher != "none" {
+			rule = "encrypted-private-key"
+		}
+		found = append(found, Credential{Rule: rule, Kind: "private-key", Value: string(t[start:end]), Start: start, End: end})
+	}
+	return found
+}
+
+// field returns the value of a header line and where the next line starts.
+func field(t []byte, name string) (string, int) {
+	i := bytes.Index(t, []byte("\n"+name))
+	if i < 0 {
+		return "", 0
+	}
+	end := lineEnd(t, i+1)
+	return strings.TrimSpace(string(t[i+1+len(name) : end])), min(end+1, len(t))
+}
+
+// keystores finds files that are a Java or PKCS#12 key store (RFC 7292: a SEQUENCE that holds the version 3 and a ContentInfo of
+// type data). Their keys are encrypted under a password that is seldom a good one.
+func keystores(t []byte, found []Credential) []Credential {
+	switch {
+	case len(t) < 64:
+	case bytes.HasPrefix(t, []byte{0xfe, 0xed, 0xfe, 0xed, 0, 0, 0}), bytes.HasPrefix(t, []byte{0xce, 0xce, 0xce, 0xce, 0, 0, 0}),
+		t[0] == 0x30 && t[1] >= 0x80 && t[1] <= 0x84 && bytes.Contains(t[:16], []byte{2, 1, 3, 0x30}) &&
+			bytes.Contains(t[:48], []byte{6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7}):
+		head := t[:min(len(t), maxValue)]
+		found = append(found, Credential{Rule: "keystore", Kind: "keystore", Value: string(head), Start: 0, End: len(head)})
+	}
+	return found
+}
+
+// loginPath reads .mylogin.cnf, which MySQL's client obfuscates: five unused bytes less one, a key of 20 bytes folded to 16 by
+// XOR, then lines, each with its length and in AES-128-ECB. See my_default.c of MySQL.
+func loginPath(t []byte) []Credential {
+	if len(t) < 28 {
+		return nil
+	}
+	var key [16]byte
+	for i, b := range t[4:24] {
+		key[i%16] ^= b
+	}
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		return nil
+	}
+	var found []Credential
+	user := ""
+	for at := 24; at+4 <= len(t) && len(found) < maxFound; {
+		n := int(binary.LittleEndian.Uint32(t[at:]))
+		start := at + 4
+		if n <= 0 || n%16 != 0 || n > 4096 || start+n > len(t) {
+			break
+		}
+		line := make([]byte, n)
+		for i := 0; i < n; i += 16 {
+			block.Decrypt(line[i:], t[start+i:])
+		}
+		if pad := int(line[n-1]); pad <= 16 && pad > 0 {
+			line = line[:n-pad]
+		}
+		k, v, _ := strings.Cut(strings.TrimSpace(string(line)), "=")
+		v = strings.Trim(strings.TrimSpace(v), `"`)
+		switch strings.TrimSpace(k) {
+		case "user":
+			user = v
+		case "password":
+			if filledIn(v) {
+				found = append(found, Credential{Kind: "password", ID: user, Value: v, Start: start, End: start + n})
+			}
+		}
+		at = start + n
+	}
+	return found
+}

@@ -1,0 +1,382 @@
+package credfile
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+)
+
+// netrc reads machine, login and password tokens; see ftp(1) and curl's lib/netrc.c for quoted ones. Macro bodies are skipped.
+func netrc(t []byte) (found []Credential) {
+	c := Credential{}
+	host := ""
+	for i := 0; i < len(t); {
+		word, start, end := token(t, i)
+		i = end
+		switch word {
+		case "":
+			return found
+		case "machine":
+			host, _, i = token(t, i)
+			c.ID = ""
+		case "default":
+			host, c.ID = "", ""
+		case "login":
+			c.ID, _, i = token(t, i)
+		case "password", "passwd":
+			c.Value, start, end = token(t, i)
+			i = end
+			if t[start] == '"' && end-start >= 2 {
+				start, end = start+1, end-1
+			}
+			if filledIn(c.Value) {
+				found = append(found, Credential{Kind: "password", ID: c.ID, Value: c.Value, Parts: hostPart(host), Start: start, End: end})
+			}
+		case "macdef":
+			i = skipTo(t, i, "\n\n")
+		default:
+			if word[0] == '#' {
+				i = lineEnd(t, start)
+			}
+		}
+		if i >= len(t) {
+			break
+		}
+	}
+	return found
+}
+
+func hostPart(host string) map[string]string {
+	if host == "" {
+		return nil
+	}
+	return map[string]string{"host": host}
+}
+
+// token returns the next word at or after i, unquoted, and its bounds as it is written.
+func token(t []byte, i int) (string, int, int) {
+	i = trimStart(t, i, len(t))
+	if i == len(t) {
+		return "", max(0, len(t)-1), len(t)
+	}
+	if t[i] == '"' {
+		if q := closing(t, i, min(len(t), i+maxURL)); q > 0 {
+			return strings.ReplaceAll(strings.ReplaceAll(string(t[i+1:q]), `\"`, `"`), `\\`, `\`), i, q + 1
+		}
+	}
+	j := i
+	for j < len(t) && !isSpace(t[j]) {
+		j++
+	}
+	return string(t[i:j]), i, j
+}
+
+// gitCredentials reads git-credential-store's file: a URL a line. Passwords stand percent-encoded there, but files written by
+// hand hold "@" and "#" as they are, so the last "@" ends the password.
+func gitCredentials(t []byte) (found []Credential) {
+	eachLine(t, func(start, end int) {
+		i := bytes.Index(t[start:end], []byte("://"))
+		at := bytes.LastIndexByte(t[start:end], '@')
+		if i < 0 || at < i || len(found) >= maxFound {
+			return
+		}
+		user, pass, ok := strings.Cut(string(t[start+i+3:start+at]), ":")
+		if v := unescape(pass); ok && filledIn(v) {
+			found = append(found, Credential{Kind: "password", ID: unescape(user), Value: v, Parts: hostPart(string(t[start+at+1 : end])),
+				Start: start + at - len(pass), End: start + at})
+		}
+	})
+	return found
+}
+
+// pgpass reads host:port:database:user:password, with backslashes before colons; see section 32.16 of PostgreSQL's manual.
+func pgpass(t []byte) (found []Credential) {
+	eachLine(t, func(start, end int) {
+		if start == end || t[start] == '#' || len(found) >= maxFound {
+			return
+		}
+		var colons []int
+		for i := start; i < end && len(colons) < 4; i++ {
+			switch t[i] {
+			case '\\':
+				i++
+			case ':':
+				colons = append(colons, i)
+			}
+		}
+		if len(colons) < 4 {
+			return
+		}
+		at := colons[3] + 1
+		if v := strings.NewReplacer(`\:`, ":", `\\`, `\`).Replace(string(t[at:end])); filledIn(v) {
+			found = append(found, Credential{Kind: "password", ID: string(t[colons[2]+1 : colons[3]]), Value: v,
+				Parts: hostPart(string(t[start:colons[0]])), Start: at, End: end})
+		}
+	})
+	return found
+}
+
+// crypted matches password hashes: crypt(5)'s modular form with all common prefixes, LDAP's schemes (RFC 2307), Apache's and
+// PBKDF2 as Django writes it.
+var crypted = regexp.MustCompile(`\$(?:1|5|6|apr1|2[abxy]?|7|y|gy|argon2id?|argon2i|scrypt|sha1|md5|P|H|S)\$[./A-Za-z0-9=,$+\-]{16,200}|` +
+	`\{(?:SSHA|SHA|SSHA512|SSHA256|MD5|SMD5|PBKDF2|SHA512|SHA256)\}[A-Za-z0-9+/=$.]{20,200}|pbkdf2_sha(?:1|256|512)\$\d+\$[^\s$'"]{1,64}\$[A-Za-z0-9+/=]{20,100}`)
+
+// hashes finds password hashes wherever they stand in a file of users or in a dump of their table.
+func hashes(t []byte) (found []Credential) {
+	for _, m := range crypted.FindAllIndex(t, maxFound) {
+		v := string(t[m[0]:m[1]])
+		if strings.Contains(v, "......") {
+			continue
+		}
+		found = append(found, Credential{Kind: "password-hash", ID: lineUser(t, m[0]), Value: v, Start: m[0], End: m[1]})
+	}
+	return found
+}
+
+// lineUser is the name before ":" where a hash follows it at once, as in passwd files.
+func lineUser(t []byte, at int) string {
+	start := lineStart(t, at)
+	if at-start < 2 || at-start > 128 || t[at-1] != ':' || bytes.IndexByte(t[start:at-1], ':') >= 0 {
+		return ""
+	}
+	return string(t[start : at-1])
+}
+
+// crypt matches the traditional hashes of crypt(3) and SHA-1 in htpasswd files.
+var crypt = regexp.MustCompile(`(?m)^([^:\s#]{1,64}):([./A-Za-z0-9]{13})[ \t]*\r?$`)
+
+func htpasswd(t []byte) []Credential {
+	found := hashes(t)
+	for _, m := range crypt.FindAllSubmatchIndex(t, maxFound) {
+		found = append(found, Credential{Kind: "password-hash", ID: string(t[m[2]:m[3]]), Value: string(t[m[4]:m[5]]), Start: m[4], End: m[5]})
+	}
+	return found
+}
+
+// whole takes a file that holds one secret and nothing else.
+func whole(t []byte) []Credential {
+	start, end := 0, len(t)
+	start = trimStart(t, start, end)
+	end = trimEnd(t, start, end)
+	if v := string(t[start:end]); end-start >= 8 && end-start <= 4096 && !strings.ContainsAny(v, " \t") && filledIn(v) {
+		return []Credential{{Kind: "secret", Value: v, Start: start, End: end}}
+	}
+	return nil
+}
+
+// joined takes a file that holds one secret broken over lines, such as cPanel's access hash.
+func joined(t []byte) []Credential {
+	v := strings.Join(strings.Fields(string(t[:min(len(t), 8<<10)])), "")
+	if len(v) < 32 || strings.ContainsFunc(v, func(r rune) bool { return r > 0x7f || !isAlnum(byte(r)) }) {
+		return nil
+	}
+	return []Credential{{Kind: "token", Value: v, Start: trimStart(t, 0, len(t)), End: trimEnd(t, 0, len(t))}}
+}
+
+// svnAuth reads Subversion's K/V pairs: "K 8", "password", "V 6", the value.
+var svnPassword = regexp.MustCompile(`(?m)^K 8\r?\npassword\r?\nV \d+\r?\n(.+?)\r?$`)
+
+func svnAuth(t []byte) (found []Credential) {
+	for _, m := range svnPassword.FindAllSubmatchIndex(t, maxFound) {
+		found = append(found, Credential{Kind: "password", Value: string(t[m[2]:m[3]]), Start: m[2], End: m[3]})
+	}
+	return found
+}
+
+// quoted is a string literal, or what a command line takes for one argument.
+const quoted = `(?:'((?:[^'\\\n]|\\.){1,512})'|"((?:[^"\\\n]|\\.){1,512})")`
+
+// assignments in PHP, Ruby, Python and JavaScript: name = 'value', 'name' => 'value', name: 'value', define('name', 'value').
+var assignment = regexp.MustCompile(`(?i)(?:define\s*\(\s*|set\s*\(\s*)?["']?([A-Za-z_][\w.\-]{0,80})["']?\]?\s*(?::=|=>|=|:|,)\s*[bru]?` + quoted)
+
+// code reads assignments of string literals.
+func code(t []byte) *doc {
+	d := newDoc(t)
+	eachLine(t, func(start, end int) {
+		start = trimStart(t, start, end)
+		if end-start < 5 || end-start > 16<<10 || d.full() || t[start] == '*' || t[start] == '#' || bytes.HasPrefix(t[start:end], []byte("//")) {
+			return
+		}
+		for at := start; at < end; {
+			m := assignment.FindSubmatchIndex(t[at:end])
+			if m == nil {
+				break
+			}
+			comma := bytes.HasSuffix(bytes.TrimRight(t[at+m[3]:at+max(m[4], m[6])-1], " \t"), []byte(","))
+			call := bytes.HasPrefix(bytes.ToLower(t[at+m[0]:at+m[1]]), []byte("define"))
+			g := 4
+			if m[4] < 0 {
+				g = 6
+			}
+			if !comma || call {
+				d.add(entry{key: string(t[at+m[2] : at+m[3]]), start: at + m[g], end: at + m[g+1], quote: t[at+m[g]-1]})
+			}
+			at += m[1]
+		}
+	})
+	return d
+}
+
+// arg is one argument of a command line.
+const arg = `(?:'([^'\n]+)'|"([^"\n]+)"|([^\s'"|;&<>()` + "`" + `]+))`
+
+// commands are the ways to pass a password on a command line. Group 1 is the user where the command names one.
+var commands = []*regexp.Regexp{
+	regexp.MustCompile(`()\bsshpass\s+(?:-[vhP]\S*\s+)*-p\s*` + arg),
+	regexp.MustCompile(`()\b(?:mysql|mysqldump|mysqladmin|mysqlimport|mariadb(?:-dump)?|mysqlsh)\b[^|;&\n]*?\s-p` + arg),
+	regexp.MustCompile(`()(?:^|\s)--?[\w\-]*?(?:password|passwd|passphrase|secret|token|api-?key|secret-?key|access-?key|auth-?key|storepass|keypass)(?:=|\s+)` + arg),
+	regexp.MustCompile(`\b(?:curl|wget|http|httpie|lftp)\b[^|;&\n]*?\s(?:-u|--user|--proxy-user|-U|-a)[\s=]*["']?([^\s:"']+):()()([^\s"'|;&<>]+)`),
+	regexp.MustCompile(`\b(?:docker|podman|buildah|oc|az|helm|skopeo|nerdctl|crane)\b[^|;&\n]*?\slogin\b[^|;&\n]*?(?:\s-u[ =]*(\S+))?[^|;&\n]*?\s-p[ =]*` + arg),
+	regexp.MustCompile(`()\bredis-cli\b[^|;&\n]*?\s-a\s+` + arg),
+	regexp.MustCompile(`()\b(?:mongo|mongosh|mongodump|mongorestore)\b[^|;&\n]*?\s-p\s*` + arg),
+	regexp.MustCompile(`()\bldap(?:search|add|modify|delete|passwd|whoami)\b[^|;&\n]*?\s-w\s*` + arg),
+	regexp.MustCompile(`()\b(?:zip|unzip)\b[^|;&\n]*?\s-P\s*` + arg),
+	regexp.MustCompile(`()\b7za?\b[^|;&\n]*?\s-p` + arg),
+	regexp.MustCompile(`()\bopenssl\b[^|;&\n]*?\bpass:` + arg),
+	regexp.MustCompile(`\bhtpasswd\s+-\w*b\w*\s+\S+\s+(\S+)\s+` + arg),
+	regexp.MustCompile(`\b(?:smbclient|rpcclient|net|mount|winexe)\b[^|;&\n]*?-U\s*["']?([^\s%"']+)%()()([^\s"'|;&<>]+)`),
+	regexp.MustCompile(`()\becho\s+(?:-n\s+)?` + arg + `\s*\|\s*(?:[\w./\-]*\s*)?(?:docker|podman|helm|sudo|passwd|gpg|kinit|cryptsetup|oc|crane)\b`),
+	regexp.MustCompile(`\becho\s+(?:-e\s+)?["']?(\w[\w.\-]*):()()([^\s"'|;&<>]+)["']?\s*\|\s*(?:sudo\s+)?chpasswd`),
+	regexp.MustCompile(`()(?:^|[\s;&"'({])(?:export\s+|set\s+|env\s+|ENV\s+|ARG\s+|-e\s+|--env[ =]|--build-arg[ =])?["']?[A-Za-z_]\w*?(?i:PASSWORD|PASSWD|PASS|PWD|PASSPHRASE|SECRET|TOKEN|API_?KEY|_KEY|AUTH)=` + arg),
+}
+
+// shell reads commands and assignments of shell scripts, histories, container files and pipeline definitions.
+func shell(t []byte) (found []Credential) {
+	eachLine(t, func(start, end int) {
+		start = trimStart(t, start, end)
+		if end-start < 8 || end-start > 16<<10 || t[start] == '#' || len(found) >= maxFound {
+			return
+		}
+		line := t[start:end]
+		for _, re := range commands {
+			for _, m := range re.FindAllSubmatchIndex(line, 16) {
+				from, to := -1, -1
+				for g := len(m) - 2; g >= 4; g -= 2 {
+					if m[g] >= 0 && m[g+1] > m[g] {
+						from, to = m[g], m[g+1]
+						break
+					}
+				}
+				if from < 0 {
+					continue
+				}
+				v := string(line[from:to])
+				if !real(v) || v[0] == '-' || v[0] == '$' && from > 0 && line[from-1] != '\'' || strings.Contains(v, "://") {
+					continue
+				}
+				name := string(line[m[0]:from])
+				c := Credential{Kind: kindOf(lastWord(name)), Value: v, Start: start + from, End: start + to}
+				if m[2] >= 0 {
+					c.ID = string(line[m[2]:m[3]])
+				}
+				found = append(found, c)
+			}
+		}
+	})
+	return found
+}
+
+func lastWord(s string) string {
+	f := strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '=' || r == '"' || r == '\'' })
+	if len(f) == 0 {
+		return ""
+	}
+	return f[len(f)-1]
+}
+
+// pair matches name=value as it stands among others on a line.
+var pair = regexp.MustCompile(`([A-Za-z_][\w.\-]{2,80})\s*[=:]\s*` + arg)
+
+// inventory reads Ansible's INI inventories: hosts with variables on the same line.
+func inventory(t []byte) []Credential {
+	f := &format{}
+	d := newDoc(t)
+	eachLine(t, func(start, end int) {
+		start = trimStart(t, start, end)
+		if start == end || t[start] == '#' || t[start] == ';' || end-start > 16<<10 || d.full() {
+			return
+		}
+		for _, m := range pair.FindAllSubmatchIndex(t[start:end], 64) {
+			for g := 4; g <= 8; g += 2 {
+				if m[g] >= 0 {
+					d.add(entry{key: string(t[start+m[2] : start+m[3]]), start: start + m[g], end: start + m[g+1], quote: '"'})
+				}
+			}
+		}
+	})
+	f.compile()
+	return f.pick(d)
+}
+
+// fetchmail reads the options of fetchmail(1): "user NAME … password SECRET".
+func fetchmail(t []byte) (found []Credential) {
+	user := ""
+	for i := 0; i < len(t); {
+		word, start, end := token(t, i)
+		i = end
+		switch {
+		case word == "":
+			return found
+		case word[0] == '#':
+			i = lineEnd(t, start)
+		case word == "user" || word == "username":
+			user, _, i = token(t, i)
+		case word == "password" || word == "pass":
+			v, s, e := token(t, i)
+			i = e
+			if len(v) > 1 && isQuote(v[0]) {
+				v = v[1:]
+				s++
+			}
+			if s < len(t) && t[s] == '"' {
+				s++
+			}
+			v = strings.TrimRight(v, `"',;`)
+			if filledIn(v) {
+				found = append(found, Credential{Kind: "password", ID: strings.Trim(user, `'",`), Value: v, Start: s, End: min(s+len(v), len(t))})
+			}
+		}
+	}
+	return found
+}
+
+// login matches user and password as the two literals of a call.
+var login = regexp.MustCompile(`\.(?:login|signIn|authenticate|connect)\(\s*` + quoted + `\s*,\s*` + quoted)
+
+func logins(t []byte) (found []Credential) {
+	for _, m := range login.FindAllSubmatchIndex(t, maxFound) {
+		u, p := 2, 6
+		if m[u] < 0 {
+			u = 4
+		}
+		if m[p] < 0 {
+			p = 8
+		}
+		if v := string(t[m[p]:m[p+1]]); filledIn(v) && !words[v] {
+			found = append(found, Credential{Kind: "password", ID: string(t[m[u]:m[u+1]]), Value: v, Start: m[p], End: m[p+1]})
+		}
+	}
+	return found
+}
+
+// railsKey takes the 32 hex digits of config/master.key and config/credentials/*.key.
+func railsKey(t []byte) []Credential {
+	found := whole(t)
+	if len(found) == 1 && (len(found[0].Value) != 32 || strings.Trim(found[0].Value, "0123456789abcdef") != "") {
+		return nil
+	}
+	return found
+}
+
+// cloudToken matches the tokens that gcloud keeps in its SQLite files: Google's refresh and access tokens.
+var cloudToken = regexp.MustCompile(`ya29\.[\w\-.]{30,1000}|1//0[\w\-]{30,512}|"(?:refresh_token|client_secret)": ?"([^"]{8,512})"`)
+
+func tokenDB(t []byte) (found []Credential) {
+	for _, m := range cloudToken.FindAllSubmatchIndex(t, maxFound) {
+		if m[2] < 0 {
+			m[2], m[3] = m[0], m[1]
+		}
+		found = append(found, Credential{Kind: "token", Value: string(t[m[2]:m[3]]), Start: m[2], End: m[3]})
+	}
+	return found
+}

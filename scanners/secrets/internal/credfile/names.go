@@ -1,0 +1,146 @@
+package credfile
+
+import (
+	"regexp"
+	"strings"
+)
+
+// plain folds a name to lower-case letters and digits: "DB_Password", "db-password" and "dbPassword" are one.
+func plain(name string) string {
+	for i := 0; i < len(name); i++ {
+		if c := name[i]; !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9') {
+			var b strings.Builder
+			for j := 0; j < len(name); j++ {
+				switch c := name[j]; {
+				case c >= 'A' && c <= 'Z':
+					b.WriteByte(c + 'a' - 'A')
+				case c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c >= 0x80:
+					b.WriteByte(c)
+				}
+			}
+			return b.String()
+		}
+	}
+	return name
+}
+
+// What names of secrets hold or end in, folded by plain.
+var (
+	secretParts = []string{"password", "passwd", "passphrase", "secret", "apikey", "privatekey", "accesskey", "authtoken",
+		"accesstoken", "refreshtoken", "apitoken", "credential", "encryptionkey", "signingkey", "masterkey", "accountkey",
+		"connectionkey", "authkey", "kennwort", "motdepasse"}
+	secretEnds = []string{"pass", "pwd", "token", "psw", "pw", "passwort", "contrasena", "cookiesecret", "appkey", "licensekey",
+		"servicekey", "sharedkey", "webhookkey", "hmackey", "jwtkey", "salt", "pat"}
+	// neverEnds are the ends of names that speak about a secret instead of being one.
+	neverEnds = []string{"file", "filename", "path", "dir", "url", "uri", "length", "len", "min", "max", "policy", "expiry", "expires",
+		"expiration", "expiresin", "expiresat", "ttl", "timeout", "age", "enabled", "enable", "disabled", "required", "reset", "hint",
+		"prompt", "name", "id", "ids", "type", "algorithm", "header", "field", "param", "label", "regex", "pattern", "count", "size",
+		"endpoint", "host", "port", "version", "rotation", "validity", "lifetime", "format", "encoder", "arn", "ref", "email", "user",
+		"username", "login", "hosts", "provider", "store", "manager", "backend", "method", "mode", "class", "validators", "scope",
+		"scopes", "issuer", "audience", "key_id", "date", "time", "check", "change", "changed", "strength", "attempts", "history",
+		"description", "text", "title", "message", "error", "placeholder", "column", "command", "cmd", "script", "env", "helper",
+		"plugin", "service", "engine", "driver", "namespace", "prefix", "suffix", "alias", "index", "sha256", "sha1", "digest", "bypass",
+		"compass", "surpass"}
+)
+
+// secretName tells whether a name is one that people give to secrets.
+func secretName(name string) bool {
+	n := plain(name)
+	if len(n) > 100 || strings.Contains(n, "public") {
+		return false
+	}
+	for _, e := range neverEnds {
+		if strings.HasSuffix(n, e) {
+			return false
+		}
+	}
+	for _, p := range secretParts {
+		if strings.Contains(n, p) {
+			return true
+		}
+	}
+	for _, e := range secretEnds {
+		if strings.HasSuffix(n, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// kindOf says what a name calls its value.
+func kindOf(name string) string {
+	n := plain(name)
+	switch {
+	case strings.Contains(n, "pass") || strings.Contains(n, "pwd") || strings.HasSuffix(n, "pw"):
+		return "password"
+	case strings.Contains(n, "token"):
+		return "token"
+	}
+	return "secret"
+}
+
+// reference matches what stands in a secret's place until something fills it in: variables, templates, calls, and the addresses and
+// ciphertexts of secret stores.
+var reference = regexp.MustCompile(`^\$\{|^\$\(|\$\{[\w.:\-]+\}|^\$[A-Za-z_]\w*$|^\$env:|\{\{|<%|^%\(?\w+\)?[sdv%]$|^%[\w.]+%$|^<[^<>]*>$|^\{[^{}]*\}$|^\[[^\[\]]*\]$|` +
+	`#\{[^{}]*\}|^@[\w.\-]+@$|^__\w+__$|^#[^#]*#$|^ENC[\[(]|^!|^\*[A-Za-z]\w*$|^(?i:vault|op|ref\+\w+|secretref|secretsmanager|ssm|awssm|keyring|file|env|gcpsm|azurekv)://?|^vault:|^env:|` +
+	`^arn:aws|^\$ANSIBLE_VAULT|^(?:process\.env|os\.environ|os\.getenv|getenv|env\(|ENV\[|System\.getenv|Environment\.|config\(|var\.|local\.|data\.|module\.|secrets\.|each\.|self\.|this\.|params\.|settings\.|args\.|options\.)|` +
+	`^@Microsoft\.KeyVault|^projects/[^/]+/secrets/|\(\)$|^\$\$?\w+\(|^/(?:run|var|etc|home|opt|root|tmp|usr)/|^~/`)
+
+// filler matches masks: one character again and again, or a run of what people type over a secret.
+var filler = regexp.MustCompile(`(?i)^(?:x+|\*+|\.+|-+|_+|\?+|0+|1+|#+|•+|…|n/?a)$|xxxx|\*\*\*\*|\.\.\.|…|••`)
+
+// words are values that mean "none yet", or a word for what belongs here. A file that is made for nothing but a credential
+// may hold them in earnest.
+var words = set(`password passwd passwort passphrase pass pwd pw secret token key apikey api_key api-key changeme change_me change-me changeit
+	change_this example sample test testing tbd todo fixme dummy placeholder redacted removed hidden masked default empty secret_key
+	secretkey mypassword my_password my-password mysecret my-secret my_secret mytoken username user admin_password
+	db_password dbpassword foo bar baz foobar string value optional required abc abcd text secret123 my-token my_token
+	insecure unset blank void nil none null undefined true false yes no on off file env basic bearer plain md5 sha1 sha256 aes`)
+
+// nothings are the words that are no value in any file.
+var nothings = set(`null nil none undefined true false yes no on off`)
+
+// hollow matches a value that says itself that it is to be replaced.
+var hollow = regexp.MustCompile(`(?i)your[\W_]?|example|placeholder|redacted|change[\W_]?(?:me|this|it)|replace|insert[\W_]|enter[\W_]|put[\W_]?your|to[\W_]?be[\W_]|dummy|sample|fake[\W_]|^some[\W_]|^(?:my|the|a|test|dev|local|default|super)?[\W_]?(?:secret|password|passwd|token|api[\W_]?key|pass)(?:[\W_]?(?:here|key|value|token))?$|_here$|goes[\W_]here`)
+
+func set(s string) map[string]bool {
+	m := map[string]bool{}
+	for _, w := range strings.Fields(s) {
+		m[w] = true
+	}
+	return m
+}
+
+// maxValue bounds a value that is taken for a secret, in bytes; the largest are service accounts in base64.
+const maxValue = 16 << 10
+
+// filledIn tells whether v can be a value at all, in a file that is made for credentials.
+func filledIn(v string) bool {
+	return v != "" && len(v) <= maxValue && !nothings[strings.ToLower(v)] && !filler.MatchString(head(v)) && !reference.MatchString(head(v))
+}
+
+// real tells whether v looks like a secret in earnest, in a file that holds all sorts of settings.
+func real(v string) bool {
+	if len(v) < 4 || !filledIn(v) {
+		return false
+	}
+	h := head(v)
+	return !words[strings.ToLower(h)] && !hollow.MatchString(h)
+}
+
+func head(v string) string { return v[:min(len(v), 256)] }
+
+// wordish tells whether v is made of letters alone, or of letters and a few trailing digits: a word that a person would write
+// into an example.
+func wordish(v string) bool {
+	letters := strings.TrimRight(v, "0123456789!")
+	if len(v)-len(letters) > 3 || len(letters) > 16 {
+		return false
+	}
+	for i := 0; i < len(letters); i++ {
+		if c := letters[i] | 0x20; c < 'a' || c > 'z' {
+			return false
+		}
+	}
+	return true
+}
