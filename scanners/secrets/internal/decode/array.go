@@ -1,0 +1,166 @@
+package decode
+
+// findArrays undoes lists of byte values: {0x67, 0x68}, [103, 104], "67 68", "67:68", 01100111 01101000.
+func findArrays(b *builder, text []byte) {
+	const (
+		stride = 32 // a list of minValues is at least as long, so each step falls into it
+		probe  = 8  // bytes that must look like a list before more is tried
+	)
+	for p, done := stride/2, 0; p < len(text); p += stride {
+		i := p
+		for i < len(text) && i < p+probe && inArray[text[i]] {
+			i++
+		}
+		if i < p+probe && i < len(text) {
+			continue
+		}
+		lo := p
+		for lo > done && inArray[text[lo-1]] {
+			lo--
+		}
+		l := list{b: b, text: text}
+		done = l.read(lo)
+		if b.d.stopped {
+			return
+		}
+		p = max(p, done-stride/2)
+	}
+}
+
+var inArray = func() (t [256]bool) {
+	for _, c := range []byte("0123456789abcdefABCDEFxXuUh ,;:-_{}[]()'\"\n\r\t\\") {
+		t[c] = true
+	}
+	return t
+}()
+
+// minValues is how many byte values make a list: 12, as the shortest base64 run holds.
+const minValues = 12
+
+// Bases that a number can be written in.
+const (
+	decimal = 1 << iota
+	pairs   // two hexadecimal digits
+	prefixed
+	bits8
+)
+
+// A list gathers numbers that follow each other.
+type list struct {
+	b      *builder
+	text   []byte
+	bases  uint8 // that all of its numbers allow
+	comma  bool
+	lo, hi int
+	dec    []byte // values, by base
+	hex    []byte
+}
+
+// read goes over the numbers from i on and returns where something else stands.
+func (l *list) read(i int) int {
+	const most = window / 8 // values per view
+	for i < len(l.text) && inArray[l.text[i]] {
+		if !isA(l.text[i], isWord) {
+			if l.text[i] == ',' {
+				l.comma = true
+			}
+			if i-l.hi > 64 { // blank bytes: a new list
+				l.finish()
+			}
+			i++
+			continue
+		}
+		end := i
+		for end < len(l.text) && isA(l.text[end], isWord) {
+			end++
+		}
+		dec, hex, bases := number(l.text[i:end])
+		if bases == 0 || l.bases&bases == 0 && len(l.dec) > 0 || len(l.dec) >= most {
+			l.finish()
+		}
+		if bases != 0 {
+			if len(l.dec) == 0 {
+				l.lo, l.bases = i, bases
+			}
+			l.bases &= bases
+			l.dec, l.hex, l.hi = append(l.dec, dec), append(l.hex, hex), end
+		}
+		i = end
+	}
+	l.finish()
+	return i
+}
+
+// number reads a byte value in every base its digits allow.
+func number(word []byte) (dec, hex byte, bases uint8) {
+	if n := len(word); n > 2 && (word[n-1]|0x20 == 'u' || word[n-1]|0x20 == 'h') {
+		word = word[:n-1]
+	} else if n > 3 && word[n-2] == 'u' && word[n-1] == '8' {
+		word = word[:n-2]
+	}
+	if n := len(word); n > 2 && n <= 4 && word[0] == '0' && word[1]|0x20 == 'x' {
+		r, ok := unhex(word, 2, n-2)
+		if !ok {
+			return 0, 0, 0
+		}
+		return byte(r), byte(r), prefixed //nolint:gosec // two digits at most
+	}
+	if len(word) == 8 {
+		var v byte
+		for _, c := range word {
+			if c != '0' && c != '1' {
+				return 0, 0, 0
+			}
+			v = v<<1 | c&1
+		}
+		return v, v, bits8
+	}
+	if len(word) > 3 {
+		return 0, 0, 0
+	}
+	v := 0
+	bases = decimal
+	for _, c := range word {
+		if !isA(c, isDigit) {
+			bases = 0
+		}
+		v = v*10 + int(c-'0')
+	}
+	if v > 0xff {
+		bases = 0
+	}
+	if len(word) == 2 {
+		if r, ok := unhex(word, 0, 2); ok {
+			return byte(v), byte(r), bases | pairs //nolint:gosec // two digits
+		}
+	}
+	return byte(v), 0, bases //nolint:gosec // checked where bases is not 0
+}
+
+// finish shows the list if it spells text.
+func (l *list) finish() {
+	if len(l.dec) >= minValues {
+		values := l.dec
+		if l.bases&pairs != 0 && (l.bases&decimal == 0 || !l.comma || !printable(l.dec)) && printable(l.hex) {
+			values = l.hex
+		}
+		if printable(values) {
+			l.b.replace(l.lo, l.hi, values, l.hi-l.lo, len(values))
+		}
+	}
+	l.dec, l.hex, l.comma = l.dec[:0], l.hex[:0], false
+}
+
+// printable reports whether values are all text, or hold as much of it in a row as decoded bytes must.
+func printable(values []byte) bool {
+	row := 0
+	for _, c := range values {
+		if row++; c < ' ' && c != '\n' && c != '\r' && c != '\t' || c >= 0x7f {
+			row = 0
+		}
+		if row >= minText {
+			return true
+		}
+	}
+	return row == len(values)
+}

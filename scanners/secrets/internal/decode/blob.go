@@ -1,0 +1,424 @@
+package decode
+
+import (
+	"bytes"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zlib"
+)
+
+// findRuns looks at runs of base64 characters, of which hexadecimal and base32 are a part. It jumps: a run of minRun covers a byte
+// of every minRun.
+func findRuns(b64, hex, b32 *builder, text []byte) {
+	for i := 0; i+minRun <= len(text); {
+		p := i + minRun - 1
+		if class[text[p]]&isBase64 == 0 {
+			i = p + 1
+			continue
+		}
+		lo := p
+		for lo > i && class[text[lo-1]]&isBase64 != 0 {
+			lo--
+		}
+		hi := p + 1
+		for hi < len(text) && class[text[hi]]&isBase64 != 0 {
+			hi++
+		}
+		i = hi + 1
+		if lo > 0 && text[lo-1] == '\\' { // the letter of an escape: \n, or \x before PostgreSQL's bytes
+			lo++
+		}
+		if hi-lo < minRun || b64.d.stopped {
+			continue
+		}
+		end := max(tryHex(hex, text, lo, hi), tryBase32(b32, text, lo, hi))
+		if end == 0 {
+			end = tryBase64(b64, text, lo, hi)
+		}
+		i = max(i, end)
+	}
+}
+
+// An alphabet turns characters into bits.
+type alphabet struct {
+	bits  int // per character
+	value *[256]int8
+}
+
+func table(alphabets ...string) *[256]int8 {
+	var t [256]int8
+	for i := range t {
+		t[i] = -1
+	}
+	for _, a := range alphabets {
+		for v := range len(a) {
+			t[a[v]] = int8(v) //nolint:gosec // at most 63
+		}
+	}
+	return &t
+}
+
+const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+// RFC 4648 sections 4, 5, 6 and 8. Both base64 alphabets at once: they differ in characters that mean nothing in the other.
+var (
+	base64s = alphabet{6, table(letters+"abcdefghijklmnopqrstuvwxyz0123456789+/", letters+"abcdefghijklmnopqrstuvwxyz0123456789-_")}
+	base32s = alphabet{5, table(letters + "234567")}
+	base16s = alphabet{4, table("0123456789ABCDEF", "0123456789abcdef")}
+)
+
+// A blob is encoded text in one or more pieces: lines of a wrapped block.
+type blob struct {
+	alphabet
+	pieces []span
+	end    int // of padding after the last piece
+}
+
+// chunk is how many characters are decoded at a time; a whole number of groups in every alphabet.
+const chunk = 32 << 10
+
+// each decodes the blob. f gets some bytes and the stretch of the text they stand for, line breaks included. The slice is reused.
+func (bl *blob) each(text []byte, f func(lo, hi int, decoded []byte) bool) {
+	var acc uint32
+	var n int
+	buf := make([]byte, 0, min(bl.end-bl.pieces[0].lo, chunk))
+	for k, p := range bl.pieces {
+		for p.lo < p.hi {
+			buf = buf[:0]
+			hi := min(p.lo+chunk, p.hi)
+			for _, c := range text[p.lo:hi] {
+				acc = acc<<bl.bits | uint32(bl.value[c]) //nolint:gosec // checked to be of the alphabet
+				if n += bl.bits; n >= 8 {
+					n -= 8
+					buf = append(buf, byte(acc>>n))
+				}
+			}
+			lo := p.lo
+			p.lo = hi
+			if hi == p.hi {
+				hi = bl.end
+				if k+1 < len(bl.pieces) {
+					hi = bl.pieces[k+1].lo
+				}
+			}
+			if !f(lo, hi, buf) {
+				return
+			}
+		}
+	}
+}
+
+// A verdict says what decoded bytes look like.
+type verdict uint8
+
+const (
+	noise verdict = iota
+	textual
+	packed   // gzip or zlib
+	document // another container or document that is known by its first bytes
+)
+
+// minText is how many printable bytes in a row make decoded bytes worth a view. In random bytes so many follow each other once in
+// 10⁷ places; the shortest token shapes are 16 long.
+const minText = 16
+
+// judge decodes without keeping anything.
+func (bl *blob) judge(text []byte) verdict {
+	var acc uint32
+	var n, size, bad, row, best, wide int
+	var head [8]byte
+	var last byte
+	for _, p := range bl.pieces {
+		for _, c := range text[p.lo:p.hi] {
+			acc = acc<<bl.bits | uint32(bl.value[c]) //nolint:gosec // checked to be of the alphabet
+			if n += bl.bits; n < 8 {
+				continue
+			}
+			n -= 8
+			c := byte(acc >> n)
+			if size < len(head) {
+				head[size] = c
+				if size == len(head)-1 {
+					if v := magic(head[:]); v != noise {
+						return v
+					}
+				}
+			}
+			size++
+			switch {
+			case c >= ' ' && c < 0x7f || c == '\n' || c == '\t' || c == '\r':
+				row++
+				if last == 0 {
+					wide++
+				}
+			case c == 0:
+				best, row = max(best, row), 0
+			default:
+				bad++
+				best, row, wide = max(best, row), 0, 0
+			}
+			if row >= minText || wide >= minText {
+				return textual
+			}
+			last = c
+		}
+	}
+	if bad == 0 && size >= 8 && (max(best, row) == size || wide >= 6) {
+		return textual
+	}
+	return noise
+}
+
+// magic knows formats by their first bytes.
+func magic(head []byte) verdict {
+	switch {
+	case head[0] == 0x1f && head[1] == 0x8b && head[2] == 8: // RFC 1952
+		return packed
+	case head[0] == 0x78 && (head[1] == 0x01 || head[1] == 0x5e || head[1] == 0x9c || head[1] == 0xda): // RFC 1950
+		return packed
+	}
+	for _, m := range []string{"PK\x03\x04", "BZh", "\xfd7zXZ\x00", "\x28\xb5\x2f\xfd", "7z\xbc\xaf\x27\x1c", "%PDF-", "SQLite f", "\x04\x22\x4d\x18", "\xed\xab\xee\xdb", "!<arch>\n"} {
+		if bytes.HasPrefix(head, []byte(m[:min(len(m), len(head))])) {
+			return document
+		}
+	}
+	return noise
+}
+
+// put shows the decoded blob in the builder's view. It reports whether there was something to show.
+func (b *builder) put(text []byte, bl *blob, v verdict) bool {
+	switch v {
+	case textual:
+		bl.each(text, func(lo, hi int, decoded []byte) bool { return b.replace(lo, hi, decoded, 8, bl.bits) })
+	case packed:
+		return b.inflate(text, bl)
+	case document:
+		b.alone(text, bl)
+	case noise:
+		return false
+	}
+	return true
+}
+
+// collect returns the decoded blob, cut at maxBlob.
+func (bl *blob) collect(text []byte) []byte {
+	size := 0
+	for _, p := range bl.pieces {
+		size += p.hi - p.lo
+	}
+	out := make([]byte, 0, min(size*bl.bits/8, maxBlob))
+	bl.each(text, func(_, _ int, decoded []byte) bool {
+		out = append(out, decoded[:min(len(decoded), maxBlob-len(out))]...)
+		return len(out) < maxBlob
+	})
+	return out
+}
+
+// inflate shows what a gzip or zlib blob holds. All of it is said to stem from the blob's beginning.
+func (b *builder) inflate(text []byte, bl *blob) bool {
+	raw := bl.collect(text)
+	if len(raw) < 8 {
+		return false
+	}
+	var r io.Reader
+	var err error
+	name := "gzip"
+	if raw[0] == 0x1f {
+		r, err = gzip.NewReader(bytes.NewReader(raw))
+	} else {
+		name = "zlib"
+		r, err = zlib.NewReader(bytes.NewReader(raw))
+	}
+	if err != nil {
+		return false
+	}
+	// As with everything nested the budget is the bound; a truncated stream still shows what came before.
+	buf := make([]byte, window/2)
+	lo, shown := bl.pieces[0].lo, false
+	for left := min(maxBlob, max(b.d.budget, 0)); left > 0; {
+		n, err := io.ReadFull(r, buf[:min(len(buf), left)])
+		left -= n
+		b.d.budget -= n
+		if n > 0 {
+			shown = true
+			hi := lo
+			if err != nil || left == 0 {
+				hi = bl.end
+			}
+			if !b.replace(lo, hi, buf[:n], 0, 1) {
+				return true
+			}
+			b.also(name)
+		}
+		if err != nil {
+			if n == 0 && shown && b.open { // the stream ended on a full buffer
+				b.cur = bl.end
+			}
+			break
+		}
+	}
+	return shown
+}
+
+// alone shows binary content without context, so that it begins with its magic number.
+func (b *builder) alone(text []byte, bl *blob) {
+	if !b.src.touches(bl.pieces[0].lo, bl.end) {
+		return
+	}
+	raw := bl.collect(text)
+	if b.d.budget -= len(raw); b.d.budget < 0 {
+		return
+	}
+	b.flush()
+	b.open, b.cur = true, bl.end
+	b.segs = append(b.segs, seg{0, bl.pieces[0].lo, 8, bl.bits})
+	b.out = append(b.out, raw...)
+	b.mark(0, len(raw))
+	b.emit()
+	b.open, b.out, b.segs, b.news = false, b.out[:0], b.segs[:0], b.news[:0]
+}
+
+// tryBase64 decodes the run text[lo:hi], with the lines that continue it, and returns where it ended, or 0.
+func tryBase64(b *builder, text []byte, lo, hi int) int {
+	bl := blob{alphabet: base64s, pieces: make([]span, 1, 4)}
+	bl.pieces[0] = span{lo, hi}
+	if joined := bl.wrapped(text, isBase64); joined {
+		if v := bl.judge(text); v != noise && b.put(text, &bl, v) {
+			b.named(text, &bl)
+			return bl.end
+		}
+		bl.pieces = bl.pieces[:1]
+	}
+	// A word before the encoded part, as in "auth/Z2hw", is of the same characters: begin again after its end.
+	const starts = 6
+	for try := 0; try < starts && hi-lo >= minRun; try++ {
+		bl.pieces[0] = span{lo, hi}
+		bl.end = padding(text, hi)
+		if v := bl.judge(text); v != noise && b.put(text, &bl, v) {
+			return bl.end
+		}
+		k := bytes.IndexAny(text[lo:hi-minRun+1], "/-_+")
+		if k < 0 {
+			break
+		}
+		lo += k + 1
+	}
+	return 0
+}
+
+// named adds "timestamp" where one lay between the lines.
+func (b *builder) named(text []byte, bl *blob) {
+	for k := 1; k < len(bl.pieces); k++ {
+		if bytes.IndexByte(text[bl.pieces[k-1].hi:bl.pieces[k].lo], ':') >= 0 {
+			b.also("timestamp")
+			return
+		}
+	}
+}
+
+// wrapped extends the first piece by the lines that go on in the same alphabet, and reports whether there are any.
+func (bl *blob) wrapped(text []byte, alphabet uint8) bool {
+	width := bl.pieces[0].hi - bl.pieces[0].lo
+	hi := bl.pieces[0].hi
+	for {
+		lo, kind := joint(text, hi)
+		if kind == apart {
+			break
+		}
+		end := lo
+		for end < len(text) && class[text[end]]&alphabet != 0 {
+			end++
+		}
+		n := end - lo
+		// Lines of a block are equally wide but for the last, and the first where a key precedes it. A comma also parts the
+		// elements of a list, so there only the widths that encoders use are lines: 60 and more.
+		if n == 0 || n > max(width, column(text, hi)) || kind == listed && width < 60 {
+			break
+		}
+		if next := padding(text, end); next == end && end < len(text) && class[text[end]]&isToken != 0 {
+			break // goes on in other characters: not a line of the block
+		}
+		bl.pieces = append(bl.pieces, span{lo, end})
+		hi = end
+		if padding(text, end) > end || n < width && kind != spliced {
+			break
+		}
+		width = max(width, n)
+	}
+	bl.end = padding(text, hi)
+	return len(bl.pieces) > 1
+}
+
+// column returns how many bytes of its line precede i.
+func column(text []byte, i int) int {
+	const widest = 256
+	lo := max(i-widest, 0)
+	return i - lo - 1 - bytes.LastIndexByte(text[lo:i], '\n')
+}
+
+// padding returns the end of the equals signs at i, percent-encoded or not.
+func padding(text []byte, i int) int {
+	for n := 0; n < 6 && i < len(text); n++ {
+		switch {
+		case text[i] == '=':
+			i++
+		case bytes.HasPrefix(text[i:], []byte("%3D")) || bytes.HasPrefix(text[i:], []byte("%3d")):
+			i += 3
+		case bytes.HasPrefix(text[i:], []byte(`\u003d`)):
+			i += 6
+		default:
+			return i
+		}
+	}
+	return i
+}
+
+// minHex is the shortest hexadecimal run decoded: 12 bytes, as with base64.
+const minHex = 24
+
+// tryHex decodes the parts of the run text[lo:hi] that are hexadecimal, and returns where the last ended, or 0.
+func tryHex(b *builder, text []byte, lo, hi int) int {
+	done := 0
+	for lo < hi {
+		end := lo
+		for end < hi && class[text[end]]&isHex != 0 {
+			end++
+		}
+		if end-lo >= minHex {
+			bl := blob{alphabet: base16s, pieces: make([]span, 1, 4)}
+			bl.pieces[0] = span{lo, end}
+			joined := end == hi && bl.wrapped(text, isHex)
+			v := bl.judge(text)
+			if v == noise && joined {
+				bl.pieces = bl.pieces[:1]
+				v = bl.judge(text)
+			}
+			if len(bl.pieces) == 1 {
+				bl.end = end
+			}
+			if v != noise && b.put(text, &bl, v) {
+				done, end = bl.end, bl.end
+			}
+		}
+		lo = end + 1
+	}
+	return done
+}
+
+// tryBase32 decodes the run text[lo:hi] if it is all of RFC 4648's base32 alphabet.
+func tryBase32(b *builder, text []byte, lo, hi int) int {
+	if hi-lo < minHex {
+		return 0
+	}
+	for _, c := range text[lo:hi] {
+		if base32s.value[c] < 0 {
+			return 0
+		}
+	}
+	bl := blob{alphabet: base32s, pieces: []span{{lo, hi}}, end: padding(text, hi)}
+	if v := bl.judge(text); v != noise && b.put(text, &bl, v) {
+		return bl.end
+	}
+	return 0
+}

@@ -1,0 +1,332 @@
+package decode
+
+import (
+	"bytes"
+	"html"
+	"strings"
+	"unicode/utf8"
+)
+
+// scan calls f at each position of one of the bytes in any, ascending, until f returns less than its argument. f returns where to go on.
+func scan(text []byte, any string, f func(i int) int) {
+	var next [4]int
+	find := func(k, from int) int {
+		if j := bytes.IndexByte(text[from:], any[k]); j >= 0 {
+			return from + j
+		}
+		return len(text)
+	}
+	for k := range len(any) {
+		next[k] = find(k, 0)
+	}
+	for {
+		k := 0
+		for j := 1; j < len(any); j++ {
+			if next[j] < next[k] {
+				k = j
+			}
+		}
+		i := next[k]
+		if i == len(text) {
+			return
+		}
+		to := f(i)
+		if to <= i {
+			return
+		}
+		for j := range len(any) {
+			if next[j] < to {
+				next[j] = find(j, min(to, len(text)))
+			}
+		}
+	}
+}
+
+// cut removes text[lo:hi] and returns hi, or lo when the consumer has stopped.
+func (b *builder) cut(lo, hi int) int { return b.put1(lo, hi, nil) }
+
+func (b *builder) put1(lo, hi int, text []byte) int {
+	if !b.replace(lo, hi, text, 0, 1) {
+		return lo
+	}
+	return hi
+}
+
+// near reports whether i lies in the open view, so that an encoding too weak to open one is undone along with the rest.
+func (b *builder) near(i int) bool { return b.open && i-b.cur <= context }
+
+func at(text []byte, i int) byte {
+	if i < 0 || i >= len(text) {
+		return 0
+	}
+	return text[i]
+}
+
+func isA(c byte, bit uint8) bool { return class[c]&bit != 0 }
+
+// findANSI removes terminal control sequences (ECMA-48), also where ESC is written as ^[.
+func findANSI(b *builder, text []byte) {
+	const longest = 2 << 10 // of an operating system command, such as a hyperlink
+	scan(text, "\x1b^", func(i int) int {
+		j := i + 1
+		if text[i] == '^' {
+			if at(text, j) != '[' || at(text, j+1) != '[' {
+				return j
+			}
+			j++
+		}
+		switch at(text, j) {
+		case '[':
+			for j++; j < len(text) && text[j] >= 0x20 && text[j] < 0x40; j++ {
+			}
+			j++
+		case ']':
+			for limit := j + longest; j < len(text) && j < limit && text[j] != '\a' && text[j] != 0x1b && text[j] != '\n'; j++ {
+			}
+			if j++; at(text, j-1) == 0x1b {
+				j++
+			}
+		case '(', ')', '#', '%':
+			j += 2
+		default:
+			j++
+		}
+		j = min(j, len(text))
+		// Colours are everywhere in logs. Only inside a word, or right before or after a long one, do they hide it.
+		const long = 16
+		l, r := runBefore(text, i, long), run(text, j, long)
+		if at(text, j) == 0x1b && l > 0 || at(text, i-1) < ' ' && b.near(i) && b.cur == i { // one after another
+			r += long
+		}
+		if !(l > 0 && r > 0 || max(l, r) >= long || b.near(i)) {
+			return j
+		}
+		return b.cut(i, j)
+	})
+}
+
+// findZeroWidth removes characters that nobody sees from tokens.
+func findZeroWidth(b *builder, text []byte) {
+	scan(text, "\xe2\xef\xc2\xe1", func(i int) int {
+		r, n := utf8.DecodeRune(text[i:])
+		switch {
+		case r >= 0x200b && r <= 0x200f, r >= 0x202a && r <= 0x202e, r >= 0x2060 && r <= 0x2069, r == 0xfeff, r == 0xad, r == 0x180e:
+		default:
+			return i + n
+		}
+		if !isA(at(text, i-1), isToken) && !isA(at(text, i+n), isToken) || i == 0 {
+			return i + n
+		}
+		return b.cut(i, i+n)
+	})
+}
+
+func unhex(text []byte, i, n int) (r rune, ok bool) {
+	if i+n > len(text) {
+		return 0, false
+	}
+	for _, c := range text[i : i+n] {
+		v := base16s.value[c]
+		if v < 0 {
+			return 0, false
+		}
+		r = r<<4 | rune(v)
+	}
+	return r, true
+}
+
+func plain(r rune) bool { return r >= ' ' && r < 0x7f }
+
+// findPercent undoes percent-encoding (RFC 3986 section 2.1) and its JavaScript form %uXXXX.
+func findPercent(b *builder, text []byte) {
+	scan(text, "%", func(i int) int {
+		if at(text, i+1) == 'u' {
+			if r, ok := unhex(text, i+2, 4); ok && plain(r) {
+				return b.put1(i, i+6, []byte{byte(r)})
+			}
+		}
+		r, ok := unhex(text, i+1, 2)
+		if !ok || !plain(r) && (r == 0 || !b.near(i)) {
+			return i + 1
+		}
+		return b.put1(i, i+3, []byte{byte(r)}) //nolint:gosec // two hexadecimal digits
+	})
+}
+
+// findEntities undoes character references of HTML and XML.
+func findEntities(b *builder, text []byte) {
+	const longest = 12 // of the references that stand for ASCII: &NewLine; &#x0000067;
+	scan(text, "&", func(i int) int {
+		end := bytes.IndexByte(text[i:min(i+longest, len(text))], ';')
+		if end < 3 {
+			return i + 1
+		}
+		hi := i + end + 1
+		s := html.UnescapeString(string(text[i:hi]))
+		if r, n := utf8.DecodeRuneInString(s); n != len(s) || r == 0 || !plain(r) && r != 0xa0 && !b.near(i) {
+			return i + 1
+		}
+		if s == "\u00a0" {
+			s = " "
+		}
+		return b.put1(i, hi, []byte(s))
+	})
+}
+
+// findQuotedPrintable undoes RFC 2045 section 6.7. An equals sign at the end of a line is common elsewhere, so it must end a line as long as
+// encoders make them, 76 at most.
+func findQuotedPrintable(b *builder, text []byte) {
+	const shortest, longest = 40, 76
+	scan(text, "=", func(i int) int {
+		eol := i + 1
+		if at(text, eol) == '\r' {
+			eol++
+		}
+		if at(text, eol) == '\n' {
+			if col := column(text, i); col >= shortest && col <= longest && isA(at(text, i-1), isToken) && isA(at(text, eol+1), isToken) {
+				return b.cut(i, eol+1)
+			}
+			return eol
+		}
+		r, ok := unhex(text, i+1, 2)
+		strong := r == '=' && text[i+2] == 'D' && isA(at(text, i-1), isToken)
+		if !ok || !strong && !b.near(i) || r < ' ' && r != '\n' && r != '\r' && r != '\t' {
+			return i + 1
+		}
+		return b.put1(i, i+3, []byte{byte(r)}) //nolint:gosec // two hexadecimal digits
+	})
+}
+
+// findEscapes undoes backslash escapes of C, JSON, JavaScript, Java, Python, Rust and shells. Where an escape stands for a
+// character that tokens are made of, or hides a token's beginning or end, all of its neighbourhood is undone; a mere "\n" is
+// no reason to look.
+func findEscapes(b *builder, text []byte) {
+	scan(text, "\\", func(i int) int {
+		e := unescape(text, i)
+		if e.n == 0 {
+			return i + 1
+		}
+		if !e.strong && !b.near(i) {
+			return i + e.n
+		}
+		var buf [utf8.UTFMax]byte
+		if e.raw {
+			return b.put1(i, i+e.n, append(buf[:0], byte(e.r))) //nolint:gosec // two hexadecimal digits
+		}
+		return b.put1(i, i+e.n, utf8.AppendRune(buf[:0], e.r))
+	})
+}
+
+type escape struct {
+	r      rune
+	n      int // bytes of text; 0: no escape
+	strong bool
+	raw    bool // r is a byte, not a character
+}
+
+// unescape reads the escape that begins with the backslash at i.
+func unescape(text []byte, i int) escape {
+	visible := func(r rune) bool { return plain(r) || r == 0x1b || r >= 0x200b && r <= 0x2064 }
+	const minTail, minWord = 16, 8 // what makes "\n" and "\"" worth it: a token's run after it, a value's run beside it
+	switch c := at(text, i+1); c {
+	case 'x':
+		if at(text, i+2) == '{' {
+			return braced(text, i, visible)
+		}
+		if r, ok := unhex(text, i+2, 2); ok {
+			return escape{r, 4, visible(r), true}
+		}
+	case 'u':
+		j := i + 2
+		for at(text, j) == 'u' && j < i+8 { // Java allows several
+			j++
+		}
+		if at(text, j) == '{' {
+			return braced(text, j-2, visible)
+		}
+		if r, ok := unhex(text, j, 4); ok {
+			return escape{r, j + 4 - i, visible(r), false}
+		}
+	case 'U':
+		if r, ok := unhex(text, i+2, 8); ok {
+			return escape{r, 10, visible(r), false}
+		}
+	case '0', '1', '2', '3':
+		j := i + 1
+		if c == '0' && at(text, j+3) >= '0' && at(text, j+3) <= '7' { // echo -e writes \0nnn
+			j++
+		}
+		var r rune
+		for _, o := range text[j:min(j+3, len(text))] {
+			if o < '0' || o > '7' {
+				return escape{}
+			}
+			r = r<<3 | rune(o-'0')
+		}
+		if j+3 <= len(text) && r < 0x100 {
+			return escape{r, j + 3 - i, visible(r), true}
+		}
+	case 'e':
+		if at(text, i+2) == '[' {
+			return escape{0x1b, 2, true, false}
+		}
+	case 'n', 't', 'r':
+		r := map[byte]rune{'n': '\n', 't': '\t', 'r': '\r'}[c]
+		return escape{r, 2, run(text, i+2, minTail) >= minTail, false}
+	case '"', '\'':
+		return escape{rune(c), 2, jsonSign(at(text, i-1), at(text, i+2)) || run(text, i+2, minWord) >= minWord || runBefore(text, i, minWord) >= minWord, false}
+	case '/':
+		l, r := runBefore(text, i, minTail), run(text, i+2, minTail)
+		return escape{'/', 2, l > 0 && r > 0 && l+r >= minTail, false}
+	case '\\':
+		// What the last of several backslashes escapes decides: \\u0067, or a quote of JSON in JSON in JSON.
+		const deepest = 16
+		last := i + 1
+		for last < i+deepest && at(text, last+1) == '\\' {
+			last++
+		}
+		strong := last < i+deepest && (unescape(text, last).strong || isQuote(at(text, last+1)) && jsonSign(at(text, i-1), 0))
+		return escape{'\\', 2, strong, false}
+	}
+	return escape{}
+}
+
+// jsonSign reports whether a quote between the two bytes is one of JSON, in a string.
+func jsonSign(before, after byte) bool {
+	return strings.IndexByte("{[,:", before) >= 0 || strings.IndexByte(":,}]", after) >= 0
+}
+
+// braced reads \u{…} or \x{…} at i.
+func braced(text []byte, i int, visible func(rune) bool) escape {
+	const most = 6 // digits
+	var r rune
+	for j := i + 3; j < len(text) && j <= i+3+most; j++ {
+		if text[j] == '}' && j > i+3 {
+			return escape{r, j + 1 - i, visible(r), false}
+		}
+		v := base16s.value[text[j]]
+		if v < 0 {
+			break
+		}
+		r = r<<4 | rune(v)
+	}
+	return escape{}
+}
+
+// run counts token characters from i on, up to most.
+func run(text []byte, i, most int) int {
+	n := 0
+	for n < most && isA(at(text, i+n), isToken) {
+		n++
+	}
+	return n
+}
+
+// runBefore counts token characters before i, up to most.
+func runBefore(text []byte, i, most int) int {
+	n := 0
+	for n < most && isA(at(text, i-1-n), isToken) {
+		n++
+	}
+	return n
+}

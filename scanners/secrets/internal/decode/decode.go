@@ -1,0 +1,317 @@
+// Package decode finds the texts that hide in a text: base64 in YAML, JSON in JSON, UTF-16, escapes, string concatenation,
+// colour codes and time stamps of logs.
+//
+// A decoded span never stands alone: a [View] is the span's neighbourhood with the span replaced by what it means, so that a
+// rule which wants `api_key = "` before the value still finds it there. [View.At] leads back to the original.
+//
+// All of it is pure and linear in the text. One pass over byte classes finds what is worth a look; text without anything
+// hidden costs that pass and no memory.
+package decode
+
+import (
+	"iter"
+	"sort"
+)
+
+// A View is a piece of a text in decoded form, with what surrounds it.
+type View struct {
+	// Text is lent until the consumer asks for the next view.
+	Text []byte
+	// Encoding says what was undone, outermost first: "base64", "gzip", "hex", "percent", "escape", "utf-16", "ansi", "concat",
+	// "timestamp", "wrap" and so on.
+	Encoding []string
+	// At maps an offset in Text (0 to len(Text)) to the offset in the original text it stems from. Like Text it is lent.
+	// What was not decoded maps byte for byte: where Text[i:j] equals the original at At(i), the view shows nothing new.
+	At func(i int) int
+}
+
+// Limits of the work done per text. All are far above what people write by hand or tools emit, and keep the cost linear.
+const (
+	// maxDepth is how many encodings may lie inside each other: base64 twice, gzip, JSON and an escape are five.
+	maxDepth = 5
+	// context is kept on each side of a decoded span: a keyword and its value lie within gitleaks' 100 or so bytes, AWS pairs
+	// in one YAML map within 250.
+	context = 256
+	// window bounds a view: a longer stretch of encoded text is shown in several views that overlap, so that memory does
+	// not grow with the text. No line a rule looks at is longer.
+	window = 64 << 10
+	// overlap between two views of one stretch: longer than any token, and than a 4096-bit key in PEM (3.3 KB).
+	overlap = 4 << 10
+	// maxBlob bounds what one base64 or hex span with compressed or binary content is decoded to: more is an archive.
+	maxBlob = 8 << 20
+	// nestedShare and nestedFloor bound all that is decoded below the first level, in bytes: floor + share × len(text).
+	// Honest text has far less than itself in nested encodings; text made of encodings is cut off there.
+	nestedShare = 4
+	nestedFloor = 4 << 20
+)
+
+// Views yields the texts hidden in text, in the order of their encodings, not of their places. Views of nested encodings follow the view they lie in.
+func Views(text []byte) iter.Seq[View] {
+	return func(yield func(View) bool) {
+		if t := classify(text); t.any() {
+			d := decoder{yield: yield, budget: nestedFloor + nestedShare*len(text)}
+			d.decode(source{text: text}, t, 0)
+		}
+	}
+}
+
+// A source is a text to decode: the original one, or a view of it.
+type source struct {
+	text     []byte
+	encoding []string
+	at       func(int) int // nil: identity
+	changed  []span        // what its own decoding touched; only there can nested encodings be news. nil: everywhere
+}
+
+type span struct{ lo, hi int }
+
+// reach is how far from a decoded span an encoding may begin that became readable only now: a quote, an operator, a blank or two.
+const reach = 8
+
+// touches reports whether [lo, hi) is news.
+func (s *source) touches(lo, hi int) bool {
+	if s.at == nil {
+		return true
+	}
+	i := sort.Search(len(s.changed), func(i int) bool { return s.changed[i].hi+reach >= lo })
+	return i < len(s.changed) && s.changed[i].lo-reach <= hi
+}
+
+type decoder struct {
+	yield   func(View) bool
+	stopped bool
+	budget  int // bytes of nested views still allowed
+}
+
+// decode runs every finder over src whose trigger bytes it holds. The finders are called by name so that their builders stay on the stack.
+func (d *decoder) decode(src source, t tally, depth int) {
+	text := src.text
+	if t.nul || t.bom {
+		b := d.builder(&src, depth, "utf-16")
+		if w, ok := wholeWidth(text); ok {
+			decodeWide(&b, text, w)
+			b.flush()
+			return
+		}
+		findWide(&b, text)
+		b.flush()
+	}
+	if t.runs {
+		b64, hex, b32 := d.builder(&src, depth, "base64"), d.builder(&src, depth, "hex"), d.builder(&src, depth, "base32")
+		findRuns(&b64, &hex, &b32, text)
+		b64.flush()
+		hex.flush()
+		b32.flush()
+	}
+	if t.digits {
+		b := d.builder(&src, depth, "array")
+		findArrays(&b, text)
+		b.flush()
+	}
+	if t.control {
+		b := d.builder(&src, depth, "ansi")
+		findANSI(&b, text)
+		b.flush()
+	}
+	if t.high {
+		b := d.builder(&src, depth, "zero-width")
+		findZeroWidth(&b, text)
+		b.flush()
+	}
+	if t.percentAmp {
+		b := d.builder(&src, depth, "percent")
+		findPercent(&b, text)
+		b.flush()
+		b = d.builder(&src, depth, "entity")
+		findEntities(&b, text)
+		b.flush()
+	}
+	if t.backslash {
+		b := d.builder(&src, depth, "escape")
+		findEscapes(&b, text)
+		b.flush()
+	}
+	if t.equals {
+		b := d.builder(&src, depth, "quoted-printable")
+		findQuotedPrintable(&b, text)
+		b.flush()
+	}
+	if t.quote {
+		b := d.builder(&src, depth, "concat")
+		findConcat(&b, text)
+		b.flush()
+	}
+	if t.newline {
+		b := d.builder(&src, depth, "wrap")
+		findWraps(&b, text)
+		b.flush()
+	}
+}
+
+func (d *decoder) builder(src *source, depth int, name string) builder {
+	return builder{d: d, src: *src, depth: depth, name: name}
+}
+
+// A builder gathers the decoded spans of one kind into views.
+type builder struct {
+	d     *decoder
+	src   source
+	depth int
+	name  string   // of the encoding
+	extra []string // what more was undone in this view: "gzip", "timestamp"
+
+	open bool
+	cur  int // the source is copied or replaced up to here
+	out  []byte
+	segs []seg
+	news []span
+}
+
+// A seg maps out offsets from out on to in + (offset-out)*num/den.
+type seg struct{ out, in, num, den int }
+
+// replace puts text in the place of src.text[lo:hi]; each byte of it stands for num/den bytes there (0, 1: all stem from lo). Spans must come in
+// ascending order; one that begins before the end of the last is ignored. It reports false when the consumer has stopped.
+func (b *builder) replace(lo, hi int, text []byte, num, den int) bool {
+	if b.d.stopped {
+		return false
+	}
+	if !b.src.touches(lo, hi) || b.open && lo < b.cur {
+		return true
+	}
+	b.reachTo(lo)
+	b.segs = append(b.segs, seg{len(b.out), lo, num, den})
+	b.mark(len(b.out), len(b.out)+len(text))
+	b.out = append(b.out, text...)
+	b.cur = hi
+	b.segs = append(b.segs, seg{len(b.out), hi, 1, 1})
+	return !b.d.stopped
+}
+
+// reachTo copies the source up to lo, in a view of its own if the last span is far or the view full.
+func (b *builder) reachTo(lo int) {
+	if b.open && lo-b.cur > 2*context {
+		b.flush()
+	}
+	if b.open && len(b.out) > window {
+		b.roll()
+	}
+	if !b.open {
+		b.open = true
+		b.cur = lineStart(b.src.text, lo)
+		b.segs = append(b.segs, seg{0, b.cur, 1, 1})
+	}
+	b.out = append(b.out, b.src.text[b.cur:lo]...)
+}
+
+func (b *builder) mark(lo, hi int) {
+	if n := len(b.news); n > 0 && lo-b.news[n-1].hi <= reach {
+		b.news[n-1].hi = hi
+		return
+	}
+	b.news = append(b.news, span{lo, hi})
+}
+
+// also adds the name of what more was undone in the open view.
+func (b *builder) also(name string) {
+	for _, e := range b.extra {
+		if e == name {
+			return
+		}
+	}
+	b.extra = append(b.extra, name)
+}
+
+// sub says what was undone in the open view, for a finder that undoes more than one thing.
+func (b *builder) sub(name string) {
+	if len(b.news) <= 1 && len(b.extra) == 0 {
+		b.name = name
+	} else if name != b.name {
+		b.also(name)
+	}
+}
+
+// flush ends the open view and hands it out.
+func (b *builder) flush() {
+	if b.open {
+		end := lineEnd(b.src.text, b.cur)
+		b.out = append(b.out, b.src.text[b.cur:end]...)
+		b.emit()
+		b.open, b.out, b.segs, b.news, b.extra = false, b.out[:0], b.segs[:0], b.news[:0], b.extra[:0]
+	}
+}
+
+// roll hands the open view out and keeps its end as the beginning of the next.
+func (b *builder) roll() {
+	b.emit()
+	from := len(b.out) - overlap
+	i := sort.Search(len(b.segs), func(i int) bool { return b.segs[i].out > from }) - 1
+	segs := b.segs[:0]
+	segs = append(segs, seg{0, b.segs[i].at(from), b.segs[i].num, b.segs[i].den})
+	for _, s := range b.segs[i+1:] {
+		segs = append(segs, seg{s.out - from, s.in, s.num, s.den})
+	}
+	b.segs = segs
+	b.out = b.out[:copy(b.out, b.out[from:])]
+	b.news = append(b.news[:0], span{0, len(b.out)})
+}
+
+func (s seg) at(i int) int { return s.in + (i-s.out)*s.num/s.den }
+
+func (b *builder) emit() {
+	d := b.d
+	if d.stopped || len(b.news) == 0 {
+		return
+	}
+	if b.depth > 0 {
+		if d.budget -= len(b.out); d.budget < 0 {
+			d.stopped = d.budget < -nestedFloor // let siblings of a large one have their turn
+			return
+		}
+	}
+	segs, end, outer := b.segs, b.cur, b.src.at
+	at := func(i int) int {
+		k := max(sort.Search(len(segs), func(k int) bool { return segs[k].out > i })-1, 0)
+		at := segs[k].at(i)
+		if k+1 < len(segs) {
+			at = min(at, segs[k+1].in)
+		} else {
+			at = min(at, end+context*2)
+		}
+		if outer != nil {
+			return outer(at)
+		}
+		return at
+	}
+	encoding := make([]string, 0, len(b.src.encoding)+1+len(b.extra))
+	encoding = append(append(encoding, b.src.encoding...), b.name)
+	encoding = append(encoding, b.extra...)
+	if !d.yield(View{Text: b.out, Encoding: encoding, At: at}) {
+		d.stopped = true
+		return
+	}
+	if b.depth+1 < maxDepth {
+		if t := classify(b.out); t.any() {
+			d.decode(source{b.out, encoding, at, b.news}, t, b.depth+1)
+		}
+	}
+}
+
+// lineStart returns where the context before i begins: at a line's start if one is near, never inside a word.
+func lineStart(text []byte, i int) int {
+	lo := max(i-context, 0)
+	for limit := max(lo-context, 0); lo > limit; lo-- {
+		if c := class[text[lo-1]]; text[lo-1] == '\n' || i-lo >= context && c&isToken == 0 {
+			break
+		}
+	}
+	return lo
+}
+
+// lineEnd returns where the context after i ends.
+func lineEnd(text []byte, i int) int {
+	hi := min(i+context, len(text))
+	for limit := min(hi+context, len(text)); hi < limit && class[text[hi]]&isToken != 0; hi++ {
+	}
+	return hi
+}

@@ -1,0 +1,235 @@
+package decode
+
+import (
+	"bytes"
+	"strings"
+)
+
+// A seam says how two pieces of text hang together.
+type seam uint8
+
+const (
+	apart   seam = iota // they do not
+	spliced             // by an operator or a continuation: whatever their size
+	lined               // lines of a block
+	listed              // elements of a list: maybe
+)
+
+// joint returns where the text broken off at i goes on: after a line break with what precedes the next line in logs, comments and
+// indented blocks; after an escaped one; in the next string literal.
+func joint(text []byte, i int) (int, seam) {
+	j := i
+	for at(text, j) == '\\' && j < i+2 { // \n, \\n, \r\n as two or three characters each
+		j++
+	}
+	escaped := false
+	if j > i {
+		switch {
+		case at(text, j) == 'n':
+			j, escaped = j+1, true
+		case at(text, j) == 'r' && at(text, j+1) == '\\' && at(text, j+2) == 'n':
+			j, escaped = j+3, true
+		case at(text, j) == '\n' || at(text, j) == '\r':
+		default:
+			return 0, apart
+		}
+	}
+	switch c := at(text, j); {
+	case isQuote(c):
+		next, how := literal(text, j)
+		if how == listed && escaped {
+			how = lined
+		}
+		return next, how
+	case c == '\r' || c == '\n':
+		if c == '\r' {
+			j++
+		}
+		if at(text, j) != '\n' {
+			return 0, apart
+		}
+		next, _ := prefix(text, j+1)
+		return next, lined
+	case escaped:
+		return j, lined
+	}
+	return 0, apart
+}
+
+func isQuote(c byte) bool { return c == '"' || c == '\'' || c == '`' }
+
+// blank skips white space, comments and opening parentheses, for 200 bytes at most.
+func blank(text []byte, i int) int {
+	const most = 200
+	for limit := min(i+most, len(text)); i < limit; {
+		switch c := text[i]; {
+		case c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '(':
+			i++
+		case c == '\\' && (at(text, i+1) == '\n' || at(text, i+1) == '\r'), c == '_' && (at(text, i+1) == '\n' || at(text, i+1) == '\r'):
+			i += 2
+		case c == '/' && at(text, i+1) == '/', c == '-' && at(text, i+1) == '-':
+			k := bytes.IndexByte(text[i:limit], '\n')
+			if k < 0 {
+				return i
+			}
+			i += k
+		case c == '/' && at(text, i+1) == '*':
+			k := bytes.Index(text[i:limit], []byte("*/"))
+			if k < 0 {
+				return i
+			}
+			i += k + 2
+		default:
+			return i
+		}
+	}
+	return i
+}
+
+// operators that concatenate strings, in one language or another; longest first.
+var operators = []string{"||", "..", "<<", "<>", "++", "+", ".", "&", "^", "~", "$"}
+
+// appenders are the ends of calls that add to a string.
+var appenders = []string{"append", "concat", "add", "push", "push_str", "write", "writestring", "plus", "prepend"}
+
+// literal returns where the next string literal's text begins, if it is joined to the one whose closing quote is at i.
+func literal(text []byte, i int) (int, seam) {
+	open := func(j int) (int, bool) { // an opening quote at j, with a prefix such as f or L
+		for k := j; k < j+3; k++ {
+			if c := at(text, k); isQuote(c) {
+				return k + 1, true
+			} else if c|0x20 < 'a' || c|0x20 > 'z' {
+				if c != '@' && c != '$' {
+					return 0, false
+				}
+			}
+		}
+		return 0, false
+	}
+	j := blank(text, i+1)
+	if k, ok := open(j); ok { // adjacent; rows of a table also follow each other, at the beginning of the line
+		if at(text, j-1) == '\n' {
+			return 0, apart
+		}
+		return k, spliced
+	}
+	if at(text, j) == ',' {
+		if k, ok := open(blank(text, j+1)); ok {
+			return k, listed
+		}
+		return 0, apart
+	}
+	for _, op := range operators {
+		if bytes.HasPrefix(text[min(j, len(text)):], []byte(op)) {
+			if k, ok := open(blank(text, j+len(op))); ok {
+				return k, spliced
+			}
+			break
+		}
+	}
+	// s += "…" on the next line, .append("…")
+	for k := j; k < j+3 && (at(text, k) == ')' || at(text, k) == ';'); {
+		k++
+		j = blank(text, k)
+		k = j
+	}
+	name := j
+	for j < name+64 && (isA(at(text, j), isWord) || at(text, j) == '.' || at(text, j) == '$' || at(text, j) == '>' || at(text, j) == '-') {
+		j++
+	}
+	if j == name {
+		return 0, apart
+	}
+	k := j
+	for at(text, k) == ' ' && k < j+4 {
+		k++
+	}
+	for _, op := range []string{"+=", ".=", "..=", "<<", "&="} {
+		if bytes.HasPrefix(text[min(k, len(text)):], []byte(op)) {
+			if k, ok := open(blank(text, k+len(op))); ok {
+				return k, spliced
+			}
+			return 0, apart
+		}
+	}
+	if at(text, k) == '(' {
+		callee := strings.ToLower(string(text[name:j]))
+		for _, a := range appenders {
+			if strings.HasSuffix(callee, a) {
+				if k, ok := open(blank(text, k)); ok {
+					return k, spliced
+				}
+			}
+		}
+	}
+	return 0, apart
+}
+
+// findConcat joins string literals that are concatenated. Only a seam with token characters on both sides can break a token.
+func findConcat(b *builder, text []byte) {
+	scan(text, "\"'`", func(i int) int {
+		if !isA(at(text, i-1), isToken) {
+			return i + 1
+		}
+		next, how := literal(text, i)
+		if how == apart || !isA(at(text, next), isToken) {
+			return i + 1
+		}
+		if how == spliced {
+			return max(b.cut(i, next), i)
+		}
+		return b.list(text, i, next)
+	})
+}
+
+// list joins the elements of a list whose first comma follows the quote at i, if they are single characters or something
+// nearby joins them. It returns where the list ends.
+func (b *builder) list(text []byte, i, next int) int {
+	const (
+		longest = 512 // of an element
+		most    = 256 // elements; what follows is looked at as a list of its own
+		enough  = 8   // characters of an array
+		before  = 80  // bytes in which a call such as strings.Join([]string{ begins
+		after   = 24  // and in which .join("") follows
+	)
+	cuts := make([]span, 0, 16)
+	single := true
+	quote := text[next-1]
+	end := i
+	for len(cuts) < most {
+		cuts = append(cuts, span{end, next})
+		n := bytes.IndexByte(text[next:min(next+longest, len(text))], quote)
+		if n < 0 {
+			break
+		}
+		single = single && n == 1
+		end = next + n
+		var how seam
+		if next, how = literal(text, end); how != listed || !isA(at(text, next), isToken) || n == 0 {
+			break
+		}
+		quote = text[next-1]
+	}
+	stop := max(end, i+1)
+	if !(single && len(cuts) >= enough) {
+		first := max(i-longest, 0)
+		first += max(bytes.LastIndexByte(text[first:i], text[i]), 0)
+		around := strings.ToLower(string(text[max(first-before, 0):i]) + "\n" + string(text[end:min(end+after, len(text))]))
+		if bytes.ContainsAny(text[first:i], "%{") { // a format string is no part of the result
+			cuts = cuts[1:]
+		}
+		joined := false
+		for _, word := range []string{"join", "concat", "implode", "strcat", "paste0", "%s%s", "{}{}", "{0}{1}", "concatenate"} {
+			joined = joined || strings.Contains(around, word)
+		}
+		if !joined {
+			return stop
+		}
+	}
+	for _, c := range cuts {
+		if b.cut(c.lo, c.hi) == c.lo {
+			return i
+		}
+	}
+	return stop
+}
