@@ -35,6 +35,8 @@ type Options struct {
 	Since     string // only history since this commit or date; "" for all
 
 	MaxWait time.Duration // longest wait for a rate limit; 0 means 15 minutes
+
+	sleep func(context.Context, time.Duration) error // for tests
 }
 
 // Provider reads refs of the form OWNER and OWNER/REPO.
@@ -48,7 +50,7 @@ type Provider struct {
 // GH_TOKEN, else GITHUB_TOKEN, else LEAKREACH_GITHUB_APP_ID, _INSTALLATION_ID and _PRIVATE_KEY_FILE. Without any of them public
 // repositories can be read.
 func New(env audit.Env, o Options) *Provider {
-	return &Provider{env: env, opts: o, connect: sync.OnceValues(func() (*client, error) { return newClient(env, o.MaxWait) })}
+	return &Provider{env: env, opts: o, connect: sync.OnceValues(func() (*client, error) { return newClient(env, o) })}
 }
 
 // Name is "github".
@@ -62,7 +64,7 @@ type client struct {
 	from  string                                // where the credential comes from
 }
 
-func newClient(env audit.Env, maxWait time.Duration) (*client, error) {
+func newClient(env audit.Env, o Options) (*client, error) {
 	const baseVar = "GITHUB_API_URL"
 	address := env.Getenv(baseVar)
 	if address == "" {
@@ -73,7 +75,7 @@ func newClient(env audit.Env, maxWait time.Duration) (*client, error) {
 		return nil, err
 	}
 	c := &client{web: webOrigins(base, env.Getenv("GITHUB_SERVER_URL"))}
-	config := forge.Config{API: "github", Base: base, BaseVar: baseVar, Header: "Authorization", Prefix: "Bearer ", MaxWait: maxWait}
+	config := forge.Config{API: "github", Base: base, BaseVar: baseVar, Header: "Authorization", Prefix: "Bearer ", MaxWait: o.MaxWait, Sleep: o.sleep}
 	for _, name := range []string{"GH_TOKEN", "GITHUB_TOKEN"} {
 		token, err := forge.Token(name, env.Getenv(name))
 		if err != nil {
@@ -197,11 +199,10 @@ func (c *client) ownerTargets(ctx context.Context, owner string, yield func(audi
 // yieldTarget yields one outcome of a listing of repositories, and tells whether to go on.
 func (c *client) yieldTarget(ctx context.Context, owner string, r *github.Repository, err error, listed *int, yield func(audit.Target, error) bool) bool {
 	if err != nil {
-		err = c.fail(ctx, "listing repositories of "+owner, err)
 		if *listed > 0 && !forge.Stopped(ctx, err) {
 			return yield(audit.Target{}, forge.Gap("github:"+owner, fmt.Sprintf("repositories after the first %d", *listed), err))
 		}
-		yield(audit.Target{}, err)
+		yield(audit.Target{}, c.fail(ctx, "listing repositories of "+owner, err))
 		return false
 	}
 	*listed++
