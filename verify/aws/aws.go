@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+
 	"github.com/leakreach/leakreach/audit"
 )
 
@@ -53,7 +55,8 @@ type Verifier struct {
 	env      audit.Env
 	opts     Options
 	canaries map[string]string
-	broken   error // of the configuration; every live verification ends with it
+	broken   error                // what every verification ends with: the list of canaries is unreadable
+	backoff  retry.BackoffDelayer // nil for the SDK's
 
 	mu   sync.Mutex
 	keys map[string]*turn

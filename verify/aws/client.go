@@ -137,10 +137,11 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func retryer() aws.Retryer {
+func (v *Verifier) retryer() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = maxAttempts
 		o.MaxBackoff = maxBackoff
+		o.Backoff = v.backoff
 		o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(final)}, o.Retryables...)
 	})
 }
@@ -161,24 +162,24 @@ func static(id, secret, token string) aws.CredentialsProvider {
 
 // The clients are made without the SDK's configuration package: no profile, no environment credential and no instance role of
 // the machine leakreach runs on can get into a request.
-func stsClient(env audit.Env, w where, creds aws.CredentialsProvider) *sts.Client {
+func (v *Verifier) sts(w where, creds aws.CredentialsProvider) *sts.Client {
 	return sts.New(sts.Options{
 		Region:       w.region,
 		BaseEndpoint: endpoint(w.sts),
 		Credentials:  creds,
-		HTTPClient:   newTransport(env, "sts"),
-		Retryer:      retryer(),
+		HTTPClient:   newTransport(v.env, "sts"),
+		Retryer:      v.retryer(),
 		APIOptions:   []func(*middleware.Stack) error{onlyReads},
 	})
 }
 
-func iamClient(env audit.Env, w where, creds aws.CredentialsProvider) *iam.Client {
+func (v *Verifier) iam(w where, creds aws.CredentialsProvider) *iam.Client {
 	return iam.New(iam.Options{
 		Region:       home(w.region),
 		BaseEndpoint: endpoint(w.iam),
 		Credentials:  creds,
-		HTTPClient:   newTransport(env, "iam"),
-		Retryer:      retryer(),
+		HTTPClient:   newTransport(v.env, "iam"),
+		Retryer:      v.retryer(),
 		APIOptions:   []func(*middleware.Stack) error{onlyReads},
 	})
 }

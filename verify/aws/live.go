@@ -171,11 +171,11 @@ func (v *Verifier) late(doing string) answer {
 // ask sends GetCallerIdentity, which needs no permission and which no policy can deny.
 func (v *Verifier) ask(ctx context.Context, at where, id, secret, token string) answer {
 	creds := static(id, secret, token)
-	out, err := stsClient(v.env, at, creds).GetCallerIdentity(ctx, nil)
+	out, err := v.sts(at, creds).GetCallerIdentity(ctx, nil)
 	if err != nil && at.sts != "" && wrongRegion(err) && at.region != "us-east-1" {
 		// A server of choice, and those of one region are the rule there: the request said where it wants to be.
 		at.region = "us-east-1"
-		out, err = stsClient(v.env, at, creds).GetCallerIdentity(ctx, nil)
+		out, err = v.sts(at, creds).GetCallerIdentity(ctx, nil)
 	}
 	if err != nil {
 		if ctx.Err() != nil {

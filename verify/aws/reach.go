@@ -43,7 +43,7 @@ func reach(keyID string, who principal, r *reader, sim *simulation) *audit.Reach
 	}
 	start := audit.Step{From: keyID, To: who.ARN, Edge: "is", Evidence: "sts:GetCallerIdentity"}
 	b := builder{out: out, who: who, start: start, r: r, e: e, outcomes: outcomes}
-	b.level()
+	b.level(sim)
 	b.limits(sim)
 	r.facts["sentinels"] = b.summary(sim)
 	return out
@@ -141,7 +141,7 @@ func (b *builder) of(action string) outcome {
 	return b.outcomes[i]
 }
 
-func (b *builder) level() {
+func (b *builder) level(sim *simulation) {
 	if b.admin() {
 		return
 	}
@@ -156,7 +156,8 @@ func (b *builder) level() {
 	for _, g := range []Group{Administration, Escalation, KeyCreation, SecretsRead, DataWrite, DataRead, TrailTampering, RoleAssumption} {
 		b.group(g, rank)
 	}
-	if l, policy := b.text(); l != audit.LevelNone && b.out.Level != audit.LevelEscalation {
+	l, policy, doubt := b.text(sim.asked)
+	if l != audit.LevelNone && b.out.Level != audit.LevelEscalation {
 		before := b.out.Level
 		rank(l)
 		if b.out.Level != before {
@@ -172,6 +173,9 @@ func (b *builder) level() {
 		b.out.Level = audit.LevelUnknown // it may become another identity, and that one's rights are not read
 	case slices.ContainsFunc(b.outcomes, func(o outcome) bool { return o.maybe }):
 		b.out.Level = audit.LevelUnknown
+	case doubt:
+		b.out.Level = audit.LevelUnknown
+		b.limit("what the policies grant beyond the sentinel actions depends on conditions, on the permissions boundary or on organisation policies")
 	case !b.r.complete(b.who):
 		b.out.Level = audit.LevelUnknown
 		b.limit("no sentinel action is allowed on every resource; what is on named ones cannot be told, since the policies are not all readable")
@@ -326,60 +330,75 @@ func (e escalation) inner() bool {
 	return false
 }
 
-// text is the level that the policies' words give for actions beyond the sentinels: dynamodb:PutItem, say.
-func (b *builder) text() (audit.Level, policy) {
-	level, from := audit.LevelNone, policy{}
+// text is the level that the policies' words give for actions beyond the sentinels: dynamodb:PutItem, say. What hangs on a
+// condition or a boundary counts for nothing, and leaves a doubt.
+func (b *builder) text(simulated bool) (level audit.Level, from policy, doubt bool) {
+	level = audit.LevelNone
 	for _, p := range b.r.policies {
 		for _, st := range p.doc.Statement {
-			if st.Effect != "Allow" || len(st.Condition) > 0 || b.r.bounded {
+			if st.Effect != "Allow" {
 				continue
 			}
-			for _, a := range st.Action {
+			actions := st.Action
+			if len(st.NotAction) > 0 {
+				actions = patterns{"*"}
+			}
+			for _, a := range actions {
 				l := effectOf(a)
-				if l == audit.LevelNone || b.refused(a) {
+				if l == audit.LevelNone {
 					continue
 				}
-				if level == audit.LevelNone || level == audit.LevelRead && l == audit.LevelWrite {
+				if simulated && slices.ContainsFunc(sentinels, func(s Sentinel) bool { return wildcard(strings.ToLower(a), strings.ToLower(s.Action)) }) {
+					doubt = true // IAM has spoken on part of it, and knows more than the text
+					continue
+				}
+				switch no := b.refused(a); {
+				case no == granted:
+				case no == undecided, len(st.Condition) > 0, b.r.bounded:
+					doubt = true
+				case level == audit.LevelNone, level == audit.LevelRead && l == audit.LevelWrite:
 					level, from = l, p
 				}
 			}
-			if len(st.NotAction) > 0 {
-				level, from = audit.LevelWrite, p
-			}
 		}
 	}
-	return level, from
+	return level, from, doubt
 }
 
-// refused tells whether a Deny without conditions covers all that an action pattern means.
-func (b *builder) refused(pattern string) bool {
+// refused tells whether a Deny covers all that an action pattern means.
+func (b *builder) refused(pattern string) state {
+	result := denied
 	for _, p := range b.r.policies {
 		for _, st := range p.doc.Statement {
-			if st.Effect != "Deny" || len(st.Condition) > 0 || !slices.Contains(st.Resource, "*") {
-				continue
-			}
-			for _, d := range st.Action {
-				if wildcard(strings.ToLower(d), strings.ToLower(pattern)) {
-					return true
+			if st.Effect == "Deny" && slices.Contains(st.Resource, "*") && slices.ContainsFunc(st.Action, func(d string) bool {
+				return wildcard(strings.ToLower(d), strings.ToLower(pattern))
+			}) {
+				if len(st.Condition) == 0 {
+					return granted
 				}
+				result = undecided
 			}
 		}
 	}
-	return false
+	return result
 }
 
-var readVerbs = []string{"get", "list", "describe", "batchget", "head", "lookup", "search", "view", "query", "scan", "select", "read", "check"}
+var readVerbs = []string{"get", "list", "describe", "batchget", "head", "lookup", "search", "view", "query", "scan", "select", "read", "check", "simulate"}
 
+// effectOf tells from its name what an action does. Reading IAM does not count: it is what this very check needs.
 func effectOf(pattern string) audit.Level {
 	service, verb, found := strings.Cut(strings.ToLower(pattern), ":")
 	switch {
 	case pattern == "*":
 		return audit.LevelWrite
-	case !found, service == "sts", wildcard(verb, "passrole") && service == "iam" && strings.HasPrefix(verb, "pass"):
+	case !found, service == "sts", service == "iam" && strings.HasPrefix(verb, "pass"):
 		return audit.LevelNone
 	}
 	for _, r := range readVerbs {
 		if strings.HasPrefix(verb, r) {
+			if service == "iam" {
+				return audit.LevelNone
+			}
 			return audit.LevelRead
 		}
 	}

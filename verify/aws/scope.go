@@ -30,7 +30,7 @@ func (v *Verifier) scope(ctx context.Context, at where, s *audit.Secret, a answe
 		token = s.RevealPart(audit.PartSessionToken)
 	}
 	r := &reader{
-		client: iamClient(v.env, at, static(s.ID, s.Reveal(), token)),
+		client: v.iam(at, static(s.ID, s.Reveal(), token)),
 		keyID:  s.ID,
 		denied: map[string]string{},
 		facts:  verdict.Facts,

@@ -1,0 +1,327 @@
+// Package awstest is an STS and IAM for tests: it checks signatures, enforces policies on its own calls, and answers
+// SimulatePrincipalPolicy. [New] starts one for an [Account]; what a test wants to go wrong is said in [Server.Intercept].
+//
+// Its requests and answers are held against Amazon's API models by the tests in test/cloud. It has its own policy evaluator,
+// so that it does not agree with the code under test by construction.
+package awstest
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// An Account is what the server knows.
+type Account struct {
+	ID       string
+	Keys     map[string]Key    // by key id
+	Users    map[string]Entity // by name
+	Roles    map[string]Entity
+	Groups   map[string]Entity
+	Policies map[string]string // managed policies: ARN to document
+	SCPs     []string          // service control policies of one level; empty for none
+}
+
+// A Key is an access key.
+type Key struct {
+	Secret   string
+	Token    string // of a temporary key
+	Inactive bool
+	Expired  bool
+	User     string // whose it is: a user's name, or
+	Role     string // a role's name, or
+	Root     bool   // the account's root
+	Created  time.Time
+}
+
+// An Entity is a user, role or group.
+type Entity struct {
+	Path     string // "/" if empty
+	Attached []string
+	Inline   map[string]string
+	Groups   []string // of a user
+	Boundary string   // ARN
+}
+
+// A Request is one that reached the server.
+type Request struct {
+	Action string
+	Key    string // access key id
+	Region string // signed for
+	Header http.Header
+	Params url.Values
+}
+
+// Server is a running fake. Its methods may be called from several goroutines.
+type Server struct {
+	*httptest.Server
+	// Intercept, if set, is asked first; it answers a request itself by returning true. n counts the requests of that action, from 1.
+	Intercept func(w http.ResponseWriter, r *http.Request, action string, n int) bool
+	// PageSize bounds listings; 0 for no bound.
+	PageSize int
+	// Observe, if set, sees every request and the answer to it.
+	Observe func(req Request, status int, body []byte)
+
+	account  Account
+	mu       sync.Mutex
+	requests []Request
+	counts   map[string]int
+}
+
+// New starts a server, which the caller closes.
+func New(a Account) *Server {
+	s := &Server{account: a, counts: map[string]int{}}
+	s.Server = httptest.NewServer(http.HandlerFunc(s.serve))
+	return s
+}
+
+// Requests returns what has been asked so far.
+func (s *Server) Requests() []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.requests)
+}
+
+// Actions returns the names of the actions asked so far.
+func (s *Server) Actions() []string {
+	var names []string
+	for _, r := range s.Requests() {
+		names = append(names, r.Action)
+	}
+	return names
+}
+
+const (
+	stsNS = "https://sts.amazonaws.com/doc/2011-06-15/"
+	iamNS = "https://iam.amazonaws.com/doc/2010-05-08/"
+)
+
+// Error writes an error in the form of the query protocol.
+func Error(w http.ResponseWriter, status int, code, message string) {
+	kind := "Sender"
+	if status >= 500 {
+		kind = "Receiver"
+	}
+	w.Header().Set("Content-Type", "text/xml")
+	w.WriteHeader(status)
+	_ = xml.NewEncoder(w).Encode(errorResponse{XMLNS: iamNS, Type: kind, Code: code, Message: message, RequestID: requestID})
+}
+
+type errorResponse struct {
+	XMLName   xml.Name `xml:"ErrorResponse"`
+	XMLNS     string   `xml:"xmlns,attr"`
+	Type      string   `xml:"Error>Type"`
+	Code      string   `xml:"Error>Code"`
+	Message   string   `xml:"Error>Message"`
+	RequestID string   `xml:"RequestId"`
+}
+
+const requestID = "01234567-89ab-cdef-0123-456789abcdef"
+
+type failure struct {
+	status        int
+	code, message string
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	if err != nil {
+		return
+	}
+	params, _ := url.ParseQuery(string(body))
+	sig := signatureOf(r)
+	req := Request{Action: params.Get("Action"), Key: sig.key, Region: sig.region, Header: r.Header.Clone(), Params: params}
+	s.mu.Lock()
+	s.requests = append(s.requests, req)
+	s.counts[req.Action]++
+	n := s.counts[req.Action]
+	s.mu.Unlock()
+	if s.Intercept != nil && s.Intercept(w, r, req.Action, n) {
+		return
+	}
+	rec := httptest.NewRecorder()
+	if f := s.answer(rec, r, req, sig, body); f != nil {
+		rec = httptest.NewRecorder()
+		Error(rec, f.status, f.code, f.message)
+	}
+	if s.Observe != nil {
+		s.Observe(req, rec.Code, rec.Body.Bytes())
+	}
+	w.Header().Set("Content-Type", "text/xml")
+	w.WriteHeader(rec.Code)
+	_, _ = w.Write(rec.Body.Bytes())
+}
+
+// answer is one request's way: who, whether the signature is right, whether the policies allow it, what.
+func (s *Server) answer(w io.Writer, r *http.Request, req Request, sig signature, body []byte) *failure {
+	key, known := s.account.Keys[sig.key]
+	invalid := &failure{403, "InvalidClientTokenId", "The security token included in the request is invalid."}
+	if !known || key.Inactive || key.Token != r.Header.Get("X-Amz-Security-Token") {
+		return invalid
+	}
+	if key.Expired {
+		return &failure{403, "ExpiredToken", "The security token included in the request is expired"}
+	}
+	if canonical, ok := sig.check(r, body, key.Secret); !ok {
+		return &failure{403, "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.\n\nThe Canonical String for this request should have been\n'" + canonical + "'\n"}
+	}
+	if req.Action == "GetCallerIdentity" {
+		return respond(w, stsNS, req.Action, callerIdentity{Arn: s.callerARN(key, sig.key), UserID: "AIDAEXAMPLEEXAMPLE234", Account: s.account.ID})
+	}
+	handler, ok := handlers[req.Action]
+	if !ok {
+		return &failure{400, "InvalidAction", "Could not find operation " + req.Action + " for version " + req.Params.Get("Version")}
+	}
+	if !key.Root {
+		resource := s.resourceOf(req, key)
+		if d := s.evaluate(s.sourceARN(key), "iam:"+req.Action, resource, nil); d.decision != allowed {
+			why := "because no identity-based policy allows the iam:" + req.Action + " action"
+			if d.decision == explicitDeny {
+				why = "with an explicit deny in an identity-based policy"
+			}
+			return &failure{403, "AccessDenied", "User: " + s.callerARN(key, sig.key) + " is not authorized to perform: iam:" + req.Action + " on resource: " + resource + " " + why}
+		}
+	}
+	result, f := handler(s, req, key, sig.key)
+	if f != nil {
+		return f
+	}
+	return respond(w, iamNS, req.Action, result)
+}
+
+func respond(w io.Writer, ns, action string, result any) *failure {
+	enc := xml.NewEncoder(w)
+	start := xml.StartElement{Name: xml.Name{Local: action + "Response"}, Attr: []xml.Attr{{Name: xml.Name{Local: "xmlns"}, Value: ns}}}
+	err := enc.EncodeToken(start)
+	if err == nil {
+		err = enc.EncodeElement(result, xml.StartElement{Name: xml.Name{Local: action + "Result"}})
+	}
+	if err == nil {
+		err = enc.EncodeElement(struct {
+			RequestID string `xml:"RequestId"`
+		}{requestID}, xml.StartElement{Name: xml.Name{Local: "ResponseMetadata"}})
+	}
+	if err == nil {
+		err = enc.EncodeToken(start.End())
+	}
+	if err == nil {
+		err = enc.Flush()
+	}
+	if err != nil {
+		return &failure{500, "InternalFailure", err.Error()}
+	}
+	return nil
+}
+
+func (e Entity) path() string {
+	if e.Path == "" {
+		return "/"
+	}
+	return e.Path
+}
+
+// ARN of an entity of the account; kind is user, role or group.
+func (a Account) ARN(kind, name string) string {
+	e := map[string]map[string]Entity{"user": a.Users, "role": a.Roles, "group": a.Groups}[kind][name]
+	return "arn:aws:iam::" + a.ID + ":" + kind + e.path() + name
+}
+
+func (s *Server) callerARN(k Key, _ string) string {
+	switch {
+	case k.Root:
+		return "arn:aws:iam::" + s.account.ID + ":root"
+	case k.Role != "":
+		return "arn:aws:sts::" + s.account.ID + ":assumed-role/" + k.Role + "/session"
+	}
+	return s.account.ARN("user", k.User)
+}
+
+// sourceARN is the identity whose policies count.
+func (s *Server) sourceARN(k Key) string {
+	if k.Role != "" {
+		return s.account.ARN("role", k.Role)
+	}
+	return s.account.ARN("user", k.User)
+}
+
+func (s *Server) resourceOf(req Request, k Key) string {
+	for kind, name := range map[string]string{"user": req.Params.Get("UserName"), "role": req.Params.Get("RoleName"), "group": req.Params.Get("GroupName")} {
+		if name != "" {
+			return s.account.ARN(kind, name)
+		}
+	}
+	for _, name := range []string{"PolicyArn", "PolicySourceArn"} {
+		if v := req.Params.Get(name); v != "" {
+			return v
+		}
+	}
+	return s.sourceARN(k)
+}
+
+// A signature is the Authorization header of Signature Version 4 ("Elements of an AWS API request signature", IAM User Guide).
+type signature struct {
+	key, date, region, service string
+	headers                    []string
+	hex                        string
+}
+
+func signatureOf(r *http.Request) (sig signature) {
+	rest, ok := strings.CutPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 ")
+	if !ok {
+		return sig
+	}
+	for part := range strings.SplitSeq(rest, ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		switch name {
+		case "Credential":
+			if f := strings.Split(value, "/"); len(f) == 5 {
+				sig.key, sig.date, sig.region, sig.service = f[0], f[1], f[2], f[3]
+			}
+		case "SignedHeaders":
+			sig.headers = strings.Split(value, ";")
+		case "Signature":
+			sig.hex = value
+		}
+	}
+	return sig
+}
+
+func (sig signature) check(r *http.Request, body []byte, secret string) (canonical string, ok bool) {
+	var headers strings.Builder
+	for _, h := range sig.headers {
+		v := strings.Join(r.Header.Values(h), ",")
+		switch h {
+		case "host":
+			v = r.Host
+		case "content-length":
+			v = fmt.Sprint(r.ContentLength)
+		}
+		fmt.Fprintf(&headers, "%s:%s\n", h, strings.Join(strings.Fields(v), " "))
+	}
+	path := r.URL.EscapedPath()
+	if path == "" {
+		path = "/"
+	}
+	digest := sha256.Sum256(body)
+	canonical = strings.Join([]string{r.Method, path, r.URL.RawQuery, headers.String(), strings.Join(sig.headers, ";"), hex.EncodeToString(digest[:])}, "\n")
+	scope := strings.Join([]string{sig.date, sig.region, sig.service, "aws4_request"}, "/")
+	sum := sha256.Sum256([]byte(canonical))
+	toSign := "AWS4-HMAC-SHA256\n" + r.Header.Get("X-Amz-Date") + "\n" + scope + "\n" + hex.EncodeToString(sum[:])
+	k := []byte("AWS4" + secret)
+	for _, part := range []string{sig.date, sig.region, sig.service, "aws4_request", toSign} {
+		m := hmac.New(sha256.New, k)
+		m.Write([]byte(part))
+		k = m.Sum(nil)
+	}
+	return canonical, hmac.Equal([]byte(hex.EncodeToString(k)), []byte(sig.hex))
+}
