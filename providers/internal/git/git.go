@@ -1,0 +1,161 @@
+// Package git reads repositories: each content that was ever stored, once, and the places it lies at.
+//
+// A caller finds a repository with [Find] or [Enclosing], or fetches one with [Clone], opens it with [Open] and lists it with
+// [Repository.Items]. Nothing that the repository configures has an effect: no hook, filter, attribute, fsmonitor, include,
+// credential helper, replacement or graft, and nothing is ever fetched or written. That is so because git runs on a git
+// directory of our own making, which only borrows the repository's objects; refs, reflogs and configuration are read by this
+// package as data. It also makes git's check of the owner ("dubious ownership", common in containers) superfluous.
+//
+// The reading of objects is done by the git program for now; only objects.go and history.go would change with a reader of our own.
+package git
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/leakreach/leakreach/audit"
+)
+
+// A Repository is open for reading. It is for one goroutine at a time, except that contents may be opened from any.
+type Repository struct {
+	Layout
+
+	git    string // the program
+	shadow string // our own git directory, removed by Close
+	format string // sha1, sha256
+	width  int    // of an object id in hex digits
+	dirs   []string
+	gaps   []audit.Gap // what opening it showed to be missing
+
+	shallow  bool
+	promisor bool
+	objects  *objectReader
+	refs     *references // made by references when first needed
+}
+
+// Open prepares a repository for reading. The caller closes it.
+func Open(ctx context.Context, l Layout) (_ *Repository, err error) {
+	prog, err := program()
+	if err != nil {
+		return nil, err
+	}
+	r := &Repository{Layout: l, git: prog, format: "sha1", width: 40}
+	if r.shadow, err = os.MkdirTemp("", "leakreach-git-"); err != nil {
+		return nil, fmt.Errorf("making a temporary directory: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = r.Close()
+		}
+	}()
+	if err := r.configure(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.cast(); err != nil {
+		return nil, fmt.Errorf("preparing to read the repository: %w", err)
+	}
+	r.objects = &objectReader{r: r}
+	return r, nil
+}
+
+// Close ends all processes and removes what Open made. Contents can be opened no more.
+func (r *Repository) Close() error {
+	if r.objects != nil {
+		r.objects.close()
+	}
+	return os.RemoveAll(r.shadow)
+}
+
+// configure learns the few settings that tell how the objects are stored. The file is parsed by git as data, without includes.
+func (r *Repository) configure(ctx context.Context) error {
+	file := filepath.Join(r.CommonDir, "config")
+	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	b, err := r.output(ctx, 16<<20, "config", "--no-includes", "--file", file, "--null", "--list")
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		r.gap("configuration of the repository", "it cannot be parsed, and is taken for git's defaults: "+err.Error())
+	}
+	for setting := range bytes.SplitSeq(b, []byte{0}) {
+		key, value, _ := strings.Cut(string(setting), "\n")
+		switch key = strings.ToLower(key); {
+		case key == "extensions.objectformat" && strings.EqualFold(value, "sha256"):
+			r.format, r.width = "sha256", 64
+		case key == "extensions.objectformat" && !strings.EqualFold(value, "sha1"):
+			return fmt.Errorf("the repository uses an unknown object format %q", printable(value))
+		case key == "extensions.refstorage" && !strings.EqualFold(value, "files"):
+			r.gap("refs", "they are stored as "+printable(value)+", which is not read: contents are scanned, branches not named")
+		case key == "extensions.partialclone",
+			strings.HasPrefix(key, "remote.") && strings.HasSuffix(key, ".promisor") && value != "false":
+			r.promisor = true
+		}
+	}
+	return nil
+}
+
+// cast makes the shadow: a bare repository without refs that borrows the objects.
+func (r *Repository) cast() error {
+	r.dirs = r.objectDirs()
+	if len(r.dirs) == 0 {
+		return errors.New("it has no object store")
+	}
+	for _, dir := range []string{"objects/info", "refs", "info"} {
+		if err := os.MkdirAll(filepath.Join(r.shadow, dir), 0o700); err != nil {
+			return err
+		}
+	}
+	var borrowed strings.Builder
+	for _, dir := range r.dirs {
+		if strings.ContainsRune(dir, '\n') {
+			return errors.New("the path of an object store has a line break")
+		}
+		borrowed.WriteString(quoteAlternate(dir) + "\n")
+	}
+	// The limits keep git's own memory small: large contents are streamed.
+	config := "[core]\n\trepositoryFormatVersion = 1\n\tbare = true\n\tcommitGraph = false\n\tmultiPackIndex = false\n" +
+		"\tbigFileThreshold = 16m\n\texcludesFile = " + os.DevNull + "\n\tattributesFile = " + os.DevNull + "\n\thooksPath = " + os.DevNull + "\n" +
+		"\tfsmonitor = false\n\tuntrackedCache = false\n\tprecomposeUnicode = false\n" +
+		"[extensions]\n\tobjectFormat = " + r.format + "\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
+	files := map[string]string{
+		"HEAD": "ref: refs/heads/none\n", "config": config, "objects/info/alternates": borrowed.String(),
+	}
+	if b, err := readRegular(filepath.Join(r.CommonDir, "shallow"), 64<<20); err == nil && len(b) > 0 {
+		r.shallow = true
+		files["shallow"] = string(b)
+		r.gap("history before "+plural(bytes.Count(b, []byte("\n")), "commit"), "the clone is shallow: "+
+			"run git fetch --unshallow (actions/checkout: fetch-depth: 0; GitLab CI: GIT_DEPTH: 0)")
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(r.shadow, name), []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// quoteAlternate writes a path as a line of objects/info/alternates; git takes a leading quote for C quoting.
+func quoteAlternate(path string) string {
+	if path[0] != '"' && path[0] != '#' {
+		return path
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(path) + `"`
+}
+
+func (r *Repository) gap(what, why string) {
+	r.gaps = append(r.gaps, audit.Gap{What: what, Why: why})
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

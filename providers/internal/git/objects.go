@@ -1,0 +1,322 @@
+package git
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// An object is what a header of git cat-file --batch announces. The content follows, and then one line feed.
+type object struct {
+	id   string
+	kind string // blob, tree, commit, tag; "missing" for one that is not there, without content
+	size int64
+}
+
+// readHeader reads the next header. io.EOF is the end of the stream.
+func readHeader(in *bufio.Reader) (object, error) {
+	line, err := in.ReadSlice('\n')
+	if err != nil {
+		if err == io.EOF && len(line) > 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		return object{}, err
+	}
+	id, rest, _ := bytes.Cut(line[:len(line)-1], []byte(" "))
+	kind, size, sized := bytes.Cut(rest, []byte(" "))
+	o := object{id: string(id)}
+	switch string(kind) { // constants, so that a header costs one allocation
+	case "blob":
+		o.kind = "blob"
+	case "tree":
+		o.kind = "tree"
+	case "commit":
+		o.kind = "commit"
+	case "tag":
+		o.kind = "tag"
+	default:
+		if sized {
+			return object{}, fmt.Errorf("unexpected answer of git cat-file: %s", printable(string(line)))
+		}
+		o.kind = "missing"
+		return o, nil
+	}
+	if o.size, err = strconv.ParseInt(string(size), 10, 64); err != nil || o.size < 0 {
+		return object{}, fmt.Errorf("unexpected answer of git cat-file: %s", printable(string(line)))
+	}
+	return o, nil
+}
+
+// skipContent passes over an object's content, or what is left of it, and the line feed behind it.
+func skipContent(in *bufio.Reader, size int64) error {
+	_, err := io.CopyN(io.Discard, in, size+1)
+	return noEOF(err)
+}
+
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// An objectReader reads single objects from one git process that it starts when it is first needed. It may be used from several
+// goroutines; they wait for each other.
+type objectReader struct {
+	r *Repository
+
+	mu     sync.Mutex // held while one object is read
+	p      *process
+	in     *os.File
+	cancel context.CancelFunc
+	closed bool
+}
+
+// errTooLarge says that an object is above MaxContent.
+var errTooLarge = fmt.Errorf("larger than %d MiB", MaxContent>>20)
+
+// read returns a whole object. A failed read ends the process, and the next one starts another.
+func (o *objectReader) read(ctx context.Context, id string) (kind string, content []byte, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return "", nil, errors.New("the repository is closed")
+	}
+	if err := ctx.Err(); err != nil {
+		return "", nil, err
+	}
+	if len(id) != o.r.width || strings.Trim(id, "0123456789abcdef") != "" {
+		return "", nil, errors.New("not an object id")
+	}
+	if err := o.begin(); err != nil {
+		return "", nil, err
+	}
+	stop := context.AfterFunc(ctx, o.cancel) // only this unblocks a read that hangs
+	defer func() {
+		if !stop() || err != nil && !errors.Is(err, os.ErrNotExist) {
+			o.end()
+		}
+	}()
+	if _, err := io.WriteString(o.in, id+"\n"); err != nil {
+		return "", nil, fmt.Errorf("asking for object: %w", err)
+	}
+	h, err := readHeader(o.p.out)
+	switch {
+	case err != nil:
+		return "", nil, fmt.Errorf("reading object: %w", noEOF(err))
+	case h.kind == "missing":
+		return "", nil, fmt.Errorf("object is missing: %w", os.ErrNotExist)
+	case h.size > MaxContent:
+		return "", nil, errTooLarge
+	}
+	content = make([]byte, h.size)
+	if _, err := io.ReadFull(o.p.out, content); err != nil {
+		return "", nil, fmt.Errorf("reading object: %w", noEOF(err))
+	}
+	_, err = o.p.out.Discard(1)
+	return h.kind, content, err
+}
+
+// begin starts the process. Its context is its own: it outlives the call that needed it first.
+func (o *objectReader) begin() error {
+	if o.p != nil {
+		return nil
+	}
+	in, w, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("making a pipe: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p, err := o.r.start(ctx, in, "cat-file", "--batch")
+	_ = in.Close()
+	if err != nil {
+		cancel()
+		_ = w.Close()
+		return err
+	}
+	o.p, o.in, o.cancel = p, w, cancel
+	return nil
+}
+
+func (o *objectReader) end() {
+	if o.p == nil {
+		return
+	}
+	_ = o.in.Close()
+	o.cancel()
+	o.p.stop()
+	o.p = nil
+}
+
+func (o *objectReader) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	o.end()
+}
+
+// stored lists the ids of all objects by looking at pack indexes and loose files ourselves: what git can list only while all
+// of it is sound. Packs whose index is unusable are returned as broken.
+func (r *Repository) stored() (ids []string) {
+	seen := map[string]bool{}
+	add := func(id string) {
+		if !seen[id] {
+			seen[id] = true
+			ids = append(ids, id)
+		}
+	}
+	for _, dir := range append(slices.Clone(r.dirs), filepath.Join(r.shadow, "objects")) {
+		for _, pack := range packs(dir) {
+			list, err := packIndex(strings.TrimSuffix(pack, ".pack")+".idx", r.width/2)
+			if err != nil {
+				continue // sound told
+			}
+			for _, id := range list {
+				add(id)
+			}
+		}
+		for n := range 256 {
+			fan := fmt.Sprintf("%02x", n)
+			entries, err := os.ReadDir(filepath.Join(dir, fan))
+			if err != nil {
+				continue
+			}
+			for _, e := range entries {
+				if id := fan + e.Name(); len(id) == r.width && strings.Trim(id, "0123456789abcdef") == "" {
+					add(id)
+				}
+			}
+		}
+	}
+	return ids
+}
+
+func packs(dir string) []string {
+	list, _ := filepath.Glob(filepath.Join(escapeGlob(dir), "pack", "pack-*.pack"))
+	return list
+}
+
+func escapeGlob(dir string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(dir)
+}
+
+// packIndex reads the object ids out of a pack's index, version 1 or 2 (gitformat-pack(5)); size is that of an id in bytes.
+func packIndex(file string, size int) ([]string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	in := bufio.NewReaderSize(f, 64<<10)
+	head, err := in.Peek(8)
+	if err != nil {
+		return nil, noEOF(err)
+	}
+	lead, entry := 4, 4+size // version 1: an offset before each id
+	if string(head) == "\xfftOc\x00\x00\x00\x02" {
+		lead, entry = 0, size
+		_, _ = in.Discard(8)
+	}
+	fan := make([]byte, 256*4)
+	if _, err := io.ReadFull(in, fan); err != nil {
+		return nil, noEOF(err)
+	}
+	n := int64(binary.BigEndian.Uint32(fan[255*4:]))
+	if n*int64(entry) > info.Size() {
+		return nil, io.ErrUnexpectedEOF
+	}
+	ids := make([]string, 0, n)
+	row := make([]byte, entry)
+	for range n {
+		if _, err := io.ReadFull(in, row); err != nil {
+			return ids, noEOF(err)
+		}
+		ids = append(ids, hex.EncodeToString(row[lead:]))
+	}
+	return ids, nil
+}
+
+// sound tells whether git will accept a pack: it refuses one whose last bytes, a checksum, are not those that the index names.
+func sound(pack string, size int) error {
+	want, err := lastBytes(strings.TrimSuffix(pack, ".pack")+".idx", 2*int64(size), size)
+	if err != nil {
+		return fmt.Errorf("its index cannot be read: %w", printableError(err))
+	}
+	have, err := lastBytes(pack, int64(size), size)
+	if err != nil {
+		return fmt.Errorf("it cannot be read: %w", printableError(err))
+	}
+	if !bytes.Equal(want, have) {
+		return errors.New("it is truncated or not the one its index describes")
+	}
+	return nil
+}
+
+// lastBytes reads n bytes that start back bytes before the end of a file.
+func lastBytes(file string, back int64, n int) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() < back {
+		return nil, io.ErrUnexpectedEOF
+	}
+	b := make([]byte, n)
+	_, err = f.ReadAt(b, info.Size()-back)
+	return b, err
+}
+
+// printableError leaves the path out of a file error: the message names the file already, in a form fit to print.
+func printableError(err error) error {
+	if pe := (*os.PathError)(nil); errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
+
+// salvage unpacks what can be read of packs that git refuses as a whole, into the shadow.
+func (r *Repository) salvage(ctx context.Context) error {
+	for _, dir := range r.dirs {
+		for _, pack := range packs(dir) {
+			err := sound(pack, r.width/2)
+			if err == nil {
+				continue
+			}
+			r.gap("pack "+printable(filepath.Base(pack)), err.Error()+"; what can be read of it was scanned")
+			f, err := os.Open(pack)
+			if err != nil {
+				continue
+			}
+			p, err := r.start(ctx, f, "unpack-objects", "-r", "-q")
+			if err == nil {
+				_, _ = io.Copy(io.Discard, p.out)
+				_ = p.wait() // it fails at the defect, as expected
+			}
+			_ = f.Close()
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+		}
+	}
+	return nil
+}

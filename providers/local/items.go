@@ -1,0 +1,337 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/internal/git"
+)
+
+// Items lists a target. Of a working tree with its history it lists the files that differ from what HEAD and the index hold,
+// the files of the git directory that are text (configuration, logs, hooks …) and then the history.
+func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] {
+	return func(yield func(audit.Item, error) bool) {
+		l := &listing{Provider: p, ctx: ctx, target: t, yield: yield, top: t.Attrs["path"]}
+		var err error
+		switch t.Attrs["read"] {
+		case readStream:
+			err = l.stream()
+		case readFile:
+			err = l.file()
+		case readFiles:
+			err = l.files()
+		case readRepository, readPart:
+			err = l.repository()
+		default:
+			err = fmt.Errorf("target %q is none of this provider", t.Name)
+		}
+		if err != nil && !errors.Is(err, errStop) {
+			yield(audit.Item{}, err)
+		}
+	}
+}
+
+// errStop says that the consumer has had enough.
+var errStop = errors.New("stop")
+
+// listing is the state of one call of Items.
+type listing struct {
+	*Provider
+	ctx    context.Context
+	target audit.Target
+	yield  func(audit.Item, error) bool
+	top    string
+	names  bytes.Buffer // paths that are not listed yet
+}
+
+func (l *listing) give(it audit.Item) error {
+	if err := l.ctx.Err(); err != nil {
+		return err
+	}
+	if !l.yield(it, nil) {
+		return errStop
+	}
+	return nil
+}
+
+func (l *listing) gap(what, why string) error {
+	if !l.yield(audit.Item{}, &audit.Gap{Target: l.target.Name, What: what, Why: why}) {
+		return errStop
+	}
+	return nil
+}
+
+// namesPerItem is the size of one batch of names, in bytes.
+const namesPerItem = 256 << 10
+
+// name notes a path to be scanned itself.
+func (l *listing) name(p string) error {
+	l.names.WriteString(p)
+	l.names.WriteByte('\n')
+	if l.names.Len() < namesPerItem {
+		return nil
+	}
+	return l.giveNames()
+}
+
+func (l *listing) giveNames() error {
+	if l.names.Len() == 0 {
+		return nil
+	}
+	content := bytes.Clone(l.names.Bytes())
+	l.names.Reset()
+	return l.give(audit.Item{
+		Kind: audit.KindPaths, At: audit.Location{Kind: audit.InFile, Name: "file names"}, Size: int64(len(content)), Content: content,
+	})
+}
+
+// file lists a single file.
+func (l *listing) file() error {
+	info, err := os.Stat(l.top)
+	if err != nil {
+		return l.gap(l.target.Name, cause(err).Error())
+	}
+	dir, base := filepath.Split(l.top)
+	if dir == "" {
+		dir = "."
+	}
+	it := item(dir, "", file{path: base, size: info.Size()})
+	it.Open = func(context.Context) (io.ReadCloser, error) { // the user named it: links are followed
+		f, err := os.Open(l.top)
+		if err != nil {
+			return nil, cause(err)
+		}
+		return f, nil
+	}
+	if err := l.give(it); err != nil {
+		return err
+	}
+	if err := l.name(base); err != nil {
+		return err
+	}
+	return l.giveNames()
+}
+
+// files lists all files of a directory. Repositories below it are targets of their own, unless the user asked for files only.
+func (l *listing) files() error {
+	internals := gitInternals(l.top)
+	skip := internals
+	if !strings.HasPrefix(l.target.Name, "dir:") {
+		skip = func(dir string, entries []fs.DirEntry) bool {
+			return internals(dir, entries) || l.nestedTarget(dir, entries)
+		}
+	}
+	err := l.walk(l.top, "", skip, func(f file) error { return l.give(item(l.top, "", f)) })
+	if err != nil {
+		return err
+	}
+	return l.giveNames()
+}
+
+// nestedTarget tells whether a directory is listed as a target of its own.
+func (l *listing) nestedTarget(dir string, entries []fs.DirEntry) bool {
+	if dir == "." || !mayBeRepository(entries) {
+		return false
+	}
+	_, err := git.Find(filepath.Join(l.top, dir))
+	return err == nil
+}
+
+// walk hands each file below top to do and notes its name.
+func (l *listing) walk(top, prefix string, skip func(string, []fs.DirEntry) bool, do func(file) error) (err error) {
+	w := walker{top: top, skip: skip, gap: func(what string, why error) bool {
+		err = l.gap(safeText(prefix+what), why.Error())
+		return err == nil
+	}}
+	for f := range w.files(l.ctx) {
+		if err = do(f); err != nil {
+			return err
+		}
+		if err = l.name(prefix + f.path); err != nil {
+			return err
+		}
+		if f.link != "" && strings.Contains(f.link, "\n") {
+			continue
+		}
+	}
+	if err == nil {
+		err = l.ctx.Err()
+	}
+	return err
+}
+
+// repository lists a working tree, its git directory and its history.
+func (l *listing) repository() error {
+	layout, err := git.Enclosing(l.top)
+	if err != nil {
+		if err := l.gap("git history", err.Error()); err != nil {
+			return err
+		}
+		return l.files()
+	}
+	below := l.target.Attrs["below"]
+	r, err := git.Open(l.ctx, layout)
+	if err != nil {
+		if l.ctx.Err() != nil {
+			return l.ctx.Err()
+		}
+		why := err.Error()
+		if hint := audit.HintOf(err); hint != "" {
+			why += "; " + hint
+		}
+		if err := l.gap("git history", why); err != nil {
+			return err
+		}
+		if err := l.files(); err != nil || below != "" || layout.Root != "" && layout.CommonDir == filepath.Join(layout.Root, ".git") {
+			return err
+		}
+		return l.gitDir(layout)
+	}
+	defer r.Close()
+	var changed []audit.Item
+	if layout.Root != "" && filepath.Base(filepath.Clean(l.top)) != ".git" {
+		if changed, err = l.workingTree(r, below); err != nil {
+			return err
+		}
+	}
+	if below == "" {
+		if err := l.gitDir(layout); err != nil {
+			return err
+		}
+	}
+	if err := l.giveNames(); err != nil {
+		return err
+	}
+	if l.opts.NoHistory {
+		return nil
+	}
+	for it, err := range r.Items(l.ctx, git.Options{Since: l.opts.Since, Below: below, Files: changed}) {
+		if gap := (*audit.Gap)(nil); errors.As(err, &gap) && gap.Target == "" {
+			gap.Target = l.target.Name
+		}
+		if !l.yield(it, err) {
+			return errStop
+		}
+	}
+	return nil
+}
+
+// gitDir lists what git keeps beside the objects: configuration with its addresses and headers, hooks, reflogs, drafts of
+// messages, recorded merges, LFS contents.
+func (l *listing) gitDir(layout git.Layout) error {
+	prefix := ".git/"
+	if layout.Root == "" {
+		prefix = ""
+	}
+	internals := gitInternals(filepath.Dir(layout.CommonDir))
+	base := filepath.Base(layout.CommonDir)
+	skip := func(dir string, entries []fs.DirEntry) bool {
+		return dir == "refs" || internals(path.Join(base, dir), entries) // refs are read by name
+	}
+	return l.walk(layout.CommonDir, prefix, skip, func(f file) error {
+		if name := path.Base(f.path); name == "index" || strings.HasPrefix(name, "sharedindex.") {
+			return nil // listed entry by entry
+		}
+		return l.give(item(layout.CommonDir, prefix, f))
+	})
+}
+
+// workingTree lists the files that are not as HEAD or the index has them. With history they are returned, because their
+// content may be one that the history holds elsewhere.
+func (l *listing) workingTree(r *git.Repository, below string) (changed []audit.Item, err error) {
+	known, err := r.Known(l.ctx)
+	if err != nil {
+		if l.ctx.Err() != nil {
+			return nil, l.ctx.Err()
+		}
+		l.env.Log.Debug("reading index", "target", l.target.Name, "error", err) // the listing of the history reports it
+	}
+	ignored := map[string]bool{}
+	if !l.opts.NoIgnores {
+		if ignored, err = r.Ignored(l.ctx); err != nil {
+			if l.ctx.Err() != nil {
+				return nil, l.ctx.Err()
+			}
+			if err := l.gap("ignore files", err.Error()+"; files they name are scanned too"); err != nil {
+				return nil, err
+			}
+		}
+		if len(ignored) > 0 {
+			l.env.Log.Info("files named by .gitignore are not scanned", "target", l.target.Name, "entries", len(ignored))
+		}
+	}
+	prefix := ""
+	if below != "" {
+		prefix = below + "/"
+	}
+	skip := func(dir string, entries []fs.DirEntry) bool {
+		full := path.Join(prefix, dir)
+		return path.Base(dir) == ".git" || ignored[full+"/"] && !tracked(known, full) || l.nestedTarget(dir, entries)
+	}
+	err = l.walk(l.top, prefix, skip, func(f file) error {
+		full := prefix + f.path
+		ids, isKnown := known[full]
+		if ignored[full] && !isKnown {
+			return nil
+		}
+		it := item(l.top, prefix, f)
+		if l.opts.NoHistory {
+			return l.give(it)
+		}
+		oid, same := l.compare(r, f, ids)
+		if same {
+			return nil
+		}
+		it.Object = oid
+		changed = append(changed, it)
+		return nil
+	})
+	return changed, err
+}
+
+// tracked tells whether a directory that ignore files name holds files under version control all the same.
+func tracked(known map[string][]string, dir string) bool {
+	for p := range known {
+		if strings.HasPrefix(p, dir+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// compare tells whether a file holds one of the contents that git has for it. What cannot be read is left to the listing.
+func (l *listing) compare(r *git.Repository, f file, ids []string) (oid string, same bool) {
+	var in io.Reader = strings.NewReader(f.link)
+	size := int64(len(f.link))
+	if f.link == "" {
+		if f.size > git.MaxContent {
+			return "", false
+		}
+		rc, err := opener(l.top, f.path)(l.ctx)
+		if err != nil {
+			return "", false
+		}
+		defer rc.Close()
+		in, size = rc, f.size
+	}
+	oid, unix, err := r.BlobID(in, size)
+	if err != nil {
+		return "", false
+	}
+	for _, id := range ids {
+		if id == oid || id == unix {
+			return oid, true
+		}
+	}
+	return oid, false
+}
