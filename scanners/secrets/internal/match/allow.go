@@ -1,0 +1,206 @@
+package match
+
+import (
+	"math"
+	"regexp"
+	"regexp/syntax"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/leakreach/leakreach/scanners/secrets/internal/rules"
+)
+
+// A pattern answers whether an expression matches somewhere in a text: an automaton says no fast, regexp confirms a yes.
+type pattern struct {
+	source string
+	once   sync.Once
+	re     *regexp.Regexp
+	nfa    *nfa // nil if it can match the empty text
+	id     int  // of its dfa in a scratch
+}
+
+func (p *pattern) compile() {
+	p.once.Do(func() {
+		p.re = regexp.MustCompile(p.source)
+		n, _ := newNFA(newProgram(mustProgram(p.source)))
+		if n.empty == 0 {
+			p.nfa = n
+		}
+	})
+}
+
+func (p *pattern) String(s string) bool {
+	p.compile()
+	return p.re.MatchString(s)
+}
+
+func (p *pattern) match(b []byte, s *scratch) bool {
+	p.compile()
+	if p.nfa == nil {
+		return p.re.Match(b)
+	}
+	d := s.searches[p.id]
+	if d == nil {
+		d = newDFA(p.nfa, true)
+		s.searches[p.id] = d
+	}
+	maybe, _ := d.reach(b, 0, d.start(0, p.nfa.origin, 0), len(b))
+	return maybe && p.re.Match(b)
+}
+
+// mustProgram compiles an expression that has been compiled before, by package rules.
+func mustProgram(source string) *syntax.Prog {
+	re, err := syntax.Parse(source, syntax.Perl)
+	if err != nil {
+		panic(err)
+	}
+	prog, err := syntax.Compile(re.Simplify())
+	if err != nil {
+		panic(err)
+	}
+	return prog
+}
+
+// An allowlist is gitleaks' allowlist, cut into what the content decides and what the place decides.
+type allowlist struct {
+	*rules.Allowlist
+	regexes *pattern // nil for none
+	paths   *pattern
+	commits map[string]bool
+	once    sync.Once
+	stop    *finder  // of the stop words that are plain
+	odd     []string // the others
+}
+
+func (m *Matcher) newAllowlist(a *rules.Allowlist) *allowlist {
+	x := &allowlist{Allowlist: a}
+	if len(a.Regexes) > 0 {
+		x.regexes = m.newPattern(rules.Join(a.Regexes))
+	}
+	if len(a.Paths) > 0 {
+		x.paths = m.newPattern(rules.Join(a.Paths))
+	}
+	if len(a.Commits) > 0 {
+		x.commits = map[string]bool{}
+		for _, c := range a.Commits {
+			x.commits[c] = true
+		}
+	}
+	return x
+}
+
+func (m *Matcher) newPattern(source string) *pattern {
+	p := &pattern{source: source, id: m.patterns}
+	m.patterns++
+	return p
+}
+
+// content judges the parts of the list that look at the content. drops: the finding is none. holds: all those parts are true, so
+// that with All the place decides.
+func (a *allowlist) content(s *scratch, secret, match []byte, line span) (drops, holds bool) {
+	if a.regexes == nil && len(a.StopWords) == 0 {
+		return false, true
+	}
+	regex, stop := false, false
+	if a.regexes != nil {
+		switch a.Target {
+		case rules.OnSecret:
+			regex = len(secret) > 0 && a.regexes.match(secret, s)
+		case rules.OnMatch:
+			regex = len(match) > 0 && a.regexes.match(match, s)
+		case rules.OnLine:
+			regex = s.onLine(a, line)
+		}
+	}
+	if len(a.StopWords) > 0 && (!regex || a.All) {
+		stop = a.stops(secret)
+	}
+	if !a.All {
+		return regex || stop, false
+	}
+	holds = (a.regexes == nil || regex) && (len(a.StopWords) == 0 || stop)
+	return holds && a.paths == nil && a.commits == nil, holds
+}
+
+// place judges the parts that look at the place. For a list of All kinds it is asked only if the content holds.
+func (a *allowlist) place(path, commit string) bool {
+	byCommit := commit != "" && a.commits[strings.ToLower(commit)]
+	byPath := path != "" && a.paths != nil && a.paths.String(path)
+	if !a.All {
+		return byCommit || byPath
+	}
+	return (a.commits == nil || byCommit) && (a.paths == nil || byPath)
+}
+
+// local tells whether the place has a say.
+func (a *allowlist) local() bool { return a.paths != nil || a.commits != nil }
+
+func (a *allowlist) stops(secret []byte) bool {
+	if len(secret) == 0 {
+		return false
+	}
+	a.once.Do(func() {
+		var plain []string
+		for _, w := range a.StopWords {
+			if len(w) >= 2 && isASCII(w) {
+				plain = append(plain, w)
+			} else {
+				a.odd = append(a.odd, w)
+			}
+		}
+		a.stop = newFinder(plain, nil)
+	})
+	if len(a.odd) > 0 || !isASCII(secret) { // letters beyond ASCII can fold into it
+		low := strings.ToLower(string(secret))
+		for _, w := range a.odd {
+			if strings.Contains(low, w) {
+				return true
+			}
+		}
+		secret = []byte(low)
+	}
+	return a.stop.contains(secret)
+}
+
+func isASCII[T string | []byte](s T) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// entropy is Shannon's, in bits per rune, over the length in bytes as gitleaks has it.
+func entropy(b []byte) float64 {
+	if len(b) == 0 {
+		return 0
+	}
+	inverse := 1 / float64(len(b))
+	sum := 0.0
+	add := func(n int) {
+		f := float64(n) * inverse
+		sum -= f * math.Log2(f)
+	}
+	if isASCII(b) {
+		var count [utf8.RuneSelf]int
+		for _, c := range b {
+			count[c]++
+		}
+		for _, n := range count {
+			if n > 0 {
+				add(n)
+			}
+		}
+		return sum
+	}
+	count := map[rune]int{}
+	for _, r := range string(b) {
+		count[r]++
+	}
+	for _, n := range count {
+		add(n)
+	}
+	return sum
+}

@@ -1,0 +1,142 @@
+package match
+
+import (
+	"regexp/syntax"
+	"unicode/utf8"
+)
+
+// A program is a compiled expression, run from one given start by backtracking in the order of preference that Go's regexp has
+// (leftmost-first). It keeps no memory of where it has been: expressions of rules hardly ever need one, and a step budget
+// ends the run of those that do. Then the standard library, whose time is linear, takes over.
+type program struct {
+	inst  []inst
+	start uint32
+	first [256]bool // bytes a match can begin with; all of them if it can be empty
+	empty bool      // can match the empty text
+}
+
+type inst struct {
+	op       syntax.InstOp
+	out, arg uint32
+	ascii    [2]uint64 // runes below 0x80 that a rune instruction takes
+	src      *syntax.Inst
+}
+
+func (in *inst) takes(c byte) bool { return in.ascii[c>>6&1]>>(c&63)&1 != 0 }
+
+func isRune(op syntax.InstOp) bool {
+	return op == syntax.InstRune || op == syntax.InstRune1 || op == syntax.InstRuneAny || op == syntax.InstRuneAnyNotNL
+}
+
+func newProgram(p *syntax.Prog) *program {
+	q := &program{inst: make([]inst, len(p.Inst)), start: uint32(p.Start)}
+	for i := range p.Inst {
+		src := &p.Inst[i]
+		in := inst{op: src.Op, out: src.Out, arg: src.Arg, src: src}
+		if isRune(src.Op) {
+			for c := range rune(0x80) {
+				if src.MatchRune(c) {
+					in.ascii[c>>6] |= 1 << (c & 63)
+				}
+			}
+		}
+		q.inst[i] = in
+	}
+	return q
+}
+
+// frame is a choice not yet taken.
+type frame struct {
+	pc  uint32
+	pos int
+}
+
+// matchAt returns the end of the match that starts at s, or -1. It stops when *steps has run out.
+func (p *program) matchAt(text []byte, s int, stack []frame, steps *int) (end int, grown []frame) {
+	stack = append(stack[:0], frame{p.start, s})
+	left := *steps
+	for len(stack) > 0 {
+		f := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		pc, pos := f.pc, f.pos
+	thread:
+		for {
+			if left--; left < 0 {
+				*steps = left
+				return -1, stack
+			}
+			in := &p.inst[pc]
+			switch in.op {
+			case syntax.InstRune, syntax.InstRune1, syntax.InstRuneAny, syntax.InstRuneAnyNotNL:
+				if pos >= len(text) {
+					break thread
+				}
+				if c := text[pos]; c < utf8.RuneSelf {
+					if !in.takes(c) {
+						break thread
+					}
+					pos++
+				} else {
+					r, w := utf8.DecodeRune(text[pos:])
+					if !in.src.MatchRune(r) {
+						break thread
+					}
+					pos += w
+				}
+				pc = in.out
+			case syntax.InstAlt, syntax.InstAltMatch:
+				stack = append(stack, frame{in.arg, pos})
+				pc = in.out
+			case syntax.InstCapture, syntax.InstNop:
+				pc = in.out
+			case syntax.InstEmptyWidth:
+				if !holds(syntax.EmptyOp(in.arg), text, pos) {
+					break thread
+				}
+				pc = in.out
+			case syntax.InstMatch:
+				*steps = left
+				return pos, stack
+			default:
+				break thread
+			}
+		}
+	}
+	*steps = left
+	return -1, stack
+}
+
+// holds tells whether the empty-width condition op is met at pos. Word characters are ASCII, so bytes suffice.
+func holds(op syntax.EmptyOp, text []byte, pos int) bool {
+	if op&syntax.EmptyBeginText != 0 && pos != 0 ||
+		op&syntax.EmptyEndText != 0 && pos != len(text) ||
+		op&syntax.EmptyBeginLine != 0 && pos != 0 && text[pos-1] != '\n' ||
+		op&syntax.EmptyEndLine != 0 && pos != len(text) && text[pos] != '\n' {
+		return false
+	}
+	if op&(syntax.EmptyWordBoundary|syntax.EmptyNoWordBoundary) != 0 {
+		at := (pos > 0 && isWord(text[pos-1])) != (pos < len(text) && isWord(text[pos]))
+		if at && op&syntax.EmptyNoWordBoundary != 0 || !at && op&syntax.EmptyWordBoundary != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func isWord(c byte) bool {
+	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
+
+// boundary tells whether a left-to-right decoding of text has a rune begin at i; a match can start only there.
+func boundary(text []byte, i int) bool {
+	if i >= len(text) || utf8.RuneStart(text[i]) {
+		return true
+	}
+	for j := i - 1; j >= 0 && j >= i-3; j-- {
+		if utf8.RuneStart(text[j]) {
+			_, w := utf8.DecodeRune(text[j:])
+			return j+w <= i
+		}
+	}
+	return true
+}

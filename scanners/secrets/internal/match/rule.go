@@ -1,0 +1,119 @@
+package match
+
+import (
+	"regexp"
+	"strings"
+	"sync"
+
+	"github.com/leakreach/leakreach/scanners/secrets/internal/rules"
+)
+
+// A rule is a rule ready to run. What is costly to make is made when the rule is first needed.
+type rule struct {
+	*rules.Rule
+	id       int
+	always   bool     // tried whatever the content: no keywords
+	odd      []string // keywords that the finder does not take
+	lits     []int32  // keywords in the finder
+	generic  bool
+	path     *pattern
+	allow    []*allowlist
+	required []required
+
+	once sync.Once
+	*expr
+}
+
+type required struct {
+	rule          *rule
+	lines, column *int
+}
+
+// An expr is a rule's expression and what is known about it.
+type expr struct {
+	re      *regexp.Regexp
+	prog    *program
+	forward *nfa
+	back    *nfa
+	length  int // of the longest match in bytes, -1 for unbounded
+	plain   bool // can match the empty text, so only regexp will do
+
+	// anchored: every match contains a keyword that ends at most reach bytes behind the match's start (wide in text with
+	// runes that fold into ASCII). anchor has one entry a keyword, in the order of rule.lits.
+	anchored    bool
+	anchor      []anchor
+	reach, wide int
+
+	heldOnce sync.Once
+	held     [2]*regexp.Regexp // held fast at the start of the text, and one byte behind it
+}
+
+func (r *rule) compile(lits []string) *expr {
+	r.once.Do(func() {
+		x := &expr{re: regexp.MustCompile(r.Regex), prog: newProgram(mustProgram(r.Regex))}
+		n, pcs := newNFA(x.prog)
+		x.forward, x.back = n, n.reverse()
+		x.length = x.prog.length(n, pcs)
+		x.plain = n.empty != 0
+		for c := range x.prog.first {
+			for _, i := range append(n.begin, n.origin...) {
+				x.prog.first[c] = x.prog.first[c] || n.nodes[i].takes(byte(c))
+			}
+		}
+		if !r.always && len(r.odd) == 0 {
+			keywords := make([]string, len(r.lits))
+			for i, l := range r.lits {
+				keywords[i] = lits[l]
+			}
+			x.anchor, x.reach, x.wide, x.anchored = x.prog.anchors(n, pcs, keywords)
+		}
+		r.expr = x
+	})
+	return r.expr
+}
+
+// maxSteps is what one try may cost: some 50 µs. Ordinary tries take a few hundred steps.
+const maxSteps = 20_000
+
+// at returns the end of the match that starts at start, or -1, and what it cost.
+func (x *expr) at(text []byte, start int, s *scratch) (end, cost int) {
+	if !x.prog.first[text[start]] || !boundary(text, start) {
+		return -1, 1
+	}
+	steps := maxSteps
+	end, s.stack = x.prog.matchAt(text, start, s.stack, &steps)
+	if steps >= 0 {
+		return end, maxSteps - steps
+	}
+	x.heldOnce.Do(func() {
+		x.held[0] = regexp.MustCompile(`\A(?:` + x.re.String() + `)`)
+		x.held[1] = regexp.MustCompile(`\A(?s:.)(?:` + x.re.String() + `)`)
+	})
+	before := min(start, 1)
+	loc := x.held[before].FindIndex(text[start-before:])
+	cost = maxSteps + len(text) - start
+	if loc == nil {
+		return -1, cost
+	}
+	return start - before + loc[1], cost
+}
+
+func (m *Matcher) newRule(id int, r *rules.Rule) *rule {
+	x := &rule{Rule: r, id: id, generic: strings.Contains(strings.ToLower(r.ID), "generic")}
+	if r.Path != "" {
+		x.path = m.newPattern(r.Path)
+	}
+	for i := range r.Allow {
+		x.allow = append(x.allow, m.newAllowlist(&r.Allow[i]))
+	}
+	x.always = len(r.Keywords) == 0
+	for _, k := range r.Keywords {
+		switch {
+		case k == "":
+			x.always = true
+		case len(k) < 2 || !isASCII(k):
+			x.odd = append(x.odd, k)
+		}
+	}
+	return x
+}

@@ -1,0 +1,359 @@
+package pair
+
+import (
+	"bytes"
+	"math"
+	"regexp"
+	"strings"
+)
+
+// A mark is something of a credential that stands in a text.
+type mark struct {
+	Span
+	what  what
+	rank  int    // of a secret or token: how sure its name makes it
+	stem  string // what its name says beside the words for keys: "prod" of "PROD_AWS_SECRET_KEY"
+	line  int
+	scope []int // the scopes it stands in, from the file inwards; see locate
+	sect  int   // number of its INI section
+}
+
+type what uint8
+
+const (
+	isID what = iota
+	isSecret
+	isToken
+	isRegion
+)
+
+// Ranks of secrets by the name beside them.
+const (
+	otherwise = iota // named as something else, such as a password
+	unnamed
+	named // "secret"
+	exact // "secret access key" and its like
+)
+
+// scan finds ids, secrets and tokens in one pass. The pass leaps over text that no run of 40 characters can stand in.
+func scan(t []byte) []mark {
+	marks := ids(t)
+	n := len(marks)
+	prev := 0
+	for i := 39; i < len(t); {
+		if class[t[i]]&inRun == 0 {
+			i += 40
+			continue
+		}
+		start, end := i, i+1
+		for start > prev && class[t[start-1]]&inRun != 0 {
+			start--
+		}
+		for end < len(t) && class[t[end]]&inRun != 0 {
+			end++
+		}
+		if end-start >= 40 {
+			marks = runs(t, start, end, marks)
+		}
+		if len(marks)-n >= maxSecrets {
+			break
+		}
+		prev = end
+		i = end + 40
+	}
+	return marks
+}
+
+// ids finds access key ids: four letters of a kind and 16 characters of base32, on their own.
+// See https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids.
+func ids(t []byte) []mark {
+	var marks []mark
+	for _, prefix := range []string{"AKIA", "ASIA", "ABIA", "ACCA", "A3T"} {
+		for i := 0; len(marks) < maxIDs; {
+			j := bytes.Index(t[i:], []byte(prefix))
+			if j < 0 {
+				break
+			}
+			start := i + j
+			i = start + len(prefix)
+			end := start + 20
+			if end > len(t) || end < len(t) && class[t[end]]&word != 0 || !ownWord(t, start) || !base32(t[start+4:end]) || class[t[start+3]]&word == 0 {
+				continue
+			}
+			marks = append(marks, mark{Span: Span{start, end}, what: isID, stem: stem(nameBefore(t, start))})
+			i = end
+		}
+	}
+	return marks
+}
+
+func base32(b []byte) bool {
+	for _, c := range b {
+		if (c < 'A' || c > 'Z') && (c < '2' || c > '7') {
+			return false
+		}
+	}
+	return true
+}
+
+// ownWord tells whether a word starts at i, be it behind an escape such as "%3D" or "\n".
+func ownWord(t []byte, i int) bool {
+	return i == 0 || class[t[i-1]]&word == 0 ||
+		i >= 3 && t[i-3] == '%' && isHex(t[i-2]) && isHex(t[i-1]) ||
+		i >= 2 && t[i-2] == '\\' && (t[i-1] == 'n' || t[i-1] == 't' || t[i-1] == 'r') ||
+		i >= 6 && t[i-6] == '\\' && t[i-5] == 'u'
+}
+
+func isHex(c byte) bool { return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f' }
+
+// Classes of bytes.
+const (
+	word   = 1 << iota // of Go's \w
+	inRun              // may stand in a secret or in an escape inside one
+	upper              // letters and digits of a secret's alphabet
+	lower              //
+	digit              //
+	symbol             // "/" and "+"
+)
+
+const alphabet = upper | lower | digit | symbol
+
+var class = func() (c [256]byte) {
+	for b := '0'; b <= '9'; b++ {
+		c[b] = word | inRun | digit
+	}
+	for b := 'a'; b <= 'z'; b++ {
+		c[b] = word | inRun | lower
+	}
+	for b := 'A'; b <= 'Z'; b++ {
+		c[b] = word | inRun | upper
+	}
+	c['_'] = word
+	c['/'], c['+'] = inRun|symbol, inRun|symbol
+	c['\\'], c['%'] = inRun, inRun
+	return c
+}()
+
+// unit reads one character of a secret, plain or escaped, and how many bytes it takes; 0 for none.
+func unit(t []byte, i int) (byte, int) {
+	switch c := t[i]; {
+	case class[c]&alphabet != 0:
+		return c, 1
+	case c == '\\' && i+1 < len(t) && t[i+1] == '/':
+		return '/', 2
+	case c == '\\' && i+5 < len(t) && t[i+1] == 'u' && t[i+2] == '0' && t[i+3] == '0' && t[i+4] == '2':
+		switch t[i+5] | 0x20 {
+		case 'f':
+			return '/', 6
+		case 'b':
+			return '+', 6
+		}
+	case c == '%' && i+2 < len(t) && t[i+1] == '2':
+		switch t[i+2] | 0x20 {
+		case 'f':
+			return '/', 3
+		case 'b':
+			return '+', 3
+		}
+	}
+	return 0, 0
+}
+
+// runs splits a run of bytes at escapes that are no part of a secret and adds each piece that is a secret or a token.
+func runs(t []byte, start, end int, marks []mark) []mark {
+	for i := start; i < end; {
+		var value [40]byte
+		from, n := i, 0
+		for i < end {
+			c, size := unit(t[:end], i)
+			if size == 0 {
+				break
+			}
+			if n < 40 {
+				value[n] = c
+			}
+			n++
+			i += size
+		}
+		switch {
+		case n == 40 && alone(t, from, i) && likely(value[:]):
+			rank, stem := judge(t, from)
+			if rank > otherwise-1 && (rank >= named || random(value[:])) {
+				marks = append(marks, mark{Span: Span{from, i}, what: isSecret, rank: rank, stem: stem})
+			}
+		case n >= 100:
+			marks = token(t, from, i, marks)
+		}
+		if i < end { // a separator: "\n", "%3D", or a stray character
+			switch {
+			case t[i] == '\\':
+				i = min(i+2, end)
+			case t[i] == '%' && i+2 < end && isHex(t[i+1]) && isHex(t[i+2]):
+				i += 3
+			default:
+				i++
+			}
+		}
+	}
+	return marks
+}
+
+// alone tells whether a run stands on its own, and not as the piece of a longer base64 text or identifier that other characters
+// join to it.
+func alone(t []byte, start, end int) bool {
+	if start > 0 && bytes.IndexByte([]byte("-_.~"), t[start-1]) >= 0 {
+		return false
+	}
+	if end < len(t) {
+		switch c := t[end]; c {
+		case '=', '-', '_', '~':
+			return false
+		case '.':
+			return end+1 == len(t) || class[t[end+1]]&word == 0
+		}
+	}
+	return true
+}
+
+// likely tells whether 40 characters can be a secret at all: all kinds of characters, no word list, no path.
+func likely(v []byte) bool {
+	var kinds byte
+	slashes := 0
+	for _, c := range v {
+		kinds |= class[c]
+		if c == '/' {
+			slashes++
+		}
+	}
+	return kinds&(upper|lower) == upper|lower && kinds&digit != 0 && slashes <= 6
+}
+
+// random tells a secret from identifiers and paths that only look like one. Of 40 characters drawn at random the kind changes some 25
+// times, and less than 15 times in one of 5,000; their entropy is below 4.1 bits in one of 10,000. In an identifier it changes
+// once or twice a word.
+func random(v []byte) bool {
+	var count [256]int
+	changes := 0
+	for i, c := range v {
+		count[c]++
+		if i > 0 && class[c] != class[v[i-1]] {
+			changes++
+		}
+	}
+	entropy := 0.0
+	for _, n := range count {
+		if n > 0 {
+			p := float64(n) / 40
+			entropy -= p * math.Log2(p)
+		}
+	}
+	return changes >= 15 && entropy >= 4.1
+}
+
+// token adds a session token: what STS's begin with, or what is named so. They are base64 of some 300 bytes and more.
+func token(t []byte, start, end int, marks []mark) []mark {
+	head := string(t[start : start+4])
+	known := head == "FwoG" || head == "IQoJ" || head == "FQoG" || head == "FQoD" || head == "AQoD" || head == "AQoE"
+	context := fold(string(t[max(0, start-48):start]))
+	if !known && !strings.Contains(context, "sessiontoken") && !strings.Contains(context, "securitytoken") {
+		return marks
+	}
+	for pad := 0; pad < 2 && end < len(t) && t[end] == '='; pad++ {
+		end++
+	}
+	return append(marks, mark{Span: Span{start, end}, what: isToken, rank: named, stem: stem(nameBefore(t, start))})
+}
+
+// regionName matches regions in use and announced; https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html.
+var regionName = regexp.MustCompile(`\b(?:us|eu|ap|sa|ca|me|af|il|mx|cn)(?:-gov|-iso[a-z]?)?-(?:north|south|east|west|central)(?:east|west)?-[1-9]\b`)
+
+func regions(t []byte) []mark {
+	var marks []mark
+	for _, m := range regionName.FindAllIndex(t, maxIDs) {
+		marks = append(marks, mark{Span: Span{m[0], m[1]}, what: isRegion})
+	}
+	return marks
+}
+
+// judge ranks a secret by the name before it, or by what else stands just before.
+func judge(t []byte, start int) (rank int, s string) {
+	name := nameBefore(t, start)
+	n := fold(name)
+	switch {
+	case strings.Contains(n, "secretaccesskey") || strings.Contains(n, "awssecret") || strings.Contains(n, "secretkey"):
+		return exact, stem(name)
+	case strings.Contains(n, "secret"):
+		return named, stem(name)
+	case n == "":
+		return unnamed, ""
+	}
+	for _, no := range []string{"sha", "hash", "digest", "commit", "integrity", "etag", "signature", "checksum", "nonce", "csrf", "revision", "blob", "uuid", "fingerprint", "cursor", "requestid"} {
+		if strings.Contains(n, no) {
+			return otherwise - 1, ""
+		}
+	}
+	for _, other := range []string{"password", "passwd", "token", "apikey", "salt", "clientid", "url", "path", "cookie"} {
+		if strings.Contains(n, other) {
+			return otherwise, stem(name)
+		}
+	}
+	return unnamed, stem(name)
+}
+
+// holders are the names of fields that hold a value whose name is the value of the field before: {"name": …, "value": …}.
+var holders = map[string]bool{"value": true, "v": true, "val": true, "default": true, "string": true, "defaultvalue": true, "stringvalue": true, "plaintextvalue": true, "values": true, "text": true}
+
+// nameBefore returns the identifier that names the value at start: the last one before it on its line, or in the one before.
+func nameBefore(t []byte, start int) string {
+	end := start
+	lo := max(0, start-160)
+	for range 3 {
+		breaks := 0
+		for end > lo && class[t[end-1]]&word == 0 {
+			switch t[end-1] {
+			case '\n':
+				if breaks++; breaks > 1 {
+					return ""
+				}
+			case ';', '}', ')':
+				return ""
+			case ',':
+				if end == start || breaks == 0 && bytes.IndexByte(t[end:start], '"') >= 0 && end > start-3 {
+					return "" // the next argument of a call, the next column of a line
+				}
+			}
+			end--
+		}
+		from := end
+		for from > lo && (class[t[from-1]]&word != 0 || t[from-1] == '-' || t[from-1] == '.') {
+			from--
+		}
+		name := string(t[from:end])
+		if !holders[fold(name)] {
+			return name
+		}
+		end = from
+	}
+	return ""
+}
+
+// fold keeps letters and digits, in lower case.
+func fold(s string) string {
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c >= 'A' && c <= 'Z':
+			b = append(b, c+'a'-'A')
+		case class[c]&(lower|digit) != 0:
+			b = append(b, c)
+		}
+	}
+	return string(b)
+}
+
+// keyWords are what the names of all halves consist of, longest first; what is left of a name tells keys apart.
+var keyWords = strings.NewReplacer("secretaccesskey", "", "accesskeysecret", "", "accesskeyid", "", "sessiontoken", "", "securitytoken", "", "secretkey", "", "accesskey", "", "credentials", "",
+	"credential", "", "secret", "", "access", "", "token", "", "keyid", "", "amazon", "", "public", "", "private", "", "aws", "", "key", "", "id", "", "iam", "", "value", "", "export", "", "set", "", "env", "", "tfvar", "", "var", "")
+
+// stem is what a name says beside the words for keys.
+func stem(name string) string { return keyWords.Replace(fold(name)) }
