@@ -28,10 +28,10 @@ MODULES := . $(patsubst %/,%,$(dir $(wildcard test/*/go.mod)))
 # A recipe line `$(call without,WHAT,WHY)` skips the rest of its recipe, or fails in CI.
 without = { echo "skip: $(1): $(2)"; [ "$${CI:-}" != true ]; exit; }
 
-.PHONY: test quick tools format vet walls lint vulnerabilities modules shell build dist clean
+.PHONY: test quick tools format vet walls lint vulnerabilities modules delivery build dist clean
 
 test:
-	@for phase in tools format vet walls lint shell vulnerabilities modules; do \
+	@for phase in tools format vet walls lint delivery vulnerabilities modules; do \
 		echo "== $$phase"; start=$$SECONDS; \
 		$(MAKE) $$phase; \
 		if [ $$phase != modules ]; then echo "   $$phase took $$((SECONDS - start)) s"; fi; \
@@ -54,11 +54,14 @@ lint:
 	@command -v golangci-lint >/dev/null || $(call without,lint,golangci-lint is not installed: make tools); \
 	for m in $(MODULES); do (cd $$m && golangci-lint run --config $(CURDIR)/.golangci.yml ./...); done
 
-shell:
-	@command -v shellcheck >/dev/null || $(call without,shell,shellcheck is not installed: make tools); \
+# What is not Go: scripts, the action, workflows, the image.
+delivery:
+	@command -v shellcheck >/dev/null || $(call without,delivery,shellcheck is not installed: make tools); \
 	shellcheck $$(git ls-files -co --exclude-standard '*.sh') .ci/run
-	@command -v zizmor >/dev/null || $(call without,shell,zizmor is not installed: make tools); \
-	zizmor --offline --no-progress --persona=auditor action.yml .github/workflows
+	@command -v zizmor >/dev/null || $(call without,delivery,zizmor is not installed: make tools); \
+	zizmor --offline --no-progress --quiet --persona=pedantic action.yml .github/workflows
+	@command -v hadolint >/dev/null || $(call without,delivery,hadolint is not installed: make tools); \
+	hadolint Dockerfile
 
 # The database is a web site. Where it is chosen by GOVULNDB it must answer; where it is merely out of reach, as behind a proxy
 # that lets package registries through and nothing else, no test of ours can change that, so this one skip holds in CI too.
