@@ -141,7 +141,8 @@ func (v *Verifier) offline(s *audit.Secret) (verdict audit.Verdict, why string) 
 }
 
 // Events lists the CloudTrail events that verifying one key in a mode can cause in the key's account, as "source name". Which of
-// them occur depends on what the key is allowed; none of them is a write.
+// them occur depends on what the key is allowed; none of them is a write. IAM's are recorded in the partition's home region
+// (us-east-1), STS's in the region that is called; the user agent is that of [audit.Env], the source address that of the caller.
 func Events(m Mode) []string {
 	if m != Live {
 		return nil

@@ -63,9 +63,12 @@ func parse(encoded string) (document, error) {
 	if len(encoded) > maxDocument {
 		return d, fmt.Errorf("policy document of %d bytes is longer than any IAM holds", len(encoded))
 	}
-	plain, err := url.PathUnescape(encoded)
-	if err != nil {
-		return d, fmt.Errorf("decoding policy document: %w", err)
+	plain := encoded
+	if !strings.HasPrefix(strings.TrimSpace(plain), "{") { // some servers that are not IAM do not encode
+		var err error
+		if plain, err = url.PathUnescape(encoded); err != nil {
+			return d, fmt.Errorf("decoding policy document: %w", err)
+		}
 	}
 	if err := json.Unmarshal([]byte(plain), &d); err != nil {
 		return d, fmt.Errorf("parsing policy document: %w", err)

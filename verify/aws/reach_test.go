@@ -291,7 +291,7 @@ func TestTrouble(t *testing.T) {
 		}, audit.LevelWrite, "not understood", 1},
 		"simulation empty": {"SimulatePrincipalPolicy", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = fmt.Fprint(w, "<SimulatePrincipalPolicyResponse><SimulatePrincipalPolicyResult/></SimulatePrincipalPolicyResponse>")
-		}, audit.LevelWrite, "40 sentinel actions are undecided", 2},
+		}, audit.LevelWrite, "holds no result", 1},
 		"endless listing": {"ListAttachedUserPolicies", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = fmt.Fprint(w, "<ListAttachedUserPoliciesResponse><ListAttachedUserPoliciesResult><IsTruncated>true</IsTruncated><Marker>x</Marker></ListAttachedUserPoliciesResult></ListAttachedUserPoliciesResponse>")
 		}, audit.LevelWrite, "EndlessListing", maxPages},

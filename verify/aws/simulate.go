@@ -81,6 +81,10 @@ func (v *Verifier) simulate(ctx context.Context, r *reader, who principal) *simu
 			return sim
 		}
 	}
+	if len(sim.all) == 0 {
+		sim.why = "the answer holds no result"
+		return sim
+	}
 	sim.asked = true
 
 	e := r.evaluator(who)
