@@ -124,6 +124,8 @@ func TestAccountOf(t *testing.T) {
 
 func FuzzAccountOf(f *testing.F) {
 	f.Add("AKIA" + "XYZDQCEN4B6JSJQI")
+	f.Add("AKIA" + "Z7777777========")
+	f.Add("AKIA" + "XYZDQCEN\nB6JSJQI")
 	f.Fuzz(func(t *testing.T, id string) {
 		if a, ok := AccountOf(id); ok && !accountShape.MatchString(a) {
 			t.Errorf("%q gives %q", id, a)

@@ -57,7 +57,7 @@ func wellFormed(id string) bool {
 // AccountOf returns the twelve-digit account number that an access key id carries. It is the upper 40 bits but one of
 // the base32 number behind the prefix. Ids from before that format, which have an I or J in fifth place, carry none.
 func AccountOf(id string) (account string, ok bool) {
-	if _, isKey := keyKind(id); !isKey || len(id) != 20 || id[4] == 'I' || id[4] == 'J' {
+	if _, isKey := keyKind(id); !isKey || len(id) != 20 || !wellFormed(id) || id[4] == 'I' || id[4] == 'J' {
 		return "", false
 	}
 	raw, err := base32.StdEncoding.DecodeString(id[4:])
