@@ -84,6 +84,14 @@ func (l *listing) name(p string) error {
 	return l.giveNames()
 }
 
+// named gives a file and notes its name.
+func (l *listing) named(it audit.Item, p string) error {
+	if err := l.give(it); err != nil {
+		return err
+	}
+	return l.name(p)
+}
+
 func (l *listing) giveNames() error {
 	if l.names.Len() == 0 {
 		return nil
@@ -113,10 +121,7 @@ func (l *listing) file() error {
 		}
 		return f, nil
 	}
-	if err := l.give(it); err != nil {
-		return err
-	}
-	if err := l.name(base); err != nil {
+	if err := l.named(it, base); err != nil {
 		return err
 	}
 	return l.giveNames()
@@ -131,7 +136,7 @@ func (l *listing) files() error {
 			return internals(dir, entries) || l.nestedTarget(dir, entries)
 		}
 	}
-	err := l.walk(l.top, "", skip, func(f file) error { return l.give(item(l.top, "", f)) })
+	err := l.walk(l.top, "", skip, func(f file) error { return l.named(item(l.top, "", f), f.path) })
 	if err != nil {
 		return err
 	}
@@ -147,7 +152,7 @@ func (l *listing) nestedTarget(dir string, entries []fs.DirEntry) bool {
 	return err == nil
 }
 
-// walk hands each file below top to do and notes its name.
+// walk hands each file below top to do, and what cannot be read to the consumer as gaps.
 func (l *listing) walk(top, prefix string, skip func(string, []fs.DirEntry) bool, do func(file) error) (err error) {
 	w := walker{top: top, skip: skip, gap: func(what string, why error) bool {
 		err = l.gap(safeText(prefix+what), why.Error())
@@ -156,12 +161,6 @@ func (l *listing) walk(top, prefix string, skip func(string, []fs.DirEntry) bool
 	for f := range w.files(l.ctx) {
 		if err = do(f); err != nil {
 			return err
-		}
-		if err = l.name(prefix + f.path); err != nil {
-			return err
-		}
-		if f.link != "" && strings.Contains(f.link, "\n") {
-			continue
 		}
 	}
 	if err == nil {
@@ -286,15 +285,16 @@ func (l *listing) workingTree(r *git.Repository, below string) (changed []audit.
 		}
 		it := item(l.top, prefix, f)
 		if l.opts.NoHistory {
-			return l.give(it)
+			return l.named(it, full)
 		}
-		oid, same := l.compare(r, f, ids)
-		if same {
-			return nil
+		if oid, same := l.compare(r, f, ids); !same {
+			it.Object = oid
+			changed = append(changed, it)
 		}
-		it.Object = oid
-		changed = append(changed, it)
-		return nil
+		if isKnown {
+			return nil // the history lists its name
+		}
+		return l.name(full)
 	})
 	return changed, err
 }

@@ -61,7 +61,7 @@ func (w *walker) dir(ctx context.Context, root *os.Root, dir string, depth int, 
 	if pseudo(filepath.Join(w.top, dir)) {
 		return true
 	}
-	entries, err := list(root, dir)
+	entries, err := readDir(root, dir)
 	if err != nil && !w.gap(dir, cause(err)) {
 		return false
 	}
@@ -99,7 +99,7 @@ func (w *walker) dir(ctx context.Context, root *os.Root, dir string, depth int, 
 	return true
 }
 
-func list(root *os.Root, dir string) ([]fs.DirEntry, error) {
+func readDir(root *os.Root, dir string) ([]fs.DirEntry, error) {
 	f, err := root.Open(dir)
 	if err != nil {
 		return nil, err
