@@ -185,7 +185,7 @@ func evil() []string {
 		"\x1b]8;;http://evil.example\x1b\\click\x1b]8;;\x1b\\", "trojan\u202egnp.exe", "zero\u200bwidth\ufeff", "broken\xff\xfeutf8", "tag\U000e0041",
 		"=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", `quote"comma,`, "| pipe | `tick` ``two``", "<script>alert(1)</script>",
 		"![img](http://evil.example/x.png)", "[link](javascript:alert(1))", "@everyone #1 GH-2", "<!-- comment", "</details>", "a/../../etc/passwd",
-		"file:///etc/passwd", "100%25%0A::error::", strings.Repeat("x", 5000), "日本語のとても長いファイル名", "👩‍👩‍👧‍👦 family", "C:\\windows\\x", "a b?c#d&e",
+		"file:///etc/passwd", "100%25%0A::error::", strings.Repeat("x", 300), "日本語のとても長いファイル名", "👩‍👩‍👧‍👦 family", "C:\\windows\\x", "a b?c#d&e",
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -11,11 +12,12 @@ import (
 )
 
 // writeJSON writes the run as one indented object, leakreach.run/v1.
-func writeJSON(w io.Writer, run *audit.Run, _ Options) error { return encode(w, run, "  ") }
+func writeJSON(w io.Writer, run *audit.Run, _ Options) error { return encode(w, utc(run), "  ") }
 
 // writeJSONL writes what the object of [writeJSON] is made of, one piece a line, each with its "type": first the run, last
 // the calls.
 func writeJSONL(w io.Writer, run *audit.Run, _ Options) error {
+	run = utc(run)
 	type head struct {
 		Type   string        `json:"type"`
 		Schema string        `json:"schema"`
@@ -33,7 +35,11 @@ func writeJSONL(w io.Writer, run *audit.Run, _ Options) error {
 	if err := lines(w, "finding", run.Findings); err != nil {
 		return err
 	}
-	if err := lines(w, "identity", run.Identities); err != nil {
+	identities := make([]identityLine, len(run.Identities))
+	for i, id := range run.Identities {
+		identities[i] = identityLine{Identity: id, IdentityType: id.Type}
+	}
+	if err := lines(w, "identity", identities); err != nil {
 		return err
 	}
 	if err := lines(w, "inventory", run.Inventory); err != nil {
@@ -46,6 +52,33 @@ func writeJSONL(w io.Writer, run *audit.Run, _ Options) error {
 		Type  string         `json:"type"`
 		Calls map[string]int `json:"calls"`
 	}{"calls", run.Calls}, "")
+}
+
+// identityLine makes room for the line's own "type".
+type identityLine struct {
+	audit.Identity
+	Type         string `json:"type,omitempty"` // hides the identity's
+	IdentityType string `json:"identity_type,omitempty"`
+}
+
+// utc is the run with all times in UTC, as leakreach.run/v1 promises them, whatever zone a commit's author lived in.
+func utc(run *audit.Run) *audit.Run {
+	out := *run
+	out.Info.StartedAt, out.Info.FinishedAt = run.Info.StartedAt.UTC(), run.Info.FinishedAt.UTC()
+	out.Findings = slices.Clone(run.Findings)
+	for i := range out.Findings {
+		f := &out.Findings[i]
+		f.Locations = slices.Clone(f.Locations)
+		for j := range f.Locations {
+			f.Locations[j].At = f.Locations[j].At.UTC()
+		}
+		if f.Verdict != nil {
+			v := *f.Verdict
+			v.CheckedAt = v.CheckedAt.UTC()
+			f.Verdict = &v
+		}
+	}
+	return &out
 }
 
 // lines writes each object on a line of its own with its type as first field.
@@ -77,6 +110,10 @@ func encode(w io.Writer, v any, indent string) error {
 	return err
 }
 
+// maxString bounds one string of a JSON report, in encoded bytes: nothing a person wrote as a name is longer, and a hostile one
+// shall not make a report that nobody can load.
+const maxString = 64 << 10
+
 // escapeJSON works on encoded JSON, where all that it looks for can only lie inside strings.
 func escapeJSON(b []byte) []byte {
 	const hex = "0123456789abcdef"
@@ -84,32 +121,36 @@ func escapeJSON(b []byte) []byte {
 		return append(out, '\\', 'u', hex[u>>12&15], hex[u>>8&15], hex[u>>4&15], hex[u&15])
 	}
 	out := make([]byte, 0, len(b))
-	for i := 0; i < len(b); {
-		c := b[i]
+	start := -1 // of the string that i is in, in out
+	for i, n := 0, 0; i < len(b); i += n {
+		var r rune
+		if r, n = utf8.DecodeRune(b[i:]); r == '\\' {
+			if n = 2; b[i+1] == 'u' {
+				n = 6
+			}
+		}
 		switch {
-		case c < utf8.RuneSelf:
-			switch {
-			case c == '#' && bytes.HasPrefix(b[i:], []byte("##[")),
-				c == ':' && (bytes.HasSuffix(b[:i], []byte("section_start")) || bytes.HasSuffix(b[:i], []byte("section_end"))):
-				out = unit(out, rune(c))
-			case c == 0x7f:
-				out = unit(out, 0x7f)
-			default:
-				out = append(out, c)
+		case r == '"' && start < 0:
+			start = len(out)
+		case r == '"':
+			start = -1
+		case start >= 0 && len(out)-start > maxString:
+			if !bytes.HasSuffix(out, []byte("…")) {
+				out = append(out, "…"...)
 			}
-			i++
+			continue
+		}
+		switch {
+		case r == '#' && bytes.HasPrefix(b[i:], []byte("##[")),
+			r == ':' && (bytes.HasSuffix(b[:i], []byte("section_start")) || bytes.HasSuffix(b[:i], []byte("section_end"))):
+			out = unit(out, r)
+		case start >= 0 && hidden(r) && r > 0xffff:
+			hi, lo := utf16.EncodeRune(r)
+			out = unit(unit(out, hi), lo)
+		case start >= 0 && hidden(r):
+			out = unit(out, r)
 		default:
-			r, n := utf8.DecodeRune(b[i:])
-			switch {
-			case hidden(r) && r > 0xffff:
-				hi, lo := utf16.EncodeRune(r)
-				out = unit(unit(out, hi), lo)
-			case hidden(r):
-				out = unit(out, r)
-			default:
-				out = append(out, b[i:i+n]...)
-			}
-			i += n
+			out = append(out, b[i:i+n]...)
 		}
 	}
 	return out

@@ -15,10 +15,11 @@ import (
 
 // Options are what a format needs beyond the run. The zero value gives plain, uncut output.
 type Options struct {
-	Color  bool // SGR colours, for text
-	Width  int  // columns of the terminal; 0 means that lines are neither cut nor wrapped
-	Links  bool // places are hyperlinks (OSC 8); otherwise their addresses are written out
-	Groups bool // text folds its sections as GitHub's runner understands it
+	Color bool // SGR colours, for text
+	Width int  // columns of the terminal; 0 means that lines are neither cut nor wrapped
+	Links bool // places are hyperlinks (OSC 8); otherwise their addresses are written out
+	CI    bool // the text goes to a job's log, which no terminal's width or links apply to
+	Fold  bool // that log is read by GitHub's runner: the text folds its sections
 
 	Rules    map[string]audit.Rule // by id: what a finding's rule says about itself
 	FailOn   string                // the threshold ExitCode was decided by; "" leaves the exit line out
@@ -33,23 +34,22 @@ type Format struct {
 }
 
 // Formats lists them in the order they are documented in.
-func Formats() []Format {
-	return []Format{
-		{"text", writeText},
-		{"json", writeJSON},
-		{"jsonl", writeJSONL},
-	}
+var Formats = []Format{
+	{"text", writeText},
+	{"json", writeJSON},
+	{"jsonl", writeJSONL},
+	{"sarif", writeSARIF},
+	{"gitlab", writeGitLab},
+	{"csv", writeCSV},
+	{"markdown", writeMarkdown},
 }
 
 // Write renders run in the named format. An unknown name is an error that wraps [audit.ErrUsage].
 func Write(w io.Writer, format string, run *audit.Run, o Options) error {
 	var names []string
-	for _, f := range Formats() {
+	for _, f := range Formats {
 		if f.Name == format {
-			if err := f.Write(w, run, o); err != nil {
-				return fmt.Errorf("writing the %s report: %w", format, err)
-			}
-			return nil
+			return f.Write(w, run, o)
 		}
 		names = append(names, f.Name)
 	}
@@ -192,7 +192,7 @@ func place(l audit.Location, withTarget bool) string {
 			fmt.Fprintf(&b, ":%d", l.Line)
 		}
 	}
-	return strings.TrimSpace(b.String())
+	return strings.TrimSuffix(b.String(), " ")
 }
 
 func shortCommit(id string) string {

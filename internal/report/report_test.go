@@ -18,13 +18,13 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // TestGolden holds every format against what was last looked at by eye.
 func TestGolden(t *testing.T) {
 	for name, fixture := range fixtures() {
-		for _, f := range Formats() {
-			if name == "many" && f.Name != "text" && f.Name != "markdown" {
-				continue // these are not cut to what a person reads; see TestMany
+		for _, f := range Formats {
+			if name == "many" && f.Name != "text" {
+				continue // see TestMany
 			}
 			widths := map[string]Options{"": {}}
 			if f.Name == "text" {
-				widths = map[string]Options{"": {Groups: true}, ".80": {Width: 80}, ".120": {Width: 120, Color: true, Links: true}}
+				widths = map[string]Options{"": {CI: true, Fold: true}, ".80": {Width: 80}, ".120": {Width: 120, Color: true, Links: true}}
 			}
 			for suffix, o := range widths {
 				t.Run(name+"/"+f.Name+suffix, func(t *testing.T) {

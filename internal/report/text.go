@@ -21,6 +21,9 @@ const (
 
 // writeText writes a run for people: the verdict and what it rests on first, then the findings, worst first.
 func writeText(w io.Writer, run *audit.Run, o Options) error {
+	if o.CI {
+		o.Width, o.Links = 0, false
+	}
 	t := &text{Options: o, run: run, id: shortIDs(run), many: len(run.Coverage) > 1}
 	t.header()
 	t.findings()
@@ -284,6 +287,9 @@ func (t *text) verdictRows(f *audit.Finding) [][2]string {
 	}
 	facts, now := v.Facts, t.run.Info.FinishedAt
 	for _, k := range sortedKeys(facts) {
+		if k == "reason" || k == "owner" || k == "account" && v.Identity != nil && v.Identity.Account == facts[k] {
+			continue // told below, once per run, above
+		}
 		switch at, err := time.Parse(time.RFC3339, facts[k]); {
 		case err == nil && k == "key_created":
 			is = append(is, "key age "+days(now.Sub(at)))
@@ -296,15 +302,13 @@ func (t *text) verdictRows(f *audit.Finding) [][2]string {
 	if len(is) > 0 {
 		rows = append(rows, [2]string{"is", tied(is)})
 	}
-	if v.Validity == audit.Unchecked && v.Error == "" {
+	because := nonEmpty(facts["reason"], v.Error)
+	if v.Validity == audit.Unchecked && len(because) == 0 {
 		return rows
 	}
-	says := string(v.Validity) + ", " + how(v.How)
-	if v.Validity == audit.Canary {
-		says = "canary: planted to raise an alarm when used, so it was not called"
-	}
-	if v.Error != "" {
-		says += ": " + Clean(v.Error)
+	says := strings.Join(nonEmpty(strings.Replace(string(v.Validity), "unchecked", "not checked", 1), how(v.How)), ", ")
+	if len(because) > 0 {
+		says += ": " + Clean(strings.Join(because, ": "))
 	}
 	return append(rows, [2]string{"verdict", says})
 }
@@ -427,19 +431,29 @@ func (t *text) coverage() {
 		}
 		row(Clean(g.text(t.many)))
 	}
+	label = "verified"
+	for i := range t.run.Findings { // what a verifier says of itself is the same for all
+		if v := t.run.Findings[i].Verdict; v != nil && v.Facts["owner"] != "" {
+			row(Clean(v.Facts["owner"]))
+			break
+		}
+	}
 	label = "silencers"
 	for i, s := range t.run.Silencers {
 		if i == maxGaps {
 			row(fmt.Sprintf("and %s more", number(len(t.run.Silencers)-i)))
 			break
 		}
-		obeyed := "not obeyed"
-		if s.Obeyed {
-			obeyed = "obeyed"
-		}
-		row(fmt.Sprintf("%s ×%s in %s, %s", Clean(s.What), number(s.Count), Clean(s.Target), obeyed))
+		row(fmt.Sprintf("%s ×%s in %s, %s", Clean(s.What), number(s.Count), Clean(s.Target), obeyed(s)))
 	}
 	t.line("")
+}
+
+func obeyed(s audit.Silencer) string {
+	if s.Obeyed {
+		return "obeyed"
+	}
+	return "not obeyed"
 }
 
 // verdict is the last word: counters, and the exit code with its reason.
@@ -500,13 +514,13 @@ func exitReason(code int, failOn string) string {
 }
 
 func (t *text) group(name string) {
-	if t.Groups {
+	if t.Fold {
 		t.b.WriteString("::group::" + name + "\n")
 	}
 }
 
 func (t *text) endGroup() {
-	if t.Groups {
+	if t.Fold {
 		t.b.WriteString("::endgroup::\n")
 	}
 }
