@@ -62,7 +62,8 @@ func (e *Error) reason() string {
 	case e.Needs != "":
 		parts = append(parts, "needs "+e.Needs)
 	}
-	if e.Message != "" && e.Status != http.StatusNotFound && e.Until.IsZero() {
+	repeats := len(parts) > 0 && strings.EqualFold(e.Message, parts[0]) || strings.EqualFold(e.Message, http.StatusText(e.Status))
+	if e.Message != "" && !repeats && e.Status != http.StatusNotFound && e.Until.IsZero() {
 		parts = append(parts, e.Message)
 	}
 	return strings.Join(parts, ": ")

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -179,7 +180,23 @@ func (t *transport) send(req *http.Request, token string) (*http.Response, error
 	for _, h := range []string{"X-Ratelimit-Remaining", "X-Ratelimit-Reset"} {
 		resp.Header.Del(h) // go-github would refuse calls by itself
 	}
+	tidyLinks(resp.Header)
 	return resp, nil
+}
+
+var link = regexp.MustCompile(`<([^<>]*)>[^<]*?\brel="?(first|prev|next|last)\b`)
+
+// tidyLinks leaves of a Link header (RFC 8288) what both client libraries can read: go-gitlab panics at a link without rel=, and both
+// split addresses at commas.
+func tidyLinks(h http.Header) {
+	var tidy []string
+	for _, m := range link.FindAllStringSubmatch(strings.Join(h.Values("Link"), ", "), -1) {
+		tidy = append(tidy, "<"+strings.NewReplacer(",", "%2C", ";", "%3B").Replace(m[1])+`>; rel="`+m[2]+`"`)
+	}
+	h.Del("Link")
+	if len(tidy) > 0 {
+		h.Set("Link", strings.Join(tidy, ", "))
+	}
 }
 
 func isRedirect(status int) bool {
