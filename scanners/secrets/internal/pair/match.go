@@ -78,10 +78,10 @@ func (m *matcher) match(scope, depth int, ids, secrets []int) {
 	}
 	if best := m.only(secrets, named); len(best) > 0 {
 		secrets = best
-	} else if best := m.only(secrets, unnamed); len(best) > 0 {
-		secrets = best
+	} else {
+		secrets = m.only(secrets, unnamed) // what is named as something else is a candidate at best
 	}
-	if len(ids) == len(secrets) && m.agree(ids, secrets) {
+	if len(ids) == len(secrets) && (len(ids) == 1 || m.agree(ids, secrets)) {
 		for k := range ids {
 			if m.may(depth, ids[k], secrets[k], len(ids)) {
 				m.pair(ids[k], secrets[k])
@@ -130,14 +130,15 @@ func (m *matcher) agree(ids, secrets []int) bool {
 func compatible(a, b string) bool { return a == b || a == "" || b == "" }
 
 // may tells whether an id and a secret that share no closer scope than one at depth may be paired at all. Sections are told
-// apart unless the whole file has but one id; siblings of a scope that holds a whole pair are whole credentials themselves.
+// apart unless the whole file has but one id; beside a scope that holds a whole pair, other scopes are credentials of their own, unless
+// their names say otherwise.
 func (m *matcher) may(depth, id, secret, ids int) bool {
 	a, b := &m.marks[id], &m.marks[secret]
 	lines := abs(a.line - b.line)
 	if a.sect != b.sect && (ids > 1 || len(m.doneID) > 0) {
 		return false
 	}
-	if depth+1 < len(a.scope) && depth+1 < len(b.scope) && depth > 0 && a.line != b.line && m.fullBeside(depth, id, secret) {
+	if m.full[a.scope[depth]] && a.line != b.line && depth+2 < len(a.scope) && depth+2 < len(b.scope) && (a.stem == "" || a.stem != b.stem) {
 		return false
 	}
 	if b.rank >= named {
@@ -145,15 +146,6 @@ func (m *matcher) may(depth, id, secret, ids int) bool {
 	}
 	return lines <= nearUnnamed
 }
-
-// fullBeside tells whether a scope beside those of id and secret, of the same kind, holds a whole pair: then such scopes are
-// profiles, and these two are halves of different ones.
-func (m *matcher) fullBeside(depth, id, secret int) bool {
-	key := m.marks[id].scope[depth]
-	return m.full[key] && stepOf(m.marks[id]) > 0 && stepOf(m.marks[secret]) > 0
-}
-
-func stepOf(k mark) int { return len(k.scope) }
 
 // around returns the secrets nearest to an id on both sides, so that the work stays linear in long lists.
 func (m *matcher) around(id int, secrets []int) []int {
