@@ -127,8 +127,9 @@ func BaseURL(name, value string) (*url.URL, error) {
 	case u.User != nil:
 		return nil, fmt.Errorf("%w: %s holds a user or password; use the token variables", audit.ErrUsage, name)
 	}
-	u.RawQuery, u.Fragment = "", ""
-	return u.JoinPath("/").Parse(strings.TrimRight(u.EscapedPath(), "/"))
+	u = u.JoinPath("/")
+	u.RawQuery, u.Fragment, u.Path, u.RawPath = "", "", strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
+	return u, nil
 }
 
 // RepositoryURL is the address to clone from: the one the forge named, if it lies on one of the origins of the instance that

@@ -70,7 +70,7 @@ func Pages[T any](ctx context.Context, key func(T) string, fetch func(ctx contex
 				break
 			}
 			if fresh == 0 || page.Next == cursor {
-				yield(none, fmt.Errorf("the listing repeats itself at page %d", n+1))
+				yield(none, fmt.Errorf("the listing repeats itself at page %d", n))
 				return
 			}
 			if n >= maxPages || len(seen) >= maxItems {

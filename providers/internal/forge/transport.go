@@ -256,7 +256,7 @@ func exhausted(resp *http.Response) (time.Duration, bool) {
 }
 
 func retryAfter(s string, now time.Time) time.Duration {
-	if n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64); err == nil {
+	if n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
 		return clamp(time.Duration(min(max(n, 0), int64(longest/time.Second))) * time.Second)
 	}
 	if at, err := http.ParseTime(s); err == nil {
@@ -295,10 +295,13 @@ func (g *gate) shutUntil() (until time.Time, first bool) {
 func (g *gate) shut(now, sent time.Time, wait time.Duration) time.Time {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.shutAt.IsZero() || !sent.Before(g.shutAt) { // else one of many that were under way together
+	late := sent.Before(g.shutAt) // one of many that were under way together when the first was refused
+	if !late {
 		g.strikes++
 	}
 	switch {
+	case wait == 0 && late:
+		return g.until
 	case wait == 0:
 		wait = time.Minute << min(g.strikes-1, 10)
 	case g.strikes > 5:
