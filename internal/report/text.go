@@ -122,7 +122,7 @@ func (t *text) block(f *audit.Finding, rules int) {
 		first += t.where(locs[0], width(first)+2)
 	}
 	if first != "" {
-		t.line("  " + first)
+		t.wrap("  ", "  ", first)
 	}
 	var rows [][2]string
 	for i, l := range locs {
