@@ -1,0 +1,468 @@
+// Package archive opens what holds other files: archives, compressed streams, packages, office documents, databases. What a
+// content is, its first bytes tell, never its name.
+//
+// Everything here is hostile input: sizes are believed only when the bytes have come, names are cleaned and never touch a
+// disk, a decoder's panic is a [Problem], and memory, time, depth and number of members are bounded by [Limits].
+package archive
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// A Member is something that lies in a container.
+type Member struct {
+	// Path leads to it: "outer.zip!dir/inner.tar!file". It is valid UTF-8 without control characters or "..".
+	Path string
+	// Content is lent during the visit. A member too large for memory is visited in overlapping windows, each with the same path.
+	Content []byte
+	// Depth counts the containers around it, 1 for a direct member.
+	Depth int
+	// Text marks text taken out of a document, where bytes of the document itself lie at other places, or names and comments of a container.
+	Text bool
+}
+
+// A Problem is something that could not be looked at.
+type Problem struct {
+	What string // path as in [Member]
+	Why  string
+}
+
+// Limits bound the work on one content.
+type Limits struct {
+	Depth       int   // containers inside each other
+	Members     int   // visits
+	MemberBytes int   // of one member in memory; larger ones are visited in windows and not opened, if they would have to be in memory for that
+	TotalBytes  int64 // read from decoders and visited, in all
+	Ratio       int64 // TotalBytes is not more than Ratio times the content, plus RatioFloor
+	RatioFloor  int64
+	Memory      int // buffers and dictionaries of all levels together
+}
+
+// DefaultLimits are far above what honest files need, and keep 42.zip to a fraction of a second.
+func DefaultLimits() Limits {
+	return Limits{
+		Depth:       8,       // a jar in a war in an rpm in an image's layer in its tar are five
+		Members:     200_000, // the files of a whole operating system
+		MemberBytes: 24 << 20,
+		TotalBytes:  1 << 30, // an image of 100 MiB holds some 300 MiB
+		Ratio:       200,     // sources and logs shrink 5 to 30 times, sparse ones 100 times
+		RatioFloor:  32 << 20,
+		Memory:      48 << 20, // with xz -9's 64 MiB dictionary cut down to the size of what it holds
+	}
+}
+
+// Windows of a member too large for memory. The overlap is longer than any token or key.
+const (
+	window  = 1 << 20
+	overlap = 8 << 10
+)
+
+// Walk visits all that lies in content, which is called name, and returns what it could not look at. A content that is no container
+// has no members and no problems. The content itself is not visited.
+func Walk(name string, content []byte, lim Limits, visit func(Member)) []Problem {
+	k := sniff(content)
+	if k == notContainer {
+		return nil
+	}
+	w := &walker{lim: lim, visit: visit, left: min(lim.TotalBytes, lim.RatioFloor+lim.Ratio*int64(len(content))), memory: lim.Memory}
+	w.open(k, place{path: clean(name), depth: 1}, &input{whole: content})
+	return w.problems
+}
+
+// Kind returns what content is, such as "zip", or "" if it is no container that Walk opens.
+func Kind(content []byte) string {
+	if k := sniff(content); k != notContainer {
+		return formats[k].name
+	}
+	return ""
+}
+
+type walker struct {
+	lim      Limits
+	visit    func(Member)
+	members  int
+	left     int64 // bytes
+	memory   int   // bytes
+	problems []Problem
+}
+
+// A place is where in the nest of containers something lies.
+type place struct {
+	path  string // of the container
+	depth int    // of its members
+}
+
+func (p place) in(name string) string {
+	if name = clean(name); name == "" {
+		return p.path
+	}
+	if p.path == "" {
+		return name
+	}
+	return p.path + "!" + name
+}
+
+// Errors that end a container early.
+var (
+	errLimit     = errors.New("expands to more than is read of one content")
+	errMembers   = errors.New("has more members than are read of one content")
+	errMemory    = errors.New("needs more memory to unpack than is given to it")
+	errEncrypted = errors.New("encrypted")
+	errCorrupt   = errors.New("corrupt")
+)
+
+// problem notes what went wrong at path.
+func (w *walker) problem(path string, err error) {
+	const most = 100 // of one content; more of them say nothing new
+	switch {
+	case err == nil || errors.Is(err, io.EOF):
+	case len(w.problems) < most:
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			err = errors.New("truncated")
+		}
+		w.problems = append(w.problems, Problem{path, printable(err.Error(), 200)})
+	case len(w.problems) == most:
+		w.problems = append(w.problems, Problem{path, "and further problems in the same content"})
+	}
+}
+
+// open walks a container of kind k. It reports whether members were seen, so that what was none after all can be visited as it is.
+func (w *walker) open(k kind, at place, in *input) (opened bool) {
+	before := w.members
+	func() {
+		defer func() {
+			if r := recover(); r != nil { // a decoder's bug, set off by hostile bytes
+				w.problem(at.path, fmt.Errorf("reading %s: %w", formats[k].name, errCorrupt))
+			}
+		}()
+		if err := k.walk(w, at, in); err != nil && !errors.Is(err, io.EOF) {
+			if formats[k].sure || w.members > before || errors.Is(err, errEncrypted) {
+				w.problem(at.path, fmt.Errorf("reading %s: %w", formats[k].name, err))
+			}
+			if formats[k].archive && w.members > before && !errors.Is(err, errLimit) && !errors.Is(err, errMembers) {
+				w.problem(at.path, w.windows(at.path, at.depth, nil, in)) // what follows the broken place, as it is
+			}
+		}
+	}()
+	return w.members > before
+}
+
+// spend takes n bytes off what may be read.
+func (w *walker) spend(n int) error {
+	if w.left -= int64(n); w.left < 0 {
+		return errLimit
+	}
+	return nil
+}
+
+// show visits a member's bytes.
+func (w *walker) show(m Member) error {
+	if len(m.Content) == 0 {
+		return nil
+	}
+	if w.members++; w.members > w.lim.Members {
+		return errMembers
+	}
+	w.visit(m)
+	return nil
+}
+
+// member looks at one member of a container: it is opened if it is one itself, else visited. Its errors end the container only if
+// they are limits.
+func (w *walker) member(at place, name string, in *input) error {
+	if w.left <= 0 {
+		return errLimit
+	}
+	if w.members >= w.lim.Members {
+		return errMembers
+	}
+	p := at.in(name)
+	inner := place{p, at.depth + 1}
+	k := sniff(in.peek())
+	if k != notContainer && formats[k].streams && at.depth < w.lim.Depth {
+		if w.open(k, inner, in) {
+			return nil
+		}
+		// Not what it looked like: what is left of it is shown as it is.
+	}
+	if in.whole == nil {
+		data, complete, release, err := w.load(in)
+		defer release()
+		w.problem(p, err)
+		if !complete {
+			if k != notContainer && !formats[k].streams {
+				w.problem(p, fmt.Errorf("%s of more than %d MiB inside of another container is not opened", formats[k].name, len(data)>>20))
+			}
+			return w.windows(p, at.depth, data, in)
+		}
+		in = &input{whole: data}
+		k = sniff(data) // the end of the data can tell, too
+	} else if err := w.spend(len(in.whole)); err != nil {
+		return err
+	}
+	data := in.whole
+	raw := true
+	if k != notContainer && at.depth < w.lim.Depth && !formats[k].streams {
+		opened := w.open(k, inner, in)
+		raw = formats[k].document || !opened
+	} else if k != notContainer && at.depth >= w.lim.Depth {
+		w.problem(p, fmt.Errorf("%s is nested deeper than %d containers", formats[k].name, w.lim.Depth))
+	}
+	if raw {
+		return w.show(Member{Path: p, Content: data, Depth: at.depth})
+	}
+	return nil
+}
+
+// load reads a member into memory, as much as may be. The buffer is given back by release.
+func (w *walker) load(in *input) (data []byte, complete bool, release func(), err error) {
+	most := min(w.lim.MemberBytes, w.memory-4*window)
+	held := 0
+	release = func() { w.memory += held }
+	if most < window { // the levels above hold it all: windows only
+		most = window
+	}
+	data = make([]byte, 0, min(max(int(min(in.size, int64(most))), 4<<10), window)+1)
+	for {
+		if len(data) == cap(data) {
+			if cap(data) >= most {
+				held = cap(data)
+				w.memory -= held
+				return data, false, release, nil
+			}
+			data = append(make([]byte, 0, min(2*cap(data), most)), data...)
+		}
+		n, rerr := in.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		if rerr != nil {
+			held = cap(data)
+			w.memory -= held
+			if !errors.Is(rerr, io.EOF) {
+				err = rerr
+			}
+			return data, true, release, err
+		}
+	}
+}
+
+// windows visits a member that does not fit: head was read, in has the rest.
+func (w *walker) windows(p string, depth int, head []byte, in *input) error {
+	for lo := 0; lo < len(head); lo += window - overlap {
+		if err := w.show(Member{Path: p, Content: head[lo:min(lo+window, len(head))], Depth: depth}); err != nil {
+			return err
+		}
+	}
+	buf := append(make([]byte, 0, window), head[max(len(head)-overlap, 0):]...)
+	for {
+		n, err := fill(in, buf[len(buf):window])
+		if n > 0 {
+			if err := w.show(Member{Path: p, Content: buf[:len(buf)+n], Depth: depth}); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			w.problem(p, err)
+			return nil
+		}
+		buf = append(buf[:0], buf[window-overlap:window]...)
+	}
+}
+
+// text visits text taken out of a document.
+func (w *walker) text(at place, name string, text []byte) error {
+	if err := w.spend(len(text)); err != nil {
+		return err
+	}
+	return w.show(Member{Path: at.in(name), Content: text, Depth: at.depth, Text: true})
+}
+
+// expand walks what a decoder makes of a stream. It may use up half of what is left, so that there always is something left for
+// what comes after a bomb.
+func (w *walker) expand(at place, name string, r io.Reader) error {
+	in := &input{r: &meter{w: w, r: r, left: w.left/2 + 1}}
+	// A compressed archive is one container, not two.
+	if k := sniff(in.peek()); k != notContainer && formats[k].archive && w.open(k, at, in) {
+		return nil
+	}
+	return w.member(at, name, in)
+}
+
+// A meter counts a decoder's output.
+type meter struct {
+	w    *walker
+	r    io.Reader
+	left int64
+}
+
+func (m *meter) Read(p []byte) (n int, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			n, err = 0, errCorrupt
+		}
+	}()
+	if m.left <= 0 || m.w.left <= 0 {
+		return 0, errLimit
+	}
+	n, err = m.r.Read(p[:min(int64(len(p)), m.left)])
+	m.left -= int64(n)
+	m.w.left -= int64(n)
+	return n, err
+}
+
+// notes gathers names, comments and link targets of an archive's members: secrets are found in them, too.
+type notes struct {
+	w    *walker
+	at   place
+	text []byte
+}
+
+func (n *notes) add(s string) {
+	if s == "" {
+		return
+	}
+	n.text = append(append(n.text, s...), '\n')
+	if len(n.text) >= 64<<10 {
+		n.flush()
+	}
+}
+
+func (n *notes) flush() {
+	if len(n.text) > 0 && n.w.spend(len(n.text)) == nil {
+		n.w.visit(Member{Path: n.at.path, Content: n.text, Depth: n.at.depth, Text: true})
+	}
+	n.text = n.text[:0]
+}
+
+// An input is a container's bytes: either whole in memory, or to be read.
+type input struct {
+	whole []byte
+	r     io.Reader
+	size  int64 // as far as known; to be believed only when seen
+
+	head []byte // read ahead
+	err  error  // that came after head
+	off  int    // in whole
+}
+
+// peekBytes is what sniffing needs: a tar header and the beginning of the next.
+const peekBytes = 1 << 10
+
+// peek returns the first bytes, or all of what is in memory.
+func (in *input) peek() []byte {
+	if in.whole != nil {
+		return in.whole
+	}
+	if in.head == nil {
+		in.head = make([]byte, peekBytes)
+		var n int
+		n, in.err = fill(in.r, in.head)
+		in.head = in.head[:n]
+	}
+	return in.head
+}
+
+// fill reads until p is full, and unlike [io.ReadFull] leaves the reader's error as it is: a truncated stream says so.
+func fill(r io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var k int
+		k, err = r.Read(p[n:])
+		n += k
+	}
+	if n == len(p) {
+		err = nil
+	}
+	return n, err
+}
+
+// Read implements [io.Reader].
+func (in *input) Read(p []byte) (int, error) {
+	if in.whole != nil {
+		if in.off >= len(in.whole) {
+			return 0, io.EOF
+		}
+		n := copy(p, in.whole[in.off:])
+		in.off += n
+		return n, nil
+	}
+	if len(in.head) > 0 {
+		n := copy(p, in.head)
+		in.head = in.head[n:]
+		return n, nil
+	}
+	if in.err != nil {
+		return 0, in.err
+	}
+	return in.r.Read(p)
+}
+
+// section returns the next n bytes, in memory if all is. They must be used before the input is read further; rest reads what was not used.
+func (in *input) section(n int64) (part *input, rest func() error) {
+	if in.whole != nil {
+		lo := min(in.off, len(in.whole))
+		hi := len(in.whole)
+		if n < int64(hi-lo) {
+			hi = lo + int(max(n, 0))
+		}
+		in.off = hi
+		return &input{whole: in.whole[lo:hi:hi]}, func() error {
+			if int64(hi-lo) < n {
+				return io.ErrUnexpectedEOF
+			}
+			return nil
+		}
+	}
+	lr := &io.LimitedReader{R: in, N: n}
+	return &input{r: lr, size: n}, func() error {
+		_, err := io.Copy(io.Discard, lr)
+		if err == nil && lr.N > 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		return err
+	}
+}
+
+// skip goes over n bytes.
+func (in *input) skip(n int64) error {
+	_, rest := in.section(n)
+	return rest()
+}
+
+// read fills p.
+func (in *input) read(p []byte) error {
+	_, err := io.ReadFull(in, p)
+	return err
+}
+
+// clean makes a name from a container fit for a path that is shown: no way up, no control characters, of bounded length.
+func clean(name string) string {
+	const longest = 512
+	name = strings.ReplaceAll(printable(name, 4*longest), `\`, "/")
+	name = strings.TrimPrefix(path.Clean("/"+name), "/")
+	if len(name) > longest { // the end tells more
+		cut := len(name) - longest
+		for cut < len(name) && !utf8.RuneStart(name[cut]) {
+			cut++
+		}
+		name = "…" + name[cut:]
+	}
+	return name
+}
+
+// printable replaces what a terminal would act on.
+func printable(s string, most int) string {
+	if len(s) > most {
+		s = s[len(s)-most:]
+	}
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '\ufffd'
+		}
+		return r
+	}, s)
+}
