@@ -25,6 +25,7 @@ const (
 	kindCpio
 	kindAr
 	kindRpm
+	kindSevenzip
 	kindRar
 	kindCab
 	kindZ
@@ -38,22 +39,23 @@ var formats = [...]struct {
 	document bool // its own bytes can be text, too, and are visited beside what is taken out of them
 	sure     bool // the first bytes leave no doubt, so an error is worth telling
 }{
-	kindZip:    {name: "zip", sure: true},
-	kindTar:    {name: "tar", streams: true, archive: true, sure: true},
-	kindGzip:   {name: "gzip", streams: true, sure: true},
-	kindBzip2:  {name: "bzip2", streams: true, sure: true},
-	kindXz:     {name: "xz", streams: true, sure: true},
-	kindLzma:   {name: "lzma", streams: true},
-	kindZstd:   {name: "zstd", streams: true, sure: true},
-	kindLz4:    {name: "lz4", streams: true, sure: true},
-	kindSnappy: {name: "snappy", streams: true, sure: true},
-	kindZlib:   {name: "zlib", streams: true},
-	kindCpio:   {name: "cpio", streams: true, archive: true, sure: true},
-	kindAr:     {name: "ar", streams: true, archive: true, sure: true},
-	kindRpm:    {name: "rpm", streams: true, sure: true},
-	kindRar:    {name: "rar", sure: true},
-	kindCab:    {name: "cab", sure: true},
-	kindZ:      {name: "compress (.Z)", sure: true},
+	kindZip:      {name: "zip", sure: true},
+	kindTar:      {name: "tar", streams: true, archive: true, sure: true},
+	kindGzip:     {name: "gzip", streams: true, sure: true},
+	kindBzip2:    {name: "bzip2", streams: true, sure: true},
+	kindXz:       {name: "xz", streams: true, sure: true},
+	kindLzma:     {name: "lzma", streams: true},
+	kindZstd:     {name: "zstd", streams: true, sure: true},
+	kindLz4:      {name: "lz4", streams: true, sure: true},
+	kindSnappy:   {name: "snappy", streams: true, sure: true},
+	kindZlib:     {name: "zlib", streams: true},
+	kindCpio:     {name: "cpio", streams: true, archive: true, sure: true},
+	kindAr:       {name: "ar", streams: true, archive: true, sure: true},
+	kindRpm:      {name: "rpm", streams: true, sure: true},
+	kindSevenzip: {name: "7z", sure: true},
+	kindRar:      {name: "rar", sure: true},
+	kindCab:      {name: "cab", sure: true},
+	kindZ:        {name: "compress (.Z)", sure: true},
 }
 
 // walk looks at the members of in, which is of kind k.
@@ -85,6 +87,8 @@ func (k kind) walk(w *walker, at place, in *input) error {
 		return walkAr(w, at, in)
 	case kindRpm:
 		return walkRpm(w, at, in)
+	case kindSevenzip:
+		return walkSevenzip(w, at, in)
 	}
 	return errors.New("this format is not opened")
 }
@@ -143,6 +147,10 @@ func sniff(b []byte) kind {
 	case '!':
 		if has("!<arch>\n") {
 			return kindAr
+		}
+	case '7':
+		if has(szMagic) {
+			return kindSevenzip
 		}
 	case 0xed:
 		if has("\xed\xab\xee\xdb") {

@@ -3,6 +3,7 @@ package match
 import (
 	"regexp/syntax"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -222,4 +223,48 @@ func (t *trie) step(q int, c byte) int {
 		}
 		q = t.fail[q]
 	}
+}
+
+// literals returns literals in lower case, of least bytes or more, one of which every match of the expression contains; those
+// that come first in it. It returns nil if there are none.
+func literals(pattern string, least int) []string {
+	re, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return nil
+	}
+	found := firstLiterals(re.Simplify(), least)
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+func firstLiterals(re *syntax.Regexp, least int) []string {
+	switch re.Op {
+	case syntax.OpLiteral:
+		if l := strings.ToLower(string(re.Rune)); len(l) >= least && isASCII(l) {
+			return []string{l}
+		}
+	case syntax.OpCapture, syntax.OpPlus:
+		return firstLiterals(re.Sub[0], least)
+	case syntax.OpRepeat:
+		if re.Min > 0 {
+			return firstLiterals(re.Sub[0], least)
+		}
+	case syntax.OpConcat:
+		for _, sub := range re.Sub {
+			if found := firstLiterals(sub, least); found != nil {
+				return found
+			}
+		}
+	case syntax.OpAlternate:
+		var all []string
+		for _, sub := range re.Sub {
+			found := firstLiterals(sub, least)
+			if found == nil {
+				return nil
+			}
+			all = append(all, found...)
+		}
+		return all
+	}
+	return nil
 }

@@ -26,9 +26,8 @@ type Matcher struct {
 	lits     []string
 	finder   *finder
 	uses     [][]use // of each literal
-	folding  [3]int32
-	patterns int // how many there are
-	states   int // how many rules need one
+	patterns int     // how many there are
+	states   int     // how many rules need one
 
 	mu   sync.Mutex
 	free []*scratch
@@ -99,12 +98,27 @@ func New(set *rules.Set) *Matcher {
 			r.required = append(r.required, required{x, q.WithinLines, q.WithinColumns})
 		}
 	}
-	for i, s := range []string{"ſ", "\u212a", "İ"} {
-		m.folding[i] = int32(len(m.lits))
-		m.lits, m.uses = append(m.lits, s), append(m.uses, nil)
-	}
-	m.finder = newFinder(m.lits, nil)
+	m.finder = newFinder(m.lits, m.follow)
 	return m
+}
+
+// follow tells whether the two-byte keyword lit is of interest before b.
+func (m *Matcher) follow(lit int, b byte) bool {
+	for _, u := range m.uses[lit] {
+		if u.rule.Regex == "" || u.rule.SkipReport || len(u.rule.odd) > 0 {
+			return true
+		}
+		x := u.rule.compile(m.lits)
+		if !x.anchored || x.own != nil || x.anchor[u.local].afterDone != 0 {
+			return true
+		}
+		for _, i := range x.anchor[u.local].after {
+			if x.forward.nodes[i].takes(b) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Find returns all matches in text that do not depend on where it lies, or may: ask each [Match.Keep]. whole is false if there
@@ -113,8 +127,11 @@ func (m *Matcher) Find(text []byte) (matches []Match, whole bool) {
 	s := m.take()
 	defer m.give(s)
 	s.begin(text)
-	if !m.scan(s) {
+	folding := bytes.Contains(text, []byte("ſ")) || bytes.Contains(text, []byte("\u212a")) || bytes.Contains(text, []byte("İ"))
+	if folding {
 		m.scanFolding(s)
+	} else {
+		m.scan(s)
 	}
 	for _, r := range m.rules {
 		st := &s.state[r.id]
@@ -126,6 +143,10 @@ func (m *Matcher) Find(text []byte) (matches []Match, whole bool) {
 		case r.always:
 		case len(r.odd) > 0 && s.hasOdd(r.odd), fresh && st.present && (r.Regex == "" || !r.compile(m.lits).anchored):
 			m.findAll(s, r)
+		case fresh && st.present && r.own != nil && folding:
+			m.findAll(s, r)
+		case fresh && st.present && r.own != nil:
+			m.findOwn(s, r)
 		}
 	}
 	if len(s.found) == 0 {
@@ -137,29 +158,29 @@ func (m *Matcher) Find(text []byte) (matches []Match, whole bool) {
 // chunk is how much text is searched for keywords before the hits are looked at, while it is still in the cache.
 const chunk = 64 << 10
 
-// scan looks at every keyword. It returns false if the text has runes that fold into ASCII letters.
-func (m *Matcher) scan(s *scratch) bool {
-	text := s.content
+// scan looks at every keyword.
+func (m *Matcher) scan(s *scratch) {
+	m.hits(s, m.finder, s.content, func(h hit) {
+		for _, u := range m.uses[h.lit] {
+			m.look(s, u, h, false)
+		}
+	})
+}
+
+// hits calls visit for the hits of f in the order of their ends.
+func (m *Matcher) hits(s *scratch, f *finder, text []byte, visit func(hit)) {
 	hits := s.hits[:0]
 	for from := 0; from < len(text); from += chunk {
 		to := min(from+chunk, len(text))
-		hits = m.finder.scan(text, from, to, hits)
+		hits = f.scan(text, from, to, hits)
 		byEnd(hits)
 		n := 0
 		for ; n < len(hits) && (hits[n].end <= to || to == len(text)); n++ {
-			h := hits[n]
-			if h.lit >= m.folding[0] {
-				s.hits = hits
-				return false
-			}
-			for _, u := range m.uses[h.lit] {
-				m.look(s, u, h, false)
-			}
+			visit(hits[n])
 		}
 		hits = append(hits[:0], hits[n:]...) // a later one may end before these
 	}
 	s.hits = hits
-	return true
 }
 
 // byEnd sorts hits, which are almost in order.
@@ -174,15 +195,9 @@ func byEnd(hits []hit) {
 // scanFolding does the work of scan for text with ſ, the Kelvin sign or İ. gitleaks asks for keywords in the lower case of the text, which
 // folds the latter two; expressions fold the former two.
 func (m *Matcher) scanFolding(s *scratch) {
-	s.begin(s.content)
 	present := make([]bool, len(m.lits))
 	low := unfold(s.content, map[rune]byte{'\u212a': 'k', 'İ': 'i'})
-	for from := 0; from < len(low.text); from += chunk {
-		s.hits = m.finder.scan(low.text, from, min(from+chunk, len(low.text)), s.hits[:0])
-		for _, h := range s.hits {
-			present[h.lit] = true
-		}
-	}
+	m.hits(s, m.finder, low.text, func(h hit) { present[h.lit] = true })
 	for lit, yes := range present {
 		for _, u := range m.uses[lit] {
 			if yes {
@@ -191,22 +206,13 @@ func (m *Matcher) scanFolding(s *scratch) {
 		}
 	}
 	like := unfold(s.content, map[rune]byte{'\u212a': 'k', 'ſ': 's'})
-	var hits []hit
-	for from := 0; from < len(like.text); from += chunk {
-		to := min(from+chunk, len(like.text))
-		hits = m.finder.scan(like.text, from, to, hits)
-		byEnd(hits)
-		n := 0
-		for ; n < len(hits) && (hits[n].end <= to || to == len(like.text)); n++ {
-			h := hits[n]
-			for _, u := range m.uses[h.lit] {
-				if s.of(u.rule).present {
-					m.look(s, u, hit{like.original(h.start), like.original(h.end), h.lit}, true)
-				}
+	m.hits(s, m.finder, like.text, func(h hit) {
+		for _, u := range m.uses[h.lit] {
+			if s.of(u.rule).present {
+				m.look(s, u, hit{like.original(h.start), like.original(h.end), h.lit}, true)
 			}
 		}
-		hits = append(hits[:0], hits[n:]...)
-	}
+	})
 }
 
 // unfolded is a text with some runes replaced by bytes, and the way back.
@@ -262,10 +268,19 @@ func (m *Matcher) look(s *scratch, u use, h hit, folding bool) {
 		}
 		st.forward, st.back = newDFA(u.rule.forward, false), newDFA(u.rule.back, false)
 	}
-	x := u.rule.expr
-	a := &x.anchor[u.local]
+	if u.rule.own != nil {
+		st.skip = true // in findOwn
+		return
+	}
+	m.try(s, u.rule, u.local, h, folding)
+}
+
+// try finds the matches of a rule that contain its anchor's literal at h.
+func (m *Matcher) try(s *scratch, r *rule, local int32, h hit, folding bool) {
+	st, x := s.of(r), r.expr
+	a := &x.anchor[local]
 	const ahead = 4096
-	can, cost := st.forward.reach(s.content, h.end, st.forward.start(u.local, a.after, a.afterDone), ahead)
+	can, cost := st.forward.reach(s.content, h.end, st.forward.start(local, a.after, a.afterDone), ahead)
 	st.work += cost
 	if !can {
 		return
@@ -276,19 +291,19 @@ func (m *Matcher) look(s *scratch, u use, h hit, folding bool) {
 	}
 	for {
 		low := max(st.pos, st.tried, h.end-reach)
-		s.starts = st.starts(s.content, low, h, u.local, a.before, s.starts[:0])
+		s.starts = st.starts(s.content, low, h, local, a.before, s.starts[:0])
 		st.work += h.end - low
 		begin := st.pos
 		for _, start := range slices.Backward(s.starts) {
 			end, cost := x.at(s.content, start, s)
 			st.work += cost
 			if end >= 0 {
-				s.found = append(s.found, found{u.rule, start, end})
+				s.found = append(s.found, found{r, start, end})
 				st.pos = end
 				break
 			}
 			if st.work > s.allowance() {
-				m.giveUp(s, u.rule)
+				m.giveUp(s, r)
 				return
 			}
 		}
@@ -314,6 +329,20 @@ func (st *state) starts(text []byte, low int, h hit, local int32, before []int32
 		}
 	}
 	return list
+}
+
+// findOwn finds the matches of a rule by literals of its own, its keywords being present somewhere.
+func (m *Matcher) findOwn(s *scratch, r *rule) {
+	st := s.of(r)
+	st.skip = false
+	if st.forward == nil {
+		st.forward, st.back = newDFA(r.forward, false), newDFA(r.back, false)
+	}
+	m.hits(s, r.own, s.content, func(h hit) {
+		if !st.skip && h.start >= st.pos {
+			m.try(s, r, h.lit, h, false)
+		}
+	})
 }
 
 // giveUp lets regexp find the rest of a rule's matches, in linear time.
@@ -346,8 +375,14 @@ func (m *Matcher) findAll(s *scratch, r *rule) {
 	d, text := st.search, s.content
 	d.resets = 0
 	q := d.start(0, x.forward.origin, 0)
+	width := len(d.sample)
 	for i, c := range text {
-		if q = d.next(q, c); d.done[q] == 0 || d.done[q] == atEnd && i+1 < len(text) {
+		class := d.class[c]
+		to := d.table[int(q)*width+int(class)]
+		if to == 0 {
+			to = d.step(q, class)
+		}
+		if q = to; d.done[q] == 0 || d.done[q] == atEnd && i+1 < len(text) {
 			continue
 		}
 		if x.length < 0 || d.resets > 16+len(text)/4096 {
@@ -715,4 +750,3 @@ func (s *scratch) hasOdd(words []string) bool {
 	}
 	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(s.low, w) })
 }
-

@@ -35,12 +35,13 @@ type expr struct {
 	prog    *program
 	forward *nfa
 	back    *nfa
-	length  int // of the longest match in bytes, -1 for unbounded
+	length  int  // of the longest match in bytes, -1 for unbounded
 	plain   bool // can match the empty text, so only regexp will do
 
 	// anchored: every match contains a keyword that ends at most reach bytes behind the match's start (wide in text with
 	// runes that fold into ASCII). anchor has one entry a keyword, in the order of rule.lits.
 	anchored    bool
+	own         *finder // of other literals than the keywords, in whose order anchor is then; mostly nil
 	anchor      []anchor
 	reach, wide int
 
@@ -66,6 +67,18 @@ func (r *rule) compile(lits []string) *expr {
 				keywords[i] = lits[l]
 			}
 			x.anchor, x.reach, x.wide, x.anchored = x.prog.anchors(n, pcs, keywords)
+			for _, least := range []int{4, 3, 2} {
+				if x.anchored {
+					break
+				}
+				if own := literals(r.Regex, least); len(own) > 0 && len(own) <= 64 {
+					x.anchor, x.reach, x.wide, x.anchored = x.prog.anchors(n, pcs, own)
+					x.own = newFinder(own, nil)
+				}
+			}
+			if !x.anchored {
+				x.own = nil
+			}
 		}
 		r.expr = x
 	})
