@@ -6,104 +6,14 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf16"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/internal/gittest"
 )
-
-// repo is a repository made by a test with the git program.
-type repo struct {
-	*testing.T
-	dir string
-	env []string
-}
-
-func needGit(t *testing.T) {
-	t.Helper()
-	if _, err := exec.LookPath("git"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("git is missing")
-		}
-		t.Skip("git is missing: apt-get install git")
-	}
-}
-
-func newRepo(t *testing.T, args ...string) *repo {
-	t.Helper()
-	needGit(t)
-	r := &repo{T: t, dir: t.TempDir(), env: []string{"GIT_AUTHOR_NAME=A", "GIT_AUTHOR_EMAIL=a@example.com"}}
-	r.git(append([]string{"init", "-q", "-b", "main"}, args...)...)
-	r.write("README", "hello\n")
-	r.commit("start")
-	return r
-}
-
-// git runs git without the configuration of the machine and returns what it printed.
-func (r *repo) git(args ...string) string { r.Helper(); return r.gitIn("", args...) }
-
-func (r *repo) gitIn(stdin string, args ...string) string {
-	r.Helper()
-	out, err := r.try(stdin, args...)
-	if err != nil {
-		r.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return strings.TrimSpace(out)
-}
-
-func (r *repo) try(stdin string, args ...string) (string, error) {
-	cmd := exec.Command("git", args...)
-	cmd.Dir = r.dir
-	cmd.Stdin = strings.NewReader(stdin)
-	cmd.Env = append([]string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + r.dir, "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_ALLOW_PROTOCOL=file",
-		"GIT_COMMITTER_NAME=C", "GIT_COMMITTER_EMAIL=c@example.com", "GIT_AUTHOR_DATE=2026-01-02T03:04:05Z", "LC_ALL=C",
-	}, r.env...)
-	out, err := cmd.CombinedOutput()
-	return string(out), err
-}
-
-func (r *repo) write(name, content string) {
-	r.Helper()
-	file := filepath.Join(r.dir, name)
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		r.Fatal(err)
-	}
-	if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
-		r.Fatal(err)
-	}
-}
-
-func (r *repo) symlink(to, name string) {
-	r.Helper()
-	if err := os.Symlink(to, filepath.Join(r.dir, name)); err != nil {
-		r.Fatal(err)
-	}
-}
-
-func (r *repo) remove(name string) {
-	r.Helper()
-	if err := os.RemoveAll(filepath.Join(r.dir, name)); err != nil {
-		r.Fatal(err)
-	}
-}
-
-// commit commits all there is, and returns the commit's id.
-func (r *repo) commit(message string) string {
-	r.Helper()
-	r.git("add", "-A")
-	r.gitIn(message, "commit", "-q", "--allow-empty", "-F", "-")
-	return r.git("rev-parse", "HEAD")
-}
-
-// object stores an object as it is given.
-func (r *repo) object(kind, content string) string {
-	r.Helper()
-	return r.gitIn(content, "hash-object", "-t", kind, "-w", "--stdin", "--literally")
-}
 
 // listed is what a listing yields, contents read.
 type listed struct {
@@ -196,434 +106,434 @@ func TestHidingPlaces(t *testing.T) {
 	message := place{kind: audit.KindCommit, name: "commit"}
 	tests := []struct {
 		name string
-		hide func(r *repo, token string) (scan string) // the ref, "" for the repository
+		hide func(r *gittest.Repo, token string) (scan string) // the ref, "" for the repository
 		want place
 	}{
-		{"file", func(r *repo, s string) string {
-			r.write("a/b.txt", s)
-			r.commit("m")
+		{"file", func(r *gittest.Repo, s string) string {
+			r.Write("a/b.txt", s)
+			r.Commit("m")
 			return ""
 		}, blob("a/b.txt", true)},
-		{"file in a subdirectory's listing", func(r *repo, s string) string {
-			r.write("a/b.txt", s)
-			r.commit("m")
-			r.remove("a/b.txt")
-			r.write("a/c.txt", "")
-			r.commit("m")
-			return filepath.Join(r.dir, "a")
+		{"file in a subdirectory's listing", func(r *gittest.Repo, s string) string {
+			r.Write("a/b.txt", s)
+			r.Commit("m")
+			r.Remove("a/b.txt")
+			r.Write("a/c.txt", "")
+			r.Commit("m")
+			return filepath.Join(r.Dir, "a")
 		}, place{kind: audit.KindPlace, path: "a/b.txt", ref: "refs/heads/main"}},
-		{"commit message", func(r *repo, s string) string {
-			r.commit("subject\n\n" + s)
-			r.commit("next")
+		{"commit message", func(r *gittest.Repo, s string) string {
+			r.Commit("subject\n\n" + s)
+			r.Commit("next")
 			return ""
 		}, message},
-		{"tag message", func(r *repo, s string) string {
-			r.gitIn(s, "tag", "-F", "-", "v1")
+		{"tag message", func(r *gittest.Repo, s string) string {
+			r.GitIn(s, "tag", "-F", "-", "v1")
 			return ""
 		}, place{kind: audit.KindCommit, name: "tag", ref: "refs/tags/v1"}},
-		{"author name", func(r *repo, s string) string {
-			r.git("commit", "-q", "--allow-empty", "-m", "m", "--author", s+" <x@example.com>")
+		{"author name", func(r *gittest.Repo, s string) string {
+			r.Git("commit", "-q", "--allow-empty", "-m", "m", "--author", s+" <x@example.com>")
 			return ""
 		}, message},
-		{"author e-mail", func(r *repo, s string) string {
-			r.git("commit", "-q", "--allow-empty", "-m", "m", "--author", "x <"+s+"@example.com>")
+		{"author e-mail", func(r *gittest.Repo, s string) string {
+			r.Git("commit", "-q", "--allow-empty", "-m", "m", "--author", "x <"+s+"@example.com>")
 			return ""
 		}, message},
-		{"committer", func(r *repo, s string) string {
-			tree := r.git("rev-parse", "HEAD^{tree}")
-			id := r.object("commit", "tree "+tree+"\nauthor A <a@b> 1767323045 +0000\ncommitter "+s+" <a@b> 1767323045 +0000\n\nm\n")
-			r.git("update-ref", "refs/heads/other", id)
+		{"committer", func(r *gittest.Repo, s string) string {
+			tree := r.Git("rev-parse", "HEAD^{tree}")
+			id := r.Object("commit", "tree "+tree+"\nauthor A <a@b> 1767323045 +0000\ncommitter "+s+" <a@b> 1767323045 +0000\n\nm\n")
+			r.Git("update-ref", "refs/heads/other", id)
 			return ""
 		}, place{kind: audit.KindCommit, name: "commit", ref: "refs/heads/other"}},
-		{"note", func(r *repo, s string) string {
-			r.git("notes", "add", "-m", s)
+		{"note", func(r *gittest.Repo, s string) string {
+			r.Git("notes", "add", "-m", s)
 			return ""
 		}, place{kind: audit.KindPlace, path: "*", name: "note", ref: "refs/notes/commits"}},
-		{"note of another ref", func(r *repo, s string) string {
-			r.git("notes", "--ref", "refs/notes/ci", "add", "-m", s)
+		{"note of another ref", func(r *gittest.Repo, s string) string {
+			r.Git("notes", "--ref", "refs/notes/ci", "add", "-m", s)
 			return ""
 		}, place{kind: audit.KindPlace, path: "*", name: "note", ref: "refs/notes/ci"}},
-		{"stash", func(r *repo, s string) string {
-			r.write("README", s)
-			r.git("stash")
+		{"stash", func(r *gittest.Repo, s string) string {
+			r.Write("README", s)
+			r.Git("stash")
 			return ""
 		}, place{kind: audit.KindPlace, path: "README", ref: "refs/stash"}},
-		{"older stash", func(r *repo, s string) string {
-			r.write("README", s)
-			r.git("stash")
-			r.write("README", "other")
-			r.git("stash")
+		{"older stash", func(r *gittest.Repo, s string) string {
+			r.Write("README", s)
+			r.Git("stash")
+			r.Write("README", "other")
+			r.Git("stash")
 			return ""
 		}, place{kind: audit.KindPlace, path: "README", ref: "refs/stash", name: "reflog"}},
-		{"stash of an untracked file", func(r *repo, s string) string {
-			r.write("new", s)
-			r.git("stash", "-u")
+		{"stash of an untracked file", func(r *gittest.Repo, s string) string {
+			r.Write("new", s)
+			r.Git("stash", "-u")
 			return ""
 		}, place{kind: audit.KindPlace, path: "new", ref: "refs/stash"}},
-		{"unmerged branch", func(r *repo, s string) string {
-			r.git("checkout", "-q", "-b", "side")
-			r.write("f", s)
-			r.commit("m")
-			r.git("checkout", "-q", "main")
+		{"unmerged branch", func(r *gittest.Repo, s string) string {
+			r.Git("checkout", "-q", "-b", "side")
+			r.Write("f", s)
+			r.Commit("m")
+			r.Git("checkout", "-q", "main")
 			return ""
 		}, place{kind: audit.KindPlace, path: "f", ref: "refs/heads/side"}},
-		{"remote branch", func(r *repo, s string) string {
-			r.write("f", s)
-			id := r.commit("m")
-			r.git("reset", "-q", "--hard", "HEAD~")
-			r.git("update-ref", "refs/remotes/origin/x", id)
+		{"remote branch", func(r *gittest.Repo, s string) string {
+			r.Write("f", s)
+			id := r.Commit("m")
+			r.Git("reset", "-q", "--hard", "HEAD~")
+			r.Git("update-ref", "refs/remotes/origin/x", id)
 			return ""
 		}, place{kind: audit.KindPlace, path: "f", ref: "refs/remotes/origin/x"}},
-		{"pull request ref", func(r *repo, s string) string {
-			r.write("f", s)
-			id := r.commit("m")
-			r.git("reset", "-q", "--hard", "HEAD~")
-			r.git("update-ref", "refs/pull/1/head", id)
+		{"pull request ref", func(r *gittest.Repo, s string) string {
+			r.Write("f", s)
+			id := r.Commit("m")
+			r.Git("reset", "-q", "--hard", "HEAD~")
+			r.Git("update-ref", "refs/pull/1/head", id)
 			return ""
 		}, place{kind: audit.KindPlace, path: "f", ref: "refs/pull/1/head"}},
-		{"reflog only", func(r *repo, s string) string {
-			r.write("f", s)
-			r.commit("m")
-			r.git("reset", "-q", "--hard", "HEAD~")
+		{"reflog only", func(r *gittest.Repo, s string) string {
+			r.Write("f", s)
+			r.Commit("m")
+			r.Git("reset", "-q", "--hard", "HEAD~")
 			return ""
 		}, place{kind: audit.KindPlace, path: "f", ref: "*", name: "reflog"}},
-		{"amended commit", func(r *repo, s string) string {
-			r.write("README", s)
-			r.commit("m")
-			r.write("README", "clean")
-			r.git("commit", "-qa", "--amend", "-m", "m")
+		{"amended commit", func(r *gittest.Repo, s string) string {
+			r.Write("README", s)
+			r.Commit("m")
+			r.Write("README", "clean")
+			r.Git("commit", "-qa", "--amend", "-m", "m")
 			return ""
 		}, place{kind: audit.KindPlace, path: "README", ref: "*", name: "reflog"}},
-		{"dangling blob", func(r *repo, s string) string {
-			r.object("blob", s)
+		{"dangling blob", func(r *gittest.Repo, s string) string {
+			r.Object("blob", s)
 			return ""
 		}, place{}},
-		{"dangling commit", func(r *repo, s string) string {
-			r.write("f", s)
-			r.commit("m")
-			r.git("reset", "-q", "--hard", "HEAD~")
-			r.git("reflog", "expire", "--expire=now", "--all")
-			r.git("update-ref", "-d", "ORIG_HEAD")
+		{"dangling commit", func(r *gittest.Repo, s string) string {
+			r.Write("f", s)
+			r.Commit("m")
+			r.Git("reset", "-q", "--hard", "HEAD~")
+			r.Git("reflog", "expire", "--expire=now", "--all")
+			r.Git("update-ref", "-d", "ORIG_HEAD")
 			return ""
 		}, place{kind: audit.KindPlace, path: "f", name: "unreachable commit"}},
-		{"message of a dangling commit", func(r *repo, s string) string {
-			r.commit("subject\n\n" + s)
-			r.git("reset", "-q", "--hard", "HEAD~")
-			r.git("reflog", "expire", "--expire=now", "--all")
-			r.commit("next")
+		{"message of a dangling commit", func(r *gittest.Repo, s string) string {
+			r.Commit("subject\n\n" + s)
+			r.Git("reset", "-q", "--hard", "HEAD~")
+			r.Git("reflog", "expire", "--expire=now", "--all")
+			r.Commit("next")
 			return ""
 		}, message},
-		{"staged only", func(r *repo, s string) string {
-			r.write("f", s)
-			r.git("add", "f")
-			r.remove("f")
+		{"staged only", func(r *gittest.Repo, s string) string {
+			r.Write("f", s)
+			r.Git("add", "f")
+			r.Remove("f")
 			return ""
 		}, place{kind: audit.KindPlace, path: "f", name: "staged"}},
-		{"staged and in the working tree", func(r *repo, s string) string {
-			r.write("f", s)
-			r.git("add", "f")
+		{"staged and in the working tree", func(r *gittest.Repo, s string) string {
+			r.Write("f", s)
+			r.Git("add", "f")
 			return ""
 		}, place{kind: audit.KindPlace, path: "f", name: "staged"}},
-		{"staged in a split index", func(r *repo, s string) string {
-			r.write("f", s)
-			r.git("add", "f")
-			r.git("update-index", "--split-index")
-			r.remove("f")
+		{"staged in a split index", func(r *gittest.Repo, s string) string {
+			r.Write("f", s)
+			r.Git("add", "f")
+			r.Git("update-index", "--split-index")
+			r.Remove("f")
 			return ""
 		}, place{kind: audit.KindPlace, path: "f", name: "staged"}},
-		{"untracked file", func(r *repo, s string) string {
-			r.write("new/f", s)
+		{"untracked file", func(r *gittest.Repo, s string) string {
+			r.Write("new/f", s)
 			return ""
 		}, place{kind: audit.KindFile, path: "new/f"}},
-		{"changed file", func(r *repo, s string) string {
-			r.write("README", s)
+		{"changed file", func(r *gittest.Repo, s string) string {
+			r.Write("README", s)
 			return ""
 		}, place{kind: audit.KindFile, path: "README"}},
-		{"file changed back to an old content", func(r *repo, s string) string {
-			r.write("README", s)
-			r.commit("m")
-			r.write("README", "clean")
-			r.commit("m")
-			r.write("README", s)
+		{"file changed back to an old content", func(r *gittest.Repo, s string) string {
+			r.Write("README", s)
+			r.Commit("m")
+			r.Write("README", "clean")
+			r.Commit("m")
+			r.Write("README", s)
 			return ""
 		}, place{kind: audit.KindPlace, path: "README", commit: "none"}},
-		{"tracked file that is ignored", func(r *repo, s string) string {
-			r.write("dir/f", "x")
-			r.commit("m")
-			r.write(".gitignore", "dir/\n")
-			r.write("dir/f", s)
+		{"tracked file that is ignored", func(r *gittest.Repo, s string) string {
+			r.Write("dir/f", "x")
+			r.Commit("m")
+			r.Write(".gitignore", "dir/\n")
+			r.Write("dir/f", s)
 			return ""
 		}, place{kind: audit.KindFile, path: "dir/f"}},
-		{"evil merge", func(r *repo, s string) string {
-			r.git("checkout", "-q", "-b", "side")
-			r.write("f", "1")
-			r.commit("m")
-			r.git("checkout", "-q", "main")
-			r.write("g", "2")
-			r.commit("m")
-			r.git("merge", "-q", "--no-commit", "side")
-			r.write("f", s)
-			r.commit("merged")
-			r.write("f", "clean")
-			r.commit("m")
+		{"evil merge", func(r *gittest.Repo, s string) string {
+			r.Git("checkout", "-q", "-b", "side")
+			r.Write("f", "1")
+			r.Commit("m")
+			r.Git("checkout", "-q", "main")
+			r.Write("g", "2")
+			r.Commit("m")
+			r.Git("merge", "-q", "--no-commit", "side")
+			r.Write("f", s)
+			r.Commit("merged")
+			r.Write("f", "clean")
+			r.Commit("m")
 			return ""
 		}, blob("f", false)},
-		{"octopus merge", func(r *repo, s string) string {
+		{"octopus merge", func(r *gittest.Repo, s string) string {
 			for _, b := range []string{"x", "y", "z"} {
-				r.git("checkout", "-q", "-b", b, "main")
-				r.write(b, b)
-				r.commit(b)
+				r.Git("checkout", "-q", "-b", b, "main")
+				r.Write(b, b)
+				r.Commit(b)
 			}
-			r.git("checkout", "-q", "main")
-			r.git("merge", "-q", "--no-commit", "x", "y", "z")
-			r.write("evil", s)
-			r.commit("merged")
+			r.Git("checkout", "-q", "main")
+			r.Git("merge", "-q", "--no-commit", "x", "y", "z")
+			r.Write("evil", s)
+			r.Commit("merged")
 			return ""
 		}, blob("evil", true)},
-		{"attribute -diff", func(r *repo, s string) string {
-			r.write(".gitattributes", "* -diff -text binary\n")
-			r.write("f", s)
-			r.commit("m")
-			r.remove("f")
-			r.commit("m")
+		{"attribute -diff", func(r *gittest.Repo, s string) string {
+			r.Write(".gitattributes", "* -diff -text binary\n")
+			r.Write("f", s)
+			r.Commit("m")
+			r.Remove("f")
+			r.Commit("m")
 			return ""
 		}, blob("f", false)},
-		{"deleted file", func(r *repo, s string) string {
-			r.write("f", s)
-			r.commit("m")
-			r.remove("f")
-			r.commit("m")
+		{"deleted file", func(r *gittest.Repo, s string) string {
+			r.Write("f", s)
+			r.Commit("m")
+			r.Remove("f")
+			r.Commit("m")
 			return ""
 		}, blob("f", false)},
-		{"renamed file", func(r *repo, s string) string {
-			r.write("f", s)
-			r.commit("m")
-			r.git("mv", "f", "g")
-			r.commit("m")
+		{"renamed file", func(r *gittest.Repo, s string) string {
+			r.Write("f", s)
+			r.Commit("m")
+			r.Git("mv", "f", "g")
+			r.Commit("m")
 			return ""
 		}, blob("g", true)},
-		{"file that became a link", func(r *repo, s string) string {
-			r.write("f", s)
-			r.commit("m")
-			r.remove("f")
-			r.symlink("README", "f")
-			r.commit("m")
+		{"file that became a link", func(r *gittest.Repo, s string) string {
+			r.Write("f", s)
+			r.Commit("m")
+			r.Remove("f")
+			r.Symlink("README", "f")
+			r.Commit("m")
 			return ""
 		}, blob("f", false)},
-		{"link that became a file", func(r *repo, s string) string {
-			r.symlink(s, "f")
-			r.commit("m")
-			r.remove("f")
-			r.write("f", "x")
-			r.commit("m")
+		{"link that became a file", func(r *gittest.Repo, s string) string {
+			r.Symlink(s, "f")
+			r.Commit("m")
+			r.Remove("f")
+			r.Write("f", "x")
+			r.Commit("m")
 			return ""
 		}, blob("f", false)},
-		{"link target", func(r *repo, s string) string {
-			r.symlink("https://"+s+"@example.com", "f")
-			r.commit("m")
+		{"link target", func(r *gittest.Repo, s string) string {
+			r.Symlink("https://"+s+"@example.com", "f")
+			r.Commit("m")
 			return ""
 		}, blob("f", true)},
-		{"untracked link target", func(r *repo, s string) string {
-			r.symlink("https://"+s+"@example.com", "f")
+		{"untracked link target", func(r *gittest.Repo, s string) string {
+			r.Symlink("https://"+s+"@example.com", "f")
 			return ""
 		}, place{kind: audit.KindFile, path: "f"}},
-		{"file name", func(r *repo, s string) string {
-			r.write(s+".txt", "x")
-			r.commit("m")
-			r.git("mv", s+".txt", "y")
-			r.commit("m")
+		{"file name", func(r *gittest.Repo, s string) string {
+			r.Write(s+".txt", "x")
+			r.Commit("m")
+			r.Git("mv", s+".txt", "y")
+			r.Commit("m")
 			return ""
 		}, place{kind: audit.KindPaths, name: "file names"}},
-		{"directory name", func(r *repo, s string) string {
-			r.write("a/"+s+"/f", "x")
-			r.commit("m")
-			r.git("mv", "a", "b")
-			r.git("rm", "-rqf", "b")
-			r.commit("m")
+		{"directory name", func(r *gittest.Repo, s string) string {
+			r.Write("a/"+s+"/f", "x")
+			r.Commit("m")
+			r.Git("mv", "a", "b")
+			r.Git("rm", "-rqf", "b")
+			r.Commit("m")
 			return ""
 		}, place{kind: audit.KindPaths, name: "file names"}},
-		{"branch name", func(r *repo, s string) string {
-			r.git("branch", "fix/"+s)
-			r.git("reflog", "expire", "--expire=now", "--all")
+		{"branch name", func(r *gittest.Repo, s string) string {
+			r.Git("branch", "fix/"+s)
+			r.Git("reflog", "expire", "--expire=now", "--all")
 			return ""
 		}, place{kind: audit.KindPaths, name: "ref names"}},
-		{"tag name", func(r *repo, s string) string {
-			r.git("tag", s)
+		{"tag name", func(r *gittest.Repo, s string) string {
+			r.Git("tag", s)
 			return ""
 		}, place{kind: audit.KindPaths, name: "ref names"}},
-		{"submodule URL", func(r *repo, s string) string {
-			r.write(".gitmodules", "[submodule \"x\"]\n\tpath = x\n\turl = https://u:"+s+"@example.com/x\n")
-			r.commit("m")
+		{"submodule URL", func(r *gittest.Repo, s string) string {
+			r.Write(".gitmodules", "[submodule \"x\"]\n\tpath = x\n\turl = https://u:"+s+"@example.com/x\n")
+			r.Commit("m")
 			return ""
 		}, blob(".gitmodules", true)},
-		{"configuration", func(r *repo, s string) string {
-			r.git("config", "remote.origin.url", "https://u:"+s+"@example.com/x")
+		{"configuration", func(r *gittest.Repo, s string) string {
+			r.Git("config", "remote.origin.url", "https://u:"+s+"@example.com/x")
 			return ""
 		}, place{kind: audit.KindFile, path: ".git/config"}},
-		{"hook", func(r *repo, s string) string {
-			r.write(".git/hooks/pre-push", s)
+		{"hook", func(r *gittest.Repo, s string) string {
+			r.Write(".git/hooks/pre-push", s)
 			return ""
 		}, place{kind: audit.KindFile, path: ".git/hooks/pre-push"}},
-		{"reflog message", func(r *repo, s string) string {
-			r.git("update-ref", "-m", s, "--create-reflog", "refs/heads/main", r.git("commit-tree", "-p", "HEAD", "-m", "m", "HEAD^{tree}"))
-			r.write(".git/logs/HEAD", "")
+		{"reflog message", func(r *gittest.Repo, s string) string {
+			r.Git("update-ref", "-m", s, "--create-reflog", "refs/heads/main", r.Git("commit-tree", "-p", "HEAD", "-m", "m", "HEAD^{tree}"))
+			r.Write(".git/logs/HEAD", "")
 			return ""
 		}, place{kind: audit.KindFile, path: ".git/logs/refs/heads/main"}},
-		{"large file storage", func(r *repo, s string) string {
-			r.write(".git/lfs/objects/ab/cd/abcd", s)
+		{"large file storage", func(r *gittest.Repo, s string) string {
+			r.Write(".git/lfs/objects/ab/cd/abcd", s)
 			return ""
 		}, place{kind: audit.KindFile, path: ".git/lfs/objects/ab/cd/abcd"}},
-		{"large file pointer", func(r *repo, s string) string {
-			r.write("big", "version https://git-lfs.github.com/spec/v1\noid sha256:"+s+"\nsize 3\n")
-			r.commit("m")
+		{"large file pointer", func(r *gittest.Repo, s string) string {
+			r.Write("big", "version https://git-lfs.github.com/spec/v1\noid sha256:"+s+"\nsize 3\n")
+			r.Commit("m")
 			return ""
 		}, blob("big", true)},
-		{"detached working tree", func(r *repo, s string) string {
+		{"detached working tree", func(r *gittest.Repo, s string) string {
 			other := filepath.Join(r.TempDir(), "w")
-			r.git("worktree", "add", "-q", "--detach", other)
-			w := &repo{T: r.T, dir: other, env: r.env}
-			w.write("f", s)
-			w.commit("m")
+			r.Git("worktree", "add", "-q", "--detach", other)
+			w := r.At(other)
+			w.Write("f", s)
+			w.Commit("m")
 			return ""
 		}, place{kind: audit.KindPlace, path: "f", ref: "HEAD"}},
-		{"staged in another working tree", func(r *repo, s string) string {
+		{"staged in another working tree", func(r *gittest.Repo, s string) string {
 			other := filepath.Join(r.TempDir(), "w")
-			r.git("worktree", "add", "-q", "--detach", other)
-			w := &repo{T: r.T, dir: other, env: r.env}
-			w.write("f", s)
-			w.git("add", "f")
+			r.Git("worktree", "add", "-q", "--detach", other)
+			w := r.At(other)
+			w.Write("f", s)
+			w.Git("add", "f")
 			return ""
 		}, place{kind: audit.KindPlace, path: "f", name: "staged"}},
-		{"seen from a working tree", func(r *repo, s string) string {
-			r.write("f", s)
-			r.commit("m")
+		{"seen from a working tree", func(r *gittest.Repo, s string) string {
+			r.Write("f", s)
+			r.Commit("m")
 			other := filepath.Join(r.TempDir(), "w")
-			r.git("worktree", "add", "-q", "--detach", other)
+			r.Git("worktree", "add", "-q", "--detach", other)
 			return other
 		}, place{kind: audit.KindPlace, path: "f", head: true, ref: "*"}},
-		{"orphan branch", func(r *repo, s string) string {
-			r.git("checkout", "-q", "--orphan", "pages")
-			r.write("f", s)
-			r.commit("m")
-			r.git("checkout", "-q", "main")
+		{"orphan branch", func(r *gittest.Repo, s string) string {
+			r.Git("checkout", "-q", "--orphan", "pages")
+			r.Write("f", s)
+			r.Commit("m")
+			r.Git("checkout", "-q", "main")
 			return ""
 		}, place{kind: audit.KindPlace, path: "f", ref: "refs/heads/pages"}},
-		{"tagged blob", func(r *repo, s string) string {
-			r.gitIn("m", "tag", "-F", "-", "key", r.object("blob", s))
+		{"tagged blob", func(r *gittest.Repo, s string) string {
+			r.GitIn("m", "tag", "-F", "-", "key", r.Object("blob", s))
 			return ""
 		}, place{kind: audit.KindPlace, ref: "refs/tags/key"}},
-		{"lightly tagged blob", func(r *repo, s string) string {
-			r.git("tag", "key", r.object("blob", s))
+		{"lightly tagged blob", func(r *gittest.Repo, s string) string {
+			r.Git("tag", "key", r.Object("blob", s))
 			return ""
 		}, place{kind: audit.KindPlace, ref: "refs/tags/key"}},
-		{"tagged tree", func(r *repo, s string) string {
-			r.write("t/f", s)
-			r.git("add", "-A")
-			tree := r.git("write-tree")
-			r.git("reset", "-q", "--hard")
-			r.git("tag", "-a", "-m", "m", "tree", tree)
+		{"tagged tree", func(r *gittest.Repo, s string) string {
+			r.Write("t/f", s)
+			r.Git("add", "-A")
+			tree := r.Git("write-tree")
+			r.Git("reset", "-q", "--hard")
+			r.Git("tag", "-a", "-m", "m", "tree", tree)
 			return ""
 		}, place{kind: audit.KindPlace, path: "t/f", ref: "refs/tags/tree"}},
-		{"tag of a tag", func(r *repo, s string) string {
-			r.gitIn(s, "tag", "-F", "-", "one")
-			r.git("tag", "-a", "-m", "m", "two", "one")
-			r.git("tag", "-d", "one")
+		{"tag of a tag", func(r *gittest.Repo, s string) string {
+			r.GitIn(s, "tag", "-F", "-", "one")
+			r.Git("tag", "-a", "-m", "m", "two", "one")
+			r.Git("tag", "-d", "one")
 			return ""
 		}, place{kind: audit.KindCommit, name: "tag"}},
-		{"object hidden by a replacement", func(r *repo, s string) string {
-			r.write("f", s)
-			r.commit("m")
-			r.git("replace", r.git("rev-parse", "HEAD:f"), r.object("blob", "clean"))
+		{"object hidden by a replacement", func(r *gittest.Repo, s string) string {
+			r.Write("f", s)
+			r.Commit("m")
+			r.Git("replace", r.Git("rev-parse", "HEAD:f"), r.Object("blob", "clean"))
 			return ""
 		}, blob("f", true)},
-		{"commit hidden by a graft", func(r *repo, s string) string {
-			r.write("f", s)
-			r.commit("m")
-			r.remove("f")
-			r.commit("m")
-			r.write(".git/info/grafts", r.git("rev-parse", "HEAD")+"\n")
+		{"commit hidden by a graft", func(r *gittest.Repo, s string) string {
+			r.Write("f", s)
+			r.Commit("m")
+			r.Remove("f")
+			r.Commit("m")
+			r.Write(".git/info/grafts", r.Git("rev-parse", "HEAD")+"\n")
 			return ""
 		}, blob("f", false)},
-		{"borrowed objects", func(r *repo, s string) string {
-			r.write("f", s)
-			r.commit("m")
+		{"borrowed objects", func(r *gittest.Repo, s string) string {
+			r.Write("f", s)
+			r.Commit("m")
 			other := filepath.Join(r.TempDir(), "shared")
-			r.git("clone", "-q", "--shared", ".", other)
+			r.Git("clone", "-q", "--shared", ".", other)
 			return other
 		}, blob("f", true)},
-		{"packed", func(r *repo, s string) string {
-			r.write("f", s)
-			r.commit("m")
-			r.write("f", s[:len(s)-1]+"\n")
-			r.commit("m")
-			r.git("gc", "-q", "--prune=now")
+		{"packed", func(r *gittest.Repo, s string) string {
+			r.Write("f", s)
+			r.Commit("m")
+			r.Write("f", s[:len(s)-1]+"\n")
+			r.Commit("m")
+			r.Git("gc", "-q", "--prune=now")
 			return ""
 		}, blob("f", false)},
-		{"UTF-16", func(r *repo, s string) string {
-			r.write("f", utf16le(s))
-			r.commit("m")
+		{"UTF-16", func(r *gittest.Repo, s string) string {
+			r.Write("f", utf16le(s))
+			r.Commit("m")
 			return ""
 		}, blob("f", true)},
-		{"converted line ends", func(r *repo, s string) string {
-			r.git("config", "core.autocrlf", "true")
-			r.write("f", "x\r\n"+s+"\r\n")
-			r.commit("m")
+		{"converted line ends", func(r *gittest.Repo, s string) string {
+			r.Git("config", "core.autocrlf", "true")
+			r.Write("f", "x\r\n"+s+"\r\n")
+			r.Commit("m")
 			return ""
 		}, blob("f", true)},
-		{"commit in another encoding", func(r *repo, s string) string {
-			r.git("-c", "i18n.commitEncoding=ISO-8859-1", "commit", "-q", "--allow-empty", "-m", "subject", "-m", "caf\xe9 "+s)
-			r.commit("next")
+		{"commit in another encoding", func(r *gittest.Repo, s string) string {
+			r.Git("-c", "i18n.commitEncoding=ISO-8859-1", "commit", "-q", "--allow-empty", "-m", "subject", "-m", "caf\xe9 "+s)
+			r.Commit("next")
 			return ""
 		}, message},
-		{"signature", func(r *repo, s string) string {
-			tree := r.git("rev-parse", "HEAD^{tree}")
-			id := r.object("commit", "tree "+tree+"\nauthor A <a@b> 1767323045 +0000\ncommitter A <a@b> 1767323045 +0000\ngpgsig -----BEGIN\n "+s+"\n -----END\n\nm\n")
-			r.git("update-ref", "refs/heads/signed", id)
+		{"signature", func(r *gittest.Repo, s string) string {
+			tree := r.Git("rev-parse", "HEAD^{tree}")
+			id := r.Object("commit", "tree "+tree+"\nauthor A <a@b> 1767323045 +0000\ncommitter A <a@b> 1767323045 +0000\ngpgsig -----BEGIN\n "+s+"\n -----END\n\nm\n")
+			r.Git("update-ref", "refs/heads/signed", id)
 			return ""
 		}, place{kind: audit.KindCommit, name: "commit", ref: "refs/heads/signed"}},
-		{"merged tag", func(r *repo, s string) string {
-			tree := r.git("rev-parse", "HEAD^{tree}")
-			id := r.object("commit", "tree "+tree+"\nauthor A <a@b> 1767323045 +0000\ncommitter A <a@b> 1767323045 +0000\nmergetag object "+tree+"\n type commit\n tag x\n tagger A <a@b> 1 +0000\n \n "+s+"\n\nm\n")
-			r.git("update-ref", "refs/heads/merged", id)
+		{"merged tag", func(r *gittest.Repo, s string) string {
+			tree := r.Git("rev-parse", "HEAD^{tree}")
+			id := r.Object("commit", "tree "+tree+"\nauthor A <a@b> 1767323045 +0000\ncommitter A <a@b> 1767323045 +0000\nmergetag object "+tree+"\n type commit\n tag x\n tagger A <a@b> 1 +0000\n \n "+s+"\n\nm\n")
+			r.Git("update-ref", "refs/heads/merged", id)
 			return ""
 		}, place{kind: audit.KindCommit, name: "commit", ref: "refs/heads/merged"}},
-		{"bare repository", func(r *repo, s string) string {
-			r.write("f", s)
-			r.commit("m")
+		{"bare repository", func(r *gittest.Repo, s string) string {
+			r.Write("f", s)
+			r.Commit("m")
 			bare := filepath.Join(r.TempDir(), "b.git")
-			r.git("clone", "-q", "--bare", ".", bare)
+			r.Git("clone", "-q", "--bare", ".", bare)
 			return bare
 		}, blob("f", true)},
-		{"repository in a repository", func(r *repo, s string) string {
-			in := &repo{T: r.T, dir: filepath.Join(r.dir, "vendor/x"), env: r.env}
-			if err := os.MkdirAll(in.dir, 0o755); err != nil {
+		{"repository in a repository", func(r *gittest.Repo, s string) string {
+			in := r.At(filepath.Join(r.Dir, "vendor/x"))
+			if err := os.MkdirAll(in.Dir, 0o755); err != nil {
 				r.Fatal(err)
 			}
-			in.git("init", "-q", "-b", "main")
-			in.write("f", s)
-			in.commit("m")
-			in.remove("f")
-			in.commit("m")
+			in.Git("init", "-q", "-b", "main")
+			in.Write("f", s)
+			in.Commit("m")
+			in.Remove("f")
+			in.Commit("m")
 			return ""
 		}, blob("f", false)},
-		{"submodule that is not checked out", func(r *repo, s string) string {
-			in := newRepo(r.T)
-			in.write("f", s)
-			in.commit("m")
-			r.git("submodule", "--quiet", "add", in.dir, "sub")
-			r.commit("m")
-			r.git("submodule", "--quiet", "deinit", "sub")
+		{"submodule that is not checked out", func(r *gittest.Repo, s string) string {
+			in := gittest.New(r.TB)
+			in.Write("f", s)
+			in.Commit("m")
+			r.Git("submodule", "--quiet", "add", in.Dir, "sub")
+			r.Commit("m")
+			r.Git("submodule", "--quiet", "deinit", "sub")
 			return ""
 		}, place{kind: audit.KindPlace, path: "f", ref: "refs/heads/main", head: true}},
 	}
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRepo(t)
+			r := gittest.New(t)
 			token := fmt.Sprintf("TOKEN%08xEND", (i+1)*0x9E3779B1&0xffffffff)
 			ref := tt.hide(r, token)
 			if ref == "" {
-				ref = r.dir
+				ref = r.Dir
 			}
 			items, gaps := list(t, Options{}, ref)
 			for _, g := range gaps {

@@ -27,6 +27,7 @@ type Repository struct {
 
 	git    string // the program
 	shadow string // our own git directory, removed by Close
+	clone  string // the directory that Clone made, removed by Close, or ""
 	format string // sha1, sha256
 	width  int    // of an object id in hex digits
 	dirs   []string
@@ -68,7 +69,11 @@ func (r *Repository) Close() error {
 	if r.objects != nil {
 		r.objects.close()
 	}
-	return os.RemoveAll(r.shadow)
+	err := os.RemoveAll(r.shadow)
+	if r.clone != "" {
+		err = errors.Join(err, os.RemoveAll(r.clone))
+	}
+	return err
 }
 
 // configure learns the few settings that tell how the objects are stored. The file is parsed by git as data, without includes.

@@ -56,9 +56,14 @@ func (r *Repository) start(ctx context.Context, stdin *os.File, args ...string) 
 
 // startEnv is start with further variables in the environment.
 func (r *Repository) startEnv(ctx context.Context, env []string, stdin *os.File, args ...string) (*process, error) {
-	cmd := exec.CommandContext(ctx, r.git, append([]string{"--git-dir=" + r.shadow, "--no-pager"}, args...)...)
-	cmd.Dir = r.shadow
-	cmd.Env = environment(r.shadow, env...)
+	return launch(ctx, r.git, r.shadow, env, stdin, append([]string{"--git-dir=" + r.shadow}, args...))
+}
+
+// launch starts git in a directory of our own.
+func launch(ctx context.Context, git, dir string, env []string, stdin *os.File, args []string) (*process, error) {
+	cmd := exec.CommandContext(ctx, git, append([]string{"--no-pager"}, args...)...)
+	cmd.Dir = dir
+	cmd.Env = environment(dir, env...)
 	if stdin != nil {
 		cmd.Stdin = stdin
 	}
