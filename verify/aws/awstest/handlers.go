@@ -160,7 +160,7 @@ func bounded(e Entity) *boundary {
 	if e.Boundary == "" {
 		return nil
 	}
-	return &boundary{"Policy", e.Boundary}
+	return &boundary{"PermissionsBoundaryPolicy", e.Boundary}
 }
 
 func (s *Server) entity(kind string, req Request) (Entity, *failure) {

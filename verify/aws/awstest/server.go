@@ -106,15 +106,19 @@ const (
 	iamNS = "https://iam.amazonaws.com/doc/2010-05-08/"
 )
 
-// Error writes an error in the form of the query protocol.
+// Error writes an error in the form of the query protocol, as IAM does.
 func Error(w http.ResponseWriter, status int, code, message string) {
+	writeError(w, iamNS, &failure{status, code, message})
+}
+
+func writeError(w http.ResponseWriter, ns string, f *failure) {
 	kind := "Sender"
-	if status >= 500 {
+	if f.status >= 500 {
 		kind = "Receiver"
 	}
 	w.Header().Set("Content-Type", "text/xml")
-	w.WriteHeader(status)
-	_ = xml.NewEncoder(w).Encode(errorResponse{XMLNS: iamNS, Type: kind, Code: code, Message: message, RequestID: requestID})
+	w.WriteHeader(f.status)
+	_ = xml.NewEncoder(w).Encode(errorResponse{XMLNS: ns, Type: kind, Code: f.code, Message: f.message, RequestID: requestID})
 }
 
 type errorResponse struct {
@@ -152,7 +156,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	rec := httptest.NewRecorder()
 	if f := s.answer(rec, r, req, sig, body); f != nil {
 		rec = httptest.NewRecorder()
-		Error(rec, f.status, f.code, f.message)
+		ns := iamNS
+		if sig.service == "sts" {
+			ns = stsNS
+		}
+		writeError(rec, ns, f)
 	}
 	if s.Observe != nil {
 		s.Observe(req, rec.Code, rec.Body.Bytes())

@@ -114,12 +114,20 @@ func (s *Server) evaluate(source, action, resource string, context map[string]st
 			docs = append(docs, doc{name, kind, text})
 		}
 		for _, arn := range e.Attached {
-			docs = append(docs, doc{last(arn), "IAM Policy", s.account.Policies[arn]})
+			managed := "user-managed"
+			if strings.Contains(arn, ":iam::aws:") {
+				managed = "aws-managed"
+			}
+			docs = append(docs, doc{last(arn), managed, s.account.Policies[arn]})
 		}
 	}
-	collect(e, "IAM Policy")
+	kind := "user"
+	if strings.Contains(source, ":role/") {
+		kind = "role"
+	}
+	collect(e, kind)
 	for _, g := range e.Groups {
-		collect(s.account.Groups[g], "IAM Policy")
+		collect(s.account.Groups[g], "group")
 	}
 	var r result
 	if len(s.account.SCPs) > 0 {

@@ -1,0 +1,182 @@
+package cloud
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/leakreach/leakreach/audit"
+	verifyaws "github.com/leakreach/leakreach/verify/aws"
+	"github.com/leakreach/leakreach/verify/aws/awstest"
+)
+
+const (
+	accountID = "111122223333"
+	adminARN  = "arn:aws:iam::aws:policy/AdministratorAccess"
+	shipARN   = "arn:aws:iam::111122223333:policy/team/ship"
+	fenceARN  = "arn:aws:iam::111122223333:policy/fence"
+)
+
+// world is an account that uses all the fake can do.
+func world() (awstest.Account, map[string]credential) {
+	key := func(prefix string) credential { return credential{id: keyID(prefix), secret: secretKey()} }
+	keys := map[string]credential{"admin": key("AKIA"), "deploy": key("AKIA"), "bounded": key("AKIA"), "session": key("ASIA"), "root": key("AKIA")}
+	session := keys["session"]
+	session.token = random(200, base32)
+	keys["session"] = session
+	a := awstest.Account{
+		ID: accountID,
+		Users: map[string]awstest.Entity{
+			"admin":   {Path: "/ops/", Groups: []string{"admins"}},
+			"deploy":  {Attached: []string{shipARN}, Inline: map[string]string{"read-iam": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["iam:Get*","iam:List*","iam:SimulatePrincipalPolicy"],"Resource":"*"}]}`}},
+			"bounded": {Attached: []string{adminARN}, Boundary: fenceARN},
+		},
+		Roles:  map[string]awstest.Entity{"runner": {Path: "/ci/", Attached: []string{adminARN}, Inline: map[string]string{"ship": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}`}}},
+		Groups: map[string]awstest.Entity{"admins": {Attached: []string{adminARN}, Inline: map[string]string{"more": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"*"}]}`}}},
+		Policies: map[string]string{
+			adminARN: allowAll,
+			shipARN:  `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:PutObject","s3:GetObject"],"Resource":"arn:aws:s3:::builds/*"},{"Effect":"Allow","Action":"secretsmanager:GetSecretValue","Resource":"*","Condition":{"StringEquals":{"aws:SourceVpc":"vpc-1"}}}]}`,
+			fenceARN: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:Get*","iam:Get*","iam:List*","iam:Simulate*"],"Resource":"*"}]}`,
+		},
+		Keys: map[string]awstest.Key{},
+	}
+	for name, c := range keys {
+		k := awstest.Key{Secret: c.secret, Token: c.token, User: name, Created: time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)}
+		switch name {
+		case "session":
+			k.User, k.Role = "", "runner"
+		case "root":
+			k.User, k.Root = "", true
+		}
+		a.Keys[c.id] = k
+	}
+	return a, keys
+}
+
+// TestFakeByModels has the verifier ask the fake everything it ever asks, and holds both sides against Amazon's models.
+func TestFakeByModels(t *testing.T) {
+	a, keys := world()
+	levels := map[string]audit.Level{"admin": audit.LevelAdmin, "deploy": audit.LevelWrite, "bounded": audit.LevelRead, "session": audit.LevelAdmin, "root": audit.LevelAdmin}
+	seen := map[string]int{}
+	for _, pageSize := range []int{0, 1} {
+		s := awstest.New(a)
+		s.PageSize = pageSize * 30 // a simulation has 40 results
+		j := newJudge(t, s)
+		v, _ := verifier(s.URL)
+		for name, c := range keys {
+			got, err := v.Verify(t.Context(), c.found())
+			if err != nil || got.Validity != audit.Active || got.Reach == nil || got.Reach.Level != levels[name] {
+				t.Errorf("%s: got %+v, reach %+v, %v", name, got, got.Reach, err)
+			}
+		}
+		wrong := keys["admin"]
+		wrong.secret = secretKey()
+		for _, c := range []credential{wrong, {id: keyID("AKIA"), secret: secretKey()}} {
+			if got, err := v.Verify(t.Context(), c.found()); err != nil || got.Validity != audit.Inactive {
+				t.Errorf("got %+v, %v", got, err)
+			}
+		}
+		for op, n := range j.seen {
+			seen[op] += n
+		}
+		s.Close()
+	}
+	for _, event := range verifyaws.Events(verifyaws.Live) {
+		if _, op, _ := strings.Cut(event, " "); seen[op] == 0 {
+			t.Errorf("%s was not asked: nothing is known about its form", op)
+		}
+	}
+}
+
+// TestFakeByCLI has the AWS command line use the fake.
+func TestFakeByCLI(t *testing.T) {
+	bin, err := exec.LookPath("aws")
+	if err != nil {
+		without(t, "the AWS command line is not installed: apt-get install awscli, or pip install awscli")
+	}
+	a, keys := world()
+	s := awstest.New(a)
+	defer s.Close()
+	j := newJudge(t, s)
+	run := func(c credential, args ...string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), bin, append(args, "--endpoint-url", s.URL, "--output", "json", "--no-paginate")...)
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "AWS_ACCESS_KEY_ID=" + c.id, "AWS_SECRET_ACCESS_KEY=" + c.secret,
+			"AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true", "AWS_MAX_ATTEMPTS=1"}
+		if c.token != "" {
+			cmd.Env = append(cmd.Env, "AWS_SESSION_TOKEN="+c.token)
+		}
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	admin := "arn:aws:iam::111122223333:user/ops/admin"
+	for _, c := range []struct {
+		key  string
+		want string
+		args []string
+	}{
+		{"admin", admin, []string{"sts", "get-caller-identity"}},
+		{"session", "assumed-role/runner/session", []string{"sts", "get-caller-identity"}},
+		{"root", ":root", []string{"sts", "get-caller-identity"}},
+		{"admin", "/ops/", []string{"iam", "get-user"}},
+		{"admin", `"GroupName": "admins"`, []string{"iam", "list-groups-for-user", "--user-name", "admin"}},
+		{"admin", adminARN, []string{"iam", "list-attached-group-policies", "--group-name", "admins"}},
+		{"admin", `"sts:AssumeRole"`, []string{"iam", "get-group-policy", "--group-name", "admins", "--policy-name", "more"}},
+		{"bounded", fenceARN, []string{"iam", "get-user"}},
+		{"deploy", "read-iam", []string{"iam", "list-user-policies", "--user-name", "deploy"}},
+		{"deploy", `"vpc-1"`, []string{"iam", "get-policy-version", "--policy-arn", shipARN, "--version-id", "v1"}},
+		{"deploy", `"Active"`, []string{"iam", "list-access-keys", "--user-name", "deploy"}},
+		{"session", "/ci/runner", []string{"iam", "get-role", "--role-name", "runner"}},
+		{"session", `"s3:*"`, []string{"iam", "get-role-policy", "--role-name", "runner", "--policy-name", "ship"}},
+	} {
+		if out, err := run(keys[c.key], c.args...); err != nil || !strings.Contains(out, c.want) {
+			t.Errorf("aws %s: %v, no %q in\n%s", strings.Join(c.args, " "), err, c.want, out)
+		}
+	}
+
+	out, err := run(keys["deploy"], "iam", "simulate-principal-policy", "--policy-source-arn", "arn:aws:iam::111122223333:user/deploy",
+		"--action-names", "s3:PutObject", "secretsmanager:GetSecretValue", "iam:CreateUser", "--resource-arns", "arn:aws:s3:::builds/x", "arn:aws:s3:::other/x")
+	var got struct {
+		EvaluationResults []struct {
+			EvalActionName          string
+			ResourceSpecificResults []struct {
+				EvalResourceName, EvalResourceDecision string
+				MissingContextValues                   []string
+			}
+		}
+	}
+	if err != nil || json.Unmarshal([]byte(out), &got) != nil || len(got.EvaluationResults) != 3 {
+		t.Fatalf("aws iam simulate-principal-policy: %v\n%s", err, out)
+	}
+	put, secret := got.EvaluationResults[0].ResourceSpecificResults, got.EvaluationResults[1].ResourceSpecificResults
+	if len(put) != 2 || put[0].EvalResourceDecision != "allowed" || put[1].EvalResourceDecision != "implicitDeny" || len(secret) != 2 || len(secret[0].MissingContextValues) != 1 {
+		t.Errorf("simulated %+v", got)
+	}
+
+	wrong := keys["admin"]
+	wrong.secret = secretKey()
+	for want, c := range map[string]credential{"SignatureDoesNotMatch": wrong, "InvalidClientTokenId": {id: keyID("AKIA"), secret: secretKey()}} {
+		if out, err := run(c, "sts", "get-caller-identity"); err == nil || !strings.Contains(out, want) {
+			t.Errorf("no %s: %v\n%s", want, err, out)
+		}
+	}
+	if out, err := run(keys["deploy"], "iam", "create-user", "--user-name", "x"); err == nil {
+		t.Errorf("a user was created: %s", out)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.seen["SimulatePrincipalPolicy"] != 1 {
+		t.Errorf("answered %v", j.seen)
+	}
+}
+
+// without skips a test for want of something, and fails it in CI, where everything has to be there.
+func without(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}

@@ -1,0 +1,111 @@
+package cloud
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/leakreach/leakreach/audit"
+)
+
+// program puts every key into the history of a repository, one file each, and has the built program find, verify and report it.
+func program(t *testing.T, endpoint string, keys map[string]credential) {
+	dir := t.TempDir()
+	bin := filepath.Join(dir, "leakreach")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "./cmd/leakreach")
+	build.Dir = "../.."
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building leakreach: %v\n%s", err, out)
+	}
+	repo := filepath.Join(dir, "repo")
+	git := func(args ...string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", repo, "-c", "user.name=t", "-c", "user.email=t@example.com"}, args...)...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+	}
+	if err := os.MkdirAll(repo, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	git("init", "-q", "-b", "main")
+	byID := map[string]string{}
+	for name, c := range keys {
+		byID[c.id] = name
+		text := fmt.Sprintf("[%s]\naws_access_key_id = %s\naws_secret_access_key = %s\n", name, c.id, c.secret)
+		if c.token != "" {
+			text += "aws_session_token = " + c.token + "\n"
+		}
+		if err := os.MkdirAll(filepath.Join(repo, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(repo, name, "credentials"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		git("add", ".")
+		git("commit", "-q", "-m", "add "+name)
+	}
+	git("rm", "-q", "-r", "active") // in history only
+
+	cmd := exec.CommandContext(t.Context(), bin, "scan", "--verify", "live", "--format", "json", repo)
+	cmd.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+endpoint, "HOME="+dir, "XDG_CONFIG_HOME="+dir)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 10 {
+		t.Fatalf("scan: %v, want exit code 10\n%s", err, stderr.String())
+	}
+	for name, c := range keys {
+		for _, value := range []string{c.secret, c.token} {
+			if value != "" && (strings.Contains(stdout.String(), value) || strings.Contains(stderr.String(), value)) {
+				t.Errorf("the output shows the secret of %s", name)
+			}
+		}
+	}
+	var run struct {
+		Findings []struct {
+			Rule    string
+			Secret  struct{ Kind, ID string }
+			Verdict struct {
+				Validity audit.Validity
+				How      string
+				Facts    map[string]string
+			}
+			Reach *struct{ Level audit.Level }
+		}
+		Calls map[string]int
+	}
+	if err := json.Unmarshal(stdout.Bytes(), &run); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]int{}
+	for _, f := range run.Findings {
+		name := byID[f.Secret.ID]
+		if name == "" {
+			t.Errorf("unexpected finding of rule %s, %s %s", f.Rule, f.Secret.Kind, f.Secret.ID)
+			continue
+		}
+		seen[name]++
+		c := keys[name]
+		if f.Verdict.Validity != c.validity || f.Verdict.How != "live" || f.Verdict.Facts["state"] != c.state {
+			t.Errorf("%s: verdict %+v", name, f.Verdict)
+		}
+		if c.validity == audit.Active && (f.Reach == nil || f.Reach.Level != c.level) {
+			t.Errorf("%s: reach %+v, want %s", name, f.Reach, c.level)
+		}
+	}
+	for name := range keys {
+		if seen[name] != 1 {
+			t.Errorf("%s was reported %d times", name, seen[name])
+		}
+	}
+	if run.Calls["sts"] < len(keys) {
+		t.Errorf("calls %v for %d keys", run.Calls, len(keys))
+	}
+}
