@@ -442,7 +442,7 @@ func (m *Matcher) judge(s *scratch, f found) (x Match, ok bool) {
 	x = Match{Rule: f.rule.Rule, Start: f.start, End: f.start + len(match), rule: f.rule, m: m}
 	secret, at := match, 0
 	if f.rule.re.NumSubexp() > 0 {
-		if loc := f.rule.re.FindSubmatchIndex(match); loc != nil {
+		if loc := f.rule.groups(match); loc != nil {
 			if g := f.rule.SecretGroup; g > 0 {
 				secret, at = nil, 0
 				if loc[2*g] >= 0 {

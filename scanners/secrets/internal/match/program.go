@@ -106,6 +106,83 @@ func (p *program) matchAt(text []byte, s int, stack []frame, steps *int) (end in
 	return -1, stack
 }
 
+// groups returns what FindSubmatchIndex does: the bounds of the leftmost match in text and of its groups. It stops when *steps has run
+// out.
+func (p *program) groups(text []byte, slots int, steps *int) []int {
+	type choice struct {
+		frame
+		slot, old int // undoes a capture; slot -1 for a choice not taken
+	}
+	caps := make([]int, slots)
+	var stack []choice
+	for s := range len(text) + 1 {
+		if !boundary(text, s) {
+			continue
+		}
+		for i := range caps {
+			caps[i] = -1
+		}
+		stack = append(stack[:0], choice{frame{p.start, s}, -1, 0})
+		for len(stack) > 0 {
+			f := stack[len(stack)-1]
+			stack = stack[:len(stack)-1]
+			if f.slot >= 0 {
+				caps[f.slot] = f.old
+				continue
+			}
+			pc, pos := f.pc, f.pos
+		thread:
+			for {
+				if *steps--; *steps < 0 {
+					return nil
+				}
+				in := &p.inst[pc]
+				switch in.op {
+				case syntax.InstRune, syntax.InstRune1, syntax.InstRuneAny, syntax.InstRuneAnyNotNL:
+					if pos >= len(text) {
+						break thread
+					}
+					if c := text[pos]; c < utf8.RuneSelf {
+						if !in.takes(c) {
+							break thread
+						}
+						pos++
+					} else {
+						r, w := utf8.DecodeRune(text[pos:])
+						if !in.src.MatchRune(r) {
+							break thread
+						}
+						pos += w
+					}
+					pc = in.out
+				case syntax.InstAlt, syntax.InstAltMatch:
+					stack = append(stack, choice{frame{in.arg, pos}, -1, 0})
+					pc = in.out
+				case syntax.InstCapture:
+					if int(in.arg) < slots {
+						stack = append(stack, choice{slot: int(in.arg), old: caps[in.arg]})
+						caps[in.arg] = pos
+					}
+					pc = in.out
+				case syntax.InstNop:
+					pc = in.out
+				case syntax.InstEmptyWidth:
+					if !holds(syntax.EmptyOp(in.arg), text, pos) {
+						break thread
+					}
+					pc = in.out
+				case syntax.InstMatch:
+					caps[0], caps[1] = s, pos
+					return caps
+				default:
+					break thread
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // holds tells whether the empty-width condition op is met at pos. Word characters are ASCII, so bytes suffice.
 func holds(op syntax.EmptyOp, text []byte, pos int) bool {
 	if op&syntax.EmptyBeginText != 0 && pos != 0 ||

@@ -111,6 +111,16 @@ func (x *expr) at(text []byte, start int, s *scratch) (end, cost int) {
 	return start - before + loc[1], cost
 }
 
+// groups returns the bounds of the groups when the expression is matched again, against its match alone; nil if it no longer
+// matches.
+func (x *expr) groups(match []byte) []int {
+	steps := maxSteps
+	if loc := x.prog.groups(match, 2*(x.re.NumSubexp()+1), &steps); steps >= 0 {
+		return loc
+	}
+	return x.re.FindSubmatchIndex(match)
+}
+
 func (m *Matcher) newRule(id int, r *rules.Rule) *rule {
 	x := &rule{Rule: r, id: id, generic: strings.Contains(strings.ToLower(r.ID), "generic")}
 	if r.Path != "" {
