@@ -113,6 +113,12 @@ func (o CloneOptions) fetch(ctx context.Context, prog string, u *url.URL) (_ *Re
 		return nil, nil, fmt.Errorf("cloning %s: %w", u.Redacted(), err)
 	}
 	l, err := Find(bare)
+	if err == nil && !l.HasObjects() { // git takes any page for an empty repository
+		var to *url.URL
+		if err, to = o.diagnose(ctx, u); to != nil {
+			err = errors.New("the server redirects sometimes")
+		}
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("cloning %s: %w", u.Redacted(), err)
 	}
