@@ -5,11 +5,21 @@ import (
 	"iter"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/internal/forge"
 )
 
 // history yields the repository's files, commits and the rest of what git keeps.
 func (p *Provider) history(ctx context.Context, c *client, t audit.Target) iter.Seq2[audit.Item, error] {
-	return func(yield func(audit.Item, error) bool) {
-		yield(audit.Item{}, &audit.Gap{Target: t.Name, What: "git history", Why: "not read"})
+	how := forge.Clone{
+		Address: t.Attrs["clone_url"], Username: "x-access-token", Since: p.opts.Since, Sleep: p.opts.sleep,
+		Blobs: t.URL + "/blob/", Commits: t.URL + "/commit/",
 	}
+	if c.token != nil {
+		token, err := c.token(ctx)
+		if err != nil {
+			return func(yield func(audit.Item, error) bool) { yield(audit.Item{}, forge.Gap(t.Name, "git history", err)) }
+		}
+		how.Token = token
+	}
+	return forge.History(ctx, p.env, t.Name, how)
 }
