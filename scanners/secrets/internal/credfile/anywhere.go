@@ -60,7 +60,7 @@ scan:
 		case c <= ' ' || c == '"' || c == '\'' || c == '`' || c == '<' || c == '>' || c == '\\' || c == 0x7f:
 			break scan
 		case c == '/' || c == '?' || c == '#':
-			if !loose || colon < 0 || last >= 0 {
+			if !loose || colon < 0 || last >= 0 || digits.Match(t[colon+1:end]) {
 				break scan
 			}
 		case c == ':' && colon < 0:

@@ -86,7 +86,7 @@ type index struct {
 	bySuffix map[string][]*format // two last components: ".aws/credentials"
 	byExt    map[string][]*format
 	byDir    map[string][]*format // a directory anywhere above: ".github/workflows"
-	prefixes map[string][]*format // up to the first dot after the first byte: ".env."
+	prefixes map[string][]*format // up to the first dot after the first byte: ".env"
 	sniffed  []*format
 }
 
@@ -131,7 +131,10 @@ func lookup(p string) []*format {
 	}
 	p = strings.ToLower(strings.ReplaceAll(p[strings.LastIndexByte(p, '!')+1:], `\`, "/"))
 	x := compiled()
-	base := path.Base(p)
+	if p = strings.TrimRight(p, "/"); p == "" {
+		return nil
+	}
+	base := p[strings.LastIndexByte(p, '/')+1:]
 	for _, t := range templates {
 		if strings.HasSuffix(base, t) {
 			return nil
@@ -165,7 +168,7 @@ func (x *index) at(p, base string) []*format {
 		return rows
 	}
 	if dot := strings.IndexByte(base[1:], '.') + 1; dot > 0 {
-		if rows := x.prefixes[base[:dot+1]]; rows != nil {
+		if rows := x.prefixes[base[:dot]]; rows != nil {
 			return rows
 		}
 	}

@@ -96,7 +96,7 @@ var formats = []format{
 	{rule: "cloud-cli-credential", files: "credentials.db access_tokens.db", find: tokenDB},
 
 	// Web applications.
-	{rule: "env-file-secret", files: ".env .env* env.* *.env .envrc .flaskenv env env.local dotenv .dev.vars .secrets secrets.env config.env settings.env", doc: lines, keys: ""},
+	{rule: "env-file-secret", files: ".env .env* *.env .envrc .flaskenv env env.local dotenv .dev.vars .secrets secrets.env config.env settings.env", doc: lines, keys: ""},
 	{rule: "env-file-secret", files: "config irc.conf", doc: lines, keys: "ircpass ircpassword password passwd token secret"},
 	{rule: "application-secret", files: "settings.py local_settings.py settings_local.py production.py development.py base.py dev.py prod.py config.py configuration.py secrets.py superset_config.py airflow.cfg webserver_config.py jupyter_notebook_config.py conf.py", doc: code},
 	{rule: "application-secret", files: "secret_token.rb session_store.rb devise.rb omniauth.rb initializers/*", doc: code, keys: "secretkeybase secrettoken secretkey pepper secret clientsecret appsecret password apikey"},
@@ -150,7 +150,7 @@ func (f *format) wants(d *doc, e entry) (decode string, ok bool) {
 	if f.keys == "" {
 		return "", secretName(e.key)
 	}
-	for _, name := range []string{plain(e.key), "*"} {
+	for _, name := range []string{plain(e.key), plain(last(e.key)), "*"} {
 		for _, w := range f.names[name] {
 			if within(d.groups[e.group], w.path) {
 				return w.decode, w.decode != "skip"
@@ -159,6 +159,9 @@ func (f *format) wants(d *doc, e entry) (decode string, ok bool) {
 	}
 	return "", false
 }
+
+// last is the last name of a dotted one: "password" of "spring.datasource.password".
+func last(key string) string { return key[strings.LastIndexByte(key, '.')+1:] }
 
 // within tells whether a group's path ends in want, whose "*" stands for any one name.
 func within(path, want string) bool {
@@ -196,7 +199,7 @@ func (f *format) read(t []byte) []Credential {
 func (f *format) pick(d *doc) []Credential {
 	owners := map[int]*owner{}
 	for _, e := range d.entries {
-		if k, ok := ownerKeys[plain(e.key)]; ok {
+		if k, ok := ownerKeys[plain(last(e.key))]; ok {
 			o := owners[e.group]
 			if o == nil {
 				o = &owner{}

@@ -237,6 +237,7 @@ var commands = []*regexp.Regexp{
 	regexp.MustCompile(`\b(?:smbclient|rpcclient|net|mount|winexe)\b[^|;&\n]*?-U\s*["']?([^\s%"']+)%()()([^\s"'|;&<>]+)`),
 	regexp.MustCompile(`()\becho\s+(?:-n\s+)?` + arg + `\s*\|\s*(?:[\w./\-]*\s*)?(?:docker|podman|helm|sudo|passwd|gpg|kinit|cryptsetup|oc|crane)\b`),
 	regexp.MustCompile(`\becho\s+(?:-e\s+)?["']?(\w[\w.\-]*):()()([^\s"'|;&<>]+)["']?\s*\|\s*(?:sudo\s+)?chpasswd`),
+	regexp.MustCompile(`()^\s*(?:ENV|setx|set -g?x|set -x)\s+\w*?(?i:PASSWORD|PASSWD|PASS|PWD|PASSPHRASE|SECRET|TOKEN|API_?KEY|_KEY)\s+` + arg),
 	regexp.MustCompile(`()(?:^|[\s;&"'({])(?:export\s+|set\s+|env\s+|ENV\s+|ARG\s+|-e\s+|--env[ =]|--build-arg[ =])?["']?[A-Za-z_]\w*?(?i:PASSWORD|PASSWD|PASS|PWD|PASSPHRASE|SECRET|TOKEN|API_?KEY|_KEY|AUTH)=` + arg),
 }
 

@@ -83,7 +83,7 @@ func kindOf(name string) string {
 // ciphertexts of secret stores.
 var reference = regexp.MustCompile(`^\$\{|^\$\(|\$\{[\w.:\-]+\}|^\$[A-Za-z_]\w*$|^\$env:|\{\{|<%|^%\(?\w+\)?[sdv%]$|^%[\w.]+%$|^<[^<>]*>$|^\{[^{}]*\}$|^\[[^\[\]]*\]$|` +
 	`#\{[^{}]*\}|^@[\w.\-]+@$|^__\w+__$|^#[^#]*#$|^ENC[\[(]|^!|^\*[A-Za-z]\w*$|^(?i:vault|op|ref\+\w+|secretref|secretsmanager|ssm|awssm|keyring|file|env|gcpsm|azurekv)://?|^vault:|^env:|` +
-	`^arn:aws|^\$ANSIBLE_VAULT|^(?:process\.env|os\.environ|os\.getenv|getenv|env\(|ENV\[|System\.getenv|Environment\.|config\(|var\.|local\.|data\.|module\.|secrets\.|each\.|self\.|this\.|params\.|settings\.|args\.|options\.)|` +
+	`^\{cipher\}|^arn:aws|^\$ANSIBLE_VAULT|^(?:process\.env|os\.environ|os\.getenv|getenv|env\(|ENV\[|System\.getenv|Environment\.|config\(|var\.|local\.|data\.|module\.|secrets\.|each\.|self\.|this\.|params\.|settings\.|args\.|options\.)|` +
 	`^@Microsoft\.KeyVault|^projects/[^/]+/secrets/|\(\)$|^\$\$?\w+\(|^/(?:run|var|etc|home|opt|root|tmp|usr)/|^~/`)
 
 // filler matches masks: one character again and again, or a run of what people type over a secret.

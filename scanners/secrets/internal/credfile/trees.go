@@ -51,11 +51,14 @@ func yaml(text []byte) *doc {
 			d.flow(at+1, end, stack[len(stack)-1].group)
 			return
 		}
+		group := stack[len(stack)-1].group
 		key, val := yamlKey(text, at, end)
-		if key == "" {
+		if key == "" { // an element "NAME=value", as container definitions have them
+			if i := bytes.IndexByte(text[at:min(end, at+256)], '='); i > 0 && isWord(text[at]) {
+				d.addScalar(string(text[at:at+i]), at+i+1, end, group)
+			}
 			return
 		}
-		group := stack[len(stack)-1].group
 		val = skipDecor(text, trimStart(text, val, end), end)
 		switch {
 		case val == end:

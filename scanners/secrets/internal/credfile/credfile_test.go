@@ -1,0 +1,247 @@
+package credfile
+
+import (
+	"encoding/base64"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// draw makes a value that is nobody's password, the same in every run: letters and digits, so that every format can hold it.
+func draw(r *rand.Rand, n int) string {
+	const letters = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = letters[r.IntN(len(letters))]
+	}
+	return string(b) + "7q"
+}
+
+// hidings hold values as P1, P2, in base64 as B(…). What must be found is owner:value, in order; a "-" stands for no owner.
+var hidings = []struct{ path, text, want string }{
+	// Clients of registries, containers and version control.
+	{".netrc", "machine git.example.com login ci password P1\nmachine b\n\tlogin x\n\tpassword \"P2\"\n", "ci:P1 x:P2"},
+	{"home/_netrc", "default login anonymous password P1\n\nmacdef init\nput password P3\n\nmachine c login d password P2\n", "anonymous:P1 d:P2"},
+	{".netrc", "# machine a login b password P3\nmachine a password P1 login b", "-:P1"},
+	{".git-credentials", "https://ci:P1@git.example.com\nhttps://x%40y:P2%21@host\n", "ci:P1 x@y:P2!"},
+	{".git-credentials", "https://u@example.com:P1!#@498@github.com\n", "u@example.com:P1!#@498"},
+	{".npmrc", "//registry.npmjs.org/:_authToken=P1\n_auth = B(me:P2)\n//r.example.com/:_password=\"B(P3)\"\nemail=a@b.c\n", "-:P1 me:P2 -:P3"},
+	{".npmrc", "//registry.npmjs.org/:_authToken=${NPM_TOKEN}\n_auth=\n", ""},
+	{".yarnrc.yml", "npmRegistries:\n  \"https://npm.example.com\":\n    npmAuthToken: \"P1\"\n    npmAuthIdent: ci:P2\n", "-:P1 ci:P2"},
+	{".pypirc", "[distutils]\nindex-servers = pypi\n\n[pypi]\nusername = __token__\npassword = P1\n", "__token__:P1"},
+	{"pip.conf", "[global]\nindex-url = https://ci:P1@pypi.example.com/simple\n", "ci:P1"},
+	{".cargo/credentials.toml", "[registry]\ntoken = \"P1\"\n", "-:P1"},
+	{".gem/credentials", "---\n:rubygems_api_key: P1\n", "-:P1"},
+	{".composer/auth.json", `{"http-basic": {"repo.example.com": {"username": "u", "password": "P1"}}, "github-oauth": {"github.com": "P2"}}`, "u:P1 -:P2"},
+	{"NuGet.Config", "<configuration><packageSourceCredentials><Feed>\n<add key=\"Username\" value=\"u\" />\n<add key=\"ClearTextPassword\" value=\"P1\" />\n</Feed></packageSourceCredentials></configuration>", "u:P1"},
+	{"helm/repositories.yaml", "repositories:\n- name: x\n  username: u\n  password: P1\n  url: https://charts\n", "u:P1"},
+	{".m2/settings.xml", "<settings><servers><server><id>r</id><username>u</username><password>P1</password></server>\n<server><username>v</username><password>{COQLCE6DU6GtcS5P=}</password></server>\n<server><username>w</username><password>${env.PW}</password></server></servers></settings>", "u:P1"},
+	{".m2/settings-security.xml", "<settingsSecurity><master>{B(P1)}</master></settingsSecurity>", "-:B(P1)"},
+	{".docker/config.json", `{"auths": {"r.example.com": {"auth": "B(u:P1)"}, "s": {"identitytoken": "P2"}}, "credsStore": "x"}`, "u:P1 -:P2"},
+	{".dockercfg", `{"https://index.docker.io/v1/": {"auth": "B(u:P1)", "email": "x@y"}}`, "u:P1"},
+	{"", `{"auths": {"r.example.com": {"auth": "B(u:P1)"}}}`, "u:P1"},
+	{".hgrc", "[auth]\nacme.prefix = hg.example.com\nacme.username = u\nacme.password = P1\n", "u:P1"},
+	{".config/hub", "github.com:\n- user: u\n  oauth_token: P1\n  protocol: https\n", "u:P1"},
+	{"gh/hosts.yml", "github.com:\n    user: u\n    oauth_token: P1\n", "u:P1"},
+	{".subversion/auth/svn.simple/0123", "K 8\npasstype\nV 6\nsimple\nK 8\npassword\nV 10\nP1\nK 8\nusername\nV 1\nu\nEND\n", "-:P1"},
+
+	// Databases.
+	{".pgpass", "# c\ndb.example.com:5432:app:u:P1\n*:*:*:v:a\\:P2\n", "u:P1 v:a:P2"},
+	{".pgpass", "localhost:5432:database:root:password\n", "root:password"},
+	{".my.cnf", "[client]\nuser = u\npassword = \"P1\"\n", "u:P1"},
+	{"config/database.yml", "production:\n  adapter: mysql2\n  username: u\n  password: P1\ntest:\n  password: <%= ENV['PW'] %>\ndevelopment:\n  password:\n", "u:P1"},
+	{".dbeaver/credentials-config.json", `{"x": {"#connection": {"user": "u", "password": "P1"}}}`, "u:P1"},
+	{"db/robomongo.json", `{"connections": [{"credentials": [{"userName": "u", "userPassword": "P1"}], "sshUserName": "v", "sshUserPassword": "P2"}]}`, "u:P1 -:P2"},
+	{"dump.sql", "INSERT INTO users VALUES (1, 'a', '$2y$12$s.YfVZdfvAuO/Iz6fte5iO..ZbbEgreZnDcYOGvX4NGJskYQIstcG');", "-:$2y$12$s.YfVZdfvAuO/Iz6fte5iO..ZbbEgreZnDcYOGvX4NGJskYQIstcG"},
+	{".htpasswd", "admin:$apr1$tp8glkbm$fjg65tI1eipoBh62aEjIy0\nold:rqXexS6ZhobKA\n", "admin:$apr1$tp8glkbm$fjg65tI1eipoBh62aEjIy0 old:rqXexS6ZhobKA"},
+	{"etc/shadow", "root:*:1:0:99999:7:::\nu:$6$LnUhhUi45srUKt9i$4Hp6VRTOB2mxvsYH8mwsCfBryg6hCbm4JJjV26KplN8ewZ7EUVqQDkLKDW:17431:0:99999:7:::\n", "u:$6$LnUhhUi45srUKt9i$4Hp6VRTOB2mxvsYH8mwsCfBryg6hCbm4JJjV26KplN8ewZ7EUVqQDkLKDW"},
+
+	// Clusters.
+	{".kube/config", "apiVersion: v1\nkind: Config\nusers:\n- name: admin\n  user:\n    token: P1\n- name: b\n  user:\n    client-certificate-data: B(cert)\n    client-key-data: B(P2)\n    username: u\n    password: P3\n", "-:P1 u:P2 u:P3"},
+	{"deploy/any.yaml", "apiVersion: v1\nkind: Secret\nmetadata:\n  name: x\n  labels: {a: b}\ndata:\n  password: B(P1)\n  other: \"B(P2)\"\nstringData:\n  third: P3\n", "-:P1 -:P2 -:P3"},
+	{"x.yaml", "kind: Secret\nstringData:\n  a: ${PW}\n  b: <password>\n  c: {{ .Values.pw }}\n", ""},
+	{".vault-token", "P1P2\n", "-:P1P2"},
+
+	// Infrastructure as code.
+	{"terraform.tfstate", `{"version": 4, "terraform_version": "1.9", "serial": 3, "outputs": {"db": {"value": "P1", "type": "string", "sensitive": true}, "host": {"value": "P3", "type": "string"}}, "resources": [{"instances": [{"attributes": {"username": "u", "password": "P2", "secret_id": "x", "private_key": ""}}]}]}`, "-:P1 u:P2"},
+	{"prod.auto.tfvars", "region = \"eu\"\ndb_password = \"P1\"\nother = var.db_password\napi_key = \"\"\n", "-:P1"},
+	{"x.tfvars.json", `{"db_password": "P1", "size": 3}`, "-:P1"},
+	{".terraformrc", "credentials \"app.terraform.io\" {\n  token = \"P1\"\n}\n", "-:P1"},
+	{"group_vars/all.yml", "ansible_user: u\nansible_password: P1\ndb_pass: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  3132\nother: \"{{ lookup('env') }}\"\n", "-:P1"},
+	{"inventory/hosts", "[web]\nh1 ansible_user=u ansible_password=P1 ansible_become_pass='P2'\n", "-:P1 -:P2"},
+	{"inventory.ini", "h1 ansible_ssh_pass=P1\n", "-:P1"},
+
+	// Cloud command lines.
+	{".aws/credentials", "[default]\naws_access_key_id = id\naws_secret_access_key = P1\n", "id:P1"},
+	{".s3cfg", "[default]\naccess_key = id\nsecret_key = P1\n", "id:P1"},
+	{".boto", "[Credentials]\ngs_secret_access_key = P1\n", "-:P1"},
+	{"application_default_credentials.json", `{"client_id": "c", "client_secret": "P1", "refresh_token": "P2", "type": "authorized_user"}`, "c:P1 c:P2"},
+	{".azure/accessTokens.json", `[{"refreshToken": "P1", "accessToken": "P2"}]`, "-:P1 -:P2"},
+	{"rclone.conf", "[s3]\ntype = s3\nsecret_access_key = P1\n[ftp]\nuser = u\npass = P2\n", "-:P1 u:P2"},
+	{".databrickscfg", "[DEFAULT]\nhost = https://x\ntoken = P1\n", "-:P1"},
+	{".snowsql/config", "[connections]\nusername = u\npassword = P1\n", "u:P1"},
+	{".config/doctl/config.yaml", "access-token: P1\ncontext: default\n", "-:P1"},
+	{"credentials.tfrc.json", `{"credentials": {"app.terraform.io": {"token": "P1"}}}`, "-:P1"},
+
+	// Web applications.
+	{".env", "APP_ENV=local\nDB_PASSWORD=P1\nexport JWT_SECRET='P2'\nDB_USER=root\nAPP_KEY=base64:P3=\nEMPTY_TOKEN=\nTOKEN_URL=https://x\nSESSION_TOKEN_NAME=P4\n", "root:P1 root:P2 root:base64:P3="},
+	{".env.production", "DATABASE_URL=postgres://app:P1@db.internal:5432/app\nMAIL_PASSWORD=changeme\nX_SECRET=your-secret-here\nY_SECRET=${Z}\n", "app:P1"},
+	{"prod.env", "REDIS_PASSWORD=P1 # comment\n", "-:P1"},
+	{".env.example", "DB_PASSWORD=P1\n", ""},
+	{"backup/.env.bak", "DB_PASSWORD=P1\n", "-:P1"},
+	{"site/settings.py", "SECRET_KEY = 'P1'\nDEBUG = True\nDATABASES = {'default': {'USER': 'u', 'PASSWORD': 'P2'}}\nSECRET_KEY_FALLBACK = os.environ['X']\n", "u:P1 u:P2"},
+	{"wp-config.php", "define( 'DB_USER', 'u' );\ndefine('DB_PASSWORD', 'P1');\ndefine( 'AUTH_KEY', 'P2 with $ and \\' in' );\n", "u:P1 u:P2 with $ and ' in"},
+	{"configuration.php", "<?php\nclass JConfig {\n\tpublic $user = 'u';\n\tpublic $password = 'P1';\n\tpublic $secret = 'P2';\n}\n", "u:P1 u:P2"},
+	{"LocalSettings.php", "$wgDBuser = \"u\";\n$wgDBpassword = \"P1\";\n$wgSecretKey = \"P2\";\n", "-:P1 -:P2"},
+	{"sites/default/settings.php", "$databases['default']['default'] = array(\n  'username' => 'u',\n  'password' => 'P1',\n);\n$settings['hash_salt'] = 'P2';\n", "u:P1 u:P2"},
+	{"phpmyadmin/config.inc.php", "$cfg['Servers'][$i]['password'] = 'P1';\n$cfg['blowfish_secret'] = 'P2';\n", "-:P1 -:P2"},
+	{"config/master.key", "0123456789abcdef0123456789abcdef\n", "-:0123456789abcdef0123456789abcdef"},
+	{"config/secrets.yml", "production:\n  secret_key_base: P1P2\n", "-:P1P2"},
+	{"config/initializers/secret_token.rb", "App::Application.config.secret_key_base = 'P1'\n", "-:P1"},
+	{"gradle.properties", "org.gradle.jvmargs=-Xmx2g\nsigning.password=P1\nnexusPassword=P2\n", "-:P1 -:P2"},
+	{"application.properties", "spring.datasource.username=u\nspring.datasource.password=P1\nspring.x.password=${PW}\nspring.y.password=ENC(abc)\n", "u:P1"},
+	{"application.yml", "spring:\n  datasource:\n    username: u\n    password: P1\n  mail:\n    password: \"{cipher}abc\"\n", "u:P1"},
+	{"appsettings.json", "{\n // c\n \"ConnectionStrings\": {\"Db\": \"Server=db;User Id=u;Password=P1;\"},\n \"Jwt\": {\"Secret\": \"P2\"},\n}", "u:P1 -:P2"},
+	{"web.config", "<add name=\"x\" connectionString=\"Data Source=db;User ID=u;Password=P1\"/>", "u:P1"},
+	{"docker-compose.yml", "services:\n  db:\n    environment:\n      MYSQL_ROOT_PASSWORD: P1\n      - POSTGRES_PASSWORD=P2\n", "-:P1 -:P2"},
+	{"salesforce.js", "let c = new jsforce.Connection();\nc.login('u@x', 'P1', function() {});\n", "u@x:P1"},
+
+	// File transfer, editors, mail.
+	{".ftpconfig", `{"host": "h", "user": "u", "pass": "P1", "passphrase": ""}`, "u:P1"},
+	{"sftp-config.json", "{\n // The tab key\n \"user\": \"u\",\n \"password\": \"P1\",\n //\"password\": \"P2\",\n}", "u:P1"},
+	{".vscode/sftp.json", `[{"username": "u", "password": "P1"}]`, "u:P1"},
+	{"filezilla/sitemanager.xml", "<FileZilla3><Servers><Server><Host>h</Host><User>u</User><Pass encoding=\"base64\">B(P1)</Pass></Server><Server><Host>i</Host><User>v</User><Pass>P2</Pass></Server></Servers></FileZilla3>", "u:P1 v:P2"},
+	{".idea/WebServers.xml", `<fileTransfer host="h" port="21" password="dff9dfcf" username="root">`, "root:Se"},
+	{"WinSCP.ini", "[Sessions\\x]\nHostName=h\nUserName=u\nPassword=P1\n", "u:P1"},
+	{".msmtprc", "account default\nhost h\nuser u\npassword P1\n", "u:P1"},
+	{".muttrc", "set imap_user=u\nset imap_pass=\"P1\"\nset smtp_pass='P2'\n", "-:P1 -:P2"},
+	{".fetchmailrc", "poll h proto imap user \"u\" password \"P1\"\n", "u:P1"},
+	{"ventrilo_srv.ini", "[Server]\nAdminPassword=P1\nPassword=P2\n", "-:P1 -:P2"},
+	{"logins.json", `{"logins": [{"encryptedUsername": "P1", "encryptedPassword": "P2"}]}`, "-:P1 -:P2"},
+
+	// Command lines.
+	{".bash_history", "ls\nmysql -u root -pP1 app\nsshpass -p 'P2' ssh h\ncurl -u u:P3 https://x\n", "-:P1 -:P2 u:P3"},
+	{"deploy.sh", "#!/bin/sh\nexport X_PASSWORD=P1\ntool --password=P2 --token $TOKEN\nPGPASSWORD=P3 psql\necho ${PASSWORD}\n", "-:P1 -:P2 -:P3"},
+	{"Dockerfile", "FROM x\nENV DB_PASSWORD P1\nENV A_TOKEN=P2\nARG B_SECRET=\n", "-:P1 -:P2"},
+	{"ci.sh", "docker login -u u -p P1 r.example.com\necho \"P2\" | docker login --password-stdin\nredis-cli -a P3 ping\n", "u:P1 -:P2 -:P3"},
+
+	// Anywhere.
+	{"", "see https://u:P1@git.example.com/x.git and redis://:P2@cache:6379/0\n", "u:P1 -:P2"},
+	{"a.go", "dsn := \"postgresql+asyncpg://u:P1%21@db/app\"", "u:P1!"},
+	{"a.txt", "mongodb+srv://u:P1@cluster0.abc.mongodb.net/?retryWrites=true", "u:P1"},
+	{"a.txt", "amqp://u:P1/with#P2@mq:5672/v", "u:P1/with#P2"},
+	{"a.cs", "var c = \"Server=tcp:db.example.net,1433;Initial Catalog=x;User ID=u;Password=P1;Encrypt=True\";", "u:P1"},
+	{"a.txt", "DefaultEndpointsProtocol=https;AccountName=acc;AccountKey=P1P2==;EndpointSuffix=core.windows.net", "acc:P1P2=="},
+	{"a.java", "String u = \"jdbc:mysql://db/app?user=u&password=P1\";", "u:P1"},
+	{"a.txt", "host=db port=5432 user=u password=P1 dbname=x", "u:P1"},
+	{"a.http", "GET / HTTP/1.1\nAuthorization: Basic B(u:P1)\n", "u:P1"},
+	{"a.js", "headers: { 'Authorization': 'Basic B(u:P1)' }", "u:P1"},
+	{"a.http", "Authorization: Bearer P1P2\n", "-:P1P2"},
+	{"a.txt", "http://user:pass@example.com http://user:password@localhost http://${U}:${P}@h http://u:<pw>@h ftp://h:21/x@y http://%s:%s@h postgres://postgres:postgres@localhost/x", ""},
+	{"a.txt", "Authorization: Basic B(user:password) Authorization: Bearer ${TOKEN} Authorization: Bearer your-token-here-please1", ""},
+	{"a.txt", "Server=db;User Id=u;Password={0};Server=x;Password=%PW%;Uid=u;Pwd=$(PW)", ""},
+}
+
+func TestParse(t *testing.T) {
+	for seed := range uint64(3) {
+		for _, h := range hidings {
+			put := putter(seed)
+			text, want := put(h.text), put(h.want)
+			var got []string
+			for _, c := range Parse(h.path, []byte(text)) {
+				owner := c.ID
+				if owner == "" {
+					owner = "-"
+				}
+				got = append(got, owner+":"+c.Value)
+				if c.Start < 0 || c.End > len(text) || c.Start >= c.End {
+					t.Errorf("%s: bounds %d-%d", h.path, c.Start, c.End)
+				} else if raw := text[c.Start:c.End]; !strings.Contains(text, raw) || strings.HasPrefix(raw, " ") {
+					t.Errorf("%s: bounds hold %q", h.path, raw)
+				}
+			}
+			if g := strings.Join(got, " "); g != want {
+				t.Errorf("%s (seed %d) %q:\n got %q\nwant %q", h.path, seed, h.text[:min(40, len(h.text))], g, want)
+			}
+		}
+	}
+}
+
+// putter returns a function that puts values into a text.
+func putter(seed uint64) func(string) string {
+	r := rand.New(rand.NewPCG(seed, 7))
+	values := map[string]string{}
+	for n := range 4 {
+		values[fmt.Sprint("P", n+1)] = draw(r, 16)
+	}
+	return func(s string) string {
+		for k, v := range values {
+			s = strings.ReplaceAll(s, k, v)
+		}
+		for {
+			i := strings.Index(s, "B(")
+			if i < 0 {
+				return s
+			}
+			j := i + strings.IndexByte(s[i:], ')')
+			s = s[:i] + base64.StdEncoding.EncodeToString([]byte(s[i+2:j])) + s[j+1:]
+		}
+	}
+}
+
+func TestRules(t *testing.T) {
+	known := map[string]bool{}
+	for _, r := range Rules() {
+		if known[r.ID] {
+			t.Errorf("rule %s is listed twice", r.ID)
+		}
+		known[r.ID] = true
+		if r.Title == "" || r.Help == "" || r.CWE == 0 || r.Severity.Rank() < 0 || len(r.Fix) == 0 {
+			t.Errorf("rule %s is not complete", r.ID)
+		}
+	}
+	for _, f := range formats {
+		if !known[f.rule] {
+			t.Errorf("rule %s is not listed", f.rule)
+		}
+		if (f.doc == nil) == (f.find == nil) {
+			t.Errorf("format %s %.30s has not one reader", f.rule, f.files)
+		}
+	}
+}
+
+func TestWants(t *testing.T) {
+	for path, want := range map[string]bool{
+		".netrc": true, "a/b/.env.local": true, "x.tfstate": true, "Dockerfile.prod": true, "src/.Docker/config.json": true, "a.zip!home/.pgpass": true,
+		".github/workflows/ci.yml": true, `C:\Users\x\.npmrc`: true, ".env~": true,
+		"": false, "main.go": false, "a/": false, "/": false, ".": false, "README.md": false, ".env.sample": false, "x!": false,
+	} {
+		if got := Wants(path); got != want {
+			t.Errorf("Wants(%q) = %v", path, got)
+		}
+	}
+}
+
+// FuzzParse holds that bounds lie in the content and in order, and that what a path does not want it does not change.
+func FuzzParse(f *testing.F) {
+	put := putter(1)
+	for _, h := range hidings {
+		f.Add(h.path, []byte(put(h.text)))
+	}
+	f.Add(".mylogin.cnf", make([]byte, 64))
+	f.Fuzz(func(t *testing.T, path string, content []byte) {
+		end := 0
+		found := Parse(path, content)
+		for _, c := range found {
+			if c.Start < end || c.End <= c.Start || c.End > len(content) || c.Value == "" || c.Rule == "" || c.Kind == "" {
+				t.Fatalf("%d-%d %s %s of %d bytes, %d before", c.Start, c.End, c.Rule, c.Kind, len(content), end)
+			}
+			end = c.End
+		}
+		if !Wants(path) && !slices.EqualFunc(found, Parse("", content), func(a, b Credential) bool { return a.Rule == b.Rule && a.Start == b.Start }) {
+			t.Errorf("path %q changes what is found and is not wanted", path)
+		}
+	})
+}
