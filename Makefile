@@ -68,13 +68,24 @@ delivery:
 vulnerabilities:
 	@command -v govulncheck >/dev/null || $(call without,vulnerabilities,govulncheck is not installed: make tools); \
 	db=$${GOVULNDB:-https://vuln.go.dev}; \
-	if [ -z "$${GOVULNDB:-}" ] && ! curl -fsS --retry 2 -m 20 -o /dev/null $$db/index/db.json; then \
+	if [ -z "$${GOVULNDB:-}" ] && ! curl -fs --retry 2 -m 20 -o /dev/null $$db/index/db.json; then \
 		echo "skip: vulnerabilities: $$db cannot be reached; set GOVULNDB to a mirror, such as file:///path"; exit; fi; \
 	for m in $(MODULES); do (cd $$m && govulncheck -db $$db ./...); done
 
 # The last lines of a full run are go test's own.
 modules:
 	@for m in $(MODULES); do echo "-- $$m"; (cd $$m && go test -timeout 20m ./...); done
+
+# The same sources give the same bytes, so the sums can be committed before the release is built from that commit.
+dist:
+	@version=$$(awk '$$1 == "this" { print $$2 }' action.sums); rm -rf dist; \
+	for platform in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64; do \
+		os=$${platform%/*}; arch=$${platform#*/}; dir=dist/$$os-$$arch; name=leakreach_$${version}_$${os}_$$arch.tar.gz; exe=leakreach; \
+		if [ $$os = windows ]; then exe=leakreach.exe; fi; mkdir -p $$dir; cp LICENSE $$dir/; \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$$version" -o $$dir/$$exe ./cmd/leakreach; \
+		tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=a+rX,u+w -C $$dir -cf - LICENSE $$exe | gzip -n9 >dist/$$name; \
+		rm -r $$dir; echo "$$version $$os $$arch $$(sha256sum dist/$$name | cut -d ' ' -f 1)"; \
+	done
 
 build:
 	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o leakreach ./cmd/leakreach
