@@ -186,6 +186,7 @@ func evil() []string {
 		"=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", `quote"comma,`, "| pipe | `tick` ``two``", "<script>alert(1)</script>",
 		"![img](http://evil.example/x.png)", "[link](javascript:alert(1))", "@everyone #1 GH-2", "<!-- comment", "</details>", "a/../../etc/passwd",
 		"file:///etc/passwd", "100%25%0A::error::", strings.Repeat("x", 300), "日本語のとても長いファイル名", "👩‍👩‍👧‍👦 family", "C:\\windows\\x", "a b?c#d&e",
+		"one two three ::error::four five six ::warning::seven eight",
 	}
 }
 

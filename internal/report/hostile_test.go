@@ -80,6 +80,13 @@ func TestHostileStrings(t *testing.T) {
 	for _, f := range Formats {
 		harmless(t, f.Name, string(rendered(t, f.Name, hostile())))
 	}
+	for columns := 60; columns < 80; columns++ { // a line may break before any word
+		var b bytes.Buffer
+		if err := writeText(&b, hostile(), Options{Width: columns}); err != nil {
+			t.Fatal(err)
+		}
+		harmless(t, "wrapped text", b.String())
+	}
 	var b bytes.Buffer
 	if err := writeText(&b, hostile(), Options{Color: true, Links: true, Width: 60}); err != nil {
 		t.Fatal(err)

@@ -96,19 +96,14 @@ func summaryRow(f *audit.Finding, run *audit.Run, id func(string) string, many b
 	}
 	identity, age := "", ""
 	if v := f.Verdict; v != nil && v.Identity != nil {
-		if v.Identity.ARN != "" {
-			identity = code(shortARN(v.Identity.ARN))
-		}
-		if v.Identity.Account != "" {
-			identity += " → " + code(v.Identity.Account)
-		}
+		identity = strings.Join(nonEmpty(code(shortARN(v.Identity.ARN)), code(v.Identity.Account)), " → ")
 		if f.Reach != nil && len(f.Reach.Accounts) > 1 {
 			identity += fmt.Sprintf(" (+%d)", len(f.Reach.Accounts)-1)
 		}
 	}
 	if v := f.Verdict; v != nil {
 		if at, err := time.Parse(time.RFC3339, v.Facts["key_created"]); err == nil {
-			age = strings.TrimSuffix(strings.TrimSuffix(days(run.Info.FinishedAt.Sub(at)), "s"), " day") + " d"
+			age = number(int(run.Info.FinishedAt.Sub(at).Hours()/24)) + " d"
 		}
 	}
 	label := state(f) + " · " + prose(string(f.Severity))

@@ -11,21 +11,23 @@ import (
 // terminal measures text in columns. Ambiguous characters, such as the arrows of a report, count one, whatever the locale.
 func terminal() *runewidth.Condition { return &runewidth.Condition{StrictEmojiNeutral: true} }
 
-// width is the number of columns s takes. Escape sequences, which only this package puts into a line, take none.
-func width(s string) int {
-	n := 0
-	for {
-		before, rest, found := strings.Cut(s, "\x1b")
-		n += terminal().StringWidth(before)
-		if !found {
-			return n
-		}
+// width is the number of columns s takes.
+func width(s string) int { return terminal().StringWidth(visible(s)) }
+
+// visible is s without escape sequences, which only this package puts into a line.
+func visible(s string) string {
+	out, rest, styled := strings.Cut(s, "\x1b")
+	for styled {
+		end := "m"
 		if strings.HasPrefix(rest, "]") {
-			_, s, _ = strings.Cut(rest, "\x1b\\")
-		} else {
-			_, s, _ = strings.Cut(rest, "m")
+			end = "\x1b\\"
 		}
+		_, rest, _ = strings.Cut(rest, end)
+		var text string
+		text, rest, styled = strings.Cut(rest, "\x1b")
+		out += text
 	}
+	return out
 }
 
 // pad fills s up to n columns.

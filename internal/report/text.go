@@ -320,7 +320,7 @@ func how(h string) string {
 	case "owner":
 		return "asked with the auditor's rights"
 	case "offline":
-		return "judged by its shape alone"
+		return "from its id alone"
 	}
 	return Clean(h)
 }
@@ -527,8 +527,11 @@ func (t *text) endGroup() {
 
 // line ends every line of the report but the group commands: what looks like a command is none.
 func (t *text) line(s string) {
-	s = strings.ReplaceAll(s, tie, " ")
-	t.b.WriteString(uncommand(strings.TrimRight(s, " ")) + "\n")
+	s = strings.TrimRight(strings.ReplaceAll(s, tie, " "), " ")
+	if seen := visible(s); uncommand(seen) != seen {
+		s = strings.Replace(s, "::", ": :", 1)
+	}
+	t.b.WriteString(s + "\n")
 }
 
 // tie is a blank that [text.wrap] does not break at.
