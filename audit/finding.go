@@ -136,7 +136,7 @@ const (
 type Verdict struct {
 	Validity  Validity          `json:"validity"`
 	How       string            `json:"how"` // offline, owner, live
-	CheckedAt time.Time         `json:"checked_at"`
+	CheckedAt time.Time         `json:"checked_at,omitzero"`
 	Identity  *Identity         `json:"identity,omitempty"`
 	Facts     map[string]string `json:"facts,omitempty"`
 	Error     string            `json:"error"`

@@ -293,31 +293,51 @@ func redact(out *audit.Run) {
 			*p = clean(*p)
 		}
 	}
+	facts := func(m map[string]string) {
+		for k, v := range m {
+			m[k] = clean(v)
+		}
+	}
 	for i := range out.Findings {
 		f := &out.Findings[i]
 		apply(&f.Title, &f.Message)
+		for j := range f.Fix {
+			apply(&f.Fix[j])
+		}
 		for j := range f.Locations {
 			l := &f.Locations[j]
-			apply(&l.Path, &l.Name, &l.Ref, &l.URL)
+			apply(&l.Path, &l.Name, &l.Ref, &l.URL, &l.Target)
 		}
-		if f.Verdict != nil {
-			apply(&f.Verdict.Error)
-			for k, v := range f.Verdict.Facts {
-				f.Verdict.Facts[k] = clean(v)
+		if v := f.Verdict; v != nil {
+			apply(&v.Error)
+			facts(v.Facts)
+			if v.Identity != nil {
+				apply(&v.Identity.ARN)
+			}
+		}
+		if f.Reach != nil {
+			for j := range f.Reach.Limits {
+				apply(&f.Reach.Limits[j])
+			}
+			for _, p := range f.Reach.Paths {
+				for j := range p.Steps {
+					apply(&p.Steps[j].From, &p.Steps[j].To, &p.Steps[j].Evidence)
+				}
 			}
 		}
 	}
 	for i := range out.Gaps {
-		apply(&out.Gaps[i].What, &out.Gaps[i].Why)
+		apply(&out.Gaps[i].Target, &out.Gaps[i].What, &out.Gaps[i].Why)
 	}
 	for i := range out.Coverage {
-		apply(&out.Coverage[i].Reason)
+		apply(&out.Coverage[i].Target, &out.Coverage[i].Reason, &out.Coverage[i].URL)
+	}
+	for i := range out.Silencers {
+		apply(&out.Silencers[i].Target, &out.Silencers[i].What)
 	}
 	for i := range out.Inventory {
-		apply(&out.Inventory[i].Name)
-		for k, v := range out.Inventory[i].Facts {
-			out.Inventory[i].Facts[k] = clean(v)
-		}
+		apply(&out.Inventory[i].Target, &out.Inventory[i].Name, &out.Inventory[i].Scope)
+		facts(out.Inventory[i].Facts)
 	}
 }
 
