@@ -26,6 +26,14 @@ const (
 	kindAr
 	kindRpm
 	kindSevenzip
+	kindPdf
+	kindSqlite
+	kindPyc
+	kindClass
+	kindDex
+	kindPng
+	kindMail
+	kindNotebook
 	kindRar
 	kindCab
 	kindZ
@@ -53,6 +61,14 @@ var formats = [...]struct {
 	kindAr:       {name: "ar", streams: true, archive: true, sure: true},
 	kindRpm:      {name: "rpm", streams: true, sure: true},
 	kindSevenzip: {name: "7z", sure: true},
+	kindPdf:      {name: "pdf", document: true, sure: true},
+	kindSqlite:   {name: "sqlite", document: true, sure: true},
+	kindPyc:      {name: "pyc", document: true},
+	kindClass:    {name: "java class", document: true},
+	kindDex:      {name: "dex", document: true},
+	kindPng:      {name: "png", document: true},
+	kindMail:     {name: "mail", document: true},
+	kindNotebook: {name: "notebook", document: true},
 	kindRar:      {name: "rar", sure: true},
 	kindCab:      {name: "cab", sure: true},
 	kindZ:        {name: "compress (.Z)", sure: true},
@@ -89,6 +105,22 @@ func (k kind) walk(w *walker, at place, in *input) error {
 		return walkRpm(w, at, in)
 	case kindSevenzip:
 		return walkSevenzip(w, at, in)
+	case kindPdf:
+		return walkPdf(w, at, in)
+	case kindSqlite:
+		return walkSqlite(w, at, in)
+	case kindPyc:
+		return walkPyc(w, at, in)
+	case kindClass:
+		return walkClass(w, at, in)
+	case kindDex:
+		return walkDex(w, at, in)
+	case kindPng:
+		return walkPng(w, at, in)
+	case kindMail:
+		return walkMail(w, at, in)
+	case kindNotebook:
+		return walkNotebook(w, at, in)
 	}
 	return errors.New("this format is not opened")
 }
@@ -152,6 +184,30 @@ func sniff(b []byte) kind {
 		if has(szMagic) {
 			return kindSevenzip
 		}
+	case '%':
+		if has("%PDF-") {
+			return kindPdf
+		}
+	case 'S':
+		if has("SQLite format 3\x00") && len(b) >= 512 {
+			return kindSqlite
+		}
+	case 0xca:
+		if has("\xca\xfe\xba\xbe") && len(b) > 10 && b[6] == 0 && b[7] >= 45 { // version 1.1 at least: universal Mach-O counts its parts there
+			return kindClass
+		}
+	case 'd':
+		if has("dex\n") {
+			return kindDex
+		}
+	case 0x89:
+		if has("\x89PNG\r\n\x1a\n") && !isZipTail(b) {
+			return kindPng
+		}
+	case '{':
+		if isNotebook(b) {
+			return kindNotebook
+		}
 	case 0xed:
 		if has("\xed\xab\xee\xdb") {
 			return kindRpm
@@ -166,6 +222,12 @@ func sniff(b []byte) kind {
 	}
 	if has("Rar!\x1a\x07") {
 		return kindRar
+	}
+	if isPyc(b) {
+		return kindPyc
+	}
+	if b[0]|0x20 >= 'a' && b[0]|0x20 <= 'z' && isMail(b) {
+		return kindMail
 	}
 	if isTar(b) {
 		return kindTar

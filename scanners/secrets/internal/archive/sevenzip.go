@@ -11,6 +11,7 @@ import (
 	"unicode/utf16"
 
 	"github.com/klauspost/compress/flate"
+	"github.com/pierrec/lz4/v4"
 )
 
 // The 7z format (7zFormat.txt of the LZMA SDK). It is read here since the libraries for it allocate whatever dictionary and
@@ -556,6 +557,9 @@ func (w *walker) szDecoder(c szCoder, size uint64, r io.Reader) (io.Reader, func
 		return bzip2.NewReader(r), done, err
 	case 0x04f71101:
 		return w.zstd(r)
+	case 0x04f71104:
+		done, err := w.take(lz4Memory)
+		return lz4.NewReader(r), done, err
 	case 0x06f10701:
 		return nil, none, errEncrypted
 	case 3: // delta
