@@ -199,3 +199,8 @@ func leaky(t *testing.T, more map[string]string) (dir, id, secret string) {
 	}
 	return repository(t, files), id, secret
 }
+
+// shows tells whether text names a key id, whole or as people see it.
+func shows(text, id string) bool {
+	return strings.Contains(text, id) || strings.Contains(text, id[:4]+"…"+id[len(id)-4:])
+}

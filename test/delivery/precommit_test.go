@@ -24,8 +24,8 @@ func TestPreCommit(t *testing.T) {
 	if run.code != 1 || !strings.Contains(run.all(), "exit code: 10") {
 		t.Fatalf("exit code %d, want the hook to fail with 10\n%s", run.code, run.all())
 	}
-	if !strings.Contains(run.all(), id) || strings.Contains(run.all(), secret) {
-		t.Errorf("key id shown: %t, secret shown: %t", strings.Contains(run.all(), id), strings.Contains(run.all(), secret))
+	if !shows(run.all(), id) || strings.Contains(run.all(), secret) {
+		t.Errorf("key id shown: %t, secret shown: %t", shows(run.all(), id), strings.Contains(run.all(), secret))
 	}
 	if err := os.Remove(filepath.Join(dir, "deploy/env")); err != nil {
 		t.Fatal(err)
