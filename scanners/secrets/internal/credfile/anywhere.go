@@ -77,7 +77,7 @@ scan:
 	if i := strings.IndexAny(host, "/?#:,;)]}"); i >= 0 {
 		host = host[:i]
 	}
-	if host == "" || strings.ContainsAny(user, "/?#") || !urlPassword(user, pass, host) {
+	if host == "" || strings.ContainsAny(user, "/?#[$") || !urlPassword(user, pass, host) {
 		return Credential{}, false
 	}
 	return Credential{Rule: "url-password", Kind: "password", ID: user, Value: pass, Parts: map[string]string{"host": host},
@@ -112,70 +112,92 @@ func urlPassword(user, pass, host string) bool {
 	return !documentation(host) || !wordish(pass)
 }
 
-// documentation tells whether a host is reserved for examples (RFC 2606) or is a placeholder.
+// documentation tells whether a host is reserved for examples (RFC 2606), is a placeholder, or can be reached by nobody from
+// outside.
 func documentation(host string) bool {
 	h := strings.ToLower(host)
-	return h == "host" || h == "hostname" || h == "server" || h == "domain" || h == "example" || h == "localhost" || h == "127.0.0.1" ||
-		strings.HasSuffix(h, ".example") || strings.HasSuffix(h, ".test") || strings.Contains(h, "example.") || strings.HasSuffix(h, ".invalid") ||
-		strings.Contains(h, "domain.") || strings.HasPrefix(h, "host.") || strings.Contains(h, "foo.") || strings.Contains(h, "foobar")
+	return !strings.Contains(h, ".") || strings.HasPrefix(h, "127.") || strings.HasSuffix(h, ".example") || strings.HasSuffix(h, ".test") ||
+		strings.HasSuffix(h, ".invalid") || strings.HasPrefix(h, "host.") || holdsAny(h, []string{"example.", "domain.", "foo.", "foobar", "%"})
 }
 
 func isAlnum(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
-// A password in a connection string stands in a list of pairs; what else the list holds shows that it is one.
-var (
-	pairPassword = regexp.MustCompile(`(?i)(?:password|passwd|pwd|accountkey|sharedaccesskey|sharedsecretvalue)\s*=\s*`)
-	pairsAround  = regexp.MustCompile(`(?i)(?:server|data source|host|hostname|addr|address|user ?id|uid|user(?:name)?|endpoint|defaultendpointsprotocol|accountname|database|initial catalog|dbname|sharedaccesskeyname|provider|driver|dsn)\s*=|jdbc:|://`)
-)
+// pairNames are the names of passwords in connection strings.
+var pairNames = []string{"password", "passwd", "pwd", "accountkey", "sharedaccesskey", "sharedsecretvalue"}
+
+// pairsAround matches what else a connection string holds; it shows that the password stands in one.
+var pairsAround = regexp.MustCompile(`(?i)(?:server|data source|host|hostname|addr|address|user ?id|uid|user(?:name)?|endpoint|defaultendpointsprotocol|accountname|database|initial catalog|dbname|sharedaccesskeyname|provider|driver|dsn)\s*=|jdbc:|://`)
 
 // connections finds passwords in connection strings: ADO.NET ("Server=…;Password=…"), Azure storage and service bus
 // ("AccountKey=…"), libpq ("host=… password=…") and JDBC ("?user=…&password=…").
 func connections(t []byte, found []Credential) []Credential {
-	if !holdsAny(t, "assword=", "ASSWORD=", "wd=", "WD=", "asswd=", "ountKey=", "cessKey=", "tValue=", "assword =", "wd =") {
-		return found
-	}
-	for i := 0; i < len(t) && len(found) < maxFound; {
-		m := pairPassword.FindIndex(t[i:])
-		if m == nil {
+	for i := 0; len(found) < maxFound; {
+		j := bytes.IndexByte(t[i:], '=')
+		if j < 0 {
 			break
 		}
-		name, at := i+m[0], i+m[1]
-		i = at
-		from := max(lineStart(t, name), name-1024)
-		to := lineEnd(t[:min(len(t), at+1024)], at)
-		if name == from || isWord(t[name-1]) && !bytes.ContainsAny(t[from:name], "=") {
-			continue
+		eq := i + j
+		i = eq + 1
+		if name := pairName(t, eq); name > 0 {
+			if c, ok := connection(t, name, eq); ok {
+				found = append(found, c)
+				i = c.End
+			}
 		}
-		before := t[name-1]
-		if !bytes.ContainsRune([]byte(";&?, \"'`"), rune(before)) {
-			continue
-		}
-		end := pairEnd(t, at, to, before)
-		around := bytes.ReplaceAll(t[from:to], t[name:end], nil)
-		if !pairsAround.Match(around) || before == ' ' && !bytes.Contains(around, []byte("host=")) && !bytes.Contains(around, []byte(";")) {
-			continue
-		}
-		v := strings.Trim(string(t[at:end]), `'"{}`)
-		if end-at != len(v) {
-			at += strings.Index(string(t[at:end]), v)
-			end = at + len(v)
-		}
-		if before == '&' || before == '?' {
-			v = unescape(v)
-		}
-		if !real(v) || strings.HasPrefix(v, "%") || strings.Contains(v, "$") && strings.Contains(v, "{") {
-			continue
-		}
-		c := Credential{Rule: "connection-string-password", Kind: kindOf(string(t[name:at])), Value: v, Start: at, End: end}
-		if m := pairUser.FindSubmatch(around); m != nil {
-			c.ID = strings.TrimSpace(string(m[1]))
-		}
-		found = append(found, c)
-		i = end
 	}
 	return found
+}
+
+// pairName returns where the name of a password before "=" starts, or 0.
+func pairName(t []byte, eq int) int {
+	end := eq
+	for end > 0 && end > eq-3 && t[end-1] == ' ' {
+		end--
+	}
+	if end < 3 {
+		return 0
+	}
+	switch t[end-1] | 0x20 {
+	case 'd', 'y', 'e':
+	default:
+		return 0
+	}
+	for _, n := range pairNames {
+		if start := end - len(n); start > 0 && strings.EqualFold(string(t[start:end]), n) {
+			return start
+		}
+	}
+	return 0
+}
+
+func connection(t []byte, name, eq int) (Credential, bool) {
+	before := t[name-1]
+	if bytes.IndexByte([]byte(";&?, \"'`"), before) < 0 {
+		return Credential{}, false
+	}
+	at := trimStart(t, eq+1, min(len(t), eq+4))
+	from, to := max(lineStart(t, name), name-1024), lineEnd(t[:min(len(t), at+1024)], at)
+	end := pairEnd(t, at, to, before)
+	around := append(append([]byte{}, t[from:name]...), t[end:to]...)
+	if !pairsAround.Match(around) || before == ' ' && !bytes.Contains(around, []byte("host=")) && !bytes.Contains(around, []byte(";")) {
+		return Credential{}, false
+	}
+	for at < end && bytes.IndexByte([]byte(`'"{`), t[at]) >= 0 {
+		at++
+	}
+	for end > at && bytes.IndexByte([]byte(`'"}`), t[end-1]) >= 0 {
+		end--
+	}
+	c := Credential{Rule: "connection-string-password", Kind: kindOf(string(t[name:eq])), Value: string(t[at:end]), Start: at, End: end}
+	if before == '&' || before == '?' {
+		c.Value = unescape(c.Value)
+	}
+	if m := pairUser.FindSubmatch(around); m != nil {
+		c.ID = strings.TrimSpace(string(m[1]))
+	}
+	return c, real(c.Value) && !strings.HasPrefix(c.Value, "%") && !(strings.Contains(c.Value, "$") && strings.Contains(c.Value, "{"))
 }
 
 var pairUser = regexp.MustCompile(`(?i)(?:user ?id|uid|user(?:name)?|accountname|sharedaccesskeyname)\s*=\s*([^;&\s"']+)`)
@@ -208,34 +230,34 @@ func lineStart(t []byte, i int) int {
 	return bytes.LastIndexByte(t[max(0, i-2048):i], '\n') + 1 + max(0, i-2048)
 }
 
-func holdsAny(t []byte, marks ...string) bool {
-	for _, m := range marks {
-		if bytes.Contains(t, []byte(m)) {
-			return true
-		}
-	}
-	return false
-}
-
-// authorization matches HTTP credentials (RFC 7617, RFC 6750) as a header, in a request, in code or in curl's -H.
-var authorization = regexp.MustCompile(`(?i)authorization["'\]]{0,3}\s{0,3}(?:[:=,]|=>)?\s{0,3}["'` + "`" + `]?\s{0,3}(basic|bearer|token|apikey|api-key)\s+["']?([A-Za-z0-9+/_.~=\-]{6,1000})`)
+// authorization matches HTTP credentials (RFC 7617, RFC 6750) behind the header's name, in a request, in code or in curl's -H.
+var authorization = regexp.MustCompile(`^["'\]]{0,3}\s{0,3}(?:[:=,]|=>)?\s{0,3}["'` + "`" + `]?\s{0,3}((?i:basic|bearer|token|apikey|api-key))\s+["']?([A-Za-z0-9+/_.~=\-]{6,1000})`)
 
 func authorizations(t []byte, found []Credential) []Credential {
-	if !holdsAny(t, "uthorization", "UTHORIZATION") {
-		return found
-	}
-	for _, m := range authorization.FindAllSubmatchIndex(t, maxFound) {
-		c := Credential{Rule: "authorization-header", Kind: "token", Value: string(t[m[4]:m[5]]), Start: m[4], End: m[5]}
-		if strings.EqualFold(string(t[m[2]:m[3]]), "basic") {
-			user, pass, ok := userPass(c.Value)
-			if !ok || !real(pass) && !real(pass+"12") || words[pass] || reference.MatchString(pass) {
+	for _, name := range []string{"uthorization", "UTHORIZATION"} {
+		for i := 0; len(found) < maxFound; {
+			j := bytes.Index(t[i:], []byte(name))
+			if j < 0 {
+				break
+			}
+			i += j + len(name)
+			m := authorization.FindSubmatchIndex(t[i:min(len(t), i+1100)])
+			if m == nil {
 				continue
 			}
-			c.ID, c.Value, c.Kind = user, pass, "password"
-		} else if len(c.Value) < 16 || !strings.ContainsAny(c.Value, "0123456789") || !real(c.Value) {
-			continue
+			c := Credential{Rule: "authorization-header", Kind: "token", Value: string(t[i+m[4] : i+m[5]]), Start: i + m[4], End: i + m[5]}
+			if strings.EqualFold(string(t[i+m[2]:i+m[3]]), "basic") {
+				user, pass, ok := userPass(c.Value)
+				if !ok || !urlPassword(user, pass, "") {
+					continue
+				}
+				c.ID, c.Value, c.Kind = user, pass, "password"
+			} else if !random(c.Value) || !real(c.Value) {
+				continue
+			}
+			found = append(found, c)
+			i = c.End
 		}
-		found = append(found, c)
 	}
 	return found
 }

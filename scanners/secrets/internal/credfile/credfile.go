@@ -85,7 +85,7 @@ type index struct {
 	byBase   map[string][]*format
 	bySuffix map[string][]*format // two last components: ".aws/credentials"
 	byExt    map[string][]*format
-	byDir    map[string][]*format // a directory anywhere above: ".github/workflows"
+	byDir    map[string][]*format // one or two directories and an extension: ".github/workflows/", "vars/.yml"
 	prefixes map[string][]*format // up to the first dot after the first byte: ".env"
 	sniffed  []*format
 }
@@ -100,8 +100,8 @@ var compiled = sync.OnceValue(func() *index {
 		}
 		for _, name := range strings.Fields(f.files) {
 			switch {
-			case strings.HasSuffix(name, "/*"):
-				add(x.byDir, strings.TrimSuffix(name, "/*"), f)
+			case strings.Contains(name, "/*"):
+				add(x.byDir, strings.Replace(name, "/*", "/", 1), f)
 			case strings.HasPrefix(name, "*."):
 				add(x.byExt, name[1:], f)
 			case strings.HasSuffix(name, "*"):
@@ -157,11 +157,13 @@ func (x *index) at(p, base string) []*format {
 		if rows := x.bySuffix[path.Base(dir)+"/"+base]; rows != nil {
 			return rows
 		}
-		if rows := x.byDir[path.Base(path.Dir(dir))+"/"+path.Base(dir)]; rows != nil {
-			return rows
-		}
-		if rows := x.byDir[path.Base(dir)]; rows != nil {
-			return rows
+		parent := path.Base(dir) + "/"
+		for _, d := range []string{path.Base(path.Dir(dir)) + "/" + parent, parent} {
+			for _, ext := range []string{"", path.Ext(base)} {
+				if rows := x.byDir[d+ext]; rows != nil {
+					return rows
+				}
+			}
 		}
 	}
 	if rows := x.byBase[base]; rows != nil {
@@ -188,9 +190,22 @@ func (x *index) at(p, base string) []*format {
 // sniffs tells whether content holds all that a row is recognised by, near its beginning.
 func (f *format) sniffs(content []byte) bool {
 	head := content[:min(len(content), 64<<10)]
-	for _, mark := range f.marks {
-		if !bytes.Contains(head, mark) {
+	for i, mark := range f.marks {
+		at := bytes.Index(head, mark)
+		if at < 0 {
 			return false
+		}
+		switch first := mark[0]; {
+		case first == '"' || first == '<':
+			if t := bytes.TrimLeft(head, "\ufeff \t\r\n"); len(t) == 0 || t[0] != '{' && t[0] != '[' && t[0] != '<' {
+				return false
+			}
+		case bytes.HasPrefix(mark, []byte("#!")):
+			return at == 0
+		case i == 0 && bytes.HasPrefix(mark, []byte("kind")):
+			if s := bytes.TrimRight(head[lineStart(head, at):at], " -"); len(s) > 0 {
+				return false
+			}
 		}
 	}
 	return true

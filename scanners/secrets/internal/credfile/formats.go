@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"strings"
+	"unicode/utf8"
 )
 
 // A format says which secrets lie in which files. One that reads entries takes those whose names keys lists; one that reads
@@ -19,7 +20,8 @@ type format struct {
 	keys string
 	// made is set for files that are made for credentials: every value that is filled in is one, weak ones included.
 	made bool
-	// sniff are strings, separated by "|", that show the format whatever the file's name.
+	// sniff are strings, separated by "|", that show the format whatever the file's name: JSON and XML by their first byte too,
+	// YAML by a line that begins with the first of them.
 	sniff string
 
 	marks [][]byte
@@ -74,15 +76,16 @@ var formats = []format{
 	// Clusters.
 	{rule: "kubeconfig-credential", files: ".kube/config kubeconfig *.kubeconfig kubeconfig.yml kubeconfig.yaml admin.conf kubelet.conf config.kube", doc: yaml, made: true,
 		keys: "user/token token user/password password clientkeydata:base64 idtoken refreshtoken clientsecret accesstoken", sniff: "kind: Config|users:"},
-	{rule: "kubernetes-secret", doc: yaml, made: true, keys: "data/*:base64 stringdata/*", sniff: "kind: Secret"},
-	{rule: "kubernetes-secret", doc: json, made: true, keys: "data/*:base64 stringdata/*", sniff: `"kind": "Secret"`},
+	{rule: "kubernetes-secret", find: manifests, sniff: "kind: Secret|data:"},
+	{rule: "kubernetes-secret", find: manifests, sniff: "kind: Secret|stringData:"},
+	{rule: "kubernetes-secret", doc: json, made: true, keys: "data/*:base64 stringdata/*", sniff: `"kind": "Secret"|"apiVersion"`},
 	{rule: "vault-token", files: ".vault-token vault-token .vault_pass .vault_password vault_pass.txt .vault_pass.txt .vaultpass .ansible_vault_pass ansible-vault-pass", find: whole},
 
 	// Infrastructure as code.
 	{rule: "terraform-state-secret", files: "*.tfstate *.tfstate.backup terraform.tfstate", doc: json, sniff: `"terraform_version"|"serial"`},
 	{rule: "terraform-variable-secret", files: "*.tfvars *.auto.tfvars .terraformrc terraform.rc", doc: lines},
 	{rule: "terraform-variable-secret", files: "*.tfvars.json *.auto.tfvars.json credentials.tfrc.json", doc: json},
-	{rule: "ansible-password", files: "group_vars/* host_vars/* vars/* defaults/* inventory.yml inventory.yaml hosts.yml hosts.yaml vars.yml vault.yml", doc: yaml},
+	{rule: "ansible-password", files: "group_vars/* host_vars/* vars/*.yml vars/*.yaml defaults/*.yml defaults/*.yaml inventory.yml inventory.yaml hosts.yml hosts.yaml vars.yml vault.yml", doc: yaml},
 	{rule: "ansible-password", files: "inventory hosts inventory.ini hosts.ini ansible.cfg inventory/* inventories/*", find: inventory},
 
 	// Cloud and service command lines.
@@ -99,7 +102,7 @@ var formats = []format{
 	{rule: "env-file-secret", files: ".env .env* *.env .envrc .flaskenv env env.local dotenv .dev.vars .secrets secrets.env config.env settings.env", doc: lines, keys: ""},
 	{rule: "env-file-secret", files: "config irc.conf", doc: lines, keys: "ircpass ircpassword password passwd token secret"},
 	{rule: "application-secret", files: "settings.py local_settings.py settings_local.py production.py development.py base.py dev.py prod.py config.py configuration.py secrets.py superset_config.py airflow.cfg webserver_config.py jupyter_notebook_config.py conf.py", doc: code},
-	{rule: "application-secret", files: "secret_token.rb session_store.rb devise.rb omniauth.rb initializers/*", doc: code, keys: "secretkeybase secrettoken secretkey pepper secret clientsecret appsecret password apikey"},
+	{rule: "application-secret", files: "secret_token.rb session_store.rb devise.rb omniauth.rb initializers/*.rb", doc: code, keys: "secretkeybase secrettoken secretkey pepper secret clientsecret appsecret password apikey"},
 	{rule: "application-secret", files: "secrets.yml secrets.yaml secret.yml secret.yaml parameters.yml parameters.yaml credentials.yml credentials.yaml config.yml config.yaml application.yml application.yaml bootstrap.yml bootstrap.yaml settings.yml settings.yaml local.yml app.yml app.yaml _config.yml values.yaml values.yml serverless.yml docker-compose.yml docker-compose.yaml compose.yml compose.yaml", doc: yaml},
 	{rule: "application-secret", files: "application.properties bootstrap.properties config.properties database.properties db.properties jdbc.properties secrets.properties local.properties credentials.properties secure.properties key.properties keystore.properties signing.properties gradle.properties sonar-project.properties hibernate.properties log4j.properties mail.properties app.properties build.properties application.conf reference.conf app.conf config.ini settings.ini app.ini php.ini odoo.conf .odoorc grafana.ini redis.conf secrets.toml config.toml settings.toml credentials.toml streamlit/secrets.toml wrangler.toml fly.toml credentials credentials.ini secrets.ini", doc: lines},
 	{rule: "application-secret", files: "appsettings.json secrets.json usersecrets.json local.settings.json config.json credentials.json settings.json default.json production.json development.json secret.json keys.json parameters.json", doc: json},
@@ -108,7 +111,7 @@ var formats = []format{
 		keys: "dbpassword authkey secureauthkey loggedinkey noncekey authsalt secureauthsalt loggedinsalt noncesalt ftppass jwtauthsecretkey"},
 	{rule: "application-secret", files: "configuration.php localsettings.php settings.php settings.local.php config.inc.php config.php config.local.php database.php db.php wp-config.php wp-config-sample.php configuration.inc.php env.php local.php parameters.php app.php config.sample.php conf.php connect.php connection.php dbconfig.php db_config.php dbconnect.php settings.inc.php local.xml .settings.php", doc: code,
 		keys: ""},
-	{rule: "rails-master-key", files: "master.key config/master.key credentials/* production.key staging.key development.key", find: railsKey},
+	{rule: "rails-master-key", files: "master.key config/master.key credentials/*.key production.key staging.key development.key", find: railsKey},
 	{rule: "application-secret", files: "salesforce.js sfdc.js jsforce.js", find: logins, sniff: "jsforce"},
 	{rule: "application-secret", files: "config.js config.ts settings.js secrets.js secrets.ts credentials.js credentials.ts env.js env.ts environment.ts environment.js environment.prod.ts keys.js keys.ts firebase.js db.js database.js knexfile.js ormconfig.js config.rb secrets.rb", doc: code},
 	{rule: "application-secret", files: "ormconfig.json database.json sequelize.json config/config.json", doc: json},
@@ -152,6 +155,9 @@ func (f *format) wants(d *doc, e entry) (decode string, ok bool) {
 	}
 	for _, name := range []string{plain(e.key), plain(last(e.key)), "*"} {
 		for _, w := range f.names[name] {
+			if name == "*" && (ownerKeys[plain(e.key)] != "" || aboutSecret(plain(e.key))) {
+				continue
+			}
 			if within(d.groups[e.group], w.path) {
 				return w.decode, w.decode != "skip"
 			}
@@ -248,8 +254,13 @@ func (f *format) credential(d *doc, e entry, decode string) (Credential, bool) {
 			c.ID, c.Value, c.Kind = user, pass, "password"
 		}
 	case "base64":
-		if b, ok := unbase64(c.Value); ok {
-			c.Value = strings.TrimRight(string(b), "\r\n")
+		b, ok := unbase64(c.Value)
+		if !ok || len(b) < 16 && !printable(b) || bytes.HasPrefix(b, []byte("-----BEGIN CERT")) {
+			return c, false
+		}
+		c.Value = strings.TrimRight(string(b), "\r\n")
+		if bytes.Contains(b[:min(len(b), 64)], []byte("PRIVATE KEY")) {
+			c.Kind = "private-key"
 		}
 	case "braced":
 		c.Value = strings.Trim(c.Value, "{}")
@@ -257,9 +268,16 @@ func (f *format) credential(d *doc, e entry, decode string) (Credential, bool) {
 		c.Value = jetbrains(c.Value)
 	}
 	if !f.made {
+		if weakName(e.key) && !random(c.Value) {
+			return c, false
+		}
 		return c, real(c.Value) && !strings.Contains(c.Value, "://") && !(e.quote == 0 && unlikely(c.Value))
 	}
 	return c, filledIn(c.Value) && !strings.Contains(c.Value, "://")
+}
+
+func printable(b []byte) bool {
+	return utf8.Valid(b) && !bytes.ContainsFunc(b, func(r rune) bool { return r < ' ' && r != '\n' && r != '\r' && r != '\t' })
 }
 
 // unlikely tells an expression from a value that stands without quotes.

@@ -262,7 +262,7 @@ func shell(t []byte) (found []Credential) {
 					continue
 				}
 				v := string(line[from:to])
-				if !real(v) || v[0] == '-' || v[0] == '$' && from > 0 && line[from-1] != '\'' || strings.Contains(v, "://") {
+				if !real(v) || weakName(lastWord(string(line[m[0]:from]))) && !random(v) || strings.Contains(v, `\n`) || v[0] == '-' || v[0] == '$' && from > 0 && line[from-1] != '\'' || strings.Contains(v, "://") {
 					continue
 				}
 				name := string(line[m[0]:from])
@@ -378,6 +378,26 @@ func tokenDB(t []byte) (found []Credential) {
 			m[2], m[3] = m[0], m[1]
 		}
 		found = append(found, Credential{Kind: "token", Value: string(t[m[2]:m[3]]), Start: m[2], End: m[3]})
+	}
+	return found
+}
+
+// manifests reads the Secrets among the documents of a Kubernetes manifest.
+func manifests(t []byte) (found []Credential) {
+	f := &format{made: true, keys: "data/*:base64 stringdata/*"}
+	f.compile()
+	for start := 0; start < len(t); {
+		end := len(t)
+		if i := bytes.Index(t[start:], []byte("\n---")); i >= 0 {
+			end = start + i + 1
+		}
+		if bytes.Contains(t[start:end], []byte("kind: Secret")) && !bytes.Contains(t[start:end], []byte("kind: ConfigMap")) {
+			for _, c := range f.pick(yaml(t[start:end])) {
+				c.Start, c.End = c.Start+start, c.End+start
+				found = append(found, c)
+			}
+		}
+		start = end + 3
 	}
 	return found
 }

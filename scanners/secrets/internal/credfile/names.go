@@ -1,6 +1,7 @@
 package credfile
 
 import (
+	"math"
 	"regexp"
 	"strings"
 )
@@ -29,8 +30,7 @@ var (
 	secretParts = []string{"password", "passwd", "passphrase", "secret", "apikey", "privatekey", "accesskey", "authtoken",
 		"accesstoken", "refreshtoken", "apitoken", "credential", "encryptionkey", "signingkey", "masterkey", "accountkey",
 		"connectionkey", "authkey", "kennwort", "motdepasse"}
-	secretEnds = []string{"pass", "pwd", "token", "psw", "pw", "passwort", "contrasena", "cookiesecret", "appkey", "licensekey",
-		"servicekey", "sharedkey", "webhookkey", "hmackey", "jwtkey", "salt", "pat"}
+	secretEnds = []string{"key", "pass", "pwd", "token", "psw", "pw", "passwort", "contrasena", "salt", "pat"}
 	// neverEnds are the ends of names that speak about a secret instead of being one.
 	neverEnds = []string{"file", "filename", "path", "dir", "url", "uri", "length", "len", "min", "max", "policy", "expiry", "expires",
 		"expiration", "expiresin", "expiresat", "ttl", "timeout", "age", "enabled", "enable", "disabled", "required", "reset", "hint",
@@ -46,21 +46,31 @@ var (
 // secretName tells whether a name is one that people give to secrets.
 func secretName(name string) bool {
 	n := plain(name)
-	if len(n) > 100 || strings.Contains(n, "public") {
-		return false
-	}
-	for _, e := range neverEnds {
-		if strings.HasSuffix(n, e) {
-			return false
-		}
-	}
-	for _, p := range secretParts {
-		if strings.Contains(n, p) {
+	return len(n) <= 100 && !aboutSecret(n) && (holdsAny(n, secretParts) || endsInAny(n, secretEnds))
+}
+
+// aboutSecret tells whether a folded name speaks about a secret instead of being one.
+func aboutSecret(n string) bool { return strings.Contains(n, "public") || endsInAny(n, neverEnds) }
+
+// weakName tells whether a name may be that of a secret and as well of many other things, such as "TAG_KEY": its value must speak
+// for itself.
+func weakName(name string) bool {
+	n := plain(name)
+	return !holdsAny(n, secretParts) && (strings.HasSuffix(n, "key") || strings.HasSuffix(n, "auth") || strings.HasSuffix(n, "salt") || strings.HasSuffix(n, "pat"))
+}
+
+func holdsAny(s string, parts []string) bool {
+	for _, p := range parts {
+		if strings.Contains(s, p) {
 			return true
 		}
 	}
-	for _, e := range secretEnds {
-		if strings.HasSuffix(n, e) {
+	return false
+}
+
+func endsInAny(s string, ends []string) bool {
+	for _, e := range ends {
+		if strings.HasSuffix(s, e) {
 			return true
 		}
 	}
@@ -101,7 +111,7 @@ var words = set(`password passwd passwort passphrase pass pwd pw secret token ke
 var nothings = set(`null nil none undefined true false yes no on off`)
 
 // hollow matches a value that says itself that it is to be replaced.
-var hollow = regexp.MustCompile(`(?i)your[\W_]?|example|placeholder|redacted|change[\W_]?(?:me|this|it)|replace|insert[\W_]|enter[\W_]|put[\W_]?your|to[\W_]?be[\W_]|dummy|sample|fake[\W_]|^some[\W_]|^(?:my|the|a|test|dev|local|default|super)?[\W_]?(?:secret|password|passwd|token|api[\W_]?key|pass)(?:[\W_]?(?:here|key|value|token))?$|_here$|goes[\W_]here`)
+var hollow = regexp.MustCompile(`(?i)your[\W_]?|example|placeholder|redacted|change[\W_]?(?:me|this|it)|replace|insert[\W_]|enter[\W_]|put[\W_]?your|to[\W_]?be[\W_]|dummy|sample|fake[\W_]|^some[\W_]|^(?:my|the|a|test|dev|local|default|super)?[\W_]?(?:secret|password|passwd|token|api[\W_]?key|pass)(?:[\W_]?(?:here|key|value|token))?$|_here$|goes[\W_]here|abcdefgh|0123456789|123456789`)
 
 func set(s string) map[string]bool {
 	m := map[string]bool{}
@@ -125,7 +135,31 @@ func real(v string) bool {
 		return false
 	}
 	h := head(v)
-	return !words[strings.ToLower(h)] && !hollow.MatchString(h)
+	return !words[strings.ToLower(h)] && !hollow.MatchString(h) && (strings.ContainsAny(h, "0123456789") || !holdsAny(plain(h), secretParts))
+}
+
+// random tells whether v looks drawn at random: long, of letters and digits, with few repetitions.
+func random(v string) bool {
+	if len(v) < 16 || !strings.ContainsAny(v, "0123456789") || strings.ContainsAny(v, " ") {
+		return false
+	}
+	return entropy(head(v)) >= 3
+}
+
+// entropy of v's bytes, in bits per byte.
+func entropy(v string) float64 {
+	var count [256]int
+	for i := 0; i < len(v); i++ {
+		count[v[i]]++
+	}
+	e := 0.0
+	for _, n := range count {
+		if n > 0 {
+			p := float64(n) / float64(len(v))
+			e -= p * math.Log2(p)
+		}
+	}
+	return e
 }
 
 func head(v string) string { return v[:min(len(v), 256)] }
