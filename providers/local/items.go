@@ -197,7 +197,7 @@ func (l *listing) repository() error {
 		return l.gitDir(layout)
 	}
 	defer r.Close()
-	var changed []audit.Item
+	var changed []changedFile
 	if layout.Root != "" && filepath.Base(filepath.Clean(l.top)) != ".git" {
 		if changed, err = l.workingTree(r, below); err != nil {
 			return err
@@ -214,7 +214,20 @@ func (l *listing) repository() error {
 	if l.opts.NoHistory {
 		return nil
 	}
-	for it, err := range r.Items(l.ctx, git.Options{Since: l.opts.Since, Below: below, Files: changed}) {
+	prefix := ""
+	if below != "" {
+		prefix = below + "/"
+	}
+	files := func(yield func(audit.Item) bool) {
+		for _, f := range changed {
+			it := item(l.top, prefix, f.file)
+			it.Object = f.object
+			if !yield(it) {
+				return
+			}
+		}
+	}
+	for it, err := range r.Items(l.ctx, git.Options{Since: l.opts.Since, Below: below, Files: files}) {
 		if gap := (*audit.Gap)(nil); errors.As(err, &gap) && gap.Target == "" {
 			gap.Target = l.target.Name
 		}
@@ -245,9 +258,15 @@ func (l *listing) gitDir(layout git.Layout) error {
 	})
 }
 
+// A changedFile is one whose content is neither in HEAD nor in the index at its path; object is the id that git would give it.
+type changedFile struct {
+	file
+	object string
+}
+
 // workingTree lists the files that are not as HEAD or the index has them. With history they are returned, because their
 // content may be one that the history holds elsewhere.
-func (l *listing) workingTree(r *git.Repository, below string) (changed []audit.Item, err error) {
+func (l *listing) workingTree(r *git.Repository, below string) (changed []changedFile, err error) {
 	known, err := r.Known(l.ctx)
 	if err != nil {
 		if l.ctx.Err() != nil {
@@ -275,7 +294,7 @@ func (l *listing) workingTree(r *git.Repository, below string) (changed []audit.
 	}
 	skip := func(dir string, entries []fs.DirEntry) bool {
 		full := path.Join(prefix, dir)
-		return path.Base(dir) == ".git" || ignored[full+"/"] && !tracked(known, full) || l.nestedTarget(dir, entries)
+		return path.Base(dir) == ".git" || ignored[full+"/"] || l.nestedTarget(dir, entries)
 	}
 	err = l.walk(l.top, prefix, skip, func(f file) error {
 		full := prefix + f.path
@@ -283,13 +302,11 @@ func (l *listing) workingTree(r *git.Repository, below string) (changed []audit.
 		if ignored[full] && !isKnown {
 			return nil
 		}
-		it := item(l.top, prefix, f)
 		if l.opts.NoHistory {
-			return l.named(it, full)
+			return l.named(item(l.top, prefix, f), full)
 		}
 		if oid, same := l.compare(r, f, ids); !same {
-			it.Object = oid
-			changed = append(changed, it)
+			changed = append(changed, changedFile{f, oid})
 		}
 		if isKnown {
 			return nil // the history lists its name
@@ -297,16 +314,6 @@ func (l *listing) workingTree(r *git.Repository, below string) (changed []audit.
 		return l.name(full)
 	})
 	return changed, err
-}
-
-// tracked tells whether a directory that ignore files name holds files under version control all the same.
-func tracked(known map[string][]string, dir string) bool {
-	for p := range known {
-		if strings.HasPrefix(p, dir+"/") {
-			return true
-		}
-	}
-	return false
 }
 
 // compare tells whether a file holds one of the contents that git has for it. What cannot be read is left to the listing.

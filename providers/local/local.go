@@ -109,8 +109,8 @@ func (p *Provider) directory(ctx context.Context, path string, filesOnly bool, y
 			return
 		}
 	}
-	for nested := range p.nested(ctx, path, layout) {
-		if count++; !yield(nested, nil) {
+	for nested, gap := range p.nested(ctx, path, layout) {
+		if count++; !yield(nested, gap) {
 			return
 		}
 	}

@@ -199,9 +199,9 @@ func (p *Provider) holdsFiles(ctx context.Context, dir string) bool {
 // nestedDepth bounds how deep repositories are looked for below a directory.
 const nestedDepth = 24
 
-// nested lists the repositories below a directory, and those of submodules that are not checked out.
-func (p *Provider) nested(ctx context.Context, top string, outer git.Layout) iter.Seq[audit.Target] {
-	return func(yield func(audit.Target) bool) {
+// nested lists the repositories below a directory, and those of submodules that are not checked out. Errors are gaps.
+func (p *Provider) nested(ctx context.Context, top string, outer git.Layout) iter.Seq2[audit.Target, error] {
+	return func(yield func(audit.Target, error) bool) {
 		seen := map[string]bool{outer.GitDir: true}
 		give := func(dir string, l git.Layout) bool {
 			if seen[l.GitDir] {
@@ -210,7 +210,7 @@ func (p *Provider) nested(ctx context.Context, top string, outer git.Layout) ite
 			seen[l.GitDir] = true
 			t := target(dir, readRepository)
 			t.Own = l.Root != ""
-			return yield(t)
+			return yield(t, nil)
 		}
 		var stores []string
 		if outer.CommonDir != "" {
@@ -228,7 +228,11 @@ func (p *Provider) nested(ctx context.Context, top string, outer git.Layout) ite
 			full := filepath.Join(top, dir)
 			l, err := git.Find(full)
 			if err != nil {
-				return false
+				if !errors.Is(err, git.ErrNotRepository) {
+					gap := &audit.Gap{Target: filepath.ToSlash(top), What: "git history of " + safeText(filepath.ToSlash(full)), Why: err.Error()}
+					stopped = !yield(audit.Target{}, gap)
+				}
+				return stopped
 			}
 			stores = append(stores, l.CommonDir)
 			stopped = !give(full, l)

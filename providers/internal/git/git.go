@@ -14,8 +14,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
@@ -33,7 +35,7 @@ type Repository struct {
 	dirs   []string
 	gaps   []audit.Gap // what opening it showed to be missing
 
-	shallow  bool
+	border   map[string]bool // commits of a shallow clone whose parents it lacks
 	promisor bool
 	objects  *objectReader
 	refs     *references // made by references when first needed
@@ -133,9 +135,14 @@ func (r *Repository) cast() error {
 		"HEAD": "ref: refs/heads/none\n", "config": config, "objects/info/alternates": borrowed.String(),
 	}
 	if b, err := readRegular(filepath.Join(r.CommonDir, "shallow"), 64<<20); err == nil && len(b) > 0 {
-		r.shallow = true
-		files["shallow"] = string(b)
-		r.gap("history before "+plural(bytes.Count(b, []byte("\n")), "commit"), "the clone is shallow: "+
+		r.border = map[string]bool{}
+		for line := range bytes.Lines(b) {
+			if id := strings.TrimSpace(string(line)); r.isID(id) {
+				r.border[id] = true
+			}
+		}
+		files["shallow"] = strings.Join(slices.Sorted(maps.Keys(r.border)), "\n") + "\n"
+		r.gap("history before "+plural(len(r.border), "commit"), "the clone is shallow: "+
 			"run git fetch --unshallow (actions/checkout: fetch-depth: 0; GitLab CI: GIT_DEPTH: 0)")
 	}
 	for name, text := range files {

@@ -123,6 +123,27 @@ func cutLast(s, sep string) (before, after string, ok bool) {
 // A label names what a commit is reachable from.
 type label struct{ ref, name string }
 
+// parentless counts the parents that commits name and that are not there. Commits at the border of a shallow clone lack theirs
+// by design.
+func parentless(commits []commit, border map[string]bool) (missing int) {
+	have := make(map[id]bool, len(commits))
+	for _, c := range commits {
+		have[parseID(c.id)] = true
+	}
+	for _, c := range commits {
+		if border[c.id] {
+			continue
+		}
+		for _, p := range c.parents {
+			if !have[p] {
+				have[p] = true // counted once
+				missing++
+			}
+		}
+	}
+	return missing
+}
+
 // labels names each commit by the best of the tips it is reachable from; nil is for one that nothing names.
 func labels(commits []commit, tags []tag, tips []tip) []*label {
 	at := make(map[id]int, len(commits))
@@ -300,14 +321,15 @@ func readField(in *bufio.Reader) ([]byte, error) {
 	return b[:len(b)-1], nil
 }
 
-// changes reads the raw form back: each entry that puts a content at a path. do returns false to stop.
-func (r *Repository) changes(file string, commits []commit, do func(change) bool) error {
+// changes reads the raw form back: each entry that puts a content at a path. do returns false to stop. compared is how many
+// commits the file speaks of.
+func (r *Repository) changes(file string, commits []commit, do func(change) bool) (compared int, err error) {
 	if file == "" {
-		return nil
+		return 0, nil
 	}
 	f, err := os.Open(file)
 	if err != nil {
-		return fmt.Errorf("reading differences: %w", err)
+		return 0, fmt.Errorf("reading differences: %w", err)
 	}
 	defer f.Close()
 	in := bufio.NewReaderSize(f, 256<<10)
@@ -315,12 +337,12 @@ func (r *Repository) changes(file string, commits []commit, do func(change) bool
 	for {
 		field, err := readField(in)
 		if err != nil {
-			return nil // the end; a part cut off was made up for by differences
+			return compared, nil // the end; a part cut off was made up for by differences
 		}
 		if len(field) == 0 || field[0] != ':' {
 			for j := i + 1; j < len(commits); j++ {
 				if commits[j].id == string(field) {
-					i = j
+					i, compared = j, compared+1
 					break
 				}
 			}
@@ -328,12 +350,12 @@ func (r *Repository) changes(file string, commits []commit, do func(change) bool
 		}
 		path, err := readField(in)
 		if err != nil || i < 0 {
-			return nil
+			return compared, nil
 		}
 		if c, ok := parseRaw(string(field)); ok {
 			c.commit, c.path = i, string(path)
 			if !do(c) {
-				return nil
+				return compared, nil
 			}
 		}
 	}

@@ -37,12 +37,15 @@ func Find(path string) (Layout, error) {
 	switch {
 	case err == nil && info.Mode()&fs.ModeSymlink != 0:
 		return Layout{}, errors.New(".git is a symbolic link; its history is read only where it lies")
-	case err == nil && info.IsDir():
-		l = Layout{Root: path, GitDir: dot}
+	case err == nil && info.IsDir() && hasDir(dot, "objects"):
+		l = Layout{Root: path, GitDir: dot} // even if the rest is damaged
 	case err == nil && info.Mode().IsRegular():
 		dir, err := linkFile(dot, "gitdir: ")
 		if err != nil {
 			return Layout{}, fmt.Errorf("reading .git: %w", err)
+		}
+		if !hasDir(dir, ".") {
+			return Layout{}, errors.New("its .git file names a directory that is not there")
 		}
 		l = Layout{Root: path, GitDir: dir}
 	case IsGitDir(path):
@@ -57,8 +60,8 @@ func Find(path string) (Layout, error) {
 	if dir, err := linkFile(filepath.Join(l.GitDir, "commondir"), ""); err == nil {
 		l.CommonDir = dir
 	}
-	if !IsGitDir(l.CommonDir) {
-		return Layout{}, fmt.Errorf("%w: %s has no HEAD or no objects", ErrNotRepository, filepath.Base(l.CommonDir))
+	if !hasDir(l.CommonDir, "objects") {
+		return Layout{}, errors.New("it has no object store")
 	}
 	return l, l.staysInside()
 }
@@ -87,12 +90,12 @@ func IsGitDir(dir string) bool {
 	if _, err := os.Lstat(filepath.Join(dir, "HEAD")); err != nil {
 		return false
 	}
-	for _, name := range []string{"objects", "refs"} {
-		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || !info.IsDir() {
-			return false
-		}
-	}
-	return true
+	return hasDir(dir, "objects") && hasDir(dir, "refs")
+}
+
+func hasDir(dir, name string) bool {
+	info, err := os.Stat(filepath.Join(dir, name))
+	return err == nil && info.IsDir()
 }
 
 // linkFile reads a file that holds a path, relative to the file's own directory.

@@ -96,8 +96,8 @@ func (p *process) wait() error {
 
 // verb is the subcommand, for messages.
 func (p *process) verb() string {
-	for _, a := range p.cmd.Args[1:] {
-		if !strings.HasPrefix(a, "-") {
+	for i, a := range p.cmd.Args {
+		if i > 0 && !strings.HasPrefix(a, "-") && p.cmd.Args[i-1] != "-C" {
 			return a
 		}
 	}

@@ -55,6 +55,10 @@ func (r *Repository) references() *references {
 		}
 	}
 	out.head, out.on = r.headOf(r.GitDir, out.refs)
+	if out.on == "" {
+		out.on = "HEAD"
+		r.gap("HEAD", "it names neither a branch nor a commit: whether contents are still there is not known")
+	}
 	for name, id := range out.refs {
 		out.tips = append(out.tips, tip{ref: name, id: id})
 	}
@@ -158,14 +162,14 @@ func (r *Repository) looseRefs(dir string, refs, symbolic map[string]string, bro
 	})
 }
 
-// headOf resolves a working tree's HEAD.
+// headOf resolves a working tree's HEAD: the commit, "" before the first one, and the branch, "HEAD" for none, "" if HEAD is broken.
 func (r *Repository) headOf(dir string, refs map[string]string) (id, on string) {
 	b, err := readSmall(filepath.Join(dir, "HEAD"))
 	if err != nil {
 		if to, err := os.Readlink(filepath.Join(dir, "HEAD")); err == nil { // how git wrote it before 2006
 			return refs[filepath.ToSlash(to)], filepath.ToSlash(to)
 		}
-		return "", "HEAD"
+		return "", ""
 	}
 	text := strings.TrimSpace(string(b))
 	if name, ok := strings.CutPrefix(text, "ref:"); ok {
@@ -175,7 +179,7 @@ func (r *Repository) headOf(dir string, refs map[string]string) (id, on string) 
 	if r.isID(text) {
 		return text, "HEAD"
 	}
-	return "", "HEAD"
+	return "", ""
 }
 
 // noted reads the files in which git notes what it is at: FETCH_HEAD, ORIG_HEAD, MERGE_HEAD and their like.

@@ -32,7 +32,7 @@ type Options struct {
 	Below string
 	// Files are files of the working tree, with the id that git would give their content as Object. Those whose content is
 	// listed anyway become places of it; the others are listed as they are.
-	Files []audit.Item
+	Files iter.Seq[audit.Item]
 }
 
 // Items lists the repository: first each content once (blobs without a path, commits and tags as git stores them, then file
@@ -92,6 +92,9 @@ func (s *scan) run() error {
 	if err != nil {
 		return err
 	}
+	if n := parentless(s.commits, s.border); n > 0 && !limited {
+		s.gap(plural(n, "commit"), "missing: commits that are there name them as parents")
+	}
 	byAge(s.commits)
 	file, lost, err := s.differences(s.ctx, s.commits, s.Below)
 	if err != nil {
@@ -110,15 +113,17 @@ func (s *scan) run() error {
 		}
 	}
 	slices.Sort(s.blobs)
-	for _, it := range s.Files {
-		if s.listed(it.Object) {
-			it.Kind, it.Open = audit.KindPlace, nil
-			extra = append(extra, it)
-			continue
-		}
-		it.Object = ""
-		if err := s.give(it); err != nil {
-			return err
+	if s.Files != nil {
+		for it := range s.Files {
+			if s.listed(it.Object) {
+				it.Kind, it.Content, it.Open = audit.KindPlace, nil, nil
+				extra = append(extra, it)
+				continue
+			}
+			it.Object = ""
+			if err := s.give(it); err != nil {
+				return err
+			}
 		}
 	}
 	if err := s.names(file, extra); err != nil {
@@ -470,7 +475,7 @@ func (s *scan) contentsOf(file string, extra []audit.Item) error {
 			ids = append(ids, id)
 		}
 	}
-	err := s.changes(file, s.commits, func(c change) bool {
+	_, err := s.changes(file, s.commits, func(c change) bool {
 		add(c.new)
 		return true
 	})
@@ -609,7 +614,10 @@ func (s *scan) names(file string, extra []audit.Item) error {
 		}
 		return stopped == nil
 	}
-	err := s.changes(file, s.commits, func(c change) bool { return add(c.path) })
+	compared, err := s.changes(file, s.commits, func(c change) bool { return add(c.path) })
+	if n := len(s.commits) - compared; n > 0 && err == nil && stopped == nil {
+		s.gap(plural(n, "commit"), "malformed: what they changed is unknown")
+	}
 	for _, it := range extra {
 		if err != nil || stopped != nil {
 			break
@@ -647,7 +655,7 @@ func (s *scan) places(file string, extra []audit.Item) error {
 	shown := make(map[string]bool, len(head))
 	named := labels(s.commits, s.tags, s.refs.tips)
 	var stopped error
-	err := s.changes(file, s.commits, func(c change) bool {
+	_, err := s.changes(file, s.commits, func(c change) bool {
 		from := s.commits[c.commit]
 		at := audit.Location{Kind: audit.InCommit, Path: c.path, Commit: from.id, At: from.at}
 		if l := named[c.commit]; l != nil {
