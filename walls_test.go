@@ -99,6 +99,11 @@ func TestWallsStand(t *testing.T) {
 		{"a value revealed by a scanner", "scanners/secrets/a.go", "func f(s interface{ Reveal() string }) { s.Reveal() }", false},
 		{"the environment below the roof", "scanners/secrets/a.go", "import \"os\"\nvar _ = os.Getenv", false},
 		{"the environment in a test", "scanners/secrets/a_test.go", "import \"os\"\nvar _ = os.Getenv", true},
+		{"the environment in a package for tests", "providers/internal/gittest/a.go", "import \"os\"\nvar _ = os.Getenv", true},
+		{"a package for tests in a test", "providers/local/a_test.go", "import " + own("providers/internal/gittest"), true},
+		{"a wing's package for tests in a plug-in's test", "providers/github/a_test.go", "import " + own("providers/forgetest"), true},
+		{"another wing's package for tests", "scanners/secrets/a_test.go", "import " + own("providers/forgetest"), false},
+		{"a package for tests in the program", "providers/local/a.go", "import " + own("providers/internal/gittest"), false},
 		{"a name that says nothing", "providers/local/a.go", "package util", false},
 		{"a getter", "providers/local/a.go", "func GetName() string { return \"\" }", false},
 	} {
@@ -197,7 +202,8 @@ func (w walls) check(name string, src []byte) (problems []string) {
 	say := func(at token.Pos, format string, args ...any) {
 		problems = append(problems, fmt.Sprintf("%s: %s", fset.Position(at), fmt.Sprintf(format, args...)))
 	}
-	dir, test := path.Dir(name), strings.HasSuffix(name, "_test.go")
+	dir := path.Dir(name)
+	test := strings.HasSuffix(name, "_test.go") || strings.HasSuffix(dir, "test") // gittest, forgetest: for tests alone
 	if _, ok := w.room(dir); !ok && dir != "." {
 		say(file.Package, "%s is in no row of docs/architecture.md", dir)
 	}
@@ -247,7 +253,11 @@ func (w walls) checkImport(dir, to string, test bool) string {
 		return "cgo: the program is one static binary"
 	}
 	if own, ok := strings.CutPrefix(to, module+"/"); ok {
-		if w.allows(dir, own) || test && within(own, "audit") {
+		if strings.HasSuffix(own, "test") && !test && !within(dir, "test") {
+			return fmt.Sprintf("%s is for tests alone", own)
+		}
+		wing, _, _ := strings.Cut(dir, "/")
+		if w.allows(dir, own) || test && (within(own, "audit") || within(own, wing) && strings.HasSuffix(own, "test")) {
 			return ""
 		}
 		return fmt.Sprintf("%s may not import %s (docs/architecture.md)", dir, own)
