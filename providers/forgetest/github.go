@@ -16,6 +16,9 @@ type GitHub struct {
 	Login  string        // the user the token belongs to; "" for one that belongs to no user, such as an App's
 	Owners []*Owner      // organisations and users
 	Repos  []*GitHubRepo // in the order they are listed
+
+	// App, if set, checks who asks for an installation token; a good answer is Token.
+	App func(jwt, installation string) error
 }
 
 // An Owner is an organisation or a user.
@@ -116,7 +119,16 @@ func (g *GitHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return nil, 0
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { Fail(w, http.StatusNotFound, "Not Found") })
-	if token := bearer(r); token != "" && token != g.Token {
+	mux.HandleFunc("POST /app/installations/{id}/access_tokens", func(w http.ResponseWriter, r *http.Request) {
+		if g.App == nil {
+			Fail(w, http.StatusNotFound, "Not Found")
+		} else if err := g.App(bearer(r), r.PathValue("id")); err != nil {
+			Fail(w, http.StatusUnauthorized, err.Error())
+		} else {
+			writeJSON(w, http.StatusCreated, map[string]any{"token": g.Token, "expires_at": time.Now().Add(time.Hour).UTC().Format(time.RFC3339)})
+		}
+	})
+	if token := bearer(r); token != "" && token != g.Token && !strings.HasSuffix(r.URL.Path, "/access_tokens") {
 		Fail(w, http.StatusUnauthorized, "Bad credentials")
 		return
 	}
