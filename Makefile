@@ -19,8 +19,6 @@ ZIZMOR := 1.32.0
 
 TOOLS := $(CURDIR)/.tools
 export PATH := $(TOOLS)/bin:$(TOOLS)/node_modules/.bin:$(TOOLS)/venv/bin:$(PATH)
-# Tests that need a file out of a tool's package look here.
-export LEAKREACH_TEST_TOOLS := $(TOOLS)
 
 # Every directory with a module of its own; the main one first.
 MODULES := . $(patsubst %/,%,$(dir $(wildcard test/*/go.mod)))
