@@ -132,8 +132,9 @@ func (l *listing) files() error {
 	internals := gitInternals(l.top)
 	skip := internals
 	if !strings.HasPrefix(l.target.Name, "dir:") {
+		nested := isNested(l.top)
 		skip = func(dir string, entries []fs.DirEntry) bool {
-			return internals(dir, entries) || l.nestedTarget(dir, entries)
+			return internals(dir, entries) || path.Base(dir) != ".git" && nested(dir, entries)
 		}
 	}
 	err := l.walk(l.top, "", skip, func(f file) error { return l.named(item(l.top, "", f), f.path) })
@@ -141,15 +142,6 @@ func (l *listing) files() error {
 		return err
 	}
 	return l.giveNames()
-}
-
-// nestedTarget tells whether a directory is listed as a target of its own.
-func (l *listing) nestedTarget(dir string, entries []fs.DirEntry) bool {
-	if dir == "." || !mayBeRepository(entries) {
-		return false
-	}
-	_, err := git.Find(filepath.Join(l.top, dir))
-	return err == nil
 }
 
 // walk hands each file below top to do, and what cannot be read to the consumer as gaps.
@@ -292,9 +284,10 @@ func (l *listing) workingTree(r *git.Repository, below string) (changed []change
 	if below != "" {
 		prefix = below + "/"
 	}
+	nested := isNested(l.top)
 	skip := func(dir string, entries []fs.DirEntry) bool {
 		full := path.Join(prefix, dir)
-		return path.Base(dir) == ".git" || ignored[full+"/"] || l.nestedTarget(dir, entries)
+		return ignored[full+"/"] || nested(dir, entries)
 	}
 	err = l.walk(l.top, prefix, skip, func(f file) error {
 		full := prefix + f.path

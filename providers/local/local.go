@@ -92,7 +92,7 @@ func (p *Provider) directory(ctx context.Context, path string, filesOnly bool, y
 	if filesOnly {
 		t := target(path, readFiles)
 		t.Name = "dir:" + t.Name
-		if !p.holdsFiles(ctx, path) {
+		if !p.holdsFiles(ctx, path, nil) {
 			yield(audit.Target{}, nothing(path))
 			return
 		}
@@ -104,7 +104,7 @@ func (p *Provider) directory(ctx context.Context, path string, filesOnly bool, y
 		return
 	}
 	count := 0
-	if layout.GitDir == "" && p.holdsFiles(ctx, path) || layout.GitDir != "" && (layout.HasObjects() || p.holdsFiles(ctx, path)) {
+	if layout.GitDir != "" && layout.HasObjects() || p.holdsFiles(ctx, path, isNested(path)) {
 		if count++; !yield(t, nil) {
 			return
 		}

@@ -184,16 +184,26 @@ func safeText(s string) string {
 	return b.String()
 }
 
-// holdsFiles tells whether there is a file below dir, git's own left out.
-func (p *Provider) holdsFiles(ctx context.Context, dir string) bool {
-	w := walker{top: dir, gap: func(string, error) bool { return false }}
-	w.skip = func(sub string, _ []fs.DirEntry) bool { return path.Base(sub) == ".git" }
-	unreadable := false
-	w.gap = func(string, error) bool { unreadable = true; return false } // what cannot be read is not nothing
+// holdsFiles tells whether the listing of a directory would have a file.
+func (p *Provider) holdsFiles(ctx context.Context, dir string, skip func(string, []fs.DirEntry) bool) bool {
+	w := walker{top: dir, skip: skip}
+	unreadable := false // what cannot be read is not nothing
+	w.gap = func(string, error) bool { unreadable = true; return false }
 	for range w.files(ctx) {
 		return true
 	}
 	return unreadable
+}
+
+// isNested tells whether a directory below top is a target of its own.
+func isNested(top string) func(string, []fs.DirEntry) bool {
+	return func(dir string, entries []fs.DirEntry) bool {
+		if dir == "." || !mayBeRepository(entries) {
+			return path.Base(dir) == ".git"
+		}
+		_, err := git.Find(filepath.Join(top, dir))
+		return err == nil
+	}
 }
 
 // nestedDepth bounds how deep repositories are looked for below a directory.
