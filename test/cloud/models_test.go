@@ -20,7 +20,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	_ "github.com/aws/aws-sdk-go/aws/awserr" // keeps the module, whose models directory is read below, in go.mod
+	_ "github.com/aws/aws-sdk-go/aws/awserr" //nolint:staticcheck // not used: keeps the module, whose API models are read below, in go.mod
 
 	"github.com/leakreach/leakreach/verify/aws/awstest"
 )

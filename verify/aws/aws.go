@@ -136,6 +136,8 @@ func (v *Verifier) offline(s *audit.Secret) (verdict audit.Verdict, why string) 
 		return verdict, "not called: only the key id was found, not its secret"
 	case kind == temporary && s.RevealPart(audit.PartSessionToken) == "":
 		return verdict, "not called: a temporary key needs its session token, which was not found"
+	case kind == temporary && !sendable(s.RevealPart(audit.PartSessionToken)):
+		return verdict, "not called: what was found as session token is not one"
 	}
 	return verdict, ""
 }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/audit/audittest"
 	"github.com/leakreach/leakreach/verify/aws/awstest"
 )
 
@@ -184,11 +186,14 @@ func TestOffline(t *testing.T) {
 }
 
 func TestNotCalled(t *testing.T) {
+	torn := audit.NewSecret(audit.KindAWSKey, keyID("ASIA", account), value())
+	torn.SetPart(audit.PartSessionToken, "a\r\nX-Header: b")
 	for name, c := range map[string]struct {
 		secret   *audit.Secret
 		accounts []string
 		reason   string
 	}{
+		"header in token":   {torn, nil, "not one"},
 		"id only":           {audit.NewSecret(audit.KindAWSKey, keyID("AKIA", account), ""), nil, "only the key id"},
 		"no token":          {audit.NewSecret(audit.KindAWSKey, keyID("ASIA", account), value()), nil, "session token"},
 		"role id":           {audit.NewSecret(audit.KindAWSKey, keyID("AROA", account), value()), nil, "not that of an access key"},
@@ -286,6 +291,13 @@ func TestAnswers(t *testing.T) {
 	fail := func(status int, code, message string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { awstest.Error(w, status, code, message) }
 	}
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") }))
+	defer other.Close()
+	redirect := func(status int) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, strings.Replace(other.URL, "127.0.0.1", "localhost", 1), status)
+		}
+	}
 	for name, c := range map[string]struct {
 		answer   http.HandlerFunc
 		validity audit.Validity
@@ -293,26 +305,25 @@ func TestAnswers(t *testing.T) {
 		reason   string
 		asked    int
 	}{
-		"throttled":      {fail(400, "Throttling", "Rate exceeded"), audit.Unknown, "throttled", "Throttling", maxAttempts},
-		"503":            {fail(503, "ServiceUnavailable", "later"), audit.Unknown, "server error", "ServiceUnavailable", maxAttempts},
-		"500 HTML":       {page(500, "<html>oops</html>"), audit.Unknown, "server error", "HTTP 500", maxAttempts},
-		"429 HTML":       {page(429, "<html>slow</html>"), audit.Unknown, "throttled", "HTTP 429", 1},
-		"200 HTML":       {page(200, "<html><p>log in</p></html>"), audit.Unknown, "answer not understood", "HTTP 200", 1},
-		"200 not XML":    {page(200, "log in"), audit.Unknown, "answer not understood", "", 1},
-		"200 empty":      {page(200, ""), audit.Unknown, "answer not understood", "", 1},
-		"200 JSON":       {page(200, `{"Account":"1"}`), audit.Unknown, "answer not understood", "", 1},
-		"403 HTML":       {page(403, "<html>forbidden</html>"), audit.Unknown, "answer not understood", "HTTP 403", 1},
-		"giant":          {page(200, "<GetCallerIdentityResponse>"+strings.Repeat("<a>b</a>", 1<<20)), audit.Unknown, "answer not understood", "longer than 4 MiB", 1},
-		"giant error":    {page(403, strings.Repeat(" ", 5<<20)), audit.Unknown, "answer not understood", "longer than 4 MiB", 1},
-		"clock":          {fail(403, "SignatureDoesNotMatch", "Signature expired: 20200101T000000Z is now earlier than …"), audit.Unknown, "clock", "clock", 1},
-		"access denied":  {fail(403, "AccessDenied", "not authorized"), audit.Active, "active", "refuses only the question", 1},
-		"strange code":   {fail(400, "Strange\x1b[31mCode", "x"), audit.Unknown, "answer not understood", "HTTP 400", 1},
-		"unusual code":   {fail(400, "ValidationError", "x"), audit.Unknown, "answer not understood", "ValidationError", 1},
-		"malformed ARN":  {page(200, "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::1:user/\x1b[2J</Arn><Account>x</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"), audit.Unknown, "answer not understood", "", 1},
-		"connection cut": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, audit.Unknown, "no answer", "no answer", maxAttempts},
-		"redirect": {func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "http://elsewhere.example/", http.StatusTemporaryRedirect)
-		}, audit.Unknown, "", "redirect to elsewhere.example", 1},
+		"throttled":          {fail(400, "Throttling", "Rate exceeded"), audit.Unknown, "throttled", "Throttling", maxAttempts},
+		"503":                {fail(503, "ServiceUnavailable", "later"), audit.Unknown, "server error", "ServiceUnavailable", maxAttempts},
+		"500 HTML":           {page(500, "<html>oops</html>"), audit.Unknown, "server error", "HTTP 500", maxAttempts},
+		"429 HTML":           {page(429, "<html>slow</html>"), audit.Unknown, "throttled", "HTTP 429", 1},
+		"200 HTML":           {page(200, "<html><p>log in</p></html>"), audit.Unknown, "answer not understood", "HTTP 200", 1},
+		"200 not XML":        {page(200, "log in"), audit.Unknown, "answer not understood", "", 1},
+		"200 empty":          {page(200, ""), audit.Unknown, "answer not understood", "", 1},
+		"200 JSON":           {page(200, `{"Account":"1"}`), audit.Unknown, "answer not understood", "", 1},
+		"403 HTML":           {page(403, "<html>forbidden</html>"), audit.Unknown, "answer not understood", "HTTP 403", 1},
+		"giant":              {page(200, "<GetCallerIdentityResponse>"+strings.Repeat("<a>b</a>", 1<<20)), audit.Unknown, "answer not understood", "longer than 4 MiB", 1},
+		"giant error":        {page(403, strings.Repeat(" ", 5<<20)), audit.Unknown, "answer not understood", "longer than 4 MiB", 1},
+		"clock":              {fail(403, "SignatureDoesNotMatch", "Signature expired: 20200101T000000Z is now earlier than …"), audit.Unknown, "clock", "clock", 1},
+		"access denied":      {fail(403, "AccessDenied", "not authorized"), audit.Active, "active", "refuses only the question", 1},
+		"strange code":       {fail(400, "Strange\x1b[31mCode", "x"), audit.Unknown, "answer not understood", "HTTP 400", 1},
+		"unusual code":       {fail(400, "ValidationError", "x"), audit.Unknown, "answer not understood", "ValidationError", 1},
+		"malformed ARN":      {page(200, "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::1:user/\x1b[2J</Arn><Account>x</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"), audit.Unknown, "answer not understood", "", 1},
+		"connection cut":     {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, audit.Unknown, "no answer", "no answer", maxAttempts},
+		"redirect":           {redirect(http.StatusFound), audit.Unknown, "no answer", "redirect to localhost", 1},
+		"redirect with body": {redirect(http.StatusTemporaryRedirect), audit.Unknown, "no answer", "redirect to localhost", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			id := keyID("AKIA", account)
@@ -609,6 +620,20 @@ func TestRegionOfChoice(t *testing.T) {
 	if v := w.verify(t, audit.NewSecret(audit.KindAWSKey, id, key.Secret)); v.Validity != audit.Active {
 		t.Errorf("got %+v", v)
 	}
+}
+
+func TestContract(t *testing.T) {
+	long, session := keyID("AKIA", account), keyID("ASIA", account)
+	keys := map[string]awstest.Key{long: {Secret: value(), User: "ci"}, session: {Secret: value(), Token: value(), Role: "deploy"}}
+	w := newWorld(t, awstest.Account{Keys: keys, Users: map[string]awstest.Entity{"ci": {}}, Roles: map[string]awstest.Entity{"deploy": {}}}, nil)
+	good := audit.NewSecret(audit.KindAWSKey, session, keys[session].Secret)
+	good.SetPart(audit.PartSessionToken, keys[session].Token)
+	audittest.Verifier(t, w, []*audit.Secret{
+		audit.NewSecret(audit.KindAWSKey, long, keys[long].Secret),
+		audit.NewSecret(audit.KindAWSKey, long, value()),
+		audit.NewSecret(audit.KindAWSKey, long, ""),
+		good,
+	})
 }
 
 func TestEvents(t *testing.T) {

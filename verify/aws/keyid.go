@@ -54,6 +54,11 @@ func wellFormed(id string) bool {
 	})
 }
 
+// sendable tells whether a session token may be put into a header: printable ASCII, and not longer than servers take.
+func sendable(token string) bool {
+	return len(token) <= 16<<10 && !strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
 // AccountOf returns the twelve-digit account number that an access key id carries. It is the upper 40 bits but one of
 // the base32 number behind the prefix. Ids from before that format, which have an I or J in fifth place, carry none.
 func AccountOf(id string) (account string, ok bool) {

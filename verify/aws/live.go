@@ -187,13 +187,18 @@ func (v *Verifier) ask(ctx context.Context, at where, id, secret, token string) 
 }
 
 var (
-	arnShape     = regexp.MustCompile(`^arn:aws[a-z-]*:(iam|sts)::[0-9]{12}:[!-~]{1,600}$`)
+	arnShape     = regexp.MustCompile(`^arn:aws[a-z-]*:(iam|sts)::[0-9]{12}:[!-~]+$`)
 	accountShape = regexp.MustCompile(`^[0-9]{12}$`)
 )
 
+// maxARN is above every length IAM's quotas add up to.
+const maxARN = 1024
+
+func isARN(s string) bool { return len(s) <= maxARN && arnShape.MatchString(s) }
+
 func identify(out *sts.GetCallerIdentityOutput) answer {
 	a := answer{validity: audit.Active, state: working, arn: text(out.Arn), account: text(out.Account), userID: text(out.UserId)}
-	if !arnShape.MatchString(a.arn) || !accountShape.MatchString(a.account) {
+	if !isARN(a.arn) || !accountShape.MatchString(a.account) {
 		return answer{validity: audit.Unknown, state: notUnderstood, reason: "the answer names no identity; is the endpoint an STS?"}
 	}
 	return a

@@ -31,7 +31,7 @@ func (o outcome) any() bool { return o.state == granted || len(o.on) > 0 }
 func reach(keyID string, who principal, r *reader, sim *simulation) *audit.Reach {
 	out := &audit.Reach{Accounts: []string{who.Account}, Paths: []audit.Path{}, Limits: []string{}}
 	e := r.evaluator(who)
-	readable := len(r.policies) > 0 || r.complete(who)
+	readable := len(r.policies) > 0 || r.complete()
 	if !sim.asked && !readable {
 		out.Level = audit.LevelUnknown
 		out.Limits = append(out.Limits, "nothing about the identity's rights is readable: "+r.why())
@@ -58,7 +58,7 @@ func (r *reader) evaluator(who principal) *evaluator {
 }
 
 // complete tells whether every policy of the identity was read.
-func (r *reader) complete(who principal) bool {
+func (r *reader) complete() bool {
 	if len(r.unread) > 0 || r.exhausted != "" || !r.identity || r.bounded && r.boundary == nil || len(r.groups) > maxGroups {
 		return false
 	}
@@ -176,7 +176,7 @@ func (b *builder) level(sim *simulation) {
 	case doubt:
 		b.out.Level = audit.LevelUnknown
 		b.limit("what the policies grant beyond the sentinel actions depends on conditions, on the permissions boundary or on organisation policies")
-	case !b.r.complete(b.who):
+	case !b.r.complete():
 		b.out.Level = audit.LevelUnknown
 		b.limit("no sentinel action is allowed on every resource; what is on named ones cannot be told, since the policies are not all readable")
 	}

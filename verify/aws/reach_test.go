@@ -90,6 +90,11 @@ var scopes = map[string]struct {
 		account: awstest.Account{Policies: map[string]string{fence: everything}},
 		level:   audit.LevelWrite, limit: "stays under its permissions boundary",
 	},
+	"bounded role, may write itself a policy": {
+		user: awstest.Entity{Inline: map[string]string{"p": allow("*", "iam:PutRolePolicy", "s3:GetObject")}, Boundary: fence}, role: true,
+		account: awstest.Account{Policies: map[string]string{fence: everything}},
+		level:   audit.LevelWrite, limit: "stays under its permissions boundary",
+	},
 	"bounded, may remove the boundary": {
 		user:    awstest.Entity{Inline: map[string]string{"p": allow("*", "iam:PutUserPolicy", "iam:DeleteUserPermissionsBoundary")}, Boundary: fence},
 		account: awstest.Account{Policies: map[string]string{fence: everything}},
@@ -165,7 +170,11 @@ func TestReach(t *testing.T) {
 	for name, c := range scopes {
 		t.Run(name, func(t *testing.T) {
 			w, s := scopeCase{c.user, c.role, c.account}.world(t, readIAM, simulate)
-			check(t, w.verify(t, s), c.level, c.path, c.limit)
+			v := w.verify(t, s)
+			check(t, v, c.level, c.path, c.limit)
+			if c.level != audit.LevelUnknown && !strings.Contains(v.Facts["sentinels"], "simulated") {
+				t.Errorf("not simulated: %q", v.Reach.Limits)
+			}
 			simulations := 0
 			for _, r := range w.server.Requests() {
 				if r.Action != "SimulatePrincipalPolicy" {

@@ -154,6 +154,9 @@ func (r *reader) call(ctx context.Context, op string, f func() error) bool {
 		why = "access denied" + deniedBy(messageOf(err))
 	case code == "NoSuchEntity":
 		why = "not there"
+	case status >= 500:
+		why = "server error " + orStatus(code, status)
+		r.exhausted = why
 	case code == "" && status != 0:
 		why = fmt.Sprintf("answer not understood, HTTP %d", status)
 	case code == "":
@@ -167,13 +170,13 @@ func (r *reader) call(ctx context.Context, op string, f func() error) bool {
 	return false
 }
 
-var denialShape = regexp.MustCompile(`(explicit deny in an? [a-z -]{1,40}|no [a-z-]{1,30} policy allows|no permissions boundary allows)`)
+var denialShape = regexp.MustCompile(`(explicit deny in an? [a-z -]+|no [a-z-]+ policy allows|no permissions boundary allows)`)
 
 // deniedBy takes from an AccessDenied text which kind of policy denies ("Access denied error messages", IAM User Guide). One
 // kind is named even where several deny.
 func deniedBy(message string) string {
 	if m := denialShape.FindString(message); m != "" {
-		return " (" + strings.TrimSpace(m) + ")"
+		return " (" + oneLine(strings.TrimSpace(m)) + ")"
 	}
 	return ""
 }
@@ -218,7 +221,7 @@ func (r *reader) user(ctx context.Context, p *principal, name string) error {
 	if err != nil {
 		return err
 	}
-	if out.User == nil || !arnShape.MatchString(text(out.User.Arn)) {
+	if out.User == nil || !isARN(text(out.User.Arn)) {
 		return &smithy.GenericAPIError{Code: "EmptyAnswer"}
 	}
 	r.identity = true
@@ -237,7 +240,7 @@ func (r *reader) role(ctx context.Context, p *principal) error {
 	if err != nil {
 		return err
 	}
-	if out.Role == nil || !arnShape.MatchString(text(out.Role.Arn)) {
+	if out.Role == nil || !isARN(text(out.Role.Arn)) {
 		return &smithy.GenericAPIError{Code: "EmptyAnswer"}
 	}
 	r.identity = true
