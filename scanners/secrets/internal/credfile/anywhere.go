@@ -103,7 +103,7 @@ func urlPassword(user, pass, host string) bool {
 		strings.HasPrefix(pass, "$") || strings.HasPrefix(pass, "{") || strings.HasSuffix(pass, "}")) {
 		return false
 	}
-	if words[strings.ToLower(pass)] || strings.EqualFold(user, pass) && wordish(pass) {
+	if words[unleet.Replace(strings.ToLower(pass))] || strings.EqualFold(user, pass) && wordish(pass) {
 		return false
 	}
 	if digits.MatchString(pass) && len(pass) <= 5 {
@@ -111,6 +111,9 @@ func urlPassword(user, pass, host string) bool {
 	}
 	return !documentation(host) || !wordish(pass)
 }
+
+// unleet undoes the letters that people write as digits.
+var unleet = strings.NewReplacer("0", "o", "@", "a", "$", "s", "1", "i", "3", "e", "5", "s", " ", "", "%20", "")
 
 // documentation tells whether a host is reserved for examples (RFC 2606), is a placeholder, or can be reached by nobody from
 // outside.
@@ -231,7 +234,7 @@ func lineStart(t []byte, i int) int {
 }
 
 // authorization matches HTTP credentials (RFC 7617, RFC 6750) behind the header's name, in a request, in code or in curl's -H.
-var authorization = regexp.MustCompile(`^["'\]]{0,3}\s{0,3}(?:[:=,]|=>)?\s{0,3}["'` + "`" + `]?\s{0,3}((?i:basic|bearer|token|apikey|api-key))\s+["']?([A-Za-z0-9+/_.~=\-]{6,1000})`)
+var authorization = regexp.MustCompile(`^["'\]]{0,3}\s{0,3}(?:[:=,]|=>)?\s{0,3}["'` + "`" + `]?\s{0,3}((?i:basic|bearer|token|apikey|api-key))\s+["']?([A-Za-z0-9+/_.~=\-]{6,})`)
 
 func authorizations(t []byte, found []Credential) []Credential {
 	for _, name := range []string{"uthorization", "UTHORIZATION"} {

@@ -122,7 +122,7 @@ func add(m map[string][]*format, key string, f *format) { m[key] = append(m[key]
 var copies = []string{"~", ".bak", ".backup", ".old", ".orig", ".save", ".swp", ".copy", ".txt"}
 
 // templates are the endings of files made to be filled in. Secrets in them are found by their shape only.
-var templates = []string{".example", ".sample", ".template", ".tmpl", ".tpl", ".dist", ".j2", ".erb", ".in"}
+var templates = []string{".example", ".sample", ".template", ".tmpl", ".tpl", ".dist", ".default", ".defaults", ".j2", ".erb", ".in"}
 
 // lookup returns the rows for a path, at most a few map look-ups away. A member of a container is looked up by its own path.
 func lookup(p string) []*format {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // netrc reads machine, login and password tokens; see ftp(1) and curl's lib/netrc.c for quoted ones. Macro bodies are skipped.
@@ -118,8 +119,8 @@ func pgpass(t []byte) (found []Credential) {
 
 // crypted matches password hashes: crypt(5)'s modular form with all common prefixes, LDAP's schemes (RFC 2307), Apache's and
 // PBKDF2 as Django writes it.
-var crypted = regexp.MustCompile(`\$(?:1|5|6|apr1|2[abxy]?|7|y|gy|argon2id?|argon2i|scrypt|sha1|md5|P|H|S)\$[./A-Za-z0-9=,$+\-]{16,200}|` +
-	`\{(?:SSHA|SHA|SSHA512|SSHA256|MD5|SMD5|PBKDF2|SHA512|SHA256)\}[A-Za-z0-9+/=$.]{20,200}|pbkdf2_sha(?:1|256|512)\$\d+\$[^\s$'"]{1,64}\$[A-Za-z0-9+/=]{20,100}`)
+var crypted = regexp.MustCompile(`\$(?:1|5|6|apr1|2[abxy]?|7|y|gy|argon2id?|argon2i|scrypt|sha1|md5|P|H|S)\$[./A-Za-z0-9=,$+\-]{16,}|` +
+	`\{(?:SSHA|SHA|SSHA512|SSHA256|MD5|SMD5|PBKDF2|SHA512|SHA256)\}[A-Za-z0-9+/=$.]{20,}|pbkdf2_sha(?:1|256|512)\$\d+\$[^\s$'"]+\$[A-Za-z0-9+/=]{20,}`)
 
 // hashes finds password hashes wherever they stand in a file of users or in a dump of their table.
 func hashes(t []byte) (found []Credential) {
@@ -184,10 +185,10 @@ func svnAuth(t []byte) (found []Credential) {
 }
 
 // quoted is a string literal, or what a command line takes for one argument.
-const quoted = `(?:'((?:[^'\\\n]|\\.){1,512})'|"((?:[^"\\\n]|\\.){1,512})")`
+const quoted = `(?:'((?:[^'\\\n]|\\.)+)'|"((?:[^"\\\n]|\\.)+)")`
 
 // assignments in PHP, Ruby, Python and JavaScript: name = 'value', 'name' => 'value', name: 'value', define('name', 'value').
-var assignment = regexp.MustCompile(`(?i)(?:define\s*\(\s*|set\s*\(\s*)?["']?([A-Za-z_][\w.\-]{0,80})["']?\]?\s*(?::=|=>|=|:|,)\s*[bru]?` + quoted)
+var assignment = regexp.MustCompile(`(?i)(?:define\s*\(\s*|set\s*\(\s*)?["']?([A-Za-z_][\w.\-]*)["']?\]?\s*(?::=|=>|=|:|,)\s*[bru]?` + quoted)
 
 // code reads assignments of string literals.
 func code(t []byte) *doc {
@@ -220,26 +221,38 @@ func code(t []byte) *doc {
 // arg is one argument of a command line.
 const arg = `(?:'([^'\n]+)'|"([^"\n]+)"|([^\s'"|;&<>()` + "`" + `]+))`
 
-// commands are the ways to pass a password on a command line. Group 1 is the user where the command names one.
-var commands = []*regexp.Regexp{
-	regexp.MustCompile(`()\bsshpass\s+(?:-[vhP]\S*\s+)*-p\s*` + arg),
-	regexp.MustCompile(`()\b(?:mysql|mysqldump|mysqladmin|mysqlimport|mariadb(?:-dump)?|mysqlsh)\b[^|;&\n]*?\s-p` + arg),
-	regexp.MustCompile(`()(?:^|\s)--?[\w\-]*?(?:password|passwd|passphrase|secret|token|api-?key|secret-?key|access-?key|auth-?key|storepass|keypass)(?:=|\s+)` + arg),
-	regexp.MustCompile(`\b(?:curl|wget|http|httpie|lftp)\b[^|;&\n]*?\s(?:-u|--user|--proxy-user|-U|-a)[\s=]*["']?([^\s:"']+):()()([^\s"'|;&<>]+)`),
-	regexp.MustCompile(`\b(?:docker|podman|buildah|oc|az|helm|skopeo|nerdctl|crane)\b[^|;&\n]*?\slogin\b[^|;&\n]*?(?:\s-u[ =]*(\S+))?[^|;&\n]*?\s-p[ =]*` + arg),
-	regexp.MustCompile(`()\bredis-cli\b[^|;&\n]*?\s-a\s+` + arg),
-	regexp.MustCompile(`()\b(?:mongo|mongosh|mongodump|mongorestore)\b[^|;&\n]*?\s-p\s*` + arg),
-	regexp.MustCompile(`()\bldap(?:search|add|modify|delete|passwd|whoami)\b[^|;&\n]*?\s-w\s*` + arg),
-	regexp.MustCompile(`()\b(?:zip|unzip)\b[^|;&\n]*?\s-P\s*` + arg),
-	regexp.MustCompile(`()\b7za?\b[^|;&\n]*?\s-p` + arg),
-	regexp.MustCompile(`()\bopenssl\b[^|;&\n]*?\bpass:` + arg),
-	regexp.MustCompile(`\bhtpasswd\s+-\w*b\w*\s+\S+\s+(\S+)\s+` + arg),
-	regexp.MustCompile(`\b(?:smbclient|rpcclient|net|mount|winexe)\b[^|;&\n]*?-U\s*["']?([^\s%"']+)%()()([^\s"'|;&<>]+)`),
-	regexp.MustCompile(`()\becho\s+(?:-n\s+)?` + arg + `\s*\|\s*(?:[\w./\-]*\s*)?(?:docker|podman|helm|sudo|passwd|gpg|kinit|cryptsetup|oc|crane)\b`),
-	regexp.MustCompile(`\becho\s+(?:-e\s+)?["']?(\w[\w.\-]*):()()([^\s"'|;&<>]+)["']?\s*\|\s*(?:sudo\s+)?chpasswd`),
-	regexp.MustCompile(`()^\s*(?:ENV|setx|set -g?x|set -x)\s+\w*?(?i:PASSWORD|PASSWD|PASS|PWD|PASSPHRASE|SECRET|TOKEN|API_?KEY|_KEY)\s+` + arg),
-	regexp.MustCompile(`()(?:^|[\s;&"'({])(?:export\s+|set\s+|env\s+|ENV\s+|ARG\s+|-e\s+|--env[ =]|--build-arg[ =])?["']?[A-Za-z_]\w*?(?i:PASSWORD|PASSWD|PASS|PWD|PASSPHRASE|SECRET|TOKEN|API_?KEY|_KEY|AUTH)=` + arg),
+// A command is a way to pass a password on a command line.
+type command struct {
+	marks []string       // the lower-case line holds one of them
+	re    *regexp.Regexp // group 1 is the user where the command names one, the last group that matched is the password
 }
+
+var commands = sync.OnceValue(func() []command {
+	table := []struct{ marks, re string }{
+		{"sshpass", `()\bsshpass\s+(?:-[vhP]\S*\s+)*-p\s*` + arg},
+		{"mysql maria", `()\b(?:mysql|mysqldump|mysqladmin|mysqlimport|mariadb(?:-dump)?|mysqlsh)\b[^|;&\n]*?\s-p` + arg},
+		{"curl wget http lftp", `\b(?:curl|wget|http|httpie|lftp)\b[^|;&\n]*?\s(?:-u|--user|--proxy-user|-U|-a)[\s=]*["']?([^\s:"']+):()()([^\s"'|;&<>]+)`},
+		{"login", `\b(?:docker|podman|buildah|oc|az|helm|skopeo|nerdctl|crane)\b[^|;&\n]*?\slogin\b[^|;&\n]*?(?:\s-u[ =]*(\S+))?[^|;&\n]*?\s-p[ =]*` + arg},
+		{"redis-cli", `()\bredis-cli\b[^|;&\n]*?\s-a\s+` + arg},
+		{"mongo", `()\b(?:mongo|mongosh|mongodump|mongorestore)\b[^|;&\n]*?\s-p\s*` + arg},
+		{"ldap", `()\bldap(?:search|add|modify|delete|passwd|whoami)\b[^|;&\n]*?\s-w\s*` + arg},
+		{"zip", `()\b(?:zip|unzip)\b[^|;&\n]*?\s-P\s*` + arg},
+		{"7z", `()\b7za?\b[^|;&\n]*?\s-p` + arg},
+		{"pass:", `()\bopenssl\b[^|;&\n]*?\bpass:` + arg},
+		{"htpasswd", `\bhtpasswd\s+-\w*b\w*\s+\S+\s+(\S+)\s+` + arg},
+		{"smbclient rpcclient net mount winexe", `\b(?:smbclient|rpcclient|net|mount|winexe)\b[^|;&\n]*?-U\s*["']?([^\s%"']+)%()()([^\s"'|;&<>]+)`},
+		{"echo", `()\becho\s+(?:-n\s+)?` + arg + `\s*\|\s*(?:[\w./\-]*\s*)?(?:docker|podman|helm|sudo|passwd|gpg|kinit|cryptsetup|oc|crane)\b`},
+		{"chpasswd", `\becho\s+(?:-e\s+)?["']?(\w[\w.\-]*):()()([^\s"'|;&<>]+)["']?\s*\|\s*(?:sudo\s+)?chpasswd`},
+	}
+	out := make([]command, len(table))
+	for i, row := range table {
+		out[i] = command{strings.Fields(row.marks), regexp.MustCompile(row.re)}
+	}
+	return out
+})
+
+// secretMarks are in every line that names a secret.
+var secretMarks = []string{"pass", "pwd", "secret", "token", "key", "auth", "psw", "pw="}
 
 // shell reads commands and assignments of shell scripts, histories, container files and pipeline definitions.
 func shell(t []byte) (found []Credential) {
@@ -249,44 +262,100 @@ func shell(t []byte) (found []Credential) {
 			return
 		}
 		line := t[start:end]
-		for _, re := range commands {
-			for _, m := range re.FindAllSubmatchIndex(line, 16) {
-				from, to := -1, -1
-				for g := len(m) - 2; g >= 4; g -= 2 {
-					if m[g] >= 0 && m[g+1] > m[g] {
-						from, to = m[g], m[g+1]
-						break
-					}
-				}
-				if from < 0 {
-					continue
-				}
-				v := string(line[from:to])
-				if !real(v) || weakName(lastWord(string(line[m[0]:from]))) && !random(v) || strings.Contains(v, `\n`) || v[0] == '-' || v[0] == '$' && from > 0 && line[from-1] != '\'' || strings.Contains(v, "://") {
-					continue
-				}
-				name := string(line[m[0]:from])
-				c := Credential{Kind: kindOf(lastWord(name)), Value: v, Start: start + from, End: start + to}
-				if m[2] >= 0 {
-					c.ID = string(line[m[2]:m[3]])
-				}
-				found = append(found, c)
+		lower := string(bytes.ToLower(line))
+		keep := func(name, user string, from, to int) {
+			v := string(line[from:to])
+			if !real(v) || weakName(name) && !random(v) || v[0] == '-' || v[0] == '$' && line[from-1] != '\'' ||
+				strings.Contains(v, "://") || strings.Contains(v, `\n`) {
+				return
+			}
+			found = append(found, Credential{Kind: kindOf(name), ID: user, Value: v, Start: start + from, End: start + to})
+		}
+		if holdsAny(lower, secretMarks) {
+			named(line, keep)
+		}
+		for _, cmd := range commands() {
+			if holdsAny(lower, cmd.marks) {
+				cmd.each(line, keep)
 			}
 		}
 	})
 	return found
 }
 
-func lastWord(s string) string {
-	f := strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '=' || r == '"' || r == '\'' })
-	if len(f) == 0 {
-		return ""
+// named finds the values that a name of a secret stands before: NAME=value, --name value, --name=value, ENV NAME value and, at
+// the beginning of a line, NAME: value.
+func named(line []byte, keep func(name, user string, from, to int)) {
+	for i := 0; i < len(line); {
+		if !isWord(line[i]) {
+			i++
+			continue
+		}
+		start := i
+		for i < len(line) && (isWord(line[i]) || line[i] == '-' || line[i] == '.') {
+			i++
+		}
+		name := string(line[start:i])
+		at := i
+		for at < len(line) && isQuote(line[at]) {
+			at++
+		}
+		if at == len(line) || !secretName(name) || name == "PWD" || name == "OLDPWD" {
+			continue
+		}
+		lead := bytes.TrimSpace(line[:start])
+		flag := bytes.HasSuffix(lead, []byte("--")) || start > 1 && line[start-1] == '-' && isSpace(line[start-2]) && len(name) > 3
+		first := len(bytes.Trim(lead, `-"'`)) == 0
+		instruction := bytes.EqualFold(lead, []byte("ENV")) || bytes.EqualFold(lead, []byte("setx")) || bytes.HasPrefix(lead, []byte("set -"))
+		switch {
+		case line[at] == '=' || line[at] == ':' && first && at+1 < len(line) && isSpace(line[at+1]):
+			at++
+		case line[at] == ' ' && (flag || instruction):
+		case bytes.HasPrefix(line[at:], []byte(" = ")):
+			at += 3
+		default:
+			continue
+		}
+		at = trimStart(line, at, len(line))
+		if from, to := argument(line, at); to > from {
+			keep(name, "", from, to)
+			i = to
+		}
 	}
-	return f[len(f)-1]
+}
+
+// argument returns the bounds of the word at i as a shell would read it, without its quotes.
+func argument(line []byte, i int) (from, to int) {
+	if i < len(line) && isQuote(line[i]) {
+		if q := bytes.IndexByte(line[i+1:], line[i]); q > 0 {
+			return i + 1, i + 1 + q
+		}
+		return i, i
+	}
+	to = i
+	for to < len(line) && bytes.IndexByte([]byte(" \t'\"|;&<>()`,"), line[to]) < 0 {
+		to++
+	}
+	return i, to
+}
+
+func (c command) each(line []byte, keep func(name, user string, from, to int)) {
+	for _, m := range c.re.FindAllSubmatchIndex(line, 16) {
+		user := ""
+		if m[2] >= 0 {
+			user = string(line[m[2]:m[3]])
+		}
+		for g := len(m) - 2; g >= 4; g -= 2 {
+			if m[g] >= 0 && m[g+1] > m[g] {
+				keep("password", user, m[g], m[g+1])
+				break
+			}
+		}
+	}
 }
 
 // pair matches name=value as it stands among others on a line.
-var pair = regexp.MustCompile(`([A-Za-z_][\w.\-]{2,80})\s*[=:]\s*` + arg)
+var pair = regexp.MustCompile(`([A-Za-z_][\w.\-]{2,})\s*[=:]\s*` + arg)
 
 // inventory reads Ansible's INI inventories: hosts with variables on the same line.
 func inventory(t []byte) []Credential {
@@ -370,7 +439,7 @@ func railsKey(t []byte) []Credential {
 }
 
 // cloudToken matches the tokens that gcloud keeps in its SQLite files: Google's refresh and access tokens.
-var cloudToken = regexp.MustCompile(`ya29\.[\w\-.]{30,1000}|1//0[\w\-]{30,512}|"(?:refresh_token|client_secret)": ?"([^"]{8,512})"`)
+var cloudToken = regexp.MustCompile(`ya29\.[\w\-.]{30,}|1//0[\w\-]{30,}|"(?:refresh_token|client_secret)": ?"([^"]{8,})"`)
 
 func tokenDB(t []byte) (found []Credential) {
 	for _, m := range cloudToken.FindAllSubmatchIndex(t, maxFound) {

@@ -30,7 +30,7 @@ var (
 	secretParts = []string{"password", "passwd", "passphrase", "secret", "apikey", "privatekey", "accesskey", "authtoken",
 		"accesstoken", "refreshtoken", "apitoken", "credential", "encryptionkey", "signingkey", "masterkey", "accountkey",
 		"connectionkey", "authkey", "kennwort", "motdepasse"}
-	secretEnds = []string{"key", "pass", "pwd", "token", "psw", "pw", "passwort", "contrasena", "salt", "pat"}
+	secretEnds = []string{"key", "auth", "pass", "pwd", "token", "psw", "pw", "passwort", "contrasena", "salt", "pat"}
 	// neverEnds are the ends of names that speak about a secret instead of being one.
 	neverEnds = []string{"file", "filename", "path", "dir", "url", "uri", "length", "len", "min", "max", "policy", "expiry", "expires",
 		"expiration", "expiresin", "expiresat", "ttl", "timeout", "age", "enabled", "enable", "disabled", "required", "reset", "hint",
