@@ -11,6 +11,7 @@ import (
 // findRuns looks at runs of base64 characters, of which hexadecimal and base32 are a part. It jumps: a run of minRun covers a byte
 // of every minRun.
 func findRuns(b64, hex, b32 *builder, text []byte) {
+	pieces := make([]span, 1, 16) // of one blob after the other
 	for i := 0; i+minRun <= len(text); {
 		p := i + minRun - 1
 		if class[text[p]]&isBase64 == 0 {
@@ -32,9 +33,9 @@ func findRuns(b64, hex, b32 *builder, text []byte) {
 		if hi-lo < minRun || b64.d.stopped {
 			continue
 		}
-		end := max(tryHex(hex, text, lo, hi), tryBase32(b32, text, lo, hi))
+		end := max(tryHex(hex, pieces, text, lo, hi), tryBase32(b32, pieces, text, lo, hi))
 		if end == 0 {
-			end = tryBase64(b64, text, lo, hi)
+			end = tryBase64(b64, pieces, text, lo, hi)
 		}
 		i = max(i, end)
 	}
@@ -129,6 +130,10 @@ func (bl *blob) judge(text []byte) verdict {
 	var n, size, bad, row, best, wide int
 	var head [8]byte
 	var last byte
+	total := 0
+	for _, p := range bl.pieces {
+		total += (p.hi - p.lo) * bl.bits / 8
+	}
 	for _, p := range bl.pieces {
 		for _, c := range text[p.lo:p.hi] {
 			acc = acc<<bl.bits | uint32(bl.value[c]) //nolint:gosec // checked to be of the alphabet
@@ -155,7 +160,9 @@ func (bl *blob) judge(text []byte) verdict {
 			case c == 0:
 				best, row = max(best, row), 0
 			default:
-				bad++
+				if bad++; total-size < minText && size >= len(head) { // no room for text after this byte
+					return noise
+				}
 				best, row, wide = max(best, row), 0, 0
 			}
 			if row >= minText || wide >= minText {
@@ -172,16 +179,39 @@ func (bl *blob) judge(text []byte) verdict {
 
 // magic knows formats by their first bytes.
 func magic(head []byte) verdict {
-	switch {
-	case head[0] == 0x1f && head[1] == 0x8b && head[2] == 8: // RFC 1952
-		return packed
-	case head[0] == 0x78 && (head[1] == 0x01 || head[1] == 0x5e || head[1] == 0x9c || head[1] == 0xda): // RFC 1950
-		return packed
-	}
-	for _, m := range []string{"PK\x03\x04", "BZh", "\xfd7zXZ\x00", "\x28\xb5\x2f\xfd", "7z\xbc\xaf\x27\x1c", "%PDF-", "SQLite f", "\x04\x22\x4d\x18", "\xed\xab\xee\xdb", "!<arch>\n"} {
-		if bytes.HasPrefix(head, []byte(m[:min(len(m), len(head))])) {
-			return document
+	is := func(m string, v verdict) verdict {
+		if string(head[:min(len(m), len(head))]) == m[:min(len(m), len(head))] {
+			return v
 		}
+		return noise
+	}
+	switch head[0] {
+	case 0x1f: // RFC 1952
+		return is("\x1f\x8b\x08", packed)
+	case 0x78: // RFC 1950
+		if c := head[1]; c == 0x01 || c == 0x5e || c == 0x9c || c == 0xda {
+			return packed
+		}
+	case 'P':
+		return is("PK\x03\x04", document)
+	case 'B':
+		return is("BZh91AY&", document)
+	case 0xfd:
+		return is("\xfd7zXZ\x00", document)
+	case 0x28:
+		return is("\x28\xb5\x2f\xfd", document)
+	case '7':
+		return is("7z\xbc\xaf\x27\x1c", document)
+	case '%':
+		return is("%PDF-", document)
+	case 'S':
+		return is("SQLite f", document)
+	case 0x04:
+		return is("\x04\x22\x4d\x18", document)
+	case 0xed:
+		return is("\xed\xab\xee\xdb", document)
+	case '!':
+		return is("!<arch>\n", document)
 	}
 	return noise
 }
@@ -280,8 +310,8 @@ func (b *builder) alone(text []byte, bl *blob) {
 }
 
 // tryBase64 decodes the run text[lo:hi], with the lines that continue it, and returns where it ended, or 0.
-func tryBase64(b *builder, text []byte, lo, hi int) int {
-	bl := blob{alphabet: base64s, pieces: make([]span, 1, 4)}
+func tryBase64(b *builder, pieces []span, text []byte, lo, hi int) int {
+	bl := blob{alphabet: base64s, pieces: pieces[:1]}
 	bl.pieces[0] = span{lo, hi}
 	if joined := bl.wrapped(text, isBase64); joined {
 		if v := bl.judge(text); v != noise && b.put(text, &bl, v) {
@@ -378,7 +408,7 @@ func padding(text []byte, i int) int {
 const minHex = 24
 
 // tryHex decodes the parts of the run text[lo:hi] that are hexadecimal, and returns where the last ended, or 0.
-func tryHex(b *builder, text []byte, lo, hi int) int {
+func tryHex(b *builder, pieces []span, text []byte, lo, hi int) int {
 	done := 0
 	for lo < hi {
 		end := lo
@@ -386,7 +416,7 @@ func tryHex(b *builder, text []byte, lo, hi int) int {
 			end++
 		}
 		if end-lo >= minHex {
-			bl := blob{alphabet: base16s, pieces: make([]span, 1, 4)}
+			bl := blob{alphabet: base16s, pieces: pieces[:1]}
 			bl.pieces[0] = span{lo, end}
 			joined := end == hi && bl.wrapped(text, isHex)
 			v := bl.judge(text)
@@ -407,7 +437,7 @@ func tryHex(b *builder, text []byte, lo, hi int) int {
 }
 
 // tryBase32 decodes the run text[lo:hi] if it is all of RFC 4648's base32 alphabet.
-func tryBase32(b *builder, text []byte, lo, hi int) int {
+func tryBase32(b *builder, pieces []span, text []byte, lo, hi int) int {
 	if hi-lo < minHex {
 		return 0
 	}
@@ -416,7 +446,8 @@ func tryBase32(b *builder, text []byte, lo, hi int) int {
 			return 0
 		}
 	}
-	bl := blob{alphabet: base32s, pieces: []span{{lo, hi}}, end: padding(text, hi)}
+	pieces[0] = span{lo, hi}
+	bl := blob{alphabet: base32s, pieces: pieces[:1], end: padding(text, hi)}
 	if v := bl.judge(text); v != noise && b.put(text, &bl, v) {
 		return bl.end
 	}

@@ -57,6 +57,9 @@ const (
 	quoteShift
 )
 
+// base64Bit shares a counter's field with the quotes, of which there are at most 64: it is no sum, but read byte by byte.
+const base64Bit = 1 << 63
+
 var weight = func() (t [256]uint64) {
 	for c := range t {
 		switch {
@@ -77,13 +80,9 @@ var weight = func() (t [256]uint64) {
 		case c == '"' || c == '\'' || c == '`':
 			t[c] = 1 << quoteShift
 		}
-	}
-	return t
-}()
-
-var inBase64 = func() (t [256]uint64) {
-	for c := range t {
-		t[c] = uint64(class[c] & isBase64)
+		if class[c]&isBase64 != 0 {
+			t[c] |= base64Bit
+		}
 	}
 	return t
 }()
@@ -102,8 +101,9 @@ func classify(text []byte) (t tally) {
 		block := text[i:min(i+64, len(text))]
 		var sum, mask uint64
 		for _, c := range block {
-			sum += weight[c]
-			mask = mask>>1 | inBase64[c]<<63
+			w := weight[c]
+			sum += w
+			mask = mask>>1 | w&base64Bit
 		}
 		if len(block) < 64 {
 			mask >>= 64 - len(block)
@@ -125,7 +125,7 @@ func classify(text []byte) (t tally) {
 			}
 		}
 	}
-	has := func(shift int) bool { return all>>shift&0xff != 0 }
+	has := func(shift int) bool { return all>>shift&0x7f != 0 }
 	t.nul = has(nulShift)
 	t.control = has(controlShift)
 	t.high = has(highShift)

@@ -47,11 +47,13 @@ const (
 
 // Views yields the texts hidden in text, in the order of their encodings, not of their places. Views of nested encodings follow the view they lie in.
 func Views(text []byte) iter.Seq[View] {
-	return func(yield func(View) bool) {
-		if t := classify(text); t.any() {
-			d := decoder{yield: yield, budget: nestedFloor + nestedShare*len(text)}
-			d.decode(source{text: text}, t, 0)
-		}
+	return func(yield func(View) bool) { views(text, yield) }
+}
+
+func views(text []byte, yield func(View) bool) {
+	if t := classify(text); t.any() {
+		d := decoder{yield: yield, budget: nestedFloor + nestedShare*len(text)}
+		d.decode(source{text: text}, t, 0)
 	}
 }
 
@@ -122,7 +124,9 @@ func (d *decoder) decode(src source, t tally, depth int) {
 		b := d.builder(&src, depth, "percent")
 		findPercent(&b, text)
 		b.flush()
-		b = d.builder(&src, depth, "entity")
+	}
+	if t.percentAmp {
+		b := d.builder(&src, depth, "entity")
 		findEntities(&b, text)
 		b.flush()
 	}

@@ -61,14 +61,20 @@ func unwrap(b *builder, text []byte, p, end int) int {
 		minPart  = 4  // of a run on one side: "ghp_"
 		minWhole = 20 // of both: what has a shape is that long
 		minAlone = 32 // of a line that is all one run; shorter ones are lists of names
+		maxAlone = 60 // longer ones are blocks of base64, which are joined as such
 		longest  = 512
 		most     = 8 // lines of one token; longer blocks are no tokens
 	)
 	cut := 0
 	for range most {
+		// In most texts the run before a break is short, or the next line begins with no token: both are known at once.
+		left := runBefore(text, end, longest)
+		if left < minPart || cut == 0 && left >= maxAlone && column(text, end) <= left {
+			break
+		}
 		next, how := prefix(text, p+1)
-		left, right := runBefore(text, end, longest), run(text, next, longest)
-		if left < minPart || right < minPart || left+right < minWhole || right == longest {
+		right := run(text, next, longest)
+		if right < minPart || left+right < minWhole || right == longest {
 			break
 		}
 		stop := next + right
@@ -198,6 +204,9 @@ func prefix(text []byte, i int) (int, margin) {
 // logPrefix returns the end of the log prefix at i, or i.
 func logPrefix(text []byte, i int) int {
 	const longestField = 100
+	if c := at(text, i); c == ' ' || c == '\t' {
+		return i
+	}
 	line := text[min(i, len(text)):min(i+3*longestField, len(text))]
 	if k := bytes.IndexByte(line, '\n'); k >= 0 {
 		line = line[:k]
