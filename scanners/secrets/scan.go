@@ -1,0 +1,379 @@
+package secrets
+
+import (
+	"bytes"
+	"hash/maphash"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/credfile"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/decode"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/match"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/pair"
+)
+
+// A pass is the work on one item.
+type pass struct {
+	*Scanner
+	item     audit.Item
+	later    bool // the item's path comes after its content
+	findings []audit.Finding
+	gaps     []audit.Gap
+}
+
+// A part is one text of an item: its content, or a member of it.
+type part struct {
+	content []byte
+	path    string // inside containers, with "!" in front; "" for the item itself
+	text    bool   // taken out of a document
+	skip    int    // bytes in front that are not the item's
+}
+
+// A sheet is a part being scanned.
+type sheet struct {
+	*pass
+	part
+	lines    *match.Lines
+	encoding []string
+	at       func(int) int // from the text being scanned to the part; nil for the part itself
+	binary   bool
+	seen     map[spot]bool
+	keySpans []pair.Span // of AWS keys in the text being scanned
+	line     struct { // the last lines asked for: matches on one long line share the answer
+		start, end int
+		digest     uint64
+		allow      string
+	}
+}
+
+// spot is where a rule reported a value.
+type spot struct {
+	rule       string
+	start, end int
+}
+
+// text scans one part: as it stands, and decoded.
+func (p *pass) text(in part) {
+	if len(in.content) == 0 {
+		return
+	}
+	t := &sheet{pass: p, part: in, lines: match.NewLines(in.content), binary: !in.text && binary(in.content)}
+	raw := in.content
+	if t.binary {
+		raw = printable(raw)
+	}
+	t.find(raw)
+	for v := range decode.Views(in.content) {
+		t.at, t.encoding = v.At, v.Encoding
+		t.find(v.Text)
+	}
+}
+
+// printable replaces what is not text by newlines, so that offsets stay and strings stand apart.
+func printable(b []byte) []byte {
+	out := make([]byte, len(b))
+	for i, c := range b {
+		if c >= ' ' && c < 0x7f || c == '\t' {
+			out[i] = c
+		} else {
+			out[i] = '\n'
+		}
+	}
+	return out
+}
+
+// find reports what is in text, which is the part or a decoded view of it.
+func (t *sheet) find(text []byte) {
+	path, commit := t.item.At.Path+t.path, t.item.At.Commit
+	matches, whole := t.matcher.Find(text)
+	if !whole {
+		t.gap("more matches than can be reported; those behind the first 100000 are left out")
+	}
+	if !t.later {
+		matches = slices.DeleteFunc(matches, func(m match.Match) bool { return !m.Keep(path, commit) })
+	}
+	t.keySpans = t.keySpans[:0]
+	matches = t.keys(text, matches)
+	for i := range matches {
+		if m := &matches[i]; !t.binary || !t.byID[m.Rule.ID].Generic {
+			t.matched(text, m)
+		}
+	}
+	if !t.binary && len(text) <= maxCredentialFile {
+		path := path
+		if t.later && t.path == "" {
+			path = ""
+		}
+		for _, c := range credfile.Parse(path, text) {
+			t.credential(c, matches)
+		}
+	}
+}
+
+func (t *sheet) gap(why string) {
+	t.gaps = append(t.gaps, audit.Gap{What: strings.TrimPrefix(t.item.At.Path+t.path, "!"), Why: why})
+}
+
+// matched reports a match of a rule.
+func (t *sheet) matched(text []byte, m *match.Match) {
+	rule := t.byID[m.Rule.ID]
+	if m.Rule.Regex == "" {
+		t.report(rule, audit.Location{Path: t.path, Rules: []string{m.Rule.ID}}, nil, t.keep(m))
+		return
+	}
+	if m.SecretStart >= m.SecretEnd {
+		return
+	}
+	loc, ok := t.locate(m.Rule.ID, m.SecretStart, m.SecretEnd, m.Start, m.End)
+	if !ok {
+		return
+	}
+	secret := audit.NewSecret(m.Rule.ID, "", string(text[m.SecretStart:m.SecretEnd]))
+	t.report(rule, loc, secret, t.keep(m))
+}
+
+// keep defers the judgement of a match to when its place is known.
+func (t *sheet) keep(m *match.Match) func(audit.Location) bool {
+	if !t.later {
+		return nil
+	}
+	x := *m
+	return func(l audit.Location) bool { return x.Keep(l.Path, l.Commit) }
+}
+
+// credential reports what a file's format tells. A value that a match has found already keeps that rule's name.
+func (t *sheet) credential(c credfile.Credential, matches []match.Match) {
+	rule := t.byID[c.Rule]
+	if rule == nil || c.Value == "" && c.ID == "" {
+		return
+	}
+	if slices.ContainsFunc(t.keySpans, func(s pair.Span) bool { return s.Start < c.End && c.Start < s.End }) ||
+		slices.ContainsFunc(matches, func(m match.Match) bool {
+			return m.SecretStart < c.End && c.Start < m.SecretEnd && !t.byID[m.Rule.ID].Generic
+		}) {
+		return
+	}
+	loc, ok := t.locate(c.Rule, c.Start, max(c.End, c.Start+1), c.Start, c.End)
+	if !ok {
+		return
+	}
+	secret := audit.NewSecret(c.Kind, c.ID, c.Value)
+	for name, value := range c.Parts {
+		secret.SetPart(name, value)
+	}
+	t.report(rule, loc, secret, nil)
+}
+
+// locate turns offsets in the text being scanned into a location: of [start, end), digested over the lines of [from, to). It
+// returns false for what has been reported there, and for what lies in front of the item's own text.
+func (t *sheet) locate(rule string, start, end, from, to int) (audit.Location, bool) {
+	if t.at != nil {
+		start, end = t.at(start), t.at(end-1)+1
+		from, to = t.at(from), t.at(max(to-1, 0))+1
+	}
+	n := len(t.content)
+	start = max(0, min(start, n-1))
+	end = max(start+1, min(end, n))
+	from, to = max(0, min(from, start)), min(max(to, end), n)
+	if start < t.skip {
+		return audit.Location{}, false
+	}
+	if s := (spot{rule, start, end}); t.seen[s] {
+		return audit.Location{}, false
+	} else if t.seen == nil {
+		t.seen = map[spot]bool{s: true}
+	} else {
+		t.seen[s] = true
+	}
+	l := audit.Location{Path: t.path, Rules: []string{rule}, Encoding: t.encoding}
+	l.Line, l.Column = t.lines.Position(start)
+	l.EndLine, l.EndColumn = t.lines.Position(end - 1)
+	if t.skip > 0 && l.Line == 1 {
+		l.Column -= t.skip
+		if l.EndLine == 1 {
+			l.EndColumn -= t.skip
+		}
+	}
+	_, before := t.lines.Before(from)
+	t.look(before+1, t.lines.From(to))
+	l.Lines = t.line.digest
+	return l, true
+}
+
+// look learns about the lines in [start, end).
+func (t *sheet) look(start, end int) {
+	end = max(start, end)
+	if t.line.start == start && t.line.end == end && t.line.digest != 0 {
+		return
+	}
+	text := t.content[start:end]
+	t.line.start, t.line.end, t.line.allow = start, end, ""
+	t.line.digest = maphash.Bytes(t.seed, text) | 1
+	for _, mark := range []string{"gitleaks:allow", "betterleaks:allow"} {
+		if bytes.Contains(text, []byte(mark)) {
+			t.line.allow = mark
+		}
+	}
+}
+
+// report adds a finding at the lines last looked at.
+func (t *sheet) report(rule *audit.Rule, loc audit.Location, secret *audit.Secret, keep func(audit.Location) bool) *audit.Finding {
+	f := t.pass.report(rule, loc, secret, keep)
+	if f != nil && t.line.allow != "" && loc.Line > 0 {
+		f.Suppressed = &audit.Suppression{By: "comment", Reason: t.line.allow}
+	}
+	return f
+}
+
+// report adds a finding, unless its rule is not asked for. The result is good until the next one.
+func (p *pass) report(rule *audit.Rule, loc audit.Location, secret *audit.Secret, keep func(audit.Location) bool) *audit.Finding {
+	if rule == nil || p.only != nil && !p.only[rule.ID] {
+		return nil
+	}
+	p.findings = append(p.findings, audit.Finding{
+		Rule: rule.ID, Category: audit.CategorySecret, Severity: rule.Severity, Title: rule.Title, Message: message(rule, loc),
+		Locations: []audit.Location{loc}, Secret: secret, Fix: rule.Fix, Keep: keep,
+	})
+	return &p.findings[len(p.findings)-1]
+}
+
+func message(rule *audit.Rule, loc audit.Location) string {
+	m := rule.Title + " in the clear"
+	if len(loc.Encoding) > 0 {
+		m = rule.Title + ", hidden only by " + strings.Join(loc.Encoding, " and ")
+	}
+	return m
+}
+
+// keys reports the AWS keys in text and returns the matches that are none of their halves.
+func (t *sheet) keys(text []byte, matches []match.Match) []match.Match {
+	if t.byID[ruleAWS] == nil || t.only != nil && !t.only[ruleAWS] {
+		return matches
+	}
+	var found []pair.Found
+	if !t.binary || slices.ContainsFunc(matches, func(m match.Match) bool { return m.Rule.ID == ruleAWSID }) {
+		found = pair.Find(text)
+	}
+	if len(found) == 0 {
+		return matches
+	}
+	sort.SliceStable(matches, func(i, j int) bool { return matches[i].SecretStart < matches[j].SecretStart })
+	taken := make([]bool, len(matches))
+	for _, f := range found {
+		t.key(text, f, matches, taken)
+	}
+	rest := matches[:0]
+	for i, m := range matches {
+		if !taken[i] {
+			rest = append(rest, m)
+		}
+	}
+	return rest
+}
+
+// key reports one credential that package pair has found.
+func (t *sheet) key(text []byte, f pair.Found, matches []match.Match, taken []bool) {
+	value := func(s pair.Span) string { return pair.Value(text, s) }
+	has := func(s pair.Span) bool { return s.End > s.Start }
+	if !has(f.ID) {
+		t.half(text, f)
+		return
+	}
+	t.keySpans = append(t.keySpans, f.ID, f.Secret, f.Token)
+	id := value(f.ID)
+	idRules, idMatch := overlapping(f.ID, matches, taken, func(m *match.Match) bool { return m.Rule.ID == ruleAWSID })
+	secretRules, _ := overlapping(f.Secret, matches, taken, func(m *match.Match) bool { return t.byID[m.Rule.ID].Generic })
+	overlapping(f.Token, matches, taken, func(m *match.Match) bool { return t.byID[m.Rule.ID].Generic })
+	if strings.HasSuffix(id, "EXAMPLE") || has(f.Secret) && strings.HasSuffix(value(f.Secret), "EXAMPLEKEY") {
+		return // of Amazon's documentation
+	}
+	if !has(f.Secret) && idMatch == nil {
+		return // half a key that gitleaks' rule does not take for one either
+	}
+	secret := func() *audit.Secret {
+		s := audit.NewSecret(audit.KindAWSKey, id, "")
+		if has(f.Secret) {
+			s = audit.NewSecret(audit.KindAWSKey, id, value(f.Secret))
+		}
+		if has(f.Token) {
+			s.SetPart(audit.PartSessionToken, value(f.Token))
+		}
+		if has(f.Region) {
+			s.SetPart(audit.PartRegion, value(f.Region))
+		}
+		for _, c := range f.Candidates {
+			s.AddCandidate(audit.NewSecret(audit.KindAWSKey, id, value(c)))
+		}
+		return s
+	}
+	var keep func(audit.Location) bool
+	if !has(f.Secret) {
+		keep = t.keep(idMatch) // half a key is as doubtful as gitleaks says; a whole one is a key wherever it lies
+	}
+	rule := t.byID[ruleAWS]
+	var first *audit.Finding
+	if loc, ok := t.locate(ruleAWS, f.ID.Start, f.ID.End, f.ID.Start, f.ID.End); ok {
+		loc.Rules = sorted(append(idRules, ruleAWS))
+		first = t.report(rule, loc, secret(), keep)
+	}
+	if !has(f.Secret) {
+		return
+	}
+	loc, ok := t.locate(ruleAWS, f.Secret.Start, f.Secret.End, f.Secret.Start, f.Secret.End)
+	switch {
+	case ok && (first == nil || first.Locations[0].Line != loc.Line):
+		loc.Rules = sorted(append(secretRules, ruleAWS))
+		t.report(rule, loc, secret(), nil)
+	case first != nil:
+		first.Locations[0].Rules = sorted(append(first.Locations[0].Rules, secretRules...))
+	}
+}
+
+// half notes a secret or token without an id: a candidate that may belong to an id found elsewhere.
+func (t *sheet) half(text []byte, f pair.Found) {
+	span, kind := f.Secret, audit.KindAWSKey
+	if span.End == span.Start {
+		span, kind = f.Token, pair.KindToken
+	}
+	if span.End == span.Start {
+		return
+	}
+	loc, ok := t.locate(ruleAWS, span.Start, span.End, span.Start, span.End)
+	if !ok {
+		return
+	}
+	half := t.report(t.byID[ruleAWS], loc, audit.NewSecret(kind, "", pair.Value(text, span)), nil)
+	if half == nil {
+		return
+	}
+	half.Candidate = true
+	if half.Severity = audit.Medium; f.Named {
+		half.Severity = audit.High
+	}
+}
+
+// overlapping marks the matches that lie in a span and satisfy want as taken, and returns their rules and the first of them.
+func overlapping(s pair.Span, matches []match.Match, taken []bool, want func(*match.Match) bool) (ids []string, first *match.Match) {
+	if s.End == s.Start {
+		return nil, nil
+	}
+	// Secrets are short; the few that begin far in front and reach into the span are whole keys of another kind.
+	i := sort.Search(len(matches), func(i int) bool { return matches[i].SecretStart > s.Start-200 })
+	for ; i < len(matches) && matches[i].SecretStart < s.End; i++ {
+		if m := &matches[i]; m.SecretEnd > s.Start && want(m) {
+			taken[i] = true
+			ids = append(ids, m.Rule.ID)
+			if first == nil {
+				first = m
+			}
+		}
+	}
+	return ids, first
+}
+
+func sorted(ids []string) []string {
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}

@@ -1,0 +1,294 @@
+// Package secrets finds credentials: by the rules of gitleaks, by the format of the files that keep them, and by putting the
+// halves of AWS keys together; in plain text, in what text encodes, and in what containers hold.
+//
+// A newcomer starts with [New]. The work on one content is in scan.go; what finds what is in the packages below internal:
+// rules (gitleaks' configuration), match (its semantics), archive, decode, credfile and pair.
+package secrets
+
+import (
+	"bytes"
+	"fmt"
+	"hash/maphash"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/archive"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/credfile"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/match"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/pair"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/rules"
+)
+
+// Options choose what is looked for. The zero value is all that is known.
+type Options struct {
+	// Config is a configuration in gitleaks' format, which extends the default one; nil for the default alone.
+	Config []byte
+	// ConfigPath is the file that Config was read from. With it, [extend] path is followed inside the file's folder and the
+	// working directory, and the file itself is not scanned; without, [extend] path is an error.
+	ConfigPath string
+	// Rules are the ids of the only rules to report; none means all.
+	Rules []string
+}
+
+// A Scanner finds credentials.
+type Scanner struct {
+	matcher *match.Matcher
+	byID    map[string]*audit.Rule
+	list    []audit.Rule
+	only    map[string]bool // nil for all
+	seed    maphash.Seed    // of digests of lines
+	notes   []string
+}
+
+var _ audit.Joiner = (*Scanner)(nil)
+
+// ruleAWS is the one rule for AWS access keys: gitleaks' rules that find their halves merge into it.
+const ruleAWS = "aws-access-key"
+
+// gitleaks' rule for access key ids.
+const ruleAWSID = "aws-access-token"
+
+// New prepares a scanner. A configuration that cannot be read, and a rule id that does not exist, are errors that wrap
+// [audit.ErrUsage].
+func New(o Options) (*Scanner, error) {
+	s := &Scanner{seed: maphash.MakeSeed(), byID: map[string]*audit.Rule{}}
+	var set *rules.Set
+	var err error
+	if o.Config == nil {
+		set, err = rules.Default()
+	} else {
+		src := rules.Source{Data: o.Config, Name: o.ConfigPath}
+		if o.ConfigPath == "" {
+			src.Name = "configuration"
+		} else {
+			src.Open = opener(o.ConfigPath)
+		}
+		set, s.notes, err = rules.Load(src)
+		if err == nil && o.ConfigPath == "" {
+			set.Path = ""
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range set.Rules {
+		if !r.SkipReport {
+			s.list = append(s.list, describe(r))
+		}
+	}
+	s.list = append(s.list, awsRule)
+	for _, r := range credfile.Rules() {
+		if !slices.ContainsFunc(s.list, func(have audit.Rule) bool { return have.ID == r.ID }) {
+			s.list = append(s.list, r)
+		}
+	}
+	slices.SortFunc(s.list, func(a, b audit.Rule) int { return strings.Compare(a.ID, b.ID) })
+	for i := range s.list {
+		s.byID[s.list[i].ID] = &s.list[i]
+	}
+	if err := s.restrict(o.Rules, set); err != nil {
+		return nil, err
+	}
+	s.matcher = match.New(set)
+	return s, nil
+}
+
+// restrict leaves only the rules of some ids.
+func (s *Scanner) restrict(ids []string, set *rules.Set) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	s.only = map[string]bool{}
+	for _, id := range ids {
+		if s.byID[id] == nil {
+			return audit.Hint(fmt.Errorf("%w: no rule %q", audit.ErrUsage, id), "`leakreach rules` lists them")
+		}
+		s.only[id] = true
+	}
+	if s.only[ruleAWS] || s.only[ruleAWSID] {
+		s.only[ruleAWS], s.only[ruleAWSID] = true, true
+	}
+	needed := map[string]bool{}
+	for _, r := range set.Rules {
+		for _, q := range r.Required {
+			needed[q.ID] = needed[q.ID] || s.only[r.ID]
+		}
+	}
+	set.Rules = slices.DeleteFunc(set.Rules, func(r rules.Rule) bool { return !s.only[r.ID] && !needed[r.ID] })
+	for i := range set.Rules {
+		set.Rules[i].SkipReport = set.Rules[i].SkipReport || !s.only[set.Rules[i].ID]
+	}
+	return nil
+}
+
+// opener reads files that a configuration extends, relative to its folder or to the working directory, and nothing outside them.
+func opener(config string) func(string) ([]byte, error) {
+	return func(name string) ([]byte, error) {
+		var first error
+		for _, dir := range []string{filepath.Dir(config), "."} {
+			rel := name
+			if filepath.IsAbs(name) {
+				abs, err := filepath.Abs(dir)
+				if err != nil {
+					return nil, err
+				}
+				if rel, err = filepath.Rel(abs, name); err != nil {
+					return nil, err
+				}
+			}
+			b, err := readIn(dir, rel)
+			if err == nil {
+				return b, nil
+			}
+			if first == nil {
+				first = err
+			}
+		}
+		return nil, first
+	}
+}
+
+// maxConfig is more than package rules takes, so that it can say so.
+const maxConfig = 2 << 20
+
+func readIn(dir, name string) ([]byte, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	info, err := root.Stat(filepath.Clean(name))
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxConfig {
+		return nil, fmt.Errorf("%s is not a regular file of at most %d bytes", name, maxConfig)
+	}
+	return root.ReadFile(filepath.Clean(name))
+}
+
+// Notes are remarks on the configuration: parts of it that have no meaning here.
+func (s *Scanner) Notes() []string { return slices.Clone(s.notes) }
+
+// Rules lists the rules of the configuration, of the credential files, and the one for AWS keys.
+func (s *Scanner) Rules() []audit.Rule { return slices.Clone(s.list) }
+
+// Wants takes everything that has content of its own. Of places it takes those whose path says something.
+func (s *Scanner) Wants(it audit.Item) bool {
+	switch it.Kind {
+	case audit.KindFile, audit.KindCommit, audit.KindPaths, audit.KindVariable, audit.KindStream:
+		return true
+	case audit.KindPlace:
+		return credfile.Wants(it.At.Path) || len(s.matcher.Paths(it.At.Path, it.At.Commit)) > 0
+	}
+	return false
+}
+
+// Join makes one finding of an AWS key whose halves were found apart.
+func (s *Scanner) Join(findings []audit.Finding) []audit.Finding { return pair.Join(findings) }
+
+// Scan reports the credentials in content. A location is that of the secret itself: line and column of its first byte, 1-based,
+// and of its last; columns count bytes. Of an AWS key the id and the secret half are reported each where it stands, as findings of
+// the same credential. In a container the line is that of the member.
+func (s *Scanner) Scan(it audit.Item, content []byte) ([]audit.Finding, []audit.Gap) {
+	p := &pass{Scanner: s, item: it, later: it.Kind == audit.KindFile && it.At.Path == "" && it.Object != ""}
+	switch it.Kind {
+	case audit.KindPlace:
+		p.place(content)
+	case audit.KindVariable:
+		p.variable(content)
+	case audit.KindPaths:
+		p.text(part{content: content})
+		for i := range p.findings {
+			l := &p.findings[i].Locations[0]
+			l.Line, l.EndLine, l.Column, l.EndColumn = 0, 0, 0, 0 // of the list, which nobody else sees
+		}
+	default:
+		p.file(content)
+	}
+	return p.findings, p.gaps
+}
+
+// file looks at a whole file, and into it if it is a container.
+func (p *pass) file(content []byte) {
+	opened := false
+	problems := archive.Walk("", content, archive.DefaultLimits(), func(m archive.Member) {
+		opened = true
+		path := m.Path
+		if !strings.HasPrefix(path, "!") {
+			path = "!" + path
+		}
+		p.text(part{content: m.Content, path: path, text: m.Text})
+	})
+	for _, pr := range problems {
+		what := pr.What
+		if p.item.At.Path != "" {
+			what = p.item.At.Path + "!" + strings.TrimPrefix(what, "!")
+		}
+		p.gaps = append(p.gaps, audit.Gap{What: strings.TrimSuffix(what, "!"), Why: pr.Why})
+	}
+	if opened && len(problems) == 0 && binary(content) {
+		return // its bytes are those of its members
+	}
+	p.text(part{content: content})
+	if !p.later && p.item.At.Path != "" {
+		p.paths()
+	}
+}
+
+// paths reports what the path alone gives away.
+func (p *pass) paths() {
+	for _, r := range p.matcher.Paths(p.item.At.Path, p.item.At.Commit) {
+		p.report(p.byID[r.ID], audit.Location{Rules: []string{r.ID}}, nil, nil)
+	}
+}
+
+// place looks at a content whose text has been scanned without its path for what only the path tells.
+func (p *pass) place(content []byte) {
+	p.paths()
+	if !credfile.Wants(p.item.At.Path) || len(content) > maxCredentialFile {
+		return
+	}
+	known := map[credfileKey]bool{}
+	for _, c := range credfile.Parse("", content) {
+		known[keyOf(c)] = true
+	}
+	t := &sheet{pass: p, part: part{content: content}, lines: match.NewLines(content)}
+	for _, c := range credfile.Parse(p.item.At.Path, content) {
+		if !known[keyOf(c)] {
+			t.credential(c, nil)
+		}
+	}
+}
+
+// maxCredentialFile: no tool writes a credential file that large.
+const maxCredentialFile = 8 << 20
+
+type credfileKey struct {
+	rule       string
+	start, end int
+}
+
+func keyOf(c credfile.Credential) credfileKey { return credfileKey{c.Rule, c.Start, c.End} }
+
+// variable scans a variable's value behind its name, as it would stand in a file.
+func (p *pass) variable(value []byte) {
+	name := strings.Map(func(r rune) rune {
+		if r < ' ' || r == '=' {
+			return '_'
+		}
+		return r
+	}, p.item.At.Name)
+	if archive.Kind(value) != "" || bytes.IndexByte(value, '\n') >= 0 || name == "" {
+		p.file(value) // a file in a variable
+	}
+	p.text(part{content: slices.Concat([]byte(name), []byte{'='}, value), skip: len(name) + 1})
+}
+
+// binary tells whether content is no text, by the same sign as git: a NUL among the first 8000 bytes.
+func binary(content []byte) bool {
+	return bytes.IndexByte(content[:min(len(content), 8000)], 0) >= 0
+}

@@ -1,0 +1,227 @@
+package secrets
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf16"
+
+	"github.com/leakreach/leakreach/audit"
+)
+
+// source makes values that look like real ones and are none.
+type source struct{ *rand.Rand }
+
+func newSource() source { return source{rand.New(rand.NewPCG(7, 7))} }
+
+func (s source) of(alphabet string, n int) string {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = alphabet[s.IntN(len(alphabet))]
+	}
+	return string(b)
+}
+
+const (
+	alnum  = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	base32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+)
+
+func (s source) github() string { return "ghp_" + s.of(alnum, 36) }
+func (s source) keyID() string  { return "AKIA" + s.of(base32, 16) }
+func (s source) secret() string { return s.of(alnum+"/+", 40) }
+
+func scanner(t testing.TB, o Options) *Scanner {
+	t.Helper()
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func file(path string) audit.Item {
+	return audit.Item{Kind: audit.KindFile, At: audit.Location{Kind: audit.InFile, Path: path}}
+}
+
+// summary writes findings as "rule id path:line:column-line:column rules value", values revealed for the test alone.
+func summary(fs []audit.Finding) (all []string) {
+	for _, f := range fs {
+		if f.Candidate {
+			continue
+		}
+		l := f.Locations[0]
+		s := fmt.Sprintf("%s %s%d:%d-%d:%d", f.Rule, l.Path, l.Line, l.Column, l.EndLine, l.EndColumn)
+		if len(l.Encoding) > 0 {
+			s += " " + strings.Join(l.Encoding, "+")
+		}
+		if f.Suppressed != nil {
+			s += " suppressed"
+		}
+		all = append(all, s)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func TestScan(t *testing.T) {
+	r := newSource()
+	gh, id, key := r.github(), r.keyID(), r.secret()
+	s := scanner(t, Options{})
+	var zipped bytes.Buffer
+	w := zip.NewWriter(&zipped)
+	for _, name := range []string{"a/b.txt"} {
+		f, err := w.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(f, "\ntoken %s\n", gh)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var wide []byte
+	for _, u := range utf16.Encode([]rune("\ufefftoken " + gh + "\n")) {
+		wide = append(wide, byte(u), byte(u>>8))
+	}
+	for _, tt := range []struct {
+		name, path string
+		content    string
+		want       []string
+	}{
+		{"nothing", "a.go", "package a\n", nil},
+		{"token", "a.txt", "x\n  " + gh + "\n", []string{"github-pat 2:3-2:42"}},
+		{"comment", "a.txt", gh + " # gitleaks:allow\n", []string{"github-pat 1:1-1:40 suppressed"}},
+		{"comment elsewhere", "a.txt", "# gitleaks:allow\n" + gh, []string{"github-pat 2:1-2:40"}},
+		{"allowed path", "node_modules/a.txt", gh + "\n", nil},
+		{"pair", "env", "AWS_ACCESS_KEY_ID=" + id + "\nAWS_SECRET_ACCESS_KEY=" + key + "\n", []string{"aws-access-key 1:19-1:38", "aws-access-key 2:23-2:62"}},
+		{"pair on a line", "env", id + ":" + key + "\n", []string{"aws-access-key 1:1-1:20"}},
+		{"id alone", "env", "id " + id + "\n", []string{"aws-access-key 1:4-1:23"}},
+		{"documented", "env", "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\n", nil},
+		{"base64", "a.txt", "data: " + base64.StdEncoding.EncodeToString([]byte("token "+gh)) + "\n", []string{"github-pat 1:15-1:67 base64"}},
+		{"zip", "a.zip", zipped.String(), []string{"github-pat !a/b.txt2:7-2:46"}},
+		{"utf-16", "a.txt", string(wide), []string{"github-pat 1:15-1:93 utf-16"}},
+		{"binary", "a.o", "\x7fELF\x00\x00" + gh + "\x00", []string{"github-pat 1:7-1:46"}},
+		{"pkcs12", "deploy/cert.p12", "x", []string{"pkcs12-file 0:0-0:0"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			fs, gaps := s.Scan(file(tt.path), []byte(tt.content))
+			if got := summary(fs); !slices.Equal(got, tt.want) {
+				t.Errorf("got  %q\nwant %q", got, tt.want)
+			}
+			if len(gaps) > 0 {
+				t.Errorf("gaps %v", gaps)
+			}
+		})
+	}
+}
+
+// TestPlaces holds what is found with the path known against what is found without and placed afterwards.
+func TestPlaces(t *testing.T) {
+	r := newSource()
+	gh := r.github()
+	s := scanner(t, Options{})
+	content := []byte("key: " + gh + "\n")
+	fs, _ := s.Scan(audit.Item{Kind: audit.KindFile, Object: "1"}, content)
+	for path, want := range map[string][]string{
+		"a.txt": {"github-pat"}, "yarn.lock": nil, "x/node_modules/y": nil,
+		"@octokit/auth-token/README.md": {"generic-api-key"}, // where the rule that names it is silent, the generic one is not displaced
+	} {
+		var kept []string
+		for _, f := range fs {
+			if f.Keep(audit.Location{Path: path}) {
+				kept = append(kept, f.Rule)
+			}
+		}
+		if !slices.Equal(kept, want) {
+			t.Errorf("%s: kept %v, want %v", path, kept, want)
+		}
+	}
+}
+
+func TestVariable(t *testing.T) {
+	r := newSource()
+	v := r.of(alnum, 32)
+	s := scanner(t, Options{})
+	it := audit.Item{Kind: audit.KindVariable, At: audit.Location{Kind: audit.InVariable, Name: "DEPLOY_TOKEN"}}
+	fs, _ := s.Scan(it, []byte(v))
+	if got := summary(fs); !slices.Equal(got, []string{"generic-api-key 1:1-1:32"}) {
+		t.Errorf("got %q", got)
+	}
+	it.At.Name = "TOKEN_" + r.github() // a name is public anyway
+	if fs, _ := s.Scan(it, []byte("x")); len(fs) != 0 {
+		t.Errorf("got %q", summary(fs))
+	}
+}
+
+func TestRules(t *testing.T) {
+	s := scanner(t, Options{})
+	seen := map[string]bool{}
+	for _, r := range s.Rules() {
+		if r.ID == "" || r.Title == "" || r.Help == "" || len(r.Fix) == 0 || r.Severity.Rank() < 0 || r.CWE == 0 || seen[r.ID] {
+			t.Errorf("%+v", r)
+		}
+		seen[r.ID] = true
+	}
+	if len(seen) < 223 {
+		t.Errorf("%d rules", len(seen))
+	}
+}
+
+func TestOnly(t *testing.T) {
+	r := newSource()
+	s := scanner(t, Options{Rules: []string{"github-pat"}})
+	fs, _ := s.Scan(file("a"), []byte(r.github()+"\n"+r.keyID()+" "+r.secret()+"\nhttps://u:"+r.of(alnum, 12)+"@example.com/\n"))
+	if got := summary(fs); !slices.Equal(got, []string{"github-pat 1:1-1:40"}) {
+		t.Errorf("got %q", got)
+	}
+	if _, err := New(Options{Rules: []string{"nonsense"}}); err == nil {
+		t.Error("no error for an unknown rule")
+	}
+}
+
+func TestIgnore(t *testing.T) {
+	ig, err := ParseIgnore(strings.NewReader("# c\n\na\\b.txt:github-pat:3\n1234:c:github-pat:4\nbad\na:b:x\n"))
+	if err != nil || ig.Len() != 2 {
+		t.Fatal(ig, err)
+	}
+	for _, tt := range []struct {
+		loc  audit.Location
+		line int
+	}{
+		{audit.Location{Path: "a/b.txt", Line: 3}, 3},
+		{audit.Location{Path: "a/b.txt", Line: 3, Commit: "99"}, 3},
+		{audit.Location{Path: "a/b.txt", Line: 4}, 0},
+		{audit.Location{Path: "c", Line: 4}, 0},
+		{audit.Location{Path: "c", Line: 4, Commit: "1234"}, 4},
+	} {
+		if line, ok := ig.Match("github-pat", tt.loc); line != tt.line || ok != (tt.line > 0) {
+			t.Errorf("%+v: line %d %v", tt.loc, line, ok)
+		}
+	}
+}
+
+func FuzzScan(f *testing.F) {
+	s := scanner(f, Options{})
+	r := newSource()
+	f.Add([]byte(r.github()), "a")
+	f.Add([]byte("PK\x03\x04"), "a.zip")
+	f.Add([]byte(r.keyID()+"\n"+r.secret()), ".aws/credentials")
+	f.Add([]byte("\xff\xfea\x00"), "")
+	f.Fuzz(func(t *testing.T, content []byte, path string) {
+		for _, kind := range []audit.ItemKind{audit.KindFile, audit.KindPlace, audit.KindVariable} {
+			fs, _ := s.Scan(audit.Item{Kind: kind, At: audit.Location{Path: path, Name: "N"}}, content)
+			for _, f := range fs {
+				if l := f.Locations[0]; l.Line < 0 || l.Line > l.EndLine || l.Line > 0 && l.Column < 1 {
+					t.Errorf("%s at %d:%d-%d:%d", f.Rule, l.Line, l.Column, l.EndLine, l.EndColumn)
+				}
+			}
+			s.Join(fs)
+		}
+	})
+}
