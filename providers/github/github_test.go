@@ -381,7 +381,7 @@ func TestHostileAnswers(t *testing.T) {
 				t.Errorf("%s, want %s", said, test.want)
 			}
 			for _, target := range r.targets {
-				items(t, p, target)
+				_, _, _ = items(t, p, target)
 			}
 		})
 	}

@@ -104,3 +104,16 @@ func TestHistoryTrouble(t *testing.T) {
 		t.Errorf("gaps %q, contents %q", gaps, contents)
 	}
 }
+
+// Files without history are those of the default branch as it is now.
+func TestFilesOnly(t *testing.T) {
+	g := acme(1)
+	g.Repos[0].Dir = forgetest.Repository(t, forgetest.Commit{"f": "the first content\n"}, forgetest.Commit{"f": "the second content\n", "g": "of g\n"})
+	o := historyOnly()
+	o.History, o.Files = false, true
+	p := provider(t, g, o)
+	contents, _, gaps := read(t, p, targets(t, p, "acme/r000").targets[0])
+	if !strings.Contains(contents, "the second content") || !strings.Contains(contents, "of g") || strings.Contains(contents, "the first content") || len(gaps) > 0 {
+		t.Errorf("gaps %q, contents %q", gaps, contents)
+	}
+}

@@ -500,15 +500,22 @@ func paged[T any](ctx context.Context, key func(*T) string, get func(cursor stri
 				page.Items = append(page.Items, item)
 			}
 		}
-		switch link, err := url.Parse(resp.NextLink); {
-		case resp.NextPage > 0:
-			page.Next = strconv.Itoa(resp.NextPage)
-		case resp.NextLink == "" || err != nil:
-		case link.Query().Get("page") != "" && link.Query().Get("cursor") == "" && link.Query().Get("id_after") == "":
-			page.Next = link.Query().Get("page")
-		default:
-			page.Next = resp.NextLink
-		}
+		page.Next = next(resp)
 		return page, nil
 	})
+}
+
+// next is the cursor of the page after an answer: a number, or the link where pages go by key; "" if there is none.
+func next(resp *gitlab.Response) string {
+	if resp.NextPage > 0 {
+		return strconv.Itoa(resp.NextPage)
+	}
+	link, err := url.Parse(resp.NextLink)
+	if err != nil {
+		return ""
+	}
+	if q := link.Query(); q.Get("page") != "" && q.Get("cursor") == "" && q.Get("id_after") == "" {
+		return q.Get("page")
+	}
+	return resp.NextLink
 }

@@ -198,9 +198,9 @@ func TestProject(t *testing.T) {
 			t.Errorf("no item %s", want)
 		}
 	}
-	for it := range p.Items(t.Context(), r.targets[2]) {
-		if it.Entry == nil {
-			continue
+	for it, err := range p.Items(t.Context(), r.targets[2]) {
+		if err != nil {
+			t.Fatal(err)
 		}
 		switch it.Entry.Name {
 		case "HIDDEN":

@@ -17,6 +17,7 @@ type Clone struct {
 	Address         string // as [RepositoryURL] made it
 	Username, Token string // Token "" for none
 	Since           string // only history since this commit or date; "" for all
+	Newest          bool   // only the files of the default branch as they are now
 	Blobs, Commits  string // web addresses that the commit id, and for a file "/" and its path, are added to
 	Sleep           func(context.Context, time.Duration) error
 }
@@ -24,7 +25,8 @@ type Clone struct {
 // cloneTries is how often a clone is tried that the server or the network broke.
 const cloneTries = 2
 
-// History clones a target's repository and yields what [git.Repository.Items] does, with web addresses. A repository that cannot be cloned is a gap.
+// History clones a target's repository and yields what [git.Repository.Items] does, with web addresses. A repository
+// that cannot be cloned is a gap.
 func History(ctx context.Context, env audit.Env, target string, c Clone) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
 		r, err := clone(ctx, env, c)
@@ -41,6 +43,9 @@ func History(ctx context.Context, env audit.Env, target string, c Clone) iter.Se
 			return
 		}
 		defer func() { _ = r.Close() }()
+		if c.Newest {
+			c.Since = "" // a limit to history
+		}
 		for it, err := range r.Items(ctx, git.Options{Since: c.Since}) {
 			if gap := (*audit.Gap)(nil); errors.As(err, &gap) && gap.Target == "" {
 				gap.Target = target
@@ -57,7 +62,7 @@ func clone(ctx context.Context, env audit.Env, c Clone) (*git.Repository, error)
 	if c.Sleep == nil {
 		c.Sleep = sleep
 	}
-	options := git.CloneOptions{HTTP: env.HTTP, Getenv: env.Getenv, Username: c.Username, Token: c.Token}
+	options := git.CloneOptions{HTTP: env.HTTP, Getenv: env.Getenv, Username: c.Username, Token: c.Token, Newest: c.Newest}
 	options.AllowHTTP = strings.HasPrefix(c.Address, "http:") // then the user's own address of the API is without TLS, too
 	for try := 1; ; try++ {
 		r, err := git.Clone(ctx, c.Address, options)

@@ -80,7 +80,7 @@ func (e *Error) passing() bool {
 }
 
 // jitter returns between half of d and d.
-func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2) }
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2) } //nolint:gosec // spreads load, hides nothing
 
 // pass waits until the rate limit allows a request.
 func (t *transport) pass(req *http.Request) error {
@@ -96,7 +96,7 @@ func (t *transport) pass(req *http.Request) error {
 		if first {
 			t.env.Log.Warn("waiting for the rate limit", "api", t.API, "host", t.Base.Host, "until", until.UTC().Format(time.RFC3339))
 		}
-		if err := t.Sleep(req.Context(), wait+rand.N(min(wait, time.Second))); err != nil {
+		if err := t.Sleep(req.Context(), wait+jitter(min(wait, time.Second))); err != nil {
 			return err
 		}
 	}

@@ -28,6 +28,8 @@ type CloneOptions struct {
 	Username, Token string
 	// AllRefs also fetches what is no branch, tag or note, such as the refs of pull requests: on GitHub, about twice the objects.
 	AllRefs bool
+	// Newest fetches the newest commit of the default branch alone. That its history is not there is then no gap.
+	Newest bool
 	// AllowHTTP permits a URL without TLS to a host other than this machine.
 	AllowHTTP bool
 }
@@ -89,9 +91,12 @@ func (o CloneOptions) fetch(ctx context.Context, prog string, u *url.URL) (_ *Re
 	}()
 	bare := filepath.Join(dir, "repository.git")
 	args := []string{"clone", "--quiet", "--template=", "--no-recurse-submodules"}
-	if o.AllRefs {
+	switch {
+	case o.Newest:
+		args = append(args, "--bare", "--depth=1")
+	case o.AllRefs:
 		args = append(args, "--mirror")
-	} else {
+	default:
 		args = append(args, "--bare", "--config", "remote.origin.fetch=+refs/notes/*:refs/notes/*")
 	}
 	p, err := launch(ctx, prog, dir, o.environment(u), nil, append(args, "--", u.String(), bare))
@@ -127,6 +132,9 @@ func (o CloneOptions) fetch(ctx context.Context, prog string, u *url.URL) (_ *Re
 		return nil, nil, err
 	}
 	r.clone = dir
+	if o.Newest {
+		r.gaps = nil // the one there can be is that the clone is shallow
+	}
 	return r, nil, nil
 }
 
