@@ -1,0 +1,396 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/engine"
+	"github.com/leakreach/leakreach/internal/progress"
+	"github.com/leakreach/leakreach/internal/report"
+	"github.com/leakreach/leakreach/providers"
+	"github.com/leakreach/leakreach/scanners"
+	"github.com/leakreach/leakreach/scanners/secrets"
+	"github.com/leakreach/leakreach/verify"
+)
+
+// scanOptions are the flags of scan.
+type scanOptions struct {
+	format, failOn, verify, config, baseline  string
+	since, sources, logLevel, color, progress string
+	awsRegion                                 string
+	out, rules                                []string
+	jobs                                      int
+	noHistory, noIgnores, allowGaps, annotate bool
+	quiet, dryRun                             bool
+}
+
+func newScan(w world) *cobra.Command {
+	var o scanOptions
+	cmd := &cobra.Command{
+		Use:   "scan [REF…]",
+		Short: "Find exposed credentials, verify them, and tell what they reach",
+		Long: `Find exposed credentials, verify them, and tell what they reach.
+
+A REF is a directory or git repository (dir:PATH forces files only), - for standard input, github:OWNER[/REPO] or
+gitlab:GROUP[/…/PROJECT]. The default is the current directory. Every flag has a variable: --fail-on is LEAKREACH_FAIL_ON.
+
+` + exitHelp,
+		Example: `  leakreach scan .
+  leakreach scan github:acme --verify live --out sarif=leakreach.sarif
+  kubectl logs deploy/web | leakreach scan - --fail-on high`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			file, config, err := readSettings(cmd, w.getenv, &o.config)
+			if err != nil {
+				return err
+			}
+			return scan(cmd.Context(), w, &o, file, config, args)
+		},
+	}
+	f := cmd.Flags()
+	o.format, o.failOn, o.verify, o.logLevel, o.color, o.progress = "text", "any", "owner", "warn", "auto", "auto"
+	var formats []string
+	for _, f := range report.Formats {
+		formats = append(formats, f.Name)
+	}
+	f.Var(choice{&o.format, formats}, "format", "what to print on stdout")
+	f.StringArrayVar(&o.out, "out", nil, "write a report to a file too, as `FORMAT=FILE` (repeatable)")
+	f.Var(choice{&o.failOn, []string{"none", "any", "high", "live", "admin"}}, "fail-on", "which findings end with exit code 10")
+	f.Var(choice{&o.verify, []string{"off", "offline", "owner", "live"}}, "verify", "how to learn what a found key opens; live uses the key itself, for reads only")
+	f.StringVar(&o.config, "config", "", "rules in gitleaks' format, extending the default ones, from `FILE`")
+	f.StringVar(&o.baseline, "baseline", "", "JSON report of an earlier run: its findings are known, from `FILE`")
+	f.IntVar(&o.jobs, "jobs", runtime.GOMAXPROCS(0), "how many to scan at once")
+	f.StringVar(&o.since, "since", "", "only history since `COMMIT|DATE`")
+	f.BoolVar(&o.noHistory, "no-history", false, "only files as they are now")
+	f.BoolVar(&o.noIgnores, "no-ignores", false, "do not obey ignore comments, ignore files and configuration of what is scanned")
+	f.StringSliceVar(&o.rules, "rules", nil, "only these rules, by `ID,…`")
+	f.StringVar(&o.sources, "sources", "", "what to read of a target, out of history,files,variables,secrets,settings,runners, as `LIST|all`")
+	f.BoolVar(&o.allowGaps, "allow-gaps", false, "do not end with exit code 5 when targets failed")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be asked of whom, and ask nothing")
+	f.BoolVar(&o.annotate, "annotations", false, "also print the worst findings as GitHub annotations on stderr")
+	f.StringVar(&o.awsRegion, "aws-region", "", "`REGION` whose STS is asked about AWS keys (default us-east-1)")
+	f.BoolVar(&o.quiet, "quiet", false, "no progress and no log but errors")
+	f.Var(choice{&o.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "what to log on stderr")
+	f.Var(choice{&o.color, []string{"auto", "always", "never"}}, "color", "colour the text report")
+	f.Var(choice{&o.progress, []string{"auto", "plain", "off"}}, "progress", "how to show progress on stderr")
+	return cmd
+}
+
+// scan runs the main job once.
+func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, config []byte, refs []string) error {
+	if o.jobs < 1 {
+		return fmt.Errorf("%w: --jobs is %d, less than 1", audit.ErrUsage, o.jobs)
+	}
+	outs, err := parseOuts(o.out)
+	if err != nil {
+		return err
+	}
+	bar := o.newProgress(w)
+	defer bar.Close()
+	log := slog.New(slog.NewTextHandler(bar, &slog.HandlerOptions{Level: o.level()}))
+	env := newEnv(w, log)
+	secretOptions := secrets.Options{Config: config, ConfigPath: o.config, Rules: o.rules}
+	scanning, err := scanners.All(secretOptions)
+	if err != nil {
+		return err
+	}
+	key, err := fingerprintKey(w.getenv, log)
+	if err != nil {
+		return err
+	}
+	baseline, err := readBaseline(o.baseline)
+	if err != nil {
+		return err
+	}
+	if len(refs) == 0 {
+		refs = []string{"."}
+	}
+	list, err := o.refs(env, refs, secretOptions)
+	if err != nil {
+		return err
+	}
+	if o.dryRun {
+		return plan(w.stdout, o, list)
+	}
+	var verifiers []audit.Verifier
+	if o.verify != "off" {
+		verifiers = verify.All(env, verify.Options{
+			Mode: o.verify, Region: o.awsRegion, Accounts: file.Leakreach.Verify.Accounts,
+			CanaryAccounts: file.Leakreach.Verify.CanaryAccounts, CanaryKeys: file.Leakreach.Verify.CanaryKeys,
+		})
+	}
+	e := &engine.Engine{
+		Version: versionString(), Scanners: scanning, Verifiers: verifiers, Verify: o.verify, Key: key, Jobs: o.jobs,
+		NoIgnores: o.noIgnores, SilencerFiles: secrets.SilencerFiles(), Baseline: baseline, Progress: bar,
+		Calls: env.Calls, Log: log, Now: env.Now,
+	}
+	result, err := e.Run(ctx, list)
+	bar.Close()
+	code := o.outcome(result, err)
+	if werr := o.write(w, result, scanning, outs, code); werr != nil {
+		return werr
+	}
+	if code == exitOK {
+		return nil
+	}
+	if code == exitFindings || code == exitIncomplete {
+		err = nil // the report says it
+	}
+	return &exitError{code, err}
+}
+
+func newEnv(w world, log *slog.Logger) audit.Env {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.ResponseHeaderTimeout = 2 * time.Minute // a forge may take a minute for a large page, no longer
+	return audit.Env{
+		HTTP: &http.Client{Transport: transport}, Getenv: w.getenv, Log: log, Stdin: w.stdin,
+		UserAgent: "leakreach/" + versionString(), Calls: &audit.Calls{}, Now: time.Now,
+	}
+}
+
+func (o *scanOptions) level() slog.Level {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(o.logLevel)) // one of the four it knows
+	if o.quiet {
+		level = slog.LevelError
+	}
+	return level
+}
+
+// refs finds the provider of each ref. A ref without a known scheme is a path.
+func (o *scanOptions) refs(env audit.Env, refs []string, so secrets.Options) ([]engine.Ref, error) {
+	sources, err := providers.ParseSources(o.sources)
+	if err != nil {
+		return nil, fmt.Errorf("%w: --sources: %w", audit.ErrUsage, err)
+	}
+	if o.noHistory {
+		sources.History = false
+	}
+	all := providers.All(env, providers.Options{Sources: sources, Since: o.since, NoIgnores: o.noIgnores})
+	var list []engine.Ref
+	for _, text := range refs {
+		ref := engine.Ref{Text: text, Rest: text, Provider: all[0]}
+		scheme, rest, found := strings.Cut(text, ":")
+		if i := slices.IndexFunc(all, func(p audit.Provider) bool { return p.Name() == scheme }); found && i >= 0 {
+			ref.Provider, ref.Rest = all[i], rest
+		} else if err := ownRules(&ref, so, o.noIgnores); err != nil {
+			return nil, err
+		}
+		list = append(list, ref)
+	}
+	return list, nil
+}
+
+// ownRules takes up the configuration and ignore file that lie in the root of the user's own working tree.
+func ownRules(ref *engine.Ref, so secrets.Options, noIgnores bool) error {
+	if noIgnores || ref.Text == "-" {
+		return nil
+	}
+	root := strings.TrimPrefix(ref.Text, "dir:")
+	path := filepath.Join(root, ".gitleaks.toml")
+	if config, err := readConfig(path); err == nil && so.Config == nil {
+		so.Config, so.ConfigPath = config, path
+		own, err := scanners.All(so)
+		if err != nil {
+			return audit.Hint(err, "--no-ignores scans without the configuration in the working tree")
+		}
+		ref.Scanners = own
+	}
+	f, err := os.Open(filepath.Join(root, ".gitleaksignore"))
+	if err != nil {
+		return nil // there is none
+	}
+	defer f.Close()
+	ignore, err := secrets.ParseIgnore(io.LimitReader(f, maxConfig))
+	if err != nil {
+		return fmt.Errorf("%w: reading %s: %w", audit.ErrUsage, f.Name(), err)
+	}
+	ref.Ignore = &engine.Ignore{What: ".gitleaksignore", Count: ignore.Len(), Match: func(rule string, loc audit.Location) (string, bool) {
+		line, ok := ignore.Match(rule, loc)
+		return fmt.Sprintf(".gitleaksignore:%d", line), ok
+	}}
+	return nil
+}
+
+type outFile struct{ format, path string }
+
+func parseOuts(args []string) (outs []outFile, err error) {
+	for _, a := range args {
+		format, path, ok := strings.Cut(a, "=")
+		if !ok || path == "" || !slices.ContainsFunc(report.Formats, func(f report.Format) bool { return f.Name == format }) {
+			return nil, audit.Hint(fmt.Errorf("%w: --out %q is not FORMAT=FILE", audit.ErrUsage, a), "for example --out sarif=leakreach.sarif")
+		}
+		outs = append(outs, outFile{format, path})
+	}
+	return outs, nil
+}
+
+// readBaseline reads the ids of an earlier JSON report's findings.
+func readBaseline(path string) (map[string]bool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(path)
+	var known struct {
+		Schema   string `json:"schema"`
+		Findings []struct {
+			ID string `json:"id"`
+		} `json:"findings"`
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &known)
+	}
+	if err == nil && known.Schema != audit.Schema {
+		err = fmt.Errorf("schema is %q, want %q", known.Schema, audit.Schema)
+	}
+	if err != nil {
+		return nil, audit.Hint(fmt.Errorf("%w: reading baseline %s: %w", audit.ErrUsage, path, err), "a baseline is a report written with --out json=FILE")
+	}
+	ids := map[string]bool{}
+	for _, f := range known.Findings {
+		ids[f.ID] = true
+	}
+	return ids, nil
+}
+
+// outcome is the exit code of a run. Findings outrank gaps.
+func (o *scanOptions) outcome(result *audit.Run, err error) int {
+	if errors.Is(err, context.Canceled) {
+		return exitInterrupted
+	}
+	if slices.ContainsFunc(result.Findings, o.counts) {
+		return exitFindings
+	}
+	for _, c := range []struct {
+		is   error
+		code int
+	}{{audit.ErrUsage, exitUsage}, {audit.ErrAuth, exitAuth}} {
+		if errors.Is(err, c.is) {
+			return c.code
+		}
+	}
+	failed := slices.ContainsFunc(result.Coverage, func(c audit.Coverage) bool { return c.Status == audit.Failed })
+	scanned := slices.ContainsFunc(result.Coverage, func(c audit.Coverage) bool { return c.Status != audit.Failed })
+	switch {
+	case !scanned && (errors.Is(err, audit.ErrNothing) || err == nil && !failed):
+		return exitNothing
+	case failed && !o.allowGaps:
+		return exitIncomplete
+	case err != nil && !failed:
+		return exitInternal
+	}
+	return exitOK
+}
+
+// counts tells whether a finding is at or above --fail-on. A key that can make itself administrator counts as one.
+func (o *scanOptions) counts(f audit.Finding) bool {
+	if f.Suppressed != nil {
+		return false
+	}
+	live := f.Verdict != nil && f.Verdict.Validity == audit.Active
+	switch o.failOn {
+	case "any":
+		return true
+	case "high":
+		return f.Severity.Rank() >= audit.High.Rank()
+	case "live":
+		return live
+	case "admin":
+		return live && f.Reach != nil && (f.Reach.Level == audit.LevelAdmin || f.Reach.Level == audit.LevelEscalation)
+	}
+	return false
+}
+
+// write prints the report and writes the others. A report that cannot be written is an error: nobody would miss it otherwise.
+func (o *scanOptions) write(w world, result *audit.Run, scanning []audit.Scanner, outs []outFile, code int) error {
+	rules := map[string]audit.Rule{}
+	for _, s := range scanning {
+		for _, r := range s.Rules() {
+			rules[r.ID] = r
+		}
+	}
+	opts := report.Options{Rules: rules, FailOn: o.failOn, ExitCode: code, CI: w.getenv("CI") != "", Fold: w.getenv("GITHUB_ACTIONS") == "true"}
+	var errs []error
+	for _, out := range outs {
+		errs = append(errs, writeFile(out, result, opts))
+	}
+	width, terminal := w.terminal(w.stdout)
+	opts.Width, opts.Links = width, terminal
+	opts.Color = o.colored(w, terminal)
+	if err := report.Write(w.stdout, o.format, result, opts); err != nil {
+		errs = append(errs, fmt.Errorf("writing %s report: %w", o.format, err))
+	}
+	if o.annotate {
+		errs = append(errs, report.Annotations(w.stderr, result))
+	}
+	return errors.Join(errs...)
+}
+
+// writeFile writes a report beside its final name and moves it there: a reader never sees half of it.
+func writeFile(out outFile, result *audit.Run, opts report.Options) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("writing %s report to %s: %w", out.format, out.path, err)
+		}
+	}()
+	if info, err := os.Stat(out.path); err == nil && !info.Mode().IsRegular() { // /dev/stdout, a named pipe
+		f, err := os.OpenFile(out.path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(report.Write(f, out.format, result, opts), f.Close())
+	}
+	f, err := os.CreateTemp(filepath.Dir(out.path), ".leakreach-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	err = errors.Join(report.Write(f, out.format, result, opts), f.Chmod(0o644), f.Close()) // a later CI step may run as another user
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), out.path)
+}
+
+// plan says what a run would ask of whom.
+func plan(w io.Writer, o *scanOptions, list []engine.Ref) error {
+	var b strings.Builder
+	for _, ref := range list {
+		fmt.Fprintf(&b, "%s\n", report.Clean(ref.Text))
+		lines := []string{"reads local files and runs git; no network"}
+		if p, ok := ref.Provider.(interface{ Plan(ref string) []string }); ok {
+			lines = p.Plan(ref.Rest)
+		}
+		for _, l := range lines {
+			fmt.Fprintf(&b, "  %s\n", report.Clean(l))
+		}
+	}
+	fmt.Fprintf(&b, "verification: %s\n", o.verify)
+	for _, l := range verify.Events(o.verify) {
+		fmt.Fprintf(&b, "  %s\n", l)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (o *scanOptions) newProgress(w world) *progress.Progress {
+	mode := o.progress
+	if o.quiet {
+		mode = "off"
+	}
+	_, terminal := w.terminal(w.stderr)
+	return progress.New(w.stderr, mode, terminal && w.getenv("CI") == "")
+}

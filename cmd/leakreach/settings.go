@@ -1,0 +1,125 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/leakreach/leakreach/audit"
+)
+
+// fileSettings is the part of a --config file that is not gitleaks' own: defaults for flags, and what verification may touch.
+type fileSettings struct {
+	Leakreach struct {
+		Flags  map[string]any `toml:"flags"`
+		Verify struct {
+			Accounts       []string `toml:"accounts"`        // the user's own AWS accounts: keys of others are not called
+			CanaryAccounts []string `toml:"canary_accounts"` // accounts of planted keys
+			CanaryKeys     []string `toml:"canary_keys"`     // planted key ids
+		} `toml:"verify"`
+	} `toml:"leakreach"`
+}
+
+// maxConfig bounds a configuration file, in bytes; the default rules are 100 kB.
+const maxConfig = 8 << 20
+
+// readSettings reads the configuration file's own part and fills each flag that was not given: from its LEAKREACH_ variable, else
+// from the file. It returns the file's content too, for the rules in it.
+func readSettings(cmd *cobra.Command, getenv func(string) string, path *string) (fileSettings, []byte, error) {
+	var file fileSettings
+	if err := fromEnv(cmd.Flags().Lookup("config"), getenv); err != nil {
+		return file, nil, err
+	}
+	var content []byte
+	if *path != "" {
+		var err error
+		if content, err = readConfig(*path); err != nil {
+			return file, nil, err
+		}
+		if err := toml.Unmarshal(content, &file); err != nil {
+			return file, nil, audit.Hint(fmt.Errorf("%w: reading configuration %s: %w", audit.ErrUsage, *path, err),
+				"it must be a TOML file in gitleaks' format; flag defaults go into [leakreach.flags]")
+		}
+	}
+	var errs []error
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if err := fromEnv(f, getenv); err != nil {
+			errs = append(errs, err)
+		}
+		if v, ok := file.Leakreach.Flags[f.Name]; ok && !f.Changed {
+			errs = append(errs, set(f, fmt.Sprint(v), "configuration "+*path))
+		}
+	})
+	for name := range file.Leakreach.Flags {
+		if cmd.Flags().Lookup(name) == nil {
+			errs = append(errs, fmt.Errorf("%w: configuration %s: no flag %q", audit.ErrUsage, *path, name))
+		}
+	}
+	return file, content, errors.Join(errs...)
+}
+
+func readConfig(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > maxConfig {
+		err = fmt.Errorf("larger than %d MiB", maxConfig>>20)
+	}
+	var content []byte
+	if err == nil {
+		content, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: reading configuration: %w", audit.ErrUsage, err)
+	}
+	return content, nil
+}
+
+// fromEnv sets a flag that was not given from its variable: --fail-on from LEAKREACH_FAIL_ON.
+func fromEnv(f *pflag.Flag, getenv func(string) string) error {
+	name := "LEAKREACH_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+	if v := getenv(name); v != "" && !f.Changed && f.Name != "help" {
+		return set(f, v, name)
+	}
+	return nil
+}
+
+func set(f *pflag.Flag, value, source string) error {
+	values := []string{value}
+	if f.Value.Type() == "stringArray" {
+		values = strings.Split(value, ",")
+	}
+	for _, v := range values {
+		if err := f.Value.Set(v); err != nil {
+			return fmt.Errorf("%w: setting --%s from %s: %w", audit.ErrUsage, f.Name, source, err)
+		}
+	}
+	f.Changed = true
+	return nil
+}
+
+// choice is a flag value out of a closed list.
+type choice struct {
+	value   *string
+	allowed []string
+}
+
+func (c choice) String() string {
+	if c.value == nil {
+		return ""
+	}
+	return *c.value
+}
+func (c choice) Type() string { return strings.Join(c.allowed, "|") }
+func (c choice) Set(v string) error {
+	for _, a := range c.allowed {
+		if v == a {
+			*c.value = v
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is not one of %s", v, strings.Join(c.allowed, ", "))
+}
