@@ -1,7 +1,9 @@
 package credfile
 
 import (
+	"crypto/aes"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -41,6 +43,7 @@ var hidings = []struct{ path, text, want string }{
 	{".m2/settings-security.xml", "<settingsSecurity><master>{B(P1)}</master></settingsSecurity>", "-:B(P1)"},
 	{".docker/config.json", `{"auths": {"r.example.com": {"auth": "B(u:P1)"}, "s": {"identitytoken": "P2"}}, "credsStore": "x"}`, "u:P1 -:P2"},
 	{".dockercfg", `{"https://index.docker.io/v1/": {"auth": "B(u:P1)", "email": "x@y"}}`, "u:P1"},
+	{".htdigest", "u:realm:0123456789abcdef0123456789abcdef\n", "u:0123456789abcdef0123456789abcdef"},
 	{"", `{"auths": {"r.example.com": {"auth": "B(u:P1)"}}}`, "u:P1"},
 	{".hgrc", "[auth]\nacme.prefix = hg.example.com\nacme.username = u\nacme.password = P1\n", "u:P1"},
 	{".config/hub", "github.com:\n- user: u\n  oauth_token: P1\n  protocol: https\n", "u:P1"},
@@ -53,7 +56,7 @@ var hidings = []struct{ path, text, want string }{
 	{".my.cnf", "[client]\nuser = u\npassword = \"P1\"\n", "u:P1"},
 	{"config/database.yml", "production:\n  adapter: mysql2\n  username: u\n  password: P1\ntest:\n  password: <%= ENV['PW'] %>\ndevelopment:\n  password:\n", "u:P1"},
 	{".dbeaver/credentials-config.json", `{"x": {"#connection": {"user": "u", "password": "P1"}}}`, "u:P1"},
-	{"db/robomongo.json", `{"connections": [{"credentials": [{"userName": "u", "userPassword": "P1"}], "sshUserName": "v", "sshUserPassword": "P2"}]}`, "u:P1 -:P2"},
+	{"db/robomongo.json", `{"connections": [{"credentials": [{"userName": "u", "userPassword": "P1"}], "sshUserName": "v", "sshUserPassword": "P2"}]}`, "u:P1 v:P2"},
 	{"dump.sql", "INSERT INTO users VALUES (1, 'a', '$2y$12$s.YfVZdfvAuO/Iz6fte5iO..ZbbEgreZnDcYOGvX4NGJskYQIstcG');", "-:$2y$12$s.YfVZdfvAuO/Iz6fte5iO..ZbbEgreZnDcYOGvX4NGJskYQIstcG"},
 	{".htpasswd", "admin:$apr1$tp8glkbm$fjg65tI1eipoBh62aEjIy0\nold:rqXexS6ZhobKA\n", "admin:$apr1$tp8glkbm$fjg65tI1eipoBh62aEjIy0 old:rqXexS6ZhobKA"},
 	{"etc/shadow", "root:*:1:0:99999:7:::\nu:$6$LnUhhUi45srUKt9i$4Hp6VRTOB2mxvsYH8mwsCfBryg6hCbm4JJjV26KplN8ewZ7EUVqQDkLKDW:17431:0:99999:7:::\n", "u:$6$LnUhhUi45srUKt9i$4Hp6VRTOB2mxvsYH8mwsCfBryg6hCbm4JJjV26KplN8ewZ7EUVqQDkLKDW"},
@@ -66,11 +69,12 @@ var hidings = []struct{ path, text, want string }{
 
 	// Infrastructure as code.
 	{"terraform.tfstate", `{"version": 4, "terraform_version": "1.9", "serial": 3, "outputs": {"db": {"value": "P1", "type": "string", "sensitive": true}, "host": {"value": "P3", "type": "string"}}, "resources": [{"instances": [{"attributes": {"username": "u", "password": "P2", "secret_id": "x", "private_key": ""}}]}]}`, "-:P1 u:P2"},
+	{"x.tfstate", `{"resources": [{"type": "random_password", "instances": [{"attributes": {"bcrypt_hash": "x", "length": 16, "result": "P1"}}]}]}`, "-:P1"},
 	{"prod.auto.tfvars", "region = \"eu\"\ndb_password = \"P1\"\nother = var.db_password\napi_key = \"\"\n", "-:P1"},
 	{"x.tfvars.json", `{"db_password": "P1", "size": 3}`, "-:P1"},
 	{".terraformrc", "credentials \"app.terraform.io\" {\n  token = \"P1\"\n}\n", "-:P1"},
-	{"group_vars/all.yml", "ansible_user: u\nansible_password: P1\ndb_pass: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  3132\nother: \"{{ lookup('env') }}\"\n", "-:P1"},
-	{"inventory/hosts", "[web]\nh1 ansible_user=u ansible_password=P1 ansible_become_pass='P2'\n", "-:P1 -:P2"},
+	{"group_vars/all.yml", "ansible_user: u\nansible_password: P1\ndb_pass: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  3132\nother: \"{{ lookup('env') }}\"\n", "u:P1"},
+	{"inventory/hosts", "[web]\nh1 ansible_user=u ansible_password=P1 ansible_become_pass='P2'\n", "u:P1 -:P2"},
 	{"inventory.ini", "h1 ansible_ssh_pass=P1\n", "-:P1"},
 
 	// Cloud command lines.
@@ -86,13 +90,13 @@ var hidings = []struct{ path, text, want string }{
 	{"credentials.tfrc.json", `{"credentials": {"app.terraform.io": {"token": "P1"}}}`, "-:P1"},
 
 	// Web applications.
-	{".env", "APP_ENV=local\nDB_PASSWORD=P1\nexport JWT_SECRET='P2'\nDB_USER=root\nAPP_KEY=base64:P3=\nEMPTY_TOKEN=\nTOKEN_URL=https://x\nSESSION_TOKEN_NAME=P4\n", "root:P1 root:P2 root:base64:P3="},
+	{".env", "APP_ENV=local\nDB_PASSWORD=P1\nexport JWT_SECRET='P2'\nDB_USER=root\nAPP_KEY=base64:P3=\nEMPTY_TOKEN=\nTOKEN_URL=https://x\nSESSION_TOKEN_NAME=P4\n", "root:P1 -:P2 -:base64:P3="},
 	{".env.production", "DATABASE_URL=postgres://app:P1@db.internal:5432/app\nMAIL_PASSWORD=changeme\nX_SECRET=your-secret-here\nY_SECRET=${Z}\n", "app:P1"},
 	{"prod.env", "REDIS_PASSWORD=P1 # comment\n", "-:P1"},
 	{".env.example", "DB_PASSWORD=P1\n", ""},
 	{"backup/.env.bak", "DB_PASSWORD=P1\n", "-:P1"},
 	{"site/settings.py", "SECRET_KEY = 'P1'\nDEBUG = True\nDATABASES = {'default': {'USER': 'u', 'PASSWORD': 'P2'}}\nSECRET_KEY_FALLBACK = os.environ['X']\n", "u:P1 u:P2"},
-	{"wp-config.php", "define( 'DB_USER', 'u' );\ndefine('DB_PASSWORD', 'P1');\ndefine( 'AUTH_KEY', 'P2 with $ and \\' in' );\n", "u:P1 u:P2 with $ and ' in"},
+	{"wp-config.php", "define( 'DB_USER', 'u' );\ndefine('DB_PASSWORD', 'P1');\ndefine( 'AUTH_KEY', 'P2 with $ and \\' in' );\n", "u:P1 -:P2 with $ and ' in"},
 	{"configuration.php", "<?php\nclass JConfig {\n\tpublic $user = 'u';\n\tpublic $password = 'P1';\n\tpublic $secret = 'P2';\n}\n", "u:P1 u:P2"},
 	{"LocalSettings.php", "$wgDBuser = \"u\";\n$wgDBpassword = \"P1\";\n$wgSecretKey = \"P2\";\n", "-:P1 -:P2"},
 	{"sites/default/settings.php", "$databases['default']['default'] = array(\n  'username' => 'u',\n  'password' => 'P1',\n);\n$settings['hash_salt'] = 'P2';\n", "u:P1 u:P2"},
@@ -116,7 +120,7 @@ var hidings = []struct{ path, text, want string }{
 	{".idea/WebServers.xml", `<fileTransfer host="h" port="21" password="dff9dfcf" username="root">`, "root:Se"},
 	{"WinSCP.ini", "[Sessions\\x]\nHostName=h\nUserName=u\nPassword=P1\n", "u:P1"},
 	{".msmtprc", "account default\nhost h\nuser u\npassword P1\n", "u:P1"},
-	{".muttrc", "set imap_user=u\nset imap_pass=\"P1\"\nset smtp_pass='P2'\n", "-:P1 -:P2"},
+	{".muttrc", "set imap_user=u\nset imap_pass=\"P1\"\nset smtp_pass='P2'\n", "u:P1 -:P2"},
 	{".fetchmailrc", "poll h proto imap user \"u\" password \"P1\"\n", "u:P1"},
 	{"ventrilo_srv.ini", "[Server]\nAdminPassword=P1\nPassword=P2\n", "-:P1 -:P2"},
 	{"logins.json", `{"logins": [{"encryptedUsername": "P1", "encryptedPassword": "P2"}]}`, "-:P1 -:P2"},
@@ -139,6 +143,18 @@ var hidings = []struct{ path, text, want string }{
 	{"a.http", "GET / HTTP/1.1\nAuthorization: Basic B(u:P1)\n", "u:P1"},
 	{"a.js", "headers: { 'Authorization': 'Basic B(u:P1)' }", "u:P1"},
 	{"a.http", "Authorization: Bearer P1P2\n", "-:P1P2"},
+
+	// What is none.
+	{"x.yaml", "kind: ConfigMap\ndata:\n  password: B(P1)\n---\nkind: Secret\ndata:\n  username: B(P2)\n  ca.crt: B(-----BEGIN CERTIFICATE-----)\n  pw: B(P3)\n", "P2:P3"},
+	{"x.go", "var help = `kind: Secret`\nvar auths = `{\"auths\": {\"auth\": \"P1\"}}`\n", ""},
+	{".github/workflows/ci.yml", "permissions:\n  id-token: write\nenv:\n  TOKEN: ${{ secrets.X }}\n  CACHE_KEY: linux-build-P1\n", ""},
+	{"run.sh", "TAG_KEY=TestKey\nPASSWORD=$1\nTOKEN=$(get)\nSECRET=\"$OTHER\"\n# PASSWORD=P1\nread -s PASSWORD\n", ""},
+	{"application.properties", "a.secret=if_you_see_this_use_vault\nb.password=ACTUAL_ANSWER_7\nc.token=00000000-0000-0000\nd.password-file=/x/P1\n", ""},
+	{"settings.py", "SECRET_KEY = 'your-secret-key'\nPASSWORD_HASHERS = ['P1']\nAUTH_PASSWORD_VALIDATORS = 'django.contrib'\n", ""},
+	{"id_rsa.pub", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIP1 u@h\n-----BEGIN PUBLIC KEY-----\nB(P1P2P3P4)\n-----END PUBLIC KEY-----\n", ""},
+	{"x.pem", "-----BEGIN RSA PRIVATE KEY-----\n...\n-----END RSA PRIVATE KEY-----\n-----BEGIN CERTIFICATE-----\nB(P1P2P3P4P1P2P3)\n-----END CERTIFICATE-----\n", ""},
+	{"vault.yml", "$ANSIBLE_VAULT;1.1;AES256\n36316431\n", ""},
+	{"secrets.yaml", "password: ENC[AES256_GCM,data:P1,type:str]\ntoken: ref+vault://x#P1\nkey: op://v/i/P1\nsecret: vault:x/P1\n", ""},
 	{"a.txt", "http://user:pass@example.com http://user:password@localhost http://${U}:${P}@h http://u:<pw>@h ftp://h:21/x@y http://%s:%s@h postgres://postgres:postgres@localhost/x", ""},
 	{"a.txt", "Authorization: Basic B(user:password) Authorization: Bearer ${TOKEN} Authorization: Bearer your-token-here-please1", ""},
 	{"a.txt", "Server=db;User Id=u;Password={0};Server=x;Password=%PW%;Uid=u;Pwd=$(PW)", ""},
@@ -166,6 +182,74 @@ func TestParse(t *testing.T) {
 				t.Errorf("%s (seed %d) %q:\n got %q\nwant %q", h.path, seed, h.text[:min(40, len(h.text))], g, want)
 			}
 		}
+	}
+}
+
+// Keys are told apart by what they are, and those under a passphrase by what they say.
+func TestKeys(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 4))
+	block := func(label, body string) string {
+		return "-----BEGIN " + label + "-----\n" + body + "\n-----END " + label + "-----"
+	}
+	body := base64.StdEncoding.EncodeToString([]byte(draw(r, 200)))
+	bare := base64.StdEncoding.EncodeToString([]byte("openssh-key-v1\x00\x00\x00\x00\x04none\x00\x00\x00\x04none" + draw(r, 100)))
+	locked := base64.StdEncoding.EncodeToString([]byte("openssh-key-v1\x00\x00\x00\x00\x0aaes256-ctr\x00\x00\x00\x06bcrypt" + draw(r, 100)))
+	putty := "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: %s\nComment: x\nPublic-Lines: 1\nAAAA\nPrivate-Lines: 2\n" + body[:64] + "\n" + body[64:100] + "\nPrivate-MAC: 00\n"
+	store := append([]byte{0x30, 0x82, 9, 0, 2, 1, 3, 0x30, 0x82, 8, 0, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 1}, make([]byte, 100)...)
+	pem := "RSA " + "PRIVATE KEY"
+	for _, c := range []struct{ name, text, want string }{
+		{"pem", block(pem, body), "pem-private-key"},
+		{"pkcs8", "x\n" + block(pem[4:], body) + "\ny", "pem-private-key"},
+		{"indented", "key: |\n  " + strings.ReplaceAll(block(pem, body), "\n", "\n  "), "pem-private-key"},
+		{"in a string", `{"private_key": "` + strings.ReplaceAll(block(pem, body), "\n", `\n`) + `\n"}`, "pem-private-key"},
+		{"openssh", block("OPENSSH "+pem[4:], bare), "pem-private-key"},
+		{"openssh, locked", block("OPENSSH "+pem[4:], locked), "encrypted-private-key"},
+		{"pkcs8, locked", block("ENCRYPTED "+pem[4:], body), "encrypted-private-key"},
+		{"pem, locked", block(pem, "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n"+body), "encrypted-private-key"},
+		{"pgp", block("PGP "+pem[4:]+" BLOCK", "Version: x\n\n"+body+"\n=abcd"), "pgp-private-key"},
+		{"putty", fmt.Sprintf(putty, "none"), "pem-private-key"},
+		{"putty, locked", fmt.Sprintf(putty, "aes256-cbc"), "encrypted-private-key"},
+		{"pkcs12", string(store), "keystore"},
+		{"java", "\xfe\xed\xfe\xed\x00\x00\x00\x02" + strings.Repeat("x", 100), "keystore"},
+		{"cut off, then whole", "-----BEGIN " + pem + "-----\n" + body + "\n" + block("EC "+pem[4:], body), "pem-private-key"},
+		{"cut off", "-----BEGIN " + pem + "-----\n" + body, ""},
+	} {
+		var got []string
+		for _, f := range Parse("", []byte(c.text)) {
+			got = append(got, f.Rule)
+		}
+		if g := strings.Join(got, " "); g != c.want {
+			t.Errorf("%s: got %q, want %q", c.name, g, c.want)
+		}
+	}
+}
+
+// The login path file of MySQL is written here as its client does it.
+func TestLoginPath(t *testing.T) {
+	key := []byte("0123456789abcdefghij")
+	var folded [16]byte
+	for i, b := range key {
+		folded[i%16] ^= b
+	}
+	block, err := aes.NewCipher(folded[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	password := draw(rand.New(rand.NewPCG(1, 1)), 12)
+	file := append(make([]byte, 4), key...)
+	for _, line := range []string{"[client]\n", "user = \"u\"\n", "password = \"" + password + "\"\n"} {
+		pad := 16 - len(line)%16
+		line += strings.Repeat(string(rune(pad)), pad)
+		file = binary.LittleEndian.AppendUint32(file, uint32(len(line)))
+		for i := 0; i < len(line); i += 16 {
+			var out [16]byte
+			block.Encrypt(out[:], []byte(line[i:i+16]))
+			file = append(file, out[:]...)
+		}
+	}
+	found := Parse("home/.mylogin.cnf", file)
+	if len(found) != 1 || found[0].ID != "u" || found[0].Value != password {
+		t.Errorf("found %d credentials", len(found))
 	}
 }
 

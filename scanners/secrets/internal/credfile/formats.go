@@ -90,12 +90,14 @@ var formats = []format{
 
 	// Cloud and service command lines.
 	{rule: "cloud-cli-credential", files: ".aws/credentials .aws/config aws/credentials .boto boto.cfg .s3cfg s3cfg .passwd-s3fs .oci/config .databrickscfg .snowsql/config snowsql/config connections.toml rclone.conf rclone/rclone.conf .credentials .edgerc .ossutilconfig .cos.conf .bluemix.cfg .tencentcloudcli .linode-cli linode-cli .ovh.conf ovh.conf .doctlcfg .civo.json .vultr-cli.yaml", doc: lines, made: true,
-		keys: "awssecretaccesskey secretaccesskey secretkey gssecretaccesskey gsoauth2refreshtoken passphrase password token pass pass2 clientsecret accesstoken accesskeysecret secret applicationsecret consumerkey sessiontoken keyfilecontent privatekeypassphrase masterkey saskey sasurl accountkey servicaccountcredentials refreshtoken awssessiontoken:skip"},
+		keys: "awssecretaccesskey secretaccesskey secretkey gssecretaccesskey gsoauth2refreshtoken passphrase password token pass pass2 clientsecret accesstoken accesskeysecret secret applicationsecret consumerkey sessiontoken keyfilecontent privatekeypassphrase masterkey saskey sasurl accountkey refreshtoken"},
 	{rule: "cloud-cli-credential", files: "application_default_credentials.json accesstokens.json msal_token_cache.json service_principal_entries.json adc.json heroku.json heroku/config.json .heroku.json credentials.json client_secret.json client_secrets.json service-account.json serviceaccount.json gcloud.json", doc: json, made: true,
 		keys: "clientsecret refreshtoken accesstoken secret privatekey:pem herokuapikey apikey password token"},
 	{rule: "cloud-cli-credential", doc: json, made: true, keys: "privatekey:pem", sniff: `"service_account"|"private_key_id"`},
 	{rule: "cloud-cli-credential", files: "doctl/config.yaml doctl/config.yml fly/config.yml .fly/config.yml vercel/auth.json netlify/config.json .config/configstore/* op/config .circleci/cli.yml .travis/config.yml .scw/config.yaml scw/config.yaml hcloud/cli.toml .pulumi/credentials.json .sentryclirc snyk.json .wakatime.cfg", doc: yaml, made: true,
 		keys: "accesstoken token secretkey authcontexts/* apikey secret"},
+	{rule: "cloud-cli-credential", files: ".credentials_rsaparams", doc: json, made: true, keys: "d"},
+	{rule: "cloud-cli-credential", files: "buildkite-agent.cfg gitlab-runner/config.toml", doc: lines, made: true, keys: "token"},
 	{rule: "cloud-cli-credential", files: "credentials.db access_tokens.db", find: tokenDB},
 
 	// Web applications.
@@ -203,40 +205,63 @@ func (f *format) read(t []byte) []Credential {
 
 // pick takes the entries a row asks for and names their owners by what stands beside them.
 func (f *format) pick(d *doc) []Credential {
-	owners := map[int]*owner{}
+	owners := map[beside]*owner{}
 	for _, e := range d.entries {
-		if k, ok := ownerKeys[plain(last(e.key))]; ok {
-			o := owners[e.group]
-			if o == nil {
-				o = &owner{}
-				owners[e.group] = o
-			}
-			o.set(k, d.value(e))
+		what, prefix := ownerKeys[plain(e.key)], ""
+		if what == "" {
+			prefix = prefixOf(e.key)
+			what = ownerKeys[plain(e.key[len(prefix):])]
 		}
+		if what == "" {
+			continue
+		}
+		at := beside{e.group, prefix}
+		if owners[at] == nil {
+			owners[at] = &owner{}
+		}
+		owners[at].set(what, d.value(e))
 	}
 	var found []Credential
 	for _, e := range d.entries {
 		if len(found) == maxFound {
 			break
 		}
+		whole := owners[beside{e.group, ""}]
 		decode, ok := f.wants(d, e)
-		if !ok && !(owners[e.group] != nil && owners[e.group].sensitive && plain(e.key) == "value") {
+		if !ok && (whole == nil || whole.sensitive == "" || whole.sensitive != plain(e.key)) {
 			continue
 		}
 		c, ok := f.credential(d, e, decode)
 		if !ok {
 			continue
 		}
-		if o := owners[e.group]; o != nil {
+		for _, o := range []*owner{owners[beside{e.group, prefixOf(e.key)}], whole} {
+			if o == nil {
+				continue
+			}
 			if c.ID == "" {
 				c.ID = o.user
 			}
-			c.Parts = hostPart(o.host)
+			if c.Parts == nil {
+				c.Parts = hostPart(o.host)
+			}
+		}
+		if id, ok := unbase64(c.ID); ok && decode == "base64" && strings.HasSuffix(d.groups[e.group], "data") && printable(id) {
+			c.ID = string(id)
 		}
 		found = append(found, c)
 	}
 	return found
 }
+
+// beside is what an owner and a secret share: their group and the beginning of their names, such as "DB_".
+type beside struct {
+	group  int
+	prefix string
+}
+
+// prefixOf is all of a name but its last word.
+func prefixOf(key string) string { return key[:strings.LastIndexAny(key, "_.-")+1] }
 
 func (f *format) credential(d *doc, e entry, decode string) (Credential, bool) {
 	c := Credential{Kind: kindOf(e.key), Value: d.value(e), Start: e.start, End: e.end}
@@ -288,26 +313,27 @@ func unlikely(v string) bool {
 // An owner is whom a credential belongs to and what it opens, as its group of entries says.
 type owner struct {
 	user, host string
-	sensitive  bool // Terraform marks the output so
+	sensitive  string // the name of a value that Terraform keeps secret: of an output, of a random password
 }
 
 var ownerKeys = map[string]string{
-	"user": "user", "username": "user", "login": "user", "email": "user", "name": "user2", "awsaccesskeyid": "user", "dbuser": "user",
-	"accesskey": "user", "clientid": "user", "clientemail": "user", "sshuser": "user", "dbusername": "user", "userid": "user",
-	"host": "host", "hostname": "host", "machine": "host", "server": "host", "serverhost": "host", "registry": "host", "dbhost": "host",
-	"url": "host", "sensitive": "sensitive",
+	"user": "user", "username": "user", "login": "user", "email": "user", "clientid": "user", "clientemail": "user", "userid": "user",
+	"awsaccesskeyid": "user", "accesskeyid": "user", "accesskey": "user", "sshusername": "user", "consumerkey": "user",
+	"host": "host", "hostname": "host", "machine": "host", "server": "host", "serverhost": "host", "registry": "host", "url": "host",
+	"sensitive": "sensitive", "bcrypthash": "random",
 }
 
 func (o *owner) set(what, v string) {
 	switch {
-	case what == "user" || what == "user2" && o.user == "":
-		if len(v) <= 256 {
-			o.user = v
-		}
-	case what == "host" && len(v) <= 256:
+	case len(v) > 256:
+	case what == "user":
+		o.user = v
+	case what == "host":
 		o.host = v
-	case what == "sensitive":
-		o.sensitive = v == "true"
+	case what == "sensitive" && v == "true":
+		o.sensitive = "value"
+	case what == "random":
+		o.sensitive = "result"
 	}
 }
 

@@ -143,8 +143,8 @@ func lineUser(t []byte, at int) string {
 	return string(t[start : at-1])
 }
 
-// crypt matches the traditional hashes of crypt(3) and SHA-1 in htpasswd files.
-var crypt = regexp.MustCompile(`(?m)^([^:\s#]{1,64}):([./A-Za-z0-9]{13})[ \t]*\r?$`)
+// crypt matches the traditional hashes of crypt(3) in htpasswd files, and the MD5 of htdigest's, which name a realm before it.
+var crypt = regexp.MustCompile(`(?m)^([^:\s#]+):(?:[^:\n]+:)?([./A-Za-z0-9]{13}|[0-9a-f]{32})[ \t]*\r?$`)
 
 func htpasswd(t []byte) []Credential {
 	found := hashes(t)
@@ -429,10 +429,10 @@ func logins(t []byte) (found []Credential) {
 	return found
 }
 
-// railsKey takes the 32 hex digits of config/master.key and config/credentials/*.key.
+// railsKey takes the hex digits of config/master.key and config/credentials/*.key: 32 of Rails, 256 of Jenkins.
 func railsKey(t []byte) []Credential {
 	found := whole(t)
-	if len(found) == 1 && (len(found[0].Value) != 32 || strings.Trim(found[0].Value, "0123456789abcdef") != "") {
+	if n := len(string(bytes.TrimSpace(t))); len(found) == 1 && (n != 32 && n != 64 && n != 256 || strings.Trim(found[0].Value, "0123456789abcdef") != "") {
 		return nil
 	}
 	return found

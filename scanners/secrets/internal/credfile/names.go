@@ -40,7 +40,8 @@ var (
 		"scopes", "issuer", "audience", "key_id", "date", "time", "check", "change", "changed", "strength", "attempts", "history",
 		"description", "text", "title", "message", "error", "placeholder", "column", "command", "cmd", "script", "env", "helper",
 		"plugin", "service", "engine", "driver", "namespace", "prefix", "suffix", "alias", "index", "sha256", "sha1", "digest", "bypass",
-		"compass", "surpass"}
+		"compass", "surpass", "cachekey", "sortkey", "primarykey", "foreignkey", "partitionkey", "rowkey", "objectkey", "tagkey", "s3key", "hotkey",
+		"routingkey", "shortcutkey", "monkey", "turkey", "author", "oauth"}
 )
 
 // secretName tells whether a name is one that people give to secrets.
@@ -105,13 +106,13 @@ var words = set(`password passwd passwort passphrase pass pwd pw secret token ke
 	change_this example sample test testing tbd todo fixme dummy placeholder redacted removed hidden masked default empty secret_key
 	secretkey mypassword my_password my-password mysecret my-secret my_secret mytoken username user admin_password
 	db_password dbpassword foo bar baz foobar string value optional required abc abcd text secret123 my-token my_token
-	insecure unset blank void nil none null undefined true false yes no on off file env basic bearer plain md5 sha1 sha256 aes`)
+	write read inherit config dev development production local development_key insecure unset blank void nil none null undefined true false yes no on off file env basic bearer plain md5 sha1 sha256 aes`)
 
 // nothings are the words that are no value in any file.
 var nothings = set(`null nil none undefined true false yes no on off`)
 
 // hollow matches a value that says itself that it is to be replaced.
-var hollow = regexp.MustCompile(`(?i)your[\W_]?|example|placeholder|redacted|change[\W_]?(?:me|this|it)|replace|insert[\W_]|enter[\W_]|put[\W_]?your|to[\W_]?be[\W_]|dummy|sample|fake[\W_]|^some[\W_]|^(?:my|the|a|test|dev|local|default|super)?[\W_]?(?:secret|password|passwd|token|api[\W_]?key|pass)(?:[\W_]?(?:here|key|value|token))?$|_here$|goes[\W_]here|abcdefgh|0123456789|123456789`)
+var hollow = regexp.MustCompile(`(?i:your[\W_]?|example|placeholder|redacted|change[\W_]?(?:me|this|it)|replace|insert[\W_]|enter[\W_]|put[\W_]?your|to[\W_]?be[\W_]|dummy|sample|fake[\W_]|^some[\W_]|^(?:my|the|a|test|dev|local|default|super)?[\W_]?(?:secret|password|passwd|token|api[\W_]?key|pass)(?:[\W_]?(?:here|key|value|token))?$|_here$|goes[\W_]here|abcdefgh|0123456789|123456789)|^[A-Z]+(?:_[A-Z0-9]+)+$|^(?:[A-Za-z]+[_\- ]){3,}[A-Za-z0-9]+$`)
 
 func set(s string) map[string]bool {
 	m := map[string]bool{}
@@ -126,7 +127,7 @@ const maxValue = 16 << 10
 
 // filledIn tells whether v can be a value at all, in a file that is made for credentials.
 func filledIn(v string) bool {
-	return v != "" && len(v) <= maxValue && !nothings[strings.ToLower(v)] && !filler.MatchString(head(v)) && !reference.MatchString(head(v))
+	return v != "" && len(v) <= maxValue && !(len(v) >= 8 && kinds(v) <= 2) && !nothings[strings.ToLower(v)] && !filler.MatchString(head(v)) && !reference.MatchString(head(v))
 }
 
 // real tells whether v looks like a secret in earnest, in a file that holds all sorts of settings.
@@ -160,6 +161,19 @@ func entropy(v string) float64 {
 		}
 	}
 	return e
+}
+
+// kinds counts the different letters and digits in v.
+func kinds(v string) int {
+	var seen [256]bool
+	n := 0
+	for i := 0; i < len(v); i++ {
+		if c := v[i]; !seen[c] && (isAlnum(c) || c >= 0x80) {
+			seen[c] = true
+			n++
+		}
+	}
+	return n
 }
 
 func head(v string) string { return v[:min(len(v), 256)] }
