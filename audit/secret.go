@@ -159,12 +159,13 @@ func (k Key) Sign(s *Secret) string {
 const KindAWSKey = "aws-access-key"
 
 // Redactor returns a function that replaces every known value in a string by its mask: the last net before anything is
-// printed, for values that also occur in paths, names and messages. Values shorter than six characters are left alone: they
-// occur by chance.
+// printed, for values that also occur in paths, names and messages. What occurs there by chance is left alone: values shorter
+// than six characters, and words of lower-case letters shorter than twelve, such as "config".
 func Redactor(secrets []*Secret) func(string) string {
 	var values []string
 	add := func(v string) {
-		if len(v) >= 6 {
+		word := !strings.ContainsFunc(v, func(r rune) bool { return r < 'a' || r > 'z' })
+		if len(v) >= 12 || len(v) >= 6 && !word {
 			values = append(values, v)
 		}
 	}

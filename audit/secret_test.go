@@ -73,9 +73,9 @@ func TestRedactor(t *testing.T) {
 	long := "sEcret" + strings.Repeat("0", 20) + "tail"
 	s := audit.NewSecret("k", "", long)
 	s.SetPart(audit.PartRegion, "eu-central-1")
-	short := audit.NewSecret("k", "", "a/b")
-	got := audit.Redactor([]*audit.Secret{s, short})("x/" + long + "/eu-central-1/a/b")
-	if want := "x/sEcr…tail/eu-central-1/a/b"; got != want {
+	short, word, weak := audit.NewSecret("k", "", "a/b"), audit.NewSecret("k", "", "config"), audit.NewSecret("k", "", "hunter2")
+	got := audit.Redactor([]*audit.Secret{s, short, word, weak})("x/" + long + "/eu-central-1/a/b/config/hunter2")
+	if want := "x/sEcr…tail/eu-central-1/a/b/config/…"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
