@@ -55,15 +55,26 @@ type walk struct {
 	whole bool // to the end of the match rather than to the first keyword
 
 	folding bool
-	dist    map[int]int // node × trie state → longest way on; -1 while being walked
+	dist    []int32   // node × trie state → 1 + longest way on; 0 for not walked, -1 while being walked
+	takes   [][]input // of each node, as far as they are known
 	failed  bool
+}
+
+// An input is a byte that a node takes, with the widest rune that amounts to it.
+type input struct {
+	c     byte
+	width int
 }
 
 // maxProduct bounds the time one expression's analysis takes to a few hundred milliseconds.
 const maxProduct = 400_000
 
 func (w *walk) longest(folding bool) (int, bool) {
-	w.folding, w.failed, w.dist = folding, false, map[int]int{}
+	w.folding, w.failed, w.takes = folding, false, make([][]input, len(w.n.nodes))
+	if len(w.n.nodes)*len(w.trie.next) > maxProduct {
+		return 0, false
+	}
+	w.dist = make([]int32, len(w.n.nodes)*len(w.trie.next))
 	most := 0
 	for _, i := range slices.Concat(w.n.begin, w.n.origin) {
 		most = max(most, w.from(i, 0))
@@ -73,23 +84,19 @@ func (w *walk) longest(folding bool) (int, bool) {
 
 func (w *walk) from(i int32, q int) int {
 	key := int(i)*len(w.trie.next) + q
-	if d, ok := w.dist[key]; ok {
+	if d := w.dist[key]; d != 0 || w.failed {
 		if d < 0 {
 			w.failed = true // a cycle
 		}
-		return d
-	}
-	if w.failed || len(w.dist) > maxProduct {
-		w.failed = true
-		return 0
+		return int(d) - 1
 	}
 	w.dist[key] = -1
 	x := &w.n.nodes[i]
 	most := 0
-	w.inputs(i, func(c byte, width int) {
+	for _, in := range w.inputs(i) {
 		to := q
 		if !w.whole {
-			to = w.trie.step(q, c)
+			to = int(w.trie.next[q][in.c])
 			if ends := w.trie.ends[to]; len(ends) > 0 {
 				for _, k := range ends {
 					a := &w.each[k]
@@ -97,29 +104,32 @@ func (w *walk) from(i int32, q int) int {
 					a.before = append(a.before, i)
 					a.afterDone |= x.done
 				}
-				most = max(most, width)
-				return
+				most = max(most, in.width)
+				continue
 			}
 			if x.done != 0 {
 				w.failed = true // a match without a keyword
-				return
+				return 0
 			}
 		}
 		if x.done != 0 {
-			most = max(most, width)
+			most = max(most, in.width)
 		}
 		for _, j := range x.next {
-			most = max(most, width+w.from(j, to))
+			most = max(most, in.width+w.from(j, to))
 		}
-	})
-	w.dist[key] = most
+	}
+	w.dist[key] = int32(most) + 1
 	return most
 }
 
-// inputs calls f for each byte that node i takes and some keyword has, for one other byte if it takes any, and with the
-// widest rune that amounts to it.
-func (w *walk) inputs(i int32, f func(c byte, width int)) {
+// inputs lists each byte that node i takes and some keyword has, and one other byte if it takes any.
+func (w *walk) inputs(i int32) []input {
+	if w.takes[i] != nil {
+		return w.takes[i]
+	}
 	x, in := &w.n.nodes[i], w.p.inst[w.pcs[i]].src
+	list := []input{}
 	other := 0
 	for c := range byte(utf8.RuneSelf) {
 		if !x.takes(c) {
@@ -133,7 +143,7 @@ func (w *walk) inputs(i int32, f func(c byte, width int)) {
 			}
 		}
 		if w.trie.letter[low] {
-			f(low, 1)
+			list = append(list, input{low, 1})
 		} else {
 			other = 1
 		}
@@ -143,14 +153,16 @@ func (w *walk) inputs(i int32, f func(c byte, width int)) {
 		if w.folding {
 			for r, to := range map[rune]byte{'ſ': 's', '\u212a': 'k'} {
 				if in.MatchRune(r) {
-					f(to, utf8.RuneLen(r))
+					list = append(list, input{to, utf8.RuneLen(r)})
 				}
 			}
 		}
 	}
 	if other > 0 {
-		f(0, other)
+		list = append(list, input{0, other})
 	}
+	w.takes[i] = list
+	return list
 }
 
 // widest is the length of the longest rune from U+0080 that in takes, without the two that fold to ASCII; 0 for none.
@@ -177,52 +189,42 @@ func widest(in *syntax.Inst) int {
 
 // A trie is an Aho-Corasick automaton over few literals.
 type trie struct {
-	next   []map[byte]int
-	fail   []int
+	next   [][256]int32
 	ends   [][]int // literals that end in a state
 	letter [256]bool
 }
 
 func newTrie(lits []string) *trie {
-	t := &trie{next: []map[byte]int{{}}, fail: []int{0}, ends: [][]int{nil}}
+	t := &trie{next: make([][256]int32, 1), ends: make([][]int, 1)}
 	for k, l := range lits {
-		q := 0
+		q := int32(0)
 		for i := range len(l) {
-			c := l[i]
-			t.letter[c] = true
-			to, ok := t.next[q][c]
-			if !ok {
-				to = len(t.next)
-				t.next[q][c] = to
-				t.next, t.fail, t.ends = append(t.next, map[byte]int{}), append(t.fail, 0), append(t.ends, nil)
+			t.letter[l[i]] = true
+			if t.next[q][l[i]] == 0 {
+				t.next[q][l[i]] = int32(len(t.next))
+				t.next, t.ends = append(t.next, [256]int32{}), append(t.ends, nil)
 			}
-			q = to
+			q = t.next[q][l[i]]
 		}
 		t.ends[q] = append(t.ends[q], k)
 	}
-	for queue := []int{0}; len(queue) > 0; queue = queue[1:] {
+	fail := make([]int32, len(t.next))
+	for queue := []int32{0}; len(queue) > 0; queue = queue[1:] {
 		q := queue[0]
-		for c, to := range t.next[q] {
-			if q != 0 {
-				t.fail[to] = t.step(t.fail[q], c)
-				t.ends[to] = append(t.ends[to], t.ends[t.fail[to]]...)
+		for c := range t.next[q] {
+			to := t.next[q][c]
+			switch {
+			case to == 0:
+				t.next[q][c] = t.next[fail[q]][c]
+				continue
+			case q != 0:
+				fail[to] = t.next[fail[q]][c]
+				t.ends[to] = append(t.ends[to], t.ends[fail[to]]...)
 			}
 			queue = append(queue, to)
 		}
 	}
 	return t
-}
-
-func (t *trie) step(q int, c byte) int {
-	for {
-		if to, ok := t.next[q][c]; ok {
-			return to
-		}
-		if q == 0 {
-			return 0
-		}
-		q = t.fail[q]
-	}
 }
 
 // literals returns literals in lower case, of least bytes or more, one of which every match of the expression contains; those

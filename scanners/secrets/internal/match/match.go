@@ -73,7 +73,7 @@ func New(set *rules.Set) *Matcher {
 			continue
 		}
 		for _, k := range r.Keywords {
-			if slices.Contains(r.odd, k) {
+			if k == "" || slices.Contains(r.odd, k) {
 				continue
 			}
 			n, ok := number[k]

@@ -13,8 +13,11 @@ import (
 	"unicode"
 
 	"github.com/rs/zerolog"
+	"github.com/spf13/viper"
+	"github.com/zricethezav/gitleaks/v8/config"
 	"github.com/zricethezav/gitleaks/v8/detect"
 	"github.com/zricethezav/gitleaks/v8/logging"
+	"github.com/zricethezav/gitleaks/v8/sources"
 
 	"github.com/leakreach/leakreach/scanners/secrets/internal/rules"
 )
@@ -22,14 +25,31 @@ import (
 // oracle is gitleaks' own detector; its matches are written as "rule start-line secret".
 func oracle(t testing.TB) func(text, path string) []string {
 	t.Helper()
+	return oracleOf(t, config.DefaultConfig)
+}
+
+func oracleOf(t testing.TB, toml string) func(text, path string) []string {
+	t.Helper()
 	logging.Logger = zerolog.Nop()
-	d, err := detect.NewDetectorDefaultConfig()
+	v := viper.New()
+	v.SetConfigType("toml")
+	var vc config.ViperConfig
+	if err := v.ReadConfig(strings.NewReader(toml)); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Unmarshal(&vc); err != nil {
+		t.Fatal(err)
+	}
+	vc.Extend = config.Extend{}
+	cfg, err := vc.Translate()
 	if err != nil {
 		t.Fatal(err)
 	}
+	d := detect.NewDetector(cfg)
 	d.IgnoreGitleaksAllow = true
 	return func(text, path string) (all []string) {
-		for _, f := range d.Detect(detect.Fragment{Raw: text, FilePath: path}) {
+		path, commit, _ := strings.Cut(path, "@")
+		for _, f := range d.Detect(detect.Fragment{Raw: text, FilePath: path, CommitSHA: commit, CommitInfo: &sources.CommitInfo{Remote: &sources.RemoteInfo{}}}) {
 			all = append(all, fmt.Sprintf("%s %d:%d %q", f.RuleID, f.StartLine, f.StartColumn, f.Secret))
 		}
 		slices.Sort(all)
@@ -46,10 +66,15 @@ func matcher(t testing.TB) *Matcher {
 	return New(set)
 }
 
+// ours writes our matches likewise. A path may have "@commit" behind it.
 func ours(m *Matcher, text, path string) (all []string) {
+	path, commit, _ := strings.Cut(path, "@")
 	found, _ := m.Find([]byte(text))
+	for _, r := range m.Paths(path, commit) {
+		all = append(all, fmt.Sprintf("%s 0:0 \"\"", r.ID))
+	}
 	for i := range found {
-		if x := &found[i]; x.Keep(path, "") {
+		if x := &found[i]; x.Keep(path, commit) {
 			all = append(all, fmt.Sprintf("%s %d:%d %q", x.Rule.ID, x.line, x.column, text[x.SecretStart:x.SecretEnd]))
 		}
 	}
@@ -108,6 +133,72 @@ func TestGenerated(t *testing.T) {
 		}
 	}
 	t.Logf("%d texts", total)
+}
+
+// TestConfigurations compares with gitleaks on every feature of the configuration that the default one does not use.
+func TestConfigurations(t *testing.T) {
+	const token = "[[rules]]\nid='t'\nregex='''tok_([a-z0-9]{8})'''\n"
+	texts := []string{
+		"tok_abcd1234\n", "a\nx tok_abcd1234 y\ntok_zzzz9999 # test\n", "tok_example1\nuser_bob1\n\n\nuser_eve2 tok_abcd1234\n", "TOK_ABCD1234 tok_ab\n",
+		"line one\n\ntok_abcd1234\nuser_bob1 end\n", "пароль tok_abcd1234\nuser_bob1 pw_1\n", "ПАРОЛЬ\nuser_a", "tok_mock0000 mock\n", "\u212aey tok_abcd1234 \u212aEY:x\n",
+		"b64 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-x\n", "xx xaxbxc ab aab abb\n", "\n\n\ntok_abcd1234\n\n", "key=val1\nKEY = val22\n", "q", "",
+	}
+	paths := []string{"", "a.txt", "src/test/a.go", "vendor/x", "a.txt@abc123", "src/test/a.go@ABC123", "@abc123", "x.p12", "cfg/.toml"}
+	for _, toml := range []string{
+		token,
+		token + "keywords=['tok_']\n",
+		token + "keywords=['TOK_','zz']\n",
+		token + "keywords=['пароль']\n",
+		token + "keywords=['пароль','user_']\n",
+		token + "keywords=['t']\n",
+		token + "keywords=['key']\n",
+		token + "keywords=['unrelated','example']\n",
+		token + "keywords=['']\n",
+		token + "keywords=['','tok']\n",
+		token + "path='''test/'''\n",
+		token + "entropy=2.9\n",
+		token + "secretGroup=1\nentropy=2\n",
+		token + "[[rules.allowlists]]\nregexes=['''^abcd''']\n",
+		token + "[[rules.allowlists]]\nregexTarget='match'\nregexes=['''^tok_abcd''']\n",
+		token + "[[rules.allowlists]]\nregexTarget='line'\nregexes=['''test$''','''^\\nuser''']\n",
+		token + "[[rules.allowlists]]\nstopwords=['MOCK','exam','']\n",
+		token + "[[rules.allowlists]]\npaths=['''vendor''']\ncommits=[' ABC123 ']\n",
+		token + "[[rules.allowlists]]\ncondition='AND'\npaths=['''test/''']\ncommits=['abc123']\n",
+		token + "[[rules.allowlists]]\ncondition='AND'\npaths=['''\\.txt$''']\nregexes=['''abcd''']\n",
+		token + "[[rules.allowlists]]\ncondition='&&'\nstopwords=['abcd']\nregexes=['''1234''']\n",
+		token + "[[rules.allowlists]]\ncondition='AND'\nstopwords=['abcd']\ncommits=['abc123']\n",
+		token + "[[allowlists]]\npaths=['''vendor''']\n[[allowlists]]\ncondition='AND'\npaths=['''txt''']\nstopwords=['mock','1234']\n",
+		token + "[allowlist]\nregexes=['''(?i)ABCD''', '''ZZZZ''']\n",
+		token + "[[allowlists]]\ntargetRules=['t']\nregexes=['''abcd''']\n",
+		token + "[[rules.required]]\nid='u'\n[[rules]]\nid='u'\nregex='''user_\\w+'''\nkeywords=['nothere']\n",
+		token + "[[rules.required]]\nid='u'\nwithinLines=1\n[[rules]]\nid='u'\nregex='''user_\\w+'''\nskipReport=true\n",
+		token + "[[rules.required]]\nid='u'\nwithinColumns=4\n[[rules]]\nid='u'\nregex='''user_\\w+'''\npath='txt'\n",
+		token + "[[rules.required]]\nid='u'\n[[rules.required]]\nid='p'\n[[rules]]\nid='u'\nregex='''user_\\w+'''\n[[rules]]\nid='p'\nregex='''pw_1'''\n[[rules.required]]\nid='u'\n",
+		token + "[[rules]]\nid='my-generic'\nregex='''[a-z]+_[a-z0-9]+'''\n",
+		token + "[[rules]]\nid='generic-a'\nregex='''abcd1234'''\n[[rules.allowlists]]\npaths=['''vendor''']\n",
+		"[[rules]]\nid='p'\npath='''\\.p12$'''\n",
+		"[[rules]]\nid='p'\npath='''txt'''\nkeywords=['user_']\n",
+		"[[rules]]\nid='e'\nregex='''a*'''\n",
+		"[[rules]]\nid='e'\nregex='''(a|ab)(c|bcd)?b*'''\n",
+		"[[rules]]\nid='e'\nregex='''(?m)^tok.*$'''\n",
+		"[[rules]]\nid='e'\nregex='''\\Atok_[^x]+'''\nkeywords=['tok']\n",
+		"[[rules]]\nid='e'\nregex='''(?i)(\\w{0,9}key\\s*[:=]\\s*(val\\d+|x))'''\nkeywords=['key','ey']\n",
+		"[[rules]]\nid='e'\nregex='''(x*)*(tok)?_'''\nkeywords=['tok']\n",
+		"[[rules]]\nid='e'\nregex='''[^\\n]*tok_[^\\n]*'''\nkeywords=['tok_']\n",
+	} {
+		set, _, err := rules.Load(rules.Source{Data: []byte("[extend]\nuseDefault=false\n" + toml)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, want := New(set), oracleOf(t, toml)
+		for _, text := range texts {
+			for _, path := range paths {
+				if !compare(t, want(text, path), ours(m, text, path), text) {
+					t.Errorf("at %q with\n%s", path, toml)
+				}
+			}
+		}
+	}
 }
 
 // surround embeds matches in noise: glued words, other lines, keywords, runes beyond ASCII, bytes that are no text.

@@ -131,10 +131,7 @@ func (m *Matcher) newRule(id int, r *rules.Rule) *rule {
 	}
 	x.always = len(r.Keywords) == 0
 	for _, k := range r.Keywords {
-		switch {
-		case k == "":
-			x.always = true
-		case len(k) < 2 || !isASCII(k):
+		if k != "" && (len(k) < 2 || !isASCII(k)) { // gitleaks finds the empty keyword nowhere
 			x.odd = append(x.odd, k)
 		}
 	}
