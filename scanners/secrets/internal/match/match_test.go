@@ -141,7 +141,7 @@ func TestConfigurations(t *testing.T) {
 	texts := []string{
 		"tok_abcd1234\n", "a\nx tok_abcd1234 y\ntok_zzzz9999 # test\n", "tok_example1\nuser_bob1\n\n\nuser_eve2 tok_abcd1234\n", "TOK_ABCD1234 tok_ab\n",
 		"line one\n\ntok_abcd1234\nuser_bob1 end\n", "пароль tok_abcd1234\nuser_bob1 pw_1\n", "ПАРОЛЬ\nuser_a", "tok_mock0000 mock\n", "\u212aey tok_abcd1234 \u212aEY:x\n",
-		"b64 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-x\n", "xx xaxbxc ab aab abb\n", "\n\n\ntok_abcd1234\n\n", "key=val1\nKEY = val22\n", "q", "",
+		"b64 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-x\n", "xx xaxbxc ab aab abb\n", "\n\n\ntok_abcd1234\n\n", "key=val1\nKEY = val22\n", "q\n", "\n",
 	}
 	paths := []string{"", "a.txt", "src/test/a.go", "vendor/x", "a.txt@abc123", "src/test/a.go@ABC123", "@abc123", "x.p12", "cfg/.toml"}
 	for _, toml := range []string{
