@@ -604,6 +604,47 @@ func TestWhere(t *testing.T) {
 	}
 }
 
+// TestHosts looks at where Amazon's own servers are taken to be, and that only the program's HTTP client is used.
+func TestHosts(t *testing.T) {
+	for region, want := range map[string][]string{
+		"":               {"https://sts.us-east-1.amazonaws.com/", "https://iam.amazonaws.com/ us-east-1"},
+		"eu-west-1":      {"https://sts.eu-west-1.amazonaws.com/", "https://iam.amazonaws.com/ us-east-1"},
+		"cn-northwest-1": {"https://sts.cn-northwest-1.amazonaws.com.cn/", "https://iam.cn-north-1.amazonaws.com.cn/ cn-north-1"},
+		"us-gov-east-1":  {"https://sts.us-gov-east-1.amazonaws.com/", "https://iam.us-gov.amazonaws.com/ us-gov-west-1"},
+	} {
+		var got []string
+		v := New(audit.Env{Getenv: func(string) string { return "" }, UserAgent: agent, Calls: &audit.Calls{}, Now: time.Now,
+			HTTP: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				at := r.URL.String()
+				if scope := strings.Split(r.Header.Get("Authorization"), "/"); strings.Contains(at, "//iam.") {
+					at += " " + scope[2]
+				}
+				got = append(got, at)
+				return nil, errors.New("no network here")
+			})},
+		}, Options{Mode: Live})
+		v.backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
+		at, err := v.where(region)
+		if err != nil {
+			t.Fatal(err)
+		}
+		creds := static(keyID("AKIA", account), value(), "")
+		if _, err := v.sts(at, creds).GetCallerIdentity(t.Context(), nil); err == nil {
+			t.Error("no error")
+		}
+		if _, err := v.iam(at, creds).GetUser(t.Context(), nil); err == nil {
+			t.Error("no error")
+		}
+		if got = slices.Compact(got); !slices.Equal(got, want) {
+			t.Errorf("%q: %v, want %v", region, got, want)
+		}
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 // TestRegionOfChoice has a server that knows one region only, as servers of choice do.
 func TestRegionOfChoice(t *testing.T) {
 	id := keyID("AKIA", account)

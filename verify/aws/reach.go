@@ -2,6 +2,7 @@ package aws
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -80,37 +81,33 @@ func judge(s Sentinel, e *evaluator, sim *simulation) outcome {
 		}
 		o.state, o.maybe, o.missing = d.state, d.state == undecided, d.missing
 		o.evidence = "iam:SimulatePrincipalPolicy: allowed" + by(d.evidence)
-		for resource, d := range sim.on[s.Action] {
-			switch d.state {
+		for _, resource := range slices.Sorted(maps.Keys(sim.on[s.Action])) {
+			switch d := sim.on[s.Action][resource]; d.state {
 			case granted:
 				o.on = append(o.on, resource)
-				if o.state != granted {
-					o.evidence = "iam:SimulatePrincipalPolicy: allowed" + by(d.evidence)
-				}
+				o.evidence = "iam:SimulatePrincipalPolicy: allowed" + by(d.evidence)
 			case undecided:
 				o.maybe, o.missing = true, append(o.missing, d.missing...)
 			}
 		}
-		slices.Sort(o.on)
-		if !sim.cut || o.state == granted {
-			return o
-		}
-	}
-	result, witness := e.decide(s.Action, "*")
-	if !sim.asked {
+	} else {
+		result, witness := e.decide(s.Action, "*")
 		o.state, o.maybe = result, result == undecided
 		if witness != nil {
 			o.evidence = witness.how + ": allowed by " + witness.name
 		}
 	}
+	if o.state == granted {
+		return o
+	}
 	for _, resource := range e.named(s.Action) {
-		if slices.Contains(o.on, resource) || sim.on[s.Action][resource].evidence != "" {
+		if _, asked := sim.on[s.Action][resource]; asked || slices.Contains(o.on, resource) {
 			continue
 		}
 		switch result, witness := e.decide(s.Action, resource); result {
 		case granted:
 			o.on = append(o.on, resource)
-			if o.state != granted && witness != nil {
+			if witness != nil {
 				o.evidence = witness.how + ": allowed by " + witness.name
 			}
 		case undecided:

@@ -113,7 +113,7 @@ var scopes = map[string]struct {
 	"reader":         {user: inline(allow("arn:aws:secretsmanager:eu-west-1:"+account+":secret:x", "secretsmanager:GetSecretValue")), level: audit.LevelRead, path: "secrets read"},
 	"table writer":   {user: inline(allow("*", "dynamodb:PutItem")), level: audit.LevelWrite, limit: "read from the text of inline policy"},
 	"table reader":   {user: inline(allow("*", "dynamodb:Query")), level: audit.LevelRead, limit: "read from the text of inline policy"},
-	"assumes a role": {user: inline(allow("arn:aws:iam::444455556666:role/admin", "sts:AssumeRole")), level: audit.LevelUnknown, path: "sts:AssumeRole on arn:aws:iam::444455556666:role/admin", limit: "lower bound"},
+	"assumes a role": {user: inline(allow("arn:aws:iam::444455556666:role/admin", "sts:AssumeRole")), level: audit.LevelUnknown, path: "sts:AssumeRole on arn:aws:iam::444455556666:role/admin Edge:may Evidence:role assumption: iam:GetUserPolicy", limit: "lower bound"},
 	"conditional": {
 		user:  inline(`{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"*","Condition":{"StringEquals":{"aws:SourceVpc":"vpc-1"}}}}`),
 		level: audit.LevelUnknown, limit: "aws:SourceVpc",
