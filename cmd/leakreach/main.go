@@ -125,7 +125,7 @@ func newRoot(w world) *cobra.Command {
 		Short:         "Which pipeline credentials are exposed, what they open, and how to close it safely",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          usageArgs(cobra.NoArgs),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetIn(w.stdin)

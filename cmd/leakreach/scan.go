@@ -140,6 +140,9 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	result, err := e.Run(ctx, list)
 	bar.Close()
 	code := o.outcome(result, err)
+	if code == exitUsage && !slices.ContainsFunc(result.Coverage, func(c audit.Coverage) bool { return c.Status != audit.Failed }) {
+		return err // there is nothing to report
+	}
 	if werr := o.write(w, result, scanning, outs, code); werr != nil {
 		return werr
 	}
@@ -282,15 +285,16 @@ func (o *scanOptions) outcome(result *audit.Run, err error) int {
 			return c.code
 		}
 	}
-	failed := slices.ContainsFunc(result.Coverage, func(c audit.Coverage) bool { return c.Status == audit.Failed })
-	scanned := slices.ContainsFunc(result.Coverage, func(c audit.Coverage) bool { return c.Status != audit.Failed })
+	failed, scanned := false, false
+	for _, c := range result.Coverage {
+		failed = failed || c.Status == audit.Failed
+		scanned = scanned || c.Status == audit.Scanned || c.Status == audit.Partial
+	}
 	switch {
-	case !scanned && (errors.Is(err, audit.ErrNothing) || err == nil && !failed):
-		return exitNothing
 	case failed && !o.allowGaps:
 		return exitIncomplete
-	case err != nil && !failed:
-		return exitInternal
+	case !scanned && !failed:
+		return exitNothing
 	}
 	return exitOK
 }

@@ -69,7 +69,8 @@ type Engine struct {
 }
 
 // Run works off the refs. The run it returns is whole as far as the work came, also when the error is not nil: the error joins
-// what ended a ref as a whole, and ctx's error if the run was interrupted.
+// what ended a ref as a whole (where nothing of a ref was scanned, also what ended its targets), and ctx's error if the run was
+// interrupted.
 func (e *Engine) Run(ctx context.Context, refs []Ref) (*audit.Run, error) {
 	r := &run{
 		Engine: e, reading: semaphore.NewWeighted(maxReading), work: make(chan func()),
@@ -131,7 +132,15 @@ type run struct {
 func (r *run) sweep(ctx context.Context, ref Ref) (err error) {
 	var targets sync.WaitGroup
 	slots := make(chan struct{}, r.Jobs)
-	defer targets.Wait()
+	var mu sync.Mutex // guards both below
+	var failed []error
+	scanned := false
+	defer func() {
+		targets.Wait()
+		if !scanned {
+			err = errors.Join(append(failed, err)...)
+		}
+	}()
 	for t, terr := range ref.Provider.Targets(ctx, ref.Rest) {
 		if gap := (*audit.Gap)(nil); errors.As(terr, &gap) {
 			r.addGaps(ref.Text, *gap)
@@ -141,13 +150,24 @@ func (r *run) sweep(ctx context.Context, ref Ref) (err error) {
 			if ctx.Err() != nil {
 				return nil // reported once, by Run
 			}
-			r.cover(audit.Coverage{Target: ref.Text, Status: audit.Failed, Reason: terr.Error()})
+			status := audit.Failed
+			if errors.Is(terr, audit.ErrNothing) {
+				status = audit.Skipped
+			}
+			r.cover(audit.Coverage{Target: ref.Text, Status: status, Reason: terr.Error()})
 			return fmt.Errorf("listing %s: %w", ref.Text, terr)
 		}
 		slots <- struct{}{}
 		targets.Go(func() {
-			r.target(ctx, ref, t)
-			<-slots
+			defer func() { <-slots }()
+			err := r.target(ctx, ref, t)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				scanned = true
+			} else if ctx.Err() == nil {
+				failed = append(failed, fmt.Errorf("scanning %s: %w", t.Name, err))
+			}
 		})
 		if ctx.Err() != nil {
 			break

@@ -45,8 +45,8 @@ type seen struct {
 	lines               uint64
 }
 
-// target scans one target and adds what it holds to the run.
-func (r *run) target(ctx context.Context, ref Ref, at audit.Target) {
+// target scans one target and adds what it holds to the run. An error says that it ended early.
+func (r *run) target(ctx context.Context, ref Ref, at audit.Target) error {
 	r.Progress.Target(at.Name, at.Kind)
 	t := &target{
 		run: r, Target: at, ref: ref, scanners: ref.Scanners,
@@ -62,6 +62,8 @@ func (r *run) target(ctx context.Context, ref Ref, at audit.Target) {
 	switch {
 	case ctx.Err() != nil:
 		status, reason = audit.Partial, "interrupted"
+	case errors.Is(err, audit.ErrNothing):
+		status, reason = audit.Skipped, err.Error()
 	case err != nil:
 		status, reason = audit.Failed, err.Error()
 	case len(t.gaps) > 0:
@@ -71,6 +73,7 @@ func (r *run) target(ctx context.Context, ref Ref, at audit.Target) {
 	r.cover(audit.Coverage{Target: at.Name, Kind: at.Kind, Status: status, Items: t.items, Bytes: t.bytes, Reason: reason, URL: at.URL})
 	r.take(t)
 	r.Progress.Finished(at.Name, status)
+	return err
 }
 
 // scan lists the target's items and hands them to the workers. Contents come first; with the first place all of them must

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"leakreach": func() {
+			os.Exit(run(context.Background(), os.Args[1:], world{
+				stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv,
+				terminal: func(io.Writer) (int, bool) { return 0, false },
+			}))
+		},
+	})
+}
+
+// TestScripts runs testdata/script. Its own commands: `plant FILE…` writes files in which {token}, {id}, {secret} and {password}
+// become values made up at run time, the same for every file of a script; `shows FILE` fails if one of them is in FILE;
+// `exits CODE leakreach …` checks the exit code.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			m := newMaker(uint64(len(e.WorkDir)) + 4711)
+			e.Values["planted"] = []string{"{token}", m.token(), "{id}", m.keyID(), "{secret}", m.secret(), "{password}", m.password()}
+			e.Setenv("HOME", e.WorkDir+"/.home")
+			e.Setenv("GIT_CONFIG_NOSYSTEM", "1")
+			for _, who := range []string{"AUTHOR", "COMMITTER"} {
+				e.Setenv("GIT_"+who+"_NAME", "A")
+				e.Setenv("GIT_"+who+"_EMAIL", "a@corp.test")
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"plant": func(ts *testscript.TestScript, _ bool, args []string) {
+				values := strings.NewReplacer(ts.Value("planted").([]string)...)
+				for _, name := range args {
+					path := ts.MkAbs(name)
+					ts.Check(os.WriteFile(path, []byte(values.Replace(ts.ReadFile(name))), 0o644))
+				}
+			},
+			"shows": func(ts *testscript.TestScript, neg bool, args []string) {
+				shown := false
+				for i, v := range ts.Value("planted").([]string) {
+					if i%2 == 1 && i != 3 { // an access key id is public
+						shown = shown || strings.Contains(ts.ReadFile(args[0]), v)
+					}
+				}
+				if shown == neg {
+					ts.Fatalf("%s shows a value: %v", args[0], shown)
+				}
+			},
+			"exits": func(ts *testscript.TestScript, _ bool, args []string) {
+				err := ts.Exec(args[1], args[2:]...)
+				got := "0"
+				if exit, ok := err.(interface{ ExitCode() int }); ok {
+					got = strings.TrimSpace(strings.TrimPrefix(err.Error(), "exit status "))
+					_ = exit
+				} else if err != nil {
+					ts.Fatalf("%v", err)
+				}
+				if got != args[0] {
+					ts.Fatalf("exit code %s, want %s", got, args[0])
+				}
+			},
+		},
+	})
+}
