@@ -315,7 +315,7 @@ func (m *meter) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// notes gathers names, comments and link targets of an archive's members: secrets are found in them, too.
+// notes gathers short texts, one a line: names, comments and link targets of an archive's members, strings of a program.
 type notes struct {
 	w    *walker
 	at   place

@@ -279,6 +279,25 @@ func TestDictionaries(t *testing.T) {
 	}
 }
 
+func TestGitPack(t *testing.T) {
+	tool(t, "git", "git")
+	token := newToken(rand.New(rand.NewPCG(8, 10)))
+	dir := t.TempDir()
+	script := "git init -q . && seq 5000 > f && git add f && git commit -qm one && echo 'k = " + token + "' >> f && git commit -qam two && git gc -q && git bundle create -q b --all && cp .git/objects/pack/*.pack p && git unpack-file HEAD:f >/dev/null && tar cf t .git"
+	cmd := exec.Command("sh", "-c", script)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b", "GIT_CONFIG_GLOBAL=/dev/null")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, name := range []string{"b", "p", "t"} {
+		paths, problems := visited(t, string(must(os.ReadFile(filepath.Join(dir, name)))), token)
+		if len(paths) == 0 || len(problems) > 0 {
+			t.Errorf("%s: found at %q; problems %v", name, paths, problems)
+		}
+	}
+}
+
 func TestSqlite(t *testing.T) {
 	tool(t, "sqlite3", "sqlite3")
 	token := newToken(rand.New(rand.NewPCG(8, 8)))

@@ -34,6 +34,7 @@ const (
 	kindPng
 	kindMail
 	kindNotebook
+	kindPack
 	kindRar
 	kindCab
 	kindZ
@@ -69,6 +70,7 @@ var formats = [...]struct {
 	kindPng:      {name: "png", document: true},
 	kindMail:     {name: "mail", document: true},
 	kindNotebook: {name: "notebook", document: true},
+	kindPack:     {name: "git pack", sure: true},
 	kindRar:      {name: "rar", sure: true},
 	kindCab:      {name: "cab", sure: true},
 	kindZ:        {name: "compress (.Z)", sure: true},
@@ -121,6 +123,8 @@ func (k kind) walk(w *walker, at place, in *input) error {
 		return walkMail(w, at, in)
 	case kindNotebook:
 		return walkNotebook(w, at, in)
+	case kindPack:
+		return walkPack(w, at, in)
 	}
 	return errors.New("this format is not opened")
 }
@@ -136,6 +140,13 @@ func sniff(b []byte) kind {
 	case 'P':
 		if has("PK\x03\x04") || has("PK\x05\x06") || has("PK\x07\x08") {
 			return kindZip
+		}
+		if has("PACK\x00\x00\x00") {
+			return kindPack
+		}
+	case '#':
+		if has("# v2 git bundle\n") || has("# v3 git bundle\n") {
+			return kindPack
 		}
 	case 0x1f:
 		if has("\x1f\x8b\x08") {
@@ -212,7 +223,10 @@ func sniff(b []byte) kind {
 		if has("\xed\xab\xee\xdb") {
 			return kindRpm
 		}
-	case 'M':
+	case 'M', 0x7f: // programs that unpack themselves
+		if (has("MZ") || has("\x7fELF")) && bytes.Contains(b, []byte(szMagic)) {
+			return kindSevenzip
+		}
 		if has("MSCF\x00\x00\x00\x00") {
 			return kindCab
 		}

@@ -49,6 +49,10 @@ func walkMail(w *walker, at place, in *input) error {
 				b, message = message[next+1:], message[:next]
 			}
 		}
+		const headerMost = 1 << 20
+		if !bytes.Contains(message[:min(len(message), headerMost)], []byte("\n\r\n")) && !bytes.Contains(message[:min(len(message), headerMost)], []byte("\n\n")) {
+			return errCorrupt // all header
+		}
 		r := textproto.NewReader(bufio.NewReader(bytes.NewReader(message)))
 		h, err := r.ReadMIMEHeader()
 		if err == nil || len(h) > 0 {
@@ -105,6 +109,9 @@ func isNotebook(b []byte) bool {
 
 // walkNotebook visits a notebook's strings as they are meant; a list of lines, as sources and outputs are stored, in one piece.
 func walkNotebook(w *walker, at place, in *input) error {
+	if len(in.whole) > w.lim.MemberBytes { // one string may be all of it
+		return errMemory
+	}
 	d := json.NewDecoder(bytes.NewReader(in.whole))
 	var text []byte
 	depth, list := 0, 0

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/ascii85"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -140,6 +141,9 @@ func (p *pdf) objects(f func(num int, dict, stream []byte) error) error {
 		if n == pdfObjects {
 			return errMembers
 		}
+		if p.w.left <= 0 {
+			return errLimit
+		}
 		b = b[i:]
 		end := bytes.Index(b, []byte("endobj"))
 		if end < 0 {
@@ -268,7 +272,10 @@ func (p *pdf) decode(dict, stream []byte) (data []byte, done func()) {
 	if m := pdfPredictor.FindSubmatch(dict); m != nil && string(m[1]) != "1" {
 		return nil, func() {} // only tables and images have rows
 	}
-	data, _, done, _ = p.w.load(&input{r: &meter{w: p.w, r: r, left: pdfMost}})
+	data, _, done, err := p.w.load(&input{r: &meter{w: p.w, r: r, left: pdfMost}})
+	if errors.Is(err, errLimit) { // other errors only cut a stream short
+		p.w.problem(p.at.path, fmt.Errorf("a stream %w", err))
+	}
 	return data, done
 }
 

@@ -3,6 +3,7 @@ package archive
 import (
 	"bytes"
 	"encoding/binary"
+	"io"
 )
 
 // Strings of compiled programs stand side by side with lengths and tags that are letters by chance: "z(" before a token makes
@@ -16,7 +17,8 @@ func isPyc(b []byte) bool {
 // walkPyc visits the strings of a module's marshalled code. What is between them (lengths, byte code) is not interpreted, so that every version is read.
 func walkPyc(w *walker, at place, in *input) error {
 	b := in.whole
-	var text []byte
+	n := notes{w: w, at: at}
+	defer n.flush()
 	for i := 16; i < len(b); {
 		size, start := 0, 0
 		switch b[i] &^ 0x80 { // the highest bit says that others refer to it
@@ -34,10 +36,10 @@ func walkPyc(w *walker, at place, in *input) error {
 			i++
 			continue
 		}
-		text = append(append(text, b[start:start+size]...), '\n')
+		n.add(string(b[start : start+size]))
 		i = start + size
 	}
-	return w.text(at, "", text)
+	return nil
 }
 
 // isText reports whether a string has no bytes that text has not.
@@ -54,16 +56,17 @@ func isText(b []byte) bool {
 func walkClass(w *walker, at place, in *input) error {
 	b := in.whole
 	count := int(binary.BigEndian.Uint16(b[8:]))
-	var text []byte
+	n := notes{w: w, at: at}
+	defer n.flush()
 	for i, off := 1, 10; i < count && off < len(b); i++ {
 		size := 0
 		switch b[off] {
 		case 1: // Utf8
 			if off+3 > len(b) {
-				return w.text(at, "", text)
+				return io.ErrUnexpectedEOF
 			}
 			size = 2 + int(binary.BigEndian.Uint16(b[off+1:]))
-			text = append(append(text, b[off+3:min(off+1+size, len(b))]...), '\n')
+			n.add(string(b[off+3 : min(off+1+size, len(b))]))
 		case 3, 4, 9, 10, 11, 12, 17, 18:
 			size = 4
 		case 5, 6: // long and double take two places
@@ -74,11 +77,11 @@ func walkClass(w *walker, at place, in *input) error {
 		case 15:
 			size = 3
 		default:
-			return w.text(at, "", text)
+			return errCorrupt
 		}
 		off += 1 + size
 	}
-	return w.text(at, "", text)
+	return nil
 }
 
 // walkDex visits the strings of an Android program (https://source.android.com/docs/core/runtime/dex-format).
@@ -88,35 +91,27 @@ func walkDex(w *walker, at place, in *input) error {
 		return errCorrupt
 	}
 	count, off := binary.LittleEndian.Uint32(b[56:]), binary.LittleEndian.Uint32(b[60:])
-	var text []byte
+	n := notes{w: w, at: at}
+	defer n.flush()
 	total := 0
 	for i := range uint64(count) {
 		id := uint64(off) + 4*i
-		if id+4 > uint64(len(b)) {
+		if id+4 > uint64(len(b)) || total > 2*len(b) { // the latter: offsets that overlap
 			break
 		}
-		s := b[min(binary.LittleEndian.Uint32(b[id:]), uint32(len(b))):] //nolint:gosec // contents are below 4 GiB
+		s := b[min(uint64(binary.LittleEndian.Uint32(b[id:])), uint64(len(b))):]
 		for len(s) > 0 && s[0]&0x80 != 0 {
 			s = s[1:]
 		}
 		if len(s) == 0 {
 			continue
 		}
-		if n := bytes.IndexByte(s[1:], 0); n > 0 {
-			text = append(append(text, s[1:1+n]...), '\n')
-			total += n
-		}
-		if len(text) > 64<<10 {
-			if err := w.text(at, "", text); err != nil {
-				return err
-			}
-			text = text[:0]
-		}
-		if total > 2*len(b) { // offsets that overlap
-			break
+		if end := bytes.IndexByte(s[1:], 0); end > 0 {
+			n.add(string(s[1 : 1+end]))
+			total += end
 		}
 	}
-	return w.text(at, "", text)
+	return nil
 }
 
 // walkPng visits the compressed texts of a picture (PNG specification, 11.3.3); the others stand in it as they are.

@@ -1,11 +1,14 @@
 package decode
 
+import "bytes"
+
 // findArrays undoes lists of byte values: {0x67, 0x68}, [103, 104], "67 68", "67:68", 01100111 01101000.
 func findArrays(b *builder, text []byte) {
 	const (
 		stride = 32 // a list of minValues is at least as long, so each step falls into it
 		probe  = 8  // bytes that must look like a list before more is tried
 	)
+	l := list{b: b, text: text}
 	for p, done := stride/2, 0; p < len(text); p += stride {
 		i := p
 		for i < len(text) && i < p+probe && inArray[text[i]] {
@@ -18,7 +21,6 @@ func findArrays(b *builder, text []byte) {
 		for lo > done && inArray[text[lo-1]] {
 			lo--
 		}
-		l := list{b: b, text: text}
 		done = l.read(lo)
 		if b.d.stopped {
 			return
@@ -28,7 +30,7 @@ func findArrays(b *builder, text []byte) {
 }
 
 var inArray = func() (t [256]bool) {
-	for _, c := range []byte("0123456789abcdefABCDEFxXuUh ,;:-_{}[]()'\"\n\r\t\\") {
+	for _, c := range []byte("0123456789abcdefABCDEFxXuUhHrR ,;:-_{}[]()'\"\n\r\t\\+.&|") {
 		t[c] = true
 	}
 	return t
@@ -74,6 +76,10 @@ func (l *list) read(i int) int {
 		for end < len(l.text) && isA(l.text[end], isWord) {
 			end++
 		}
+		if isCall(l.text[i:end]) {
+			i = end
+			continue
+		}
 		dec, hex, bases := number(l.text[i:end])
 		if bases == 0 || l.bases&bases == 0 && len(l.dec) > 0 || len(l.dec) >= most {
 			l.finish()
@@ -89,6 +95,11 @@ func (l *list) read(i int) int {
 	}
 	l.finish()
 	return i
+}
+
+// isCall reports whether word makes a character of a number, as in chr(103)+chr(104).
+func isCall(word []byte) bool {
+	return bytes.EqualFold(word, []byte("chr")) || bytes.EqualFold(word, []byte("char"))
 }
 
 // number reads a byte value in every base its digits allow.

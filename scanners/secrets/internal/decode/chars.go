@@ -105,11 +105,17 @@ func findANSI(b *builder, text []byte) {
 	})
 }
 
-// findZeroWidth removes characters that nobody sees from tokens.
+// findZeroWidth removes characters that nobody sees from tokens, and makes ASCII of the full-width letters and digits of East Asian
+// typesetting.
 func findZeroWidth(b *builder, text []byte) {
 	scan(text, "\xe2\xef\xc2\xe1", func(i int) int {
 		r, n := utf8.DecodeRune(text[i:])
+		const full = 0xfee0 // between a full-width form and its ASCII
 		switch {
+		case r > full && r < full+0x7f && isA(byte(r-full), isWord):
+			i = b.put1(i, i+n, []byte{byte(r - full)})
+			b.sub("full-width")
+			return i
 		case r >= 0x200b && r <= 0x200f, r >= 0x202a && r <= 0x202e, r >= 0x2060 && r <= 0x2069, r == 0xfeff, r == 0xad, r == 0x180e:
 		default:
 			return i + n
@@ -117,7 +123,40 @@ func findZeroWidth(b *builder, text []byte) {
 		if !isA(at(text, i-1), isToken) && !isA(at(text, i+n), isToken) || i == 0 {
 			return i + n
 		}
-		return b.cut(i, i+n)
+		i = b.cut(i, i+n)
+		b.sub("zero-width")
+		return i
+	})
+}
+
+// inline are the elements that colour or break words of HTML without ending them.
+var inline = []string{"span", "b", "i", "u", "em", "strong", "wbr", "font", "code", "mark", "s", "small", "tt", "a"}
+
+// findMarkup removes inline elements of HTML from inside of tokens, as syntax highlighting puts them there.
+func findMarkup(b *builder, text []byte) {
+	const longest = 200 // of a tag
+	scan(text, "<", func(i int) int {
+		if !isA(at(text, i-1), isToken) && (!b.open || b.cur != i) {
+			return i + 1
+		}
+		end := bytes.IndexByte(text[i:min(i+longest, len(text))], '>')
+		if end < 0 {
+			return i + 1
+		}
+		hi := i + end + 1
+		name := bytes.TrimPrefix(text[i+1:hi-1], []byte("/"))
+		n := 0
+		for n < len(name) && isA(name[n], isWord) {
+			n++
+		}
+		known := false
+		for _, e := range inline {
+			known = known || string(name[:n]) == e
+		}
+		if c := at(text, hi); !known || !isA(c, isToken) && c != '<' {
+			return i + 1
+		}
+		return b.cut(i, hi)
 	})
 }
 
@@ -271,7 +310,7 @@ func unescape(text []byte, i int) escape {
 			return escape{0x1b, 2, true, false}
 		}
 	case 'n', 't', 'r':
-		r := map[byte]rune{'n': '\n', 't': '\t', 'r': '\r'}[c]
+		r := rune("\n\t\r"[strings.IndexByte("ntr", c)])
 		return escape{r, 2, run(text, i+2, minTail) >= minTail, false}
 	case '"', '\'':
 		return escape{rune(c), 2, jsonSign(at(text, i-1), at(text, i+2)) || run(text, i+2, minWord) >= minWord || runBefore(text, i, minWord) >= minWord, false}

@@ -41,6 +41,7 @@ type tally struct {
 	equals     bool
 	quote      bool
 	newline    bool
+	markup     bool // <
 }
 
 func (t *tally) any() bool { return *t != tally{} }
@@ -90,9 +91,9 @@ var weight = func() (t [256]uint64) {
 // minRun is the shortest base64 worth decoding: 16 characters hold 12 bytes, and shorter secrets are found nowhere.
 const minRun = 16
 
-// minDigits of a block's 64 bytes must be digits before it can hold a list of byte values: "0x67, 0x68, " has five in twelve, of them
-// two or three decimal digits; hexadecimal pairs of text have one digit in three bytes at least.
-const minDigits = 14
+// minDigits of a block's 64 bytes must be digits before it can hold a list of byte values: "[char]68 + ", the widest way to
+// write one, has two in eleven.
+const minDigits = 10
 
 // classify looks at every byte of text once.
 func classify(text []byte) (t tally) {
@@ -134,6 +135,7 @@ func classify(text []byte) (t tally) {
 	t.backslash = has(backslashShift)
 	t.equals = has(equalsShift)
 	t.quote = has(quoteShift)
+	t.markup = bytes.Contains(text, []byte("</"))
 	t.newline = bytes.IndexByte(text, '\n') >= 0
 	return t
 }

@@ -105,6 +105,11 @@ func (d *decoder) decode(src source, t tally, depth int) {
 		hex.flush()
 		b32.flush()
 	}
+	if t.digits && t.newline {
+		b := d.builder(&src, depth, "hexdump")
+		findDumps(&b, text)
+		b.flush()
+	}
 	if t.digits {
 		b := d.builder(&src, depth, "array")
 		findArrays(&b, text)
@@ -128,6 +133,11 @@ func (d *decoder) decode(src source, t tally, depth int) {
 	if t.percentAmp {
 		b := d.builder(&src, depth, "entity")
 		findEntities(&b, text)
+		b.flush()
+	}
+	if t.markup {
+		b := d.builder(&src, depth, "markup")
+		findMarkup(&b, text)
 		b.flush()
 	}
 	if t.backslash {

@@ -99,6 +99,16 @@ type hiding struct {
 
 var le, be = binary.LittleEndian, binary.BigEndian
 
+// dump writes s as hexdump and its like do.
+func dump(s, offset, octet, end string) string {
+	out := ""
+	for i := 0; i < len(s); i += 16 {
+		line := s[i:min(i+16, len(s))]
+		out += fmt.Sprintf(offset, i) + each(line, octet) + fmt.Sprintf(end, line)
+	}
+	return out
+}
+
 // prose has both ends' lines, so that places are not at the edges.
 func prose(s string) string { return "first line of the file\nkey: " + s + "\nlast line, after it\n" }
 
@@ -180,6 +190,28 @@ var hidings = []hiding{
 	}, "array"},
 	{"decimal array tight", func(t string) string { return "k=[" + strings.ReplaceAll(fmt.Sprint([]byte(t)), " ", ",") + "];" }, "array"},
 	{"binary digits", func(t string) string { return prose(each(t, "%08b ")) }, "array"},
+	{"chr calls", func(t string) string { return "k = " + strings.TrimSuffix(each(t, "chr(%d)+"), "+") }, "array"},
+	{"char casts", func(t string) string { return "k = " + strings.TrimSuffix(each(t, "[char]%d + "), " + ") }, "array"},
+	{"hexdump", func(t string) string { return dump("key: "+t, "%08x  ", "%02x ", " |%s|\n") }, "hexdump"},
+	{"xxd", func(t string) string {
+		out := "$ xxd f\n"
+		for i, s := 0, "key: "+t; i < len(s); i += 16 {
+			line := s[i:min(i+16, len(s))]
+			out += fmt.Sprintf("%08x: %-40s %s\n", i, folded(hex.EncodeToString([]byte(line)), 4, " "), line)
+		}
+		return out
+	}, ""},
+	{"full-width", func(t string) string {
+		return prose(strings.Map(func(r rune) rune {
+			if r == '_' {
+				return r
+			}
+			return r + 0xfee0
+		}, t))
+	}, "full-width"},
+	{"markup", func(t string) string {
+		return prose("<pre><span class=\"s\">" + t[:4] + "</span><span class=\"x\">" + t[4:] + "</span></pre>")
+	}, "markup"},
 	{"percent", func(t string) string { return prose("https://x/?q=" + each(t, "%%%02X")) }, "percent"},
 	{"percent before", func(t string) string { return prose("https://x/?q=token%3D%22" + t + "%22") }, "percent"},
 	{"percent underscore", func(t string) string { return prose(strings.ReplaceAll(t, "_", "%5f")) }, "percent"},
@@ -310,7 +342,7 @@ func hidden(h hiding, token, text string) (lo, hi int) {
 	for lo < len(text) && lo < len(other) && text[lo] == other[lo] {
 		lo++
 	}
-	if strings.Contains(h.name, "gzip") || strings.Contains(h.name, "zlib") { // nothing better than the beginning is known
+	if strings.Contains(h.name, "gzip") || strings.Contains(h.name, "zlib") || h.name == "hexdump" || h.name == "xxd" { // nothing better than the beginning is known
 		return 0, lo
 	}
 	// The first byte's code can begin before the first bit that differs.
