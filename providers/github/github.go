@@ -162,24 +162,26 @@ func (c *client) oneTarget(ctx context.Context, owner, repo string, yield func(a
 }
 
 func (c *client) ownerTargets(ctx context.Context, owner string, yield func(audit.Target, error) bool) {
-	org := audit.Target{
-		Name: "github:" + owner, Kind: audit.TargetOrganisation, URL: c.page(owner), Attrs: map[string]string{"owner": owner},
-	}
 	isOrg, listed := true, 0
 	for r, err := range c.orgRepositories(ctx, owner) {
 		if listed == 0 && forge.StatusOf(err) == http.StatusNotFound {
 			isOrg = false
 			break
 		}
-		if listed == 0 && err == nil && !yield(org, nil) {
-			return
+		if listed == 0 && err == nil {
+			if login, _, _ := strings.Cut(r.GetFullName(), "/"); strings.EqualFold(login, owner) {
+				owner = login // as GitHub writes it
+			}
+			if !yield(c.organisation(owner), nil) {
+				return
+			}
 		}
 		if !c.yieldTarget(ctx, owner, r, err, &listed, yield) {
 			return
 		}
 	}
 	if isOrg {
-		if listed == 0 && !yield(org, nil) {
+		if listed == 0 && !yield(c.organisation(owner), nil) {
 			return
 		}
 		c.compareCount(ctx, owner, listed, yield)
@@ -191,15 +193,19 @@ func (c *client) ownerTargets(ctx context.Context, owner string, yield func(audi
 		}
 	}
 	if listed == 0 {
-		yield(audit.Target{}, audit.Hint(fmt.Errorf("%w: %s has no repository that can be seen", audit.ErrNothing, org.Name),
+		yield(audit.Target{}, audit.Hint(fmt.Errorf("%w: github:%s has no repository that can be seen", audit.ErrNothing, owner),
 			"private repositories need a token that may read them in GH_TOKEN"))
 	}
+}
+
+func (c *client) organisation(login string) audit.Target {
+	return audit.Target{Name: "github:" + login, Kind: audit.TargetOrganisation, URL: c.page(login), Attrs: map[string]string{"owner": login}}
 }
 
 // yieldTarget yields one outcome of a listing of repositories, and tells whether to go on.
 func (c *client) yieldTarget(ctx context.Context, owner string, r *github.Repository, err error, listed *int, yield func(audit.Target, error) bool) bool {
 	if err != nil {
-		if *listed > 0 && !forge.Stopped(ctx, err) {
+		if *listed > 0 && ctx.Err() == nil {
 			return yield(audit.Target{}, forge.Gap("github:"+owner, fmt.Sprintf("repositories after the first %d", *listed), err))
 		}
 		yield(audit.Target{}, c.fail(ctx, "listing repositories of "+owner, err))

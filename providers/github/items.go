@@ -55,8 +55,8 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 					}
 					continue
 				}
-				if forge.Stopped(ctx, err) {
-					yield(audit.Item{}, context.Cause(ctx))
+				if ctx.Err() != nil {
+					yield(audit.Item{}, ctx.Err())
 					return
 				}
 				if gone.check(ctx, err) {
@@ -259,7 +259,7 @@ func (h *place) environments(ctx context.Context, o Options) iter.Seq2[audit.Ite
 // nested yields a listing within a listing under a name of its own, and tells whether to go on.
 func (h *place) nested(ctx context.Context, what string, items iter.Seq2[audit.Item, error], yield func(audit.Item, error) bool) bool {
 	for it, err := range items {
-		if err != nil && !forge.Stopped(ctx, err) {
+		if err != nil && ctx.Err() == nil {
 			err = forge.Gap(h.target.Name, what, err)
 		}
 		if !yield(it, err) {

@@ -287,7 +287,7 @@ func (c *client) sendListed(ctx context.Context, name, what string, listed *int,
 	case err == nil:
 		*listed++
 		return send(target())
-	case forge.Stopped(ctx, err):
+	case ctx.Err() != nil:
 		return err
 	case *listed > 0:
 		what = fmt.Sprintf("%s after the first %d", what, *listed)
@@ -308,7 +308,7 @@ func (c *client) above(ctx context.Context, path string, send sender) error {
 		switch {
 		case err == nil:
 			err = send(c.groupTarget(&g))
-		case forge.Stopped(ctx, err):
+		case ctx.Err() != nil:
 		default:
 			err = send(audit.Target{}, forge.Gap("gitlab:"+path, "variables inherited from group "+up, err))
 		}
@@ -329,7 +329,7 @@ func (c *client) instance(ctx context.Context, send sender) error {
 	if err == nil {
 		return send(audit.Target{Name: "gitlab:", Kind: audit.TargetInstance, URL: c.page(), Attrs: map[string]string{}}, nil)
 	}
-	if forge.Stopped(ctx, err) {
+	if ctx.Err() != nil {
 		return err
 	}
 	if forge.StatusOf(err) == http.StatusForbidden {

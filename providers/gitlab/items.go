@@ -50,8 +50,8 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 					}
 					continue
 				}
-				if forge.Stopped(ctx, err) {
-					yield(audit.Item{}, context.Cause(ctx))
+				if ctx.Err() != nil {
+					yield(audit.Item{}, ctx.Err())
 					return
 				}
 				if !asked && forge.StatusOf(err) == http.StatusNotFound && t.Kind != audit.TargetInstance {

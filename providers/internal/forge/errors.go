@@ -47,7 +47,7 @@ func (e *Error) Slow() bool { return e.slow }
 
 func (e *Error) reason() string {
 	var parts []string
-	if e.Status >= 400 {
+	if e.Status != 0 {
 		parts = append(parts, strings.TrimSpace(fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status))))
 	}
 	switch {

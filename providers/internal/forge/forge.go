@@ -8,7 +8,6 @@ package forge
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -144,9 +143,4 @@ func RepositoryURL(named, path string, origins ...*url.URL) string {
 		}
 	}
 	return origins[0].JoinPath(path + ".git").String()
-}
-
-// Stopped tells whether err is the end of ctx rather than something to report.
-func Stopped(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || errors.Is(err, context.Canceled)
 }

@@ -48,7 +48,7 @@ func Pages[T any](ctx context.Context, key func(T) string, fetch func(ctx contex
 					err = &PageError{n, err}
 				}
 				number, notNumbered := strconv.Atoi(cursor)
-				if !yield(none, err) || Stopped(ctx, err) || notNumbered != nil || number >= last || !skippable(err) {
+				if !yield(none, err) || ctx.Err() != nil || notNumbered != nil || number >= last || !skippable(err) {
 					return
 				}
 				whole = false
