@@ -2,7 +2,7 @@
 // behind them served over git's smart HTTP. They check tokens and page as the originals do, and can be told to fail.
 //
 // The fake GitHub is held against GitHub's OpenAPI description by the tests in test/forge; for GitLab there is no such
-// description that a test could load, so its fake is held against GitLab's two Go clients and a table of documented parameters.
+// description in a package registry, so its fake is held against both of GitLab's Go clients and the parameters they know.
 package forgetest
 
 import (
