@@ -1,6 +1,8 @@
 package delivery_test
 
 import (
+	"encoding/base64"
+	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -115,5 +117,52 @@ func TestPinned(t *testing.T) {
 				t.Errorf("%s: %s is not pinned to a full commit", filepath.Base(page), m[1])
 			}
 		}
+	}
+}
+
+var update = flag.Bool("update", false, "write the README's sample output anew")
+
+// TestReadmeOutput: the output that the README shows is what the program prints for the sample below.
+func TestReadmeOutput(t *testing.T) {
+	need(t, "git", "install git")
+	id, secret := awsKey()
+	token := "ghp_" + secret[:36]
+	token = strings.NewReplacer("/", "x", "+", "y").Replace(token)
+	web := filepath.Join(t.TempDir(), "web")
+	output(t, "", nil, "git", "init", "-q", "-b", "main", web)
+	state := func(day, message string, files map[string]string) {
+		for name, content := range files {
+			write(t, filepath.Join(web, name), content)
+		}
+		at := "2026-03-" + day + "T09:30:00Z"
+		output(t, web, nil, "git", "add", "-A")
+		output(t, web, []string{"GIT_AUTHOR_DATE=" + at, "GIT_COMMITTER_DATE=" + at},
+			"git", "-c", "user.name=Test", "-c", "user.email=test@example.com", "commit", "-q", "-m", message)
+	}
+	state("02", "deploy", map[string]string{"deploy/prod.env": "REGION=eu-central-1\nAWS_ACCESS_KEY_ID=" + id + "\n", "deploy/README": "how to deploy\n"})
+	state("09", "deploy", map[string]string{"deploy/secret.txt": "aws_secret_access_key: " + secret + "\n"})
+	if err := os.Remove(filepath.Join(web, "deploy/secret.txt")); err != nil {
+		t.Fatal(err)
+	}
+	state("19", "clean up", map[string]string{"ci/login.sh": "echo " + base64.StdEncoding.EncodeToString([]byte(token)) + " | base64 -d | gh auth login --with-token\n"})
+
+	env := []string{"HOME=" + t.TempDir(), "LEAKREACH_FINGERPRINT_KEY=the key of the sample", "LEAKREACH_VERIFY=offline"}
+	run := try(t, web, env, program(t), "scan", ".")
+	if run.code != 10 || strings.Contains(run.all(), secret) || strings.Contains(run.all(), token) {
+		t.Fatalf("exit code %d, want 10, and no secret\n%s", run.code, run.all())
+	}
+	want := "$ leakreach scan .\n" + run.stdout
+	page := read(t, filepath.Join(root(t), "README.md"))
+	before, rest, ok := strings.Cut(page, "<!-- output -->\n```\n")
+	got, after, ok2 := strings.Cut(rest, "```\n")
+	if !ok || !ok2 {
+		t.Fatal("the README has no block marked output")
+	}
+	if *update {
+		write(t, filepath.Join(root(t), "README.md"), before+"<!-- output -->\n```\n"+want+"```\n"+after)
+		return
+	}
+	if got != want {
+		t.Errorf("the README shows\n%s\nand the program prints\n%s\n(go test ./test/delivery -run ReadmeOutput -update)", got, want)
 	}
 }
