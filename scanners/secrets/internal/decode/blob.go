@@ -311,28 +311,56 @@ func (b *builder) alone(text []byte, bl *blob) {
 
 // tryBase64 decodes the run text[lo:hi], with the lines that continue it, and returns where it ended, or 0.
 func tryBase64(b *builder, pieces []span, text []byte, lo, hi int) int {
+	const (
+		starts = 6  // words before the encoded part
+		plain  = 40 // shorter runs hold text from their first byte on, or none; in longer ones it may lie among other bytes
+	)
+	// A word before the encoded part, as in "auth/Z2hw", is of the same characters: begin again after its end.
+	for try := 0; try < starts && hi-lo >= minRun; try++ {
+		if hi-lo >= plain || promising(text[lo:]) {
+			if end := b.base64(pieces, text, lo, hi); end > 0 {
+				return end
+			}
+		}
+		for lo++; lo < hi && isA(text[lo-1], isWord) && text[lo-1] != '_'; lo++ {
+		}
+	}
+	return 0
+}
+
+// promising reports whether the first twelve characters decode to text or to the beginning of a known format.
+func promising(text []byte) bool {
+	var head [9]byte
+	var acc uint32
+	n, size, bad := 0, 0, 0
+	for _, c := range text[:12] {
+		acc = acc<<6 | uint32(base64s.value[c]) //nolint:gosec // checked to be of the alphabet
+		if n += 6; n >= 8 {
+			n -= 8
+			c := byte(acc >> n)
+			head[size] = c
+			size++
+			if (c < ' ' || c >= 0x7f) && c != '\n' && c != '\r' && c != '\t' && c != 0 {
+				bad++
+			}
+		}
+	}
+	return bad == 0 || magic(head[:8]) != noise
+}
+
+func (b *builder) base64(pieces []span, text []byte, lo, hi int) int {
 	bl := blob{alphabet: base64s, pieces: pieces[:1]}
 	bl.pieces[0] = span{lo, hi}
-	if joined := bl.wrapped(text, isBase64); joined {
+	if bl.wrapped(text, isBase64) {
 		if v := bl.judge(text); v != noise && b.put(text, &bl, v) {
 			b.named(text, &bl)
 			return bl.end
 		}
 		bl.pieces = bl.pieces[:1]
 	}
-	// A word before the encoded part, as in "auth/Z2hw", is of the same characters: begin again after its end.
-	const starts = 6
-	for try := 0; try < starts && hi-lo >= minRun; try++ {
-		bl.pieces[0] = span{lo, hi}
-		bl.end = padding(text, hi)
-		if v := bl.judge(text); v != noise && b.put(text, &bl, v) {
-			return bl.end
-		}
-		k := bytes.IndexAny(text[lo:hi-minRun+1], "/-_+")
-		if k < 0 {
-			break
-		}
-		lo += k + 1
+	bl.end = padding(text, hi)
+	if v := bl.judge(text); v != noise && b.put(text, &bl, v) {
+		return bl.end
 	}
 	return 0
 }
@@ -410,7 +438,14 @@ const minHex = 24
 // tryHex decodes the parts of the run text[lo:hi] that are hexadecimal, and returns where the last ended, or 0.
 func tryHex(b *builder, pieces []span, text []byte, lo, hi int) int {
 	done := 0
-	for lo < hi {
+	for hi-lo >= minHex {
+		if !isA(text[lo+minHex-1], isHex) { // no stretch that is long enough goes over this byte
+			lo += minHex
+			continue
+		}
+		for lo < hi && !isA(text[lo], isHex) {
+			lo++
+		}
 		end := lo
 		for end < hi && class[text[end]]&isHex != 0 {
 			end++

@@ -79,6 +79,9 @@ func findANSI(b *builder, text []byte) {
 		case '[':
 			for j++; j < len(text) && text[j] >= 0x20 && text[j] < 0x40; j++ {
 			}
+			if c := at(text, j); c < 0x40 || c > 0x7e {
+				return i + 1
+			}
 			j++
 		case ']':
 			for limit := j + longest; j < len(text) && j < limit && text[j] != '\a' && text[j] != 0x1b && text[j] != '\n'; j++ {
@@ -86,10 +89,10 @@ func findANSI(b *builder, text []byte) {
 			if j++; at(text, j-1) == 0x1b {
 				j++
 			}
-		case '(', ')', '#', '%':
+		case '(', ')':
 			j += 2
 		default:
-			j++
+			return i + 1
 		}
 		j = min(j, len(text))
 		// Colours are everywhere in logs. Only inside a word, or right before or after a long one, do they hide it.
@@ -153,7 +156,8 @@ func findMarkup(b *builder, text []byte) {
 		for _, e := range inline {
 			known = known || string(name[:n]) == e
 		}
-		if c := at(text, hi); !known || !isA(c, isToken) && c != '<' {
+		c := at(text, hi)
+		if !known || !isA(c, isToken) && c != '<' || isA(c, isToken) && !mixed(text[i-runBefore(text, i, longest):i], text[hi:hi+run(text, hi, longest)]) {
 			return i + 1
 		}
 		return b.cut(i, hi)

@@ -105,6 +105,9 @@ func (d *decoder) decode(src source, t tally, depth int) {
 		hex.flush()
 		b32.flush()
 	}
+	if isBinary(text) { // what follows undoes what people and programs write in text
+		return
+	}
 	if t.digits && t.newline {
 		b := d.builder(&src, depth, "hexdump")
 		findDumps(&b, text)
@@ -160,6 +163,27 @@ func (d *decoder) decode(src source, t tally, depth int) {
 		findWraps(&b, text)
 		b.flush()
 	}
+}
+
+// isBinary reports whether more of text is control characters than text ever has.
+func isBinary(text []byte) bool {
+	const sample = 512
+	n, control := 0, 0
+	count := func(b []byte) {
+		n += len(b)
+		for _, c := range b {
+			if c < ' ' && c != '\n' && c != '\r' && c != '\t' && c != '\f' && c != '\b' && c != 0x1b {
+				control++
+			}
+		}
+	}
+	if len(text) < 2*sample {
+		count(text)
+	} else {
+		count(text[:sample])
+		count(text[len(text)/2:][:sample])
+	}
+	return control > n/20 // random bytes have one in nine
 }
 
 func (d *decoder) builder(src *source, depth int, name string) builder {

@@ -107,8 +107,9 @@ func literal(text []byte, i int) (int, seam) {
 		return 0, false
 	}
 	j := blank(text, i+1)
-	if k, ok := open(j); ok { // adjacent; rows of a table also follow each other, at the beginning of the line
-		if at(text, j-1) == '\n' {
+	if k, ok := open(j); ok { // adjacent, as are rows of a table at the beginning of a line, lists of imports, and words in Markdown
+		const longest = 256
+		if at(text, j-1) == '\n' || text[i] == '`' || !mixed(text[i-runBefore(text, i, longest):i], text[k:k+run(text, k, longest)]) {
 			return 0, apart
 		}
 		return k, spliced

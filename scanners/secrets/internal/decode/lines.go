@@ -13,6 +13,10 @@ func findWraps(b *builder, text []byte) {
 		c := at(text, end-1)
 		switch {
 		case c == '\\' || c == '`' || c == '^':
+			// Markdown's backticks come in pairs.
+			if c == '`' && bytes.Count(text[end-min(column(text, end), end):end], []byte("`"))%2 == 0 {
+				return p + 1
+			}
 			next, _ := indent(text, p+1)
 			if isA(at(text, end-2), isToken) && isA(at(text, next), isToken) {
 				return b.cut(end-1, next)
@@ -145,7 +149,20 @@ func tokenish(left, right []byte) bool {
 	}
 	const minDigits, minTurns, digest = 2, 8, 32
 	n := len(left) + len(right)
-	return alpha >= minDigits && (digits >= minDigits || turns >= minTurns) && !(hex == n && len(left) >= len(right) && len(left) >= digest)
+	switch {
+	case digits == 0 || alpha < minDigits || digits < minDigits && turns < minTurns:
+		return false
+	case hex == n && len(left) >= len(right) && len(left) >= digest:
+		return false
+	}
+	path := func(b []byte) bool { return bytes.IndexByte(b, '/') >= 0 && bytes.IndexByte(b, '.') >= 0 }
+	return !path(left) && !path(right)
+}
+
+// mixed reports whether the two parts together are as long as tokens are and have a digit, which most pairs of words have not.
+func mixed(left, right []byte) bool {
+	const least = 16
+	return len(left)+len(right) >= least && (bytes.ContainsAny(left, "0123456789") || bytes.ContainsAny(right, "0123456789"))
 }
 
 // A margin is what precedes a line's own text.
