@@ -192,9 +192,14 @@ func Redactor(secrets []*Secret) func(string) string {
 }
 
 // ValueDigest is the keyed digest of the private half alone, or "" if it is not known.
-func (k Key) ValueDigest(s *Secret) string {
-	if s.value.p == nil {
+func (k Key) ValueDigest(s *Secret) string { return k.private(s.value) }
+
+// PartDigest is the keyed digest of a further part, or "" if it is not known. The same string has the same digest in either role.
+func (k Key) PartDigest(s *Secret, name string) string { return k.private(s.parts[name]) }
+
+func (k Key) private(p private) string {
+	if p.p == nil {
 		return ""
 	}
-	return k.Digest("value", s.value.show())
+	return k.Digest("value", p.show())
 }

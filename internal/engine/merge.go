@@ -190,17 +190,19 @@ func dedupe(locs []audit.Location) []audit.Location {
 	return out
 }
 
-// adoptHalves gives an AWS key's secret half, found alone elsewhere by another rule, to the key it belongs to: one credential is
-// one finding.
+// adoptHalves gives an AWS key's secret half or session token, found alone elsewhere by another rule, to the key it belongs to:
+// one credential is one finding.
 func (r *run) adoptHalves() {
-	keys := map[string]*audit.Finding{} // by digest of the secret half
+	keys := map[string]*audit.Finding{} // by digest of each private part
 	for _, f := range r.findings {
-		if f.Secret != nil && f.Secret.Kind == audit.KindAWSKey && f.Secret.HasValue() && f.Secret.ID != "" {
+		if isKey(f) {
 			keys[r.Key.ValueDigest(f.Secret)] = f
+			keys[r.Key.PartDigest(f.Secret, audit.PartSessionToken)] = f
 		}
 	}
+	delete(keys, "") // of keys whose part is not known
 	for fp, f := range r.findings {
-		if f.Secret == nil || f.Secret.Kind == audit.KindAWSKey && f.Secret.ID != "" {
+		if f.Secret == nil || isKey(f) {
 			continue
 		}
 		key := keys[r.Key.ValueDigest(f.Secret)]
@@ -213,4 +215,8 @@ func (r *run) adoptHalves() {
 		}
 		delete(r.findings, fp)
 	}
+}
+
+func isKey(f *audit.Finding) bool {
+	return f.Secret != nil && f.Secret.Kind == audit.KindAWSKey && f.Secret.ID != ""
 }
