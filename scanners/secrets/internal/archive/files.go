@@ -117,7 +117,7 @@ func walkCpio(w *walker, at place, in *input) error {
 			if err != nil {
 				return -1
 			}
-			return int64(u) //nolint:gosec // 40 bits
+			return int64(u)
 		}
 		var mode, size, nameLen, align int64
 		if base == 16 {

@@ -165,7 +165,7 @@ func (o *office) readShared(w *walker, e zipEntry, data []byte) {
 		return
 	}
 	defer done()
-	b := make([]byte, min(e.size, officePart)) //nolint:gosec // bounded
+	b := make([]byte, min(e.size, officePart))
 	n, _ := fill(&meter{w: w, r: r, left: officePart}, b)
 	var cell []byte
 	eachTag(b[:n], func(text []byte, tag string, end bool, _ []byte) {

@@ -456,7 +456,7 @@ func (t *lexer) literal() {
 					v = v<<3 | int(t.b[k]-'0')
 				}
 				i = k - 1
-				out = append(out, byte(v)) //nolint:gosec // overflow is ignored, as the standard says
+				out = append(out, byte(v))
 			case e == '\r' || e == '\n':
 				if e == '\r' && i+1 < len(t.b) && t.b[i+1] == '\n' {
 					i++
@@ -609,7 +609,7 @@ func readCmap(data []byte) cmap {
 			inArray = false
 			if inRange && len(strs) == 2 {
 				for i, s := range array {
-					cm.to[code(strs[0])+uint32(i)] = text(s) //nolint:gosec // bounded by the stream
+					cm.to[code(strs[0])+uint32(i)] = text(s)
 				}
 				strs = strs[:0]
 			}

@@ -336,7 +336,7 @@ func (f *szFolderInfo) size() uint64 {
 		bound[out] = true
 	}
 	for i := len(f.sizes) - 1; i >= 0; i-- {
-		if !bound[uint64(i)] { //nolint:gosec // not negative
+		if !bound[uint64(i)] {
 			return f.sizes[i]
 		}
 	}
@@ -464,7 +464,7 @@ func (w *walker) szFiles(at place, r *szReader, data []byte) error {
 				w.problem(at.in(name), err)
 				continue
 			}
-			part, rest := (&input{r: fr}).section(int64(min(size, 1<<60))) //nolint:gosec // bounded
+			part, rest := (&input{r: fr}).section(int64(min(size, 1<<60)))
 			if merr := w.member(at, name, part); merr != nil {
 				done()
 				return merr

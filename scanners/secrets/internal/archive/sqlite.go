@@ -115,7 +115,7 @@ func (d *database) cell(c []byte, kind byte) error {
 	if size > uint64(len(d.b)) {
 		return nil
 	}
-	payload := int(size) //nolint:gosec // not more than the file
+	payload := int(size)
 	most := d.usable - 35
 	if kind != tableLeaf {
 		most = (d.usable-12)*64/255 - 23
@@ -149,7 +149,7 @@ func (d *database) cell(c []byte, kind byte) error {
 // record adds the texts and blobs of a row.
 func (d *database) record(r []byte) error {
 	headerLen, n := varint(r)
-	if headerLen > uint64(len(r)) || headerLen < uint64(n) { //nolint:gosec // not negative
+	if headerLen > uint64(len(r)) || headerLen < uint64(n) {
 		return nil
 	}
 	head, body := r[n:headerLen], r[headerLen:]
@@ -160,9 +160,11 @@ func (d *database) record(r []byte) error {
 		switch {
 		case serial >= 12:
 			size = (serial - 12) / 2
-		case serial <= 6:
-			size = []uint64{0, 1, 2, 3, 4, 6, 8}[serial]
-		case serial == 7:
+		case serial <= 4:
+			size = serial
+		case serial == 5:
+			size = 6
+		case serial <= 7:
 			size = 8
 		}
 		size = min(size, uint64(len(body)))

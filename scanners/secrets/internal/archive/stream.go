@@ -123,7 +123,7 @@ func walkZstd(w *walker, at place, in *input) error {
 // zstd returns a decoder for RFC 8878.
 func (w *walker) zstd(r io.Reader) (io.Reader, func(), error) {
 	most := uint64(min(zstdMost, w.memory/4))
-	free, err := w.take(int(2 * most)) //nolint:gosec // bounded above
+	free, err := w.take(int(2 * most))
 	if err != nil || most < zstd.MinWindowSize {
 		return nil, free, errMemory
 	}
@@ -161,7 +161,7 @@ func walkLzma(w *walker, at place, in *input) error {
 // dictionary returns how many bytes of a declared dictionary are given: no more than the text is long, nor than there is memory for. A stream that
 // refers to something further back than that is an error when it does.
 func (w *walker) dictionary(declared, size uint64) (int, func(), error) {
-	n := int(min(declared, size, lzmaMost, uint64(max(w.memory/2, 0)))) //nolint:gosec // bounded
+	n := int(min(declared, size, lzmaMost, uint64(max(w.memory/2, 0))))
 	n = max(n, lzmaLeast)
 	done, err := w.take(n)
 	return n, done, err
@@ -173,7 +173,7 @@ func (w *walker) lzma(props []byte, size uint64, r io.Reader) (io.Reader, func()
 	if err != nil {
 		return nil, done, err
 	}
-	h := binary.LittleEndian.AppendUint32([]byte{props[0]}, uint32(n)) //nolint:gosec // bounded
+	h := binary.LittleEndian.AppendUint32([]byte{props[0]}, uint32(n))
 	h = binary.LittleEndian.AppendUint64(h, size)
 	lr, err := lzma.ReaderConfig{DictCap: n}.NewReader(io.MultiReader(bytes.NewReader(h), r))
 	return lr, done, err
@@ -318,7 +318,7 @@ func (x *xzReader) begin(h []byte) error {
 			return errCorrupt
 		}
 		n, err := binary.ReadUvarint(r)
-		if err != nil || n > uint64(r.Len()) { //nolint:gosec // not negative
+		if err != nil || n > uint64(r.Len()) {
 			return errCorrupt
 		}
 		props := make([]byte, n)

@@ -55,7 +55,7 @@ func zipEntries(b []byte, f func(zipEntry) error) error {
 	if i := end - 20; i >= 0 && string(b[i:i+4]) == "PK\x06\x07" { // zip64 locator, 4.3.15
 		at := binary.LittleEndian.Uint64(b[i+8:])
 		rec := bytes.LastIndex(b[:i], []byte("PK\x06\x06"))
-		if at < uint64(i) && bytes.HasPrefix(b[at:], []byte("PK\x06\x06")) { //nolint:gosec // compared with the length
+		if at < uint64(i) && bytes.HasPrefix(b[at:], []byte("PK\x06\x06")) {
 			rec = int(at)
 		}
 		if rec >= 0 && rec+56 <= i {
@@ -67,8 +67,8 @@ func zipEntries(b []byte, f func(zipEntry) error) error {
 		return errCorrupt
 	}
 	// Offsets count from the archive's first byte, which others may precede.
-	dir := int64(stop) - int64(size) //nolint:gosec // compared above
-	base := dir - int64(off)         //nolint:gosec // checked by use
+	dir := int64(stop) - int64(size)
+	base := dir - int64(off)
 	if base < 0 || off > uint64(len(b)) {
 		base = 0
 		if off < uint64(len(b)) {
@@ -117,7 +117,7 @@ func (e *zipEntry) zip64(extra []byte) {
 				}
 			}
 			if e.local == 0xffffffff && len(field) >= 8 {
-				e.local = int64(binary.LittleEndian.Uint64(field)) //nolint:gosec // checked by use
+				e.local = int64(binary.LittleEndian.Uint64(field))
 			}
 		}
 		extra = extra[4+n:]
@@ -187,7 +187,7 @@ func (w *walker) zipMember(at place, e zipEntry, data []byte, office *office) er
 			return nil
 		}
 		defer done()
-		in = &input{r: &meter{w: w, r: r, left: w.left/2 + 1}, size: int64(min(e.size, 1<<40))} //nolint:gosec // bounded
+		in = &input{r: &meter{w: w, r: r, left: w.left/2 + 1}, size: int64(min(e.size, 1<<40))}
 	}
 	if office != nil && office.wants(e.name) {
 		var err error
@@ -208,7 +208,7 @@ func (w *walker) unzip(e zipEntry, data []byte) (io.Reader, func(), error) {
 	case 12:
 		done, err := w.take(bzip2Memory)
 		return bzip2.NewReader(r), done, err
-	case 14: // version, length of properties, properties, stream without size: 5.8.8
+	case 14: // version, how long the properties are, they themselves, a stream without size: 5.8.8
 		if len(data) < 9 {
 			return nil, none, errCorrupt
 		}

@@ -114,7 +114,7 @@ func number(word []byte) (dec, hex byte, bases uint8) {
 		if !ok {
 			return 0, 0, 0
 		}
-		return byte(r), byte(r), prefixed //nolint:gosec // two digits at most
+		return byte(r), byte(r), prefixed
 	}
 	if len(word) == 8 {
 		var v byte
@@ -142,10 +142,10 @@ func number(word []byte) (dec, hex byte, bases uint8) {
 	}
 	if len(word) == 2 {
 		if r, ok := unhex(word, 0, 2); ok {
-			return byte(v), byte(r), bases | pairs //nolint:gosec // two digits
+			return byte(v), byte(r), bases | pairs
 		}
 	}
-	return byte(v), 0, bases //nolint:gosec // checked where bases is not 0
+	return byte(v), 0, bases
 }
 
 // finish shows the list if it spells text.

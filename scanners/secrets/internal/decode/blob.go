@@ -54,7 +54,7 @@ func table(alphabets ...string) *[256]int8 {
 	}
 	for _, a := range alphabets {
 		for v := range len(a) {
-			t[a[v]] = int8(v) //nolint:gosec // at most 63
+			t[a[v]] = int8(v)
 		}
 	}
 	return &t
@@ -89,7 +89,7 @@ func (bl *blob) each(text []byte, f func(lo, hi int, decoded []byte) bool) {
 			buf = buf[:0]
 			hi := min(p.lo+chunk, p.hi)
 			for _, c := range text[p.lo:hi] {
-				acc = acc<<bl.bits | uint32(bl.value[c]) //nolint:gosec // checked to be of the alphabet
+				acc = acc<<bl.bits | uint32(bl.value[c])
 				if n += bl.bits; n >= 8 {
 					n -= 8
 					buf = append(buf, byte(acc>>n))
@@ -136,7 +136,7 @@ func (bl *blob) judge(text []byte) verdict {
 	}
 	for _, p := range bl.pieces {
 		for _, c := range text[p.lo:p.hi] {
-			acc = acc<<bl.bits | uint32(bl.value[c]) //nolint:gosec // checked to be of the alphabet
+			acc = acc<<bl.bits | uint32(bl.value[c])
 			if n += bl.bits; n < 8 {
 				continue
 			}
@@ -334,7 +334,7 @@ func promising(text []byte) bool {
 	var acc uint32
 	n, size, bad := 0, 0, 0
 	for _, c := range text[:12] {
-		acc = acc<<6 | uint32(base64s.value[c]) //nolint:gosec // checked to be of the alphabet
+		acc = acc<<6 | uint32(base64s.value[c])
 		if n += 6; n >= 8 {
 			n -= 8
 			c := byte(acc >> n)

@@ -192,7 +192,7 @@ func findPercent(b *builder, text []byte) {
 		if !ok || !plain(r) && (r == 0 || !b.near(i)) {
 			return i + 1
 		}
-		return b.put1(i, i+3, []byte{byte(r)}) //nolint:gosec // two hexadecimal digits
+		return b.put1(i, i+3, []byte{byte(r)})
 	})
 }
 
@@ -236,7 +236,7 @@ func findQuotedPrintable(b *builder, text []byte) {
 		if !ok || !strong && !b.near(i) || r < ' ' && r != '\n' && r != '\r' && r != '\t' {
 			return i + 1
 		}
-		return b.put1(i, i+3, []byte{byte(r)}) //nolint:gosec // two hexadecimal digits
+		return b.put1(i, i+3, []byte{byte(r)})
 	})
 }
 
@@ -254,7 +254,7 @@ func findEscapes(b *builder, text []byte) {
 		}
 		var buf [utf8.UTFMax]byte
 		if e.raw {
-			return b.put1(i, i+e.n, append(buf[:0], byte(e.r))) //nolint:gosec // two hexadecimal digits
+			return b.put1(i, i+e.n, append(buf[:0], byte(e.r)))
 		}
 		return b.put1(i, i+e.n, utf8.AppendRune(buf[:0], e.r))
 	})

@@ -63,7 +63,7 @@ func dumpLine(line, buf []byte) []byte {
 		}
 		for i := blanks; i < k && len(buf) < cap(buf); i += 2 {
 			r, _ := unhex(line, i, 2)
-			buf = append(buf, byte(r)) //nolint:gosec // two digits
+			buf = append(buf, byte(r))
 		}
 		line = line[k:]
 		if len(buf) == 16 {

@@ -58,40 +58,40 @@ func decodeWide(b *builder, text []byte, w width) {
 	}
 	var buf []byte
 	from := 0 // of the characters in buf, which all are ASCII
-	put := func(lo, hi, num, den int) bool {
-		ok := b.replace(lo, hi, buf, num, den)
+	put := func(lo, hi, num int) bool {
+		ok := b.replace(lo, hi, buf, num, 1)
 		buf = buf[:0]
 		from = hi
 		return ok
 	}
 	i := w.bom
-	if !put(0, i, 0, 1) {
+	if !put(0, i, 0) {
 		return
 	}
 	for i+w.bytes <= len(text) {
 		r, n := rune(w.order.Uint16(text[i:])), 2
 		if w.bytes == 4 {
-			r, n = rune(w.order.Uint32(text[i:])), 4 //nolint:gosec // out of range becomes U+FFFD
+			r, n = rune(w.order.Uint32(text[i:])), 4
 		} else if utf16.IsSurrogate(r) && i+4 <= len(text) {
 			r, n = utf16.DecodeRune(r, rune(w.order.Uint16(text[i+2:]))), 4
 		}
 		if r >= utf8.RuneSelf {
-			if !put(from, i, w.bytes, 1) {
+			if !put(from, i, w.bytes) {
 				return
 			}
 			buf = utf8.AppendRune(buf, r)
-			if !put(i, i+n, 0, 1) {
+			if !put(i, i+n, 0) {
 				return
 			}
 		} else {
-			buf = append(buf, byte(r)) //nolint:gosec // below 0x80, or garbage shown as such
-			if len(buf) >= window/4 && !put(from, i+n, w.bytes, 1) {
+			buf = append(buf, byte(r))
+			if len(buf) >= window/4 && !put(from, i+n, w.bytes) {
 				return
 			}
 		}
 		i += n
 	}
-	put(from, i, w.bytes, 1)
+	put(from, i, w.bytes)
 }
 
 // minWide is how many wide ASCII characters in a row are taken for text inside other bytes, such as a resource of a program. Two of
