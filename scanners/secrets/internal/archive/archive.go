@@ -83,6 +83,21 @@ func Kind(content []byte) string {
 	return ""
 }
 
+// Sealed reports whether content has no readable text of its own beside what Walk visits: a tar or zip archive, a compressed
+// stream. It is false for documents, such as databases with deleted rows, and for programs that an archive is appended to.
+func Sealed(content []byte) bool {
+	switch k := sniff(content); k {
+	case notContainer, kindRar, kindCab, kindZ:
+		return false
+	case kindZip:
+		return content[0] == 'P'
+	case kindSevenzip:
+		return content[0] == '7'
+	default:
+		return !formats[k].document
+	}
+}
+
 type walker struct {
 	lim      Limits
 	visit    func(Member)

@@ -374,6 +374,21 @@ func TestNoContainer(t *testing.T) {
 	}
 }
 
+func TestSealed(t *testing.T) {
+	for name, c := range map[string]struct {
+		content string
+		sealed  bool
+	}{
+		"zip": {zipOf(file{"f", "text"}), true}, "tar": {tarV7("f", "text"), true}, "gzip": {gzipOf("text"), true},
+		"text": {"package main\n", false}, "pdf": {pdfOf("<<>>"), false}, "appended": {"#!/bin/sh\n" + zipOf(file{"f", "text"}), false},
+		"notebook": {`{"nbformat": 4}`, false},
+	} {
+		if got := Sealed([]byte(c.content)); got != c.sealed {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 func TestProblems(t *testing.T) {
 	encrypted := []byte(zipOf(file{"f", "text"}))
 	encrypted[6] |= 1
