@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -14,7 +15,7 @@ import (
 )
 
 func newRules(w world) *cobra.Command {
-	var config string
+	config, format := "", "text"
 	cmd := &cobra.Command{
 		Use:     "rules [ID]",
 		Short:   "List the rules, or explain one",
@@ -34,7 +35,17 @@ func newRules(w world) *cobra.Command {
 				rules = append(rules, s.Rules()...)
 			}
 			if len(args) == 1 {
-				return explain(cmd, rules, args[0])
+				i := slices.IndexFunc(rules, func(r audit.Rule) bool { return r.ID == args[0] })
+				if i < 0 {
+					return audit.Hint(fmt.Errorf("%w: no rule %q", audit.ErrUsage, args[0]), "leakreach rules lists all")
+				}
+				rules = rules[i : i+1]
+			}
+			switch {
+			case format == "markdown":
+				return writeRulePage(cmd.OutOrStdout(), rules)
+			case len(args) == 1:
+				return explain(cmd.OutOrStdout(), rules[0])
 			}
 			slices.SortFunc(rules, func(a, b audit.Rule) int { return strings.Compare(a.ID, b.ID) })
 			table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
@@ -44,16 +55,12 @@ func newRules(w world) *cobra.Command {
 			return table.Flush()
 		},
 	}
+	cmd.Flags().Var(choice{&format, []string{"text", "markdown"}}, "format", "how to print them")
 	cmd.Flags().StringVar(&config, "config", "", "rules in gitleaks' format, extending the default ones, from `FILE`")
 	return cmd
 }
 
-func explain(cmd *cobra.Command, rules []audit.Rule, id string) error {
-	i := slices.IndexFunc(rules, func(r audit.Rule) bool { return r.ID == id })
-	if i < 0 {
-		return audit.Hint(fmt.Errorf("%w: no rule %q", audit.ErrUsage, id), "leakreach rules lists all")
-	}
-	r := rules[i]
+func explain(w io.Writer, r audit.Rule) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n\nseverity %s", r.ID, r.Title, r.Severity)
 	if r.CWE > 0 {
@@ -63,6 +70,28 @@ func explain(cmd *cobra.Command, rules []audit.Rule, id string) error {
 	for i, f := range r.Fix {
 		fmt.Fprintf(&b, "  %d. %s\n", i+1, f)
 	}
-	_, err := fmt.Fprint(cmd.OutOrStdout(), b.String())
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// writeRulePage writes docs/rules.md: a heading per rule, which reports link to.
+func writeRulePage(w io.Writer, rules []audit.Rule) error {
+	var b strings.Builder
+	b.WriteString("# Rules\n\nWritten by `leakreach rules --format markdown`; a test holds it to the program. The severity is that before verification.\n")
+	for _, r := range rules {
+		fmt.Fprintf(&b, "\n## %s\n\n%s. Severity %s", r.ID, strings.TrimSuffix(r.Title, "."), r.Severity)
+		if r.CWE > 0 {
+			fmt.Fprintf(&b, ", [CWE-%d](https://cwe.mitre.org/data/definitions/%d.html)", r.CWE, r.CWE)
+		}
+		fmt.Fprintf(&b, ".\n\n%s\n", strings.TrimSpace(r.Help))
+		if strings.Contains(r.Help, "To mend it:") {
+			continue // the help has the steps
+		}
+		b.WriteString("\n")
+		for i, f := range r.Fix {
+			fmt.Fprintf(&b, "%d. %s\n", i+1, f)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -333,6 +333,9 @@ func (t *target) add(f scanned, loc audit.Location, it audit.Item) {
 	if loc.InHead {
 		loc.Kind = audit.InFile
 	}
+	if loc.URL != "" && loc.Line > 0 && !strings.Contains(loc.Path, "!") {
+		loc.URL += "#L" + strconv.Itoa(loc.Line) // as GitHub, GitLab and Gitea name lines
+	}
 	f.Locations = []audit.Location{loc}
 	t.found = append(t.found, f)
 }
