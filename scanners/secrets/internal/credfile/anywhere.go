@@ -24,6 +24,9 @@ func anywhere(t []byte) []Credential {
 // maxURL bounds user and password in a URL, in bytes: job tokens that are JWTs reach some kilobytes.
 const maxURL = 4 << 10
 
+// maxLoose bounds what stands behind the first "/" of a password that is not encoded, in bytes.
+const maxLoose = 128
+
 // urls finds scheme://user:password@host. See RFC 3986, section 3.2.1; people write passwords less strictly than it asks, so what
 // ends a URL in text ends the search.
 func urls(t []byte, found []Credential) []Credential {
@@ -52,16 +55,19 @@ func urls(t []byte, found []Credential) []Credential {
 var databases = regexp.MustCompile(`^(?:.*\+)?(?:postgres(?:ql)?|mysql2?|mariadb|mongodb|rediss?|amqps?|mssql|sqlserver|cockroachdb|clickhouse|neo4j|cassandra|ldaps?|smtps?|ftps?|sftp|bolt|couchdb|influxdb|oracle|psycopg2?)`)
 
 func userinfo(t []byte, at int, scheme string) (Credential, bool) {
-	end, colon, last := at, -1, -1
+	end, colon, last, slash := at, -1, -1, 0
 	loose := databases.MatchString(scheme)
 scan:
-	for ; end < len(t) && end-at < maxURL; end++ {
+	for ; end < len(t) && end-at < maxURL && (slash == 0 || end-slash < maxLoose); end++ {
 		switch c := t[end]; {
 		case c <= ' ' || c == '"' || c == '\'' || c == '`' || c == '<' || c == '>' || c == '\\' || c == 0x7f:
 			break scan
 		case c == '/' || c == '?' || c == '#':
-			if !loose || colon < 0 || last >= 0 || digits.Match(t[colon+1:end]) {
+			if !loose || colon < 0 || last >= 0 || slash == 0 && digits.Match(t[colon+1:end]) {
 				break scan
+			}
+			if slash == 0 {
+				slash = end
 			}
 		case c == ':' && colon < 0:
 			colon = end
@@ -130,12 +136,60 @@ func isAlnum(c byte) bool {
 // pairNames are the names of passwords in connection strings.
 var pairNames = []string{"password", "passwd", "pwd", "accountkey", "sharedaccesskey", "sharedsecretvalue"}
 
-// pairsAround matches what else a connection string holds; it shows that the password stands in one.
-var pairsAround = regexp.MustCompile(`(?i)(?:server|data source|host|hostname|addr|address|user ?id|uid|user(?:name)?|endpoint|defaultendpointsprotocol|accountname|database|initial catalog|dbname|sharedaccesskeyname|provider|driver|dsn)\s*=|jdbc:|://`)
+// pairOthers are what else a connection string holds; it shows that the password stands in one. True are the names of users.
+var pairOthers = map[string]bool{"server": false, "data source": false, "host": false, "hostname": false, "addr": false, "address": false,
+	"endpoint": false, "defaultendpointsprotocol": false, "database": false, "initial catalog": false, "dbname": false, "provider": false,
+	"driver": false, "dsn": false, "user id": true, "userid": true, "uid": true, "user": true, "username": true, "accountname": true, "sharedaccesskeyname": true}
+
+// A list is the neighbourhood of a password on its line: whether pairs of a connection string stand in it, and whose it is.
+type list struct {
+	from, to    int
+	pairs, semi bool // semi tells of a ";" or of libpq's "host="
+	user        string
+}
+
+// listAround reads the pairs about at, in bounds that make neighbouring passwords share the work.
+func listAround(t []byte, at int) list {
+	l := list{from: max(lineStart(t, at), at-1024), to: lineEnd(t[:min(len(t), at+2048)], at)}
+	line := t[l.from:l.to]
+	l.pairs = bytes.Contains(line, []byte("jdbc:")) || bytes.Contains(line, []byte("://"))
+	l.semi = bytes.IndexByte(line, ';') >= 0
+	for i := 0; i < len(line); i++ {
+		j := bytes.IndexByte(line[i:], '=')
+		if j < 0 {
+			break
+		}
+		i += j
+		from := max(0, i-28)
+		if k := bytes.LastIndexAny(line[from:i], ";&?,\"'`"); k >= 0 {
+			from += k + 1
+		}
+		name := strings.TrimSpace(strings.ToLower(string(line[from:i])))
+		who, ok := pairOthers[name]
+		if k := strings.LastIndexByte(name, ' '); !ok && k >= 0 {
+			name = name[k+1:]
+			who, ok = pairOthers[name]
+		}
+		if !ok {
+			continue
+		}
+		l.pairs = true
+		l.semi = l.semi || name == "host"
+		if who && l.user == "" {
+			end := i + 1
+			for end < len(line) && end-i < 128 && bytes.IndexByte([]byte(";&\"'` <"), line[end]) < 0 {
+				end++
+			}
+			l.user = string(line[i+1 : end])
+		}
+	}
+	return l
+}
 
 // connections finds passwords in connection strings: ADO.NET ("Server=…;Password=…"), Azure storage and service bus
 // ("AccountKey=…"), libpq ("host=… password=…") and JDBC ("?user=…&password=…").
 func connections(t []byte, found []Credential) []Credential {
+	var l list
 	for i := 0; len(found) < maxFound; {
 		j := bytes.IndexByte(t[i:], '=')
 		if j < 0 {
@@ -144,7 +198,10 @@ func connections(t []byte, found []Credential) []Credential {
 		eq := i + j
 		i = eq + 1
 		if name := pairName(t, eq); name > 0 {
-			if c, ok := connection(t, name, eq); ok {
+			if l.to == 0 || name > l.from+2048 || name >= l.to {
+				l = listAround(t, name)
+			}
+			if c, ok := connection(t, name, eq, &l); ok {
 				found = append(found, c)
 				i = c.End
 			}
@@ -175,35 +232,25 @@ func pairName(t []byte, eq int) int {
 	return 0
 }
 
-func connection(t []byte, name, eq int) (Credential, bool) {
+func connection(t []byte, name, eq int, l *list) (Credential, bool) {
 	before := t[name-1]
-	if bytes.IndexByte([]byte(";&?, \"'`"), before) < 0 {
+	if bytes.IndexByte([]byte(";&?, \"'`"), before) < 0 || !l.pairs || before == ' ' && !l.semi {
 		return Credential{}, false
 	}
 	at := trimStart(t, eq+1, min(len(t), eq+4))
-	from, to := max(lineStart(t, name), name-1024), lineEnd(t[:min(len(t), at+1024)], at)
-	end := pairEnd(t, at, to, before)
-	around := append(append([]byte{}, t[from:name]...), t[end:to]...)
-	if !pairsAround.Match(around) || before == ' ' && !bytes.Contains(around, []byte("host=")) && !bytes.Contains(around, []byte(";")) {
-		return Credential{}, false
-	}
+	end := pairEnd(t, at, lineEnd(t[:min(len(t), at+1024)], at), before)
 	for at < end && bytes.IndexByte([]byte(`'"{`), t[at]) >= 0 {
 		at++
 	}
 	for end > at && bytes.IndexByte([]byte(`'"}`), t[end-1]) >= 0 {
 		end--
 	}
-	c := Credential{Rule: "connection-string-password", Kind: kindOf(string(t[name:eq])), Value: string(t[at:end]), Start: at, End: end}
+	c := Credential{Rule: "connection-string-password", Kind: kindOf(string(t[name:eq])), ID: l.user, Value: string(t[at:end]), Start: at, End: end}
 	if before == '&' || before == '?' {
 		c.Value = unescape(c.Value)
 	}
-	if m := pairUser.FindSubmatch(around); m != nil {
-		c.ID = strings.TrimSpace(string(m[1]))
-	}
 	return c, real(c.Value) && !strings.HasPrefix(c.Value, "%") && !(strings.Contains(c.Value, "$") && strings.Contains(c.Value, "{"))
 }
-
-var pairUser = regexp.MustCompile(`(?i)(?:user ?id|uid|user(?:name)?|accountname|sharedaccesskeyname)\s*=\s*([^;&\s"']+)`)
 
 // pairEnd is where a value in a list of pairs ends: at the list's separator, or with the string that holds the list.
 func pairEnd(t []byte, at, to int, before byte) int {
@@ -238,7 +285,8 @@ var authorization = regexp.MustCompile(`^["'\]]{0,3}\s{0,3}(?:[:=,]|=>)?\s{0,3}[
 
 func authorizations(t []byte, found []Credential) []Credential {
 	for _, name := range []string{"uthorization", "UTHORIZATION"} {
-		for i := 0; len(found) < maxFound; {
+		tried := 0
+		for i := 0; len(found) < maxFound && tried < maxFound; tried++ {
 			j := bytes.Index(t[i:], []byte(name))
 			if j < 0 {
 				break

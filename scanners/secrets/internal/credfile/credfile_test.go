@@ -315,6 +315,10 @@ func FuzzParse(f *testing.F) {
 		f.Add(h.path, []byte(put(h.text)))
 	}
 	f.Add(".mylogin.cnf", make([]byte, 64))
+	for path, unit := range map[string]string{"a": "postgres://u:p/", "b": ";password=", "c": "-----BEGIN RSA PRIVATE " + "KEY-----", "d.tfstate": "[{\"a\":",
+		"settings.xml": "<a b='", "secrets.yml": "- - a:\n ", "hosts.yml": "a: &a {b: *a}\n", "x.sh": "mysql curl docker login echo -p a\n", ".netrc": "macdef \"x "} {
+		f.Add(path, []byte(strings.Repeat(unit, 200)))
+	}
 	f.Fuzz(func(t *testing.T, path string, content []byte) {
 		end := 0
 		found := Parse(path, content)

@@ -222,8 +222,9 @@ func (f *format) pick(d *doc) []Credential {
 		owners[at].set(what, d.value(e))
 	}
 	var found []Credential
+	tried := 0 // a value that is looked at costs some ten microseconds
 	for _, e := range d.entries {
-		if len(found) == maxFound {
+		if tried == 4*maxFound {
 			break
 		}
 		whole := owners[beside{e.group, ""}]
@@ -231,6 +232,7 @@ func (f *format) pick(d *doc) []Credential {
 		if !ok && (whole == nil || whole.sensitive == "" || whole.sensitive != plain(e.key)) {
 			continue
 		}
+		tried++
 		c, ok := f.credential(d, e, decode)
 		if !ok {
 			continue

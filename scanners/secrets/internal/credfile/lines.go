@@ -11,7 +11,7 @@ import (
 func netrc(t []byte) (found []Credential) {
 	c := Credential{}
 	host := ""
-	for i := 0; i < len(t); {
+	for i := 0; i < len(t) && len(found) < maxFound; {
 		word, start, end := token(t, i)
 		i = end
 		switch word {
@@ -256,6 +256,7 @@ var secretMarks = []string{"pass", "pwd", "secret", "token", "key", "auth", "psw
 
 // shell reads commands and assignments of shell scripts, histories, container files and pipeline definitions.
 func shell(t []byte) (found []Credential) {
+	budget := 4 * maxFound // an expression takes some ten microseconds a line
 	eachLine(t, func(start, end int) {
 		start = trimStart(t, start, end)
 		if end-start < 8 || end-start > 16<<10 || t[start] == '#' || len(found) >= maxFound {
@@ -275,7 +276,8 @@ func shell(t []byte) (found []Credential) {
 			named(line, keep)
 		}
 		for _, cmd := range commands() {
-			if holdsAny(lower, cmd.marks) {
+			if budget > 0 && holdsAny(lower, cmd.marks) {
+				budget--
 				cmd.each(line, keep)
 			}
 		}
@@ -381,7 +383,7 @@ func inventory(t []byte) []Credential {
 // fetchmail reads the options of fetchmail(1): "user NAME … password SECRET".
 func fetchmail(t []byte) (found []Credential) {
 	user := ""
-	for i := 0; i < len(t); {
+	for i := 0; i < len(t) && len(found) < maxFound; {
 		word, start, end := token(t, i)
 		i = end
 		switch {

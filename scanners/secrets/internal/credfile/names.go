@@ -8,10 +8,10 @@ import (
 
 // plain folds a name to lower-case letters and digits: "DB_Password", "db-password" and "dbPassword" are one.
 func plain(name string) string {
-	for i := 0; i < len(name); i++ {
+	for i := range len(name) {
 		if c := name[i]; !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9') {
 			var b strings.Builder
-			for j := 0; j < len(name); j++ {
+			for j := range len(name) {
 				switch c := name[j]; {
 				case c >= 'A' && c <= 'Z':
 					b.WriteByte(c + 'a' - 'A')
@@ -150,7 +150,7 @@ func random(v string) bool {
 // entropy of v's bytes, in bits per byte.
 func entropy(v string) float64 {
 	var count [256]int
-	for i := 0; i < len(v); i++ {
+	for i := range len(v) {
 		count[v[i]]++
 	}
 	e := 0.0
@@ -167,7 +167,7 @@ func entropy(v string) float64 {
 func kinds(v string) int {
 	var seen [256]bool
 	n := 0
-	for i := 0; i < len(v); i++ {
+	for i := range len(v) {
 		if c := v[i]; !seen[c] && (isAlnum(c) || c >= 0x80) {
 			seen[c] = true
 			n++
@@ -185,7 +185,7 @@ func wordish(v string) bool {
 	if len(v)-len(letters) > 3 || len(letters) > 16 {
 		return false
 	}
-	for i := 0; i < len(letters); i++ {
+	for i := range len(letters) {
 		if c := letters[i] | 0x20; c < 'a' || c > 'z' {
 			return false
 		}

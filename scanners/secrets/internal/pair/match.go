@@ -43,14 +43,14 @@ func (m *matcher) run() {
 			}
 		}
 		for _, s := range order {
-			m.settle(s, d, scopes[s])
+			m.settle(d, scopes[s])
 		}
 	}
 }
 
 // settle matches what is left in one scope.
-func (m *matcher) settle(scope, depth int, in []int) {
-	m.match(scope, depth, m.left(in, isID, m.doneID), m.left(in, isSecret, m.doneSecret))
+func (m *matcher) settle(depth int, in []int) {
+	m.match(depth, m.left(in, isID, m.doneID), m.left(in, isSecret, m.doneSecret))
 	m.matchTokens(in)
 }
 
@@ -72,7 +72,7 @@ func (m *matcher) left(in []int, w what, done map[string]bool) []int {
 
 func (m *matcher) value(i int) string { return Value(m.text, m.marks[i].Span) }
 
-func (m *matcher) match(scope, depth int, ids, secrets []int) {
+func (m *matcher) match(depth int, ids, secrets []int) {
 	if len(ids) == 0 || len(secrets) == 0 {
 		return
 	}

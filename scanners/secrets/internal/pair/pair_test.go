@@ -3,6 +3,7 @@ package pair
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -165,17 +166,9 @@ func describe(text []byte, found []Found, names map[string]string) string {
 			best[id] = s
 		}
 	}
-	sortStrings(order)
+	slices.Sort(order)
 	for i, id := range order {
 		order[i] = best[id]
 	}
 	return strings.Join(order, " ")
-}
-
-func sortStrings(s []string) {
-	for i := range s {
-		for j := i; j > 0 && s[j] < s[j-1]; j-- {
-			s[j], s[j-1] = s[j-1], s[j]
-		}
-	}
 }

@@ -236,13 +236,15 @@ func random(v []byte) bool {
 	var count [256]int
 	var pairs [256]int
 	changes := 0
-	for i, c := range v {
+	last := class[v[0]] // counts the first character as a pair: no matter
+	for _, c := range v {
 		count[c]++
-		if i > 0 && class[c] != class[v[i-1]] {
+		if class[c] != last {
 			changes++
-		} else if i > 0 {
-			pairs[class[c]]++
+		} else {
+			pairs[last]++
 		}
+		last = class[c]
 	}
 	entropy := 0.0
 	for _, n := range count {
@@ -365,7 +367,7 @@ func nameBefore(t []byte, start int) string {
 // fold keeps letters and digits, in lower case.
 func fold(s string) string {
 	b := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		switch c := s[i]; {
 		case c >= 'A' && c <= 'Z':
 			b = append(b, c+'a'-'A')
