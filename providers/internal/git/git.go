@@ -38,7 +38,15 @@ type Repository struct {
 	border   map[string]bool // commits of a shallow clone whose parents it lacks
 	promisor bool
 	objects  *objectReader
-	refs     *references // made by references when first needed
+	refs     *references            // made by references when first needed
+	trees    map[string][]treeEntry // some of those read last
+	last     struct {               // what Tree returned last
+		commit string
+		files  map[string]string
+		err    error
+	}
+	treeEntries int    // in trees
+	diffMemory  uint64 // maxDiffMemory, less in tests
 }
 
 // Open prepares a repository for reading. The caller closes it.
@@ -47,7 +55,7 @@ func Open(ctx context.Context, l Layout) (_ *Repository, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Repository{Layout: l, git: prog, format: "sha1", width: 40}
+	r := &Repository{Layout: l, git: prog, format: "sha1", width: 40, diffMemory: maxDiffMemory}
 	if r.shadow, err = os.MkdirTemp("", "leakreach-git-"); err != nil {
 		return nil, fmt.Errorf("making a temporary directory: %w", err)
 	}
@@ -126,9 +134,9 @@ func (r *Repository) cast() error {
 		}
 		borrowed.WriteString(quoteAlternate(dir) + "\n")
 	}
-	// The limits keep git's own memory small: large contents are streamed.
+	// The limits keep git's own memory small, at no cost in time: large contents are streamed, and of large packs only parts mapped.
 	config := "[core]\n\trepositoryFormatVersion = 1\n\tbare = true\n\tcommitGraph = false\n\tmultiPackIndex = false\n" +
-		"\tbigFileThreshold = 16m\n\texcludesFile = " + os.DevNull + "\n\tattributesFile = " + os.DevNull + "\n\thooksPath = " + os.DevNull + "\n" +
+		"\tbigFileThreshold = 16m\n\tpackedGitWindowSize = 16m\n\tpackedGitLimit = 64m\n\tdeltaBaseCacheLimit = 48m\n\texcludesFile = " + os.DevNull + "\n\tattributesFile = " + os.DevNull + "\n\thooksPath = " + os.DevNull + "\n" +
 		"\tfsmonitor = false\n\tuntrackedCache = false\n\tprecomposeUnicode = false\n" +
 		"[extensions]\n\tobjectFormat = " + r.format + "\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
 	files := map[string]string{

@@ -216,7 +216,10 @@ func (r *Repository) differences(ctx context.Context, commits []commit, below st
 		if err != nil {
 			return "", lost, err
 		}
-		n, err := io.Copy(out, io.LimitReader(p.out, maxDifferences-start))
+		limitMemory(p.cmd.Process, r.diffMemory)
+		stalled := time.AfterFunc(maxStall, func() { _ = p.cmd.Cancel() })
+		n, err := io.Copy(out, &progress{io.LimitReader(p.out, maxDifferences-start), stalled})
+		stalled.Stop()
 		if err == nil && start+n < maxDifferences {
 			err = p.wait()
 		}
@@ -244,22 +247,44 @@ func (r *Repository) differences(ctx context.Context, commits []commit, below st
 			to = len(commits)
 		}
 		_, _ = out.Seek(0, io.SeekEnd)
+		w := bufio.NewWriterSize(out, 64<<10)
 		for _, c := range commits[from:to] {
 			if ctx.Err() != nil {
 				return "", lost, ctx.Err()
 			}
-			if err := r.compare(ctx, out, c, below); err != nil {
+			if err := r.compare(ctx, w, c, below); err != nil {
 				lost++
 			}
+		}
+		if err := w.Flush(); err != nil {
+			return "", lost, fmt.Errorf("writing a temporary file: %w", err)
 		}
 		next = to
 	}
 	return out.Name(), lost, nil
 }
 
-// maxDifferences bounds the list of changes, in bytes: some 15 million of them. Small trees that contain each other many times
-// over ("git bombs") have 10¹⁰ and more.
-const maxDifferences = 2 << 30
+// Small trees that contain each other many times over ("git bombs") have 10¹⁰ paths and more. These bounds are far above those
+// of honest repositories, and end the work on others.
+const (
+	maxDifferences = 2 << 30 // bytes: some 15 million changes
+	maxDiffMemory  = 512 << 20
+	maxStall       = 30 * time.Second // without a commit compared
+	maxTreeFiles   = 1 << 20          // of one tree
+	maxTreeDepth   = 2048
+)
+
+// progress defers a timer with each read.
+type progress struct {
+	io.Reader
+	timer *time.Timer
+}
+
+func (p *progress) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b)
+	p.timer.Reset(maxStall)
+	return n, err
+}
 
 // idFile writes ids, one a line of fixed length, and returns the file open at its start.
 func (r *Repository) idFile(name string, n int, get func(int) string) (*os.File, error) {
@@ -387,9 +412,7 @@ func parseRaw(s string) (change, bool) {
 // compare does for one commit what differences does, tree by tree, and passes over what is missing. A merge is compared with
 // its first parent.
 func (r *Repository) compare(ctx context.Context, out io.Writer, c commit, below string) error {
-	if _, err := fmt.Fprintf(out, "%s\x00", c.id); err != nil {
-		return err
-	}
+	_, _ = fmt.Fprintf(out, "%s\x00", c.id) // the caller sees a failed write when it flushes
 	old := ""
 	if len(c.parents) > 0 {
 		parent := hex.EncodeToString(c.parents[0][:r.width/2])
@@ -413,11 +436,12 @@ type comparison struct {
 
 type treeEntry struct{ mode, name, id string }
 
-// maxTreeDepth is far above what a file system can hold.
-const maxTreeDepth = 2048
-
 func (d *comparison) trees(old, new, prefix string, depth int) {
-	if old == new || depth > maxTreeDepth || d.n > maxTreeFiles || d.ctx.Err() != nil {
+	if old == new || d.ctx.Err() != nil {
+		return
+	}
+	if depth > maxTreeDepth || d.n > maxTreeFiles {
+		d.err = errTooManyFiles
 		return
 	}
 	entries, err := d.r.tree(d.ctx, new)
@@ -451,7 +475,9 @@ func (d *comparison) trees(old, new, prefix string, depth int) {
 			if was.mode == "40000" || was.id == "" {
 				was.mode, was.id = "000000", strings.Repeat("0", d.r.width)
 			}
-			d.n++
+			if d.n++; d.n > maxTreeFiles {
+				return
+			}
 			_, _ = fmt.Fprintf(d.out, ":%s %s %s %s M\x00%s\x00", was.mode, e.mode, was.id, e.id, path)
 		}
 	}
@@ -463,7 +489,10 @@ func within(path, dir string) bool {
 }
 
 // tree reads a tree object: "MODE NAME\0" and the binary id, entry after entry.
-func (r *Repository) tree(ctx context.Context, treeID string) ([]treeEntry, error) {
+func (r *Repository) tree(ctx context.Context, treeID string) (out []treeEntry, err error) {
+	if have, ok := r.trees[treeID]; ok {
+		return have, nil
+	}
 	kind, b, err := r.objects.read(ctx, treeID)
 	if err != nil {
 		return nil, fmt.Errorf("reading tree: %w", err)
@@ -471,7 +500,6 @@ func (r *Repository) tree(ctx context.Context, treeID string) ([]treeEntry, erro
 	if kind != "tree" {
 		return nil, errors.New("reading tree: it is a " + kind)
 	}
-	var out []treeEntry
 	for len(b) > 0 {
 		head, rest, ok := bytes.Cut(b, []byte{0})
 		mode, name, ok2 := bytes.Cut(head, []byte(" "))
@@ -481,8 +509,15 @@ func (r *Repository) tree(ctx context.Context, treeID string) ([]treeEntry, erro
 		out = append(out, treeEntry{string(mode), string(name), hex.EncodeToString(rest[:r.width/2])})
 		b = rest[r.width/2:]
 	}
+	if r.treeEntries += len(out) + 1; r.trees == nil || r.treeEntries > maxTreeEntries {
+		r.trees, r.treeEntries = map[string][]treeEntry{}, len(out)+1
+	}
+	r.trees[treeID] = out
 	return out, nil
 }
+
+// maxTreeEntries bounds the trees that are kept because neighbouring commits share most of them; an entry takes some 150 bytes.
+const maxTreeEntries = 100_000
 
 // files lists the contents of a whole tree by path, as far as they can be read; submodules are left out.
 func (r *Repository) files(ctx context.Context, root string) (map[string]string, error) {
@@ -490,7 +525,10 @@ func (r *Repository) files(ctx context.Context, root string) (map[string]string,
 	var firstErr error
 	var walk func(treeID, prefix string, depth int)
 	walk = func(treeID, prefix string, depth int) {
-		if depth > maxTreeDepth || ctx.Err() != nil || len(out) > maxTreeFiles {
+		if depth > maxTreeDepth || len(out) > maxTreeFiles {
+			firstErr = errTooManyFiles
+		}
+		if ctx.Err() != nil || errors.Is(firstErr, errTooManyFiles) {
 			return
 		}
 		entries, err := r.tree(ctx, treeID)
@@ -511,8 +549,7 @@ func (r *Repository) files(ctx context.Context, root string) (map[string]string,
 	return out, firstErr
 }
 
-// maxTreeFiles bounds the files of one tree, for the same reason as maxDifferences.
-const maxTreeFiles = 4 << 20
+var errTooManyFiles = errors.New("it has too many files, or too deep directories")
 
 // byAge sorts commits oldest first.
 func byAge(commits []commit) {

@@ -101,7 +101,7 @@ func (s *scan) run() error {
 		return err
 	}
 	if lost > 0 {
-		s.gap(plural(lost, "commit"), "trees are missing or damaged: some places of contents are unknown")
+		s.gap(plural(lost, "commit"), "trees are missing, damaged or excessive: some places of contents are unknown")
 	}
 	extra, err := s.otherPlaces()
 	if err != nil {
@@ -575,12 +575,20 @@ func cmpString(a, b string) string {
 }
 
 // Tree lists the contents of a commit's tree: object ids by path as stored. What cannot be read is left out, with an error.
+// The map of the last commit asked for is kept, and is not to be changed.
 func (r *Repository) Tree(ctx context.Context, commitID string) (map[string]string, error) {
+	if r.last.commit == commitID {
+		return r.last.files, r.last.err
+	}
 	kind, b, err := r.objects.read(ctx, commitID)
 	if err != nil || kind != "commit" {
 		return nil, fmt.Errorf("reading commit: %w", cmpErr(err, errors.New("it is a "+kind)))
 	}
-	return r.files(ctx, r.parseCommit(commitID, b).tree)
+	list, err := r.files(ctx, r.parseCommit(commitID, b).tree)
+	if ctx.Err() == nil {
+		r.last.commit, r.last.files, r.last.err = commitID, list, err
+	}
+	return list, err
 }
 
 // namesPerItem is the size of one batch of names, in bytes.

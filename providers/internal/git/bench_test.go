@@ -1,0 +1,80 @@
+package git
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/leakreach/leakreach/providers/internal/gittest"
+)
+
+// benchRepository is the repository that BENCH_REPOSITORY names, or a small one.
+func benchRepository(b *testing.B) Layout {
+	b.Helper()
+	dir := os.Getenv("BENCH_REPOSITORY")
+	if dir == "" {
+		r := gittest.New(b)
+		for i := range 50 {
+			text := make([]byte, 20000)
+			for j := range text {
+				text[j] = byte('a' + (i*j)%26)
+			}
+			r.Write("f", string(text))
+			r.Commit("m")
+		}
+		r.Git("gc", "-q")
+		dir = r.Dir
+	}
+	l, err := Find(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return l
+}
+
+func BenchmarkItems(b *testing.B) {
+	l := benchRepository(b)
+	for b.Loop() {
+		r, err := Open(b.Context(), l)
+		if err != nil {
+			b.Fatal(err)
+		}
+		var bytes, items int64
+		for it, err := range r.Items(b.Context(), Options{}) {
+			if err != nil {
+				b.Log(err)
+				continue
+			}
+			items++
+			bytes += int64(len(it.Content))
+			if it.Done != nil {
+				it.Done()
+			}
+		}
+		b.SetBytes(bytes)
+		b.ReportMetric(float64(items), "items")
+		_ = r.Close()
+	}
+}
+
+// BenchmarkCatFile is what git alone takes for the contents.
+func BenchmarkCatFile(b *testing.B) {
+	l := benchRepository(b)
+	for b.Loop() {
+		cmd := exec.Command("git", "--git-dir="+l.GitDir, "cat-file", "--batch", "--batch-all-objects", "--unordered", "--buffer")
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		n, _ := io.Copy(io.Discard, bufio.NewReaderSize(out, 256<<10))
+		b.SetBytes(n)
+		if err := cmd.Wait(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
