@@ -86,7 +86,7 @@ scan:
 	if host == "" || strings.ContainsAny(user, "/?#[$") || !urlPassword(user, pass, host) {
 		return Credential{}, false
 	}
-	return Credential{Rule: "url-password", Kind: "password", ID: user, Value: pass, Parts: map[string]string{"host": host},
+	return Credential{Rule: "url-password", Kind: "password", ID: user, Value: pass,
 		Start: colon + 1, End: last}, true
 }
 

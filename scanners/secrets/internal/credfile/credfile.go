@@ -22,7 +22,7 @@ type Credential struct {
 	Kind  string            // password, token, secret, private-key, password-hash or keystore
 	ID    string            // whom it belongs to, such as a user name, where the file says so
 	Value string            // decoded where the file keeps it encoded
-	Parts map[string]string // where it opens something, such as "host"; may be nil
+	Parts map[string]string // further secret values; no format has any so far, and what is no secret, such as a host, has no place here
 	// Start and End are the byte offsets of the value in the content, of its encoded form where it is encoded.
 	Start, End int
 }

@@ -238,14 +238,8 @@ func (f *format) pick(d *doc) []Credential {
 			continue
 		}
 		for _, o := range []*owner{owners[beside{e.group, prefixOf(e.key)}], whole} {
-			if o == nil {
-				continue
-			}
-			if c.ID == "" {
+			if o != nil && c.ID == "" {
 				c.ID = o.user
-			}
-			if c.Parts == nil {
-				c.Parts = hostPart(o.host)
 			}
 		}
 		if id, ok := unbase64(c.ID); ok && decode == "base64" && strings.HasSuffix(d.groups[e.group], "data") && printable(id) {
@@ -312,16 +306,15 @@ func unlikely(v string) bool {
 	return strings.ContainsAny(v, " ()[]{}") || strings.HasPrefix(v, "&") || strings.Contains(v, "::")
 }
 
-// An owner is whom a credential belongs to and what it opens, as its group of entries says.
+// An owner is whom a credential belongs to, as its group of entries says.
 type owner struct {
-	user, host string
-	sensitive  string // the name of a value that Terraform keeps secret: of an output, of a random password
+	user      string
+	sensitive string // the name of a value that Terraform keeps secret: of an output, of a random password
 }
 
 var ownerKeys = map[string]string{
 	"user": "user", "username": "user", "login": "user", "email": "user", "clientid": "user", "clientemail": "user", "userid": "user",
 	"awsaccesskeyid": "user", "accesskeyid": "user", "accesskey": "user", "sshusername": "user", "consumerkey": "user",
-	"host": "host", "hostname": "host", "machine": "host", "server": "host", "serverhost": "host", "registry": "host", "url": "host",
 	"sensitive": "sensitive", "bcrypthash": "random",
 }
 
@@ -330,8 +323,6 @@ func (o *owner) set(what, v string) {
 	case len(v) > 256:
 	case what == "user":
 		o.user = v
-	case what == "host":
-		o.host = v
 	case what == "sensitive" && v == "true":
 		o.sensitive = "value"
 	case what == "random":

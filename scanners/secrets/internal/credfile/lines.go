@@ -9,8 +9,7 @@ import (
 
 // netrc reads machine, login and password tokens; see ftp(1) and curl's lib/netrc.c for quoted ones. Macro bodies are skipped.
 func netrc(t []byte) (found []Credential) {
-	c := Credential{}
-	host := ""
+	user := ""
 	for i := 0; i < len(t) && len(found) < maxFound; {
 		word, start, end := token(t, i)
 		i = end
@@ -18,20 +17,20 @@ func netrc(t []byte) (found []Credential) {
 		case "":
 			return found
 		case "machine":
-			host, _, i = token(t, i)
-			c.ID = ""
+			_, _, i = token(t, i)
+			user = ""
 		case "default":
-			host, c.ID = "", ""
+			user = ""
 		case "login":
-			c.ID, _, i = token(t, i)
+			user, _, i = token(t, i)
 		case "password", "passwd":
-			c.Value, start, end = token(t, i)
-			i = end
+			word, start, i = token(t, i)
+			end = i
 			if t[start] == '"' && end-start >= 2 {
 				start, end = start+1, end-1
 			}
-			if filledIn(c.Value) {
-				found = append(found, Credential{Kind: "password", ID: c.ID, Value: c.Value, Parts: hostPart(host), Start: start, End: end})
+			if filledIn(word) {
+				found = append(found, Credential{Kind: "password", ID: user, Value: word, Start: start, End: end})
 			}
 		case "macdef":
 			i = skipTo(t, i, "\n\n")
@@ -45,13 +44,6 @@ func netrc(t []byte) (found []Credential) {
 		}
 	}
 	return found
-}
-
-func hostPart(host string) map[string]string {
-	if host == "" {
-		return nil
-	}
-	return map[string]string{"host": host}
 }
 
 // token returns the next word at or after i, unquoted, and its bounds as it is written.
@@ -83,7 +75,7 @@ func gitCredentials(t []byte) (found []Credential) {
 		}
 		user, pass, ok := strings.Cut(string(t[start+i+3:start+at]), ":")
 		if v := unescape(pass); ok && filledIn(v) {
-			found = append(found, Credential{Kind: "password", ID: unescape(user), Value: v, Parts: hostPart(string(t[start+at+1 : end])),
+			found = append(found, Credential{Kind: "password", ID: unescape(user), Value: v,
 				Start: start + at - len(pass), End: start + at})
 		}
 	})
@@ -111,7 +103,7 @@ func pgpass(t []byte) (found []Credential) {
 		at := colons[3] + 1
 		if v := strings.NewReplacer(`\:`, ":", `\\`, `\`).Replace(string(t[at:end])); filledIn(v) {
 			found = append(found, Credential{Kind: "password", ID: string(t[colons[2]+1 : colons[3]]), Value: v,
-				Parts: hostPart(string(t[start:colons[0]])), Start: at, End: end})
+				Start: at, End: end})
 		}
 	})
 	return found

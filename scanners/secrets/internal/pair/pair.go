@@ -31,6 +31,7 @@ const (
 	maxIDs        = 10000
 	maxSecrets    = 20000
 	maxHalves     = 64
+	maxUnnamed    = 16 // of the halves: more of them are some other data
 	maxCandidates = 4
 )
 
@@ -76,8 +77,14 @@ func Value(text []byte, s Span) string {
 func halves(found []Found, rest []mark) []Found {
 	rest = slices.DeleteFunc(slices.Clone(rest), func(m mark) bool { return m.what != isSecret && m.what != isToken })
 	slices.SortStableFunc(rest, func(a, b mark) int { return cmp.Or(b.rank-a.rank, a.Start-b.Start) })
+	without := 0
 	for _, m := range rest[:min(len(rest), maxHalves)] {
 		f := Found{Named: m.rank >= named}
+		if !f.Named {
+			if without++; without > maxUnnamed {
+				break
+			}
+		}
 		if m.what == isToken {
 			f.Token = m.Span
 		} else {
