@@ -488,8 +488,8 @@ func within(path, dir string) bool {
 	return path == dir || strings.HasPrefix(path, dir+"/")
 }
 
-// tree reads a tree object: "MODE NAME\0" and the binary id, entry after entry.
-func (r *Repository) tree(ctx context.Context, treeID string) (out []treeEntry, err error) {
+// tree reads a tree object.
+func (r *Repository) tree(ctx context.Context, treeID string) ([]treeEntry, error) {
 	if have, ok := r.trees[treeID]; ok {
 		return have, nil
 	}
@@ -500,19 +500,28 @@ func (r *Repository) tree(ctx context.Context, treeID string) (out []treeEntry, 
 	if kind != "tree" {
 		return nil, errors.New("reading tree: it is a " + kind)
 	}
-	for len(b) > 0 {
-		head, rest, ok := bytes.Cut(b, []byte{0})
-		mode, name, ok2 := bytes.Cut(head, []byte(" "))
-		if !ok || !ok2 || len(rest) < r.width/2 {
-			return out, errors.New("reading tree: malformed entry")
-		}
-		out = append(out, treeEntry{string(mode), string(name), hex.EncodeToString(rest[:r.width/2])})
-		b = rest[r.width/2:]
+	out, err := parseTree(b, r.width/2)
+	if err != nil {
+		return out, fmt.Errorf("reading tree: %w", err)
 	}
 	if r.treeEntries += len(out) + 1; r.trees == nil || r.treeEntries > maxTreeEntries {
 		r.trees, r.treeEntries = map[string][]treeEntry{}, len(out)+1
 	}
 	r.trees[treeID] = out
+	return out, nil
+}
+
+// parseTree reads "MODE NAME\0" and a binary id of the given size, entry after entry.
+func parseTree(b []byte, size int) (out []treeEntry, err error) {
+	for len(b) > 0 {
+		head, rest, ok := bytes.Cut(b, []byte{0})
+		mode, name, named := bytes.Cut(head, []byte(" "))
+		if !ok || !named || len(rest) < size {
+			return out, errors.New("malformed entry")
+		}
+		out = append(out, treeEntry{string(mode), string(name), hex.EncodeToString(rest[:size])})
+		b = rest[size:]
+	}
 	return out, nil
 }
 
