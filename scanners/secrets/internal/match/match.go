@@ -279,9 +279,11 @@ func (m *Matcher) look(s *scratch, u use, h hit, folding bool) {
 func (m *Matcher) try(s *scratch, r *rule, local int32, h hit, folding bool) {
 	st, x := s.of(r), r.expr
 	a := &x.anchor[local]
-	const ahead = 4096
-	can, cost := st.forward.reach(s.content, h.end, st.forward.start(local, a.after, a.afterDone), ahead)
-	st.work += cost
+	can, cost := st.forward.reach(s.content, h.end, st.forward.start(local, a.after, a.afterDone), len(s.content))
+	if st.work += cost; st.work > s.allowance() {
+		m.giveUp(s, r)
+		return
+	}
 	if !can {
 		return
 	}
@@ -349,7 +351,16 @@ func (m *Matcher) findOwn(s *scratch, r *rule) {
 func (m *Matcher) giveUp(s *scratch, r *rule) {
 	st := s.of(r)
 	st.skip = true
-	r.compile(m.lits)
+	x := r.compile(m.lits)
+	if !x.plain {
+		if st.search == nil {
+			st.search = newDFA(x.forward, true)
+		}
+		const all = 1 << 62
+		if can, _ := st.search.reach(s.content, st.pos, st.search.start(0, x.forward.origin, 0), all-st.pos); !can {
+			return
+		}
+	}
 	for _, loc := range r.re.FindAllIndex(s.content, maxMatches) {
 		if loc[0] >= st.pos {
 			s.found = append(s.found, found{r, loc[0], loc[1]})
