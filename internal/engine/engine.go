@@ -321,6 +321,9 @@ func redact(out *audit.Run) {
 	for i := range out.Findings {
 		f := &out.Findings[i]
 		apply(&f.Title, &f.Message)
+		if f.Secret != nil && f.Secret.Kind != audit.KindAWSKey {
+			apply(&f.Secret.ID) // a user name may hold another secret
+		}
 		for j := range f.Fix {
 			apply(&f.Fix[j])
 		}
