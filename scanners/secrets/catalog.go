@@ -111,7 +111,7 @@ var severities = map[string]audit.Severity{
 	"sidekiq-sensitive-url": audit.Medium,
 }
 
-var titles = map[string]string{
+var titles = map[string]string{ //nolint:gosec // titles of rules, no credentials
 	"generic-api-key": "Value that looks like a key or password", "curl-auth-header": "Token in a curl command's header",
 	"curl-auth-user": "User and password in a curl command", "kubernetes-secret-yaml": "Kubernetes Secret with its data", "jwt": "JSON Web Token",
 	"jwt-base64": "JSON Web Token in base64", "private-key": "Private key", "pkcs12-file": "PKCS #12 file, which may hold a private key",

@@ -41,7 +41,7 @@ type sheet struct {
 	binary   bool
 	seen     map[spot]bool
 	keySpans []pair.Span // of AWS keys in the text being scanned
-	line     struct { // the last lines asked for: matches on one long line share the answer
+	line     struct {    // the last lines asked for: matches on one long line share the answer
 		start, end int
 		digest     uint64
 		allow      string

@@ -159,7 +159,7 @@ func readIn(dir, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // only read
 	info, err := root.Stat(filepath.Clean(name))
 	if err != nil {
 		return nil, err
@@ -230,8 +230,8 @@ func (p *pass) file(content []byte) {
 		}
 		p.gaps = append(p.gaps, audit.Gap{What: strings.TrimSuffix(what, "!"), Why: pr.Why})
 	}
-	if opened && len(problems) == 0 && binary(content) {
-		return // its bytes are those of its members
+	if opened && len(problems) == 0 && archive.Sealed(content) {
+		return
 	}
 	p.text(part{content: content})
 	if !p.later && p.item.At.Path != "" {

@@ -12,6 +12,7 @@ import (
 	"unicode/utf16"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/audit/audittest"
 )
 
 // source makes values that look like real ones and are none.
@@ -157,6 +158,25 @@ func TestVariable(t *testing.T) {
 	if fs, _ := s.Scan(it, []byte("x")); len(fs) != 0 {
 		t.Errorf("got %q", summary(fs))
 	}
+}
+
+func TestConformance(t *testing.T) {
+	r := newSource()
+	gh, id, key, password := r.github(), r.keyID(), r.secret(), r.of(alnum, 16)
+	named := func(kind audit.ItemKind, path, name string) audit.Item {
+		return audit.Item{Kind: kind, At: audit.Location{Kind: audit.InFile, Path: path, Name: name}}
+	}
+	audittest.Scanner(t, scanner(t, Options{}), []audittest.Sample{
+		{Item: file("a.txt"), Content: []byte("x " + gh + " # gitleaks:allow\r\n"), Values: []string{gh}, Rules: []string{"github-pat"}},
+		{Item: file("a.txt"), Content: []byte("id: " + id + "\nsecret: " + key + "\n"), Values: []string{key}, Rules: []string{ruleAWS}},
+		{Item: file("b"), Content: []byte("aws_secret_access_key = " + key + "\n"), Values: []string{key}},
+		{Item: file(".netrc"), Content: []byte("machine example.com login ci password " + password + "\n"), Values: []string{password}, Rules: []string{"netrc-password"}},
+		{Item: named(audit.KindPlace, "home/.netrc", ""), Content: []byte("machine example.com login ci password " + password + "\n"), Values: []string{password}, Rules: []string{"netrc-password"}},
+		{Item: named(audit.KindCommit, "", "message"), Content: []byte("tree 1\n\nuse " + gh + "\n"), Values: []string{gh}, Rules: []string{"github-pat"}},
+		{Item: named(audit.KindPaths, "", "file names"), Content: []byte("a\nkeys/" + gh + ".txt\n"), Values: []string{gh}, Rules: []string{"github-pat"}},
+		{Item: named(audit.KindVariable, "", "GH_TOKEN"), Content: []byte(gh), Values: []string{gh}, Rules: []string{"github-pat"}},
+		{Item: named(audit.KindStream, "", ""), Content: []byte(gh), Values: []string{gh}, Rules: []string{"github-pat"}},
+	})
 }
 
 func TestRules(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"testing"
 )
 
@@ -17,7 +16,7 @@ func texts(b *testing.B) (all [][]byte, size int64) {
 	b.Helper()
 	repo := os.Getenv("BENCH_REPO")
 	if repo == "" {
-		files, err := filepath.Glob(filepath.Join(runtime.GOROOT(), "src", "*", "*.go"))
+		files, err := filepath.Glob(filepath.Join(goroot(), "src", "*", "*.go"))
 		if err != nil || len(files) == 0 {
 			b.Skip("no source to read; set BENCH_REPO to a git repository")
 		}

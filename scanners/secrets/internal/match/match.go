@@ -220,7 +220,6 @@ type unfolded struct {
 	text  []byte
 	at    []int // offsets in text behind a replaced rune
 	shift []int // what to add from there on
-	hint  int
 }
 
 func unfold(b []byte, to map[rune]byte) *unfolded {

@@ -12,7 +12,6 @@ type program struct {
 	inst  []inst
 	start uint32
 	first [256]bool // bytes a match can begin with; all of them if it can be empty
-	empty bool      // can match the empty text
 }
 
 type inst struct {
