@@ -376,7 +376,11 @@ func TestInterruption(t *testing.T) {
 	t.Setenv("TMPDIR", temp)
 	p := newProvider(Options{})
 	var at audit.Target
-	for at = range p.Targets(t.Context(), r.Dir) {
+	for found, err := range p.Targets(t.Context(), r.Dir) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = found
 	}
 	for stop := range 60 {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -188,7 +188,7 @@ func (l *listing) repository() error {
 		}
 		return l.gitDir(layout)
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	var changed []changedFile
 	if layout.Root != "" && filepath.Base(filepath.Clean(l.top)) != ".git" {
 		if changed, err = l.workingTree(r, below); err != nil {

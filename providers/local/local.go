@@ -167,7 +167,7 @@ func (p *Provider) partOf(ctx context.Context, path string, layout git.Layout) (
 	if err != nil {
 		return "", false
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	ignored, err := r.Ignored(ctx)
 	if err != nil {
 		return "", false

@@ -60,7 +60,7 @@ func TestFilesOfADirectory(t *testing.T) {
 	r.Symlink("loop", "loop")
 	r.Symlink("/etc/token-in-a-target", "gone")
 	if l, err := net.Listen("unix", filepath.Join(dir, "s")); err == nil {
-		defer l.Close()
+		defer func() { _ = l.Close() }()
 	}
 	items, gaps := list(t, Options{}, dir)
 	if len(gaps) > 0 {
@@ -184,7 +184,10 @@ func TestSince(t *testing.T) {
 		}
 	}
 	p := newProvider(Options{Since: "--output=/tmp/x"})
-	for at := range p.Targets(t.Context(), r.Dir) {
+	for at, err := range p.Targets(t.Context(), r.Dir) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		var last error
 		for _, last = range p.Items(t.Context(), at) {
 		}
@@ -208,7 +211,7 @@ func TestTargets(t *testing.T) {
 	ignored := t.TempDir()
 	pipe := filepath.Join(t.TempDir(), "s")
 	if l, err := net.Listen("unix", pipe); err == nil {
-		defer l.Close()
+		defer func() { _ = l.Close() }()
 	}
 	t.Chdir(sweep)
 	tests := []struct {
@@ -295,7 +298,10 @@ func TestLargeContent(t *testing.T) {
 func TestStandardInput(t *testing.T) {
 	read := func(in io.Reader) (names []string, total int, all []byte, last error) {
 		p := New(audit.Env{Log: slog.New(slog.DiscardHandler), Stdin: in}, Options{})
-		for at := range p.Targets(t.Context(), "-") {
+		for at, err := range p.Targets(t.Context(), "-") {
+			if err != nil {
+				t.Fatal(err)
+			}
 			for it, err := range p.Items(t.Context(), at) {
 				if last = err; err != nil {
 					continue

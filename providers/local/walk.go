@@ -45,7 +45,7 @@ func (w *walker) files(ctx context.Context) iter.Seq[file] {
 			w.gap(".", cause(err))
 			return
 		}
-		defer root.Close()
+		defer func() { _ = root.Close() }()
 		w.dir(ctx, root, ".", 0, yield)
 	}
 }
@@ -136,7 +136,7 @@ func opener(top, name string) func(context.Context) (io.ReadCloser, error) {
 		if err != nil {
 			return nil, cause(err)
 		}
-		defer root.Close()
+		defer func() { _ = root.Close() }()
 		f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 		if err != nil {
 			return nil, cause(err)

@@ -30,7 +30,7 @@ func TestTreeBomb(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer repo.Close()
+	defer func() { _ = repo.Close() }()
 	repo.diffMemory = 128 << 20
 	found, gaps := false, 0
 	for it, err := range repo.Items(t.Context(), Options{}) {

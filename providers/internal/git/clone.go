@@ -108,7 +108,7 @@ func (o CloneOptions) fetch(ctx context.Context, prog string, u *url.URL) (_ *Re
 		if ctx.Err() != nil {
 			return nil, nil, ctx.Err()
 		}
-		why, to := o.diagnose(ctx, u)
+		to, why := o.diagnose(ctx, u)
 		if to != nil {
 			return nil, to, nil
 		}
@@ -120,7 +120,7 @@ func (o CloneOptions) fetch(ctx context.Context, prog string, u *url.URL) (_ *Re
 	l, err := Find(bare)
 	if err == nil && !l.HasObjects() { // git takes any page for an empty repository
 		var to *url.URL
-		if err, to = o.diagnose(ctx, u); to != nil {
+		if to, err = o.diagnose(ctx, u); to != nil {
 			err = errors.New("the server redirects sometimes")
 		}
 	}
@@ -178,7 +178,7 @@ func (o CloneOptions) authorization() string {
 
 // diagnose repeats git's first request to learn why a clone failed: an error that says so, or where to try again, or neither
 // if the server answers as it should.
-func (o CloneOptions) diagnose(ctx context.Context, u *url.URL) (why error, next *url.URL) {
+func (o CloneOptions) diagnose(ctx context.Context, u *url.URL) (next *url.URL, why error) {
 	const path = "/info/refs"
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(u.String(), "/")+path+"?service=git-upload-pack", nil)
 	if err != nil {
@@ -195,33 +195,33 @@ func (o CloneOptions) diagnose(ctx context.Context, u *url.URL) (why error, next
 		if ue := (*url.Error)(nil); errors.As(err, &ue) {
 			err = ue.Err
 		}
-		return err, nil
+		return nil, err
 	}
 	defer resp.Body.Close()
 	switch code := resp.StatusCode; {
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
-		return audit.Hint(fmt.Errorf("%w: the server answers %d %s", audit.ErrAuth, code, http.StatusText(code)),
-			"check that the token may read the repository's contents"), nil
+		return nil, audit.Hint(fmt.Errorf("%w: the server answers %d %s", audit.ErrAuth, code, http.StatusText(code)),
+			"check that the token may read the repository's contents")
 	case code == http.StatusNotFound || code == http.StatusGone:
-		return audit.Hint(fmt.Errorf("%w: the server answers %d %s", audit.ErrNothing, code, http.StatusText(code)),
-			"check the name, and that the token may see the repository"), nil
+		return nil, audit.Hint(fmt.Errorf("%w: the server answers %d %s", audit.ErrNothing, code, http.StatusText(code)),
+			"check the name, and that the token may see the repository")
 	case code >= 300 && code < 400:
 		to, err := resp.Location()
 		if err != nil {
-			return fmt.Errorf("the server redirects to nowhere"), nil
+			return nil, fmt.Errorf("the server redirects to nowhere")
 		}
 		base, isRepository := strings.CutSuffix(to.Path, path)
 		if to.Scheme != u.Scheme || to.Host != u.Host || to.User != nil || !isRepository {
-			return fmt.Errorf("the server redirects to %s, which is not followed", printable(to.Scheme+"://"+to.Host)), nil
+			return nil, fmt.Errorf("the server redirects to %s, which is not followed", printable(to.Scheme+"://"+to.Host))
 		}
 		next := *u
 		next.Path, next.RawPath = base, ""
-		return nil, &next
+		return &next, nil
 	case code != http.StatusOK:
-		return fmt.Errorf("the server answers %d %s", code, http.StatusText(code)), nil
+		return nil, fmt.Errorf("the server answers %d %s", code, http.StatusText(code))
 	}
 	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != "application/x-git-upload-pack-advertisement" {
-		return fmt.Errorf("the server answers %q, not git's protocol", printable(kind)), nil
+		return nil, fmt.Errorf("the server answers %q, not git's protocol", printable(kind))
 	}
 	return nil, nil
 }

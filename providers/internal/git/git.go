@@ -49,7 +49,7 @@ type Repository struct {
 	diffMemory  uint64 // maxDiffMemory, less in tests
 }
 
-// Open prepares a repository for reading. The caller closes it.
+// Open prepares a repository for reading. The caller closes it; when ctx ends, nothing more can be read.
 func Open(ctx context.Context, l Layout) (_ *Repository, err error) {
 	prog, err := program()
 	if err != nil {
@@ -70,7 +70,7 @@ func Open(ctx context.Context, l Layout) (_ *Repository, err error) {
 	if err := r.cast(); err != nil {
 		return nil, fmt.Errorf("preparing to read the repository: %w", err)
 	}
-	r.objects = &objectReader{r: r}
+	r.objects = &objectReader{r: r, ctx: ctx}
 	return r, nil
 }
 

@@ -316,13 +316,13 @@ func (r *Repository) lastHeader(f *os.File, start int64, commits []commit) (inde
 	for {
 		field, err := readField(in)
 		if err != nil {
-			return index, offset, nil
+			return index, offset, nil //nolint:nilerr // git died in the middle of a line
 		}
 		size := int64(len(field) + 1)
 		if len(field) > 0 && field[0] == ':' {
 			path, err := readField(in)
 			if err != nil {
-				return index, offset, nil
+				return index, offset, nil //nolint:nilerr // as above
 			}
 			at += size + int64(len(path)+1)
 			continue

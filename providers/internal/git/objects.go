@@ -28,8 +28,8 @@ type object struct {
 func readHeader(in *bufio.Reader) (object, error) {
 	line, err := in.ReadSlice('\n')
 	if err != nil {
-		if err == io.EOF && len(line) > 0 {
-			err = io.ErrUnexpectedEOF
+		if len(line) > 0 {
+			err = noEOF(err)
 		}
 		return object{}, err
 	}
@@ -65,7 +65,7 @@ func skipContent(in *bufio.Reader, size int64) error {
 }
 
 func noEOF(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
@@ -74,7 +74,8 @@ func noEOF(err error) error {
 // An objectReader reads single objects from one git process that it starts when it is first needed. It may be used from several
 // goroutines; they wait for each other.
 type objectReader struct {
-	r *Repository
+	r   *Repository
+	ctx context.Context // that of Open: the process outlives the call that needed it first
 
 	mu     sync.Mutex // held while one object is read
 	p      *process
@@ -128,7 +129,7 @@ func (o *objectReader) read(ctx context.Context, id string) (kind string, conten
 	return h.kind, content, err
 }
 
-// begin starts the process. Its context is its own: it outlives the call that needed it first.
+// begin starts the process.
 func (o *objectReader) begin() error {
 	if o.p != nil {
 		return nil
@@ -137,7 +138,7 @@ func (o *objectReader) begin() error {
 	if err != nil {
 		return fmt.Errorf("making a pipe: %w", err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(o.ctx)
 	p, err := o.r.start(ctx, in, "cat-file", "--batch")
 	_ = in.Close()
 	if err != nil {

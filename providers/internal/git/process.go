@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 	"unicode"
@@ -29,9 +30,9 @@ func program() (string, error) {
 
 // environment is all that a git process gets to see. Nothing of the caller's GIT_* variables and configuration files, nor a
 // home directory, reaches it: what it does depends on our own arguments alone.
-func environment(home string, more ...string) []string {
+func environment(git, home string, more ...string) []string {
 	return append([]string{
-		"PATH=" + os.Getenv("PATH"), // helpers such as git-remote-https look for each other there
+		"PATH=" + filepath.Dir(git) + string(filepath.ListSeparator) + "/usr/bin" + string(filepath.ListSeparator) + "/bin", // for git's own helpers
 		"HOME=" + home, "XDG_CONFIG_HOME=" + home,
 		"LC_ALL=C",
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull, "GIT_ATTR_NOSYSTEM=1",
@@ -63,7 +64,7 @@ func (r *Repository) startEnv(ctx context.Context, env []string, stdin *os.File,
 func launch(ctx context.Context, git, dir string, env []string, stdin *os.File, args []string) (*process, error) {
 	cmd := exec.CommandContext(ctx, git, append([]string{"--no-pager"}, args...)...)
 	cmd.Dir = dir
-	cmd.Env = environment(dir, env...)
+	cmd.Env = environment(git, dir, env...)
 	if stdin != nil {
 		cmd.Stdin = stdin
 	}

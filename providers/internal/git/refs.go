@@ -138,7 +138,7 @@ func (r *Repository) looseRefs(dir string, refs, symbolic map[string]string, bro
 	top := filepath.Join(dir, "refs")
 	_ = filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
-			return nil // an unreadable directory is a gap of the file listing
+			return nil //nolint:nilerr // an unreadable directory is a gap of the file listing
 		}
 		if len(refs) >= maxRefs {
 			return fs.SkipAll

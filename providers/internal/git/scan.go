@@ -239,7 +239,7 @@ func cmpErr(a, b error) error {
 func (s *scan) stream(p *process) (n int, err error) {
 	for ; ; n++ {
 		o, err := readHeader(p.out)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return n, nil
 		}
 		if err != nil {
