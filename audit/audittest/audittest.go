@@ -134,8 +134,8 @@ func breaksOff(t *testing.T, p audit.Provider, all []audit.Target) {
 	t.Helper()
 	before := runtime.NumGoroutine()
 	for _, at := range all {
-		for it := range p.Items(t.Context(), at) {
-			if it.Done != nil {
+		for it, err := range p.Items(t.Context(), at) {
+			if err == nil && it.Done != nil {
 				it.Done()
 			}
 			break
@@ -158,10 +158,11 @@ func obeysCancel(t *testing.T, p audit.Provider, ref string, all []audit.Target)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for range p.Targets(ctx, ref) {
+		for _, err := range p.Targets(ctx, ref) {
+			_ = err // that it ends is what counts
 		}
-		for it := range p.Items(ctx, all[0]) {
-			if it.Done != nil {
+		for it, err := range p.Items(ctx, all[0]) {
+			if err == nil && it.Done != nil {
 				it.Done()
 			}
 		}

@@ -81,7 +81,7 @@ func (e *exitError) Unwrap() error { return e.err }
 
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, args []string, w world) int {
-	root := newRoot(w)
+	root := newRoot(w) //nolint:contextcheck // commands take theirs from cobra
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
