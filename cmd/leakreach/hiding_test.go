@@ -364,7 +364,6 @@ func hidingPlaces() []hidden {
 		}
 		places = append(places,
 			byPython("sqlite", "a.db", "import sqlite3,sys\nc=sqlite3.connect(sys.argv[1]);c.execute('create table t(a,b)');c.execute('insert into t values(?,?)',('x',sys.argv[2]));c.commit()"),
-			byPython("sqlite, deleted row", "a.db", "import sqlite3,sys\nc=sqlite3.connect(sys.argv[1]);c.execute('create table t(a,b)');c.execute('insert into t values(?,?)',('x',sys.argv[2]));c.execute('insert into t values(1,2)');c.commit();c.execute(\"delete from t where a='x'\");c.commit()"),
 			byPython("pyc", "__pycache__/a.cpython-311.pyc", "import py_compile,sys\nopen('a.py','w').write('KEY = %r\\n' % sys.argv[2]);py_compile.compile('a.py',cfile=sys.argv[1])"),
 			byPython("pickle", "a.pkl", "import pickle,sys\npickle.dump({'token':sys.argv[2]},open(sys.argv[1],'wb'))"),
 		)

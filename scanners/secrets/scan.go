@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/archive"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/credfile"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/decode"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/match"
@@ -19,6 +20,7 @@ type pass struct {
 	*Scanner
 	item     audit.Item
 	later    bool // the item's path comes after its content
+	depth    int  // encoded containers around the text being scanned
 	findings []audit.Finding
 	gaps     []audit.Gap
 }
@@ -66,10 +68,18 @@ func (p *pass) text(in part) {
 	}
 	t.find(raw)
 	for v := range decode.Views(in.content) {
+		if archive.Kind(v.Text) != "" && p.depth < maxEmbedded {
+			p.depth++
+			p.members(in.path+"!"+strings.Join(v.Encoding, "+"), v.Text)
+			p.depth--
+		}
 		t.at, t.encoding = v.At, v.Encoding
 		t.find(v.Text)
 	}
 }
+
+// maxEmbedded bounds how often a container may lie encoded in the text of a container's member.
+const maxEmbedded = 3
 
 // printable replaces what is not text by newlines, so that offsets stay and strings stand apart.
 func printable(b []byte) []byte {
@@ -96,21 +106,33 @@ func (t *sheet) find(text []byte) {
 	}
 	t.keySpans = t.keySpans[:0]
 	matches = t.keys(text, matches)
-	for i := range matches {
-		if m := &matches[i]; !t.binary || !t.byID[m.Rule.ID].Generic {
-			t.matched(text, m)
-		}
-	}
+	var creds []credfile.Credential
 	if !t.binary && len(text) <= maxCredentialFile {
-		path := path
 		if t.later && t.path == "" {
 			path = ""
 		}
-		for _, c := range credfile.Parse(path, text) {
-			t.credential(c, matches)
+		creds = credfile.Parse(path, text)
+	}
+	for i := range matches {
+		m := &matches[i]
+		if t.binary && t.byID[m.Rule.ID].Generic || m.Rule.ID == rulePrivateKey && slices.ContainsFunc(creds, func(c credfile.Credential) bool {
+			return c.Rule == ruleEncryptedKey && m.Start < c.End && c.Start < m.End
+		}) {
+			m.SecretEnd = m.SecretStart // somebody else's, or noise
+			continue
 		}
+		t.matched(text, m)
+	}
+	for _, c := range creds {
+		t.credential(c, matches)
 	}
 }
+
+// gitleaks' rule for private keys does not tell those under a passphrase from bare ones.
+const (
+	rulePrivateKey   = "private-key"
+	ruleEncryptedKey = "encrypted-private-key"
+)
 
 func (t *sheet) gap(why string) {
 	t.gaps = append(t.gaps, audit.Gap{What: strings.TrimPrefix(t.item.At.Path+t.path, "!"), Why: why})
@@ -120,7 +142,7 @@ func (t *sheet) gap(why string) {
 func (t *sheet) matched(text []byte, m *match.Match) {
 	rule := t.byID[m.Rule.ID]
 	if m.Rule.Regex == "" {
-		t.report(rule, audit.Location{Path: t.path, Rules: []string{m.Rule.ID}}, nil, t.keep(m))
+		t.report(rule, audit.Location{Path: t.path, Rules: []string{m.Rule.ID}}, "", nil, t.keep(m))
 		return
 	}
 	if m.SecretStart >= m.SecretEnd {
@@ -130,8 +152,8 @@ func (t *sheet) matched(text []byte, m *match.Match) {
 	if !ok {
 		return
 	}
-	secret := audit.NewSecret(m.Rule.ID, "", string(text[m.SecretStart:m.SecretEnd]))
-	t.report(rule, loc, secret, t.keep(m))
+	value := string(text[m.SecretStart:m.SecretEnd])
+	t.report(rule, loc, value, audit.NewSecret(m.Rule.ID, "", value), t.keep(m))
 }
 
 // keep defers the judgement of a match to when its place is known.
@@ -163,7 +185,7 @@ func (t *sheet) credential(c credfile.Credential, matches []match.Match) {
 	for name, value := range c.Parts {
 		secret.SetPart(name, value)
 	}
-	t.report(rule, loc, secret, nil)
+	t.report(rule, loc, c.Value, secret, nil)
 }
 
 // locate turns offsets in the text being scanned into a location: of [start, end), digested over the lines of [from, to). It
@@ -218,13 +240,41 @@ func (t *sheet) look(start, end int) {
 	}
 }
 
-// report adds a finding at the lines last looked at.
-func (t *sheet) report(rule *audit.Rule, loc audit.Location, secret *audit.Secret, keep func(audit.Location) bool) *audit.Finding {
+// maxOwnLine bounds what a user's list sees of a line, in bytes: a line of 100 MiB would be copied for each match on it.
+const maxOwnLine = 64 << 10
+
+// report adds a finding at the lines last looked at, unless the user's own lists exempt it.
+func (t *sheet) report(rule *audit.Rule, loc audit.Location, value string, secret *audit.Secret, keep func(audit.Location) bool) *audit.Finding {
+	if len(t.own) > 0 && rule != nil {
+		drop, own := t.exempts(value, string(t.content[t.line.start:min(t.line.end, t.line.start+maxOwnLine)]))
+		if drop {
+			return nil
+		}
+		keep = both(keep, own)
+		if !t.later && keep != nil {
+			at := t.item.At
+			at.Path += t.path
+			if !keep(at) {
+				return nil
+			}
+		}
+	}
 	f := t.pass.report(rule, loc, secret, keep)
 	if f != nil && t.line.allow != "" && loc.Line > 0 {
 		f.Suppressed = &audit.Suppression{By: "comment", Reason: t.line.allow}
 	}
 	return f
+}
+
+// both holds where each of two conditions holds; nil always does.
+func both(a, b func(audit.Location) bool) func(audit.Location) bool {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	return func(l audit.Location) bool { return a(l) && b(l) }
 }
 
 // report adds a finding, unless its rule is not asked for. The result is good until the next one.
@@ -316,7 +366,7 @@ func (t *sheet) key(text []byte, f pair.Found, matches []match.Match, taken []bo
 	var first *audit.Finding
 	if loc, ok := t.locate(ruleAWS, f.ID.Start, f.ID.End, f.ID.Start, f.ID.End); ok {
 		loc.Rules = sorted(append(idRules, ruleAWS))
-		first = t.report(rule, loc, secret(), keep)
+		first = t.report(rule, loc, id, secret(), keep)
 	}
 	if !has(f.Secret) {
 		return
@@ -325,7 +375,7 @@ func (t *sheet) key(text []byte, f pair.Found, matches []match.Match, taken []bo
 	switch {
 	case ok && (first == nil || first.Locations[0].Line != loc.Line):
 		loc.Rules = sorted(append(secretRules, ruleAWS))
-		t.report(rule, loc, secret(), nil)
+		t.report(rule, loc, value(f.Secret), secret(), nil)
 	case first != nil:
 		first.Locations[0].Rules = sorted(append(first.Locations[0].Rules, secretRules...))
 	}
@@ -344,7 +394,8 @@ func (t *sheet) half(text []byte, f pair.Found) {
 	if !ok {
 		return
 	}
-	half := t.report(t.byID[ruleAWS], loc, audit.NewSecret(kind, "", pair.Value(text, span)), nil)
+	value := pair.Value(text, span)
+	half := t.report(t.byID[ruleAWS], loc, value, audit.NewSecret(kind, "", value), nil)
 	if half == nil {
 		return
 	}

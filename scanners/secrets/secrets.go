@@ -39,6 +39,7 @@ type Scanner struct {
 	byID    map[string]*audit.Rule
 	list    []audit.Rule
 	only    map[string]bool // nil for all
+	own     []ownList       // what the user's configuration exempts, whatever found it
 	seed    maphash.Seed    // of digests of lines
 	notes   []string
 }
@@ -92,6 +93,10 @@ func New(o Options) (*Scanner, error) {
 	if err := s.restrict(o.Rules, set); err != nil {
 		return nil, err
 	}
+	if s.own, err = ownLists(set); err != nil {
+		return nil, err
+	}
+	openDocuments(set, func(r rules.Rule) bool { return s.byID[r.ID] != nil && s.byID[r.ID].Generic })
 	s.matcher = match.New(set)
 	return s, nil
 }
@@ -201,11 +206,7 @@ func (s *Scanner) Scan(it audit.Item, content []byte) ([]audit.Finding, []audit.
 	case audit.KindVariable:
 		p.variable(content)
 	case audit.KindPaths:
-		p.text(part{content: content})
-		for i := range p.findings {
-			l := &p.findings[i].Locations[0]
-			l.Line, l.EndLine, l.Column, l.EndColumn = 0, 0, 0, 0 // of the list, which nobody else sees
-		}
+		p.names(content)
 	default:
 		p.file(content)
 	}
@@ -214,28 +215,47 @@ func (s *Scanner) Scan(it audit.Item, content []byte) ([]audit.Finding, []audit.
 
 // file looks at a whole file, and into it if it is a container.
 func (p *pass) file(content []byte) {
-	opened := false
-	problems := archive.Walk("", content, archive.DefaultLimits(), func(m archive.Member) {
-		opened = true
-		path := m.Path
-		if !strings.HasPrefix(path, "!") {
-			path = "!" + path
-		}
-		p.text(part{content: m.Content, path: path, text: m.Text})
-	})
-	for _, pr := range problems {
-		what := pr.What
-		if p.item.At.Path != "" {
-			what = p.item.At.Path + "!" + strings.TrimPrefix(what, "!")
-		}
-		p.gaps = append(p.gaps, audit.Gap{What: strings.TrimSuffix(what, "!"), Why: pr.Why})
-	}
-	if opened && len(problems) == 0 && archive.Sealed(content) {
+	if p.members("", content) && archive.Sealed(content) {
 		return
 	}
 	p.text(part{content: content})
 	if !p.later && p.item.At.Path != "" {
 		p.paths()
+	}
+}
+
+// members scans what lies in a container, if content is one; prefix leads to it inside the item. It tells whether all of it
+// could be read.
+func (p *pass) members(prefix string, content []byte) (whole bool) {
+	opened := false
+	problems := archive.Walk("", content, archive.DefaultLimits(), func(m archive.Member) {
+		opened = true
+		p.text(part{content: m.Content, path: prefix + "!" + strings.TrimPrefix(m.Path, "!"), text: m.Text})
+	})
+	for _, pr := range problems {
+		what := p.item.At.Path + prefix + "!" + strings.TrimPrefix(pr.What, "!")
+		p.gaps = append(p.gaps, audit.Gap{What: strings.Trim(what, "!"), Why: pr.Why})
+	}
+	return opened && len(problems) == 0
+}
+
+// names scans a list of names, one a line. The place of a finding is the name itself; lines are those of the list, which nobody
+// else sees.
+func (p *pass) names(list []byte) {
+	p.text(part{content: list})
+	lines := bytes.Split(list, []byte("\n"))
+	for i := range p.findings {
+		l := &p.findings[i].Locations[0]
+		name := ""
+		if n := l.Line - 1; n >= 0 && n < len(lines) {
+			name = strings.ToValidUTF8(string(lines[n]), "\ufffd")
+		}
+		l.Line, l.EndLine, l.Column, l.EndColumn = 0, 0, 0, 0
+		if strings.HasPrefix(name, "refs/") {
+			l.Ref = name
+		} else {
+			l.Path = name
+		}
 	}
 }
 

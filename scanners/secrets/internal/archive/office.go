@@ -20,7 +20,7 @@ func officeOf(w *walker, b []byte) *office {
 	seen := 0
 	_ = zipEntries(b, func(e zipEntry) error {
 		switch e.name {
-		case "[Content_Types].xml", "mimetype":
+		case "[Content_Types].xml", "mimetype", "word/document.xml", "ppt/presentation.xml", "content.xml": // some writers leave out the first two
 			if o == nil {
 				o = &office{}
 			}

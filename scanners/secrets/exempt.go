@@ -1,0 +1,101 @@
+package secrets
+
+import (
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/rules"
+)
+
+// documents is the entry of gitleaks' default path list that exempts documents and binaries, because patterns matched on their
+// bytes are noise. Here they are opened, and their bytes are scanned by the rules that know a token's shape; only rules that know
+// none keep the exemption.
+const documents = `(?i)\.(?:docx?|xlsx?|pdf|bin|socket|vsidx|v2|suo|wsuo|.dll|pdb|exe|gltf)$`
+
+// openDocuments moves that entry from the global list to the rules that know no token shape.
+func openDocuments(set *rules.Set, generic func(rules.Rule) bool) {
+	moved := false
+	for i := range set.Allow {
+		if a := &set.Allow[i]; !a.All && slices.Contains(a.Paths, documents) {
+			a.Paths = slices.DeleteFunc(slices.Clone(a.Paths), func(p string) bool { return p == documents })
+			moved = true
+		}
+	}
+	for i := range set.Rules {
+		if r := &set.Rules[i]; moved && generic(*r) {
+			r.Allow = append(slices.Clone(r.Allow), rules.Allowlist{Paths: []string{documents}})
+		}
+	}
+}
+
+// An ownList is a global allowlist of the user's own configuration. gitleaks' default lists speak of gitleaks' rules; the user's
+// speak of everything that is found.
+type ownList struct {
+	rules.Allowlist
+	regexes, paths *regexp.Regexp // nil for none
+}
+
+// ownLists returns the global lists that the default configuration does not have.
+func ownLists(set *rules.Set) ([]ownList, error) {
+	def, err := rules.Default()
+	if err != nil {
+		return nil, err
+	}
+	var own []ownList
+	for _, a := range set.Allow {
+		if slices.ContainsFunc(def.Allow, func(d rules.Allowlist) bool { return reflect.DeepEqual(a, d) }) {
+			continue
+		}
+		x := ownList{Allowlist: a}
+		if len(a.Regexes) > 0 {
+			x.regexes = regexp.MustCompile(rules.Join(a.Regexes)) // package rules has compiled it
+		}
+		if len(a.Paths) > 0 {
+			x.paths = regexp.MustCompile(rules.Join(a.Paths))
+		}
+		own = append(own, x)
+	}
+	return own, nil
+}
+
+// exempts decides about a value on a line as far as its content decides: drop says that it is exempt wherever it lies; keep, if
+// not nil, decides by the place.
+func (s *Scanner) exempts(value, line string) (drop bool, keep func(audit.Location) bool) {
+	var byPlace []ownList
+	for _, a := range s.own {
+		text := value
+		if a.Target == rules.OnLine {
+			text = line
+		}
+		lower := strings.ToLower(value)
+		regex := a.regexes != nil && a.regexes.MatchString(text)
+		stop := slices.ContainsFunc(a.StopWords, func(w string) bool { return strings.Contains(lower, strings.ToLower(w)) })
+		if !a.All && (regex || stop) {
+			return true, nil
+		}
+		if a.All && (a.regexes != nil && !regex || len(a.StopWords) > 0 && !stop) {
+			continue
+		}
+		if a.paths != nil || len(a.Commits) > 0 {
+			byPlace = append(byPlace, a)
+		} else if a.All {
+			return true, nil
+		}
+	}
+	if len(byPlace) == 0 {
+		return false, nil
+	}
+	return false, func(l audit.Location) bool {
+		return !slices.ContainsFunc(byPlace, func(a ownList) bool {
+			path := a.paths != nil && a.paths.MatchString(l.Path)
+			commit := slices.Contains(a.Commits, l.Commit)
+			if a.All {
+				return (a.paths == nil || path) && (len(a.Commits) == 0 || commit)
+			}
+			return path || commit
+		})
+	}
+}
