@@ -107,6 +107,13 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	if err != nil {
 		return err
 	}
+	for _, s := range scanning {
+		if n, ok := s.(interface{ Notes() []string }); ok {
+			for _, note := range n.Notes() {
+				log.Warn("configuration", "note", note)
+			}
+		}
+	}
 	key, err := fingerprintKey(w.getenv, log)
 	if err != nil {
 		return err
