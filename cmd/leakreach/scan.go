@@ -150,6 +150,9 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	if code == exitUsage && !slices.ContainsFunc(result.Coverage, func(c audit.Coverage) bool { return c.Status != audit.Failed }) {
 		return err // there is nothing to report
 	}
+	for _, ref := range list {
+		scanning = append(scanning, ref.Scanners...)
+	}
 	if werr := o.write(w, result, scanning, outs, code); werr != nil {
 		return werr
 	}

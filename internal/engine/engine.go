@@ -79,7 +79,11 @@ func (e *Engine) Run(ctx context.Context, refs []Ref) (*audit.Run, error) {
 			ID: runID(), Version: e.Version, StartedAt: e.Now().UTC().Truncate(time.Second), Verify: e.Verify,
 		}},
 	}
-	for _, s := range e.Scanners {
+	scanners := slices.Clone(e.Scanners)
+	for _, ref := range refs {
+		scanners = append(scanners, ref.Scanners...)
+	}
+	for _, s := range scanners {
 		for _, rule := range s.Rules() {
 			r.rules[rule.ID] = rule
 		}
@@ -213,6 +217,7 @@ func (r *run) finish(ctx context.Context) {
 		if r.Baseline[f.ID] && f.Suppressed == nil {
 			f.Suppressed = &audit.Suppression{By: "baseline", Reason: "known before this run"}
 		}
+		f.Locations = dedupe(f.Locations)
 		markIntroduced(f.Locations)
 		out.Findings = append(out.Findings, *f)
 	}

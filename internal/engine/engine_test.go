@@ -16,7 +16,7 @@ import (
 	"github.com/leakreach/leakreach/internal/engine"
 )
 
-// world is a provider over literal items; an item may be an error.
+// world is a provider over literal items; an item may be an error, or a function: a defect.
 type world struct {
 	targets []audit.Target
 	items   map[string][]any // audit.Item or error, by target
@@ -41,6 +41,9 @@ func (w world) Targets(context.Context, string) iter.Seq2[audit.Target, error] {
 func (w world) Items(_ context.Context, t audit.Target) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
 		for _, x := range w.items[t.Name] {
+			if do, ok := x.(func()); ok && do != nil {
+				panic("defect")
+			}
 			it, _ := x.(audit.Item)
 			err, _ := x.(error)
 			if !yield(it, err) {
@@ -101,9 +104,15 @@ func (words) Scan(it audit.Item, content []byte) (out []audit.Finding, gaps []au
 }
 
 func (words) Join(fs []audit.Finding) (out []audit.Finding) {
+	var halves []audit.Finding
 	for _, f := range fs {
-		for _, half := range fs {
-			if f.Secret != nil && f.Secret.ID != "" && half.Candidate {
+		if f.Candidate {
+			halves = append(halves, f)
+		}
+	}
+	for _, f := range fs {
+		for _, half := range halves {
+			if f.Secret != nil && f.Secret.ID != "" {
 				f.Secret.Complete(half.Secret)
 				f.Locations = append(f.Locations, half.Locations...)
 			}
@@ -388,5 +397,65 @@ func TestValuesInNamesAreMasked(t *testing.T) {
 	}
 	if got := r.Findings[0].Locations[0].Path; got != "dir/kkkk…llll.txt" {
 		t.Errorf("path is %q", got)
+	}
+}
+
+// TestOneValueInManyPlaces ends at once, or, where each place costs as much as all before it, not within the test's time limit.
+func TestOneValueInManyPlaces(t *testing.T) {
+	var items []any
+	for i := range 150_000 {
+		items = append(items, file(fmt.Sprintf("f%d", i), "secret:aaaaaaaaaaaaaaaaaaaaaaaaaa"))
+	}
+	r, err := start(t, one(items...))
+	if err != nil || len(r.Findings) != 1 || len(r.Findings[0].Locations) != len(items) {
+		t.Errorf("%d findings, %v", len(r.Findings), err)
+	}
+}
+
+func TestWhatIsScannedDoesNotDecideHowMuchIsHeld(t *testing.T) {
+	var words strings.Builder
+	for i := range 10_003 {
+		fmt.Fprintf(&words, "secret:value-number-%d\n", i)
+	}
+	r, err := start(t, one(file("list", words.String()), file("other", "secret:value-of-another")))
+	if err != nil || len(r.Findings) != 10_001 {
+		t.Errorf("one content: %d findings, %v", len(r.Findings), err)
+	}
+	if len(r.Gaps) != 1 || !strings.HasSuffix(r.Gaps[0].Why, ": 3 left out") || r.Info.Complete {
+		t.Errorf("one content: gaps %v", r.Gaps)
+	}
+	var items []any
+	for i := range 22 {
+		items = append(items, file(fmt.Sprintf("f%d", i), words.String()))
+	}
+	r, err = start(t, one(items...))
+	held := 0
+	for _, f := range r.Findings {
+		held += len(f.Locations)
+	}
+	if err != nil || held != 200_000 || !strings.Contains(fmt.Sprint(r.Gaps), "20000 left out") {
+		t.Errorf("one target: %d places, gaps %v, %v", held, r.Gaps[max(0, len(r.Gaps)-1):], err)
+	}
+}
+
+func TestAProviderThatPanicsEndsItsTargetOnly(t *testing.T) {
+	w := one(file("a", "secret:aaaaaaaaaaaaaaaaaaaaaaaaaa"), func() {})
+	w.targets = append(w.targets, audit.Target{Name: "fake:x/two"})
+	w.items["fake:x/two"] = []any{file("b", "secret:bbbbbbbbbbbbbbbbbbbbbbbbbb")}
+	r, err := start(t, w)
+	if err != nil || len(r.Findings) != 2 || r.Coverage[0].Status != audit.Failed || r.Coverage[1].Status != audit.Scanned {
+		t.Errorf("%v: %s%v", err, show(r), r.Coverage)
+	}
+}
+
+// TestARuleOfTheTreesOwnConfiguration names a value before a generic one does.
+func TestARuleOfTheTreesOwnConfiguration(t *testing.T) {
+	for _, order := range [][2]string{{"generic", "secret"}, {"secret", "generic"}} {
+		r, err := start(t, one(file("a", order[0]+":aaaaaaaaaaaaaaaaaaaaaaaaaa\n"+order[1]+":aaaaaaaaaaaaaaaaaaaaaaaaaa")), func(e *engine.Engine, ref *engine.Ref) {
+			ref.Scanners, e.Scanners = e.Scanners, nil
+		})
+		if err != nil || len(r.Findings) != 1 || r.Findings[0].Rule != "word" {
+			t.Errorf("%v: %v %s", order, err, show(r))
+		}
 	}
 }

@@ -125,7 +125,7 @@ func (r *run) mergeLocked(f audit.Finding) {
 	f.ID = "lr1:" + r.Key.Digest("finding", fp)
 	have := r.findings[fp]
 	if have == nil {
-		f.Locations = dedupe(f.Locations)
+		f.Locations = slices.Clip(f.Locations) // a scanner may have cut them from a longer list
 		r.findings[fp] = &f
 		return
 	}
@@ -138,7 +138,7 @@ func (r *run) mergeLocked(f audit.Finding) {
 	if f.Suppressed == nil {
 		have.Suppressed = nil
 	}
-	have.Locations = dedupe(append(have.Locations, f.Locations...))
+	have.Locations = append(have.Locations, f.Locations...)
 }
 
 // identity is what makes two findings one: the secret, or else rule and place.
@@ -209,7 +209,7 @@ func (r *run) adoptHalves() {
 		if key == nil {
 			continue
 		}
-		key.Locations = dedupe(append(key.Locations, f.Locations...))
+		key.Locations = append(key.Locations, f.Locations...)
 		if f.Suppressed == nil {
 			key.Suppressed = nil
 		}

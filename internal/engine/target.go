@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"runtime/debug"
 	"slices"
@@ -26,6 +28,7 @@ type target struct {
 	audit.Target
 	ref      Ref
 	scanners []audit.Scanner
+	seed     maphash.Seed
 	pending  sync.WaitGroup // items handed to the workers
 
 	mu       sync.Mutex // guards all below
@@ -33,11 +36,23 @@ type target struct {
 	unplaced map[string][]scanned // findings in contents whose places are not known yet, by object
 	placed   map[string]bool      // objects that a place was listed for
 	lines    map[seen]bool        // which secret lies on which lines of which object
+	texts    map[string][]uint32  // digests of the lines of objects that hold a secret
+	textSize int                  // lines in texts
+	pair     comparison           // the last one
 	gaps     []audit.Gap
 	entries  []audit.Entry
 	items    int
 	bytes    int64
+	held     int // findings in found and unplaced
+	dropped  int // findings above maxPerTarget
 }
+
+// What a report holds of one content and of one target, in findings. Thousands of credentials in one file are planted or a list
+// for tests: the first ones tell as much as all of them, and what is scanned must not decide how much memory that takes.
+const (
+	maxPerItem   = 10_000
+	maxPerTarget = 200_000
+)
 
 // seen says that a secret lies in an object on lines with that digest.
 type seen struct {
@@ -45,12 +60,21 @@ type seen struct {
 	lines               uint64
 }
 
+// maxTexts bounds the lines whose digests are kept, 4 bytes each: enough for some thousand versions of a file of 2000 lines.
+const maxTexts = 8 << 20
+
+// A comparison of two contents: which lines of the object are not those of the one before.
+type comparison struct {
+	before, object string
+	added          []bool // nil if unknown
+}
+
 // target scans one target and adds what it holds to the run. An error says that it ended early.
 func (r *run) target(ctx context.Context, ref Ref, at audit.Target) error {
 	r.Progress.Target(at.Name, at.Kind)
 	t := &target{
-		run: r, Target: at, ref: ref, scanners: ref.Scanners,
-		unplaced: map[string][]scanned{}, placed: map[string]bool{}, lines: map[seen]bool{},
+		run: r, Target: at, ref: ref, scanners: ref.Scanners, seed: maphash.MakeSeed(),
+		unplaced: map[string][]scanned{}, placed: map[string]bool{}, lines: map[seen]bool{}, texts: map[string][]uint32{},
 	}
 	if t.scanners == nil {
 		t.scanners = r.Scanners
@@ -58,6 +82,9 @@ func (r *run) target(ctx context.Context, ref Ref, at audit.Target) error {
 	err := t.scan(ctx)
 	t.pending.Wait()
 	t.settleDangling()
+	if t.dropped > 0 {
+		t.gap("further findings", fmt.Sprintf("more than %d places of findings in one target: %d left out", maxPerTarget, t.dropped))
+	}
 	status, reason := audit.Scanned, ""
 	switch {
 	case ctx.Err() != nil:
@@ -78,7 +105,13 @@ func (r *run) target(ctx context.Context, ref Ref, at audit.Target) error {
 
 // scan lists the target's items and hands them to the workers. Contents come first; with the first place all of them must
 // be done, because a place is matched with what its content was found to hold.
-func (t *target) scan(ctx context.Context) error {
+func (t *target) scan(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // a defect of the provider's; the other targets go on
+			t.Log.Error("provider panicked", "target", t.Name, "stack", string(debug.Stack()))
+			err = errors.New("listing stopped by an internal error")
+		}
+	}()
 	places := false
 	for it, err := range t.ref.Provider.Items(ctx, t.Target) {
 		if gap := (*audit.Gap)(nil); errors.As(err, &gap) {
@@ -160,6 +193,9 @@ func (t *target) item(ctx context.Context, it audit.Item) {
 	t.bytes += int64(len(content))
 	t.Progress.Items(1, int64(len(content)))
 	for _, f := range fs {
+		if !t.hold() {
+			continue
+		}
 		if it.Object != "" && it.At.Path == "" && it.Kind == audit.KindFile {
 			t.unplaced[it.Object] = append(t.unplaced[it.Object], f)
 		} else {
@@ -167,12 +203,34 @@ func (t *target) item(ctx context.Context, it audit.Item) {
 		}
 		t.note(it.Object, f)
 	}
+	t.remember(it.Object, content, fs)
+}
+
+// hold tells whether there is room for one more finding. t.mu is held.
+func (t *target) hold() bool {
+	if t.held == maxPerTarget {
+		t.dropped++
+		return false
+	}
+	t.held++
+	return true
 }
 
 // note remembers on which lines of which object a secret lies.
 func (t *target) note(object string, f scanned) {
 	if object != "" && f.Secret != nil {
 		t.lines[seen{object, f.Secret.Fingerprint(), f.Locations[0].Lines}] = true
+	}
+}
+
+// remember keeps the lines of an object that holds a secret, to compare it with the one before it. t.mu is held.
+func (t *target) remember(object string, content []byte, fs []scanned) {
+	if object == "" || t.texts[object] != nil || !slices.ContainsFunc(fs, func(f scanned) bool { return f.Secret != nil }) {
+		return
+	}
+	if n := bytes.Count(content, []byte{'\n'}) + 1; t.textSize+n <= maxTexts {
+		t.textSize += n
+		t.texts[object] = lineDigests(t.seed, content)
 	}
 }
 
@@ -243,6 +301,10 @@ func (t *target) scanContent(it audit.Item, content []byte) (out []scanned) {
 			}
 			t.gap(g.What, g.Why)
 		}
+		if n := len(fs) - maxPerItem; n > 0 {
+			t.gap(placeName(it.At), fmt.Sprintf("more than %d findings in one content: %d left out", maxPerItem, n))
+			fs = fs[:maxPerItem]
+		}
 		for _, f := range fs {
 			if f.Secret != nil {
 				t.Key.Sign(f.Secret)
@@ -284,7 +346,8 @@ func inherit(l, at audit.Location) audit.Location {
 // place matches a place with what its content was found to hold, and has the scanners that go by paths look at it.
 //
 // A content that holds a secret on the same lines as the content it replaced was changed elsewhere: the place is no new
-// appearance of the secret. Where it is the current one it is still listed, without a commit, as the place to mend.
+// appearance of the secret, unless the change moved those lines. Where it is the current one it is still listed, without a commit,
+// as the place to mend.
 func (t *target) place(ctx context.Context, it audit.Item) {
 	t.countSilencerPlace(ctx, it)
 	t.mu.Lock()
@@ -313,6 +376,7 @@ func (t *target) place(ctx context.Context, it audit.Item) {
 	fs := t.scanContent(it, content)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.remember(it.Object, content, fs)
 	for _, f := range fs {
 		t.note(it.Object, f)
 		t.add(f, f.Locations[0], it)
@@ -324,7 +388,7 @@ func (t *target) add(f scanned, loc audit.Location, it audit.Item) {
 	if f.Keep != nil && !f.Keep(loc) {
 		return
 	}
-	if it.Prev != "" && f.Secret != nil && t.lines[seen{it.Prev, f.Secret.Fingerprint(), loc.Lines}] {
+	if it.Prev != "" && f.Secret != nil && t.lines[seen{it.Prev, f.Secret.Fingerprint(), loc.Lines}] && !t.moved(it, loc) {
 		if !loc.InHead {
 			return
 		}
@@ -336,8 +400,26 @@ func (t *target) add(f scanned, loc audit.Location, it audit.Item) {
 	if loc.URL != "" && loc.Line > 0 && !strings.Contains(loc.Path, "!") {
 		loc.URL += "#L" + strconv.Itoa(loc.Line) // as GitHub, GitLab and Gitea name lines
 	}
+	if !t.hold() {
+		return
+	}
 	f.Locations = []audit.Location{loc}
 	t.found = append(t.found, f)
+}
+
+// moved tells whether the lines of loc, which stood in the content before too, were moved or stand there once more. t.mu is held.
+func (t *target) moved(it audit.Item, loc audit.Location) bool {
+	if loc.Path != it.At.Path { // lines of a member are not lines of its container
+		return false
+	}
+	if p := &t.pair; p.before != it.Prev || p.object != it.Object {
+		*p = comparison{before: it.Prev, object: it.Object}
+		before, after := t.texts[it.Prev], t.texts[it.Object]
+		if before != nil && after != nil {
+			p.added = addedLines(before, after)
+		}
+	}
+	return allAdded(t.pair.added, loc.Line, max(loc.Line, loc.EndLine))
 }
 
 // settleDangling places findings in contents that no commit, tag, index or note names: they lie in the repository all the
