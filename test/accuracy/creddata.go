@@ -42,7 +42,6 @@ func (l *lab) credData(ctx context.Context, tools []tool, dir, clones string) er
 	if err := json.Unmarshal(b, &snapshot); err != nil {
 		return fmt.Errorf("reading snapshot.json: %w", err)
 	}
-	data := filepath.Join(l.temp, "data")
 	var rows []row
 	repositories, files := 0, 0
 	for _, id := range slices.Sorted(maps.Keys(snapshot)) {
@@ -59,7 +58,7 @@ func (l *lab) credData(ctx context.Context, tools []tool, dir, clones string) er
 		if err != nil {
 			return err
 		}
-		placed, err := copyFiles(ctx, repo, id[:40], filepath.Join(data, meta), byFile)
+		placed, err := copyFiles(ctx, repo, id[:40], filepath.Join(l.data, meta), byFile)
 		if err != nil {
 			fmt.Fprintf(l.log, "left out: %v\n", err)
 			continue
@@ -81,7 +80,7 @@ func (l *lab) credData(ctx context.Context, tools []tool, dir, clones string) er
 	w := tabwriter.NewWriter(l.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "scanner\tprecision\trecall\tF1\tT rows found\tlines in T\tlines in F\tin X\tunlabelled")
 	for _, t := range tools {
-		hits, err := t.scan(ctx, data, filepath.Join(l.temp, t.name+".json"))
+		hits, err := t.scan(ctx, l.data, filepath.Join(l.temp, t.name+".json"))
 		if err != nil {
 			return err
 		}
@@ -273,7 +272,9 @@ func (l *lab) credDetail(name string, rows []row, s standing) {
 	for _, r := range slices.Sorted(maps.Keys(s.byRule)) {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\n", r, s.byRule[r]['T'], s.byRule[r]['F'], s.byRule[r]['X'], s.byRule[r][0])
 	}
-	w.Flush()
+	if err := w.Flush(); err != nil {
+		panic(err)
+	}
 }
 
 func ratio(a, b int) float64 {

@@ -40,7 +40,8 @@ type lab struct {
 	peers     []tool
 	gitleaks  string
 	detail    bool
-	temp      string // for reports and copied files; emptied at the end
+	data      string // for copied files
+	temp      string // for reports; emptied at the end
 	out, log  io.Writer
 }
 
@@ -55,6 +56,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.StringVar(&l.leakreach, "leakreach", "", "the `program`; built from this checkout if not given")
 	flags.StringVar(&l.gitleaks, "gitleaks", "gitleaks", "the `program` of gitleaks")
 	betterleaks := flags.String("betterleaks", "", "the `program` of betterleaks; left out if not given")
+	flags.StringVar(&l.data, "data", "", "`folder` to copy CredData's files to, outside the project, and to leave them in; a temporary one if not given")
 	flags.BoolVar(&l.detail, "detail", false, "list each difference by its place")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -64,6 +66,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("making a temporary folder: %w", err)
 	}
 	defer os.RemoveAll(l.temp)
+	if l.data == "" {
+		l.data = filepath.Join(l.temp, "data")
+	}
 	if l.leakreach == "" {
 		l.leakreach = filepath.Join(l.temp, "leakreach")
 		build := exec.CommandContext(ctx, "go", "build", "-o", l.leakreach, "github.com/leakreach/leakreach/cmd/leakreach")
