@@ -11,10 +11,11 @@ import (
 // steps; two files of a million lines that have nothing but blank lines in common would take forever.
 const maxDiffSteps = 1 << 24
 
-// lineDigests are the lines of content as numbers, which is all that a comparison needs.
+// lineDigests are the lines of content as numbers, which is all that a comparison needs. To git, a last line that gains its line
+// break is a new one.
 func lineDigests(seed maphash.Seed, content []byte) []uint32 {
 	digests := make([]uint32, 0, bytes.Count(content, []byte{'\n'})+1)
-	for line := range bytes.SplitSeq(content, []byte{'\n'}) {
+	for line := range bytes.SplitAfterSeq(content, []byte{'\n'}) {
 		digests = append(digests, uint32(maphash.Bytes(seed, line)))
 	}
 	return digests

@@ -42,7 +42,7 @@ func TestAddedLines(t *testing.T) {
 var seed = maphash.MakeSeed()
 
 func digests(words string) []uint32 {
-	return lineDigests(seed, []byte(strings.ReplaceAll(words, " ", "\n")))
+	return lineDigests(seed, []byte(strings.ReplaceAll(words, " ", "\n")+"\n"))
 }
 
 // TestAddedLinesIsAScript holds for any two contents: what is not added is a subsequence of what was there, and as long as the

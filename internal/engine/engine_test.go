@@ -192,7 +192,7 @@ func show(r *audit.Run) string {
 
 func TestPlaces(t *testing.T) {
 	value := "aaaaaaaaaaaaaaaaaaaaaaaaaa"
-	v1, v2, v3 := "secret:"+value, "secret:"+value+"\nmore", "x\nkey secret:"+value
+	v1, v2, v3 := "secret:"+value+"\n", "secret:"+value+"\nmore", "x\nkey secret:"+value
 	tests := []struct {
 		name  string
 		items []any

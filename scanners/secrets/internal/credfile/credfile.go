@@ -191,17 +191,18 @@ func (x *index) at(p, base string) []*format {
 func (f *format) sniffs(content []byte) bool {
 	head := content[:min(len(content), 64<<10)]
 	for i, mark := range f.marks {
-		at := bytes.Index(head, mark)
-		if at < 0 {
-			return false
-		}
-		switch first := mark[0]; {
+		switch first := mark[0]; { // what costs no search comes first
 		case first == '"' || first == '<':
 			if t := bytes.TrimLeft(head, "\ufeff \t\r\n"); len(t) == 0 || t[0] != '{' && t[0] != '[' && t[0] != '<' {
 				return false
 			}
 		case bytes.HasPrefix(mark, []byte("#!")):
-			return at == 0
+			return bytes.HasPrefix(head, mark)
+		}
+		at := bytes.Index(head, mark)
+		switch {
+		case at < 0:
+			return false
 		case i == 0 && bytes.HasPrefix(mark, []byte("kind")):
 			if s := bytes.TrimRight(head[lineStart(head, at):at], " -"); len(s) > 0 {
 				return false
