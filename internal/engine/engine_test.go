@@ -9,6 +9,7 @@ import (
 	"iter"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -343,11 +344,11 @@ func TestHalvesInVariablesOfTwoTargetsAreOneKey(t *testing.T) {
 
 func TestVerdictDecidesSeverity(t *testing.T) {
 	r, err := start(t, one(file("a", "secret:admin secret:dead secret:limited")), func(e *engine.Engine, _ *engine.Ref) {
-		asked := map[string]int{}
+		var asked sync.Map
 		e.Jobs = 1
 		e.Verifiers = []audit.Verifier{verdicts(func(s *audit.Secret) (audit.Verdict, error) {
 			value := s.Reveal()
-			if asked[value]++; asked[value] > 1 {
+			if _, before := asked.LoadOrStore(value, true); before {
 				t.Errorf("asked twice about one secret")
 			}
 			switch value {
