@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -199,7 +200,7 @@ func (o *scanOptions) refs(env audit.Env, refs []string, so secrets.Options) ([]
 		scheme, rest, found := strings.Cut(text, ":")
 		if i := slices.IndexFunc(all, func(p audit.Provider) bool { return p.Name() == scheme }); found && i >= 0 {
 			ref.Provider, ref.Rest = all[i], rest
-		} else if err := ownRules(&ref, so, o.noIgnores); err != nil {
+		} else if err := ownRules(&ref, so, o.noIgnores, env.Log); err != nil {
 			return nil, err
 		}
 		list = append(list, ref)
@@ -208,13 +209,21 @@ func (o *scanOptions) refs(env audit.Env, refs []string, so secrets.Options) ([]
 }
 
 // ownRules takes up the configuration and ignore file that lie in the root of the user's own working tree.
-func ownRules(ref *engine.Ref, so secrets.Options, noIgnores bool) error {
+func ownRules(ref *engine.Ref, so secrets.Options, noIgnores bool, log *slog.Logger) error {
 	if noIgnores || ref.Text == "-" {
 		return nil
 	}
 	root := strings.TrimPrefix(ref.Text, "dir:")
-	path := filepath.Join(root, ".gitleaks.toml")
-	if config, err := readConfig(path); err == nil && so.Config == nil {
+	read := func(name string) (content []byte, path string) {
+		path = filepath.Join(root, name)
+		content, err := readOwn(path)
+		if err != nil {
+			log.Warn("not obeyed", "file", path, "error", err)
+			return nil, path
+		}
+		return content, path
+	}
+	if config, path := read(".gitleaks.toml"); config != nil && so.Config == nil {
 		so.Config, so.ConfigPath = config, path
 		own, err := scanners.All(so)
 		if err != nil {
@@ -222,14 +231,13 @@ func ownRules(ref *engine.Ref, so secrets.Options, noIgnores bool) error {
 		}
 		ref.Scanners = own
 	}
-	f, err := os.Open(filepath.Join(root, ".gitleaksignore"))
-	if err != nil {
-		return nil // there is none
+	content, path := read(".gitleaksignore")
+	if content == nil {
+		return nil
 	}
-	defer f.Close()
-	ignore, err := secrets.ParseIgnore(io.LimitReader(f, maxConfig))
+	ignore, err := secrets.ParseIgnore(bytes.NewReader(content))
 	if err != nil {
-		return fmt.Errorf("%w: reading %s: %w", audit.ErrUsage, f.Name(), err)
+		return fmt.Errorf("%w: reading %s: %w", audit.ErrUsage, path, err)
 	}
 	ref.Ignore = &engine.Ignore{What: ".gitleaksignore", Count: ignore.Len(), Match: func(rule string, loc audit.Location) (string, bool) {
 		line, ok := ignore.Match(rule, loc)

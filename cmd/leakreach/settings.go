@@ -3,8 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/cobra"
@@ -63,19 +66,43 @@ func readSettings(cmd *cobra.Command, getenv func(string) string, path *string) 
 	return file, content, errors.Join(errs...)
 }
 
+// readConfig reads a configuration file that the user named; a pipe will do.
 func readConfig(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err == nil && info.Size() > maxConfig {
-		err = fmt.Errorf("larger than %d MiB", maxConfig>>20)
-	}
+	f, err := os.Open(path)
 	var content []byte
 	if err == nil {
-		content, err = os.ReadFile(path)
+		defer f.Close()
+		content, err = readSmall(f)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: reading configuration: %w", audit.ErrUsage, err)
 	}
 	return content, nil
+}
+
+// readOwn reads a file of a working tree, which may come from anyone: what is no regular file could block or never end. The content
+// is nil if there is none.
+func readOwn(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, errors.New("not a regular file"))
+	}
+	return readSmall(f)
+}
+
+func readSmall(r io.Reader) ([]byte, error) {
+	content, err := io.ReadAll(io.LimitReader(r, maxConfig+1))
+	if err == nil && len(content) > maxConfig {
+		err = fmt.Errorf("larger than %d MiB", maxConfig>>20)
+	}
+	return content, err
 }
 
 // fromEnv sets a flag that was not given from its variable: --fail-on from LEAKREACH_FAIL_ON.
