@@ -187,6 +187,17 @@ func (x *index) at(p, base string) []*format {
 	return nil
 }
 
+// shellScript tells whether the first line of a script names a shell: a Python script is code, and its assignments are no commands.
+func shellScript(head []byte) bool {
+	line, _, _ := bytes.Cut(head, []byte("\n"))
+	for word := range bytes.FieldsSeq(line) {
+		if bytes.HasSuffix(word, []byte("sh")) { // sh, bash, zsh, ksh, dash, fish
+			return true
+		}
+	}
+	return false
+}
+
 // sniffs tells whether content holds all that a row is recognised by, near its beginning.
 func (f *format) sniffs(content []byte) bool {
 	head := content[:min(len(content), 64<<10)]
@@ -197,7 +208,7 @@ func (f *format) sniffs(content []byte) bool {
 				return false
 			}
 		case bytes.HasPrefix(mark, []byte("#!")):
-			return bytes.HasPrefix(head, mark)
+			return bytes.HasPrefix(head, mark) && shellScript(head)
 		}
 		at := bytes.Index(head, mark)
 		switch {

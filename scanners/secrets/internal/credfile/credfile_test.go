@@ -333,3 +333,12 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestScriptsOfOtherLanguagesAreNoShell(t *testing.T) {
+	line := "password = fetch" + "Of9x3Kq2Lm\n"
+	for shebang, want := range map[string]int{"#!/bin/bash\n": 1, "#!/usr/bin/env zsh -e\n": 1, "#!/usr/bin/env python3\n": 0, "#!/usr/bin/perl\n": 0} {
+		if got := len(Parse("tool", []byte(shebang+"export API_"+line))) + len(Parse("tool", []byte(shebang+"export API_PASSWORD=9x3Kq2Lm-"+"Rt\n"))); (got > 0) != (want > 0) {
+			t.Errorf("%q: %d credentials", shebang, got)
+		}
+	}
+}

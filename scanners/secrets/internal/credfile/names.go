@@ -41,7 +41,7 @@ var (
 		"description", "text", "title", "message", "error", "placeholder", "column", "command", "cmd", "script", "env", "helper",
 		"plugin", "service", "engine", "driver", "namespace", "prefix", "suffix", "alias", "index", "sha256", "sha1", "digest", "bypass",
 		"compass", "surpass", "cachekey", "sortkey", "primarykey", "foreignkey", "partitionkey", "rowkey", "objectkey", "tagkey", "s3key", "hotkey",
-		"routingkey", "shortcutkey", "monkey", "turkey", "author", "oauth"}
+		"routingkey", "shortcutkey", "monkey", "turkey", "author", "oauth", "fromsecret", "passwordempty", "passwordencryption"}
 )
 
 // secretName tells whether a name is one that people give to secrets.
