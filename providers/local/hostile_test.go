@@ -200,7 +200,17 @@ func TestDamage(t *testing.T) {
 		{"empty loose object", func(r *gittest.Repo) string {
 			change(r, loose(r, "HEAD:f"), func([]byte) []byte { return nil })
 			return ""
-		}, []string{"first", "second", "third message"}, "damaged"},
+		}, []string{"first", "second", "third message", "third\n"}, "damaged"},
+		{"missing blob of an unchanged file", func(r *gittest.Repo) string {
+			_ = os.Remove(loose(r, "HEAD:f"))
+			return ""
+		}, []string{"first", "second", "third\n"}, "1 blob: missing or damaged"},
+		{"missing blob of an unchanged file with other line ends", func(r *gittest.Repo) string {
+			b, _ := os.ReadFile(filepath.Join(r.Dir, "f"))
+			r.Write("f", strings.ReplaceAll(string(b), "\n", "\r\n"))
+			_ = os.Remove(loose(r, "HEAD:f"))
+			return ""
+		}, []string{"first", "second", "third\r\n"}, "1 blob: missing or damaged"},
 		{"garbage as loose object", func(r *gittest.Repo) string {
 			change(r, loose(r, "HEAD~:f"), func([]byte) []byte { return []byte(noise(1, 1000)) })
 			return ""

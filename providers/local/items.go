@@ -189,9 +189,9 @@ func (l *listing) repository() error {
 		return l.gitDir(layout)
 	}
 	defer func() { _ = r.Close() }()
-	var changed []changedFile
+	var files []workingFile
 	if layout.Root != "" && filepath.Base(filepath.Clean(l.top)) != ".git" {
-		if changed, err = l.workingTree(r, below); err != nil {
+		if files, err = l.workingTree(r, below); err != nil {
 			return err
 		}
 	}
@@ -210,16 +210,19 @@ func (l *listing) repository() error {
 	if below != "" {
 		prefix = below + "/"
 	}
-	files := func(yield func(audit.Item) bool) {
-		for _, f := range changed {
+	items := func(yield func(audit.Item) bool) {
+		for _, f := range files {
 			it := item(l.top, prefix, f.file)
 			it.Object = f.object
+			if f.known {
+				it.Kind = audit.KindPlace
+			}
 			if !yield(it) {
 				return
 			}
 		}
 	}
-	for it, err := range r.Items(l.ctx, git.Options{Since: l.opts.Since, Below: below, Files: files}) {
+	for it, err := range r.Items(l.ctx, git.Options{Since: l.opts.Since, Below: below, Files: items}) {
 		if gap := (*audit.Gap)(nil); errors.As(err, &gap) && gap.Target == "" {
 			gap.Target = l.target.Name
 		}
@@ -250,15 +253,16 @@ func (l *listing) gitDir(layout git.Layout) error {
 	})
 }
 
-// A changedFile is one whose content is neither in HEAD nor in the index at its path; object is the id that git would give it.
-type changedFile struct {
+// A workingFile is a file of a working tree; object is the id that git has its content under, or would give it.
+type workingFile struct {
 	file
 	object string
+	known  bool // HEAD or the index has this content at this path
 }
 
-// workingTree lists the files that are not as HEAD or the index has them. With history they are returned, because their
-// content may be one that the history holds elsewhere.
-func (l *listing) workingTree(r *git.Repository, below string) (changed []changedFile, err error) {
+// workingTree lists the files of a working tree. With history they are returned, because their content may be one that the
+// history holds.
+func (l *listing) workingTree(r *git.Repository, below string) (files []workingFile, err error) {
 	known, err := r.Known(l.ctx)
 	if err != nil {
 		if l.ctx.Err() != nil {
@@ -298,18 +302,18 @@ func (l *listing) workingTree(r *git.Repository, below string) (changed []change
 		if l.opts.NoHistory {
 			return l.named(item(l.top, prefix, f), full)
 		}
-		if oid, same := l.compare(r, f, ids); !same {
-			changed = append(changed, changedFile{f, oid})
-		}
+		oid, same := l.compare(r, f, ids)
+		files = append(files, workingFile{f, oid, same})
 		if isKnown {
 			return nil // the history lists its name
 		}
 		return l.name(full)
 	})
-	return changed, err
+	return files, err
 }
 
-// compare tells whether a file holds one of the contents that git has for it. What cannot be read is left to the listing.
+// compare tells whether a file holds one of the contents that git has for it, and that content's id. What cannot be read is left to
+// the listing.
 func (l *listing) compare(r *git.Repository, f file, ids []string) (oid string, same bool) {
 	var in io.Reader = strings.NewReader(f.link)
 	size := int64(len(f.link))
@@ -330,7 +334,7 @@ func (l *listing) compare(r *git.Repository, f file, ids []string) (oid string, 
 	}
 	for _, id := range ids {
 		if id == oid || id == unix {
-			return oid, true
+			return id, true
 		}
 	}
 	return oid, false

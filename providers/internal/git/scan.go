@@ -31,7 +31,8 @@ type Options struct {
 	// commit and tag messages are left out.
 	Below string
 	// Files are files of the working tree, with the id that git would give their content as Object. Those whose content is
-	// listed anyway become places of it; the others are listed as they are.
+	// listed anyway become places of it; the others are listed as they are. One of kind place is as HEAD or the index has it: it is
+	// listed only if the stored content could not be.
 	Files iter.Seq[audit.Item]
 }
 
@@ -115,12 +116,16 @@ func (s *scan) run() error {
 	slices.Sort(s.blobs)
 	if s.Files != nil {
 		for it := range s.Files {
+			known := it.Kind == audit.KindPlace
+			if known && (s.listed(it.Object) || s.Since != "") {
+				continue
+			}
 			if s.listed(it.Object) {
 				it.Kind, it.Content, it.Open = audit.KindPlace, nil, nil
 				extra = append(extra, it)
 				continue
 			}
-			it.Object = ""
+			it.Kind, it.Object = audit.KindFile, ""
 			if err := s.give(it); err != nil {
 				return err
 			}
