@@ -8,25 +8,50 @@ func findArrays(b *builder, text []byte) {
 		stride = 32 // a list of minValues is at least as long, so each step falls into it
 		probe  = 8  // bytes that must look like a list before more is tried
 	)
-	l := list{b: b, text: text}
+	l := list{text: text}
 	for p, done := stride/2, 0; p < len(text); p += stride {
 		i := p
 		for i < len(text) && i < p+probe && inArray[text[i]] {
 			i++
 		}
-		if i < p+probe && i < len(text) {
+		if i < p+probe && i < len(text) || wordy(text, p) || !numeric(text[max(p-stride, 0):min(p+stride, len(text))]) {
 			continue
 		}
 		lo := p
 		for lo > done && inArray[text[lo-1]] {
 			lo--
 		}
-		done = l.read(lo)
+		done = l.read(b, lo)
 		if b.d.stopped {
 			return
 		}
 		p = max(p, done-stride/2)
 	}
+}
+
+// wordy reports whether a word around p is longer than any number of a list.
+func wordy(text []byte, p int) bool {
+	const most = 8 // binary digits
+	lo, hi := p, p
+	for lo > 0 && lo > p-most && isA(text[lo-1], isWord) {
+		lo--
+	}
+	for hi < len(text) && hi < p+most && isA(text[hi], isWord) {
+		hi++
+	}
+	return hi-lo > most
+}
+
+// numeric reports whether text has as many digits as the widest way to write a list of byte values, "[char]68 + ".
+func numeric(text []byte) bool {
+	const least = 5 // of the 32 bytes at least that are part of the list
+	n := 0
+	for _, c := range text {
+		if isA(c, isDigit) {
+			n++
+		}
+	}
+	return n >= least
 }
 
 var inArray = func() (t [256]bool) {
@@ -49,7 +74,6 @@ const (
 
 // A list gathers numbers that follow each other.
 type list struct {
-	b      *builder
 	text   []byte
 	bases  uint8 // that all of its numbers allow
 	comma  bool
@@ -59,7 +83,7 @@ type list struct {
 }
 
 // read goes over the numbers from i on and returns where something else stands.
-func (l *list) read(i int) int {
+func (l *list) read(b *builder, i int) int {
 	const most = window / 8 // values per view
 	for i < len(l.text) && inArray[l.text[i]] {
 		if !isA(l.text[i], isWord) {
@@ -67,7 +91,7 @@ func (l *list) read(i int) int {
 				l.comma = true
 			}
 			if i-l.hi > 64 { // blank bytes: a new list
-				l.finish()
+				l.finish(b)
 			}
 			i++
 			continue
@@ -82,7 +106,7 @@ func (l *list) read(i int) int {
 		}
 		dec, hex, bases := number(l.text[i:end])
 		if bases == 0 || l.bases&bases == 0 && len(l.dec) > 0 || len(l.dec) >= most {
-			l.finish()
+			l.finish(b)
 		}
 		if bases != 0 {
 			if len(l.dec) == 0 {
@@ -93,7 +117,7 @@ func (l *list) read(i int) int {
 		}
 		i = end
 	}
-	l.finish()
+	l.finish(b)
 	return i
 }
 
@@ -149,14 +173,14 @@ func number(word []byte) (dec, hex byte, bases uint8) {
 }
 
 // finish shows the list if it spells text.
-func (l *list) finish() {
+func (l *list) finish(b *builder) {
 	if len(l.dec) >= minValues {
 		values := l.dec
 		if l.bases&pairs != 0 && (l.bases&decimal == 0 || !l.comma || !printable(l.dec)) && printable(l.hex) {
 			values = l.hex
 		}
 		if printable(values) {
-			l.b.replace(l.lo, l.hi, values, l.hi-l.lo, len(values))
+			b.replace(l.lo, l.hi, values, l.hi-l.lo, len(values))
 		}
 	}
 	l.dec, l.hex, l.comma = l.dec[:0], l.hex[:0], false

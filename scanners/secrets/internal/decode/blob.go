@@ -8,34 +8,32 @@ import (
 	"github.com/klauspost/compress/zlib"
 )
 
-// findRuns looks at runs of base64 characters, of which hexadecimal and base32 are a part. It jumps: a run of minRun covers a byte
-// of every minRun.
+// findRuns looks at runs of base64 characters, of which hexadecimal and base32 are a part. It reads backwards from where a run that
+// begins at i must still go on, so that it sees two bytes of five.
 func findRuns(b64, hex, b32 *builder, text []byte) {
-	pieces := make([]span, 1, 16) // of one blob after the other
-	for i := 0; i+minRun <= len(text); {
+	var at block
+	for i := 0; i+minRun <= len(text) && !b64.d.stopped; {
 		p := i + minRun - 1
-		if class[text[p]]&isBase64 == 0 {
+		for p >= i && class[text[p]]&isBase64 != 0 {
+			p--
+		}
+		if p >= i {
 			i = p + 1
 			continue
 		}
-		lo := p
-		for lo > i && class[text[lo-1]]&isBase64 != 0 {
-			lo--
-		}
-		hi := p + 1
+		lo, hi := i, i+minRun
 		for hi < len(text) && class[text[hi]]&isBase64 != 0 {
 			hi++
 		}
 		i = hi + 1
 		if lo > 0 && text[lo-1] == '\\' { // the letter of an escape: \n, or \x before PostgreSQL's bytes
-			lo++
+			if lo++; hi-lo < minRun {
+				continue
+			}
 		}
-		if hi-lo < minRun || b64.d.stopped {
-			continue
-		}
-		end := max(tryHex(hex, pieces, text, lo, hi), tryBase32(b32, pieces, text, lo, hi))
+		end := max(tryHex(hex, &at, text, lo, hi), tryBase32(b32, &at, text, lo, hi))
 		if end == 0 {
-			end = tryBase64(b64, pieces, text, lo, hi)
+			end = tryBase64(b64, &at, text, lo, hi)
 		}
 		i = max(i, end)
 	}
@@ -74,6 +72,33 @@ type blob struct {
 	alphabet
 	pieces []span
 	end    int // of padding after the last piece
+}
+
+// A block is where the runs are being looked at.
+type block struct {
+	pieces []span // of one blob after the other
+	noise  int    // up to here lie lines that mean nothing together
+	tries  int    // to begin in their midst
+}
+
+// begin makes the run [lo, hi) the first piece of a blob.
+func (b *block) begin(lo, hi int) []span {
+	if b.pieces == nil {
+		b.pieces = make([]span, 0, 16)
+	}
+	return append(b.pieces[:0], span{lo, hi})
+}
+
+// worth reports whether the lines that follow the run at lo should be looked at as one with it. Among lines that mean nothing it is true for
+// the first few, as the blob may have begun there; from each line on it would take time by the square of their number.
+func (b *block) worth(lo int) bool {
+	const most = 6
+	if lo >= b.noise {
+		b.tries = 0
+		return true
+	}
+	b.tries++
+	return b.tries < most
 }
 
 // chunk is how many characters are decoded at a time; a whole number of groups in every alphabet.
@@ -126,6 +151,9 @@ const minText = 16
 
 // judge decodes without keeping anything.
 func (bl *blob) judge(text []byte) verdict {
+	if !bl.hopeful(text) {
+		return noise
+	}
 	var acc uint32
 	var n, size, bad, row, best, wide int
 	var head [8]byte
@@ -310,7 +338,7 @@ func (b *builder) alone(text []byte, bl *blob) {
 }
 
 // tryBase64 decodes the run text[lo:hi], with the lines that continue it, and returns where it ended, or 0.
-func tryBase64(b *builder, pieces []span, text []byte, lo, hi int) int {
+func tryBase64(b *builder, at *block, text []byte, lo, hi int) int {
 	const (
 		starts = 6  // words before the encoded part
 		plain  = 40 // shorter runs hold text from their first byte on, or none; in longer ones it may lie among other bytes
@@ -318,7 +346,7 @@ func tryBase64(b *builder, pieces []span, text []byte, lo, hi int) int {
 	// A word before the encoded part, as in "auth/Z2hw", is of the same characters: begin again after its end.
 	for try := 0; try < starts && hi-lo >= minRun; try++ {
 		if hi-lo >= plain || promising(text[lo:]) {
-			if end := b.base64(pieces, text, lo, hi); end > 0 {
+			if end := b.base64(at, text, lo, hi); end > 0 {
 				return end
 			}
 		}
@@ -331,31 +359,87 @@ func tryBase64(b *builder, pieces []span, text []byte, lo, hi int) int {
 // promising reports whether the first twelve characters decode to text or to the beginning of a known format.
 func promising(text []byte) bool {
 	var head [9]byte
-	var acc uint32
-	n, size, bad := 0, 0, 0
-	for _, c := range text[:12] {
-		acc = acc<<6 | uint32(base64s.value[c])
-		if n += 6; n >= 8 {
-			n -= 8
-			c := byte(acc >> n)
-			head[size] = c
-			size++
-			if (c < ' ' || c >= 0x7f) && c != '\n' && c != '\r' && c != '\t' && c != 0 {
-				bad++
-			}
+	bad := false
+	for k := 0; k < 3; k++ {
+		g := text[4*k : 4*k+4]
+		acc := uint32(base64s.value[g[0]])<<18 | uint32(base64s.value[g[1]])<<12 | uint32(base64s.value[g[2]])<<6 | uint32(base64s.value[g[3]])
+		head[3*k], head[3*k+1], head[3*k+2] = byte(acc>>16), byte(acc>>8), byte(acc)
+		bad = bad || !legible[head[3*k]] || !legible[head[3*k+1]] || !legible[head[3*k+2]]
+		if bad && !magical[head[0]] {
+			return false
 		}
 	}
-	return bad == 0 || magic(head[:8]) != noise
+	return !bad || magic(head[:8]) != noise
 }
 
-func (b *builder) base64(pieces []span, text []byte, lo, hi int) int {
-	bl := blob{alphabet: base64s, pieces: pieces[:1]}
-	bl.pieces[0] = span{lo, hi}
-	if bl.wrapped(text, isBase64) {
+// legible are the bytes of text, be it UTF-16.
+var legible = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c >= ' ' && c < 0x7f || c == '\n' || c == '\r' || c == '\t' || c == 0
+	}
+	return t
+}()
+
+// magical are the bytes that known formats begin with.
+var magical = func() (t [256]bool) {
+	for _, c := range []byte("\x1f\x78PB\xfd\x28\x37%S\x04\xed!") {
+		t[c] = true
+	}
+	return t
+}()
+
+// hopeful reports whether judge can find anything in the blob: minText bytes in a row that are text, or magic. It reads one group of
+// characters in four, so that most of what is random costs little.
+func (bl *blob) hopeful(text []byte) bool {
+	const need = 4 // whole groups of three bytes at least lie in minText bytes in a row
+	if first := bl.pieces[0]; bl.bits != 6 || first.hi-first.lo < 8*need || promising(text[first.lo:]) {
+		return true
+	}
+	for k, p := range bl.pieces[:len(bl.pieces)-1] {
+		if (p.hi-p.lo)%4 != 0 || k > 0 && p.hi-p.lo < 4*need {
+			return true
+		}
+	}
+	row := 0 // good groups at the end of the last piece
+	for _, p := range bl.pieces {
+		n := (p.hi - p.lo) / 4
+		good := func(g int) bool {
+			t := text[p.lo+4*g:]
+			acc := uint32(bl.value[t[0]])<<18 | uint32(bl.value[t[1]])<<12 | uint32(bl.value[t[2]])<<6 | uint32(bl.value[t[3]])
+			return legible[acc>>16] && legible[acc>>8&0xff] && legible[acc&0xff]
+		}
+		g := 0
+		for g < n {
+			want := max(need-row, 1)
+			if g+want > n { // the row may go on in the next piece
+				for ; g < n; g++ {
+					if row++; !good(g) {
+						row = 0
+					}
+				}
+				break
+			}
+			k := g + want - 1
+			for k >= g && good(k) {
+				k--
+			}
+			if k < g {
+				return true
+			}
+			g, row = k+1, 0
+		}
+	}
+	return false
+}
+
+func (b *builder) base64(at *block, text []byte, lo, hi int) int {
+	bl := blob{alphabet: base64s, pieces: at.begin(lo, hi)}
+	if at.worth(lo) && bl.wrapped(text, isBase64) {
 		if v := bl.judge(text); v != noise && b.put(text, &bl, v) {
 			b.named(text, &bl)
 			return bl.end
 		}
+		at.noise = max(at.noise, bl.end)
 		bl.pieces = bl.pieces[:1]
 	}
 	bl.end = padding(text, hi)
@@ -436,7 +520,7 @@ func padding(text []byte, i int) int {
 const minHex = 24
 
 // tryHex decodes the parts of the run text[lo:hi] that are hexadecimal, and returns where the last ended, or 0.
-func tryHex(b *builder, pieces []span, text []byte, lo, hi int) int {
+func tryHex(b *builder, at *block, text []byte, lo, hi int) int {
 	done := 0
 	for hi-lo >= minHex {
 		if !isA(text[lo+minHex-1], isHex) { // no stretch that is long enough goes over this byte
@@ -451,11 +535,11 @@ func tryHex(b *builder, pieces []span, text []byte, lo, hi int) int {
 			end++
 		}
 		if end-lo >= minHex {
-			bl := blob{alphabet: base16s, pieces: pieces[:1]}
-			bl.pieces[0] = span{lo, end}
-			joined := end == hi && bl.wrapped(text, isHex)
+			bl := blob{alphabet: base16s, pieces: at.begin(lo, end)}
+			joined := end == hi && at.worth(lo) && bl.wrapped(text, isHex)
 			v := bl.judge(text)
 			if v == noise && joined {
+				at.noise = max(at.noise, bl.end)
 				bl.pieces = bl.pieces[:1]
 				v = bl.judge(text)
 			}
@@ -472,7 +556,7 @@ func tryHex(b *builder, pieces []span, text []byte, lo, hi int) int {
 }
 
 // tryBase32 decodes the run text[lo:hi] if it is all of RFC 4648's base32 alphabet.
-func tryBase32(b *builder, pieces []span, text []byte, lo, hi int) int {
+func tryBase32(b *builder, at *block, text []byte, lo, hi int) int {
 	if hi-lo < minHex {
 		return 0
 	}
@@ -481,8 +565,7 @@ func tryBase32(b *builder, pieces []span, text []byte, lo, hi int) int {
 			return 0
 		}
 	}
-	pieces[0] = span{lo, hi}
-	bl := blob{alphabet: base32s, pieces: pieces[:1], end: padding(text, hi)}
+	bl := blob{alphabet: base32s, pieces: at.begin(lo, hi), end: padding(text, hi)}
 	if v := bl.judge(text); v != noise && b.put(text, &bl, v) {
 		return bl.end
 	}

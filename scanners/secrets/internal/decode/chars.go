@@ -137,31 +137,65 @@ var inline = []string{"span", "b", "i", "u", "em", "strong", "wbr", "font", "cod
 
 // findMarkup removes inline elements of HTML from inside of tokens, as syntax highlighting puts them there.
 func findMarkup(b *builder, text []byte) {
-	const longest = 200 // of a tag
+	const (
+		most  = 64 // tags of one token
+		least = 16 // characters of it
+	)
+	cuts := make([]span, 0, most)
 	scan(text, "<", func(i int) int {
-		if !isA(at(text, i-1), isToken) && (!b.open || b.cur != i) {
+		if !isA(at(text, i-1), isToken) {
 			return i + 1
 		}
-		end := bytes.IndexByte(text[i:min(i+longest, len(text))], '>')
-		if end < 0 {
-			return i + 1
+		cuts = cuts[:0]
+		var o oddity
+		left := before(text, i)
+		o.add(left)
+		size, hi := len(left), i
+		for len(cuts) < most {
+			end := inlineTag(text, hi)
+			if end == 0 {
+				break
+			}
+			piece := after(text, end)
+			o.add(piece)
+			size += len(piece)
+			cuts = append(cuts, span{hi, end})
+			hi = end + len(piece)
 		}
-		hi := i + end + 1
-		name := bytes.TrimPrefix(text[i+1:hi-1], []byte("/"))
-		n := 0
-		for n < len(name) && isA(name[n], isWord) {
-			n++
+		if size == len(left) || size < least || !o.settle() {
+			return max(hi, i+1)
 		}
-		known := false
-		for _, e := range inline {
-			known = known || string(name[:n]) == e
+		for _, c := range cuts {
+			if b.cut(c.lo, c.hi) == c.lo {
+				return i
+			}
 		}
-		c := at(text, hi)
-		if !known || !isA(c, isToken) && c != '<' || isA(c, isToken) && !mixed(text[i-runBefore(text, i, longest):i], text[hi:hi+run(text, hi, longest)]) {
-			return i + 1
-		}
-		return b.cut(i, hi)
+		return hi
 	})
+}
+
+// inlineTag returns the end of the tag of an inline element at i, or 0.
+func inlineTag(text []byte, i int) int {
+	const longest = 200
+	if at(text, i) != '<' {
+		return 0
+	}
+	lo := i + 1
+	if at(text, lo) == '/' {
+		lo++
+	}
+	hi := lo
+	for isA(at(text, hi), isWord) && hi < lo+8 {
+		hi++
+	}
+	for _, e := range inline {
+		if string(text[lo:hi]) == e {
+			if end := bytes.IndexByte(text[i:min(i+longest, len(text))], '>'); end > 0 {
+				return i + end + 1
+			}
+		}
+	}
+	return 0
 }
 
 func unhex(text []byte, i, n int) (r rune, ok bool) {
@@ -189,7 +223,7 @@ func findPercent(b *builder, text []byte) {
 			}
 		}
 		r, ok := unhex(text, i+1, 2)
-		if !ok || !plain(r) && (r == 0 || !b.near(i)) {
+		if !ok || r == 0 || !(plain(r) && (r != ' ' || beside(text, i, i+3))) && !b.near(i) {
 			return i + 1
 		}
 		return b.put1(i, i+3, []byte{byte(r)})
@@ -206,7 +240,7 @@ func findEntities(b *builder, text []byte) {
 		}
 		hi := i + end + 1
 		s := html.UnescapeString(string(text[i:hi]))
-		if r, n := utf8.DecodeRuneInString(s); n != len(s) || r == 0 || !plain(r) && r != 0xa0 && !b.near(i) {
+		if r, n := utf8.DecodeRuneInString(s); n != len(s) || r == 0 || !(plain(r) && (isA(byte(r), isToken) || isQuote(byte(r)) || beside(text, i, hi))) && !b.near(i) {
 			return i + 1
 		}
 		if s == "\u00a0" {
@@ -227,7 +261,10 @@ func findQuotedPrintable(b *builder, text []byte) {
 		}
 		if at(text, eol) == '\n' {
 			if col := column(text, i); col >= shortest && col <= longest && isA(at(text, i-1), isToken) && isA(at(text, eol+1), isToken) {
-				return b.cut(i, eol+1)
+				left, right := before(text, i), after(text, eol+1)
+				if odd(left, right) && !(path(right) && padded(left)) { // as in go.sum
+					return b.cut(i, eol+1)
+				}
 			}
 			return eol
 		}
@@ -238,6 +275,15 @@ func findQuotedPrintable(b *builder, text []byte) {
 		}
 		return b.put1(i, i+3, []byte{byte(r)})
 	})
+}
+
+// padded reports whether run ends in base64 that wants a single sign of padding.
+func padded(run []byte) bool {
+	n := 0
+	for n < len(run) && isA(run[len(run)-1-n], isBase64) {
+		n++
+	}
+	return n%4 == 3
 }
 
 // findEscapes undoes backslash escapes of C, JSON, JavaScript, Java, Python, Rust and shells. Where an escape stands for a
@@ -267,9 +313,25 @@ type escape struct {
 	raw    bool // r is a byte, not a character
 }
 
+// beside reports whether a run of token characters that is long enough for a password or its name ends at lo or begins at hi.
+func beside(text []byte, lo, hi int) bool {
+	const least = 6
+	return run(text, hi, least) >= least || runBefore(text, lo, least) >= least
+}
+
 // unescape reads the escape that begins with the backslash at i.
 func unescape(text []byte, i int) escape {
-	visible := func(r rune) bool { return plain(r) || r == 0x1b || r >= 0x200b && r <= 0x2064 }
+	visible := func(r rune, n int) bool {
+		switch {
+		case !plain(r):
+			return r == 0x1b || r >= 0x200b && r <= 0x2064
+		case isA(byte(r), isToken):
+			return true
+		case isQuote(byte(r)) && jsonSign(at(text, i-1), at(text, i+n)):
+			return true
+		}
+		return beside(text, i, i+n)
+	}
 	const minTail, minWord = 16, 8 // what makes "\n" and "\"" worth it: a token's run after it, a value's run beside it
 	switch c := at(text, i+1); c {
 	case 'x':
@@ -277,7 +339,7 @@ func unescape(text []byte, i int) escape {
 			return braced(text, i, visible)
 		}
 		if r, ok := unhex(text, i+2, 2); ok {
-			return escape{r, 4, visible(r), true}
+			return escape{r, 4, visible(r, 4), true}
 		}
 	case 'u':
 		j := i + 2
@@ -288,11 +350,11 @@ func unescape(text []byte, i int) escape {
 			return braced(text, j-2, visible)
 		}
 		if r, ok := unhex(text, j, 4); ok {
-			return escape{r, j + 4 - i, visible(r), false}
+			return escape{r, j + 4 - i, visible(r, j+4-i), false}
 		}
 	case 'U':
 		if r, ok := unhex(text, i+2, 8); ok {
-			return escape{r, 10, visible(r), false}
+			return escape{r, 10, visible(r, 10), false}
 		}
 	case '0', '1', '2', '3':
 		j := i + 1
@@ -307,7 +369,7 @@ func unescape(text []byte, i int) escape {
 			r = r<<3 | rune(o-'0')
 		}
 		if j+3 <= len(text) && r < 0x100 {
-			return escape{r, j + 3 - i, visible(r), true}
+			return escape{r, j + 3 - i, visible(r, j+3-i), true}
 		}
 	case 'e':
 		if at(text, i+2) == '[' {
@@ -340,12 +402,12 @@ func jsonSign(before, after byte) bool {
 }
 
 // braced reads \u{…} or \x{…} at i.
-func braced(text []byte, i int, visible func(rune) bool) escape {
+func braced(text []byte, i int, visible func(rune, int) bool) escape {
 	const most = 6 // digits
 	var r rune
 	for j := i + 3; j < len(text) && j <= i+3+most; j++ {
 		if text[j] == '}' && j > i+3 {
-			return escape{r, j + 1 - i, visible(r), false}
+			return escape{r, j + 1 - i, visible(r, j+1-i), false}
 		}
 		v := base16s.value[text[j]]
 		if v < 0 {

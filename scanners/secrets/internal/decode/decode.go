@@ -4,8 +4,8 @@
 // A decoded span never stands alone: a [View] is the span's neighbourhood with the span replaced by what it means, so that a
 // rule which wants `api_key = "` before the value still finds it there. [View.At] leads back to the original.
 //
-// All of it is pure and linear in the text. One pass over byte classes finds what is worth a look; text without anything
-// hidden costs that pass and no memory.
+// All of it is pure and linear in the text. Each finder jumps from one trigger byte to the next; text without anything
+// hidden costs about a nanosecond per byte and no memory.
 package decode
 
 import (
@@ -51,10 +51,8 @@ func Views(text []byte) iter.Seq[View] {
 }
 
 func views(text []byte, yield func(View) bool) {
-	if t := classify(text); t.any() {
-		d := decoder{yield: yield, budget: nestedFloor + nestedShare*len(text)}
-		d.decode(source{text: text}, t, 0)
-	}
+	d := decoder{yield: yield, budget: nestedFloor + nestedShare*len(text)}
+	d.decode(source{text: text}, 0)
 }
 
 // A source is a text to decode: the original one, or a view of it.
@@ -86,8 +84,8 @@ type decoder struct {
 }
 
 // decode runs every finder over src whose trigger bytes it holds. The finders are called by name so that their builders stay on the stack.
-func (d *decoder) decode(src source, t tally, depth int) {
-	text := src.text
+func (d *decoder) decode(src source, depth int) {
+	text, t := src.text, classify(src.text)
 	if t.nul || t.bom {
 		b := d.builder(&src, depth, "utf-16")
 		if w, ok := wholeWidth(text); ok {
@@ -98,7 +96,7 @@ func (d *decoder) decode(src source, t tally, depth int) {
 		findWide(&b, text)
 		b.flush()
 	}
-	if t.runs {
+	if len(text) >= minRun {
 		b64, hex, b32 := d.builder(&src, depth, "base64"), d.builder(&src, depth, "hex"), d.builder(&src, depth, "base32")
 		findRuns(&b64, &hex, &b32, text)
 		b64.flush()
@@ -108,12 +106,7 @@ func (d *decoder) decode(src source, t tally, depth int) {
 	if isBinary(text) { // what follows undoes what people and programs write in text
 		return
 	}
-	if t.digits && t.newline {
-		b := d.builder(&src, depth, "hexdump")
-		findDumps(&b, text)
-		b.flush()
-	}
-	if t.digits {
+	{
 		b := d.builder(&src, depth, "array")
 		findArrays(&b, text)
 		b.flush()
@@ -128,12 +121,12 @@ func (d *decoder) decode(src source, t tally, depth int) {
 		findZeroWidth(&b, text)
 		b.flush()
 	}
-	if t.percentAmp {
+	if t.percent {
 		b := d.builder(&src, depth, "percent")
 		findPercent(&b, text)
 		b.flush()
 	}
-	if t.percentAmp {
+	if t.ampersand {
 		b := d.builder(&src, depth, "entity")
 		findEntities(&b, text)
 		b.flush()
@@ -158,11 +151,10 @@ func (d *decoder) decode(src source, t tally, depth int) {
 		findConcat(&b, text)
 		b.flush()
 	}
-	if t.newline {
-		b := d.builder(&src, depth, "wrap")
-		findWraps(&b, text)
-		b.flush()
-	}
+	dumps, wraps := d.builder(&src, depth, "hexdump"), d.builder(&src, depth, "wrap")
+	findLines(&dumps, &wraps, text)
+	dumps.flush()
+	wraps.flush()
 }
 
 // isBinary reports whether more of text is control characters than text ever has.
@@ -329,9 +321,7 @@ func (b *builder) emit() {
 		return
 	}
 	if b.depth+1 < maxDepth {
-		if t := classify(b.out); t.any() {
-			d.decode(source{b.out, encoding, at, b.news}, t, b.depth+1)
-		}
+		d.decode(source{b.out, encoding, at, b.news}, b.depth+1)
 	}
 }
 

@@ -1,42 +1,28 @@
 package decode
 
-import "bytes"
+// Digits of an offset that a line of a dump begins with.
+const minOffset, maxOffset = 6, 16
 
-// findDumps undoes the output of hexdump -C, xxd and od -tx1: an offset, hexadecimal bytes in groups, and often the same as text.
-func findDumps(b *builder, text []byte) {
+// dump undoes the output of hexdump -C, xxd and od -tx1: an offset, hexadecimal bytes in groups, and often the same as text. The line
+// text[lo:hi] is one of them.
+func (b *builder) dump(text []byte, lo, hi int) {
+	const widest = 120
+	if lo+minOffset >= hi || !isA(text[lo], isHex) || !isA(text[lo+minOffset-1], isHex) {
+		return
+	}
 	var buf [64]byte
-	scan(text, "\n", func(p int) int {
-		if p > 0 && b.cur != p { // the first line of a dump follows a break, or begins the text
-			if first := bytes.LastIndexByte(text[:p], '\n') + 1; first == 0 {
-				if n := dumpLine(text[:p], buf[:0]); len(n) > 0 && !b.replace(0, p, n, 0, 1) {
-					return p
-				}
-			}
-		}
-		hi := p + 1
-		if k := bytes.IndexByte(text[hi:min(hi+120, len(text))], '\n'); k >= 0 {
-			hi += k
-		} else {
-			hi = min(hi+120, len(text))
-		}
-		found := dumpLine(text[p+1:hi], buf[:0])
-		if len(found) == 0 {
-			return p + 1
-		}
-		lo := p + 1
-		if b.open && b.cur == p { // the line before was one, too: the break is not part of the bytes
-			lo = p
-		}
-		if !b.replace(lo, hi, found, 0, 1) {
-			return p
-		}
-		return hi
-	})
+	found := dumpLine(text[lo:min(hi, lo+widest)], buf[:0])
+	if len(found) == 0 {
+		return
+	}
+	if b.open && b.cur == lo-1 { // the line before was one, too: the break is not part of the bytes
+		lo--
+	}
+	b.replace(lo, hi, found, 0, 1)
 }
 
 // dumpLine returns the bytes that a line of a dump shows, or none.
 func dumpLine(line, buf []byte) []byte {
-	const minOffset, maxOffset = 6, 16
 	n := 0
 	for n < len(line) && isA(line[n], isHex) {
 		n++

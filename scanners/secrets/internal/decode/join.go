@@ -86,8 +86,27 @@ func blank(text []byte, i int) int {
 	return i
 }
 
-// operators that concatenate strings, in one language or another; longest first.
-var operators = []string{"||", "..", "<<", "<>", "++", "+", ".", "&", "^", "~", "$"}
+// operator returns the length of the operator at i that concatenates strings, in one language or another, or 0.
+func operator(text []byte, i int) int {
+	switch c, next := at(text, i), at(text, i+1); c {
+	case '+', '.':
+		if next == c {
+			return 2
+		}
+		return 1
+	case '&', '^', '~', '$':
+		return 1
+	case '|':
+		if next == '|' {
+			return 2
+		}
+	case '<':
+		if next == '<' || next == '>' {
+			return 2
+		}
+	}
+	return 0
+}
 
 // appenders are the ends of calls that add to a string.
 var appenders = []string{"append", "concat", "add", "push", "push_str", "write", "writestring", "plus", "prepend"}
@@ -108,8 +127,9 @@ func literal(text []byte, i int) (int, seam) {
 	}
 	j := blank(text, i+1)
 	if k, ok := open(j); ok { // adjacent, as are rows of a table at the beginning of a line, lists of imports, and words in Markdown
-		const longest = 256
-		if at(text, j-1) == '\n' || text[i] == '`' || !mixed(text[i-runBefore(text, i, longest):i], text[k:k+run(text, k, longest)]) {
+		const least = 16
+		l, r := before(text, i), after(text, k)
+		if at(text, j-1) == '\n' || text[i] == '`' || len(l)+len(r) < least || path(l) || path(r) || !odd(l) && !odd(r) {
 			return 0, apart
 		}
 		return k, spliced
@@ -120,12 +140,9 @@ func literal(text []byte, i int) (int, seam) {
 		}
 		return 0, apart
 	}
-	for _, op := range operators {
-		if bytes.HasPrefix(text[min(j, len(text)):], []byte(op)) {
-			if k, ok := open(blank(text, j+len(op))); ok {
-				return k, spliced
-			}
-			break
+	if n := operator(text, j); n > 0 {
+		if k, ok := open(blank(text, j+n)); ok {
+			return k, spliced
 		}
 	}
 	// s += "…" on the next line, .append("…")
@@ -145,20 +162,22 @@ func literal(text []byte, i int) (int, seam) {
 	for at(text, k) == ' ' && k < j+4 {
 		k++
 	}
-	for _, op := range []string{"+=", ".=", "..=", "<<", "&="} {
-		if bytes.HasPrefix(text[min(k, len(text)):], []byte(op)) {
-			if k, ok := open(blank(text, k+len(op))); ok {
-				return k, spliced
-			}
+	if n := operator(text, k); n > 0 {
+		if at(text, k+n) == '=' {
+			n++
+		} else if text[k] != '<' {
 			return 0, apart
 		}
+		if k, ok := open(blank(text, k+n)); ok {
+			return k, spliced
+		}
+		return 0, apart
 	}
 	if at(text, k) == '(' {
-		callee := strings.ToLower(string(text[name:j]))
-		for _, a := range appenders {
-			if strings.HasSuffix(callee, a) {
-				if k, ok := open(blank(text, k)); ok {
-					return k, spliced
+		if first, ok := open(blank(text, k)); ok {
+			for _, a := range appenders {
+				if n := j - len(a); n >= name && bytes.EqualFold(text[n:j], []byte(a)) {
+					return first, spliced
 				}
 			}
 		}
@@ -177,10 +196,42 @@ func findConcat(b *builder, text []byte) {
 			return i + 1
 		}
 		if how == spliced {
-			return max(b.cut(i, next), i)
+			return b.splice(text, i, next)
 		}
 		return b.list(text, i, next)
 	})
+}
+
+// splice joins the literals that hang together from the quote at i on, if what comes of it can be a secret. It returns where to go on.
+func (b *builder) splice(text []byte, i, next int) int {
+	const most = 256 // literals; what follows is looked at by itself
+	cuts := append(make([]span, 0, 16), span{i, next})
+	var o oddity
+	o.add(before(text, i))
+	stop := next
+	for {
+		piece := after(text, next)
+		o.add(piece)
+		stop = next + len(piece)
+		if !isQuote(at(text, stop)) || text[stop] != text[next-1] || len(cuts) == most {
+			break
+		}
+		var how seam
+		if next, how = literal(text, stop); how != spliced || !isA(at(text, next), isToken) {
+			break
+		}
+		cuts = append(cuts, span{stop, next})
+	}
+	const header = 40 // bytes that the beginning of a PEM block has at most
+	if !o.settle() && !bytes.Contains(text[max(i-header, 0):i], []byte("-----BEGIN")) {
+		return stop
+	}
+	for _, c := range cuts {
+		if b.cut(c.lo, c.hi) == c.lo {
+			return i
+		}
+	}
+	return stop
 }
 
 // list joins the elements of a list whose first comma follows the quote at i, if they are single characters or something
@@ -190,8 +241,8 @@ func (b *builder) list(text []byte, i, next int) int {
 		longest = 512 // of an element
 		most    = 256 // elements; what follows is looked at as a list of its own
 		enough  = 8   // characters of an array
-		before  = 80  // bytes in which a call such as strings.Join([]string{ begins
-		after   = 24  // and in which .join("") follows
+		ahead   = 80  // bytes in which a call such as strings.Join([]string{ begins
+		behind  = 24  // and in which .join("") follows
 	)
 	cuts := make([]span, 0, 16)
 	single := true
@@ -212,10 +263,22 @@ func (b *builder) list(text []byte, i, next int) int {
 		quote = text[next-1]
 	}
 	stop := max(end, i+1)
+	var o oddity
+	o.add(before(text, i))
+	for k, c := range cuts {
+		hi := end
+		if k+1 < len(cuts) {
+			hi = cuts[k+1].lo
+		}
+		o.add(text[c.hi:max(hi, c.hi)])
+	}
+	if !o.settle() {
+		return stop
+	}
 	if !(single && len(cuts) >= enough) {
 		first := max(i-longest, 0)
 		first += max(bytes.LastIndexByte(text[first:i], text[i]), 0)
-		around := strings.ToLower(string(text[max(first-before, 0):i]) + "\n" + string(text[end:min(end+after, len(text))]))
+		around := strings.ToLower(string(text[max(first-ahead, 0):i]) + "\n" + string(text[end:min(end+behind, len(text))]))
 		if bytes.ContainsAny(text[first:i], "%{") { // a format string is no part of the result
 			cuts = cuts[1:]
 		}

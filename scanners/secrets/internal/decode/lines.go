@@ -2,32 +2,54 @@ package decode
 
 import "bytes"
 
-// findWraps joins tokens that are broken over lines: by a continuation sign, by a soft wrap, or by a log that puts its own
-// prefix before each line. Where a private key lies in such a log, the prefixes of its lines are removed.
-func findWraps(b *builder, text []byte) {
-	scan(text, "\n", func(p int) int {
-		end := p
-		if at(text, end-1) == '\r' {
-			end--
+// findLines looks at the lines of text: for dumps, and for tokens that are broken over lines by a continuation sign, by a soft wrap,
+// or by a log that puts its own prefix before each line. Where a private key lies in such a log, the prefixes of its lines are
+// removed.
+func findLines(dumps, wraps *builder, text []byte) {
+	for lo, next := 0, 0; lo < len(text) && !wraps.d.stopped; { // of the line; where to look for wraps again
+		hi := lineBreak(text, lo)
+		dumps.dump(text, lo, hi)
+		if hi >= next && hi < len(text) {
+			next = findWrap(wraps, text, hi)
 		}
-		c := at(text, end-1)
-		switch {
-		case c == '\\' || c == '`' || c == '^':
-			// Markdown's backticks come in pairs.
-			if c == '`' && bytes.Count(text[end-min(column(text, end), end):end], []byte("`"))%2 == 0 {
-				return p + 1
-			}
-			next, _ := indent(text, p+1)
-			if isA(at(text, end-2), isToken) && isA(at(text, next), isToken) {
-				return b.cut(end-1, next)
-			}
-		case c == '-' && bytes.HasSuffix(text[:end], []byte("-----")):
+		lo = hi + 1
+	}
+}
+
+// lineBreak returns the end of the line at i.
+func lineBreak(text []byte, i int) int {
+	if k := bytes.IndexByte(text[min(i, len(text)):], '\n'); k >= 0 {
+		return i + k
+	}
+	return len(text)
+}
+
+// findWrap looks at the line break at p, and returns where to go on.
+func findWrap(b *builder, text []byte, p int) int {
+	end := p
+	if at(text, end-1) == '\r' {
+		end--
+	}
+	c := at(text, end-1)
+	switch {
+	case isA(c, isToken):
+		if c == '-' && bytes.HasSuffix(text[:end], []byte("-----")) {
 			return unprefix(b, text, p)
-		case isA(c, isToken):
+		}
+		if wraps(text, p, end) {
 			return unwrap(b, text, p, end)
 		}
-		return p + 1
-	})
+	case c == '\\' || c == '`' || c == '^':
+		// Markdown's backticks come in pairs.
+		if c == '`' && bytes.Count(text[end-min(column(text, end), end):end], []byte("`"))%2 == 0 {
+			break
+		}
+		next, _ := indent(text, p+1)
+		if isA(at(text, end-2), isToken) && isA(at(text, next), isToken) && odd(before(text, end-1), after(text, next)) {
+			return b.cut(end-1, next)
+		}
+	}
+	return p + 1
 }
 
 // unprefix removes what precedes the lines after a PEM header (RFC 7468) that ends at the line break p.
@@ -58,20 +80,56 @@ func unprefix(b *builder, text []byte, p int) int {
 	return p + 1
 }
 
+const (
+	minPart    = 4   // of a run on one side of a break: "ghp_"
+	minWhole   = 20  // of both: what has a shape is that long
+	maxClosing = 3   // quotes, brackets and the like after a token that ends a line
+	longest    = 512 // of a run
+	maxAlone   = 60  // characters of a line that is all one run; longer ones are blocks of base64, which are joined as such
+)
+
+// wraps reports whether the break at p can lie in a token, from the ends of the two lines alone: finding out where the second begins
+// after its prefix costs more than most texts deserve.
+func wraps(text []byte, p, end int) bool {
+	left := runBefore(text, end, longest)
+	if left < minPart || left >= maxAlone && column(text, end) <= left {
+		return false
+	}
+	hi := lineBreak(text, p+1)
+	if at(text, hi-1) == '\r' {
+		hi--
+	}
+	for k := 0; k < maxClosing && isA(at(text, hi-1), isClosing); k++ {
+		hi--
+	}
+	right := runBefore(text, hi, longest)
+	return right >= minPart && left+right >= minWhole && precedes(text[p+1:hi-right]) && tokenish(text[end-left:end], text[hi-right:hi])
+}
+
+// precedes reports whether a line's beginning can be nothing but what prefix skips.
+func precedes(line []byte) bool {
+	lo, _ := indent(line, 0)
+	if lo == len(line) {
+		return true
+	}
+	switch c := line[lo]; {
+	case line[len(line)-1] != ' ' && line[len(line)-1] != '\t':
+		return false
+	case c >= 'a' && c <= 'z', c == '"', c == '\'': // jobs and services
+		return bytes.IndexByte(line, '\t') >= 0 || bytes.IndexByte(line, '|') >= 0
+	}
+	return true
+}
+
 // unwrap joins the lines around the break at p if a token seems to go over it: the second line, without its prefix, is all one run of
 // token characters, and so is the end of the first.
 func unwrap(b *builder, text []byte, p, end int) int {
 	const (
-		minPart  = 4  // of a run on one side: "ghp_"
-		minWhole = 20 // of both: what has a shape is that long
 		minAlone = 32 // of a line that is all one run; shorter ones are lists of names
-		maxAlone = 60 // longer ones are blocks of base64, which are joined as such
-		longest  = 512
-		most     = 8 // lines of one token; longer blocks are no tokens
+		most     = 8  // lines of one token; longer blocks are no tokens
 	)
 	cut := 0
 	for range most {
-		// In most texts the run before a break is short, or the next line begins with no token: both are known at once.
 		left := runBefore(text, end, longest)
 		if left < minPart || cut == 0 && left >= maxAlone && column(text, end) <= left {
 			break
@@ -82,7 +140,7 @@ func unwrap(b *builder, text []byte, p, end int) int {
 			break
 		}
 		stop := next + right
-		for k := 0; k < 3 && bytes.IndexByte([]byte("\"'`,;)}]<\\"), at(text, stop)) >= 0; k++ {
+		for k := 0; k < maxClosing && isA(at(text, stop), isClosing); k++ {
 			stop++
 		}
 		if at(text, stop) == '\r' {
@@ -155,15 +213,10 @@ func tokenish(left, right []byte) bool {
 	case hex == n && len(left) >= len(right) && len(left) >= digest:
 		return false
 	}
-	path := func(b []byte) bool { return bytes.IndexByte(b, '/') >= 0 && bytes.IndexByte(b, '.') >= 0 }
 	return !path(left) && !path(right)
 }
 
-// mixed reports whether the two parts together are as long as tokens are and have a digit, which most pairs of words have not.
-func mixed(left, right []byte) bool {
-	const least = 16
-	return len(left)+len(right) >= least && (bytes.ContainsAny(left, "0123456789") || bytes.ContainsAny(right, "0123456789"))
-}
+func path(b []byte) bool { return bytes.IndexByte(b, '/') >= 0 && bytes.IndexByte(b, '.') >= 0 }
 
 // A margin is what precedes a line's own text.
 type margin uint8
