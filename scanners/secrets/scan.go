@@ -115,13 +115,17 @@ func (t *sheet) find(text []byte) {
 	}
 	for i := range matches {
 		m := &matches[i]
-		if t.binary && t.byID[m.Rule.ID].Generic || m.Rule.ID == rulePrivateKey && slices.ContainsFunc(creds, func(c credfile.Credential) bool {
-			return c.Rule == ruleEncryptedKey && m.Start < c.End && c.Start < m.End
-		}) {
-			m.SecretEnd = m.SecretStart // somebody else's, or noise
+		if t.binary && t.byID[m.Rule.ID].Generic {
+			m.SecretEnd = m.SecretStart // noise
 			continue
 		}
-		t.matched(text, m)
+		rule := m.Rule.ID
+		if rule == rulePrivateKey && slices.ContainsFunc(creds, func(c credfile.Credential) bool {
+			return c.Rule == ruleEncryptedKey && m.Start < c.End && c.Start < m.End
+		}) {
+			rule = ruleEncryptedKey
+		}
+		t.matched(text, m, rule)
 	}
 	for _, c := range creds {
 		t.credential(c, matches)
@@ -138,9 +142,9 @@ func (t *sheet) gap(why string) {
 	t.gaps = append(t.gaps, audit.Gap{What: strings.TrimPrefix(t.item.At.Path+t.path, "!"), Why: why})
 }
 
-// matched reports a match of a rule.
-func (t *sheet) matched(text []byte, m *match.Match) {
-	rule := t.byID[m.Rule.ID]
+// matched reports a match of a rule, under the name of the rule that knows more of it.
+func (t *sheet) matched(text []byte, m *match.Match, name string) {
+	rule := t.byID[name]
 	if m.Rule.Regex == "" {
 		t.report(rule, audit.Location{Path: t.path, Rules: []string{m.Rule.ID}}, "", nil, t.keep(m))
 		return
@@ -151,6 +155,9 @@ func (t *sheet) matched(text []byte, m *match.Match) {
 	loc, ok := t.locate(m.Rule.ID, m.SecretStart, m.SecretEnd, m.Start, m.End)
 	if !ok {
 		return
+	}
+	if name != m.Rule.ID {
+		loc.Rules = sorted([]string{m.Rule.ID, name})
 	}
 	value := string(text[m.SecretStart:m.SecretEnd])
 	t.report(rule, loc, value, audit.NewSecret(m.Rule.ID, "", value), t.keep(m))
@@ -334,8 +341,9 @@ func (t *sheet) key(text []byte, f pair.Found, matches []match.Match, taken []bo
 	t.keySpans = append(t.keySpans, f.ID, f.Secret, f.Token)
 	id := value(f.ID)
 	idRules, idMatch := overlapping(f.ID, matches, taken, func(m *match.Match) bool { return m.Rule.ID == ruleAWSID })
-	secretRules, _ := overlapping(f.Secret, matches, taken, func(m *match.Match) bool { return t.byID[m.Rule.ID].Generic })
-	overlapping(f.Token, matches, taken, func(m *match.Match) bool { return t.byID[m.Rule.ID].Generic })
+	generic := func(m *match.Match) bool { return t.byID[m.Rule.ID].Generic }
+	secretRules, _ := overlapping(f.Secret, matches, taken, generic)
+	tokenRules, _ := overlapping(f.Token, matches, taken, generic)
 	if strings.HasSuffix(id, "EXAMPLE") || has(f.Secret) && strings.HasSuffix(value(f.Secret), "EXAMPLEKEY") {
 		return // of Amazon's documentation
 	}
@@ -368,16 +376,21 @@ func (t *sheet) key(text []byte, f pair.Found, matches []match.Match, taken []bo
 		loc.Rules = sorted(append(idRules, ruleAWS))
 		first = t.report(rule, loc, id, secret(), keep)
 	}
-	if !has(f.Secret) {
-		return
-	}
-	loc, ok := t.locate(ruleAWS, f.Secret.Start, f.Secret.End, f.Secret.Start, f.Secret.End)
-	switch {
-	case ok && (first == nil || first.Locations[0].Line != loc.Line):
-		loc.Rules = sorted(append(secretRules, ruleAWS))
-		t.report(rule, loc, value(f.Secret), secret(), nil)
-	case first != nil:
-		first.Locations[0].Rules = sorted(append(first.Locations[0].Rules, secretRules...))
+	for _, part := range []struct {
+		pair.Span
+		rules []string
+	}{{f.Secret, secretRules}, {f.Token, tokenRules}} {
+		if !has(part.Span) {
+			continue
+		}
+		loc, ok := t.locate(ruleAWS, part.Start, part.End, part.Start, part.End)
+		switch {
+		case ok && (first == nil || first.Locations[0].Line != loc.Line):
+			loc.Rules = sorted(append(part.rules, ruleAWS))
+			t.report(rule, loc, value(part.Span), secret(), keep)
+		case first != nil:
+			first.Locations[0].Rules = sorted(append(first.Locations[0].Rules, part.rules...))
+		}
 	}
 }
 

@@ -123,6 +123,32 @@ func TestScan(t *testing.T) {
 }
 
 // TestPlaces holds what is found with the path known against what is found without and placed afterwards.
+// TestRulesOfAPlace holds that a place names every rule of gitleaks that matches there, under whatever name it is reported.
+func TestRulesOfAPlace(t *testing.T) {
+	r := newSource()
+	pem := func(head, label string) string {
+		return "-----BEGIN " + label + "-----\n" + head + r.of(alnum, 64) + "\n" + r.of(alnum, 64) + "\n-----END " + label + "-----\n"
+	}
+	session := "ASIA" + r.of(base32, 16)
+	tests := []struct{ name, content, want string }{
+		{"a key under a passphrase", pem("Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n", "RSA PRIVATE"+" KEY"),
+			"1 encrypted-private-key private-key"},
+		{"a bare key", pem("", "PRIVATE"+" KEY"), "1 private-key"},
+		{"a session token", fmt.Sprintf("{\"AccessKeyId\": %q,\n \"SecretAccessKey\": %q,\n \"SessionToken\": %q}\n", session, r.of(alnum, 40), r.of(alnum, 200)),
+			"1 aws-access-key aws-access-token|2 aws-access-key generic-api-key|3 aws-access-key generic-api-key"},
+	}
+	for _, tt := range tests {
+		fs, _ := scanner(t, Options{}).Scan(file("a"), []byte(tt.content))
+		var got []string
+		for _, f := range fs {
+			got = append(got, fmt.Sprint(f.Locations[0].Line, " ", strings.Join(f.Locations[0].Rules, " ")))
+		}
+		if strings.Join(got, "|") != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.name, strings.Join(got, "|"), tt.want)
+		}
+	}
+}
+
 func TestPlaces(t *testing.T) {
 	r := newSource()
 	gh := r.github()
