@@ -1,6 +1,9 @@
 package decode
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // findArrays undoes lists of byte values: {0x67, 0x68}, [103, 104], "67 68", "67:68", 01100111 01101000.
 func findArrays(b *builder, text []byte) {
@@ -10,6 +13,9 @@ func findArrays(b *builder, text []byte) {
 	)
 	l := list{text: text}
 	for p, done := stride/2, 0; p < len(text); p += stride {
+		if p+16 <= len(text) && !hasDigit(text[p:p+8]) && !hasDigit(text[p+8:p+16]) { // "[char]68 + " is the widest way to write a value
+			continue
+		}
 		i := p
 		for i < len(text) && i < p+probe && inArray[text[i]] {
 			i++
@@ -29,6 +35,13 @@ func findArrays(b *builder, text []byte) {
 	}
 }
 
+// hasDigit reports whether one of eight bytes is a digit.
+func hasDigit(b []byte) bool {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	w := binary.LittleEndian.Uint64(b) ^ '0'*ones // digits become 0 to 9
+	return (w&^high+(0x80-10)*ones|w)&high != high
+}
+
 // wordy reports whether a word around p is longer than any number of a list.
 func wordy(text []byte, p int) bool {
 	const most = 8 // binary digits
@@ -42,7 +55,7 @@ func wordy(text []byte, p int) bool {
 	return hi-lo > most
 }
 
-// numeric reports whether text has as many digits as the widest way to write a list of byte values, "[char]68 + ".
+// numeric reports whether text has as many digits as a list of byte values.
 func numeric(text []byte) bool {
 	const least = 5 // of the 32 bytes at least that are part of the list
 	n := 0

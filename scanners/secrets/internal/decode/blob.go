@@ -79,6 +79,7 @@ type block struct {
 	pieces []span // of one blob after the other
 	noise  int    // up to here lie lines that mean nothing together
 	tries  int    // to begin in their midst
+	last   int    // end of a run that no line continues
 }
 
 // begin makes the run [lo, hi) the first piece of a blob.
@@ -434,13 +435,16 @@ func (bl *blob) hopeful(text []byte) bool {
 
 func (b *builder) base64(at *block, text []byte, lo, hi int) int {
 	bl := blob{alphabet: base64s, pieces: at.begin(lo, hi)}
-	if at.worth(lo) && bl.wrapped(text, isBase64) {
-		if v := bl.judge(text); v != noise && b.put(text, &bl, v) {
+	if hi != at.last && at.worth(lo) {
+		if !bl.wrapped(text, isBase64) {
+			at.last = hi
+		} else if v := bl.judge(text); v != noise && b.put(text, &bl, v) {
 			b.named(text, &bl)
 			return bl.end
+		} else {
+			at.noise = max(at.noise, bl.end)
+			bl.pieces = bl.pieces[:1]
 		}
-		at.noise = max(at.noise, bl.end)
-		bl.pieces = bl.pieces[:1]
 	}
 	bl.end = padding(text, hi)
 	if v := bl.judge(text); v != noise && b.put(text, &bl, v) {

@@ -262,7 +262,7 @@ func findQuotedPrintable(b *builder, text []byte) {
 		if at(text, eol) == '\n' {
 			if col := column(text, i); col >= shortest && col <= longest && isA(at(text, i-1), isToken) && isA(at(text, eol+1), isToken) {
 				left, right := before(text, i), after(text, eol+1)
-				if odd(left, right) && !(path(right) && padded(left)) { // as in go.sum
+				if odd(left, right) && !(padded(left) && (bytes.IndexByte(right, '.') >= 0 || bytes.HasPrefix(right, []byte("--")))) { // as in go.sum and in PEM
 					return b.cut(i, eol+1)
 				}
 			}
@@ -327,7 +327,7 @@ func unescape(text []byte, i int) escape {
 			return r == 0x1b || r >= 0x200b && r <= 0x2064
 		case isA(byte(r), isToken):
 			return true
-		case isQuote(byte(r)) && jsonSign(at(text, i-1), at(text, i+n)):
+		case r != '`' && isQuote(byte(r)) && jsonSign(at(text, i-1), at(text, i+n)):
 			return true
 		}
 		return beside(text, i, i+n)

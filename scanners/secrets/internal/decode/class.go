@@ -12,6 +12,7 @@ const (
 	isHex
 	isToken   // what tokens and their glue are made of
 	isWord    // letters, digits, _
+	isEnd     // of a value: blanks and quotes
 	isClosing // what may follow a token at the end of a line
 )
 
@@ -27,6 +28,7 @@ var class = func() (t [256]uint8) {
 	set(isHex, digits+"abcdefABCDEF")
 	set(isToken, upper+lower+digits+"+/-_=.~:@")
 	set(isWord, upper+lower+digits+"_")
+	set(isEnd, " \t\r\n\"'`")
 	set(isClosing, "\"'`,;)}]<\\")
 	return t
 }()
@@ -41,7 +43,6 @@ type tally struct {
 	markup    bool // </
 	backslash bool
 	equals    bool // =3D, or at the end of a line
-	quote     bool
 }
 
 // minRun is the shortest base64 worth decoding: 16 characters hold 12 bytes, and shorter secrets are found nowhere.
@@ -60,7 +61,6 @@ func classify(text []byte) (t tally) {
 	t.markup = bytes.Contains(text, []byte("</"))
 	t.backslash = has('\\')
 	t.equals = bytes.Contains(text, []byte("=3D")) || bytes.Contains(text, []byte("=\n")) || bytes.Contains(text, []byte("=\r"))
-	t.quote = has('"') || has('\'') || has('`')
 	return t
 }
 

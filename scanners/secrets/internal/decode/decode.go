@@ -106,11 +106,9 @@ func (d *decoder) decode(src source, depth int) {
 	if isBinary(text) { // what follows undoes what people and programs write in text
 		return
 	}
-	{
-		b := d.builder(&src, depth, "array")
-		findArrays(&b, text)
-		b.flush()
-	}
+	array := d.builder(&src, depth, "array")
+	findArrays(&array, text)
+	array.flush()
 	if t.control {
 		b := d.builder(&src, depth, "ansi")
 		findANSI(&b, text)
@@ -146,11 +144,9 @@ func (d *decoder) decode(src source, depth int) {
 		findQuotedPrintable(&b, text)
 		b.flush()
 	}
-	if t.quote {
-		b := d.builder(&src, depth, "concat")
-		findConcat(&b, text)
-		b.flush()
-	}
+	concat := d.builder(&src, depth, "concat")
+	findConcat(&concat, text)
+	concat.flush()
 	dumps, wraps := d.builder(&src, depth, "hexdump"), d.builder(&src, depth, "wrap")
 	findLines(&dumps, &wraps, text)
 	dumps.flush()
@@ -325,13 +321,10 @@ func (b *builder) emit() {
 	}
 }
 
-// lineStart returns where the context before i begins: at a line's start if one is near, never inside a word.
+// lineStart returns where the context before i begins: never inside of what may be a value, as its half would be taken for one.
 func lineStart(text []byte, i int) int {
 	lo := max(i-context, 0)
-	for limit := max(lo-context, 0); lo > limit; lo-- {
-		if c := class[text[lo-1]]; text[lo-1] == '\n' || i-lo >= context && c&isToken == 0 {
-			break
-		}
+	for limit := max(lo-context, 0); lo > limit && !isA(text[lo-1], isEnd); lo-- {
 	}
 	return lo
 }
@@ -339,7 +332,7 @@ func lineStart(text []byte, i int) int {
 // lineEnd returns where the context after i ends.
 func lineEnd(text []byte, i int) int {
 	hi := min(i+context, len(text))
-	for limit := min(hi+context, len(text)); hi < limit && class[text[hi]]&isToken != 0; hi++ {
+	for limit := min(hi+context, len(text)); hi < limit && !isA(text[hi], isEnd); hi++ {
 	}
 	return hi
 }

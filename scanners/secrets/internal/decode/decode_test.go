@@ -384,10 +384,28 @@ func TestPlainTextHasNoViews(t *testing.T) {
 		"2026-03-19T18:32:11.12Z Run make2\n2026-03-19T18:32:12.12Z Done\n",
 		"internal/scanners/secrets/decode_test.go:12: undefined: somethingElseEntirely\n",
 		"PASSWORD=\nTOKEN=\nNAME=x\n",
+		"import (\n\t\"crypto/hmac\"\n\t\"crypto/sha512\"\n\t\"encoding/base64\"\n)\n",
+		"path.join(base, 'lib', 'python2.5', 'site-packages')\n",
+		"raise NotImplemented('importerror' + 'NotImplementedError')\n",
+		"<p><code>MAX_CONTENT_LENGTH</code> or <a href=\"x\">Request.max_content_length</a></p>\n",
+		"example.org/mod v1.2.3 h1:uCdmnmatrKCgMBlM4rMuJZWOkPDqdbZPnrMXDY4gI68=\nexample.org/mod v1.2.4 h1:x\n",
+		"regex = '(?:[\\x60'\"\\s;]|\\\\[nr]|$)'\n",
+		"assert '&lt;p&gt;Hello World!' in html\n",
 	}
 	for _, text := range plain {
 		for v := range Views([]byte(text)) {
 			t.Errorf("%q shows %q by %q", text, v.Text, v.Encoding)
+		}
+	}
+}
+
+// A view must not begin or end inside of a value: its half would be taken for another one.
+func TestNoHalfValues(t *testing.T) {
+	value := "\"" + strings.Repeat("aB3$", 60) + "\""
+	text := value + strings.Repeat(" a", 80) + " k: " + b64("hunter2-hunter2") + strings.Repeat(" b", 80) + value
+	for v := range Views([]byte(text)) {
+		if n := bytes.Count(v.Text, []byte("aB3$")); n%60 != 0 {
+			t.Errorf("a view shows %d of 60 parts of a value", n)
 		}
 	}
 }
@@ -405,6 +423,26 @@ func TestPrivateKeyInLog(t *testing.T) {
 		log := prefix + strings.ReplaceAll(strings.TrimSuffix(pem, "\n"), "\n", "\n"+prefix) + "\n" + prefix + "done\n"
 		if encodings, _ := found([]byte(log), strings.TrimSuffix(pem, "\n")); len(encodings) == 0 {
 			t.Errorf("%s: the key is not shown whole", name)
+		}
+	}
+}
+
+// Lines that mean nothing together must not be looked at anew from each of them on: by the square, this would take long.
+func TestRandomLines(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 5))
+	body := make([]byte, 1<<20)
+	for i := range body {
+		body[i] = byte(r.Uint32())
+	}
+	for name, text := range map[string]string{
+		"base64":     folded(base64.StdEncoding.EncodeToString(body), 76, "\n"),
+		"base64 odd": folded(base64.StdEncoding.EncodeToString(body), 61, "\n"),
+		"hex":        folded(hex.EncodeToString(body), 64, "\n"),
+	} {
+		for v := range Views([]byte(text)) {
+			if len(v.Text) > 2*window {
+				t.Errorf("%s: a view of %d bytes", name, len(v.Text))
+			}
 		}
 	}
 }

@@ -2,6 +2,8 @@ package decode
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"strings"
 )
 
@@ -125,6 +127,10 @@ func literal(text []byte, i int) (int, seam) {
 		}
 		return 0, false
 	}
+	switch c := at(text, i+1); {
+	case isA(c, isWord) && isA(at(text, i+2), isWord) && isA(at(text, i+3), isWord), strings.IndexByte(":]}>=/?", c) >= 0:
+		return 0, apart // most quotes are no seams, and half of them open a literal
+	}
 	j := blank(text, i+1)
 	if k, ok := open(j); ok { // adjacent, as are rows of a table at the beginning of a line, lists of imports, and words in Markdown
 		const least = 16
@@ -187,19 +193,36 @@ func literal(text []byte, i int) (int, seam) {
 
 // findConcat joins string literals that are concatenated. Only a seam with token characters on both sides can break a token.
 func findConcat(b *builder, text []byte) {
-	scan(text, "\"'`", func(i int) int {
-		if !isA(at(text, i-1), isToken) {
-			return i + 1
+	for i := nextQuote(text, 0); i < len(text) && !b.d.stopped; {
+		to := i + 1
+		if isA(at(text, i-1), isToken) {
+			if next, how := literal(text, i); how != apart && isA(at(text, next), isToken) {
+				if how == spliced {
+					to = b.splice(text, i, next)
+				} else {
+					to = b.list(text, i, next)
+				}
+			}
 		}
-		next, how := literal(text, i)
-		if how == apart || !isA(at(text, next), isToken) {
-			return i + 1
+		i = nextQuote(text, max(to, i+1))
+	}
+}
+
+// nextQuote returns the place of the first quote from i on, or len(text). It looks at eight bytes at once.
+func nextQuote(text []byte, i int) int {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(text); i += 8 {
+		w := binary.LittleEndian.Uint64(text[i:])
+		double, single, back := w^'"'*ones, w^'\''*ones, w^'`'*ones
+		// The lowest byte whose high bit is set is zero; those above it may be wrong.
+		if m := ((double-ones)&^double | (single-ones)&^single | (back-ones)&^back) & high; m != 0 {
+			return i + bits.TrailingZeros64(m)/8
 		}
-		if how == spliced {
-			return b.splice(text, i, next)
-		}
-		return b.list(text, i, next)
-	})
+	}
+	for i < len(text) && !isQuote(text[i]) {
+		i++
+	}
+	return min(i, len(text))
 }
 
 // splice joins the literals that hang together from the quote at i on, if what comes of it can be a secret. It returns where to go on.
