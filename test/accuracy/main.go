@@ -40,6 +40,7 @@ type lab struct {
 	peers     []tool
 	gitleaks  string
 	detail    bool
+	own       map[string]bool // rules that gitleaks does not have
 	data      string // for copied files
 	temp      string // for reports; emptied at the end
 	out, log  io.Writer

@@ -10,10 +10,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/scanners/secrets"
 )
 
 // A sighting is what both programs are compared by. The secret is a keyed digest.
@@ -21,6 +23,14 @@ type sighting struct{ rule, secret, path, commit string }
 
 // parity compares what gitleaks and leakreach find in the whole history of repositories, each difference with its reason.
 func (l *lab) parity(ctx context.Context, repos []string) error {
+	alone, err := secrets.New(secrets.Options{Config: []byte("[extend]\nuseDefault = false\n")})
+	if err != nil {
+		return fmt.Errorf("listing our own rules: %w", err)
+	}
+	l.own = map[string]bool{}
+	for _, r := range alone.Rules() {
+		l.own[r.ID] = true
+	}
 	w := tabwriter.NewWriter(l.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "repository\tcommits\tgitleaks\tof these ours\tours in all\tdifference\treason")
 	for i, path := range repos {
@@ -58,23 +68,42 @@ func (l *lab) compare(ctx context.Context, w *tabwriter.Writer, name, repo strin
 	for _, f := range found {
 		theirs[sighting{f.RuleID, fingerprint(f.Secret), f.File, f.Commit}] = f
 	}
+	differ := map[sighting]int{} // by line
+	for s, f := range theirs {
+		if _, ok := ours.exact[s]; !ok {
+			differ[s] = f.StartLine
+		}
+	}
+	for s, p := range ours.exact {
+		if _, ok := theirs[s]; !ok && h.more(p, s, l.own) == "" {
+			differ[s] = p.Line
+		}
+	}
+	inFile, err := l.inFiles(ctx, repo, differ)
+	if err != nil {
+		return err
+	}
 	less, more := map[string]int{}, map[string]int{}
 	for s, f := range theirs {
 		if _, ok := ours.exact[s]; !ok {
 			why := ours.less(s, f)
+			if !inFile[s] {
+				why = "only in the diff: in the whole file gitleaks does not find it either"
+			}
 			less[why]++
 			l.tell("%s: less: %s: %s %s:%d %s", name, why, s.rule, s.path, f.StartLine, s.commit)
 		}
 	}
-	rules := map[string]bool{}
-	for s := range theirs {
-		rules[s.rule] = true
-	}
-	for s, o := range ours.exact {
+	for s, p := range ours.exact {
 		if _, ok := theirs[s]; !ok {
-			why := h.more(o, s)
+			why := h.more(p, s, l.own)
+			if why == "" && inFile[s] {
+				why = "in the whole file gitleaks finds it too; the lines of the diff alone do not show it"
+			} else if why == "" {
+				why = "UNEXPLAINED"
+			}
 			more[why]++
-			l.tell("%s: more: %s: %s %s:%d %s", name, why, s.rule, s.path, o.Line, s.commit)
+			l.tell("%s: more: %s: %s %s:%d %s", name, why, s.rule, s.path, p.Line, s.commit)
 		}
 	}
 	same := len(theirs)
@@ -95,6 +124,50 @@ func (l *lab) compare(ctx context.Context, w *tabwriter.Writer, name, repo strin
 		}
 	}
 	return nil
+}
+
+// inFiles tells which sightings gitleaks makes in the whole file, as it is at the commit.
+func (l *lab) inFiles(ctx context.Context, repo string, at map[sighting]int) (map[sighting]bool, error) {
+	dir, err := os.MkdirTemp(l.temp, "files-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	type file struct{ commit, path string }
+	dirs, byDir := map[file]string{}, map[string]file{}
+	for s := range at {
+		f := file{s.commit, s.path}
+		if f.commit == "" || dirs[f] != "" || !filepath.IsLocal(f.path) {
+			continue
+		}
+		content, err := git(ctx, repo, "cat-file", "blob", f.commit+":"+f.path)
+		if err != nil {
+			continue // a link, or a file taken away
+		}
+		dirs[f] = strconv.Itoa(len(dirs))
+		byDir[dirs[f]] = f
+		to := filepath.Join(dir, dirs[f], filepath.FromSlash(f.path))
+		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(to, []byte(content), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	found, err := runLeaks(ctx, l.gitleaks, "gitleaks", filepath.Join(l.temp, "gitleaks.json"), "dir", dir)
+	if err != nil {
+		return nil, err
+	}
+	in := map[sighting]bool{}
+	for _, f := range found {
+		rel, err := filepath.Rel(dir, f.File)
+		if err != nil {
+			return nil, err
+		}
+		n, _, _ := strings.Cut(filepath.ToSlash(rel), "/")
+		in[sighting{f.RuleID, fingerprint(f.Secret), byDir[n].path, byDir[n].commit}] = true
+	}
+	return in, nil
 }
 
 func (l *lab) tell(format string, args ...any) {
@@ -147,9 +220,13 @@ func index(r *report) own {
 // less gives the reason why we lack a finding of gitleaks.
 func (o own) less(s sighting, f leak) string {
 	for _, p := range o.byPlace[sighting{rule: s.rule, path: s.path, commit: s.commit}] {
-		if p.Line <= f.EndLine+1 && f.StartLine <= max(p.Line, p.EndLine)+1 {
-			return "reported there, with another value: part of a credential"
+		if p.Line > f.EndLine+1 || f.StartLine > max(p.Line, p.EndLine)+1 {
+			continue
 		}
+		if p.rule == "aws-access-key" {
+			return "reported there as a part of an AWS key"
+		}
+		return "REPORTED THERE WITH ANOTHER VALUE"
 	}
 	switch {
 	case o.bySecret[sighting{"", s.secret, s.path, s.commit}]:
@@ -242,43 +319,38 @@ func (h *history) read(in *bufio.Reader, raw bool) {
 	}
 }
 
-// more gives the reason why we find what gitleaks does not.
-func (h *history) more(p place, s sighting) string {
+// more gives the reason why we find what gitleaks does not, or "".
+func (h *history) more(p place, s sighting, own map[string]bool) string {
 	outer, _, member := strings.Cut(p.Path, "!")
 	status := h.changes[p.Commit+outer]
 	switch {
-	case p.rule == s.rule && !gitleaksRule(s.rule):
-		return "a rule of ours (files of credentials, halves of AWS keys)"
-	case !gitleaksRule(s.rule):
-		return "a rule of ours (files of credentials, halves of AWS keys)"
+	case own[s.rule]:
+		return "a rule of ours: files of credentials, connection strings, halves of AWS keys"
+	case p.rule != s.rule:
+		return "the value of another rule's finding, that this rule matches too"
 	case member:
 		return "inside a container"
+	case p.Commit != "" && !h.reached[p.Commit]:
+		return "in a commit that no ref reaches"
 	case strings.Contains(p.Name, "dangling"):
 		return "in an object that no commit holds"
-	case p.Kind == audit.InCommit && p.Path == "":
-		return "in a message, a tag, a name or a path"
+	case p.Path == "" || p.Name != "" || p.Commit == "" && !p.InHead:
+		return "in a message, a tag, a note, a name, a path, git's own files"
 	case p.Commit == "":
-		return "in the current tree, moved there unchanged"
-	case !h.reached[p.Commit]:
-		return "in a commit that no ref reaches"
+		return "where it stands now: the file of the current tree, whose last commit left that line alone"
 	case h.merges[p.Commit]:
-		return "in a merge"
+		return "in a merge, which git log shows no lines of"
 	case h.binary[p.Commit+outer]:
 		return "in a file that git diff takes for binary"
 	case strings.HasPrefix(status, "R"), strings.HasPrefix(status, "C"):
-		return "in a renamed or copied file"
-	case len(p.Encoding) > 0:
-		return "encoded: " + strings.Join(p.Encoding, ", ")
+		return "under the new name of a renamed file"
 	case status == "T":
 		return "in a file that changed its type"
+	case len(p.Encoding) > 0:
+		return "encoded in a way that gitleaks does not undo there"
 	}
-	return "OTHER"
+	return ""
 }
-
-// ruleSet are gitleaks' own rule ids; filled by rules.
-var ours = map[string]bool{"aws-access-key": true}
-
-func gitleaksRule(id string) bool { return !ours[id] }
 
 // whole returns a repository whose every object is there: the one at path, or a copy of it with those refs only whose history is
 // complete, because gitleaks' git ends at the first object that a partial clone lacks.
