@@ -41,8 +41,8 @@ type lab struct {
 	gitleaks  string
 	detail    bool
 	own       map[string]bool // rules that gitleaks does not have
-	data      string // for copied files
-	temp      string // for reports; emptied at the end
+	data      string          // for copied files
+	temp      string          // for reports; emptied at the end
 	out, log  io.Writer
 }
 
