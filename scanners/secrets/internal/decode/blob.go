@@ -390,41 +390,38 @@ var magical = func() (t [256]bool) {
 }()
 
 // hopeful reports whether judge can find anything in the blob: minText bytes in a row that are text, or magic. It reads one group of
-// characters in as many as such a row holds, so that what is random costs little.
+// characters in four, so that most of what is random costs little.
 func (bl *blob) hopeful(text []byte) bool {
-	var chars, need int // of a group of whole bytes; groups that minText bytes in a row hold at least
-	switch bl.bits {
-	case 6:
-		chars, need = 4, 4
-	case 4:
-		chars, need = 2, minText
-	default:
+	const need = 4 // whole groups of three bytes at least lie in minText bytes in a row
+	if first := bl.pieces[0]; bl.bits != 6 || first.hi-first.lo < 8*need || promising(text[first.lo:]) {
 		return true
 	}
-	last := len(bl.pieces) - 1
-	if first := bl.pieces[0]; first.hi-first.lo < 2*need*chars || bl.begins(text[first.lo:]) {
-		return true
-	}
-	for _, p := range bl.pieces[:last] {
-		if (p.hi-p.lo)%chars != 0 {
+	for k, p := range bl.pieces[:len(bl.pieces)-1] {
+		if (p.hi-p.lo)%4 != 0 || k > 0 && p.hi-p.lo < 4*need {
 			return true
 		}
 	}
 	row := 0 // good groups at the end of the last piece
 	for _, p := range bl.pieces {
-		n := (p.hi - p.lo) / chars
-		for g := 0; g < n; {
-			want := need - min(row, need-1)
+		n := (p.hi - p.lo) / 4
+		good := func(g int) bool {
+			t := text[p.lo+4*g:]
+			acc := uint32(bl.value[t[0]])<<18 | uint32(bl.value[t[1]])<<12 | uint32(bl.value[t[2]])<<6 | uint32(bl.value[t[3]])
+			return legible[acc>>16] && legible[acc>>8&0xff] && legible[acc&0xff]
+		}
+		g := 0
+		for g < n {
+			want := max(need-row, 1)
 			if g+want > n { // the row may go on in the next piece
 				for ; g < n; g++ {
-					if row++; !bl.good(text[p.lo+chars*g:]) {
+					if row++; !good(g) {
 						row = 0
 					}
 				}
 				break
 			}
 			k := g + want - 1
-			for k >= g && bl.good(text[p.lo+chars*k:]) {
+			for k >= g && good(k) {
 				k--
 			}
 			if k < g {
@@ -434,33 +431,6 @@ func (bl *blob) hopeful(text []byte) bool {
 		}
 	}
 	return false
-}
-
-// good reports whether the group of characters that text begins with is of legible bytes.
-func (bl *blob) good(text []byte) bool {
-	if bl.bits == 4 {
-		return legible[byte(bl.value[text[0]]<<4|bl.value[text[1]])]
-	}
-	acc := uint32(bl.value[text[0]])<<18 | uint32(bl.value[text[1]])<<12 | uint32(bl.value[text[2]])<<6 | uint32(bl.value[text[3]])
-	return legible[acc>>16] && legible[acc>>8&0xff] && legible[acc&0xff]
-}
-
-// begins reports whether the text's first bytes are those of a known format.
-func (bl *blob) begins(text []byte) bool {
-	var head [8]byte
-	var acc uint32
-	n, size := 0, 0
-	for i := 0; size < len(head); i++ {
-		acc = acc<<bl.bits | uint32(bl.value[text[i]])
-		if n += bl.bits; n >= 8 {
-			n -= 8
-			head[size] = byte(acc >> n)
-			if size++; !magical[head[0]] {
-				return false
-			}
-		}
-	}
-	return magic(head[:]) != noise
 }
 
 func (b *builder) base64(at *block, text []byte, lo, hi int) int {
