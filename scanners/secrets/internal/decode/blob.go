@@ -79,9 +79,7 @@ type block struct {
 	pieces []span // of one blob after the other
 	noise  int    // up to here lie lines that mean nothing together
 	tries  int    // to begin in their midst
-	run    int    // end of the run last looked at for lines that continue it
-	lines  []span // that do
-	end    int    // of them and their padding
+	last   int    // end of a run that no line continues
 }
 
 // begin makes the run [lo, hi) the first piece of a blob.
@@ -95,7 +93,7 @@ func (b *block) begin(lo, hi int) []span {
 // worth reports whether the lines that follow the run at lo should be looked at as one with it. Among lines that mean nothing it is true for
 // the first few, as the blob may have begun there; from each line on it would take time by the square of their number.
 func (b *block) worth(lo int) bool {
-	const most = 3
+	const most = 6
 	if lo >= b.noise {
 		b.tries = 0
 		return true
@@ -391,127 +389,62 @@ var magical = func() (t [256]bool) {
 	return t
 }()
 
-// hopeful reports whether judge can find anything in the blob: minText bytes in a row that are text, or magic.
+// hopeful reports whether judge can find anything in the blob: minText bytes in a row that are text, or magic. It reads one group of
+// characters in four, so that most of what is random costs little.
 func (bl *blob) hopeful(text []byte) bool {
-	if bl.bits == 5 || bl.begins(text[bl.pieces[0].lo:]) {
+	const need = 4 // whole groups of three bytes at least lie in minText bytes in a row
+	if first := bl.pieces[0]; bl.bits != 6 || first.hi-first.lo < 8*need || promising(text[first.lo:]) {
 		return true
 	}
-	if p := bl.pieces[0]; len(bl.pieces) == 1 {
-		return bl.rows(text[p.lo:p.hi])
-	}
-	const overlap = 128 // more characters than any row that is looked for
-	var buf [32 * overlap]byte
-	n := 0
-	for _, p := range bl.pieces {
-		for p.lo < p.hi {
-			k := copy(buf[n:], text[p.lo:p.hi])
-			p.lo += k
-			if n += k; n == len(buf) {
-				if bl.rows(buf[:]) {
-					return true
-				}
-				n = copy(buf[:], buf[n-overlap:])
-			}
-		}
-	}
-	return bl.rows(buf[:n])
-}
-
-// rows reports whether so many legible bytes follow each other in what encoded stands for. It reads one group of characters in as many
-// as such a row holds, so that what is random costs little.
-func (bl *blob) rows(encoded []byte) bool {
-	chars, need := 4, 4 // of a group of whole bytes; groups that minText bytes in a row hold at least
-	if bl.bits == 4 {
-		chars, need = 2, minText
-	}
-	n := len(encoded) / chars
-	if n < 2*need {
-		return true
-	}
-	for g := 0; g+need <= n; {
-		k := g + need - 1
-		for k >= g && bl.good(encoded[chars*k:]) {
-			k--
-		}
-		if k >= g {
-			g = k + 1
-			continue
-		}
-		hi := g + need
-		for hi < n && bl.good(encoded[chars*hi:]) {
-			hi++
-		}
-		if g == 0 || hi == n || bl.bits == 4 || 3*(hi-g)+edges(encoded[chars*(g-1):], encoded[chars*hi:]) >= minText {
+	for k, p := range bl.pieces[:len(bl.pieces)-1] {
+		if (p.hi-p.lo)%4 != 0 || k > 0 && p.hi-p.lo < 4*need {
 			return true
 		}
-		g = hi
+	}
+	row := 0 // good groups at the end of the last piece
+	for _, p := range bl.pieces {
+		n := (p.hi - p.lo) / 4
+		good := func(g int) bool {
+			t := text[p.lo+4*g:]
+			acc := uint32(bl.value[t[0]])<<18 | uint32(bl.value[t[1]])<<12 | uint32(bl.value[t[2]])<<6 | uint32(bl.value[t[3]])
+			return legible[acc>>16] && legible[acc>>8&0xff] && legible[acc&0xff]
+		}
+		g := 0
+		for g < n {
+			want := max(need-row, 1)
+			if g+want > n { // the row may go on in the next piece
+				for ; g < n; g++ {
+					if row++; !good(g) {
+						row = 0
+					}
+				}
+				break
+			}
+			k := g + want - 1
+			for k >= g && good(k) {
+				k--
+			}
+			if k < g {
+				return true
+			}
+			g, row = k+1, 0
+		}
 	}
 	return false
 }
 
-// good reports whether the group of characters that text begins with is of legible bytes.
-func (bl *blob) good(text []byte) bool {
-	if bl.bits == 4 {
-		return legible[byte(bl.value[text[0]]<<4|bl.value[text[1]])]
-	}
-	acc := uint32(bl.value[text[0]])<<18 | uint32(bl.value[text[1]])<<12 | uint32(bl.value[text[2]])<<6 | uint32(bl.value[text[3]])
-	return legible[acc>>16] && legible[acc>>8&0xff] && legible[acc&0xff]
-}
-
-// edges returns how many legible bytes the group that before begins with ends in, and how many the one that after begins with begins with.
-func edges(before, after []byte) int {
-	value := base64s.value
-	n := 0
-	a := uint32(value[before[1]])<<12 | uint32(value[before[2]])<<6 | uint32(value[before[3]])
-	if legible[a&0xff] {
-		if n++; legible[a>>8&0xff] {
-			n++
-		}
-	}
-	a = uint32(value[after[0]])<<12 | uint32(value[after[1]])<<6 | uint32(value[after[2]])
-	if legible[a>>10&0xff] {
-		if n++; legible[a>>2&0xff] {
-			n++
-		}
-	}
-	return n
-}
-
-// begins reports whether the text's first bytes are those of a known format.
-func (bl *blob) begins(text []byte) bool {
-	var head [8]byte
-	var acc uint32
-	n, size := 0, 0
-	for i := 0; size < len(head); i++ {
-		acc = acc<<bl.bits | uint32(bl.value[text[i]])
-		if n += bl.bits; n >= 8 {
-			n -= 8
-			head[size] = byte(acc >> n)
-			if size++; !magical[head[0]] {
-				return false
-			}
-		}
-	}
-	return magic(head[:]) != noise
-}
-
 func (b *builder) base64(at *block, text []byte, lo, hi int) int {
 	bl := blob{alphabet: base64s, pieces: at.begin(lo, hi)}
-	if hi != at.run { // else it is the same run from a later character on
-		at.run, at.lines, at.end = hi, nil, 0
-		if at.worth(lo) && bl.wrapped(text, isBase64) {
-			at.pieces, at.lines, at.end = bl.pieces, bl.pieces[1:], bl.end
-		}
-	} else if at.lines != nil {
-		bl.pieces, bl.end = bl.pieces[:1+len(at.lines)], at.end
-	}
-	if len(bl.pieces) > 1 {
-		if v := bl.judge(text); v != noise && b.put(text, &bl, v) {
+	if hi != at.last && at.worth(lo) {
+		if !bl.wrapped(text, isBase64) {
+			at.last = hi
+		} else if v := bl.judge(text); v != noise && b.put(text, &bl, v) {
 			b.named(text, &bl)
 			return bl.end
+		} else {
+			at.noise = max(at.noise, bl.end)
+			bl.pieces = bl.pieces[:1]
 		}
-		at.noise = max(at.noise, bl.end)
-		bl.pieces = bl.pieces[:1]
 	}
 	bl.end = padding(text, hi)
 	if v := bl.judge(text); v != noise && b.put(text, &bl, v) {
