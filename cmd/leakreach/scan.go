@@ -184,6 +184,19 @@ func (o *scanOptions) level() slog.Level {
 	return level
 }
 
+// later says what to do with refs that users can be expected to try, and that have no provider.
+var later = map[string]string{
+	"aws":            "accounts are not read by this version",
+	"gitea":          "Gitea is not read by this version: clone the repositories and give their paths",
+	"job":            "the running job is not read by this version",
+	"https":          "write github:OWNER/REPO or gitlab:GROUP/PROJECT, or clone it and give the path",
+	"http":           "write github:OWNER/REPO or gitlab:GROUP/PROJECT, or clone it and give the path",
+	"ssh":            "write github:OWNER/REPO or gitlab:GROUP/PROJECT, or clone it and give the path",
+	"git@github.com": "write github:OWNER/REPO",
+	"git@gitlab.com": "write gitlab:GROUP/PROJECT",
+	"file":           "give the path alone",
+}
+
 // refs finds the provider of each ref. A ref without a known scheme is a path.
 func (o *scanOptions) refs(env audit.Env, refs []string, so secrets.Options) ([]engine.Ref, error) {
 	sources, err := providers.ParseSources(o.sources)
@@ -198,6 +211,11 @@ func (o *scanOptions) refs(env audit.Env, refs []string, so secrets.Options) ([]
 	for _, text := range refs {
 		ref := engine.Ref{Text: text, Rest: text, Provider: all[0]}
 		scheme, rest, found := strings.Cut(text, ":")
+		if hint := later[scheme]; found && hint != "" {
+			if _, err := os.Lstat(text); err != nil {
+				return nil, audit.Hint(fmt.Errorf("%w: no ref of kind %q", audit.ErrUsage, scheme), hint)
+			}
+		}
 		if i := slices.IndexFunc(all, func(p audit.Provider) bool { return p.Name() == scheme }); found && i >= 0 {
 			ref.Provider, ref.Rest = all[i], rest
 		} else if err := ownRules(&ref, so, o.noIgnores, env.Log); err != nil {
@@ -347,7 +365,7 @@ func (o *scanOptions) write(w world, result *audit.Run, scanning []audit.Scanner
 	opts := report.Options{Rules: rules, FailOn: o.failOn, ExitCode: code, CI: w.getenv("CI") != "", Fold: w.getenv("GITHUB_ACTIONS") == "true"}
 	var errs []error
 	for _, out := range outs {
-		errs = append(errs, writeFile(out, result, opts))
+		errs = append(errs, writeFile(w, out, result, opts))
 	}
 	width, terminal := w.terminal(w.stdout)
 	opts.Width, opts.Links = width, terminal
@@ -362,13 +380,19 @@ func (o *scanOptions) write(w world, result *audit.Run, scanning []audit.Scanner
 }
 
 // writeFile writes a report beside its final name and moves it there: a reader never sees half of it.
-func writeFile(out outFile, result *audit.Run, opts report.Options) (err error) {
+func writeFile(w world, out outFile, result *audit.Run, opts report.Options) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("writing %s report to %s: %w", out.format, out.path, err)
 		}
 	}()
-	if info, err := os.Stat(out.path); err == nil && !info.Mode().IsRegular() { // /dev/stdout, a named pipe
+	switch path := filepath.Clean(out.path); {
+	case path == "/dev/stdout":
+		return report.Write(w.stdout, out.format, result, opts)
+	case path == "/dev/stderr":
+		return report.Write(w.stderr, out.format, result, opts)
+	}
+	if info, err := os.Stat(out.path); err == nil && (!info.Mode().IsRegular() || device(out.path)) { // a named pipe, /dev/fd/3
 		f, err := os.OpenFile(out.path, os.O_WRONLY, 0)
 		if err != nil {
 			return err
@@ -385,6 +409,12 @@ func writeFile(out outFile, result *audit.Run, opts report.Options) (err error) 
 		return err
 	}
 	return os.Rename(f.Name(), out.path)
+}
+
+// device tells whether a path is a name for something open: nothing must be put in its place.
+func device(path string) bool {
+	path, err := filepath.Abs(path)
+	return err == nil && (strings.HasPrefix(path, "/dev/") || strings.HasPrefix(path, "/proc/"))
 }
 
 // plan says what a run would ask of whom.
