@@ -55,7 +55,7 @@ func readSettings(cmd *cobra.Command, getenv func(string) string, path *string) 
 			errs = append(errs, err)
 		}
 		if v, ok := file.Leakreach.Flags[f.Name]; ok && !f.Changed {
-			errs = append(errs, set(f, fmt.Sprint(v), "configuration "+*path))
+			errs = append(errs, set(f, "configuration "+*path, list(v)...))
 		}
 	})
 	for name := range file.Leakreach.Flags {
@@ -109,16 +109,27 @@ func readSmall(r io.Reader) ([]byte, error) {
 func fromEnv(f *pflag.Flag, getenv func(string) string) error {
 	name := "LEAKREACH_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 	if v := getenv(name); v != "" && !f.Changed && f.Name != "help" {
-		return set(f, v, name)
+		values := []string{v}
+		if f.Value.Type() == "stringArray" {
+			values = strings.Split(v, ",")
+		}
+		return set(f, name, values...)
 	}
 	return nil
 }
 
-func set(f *pflag.Flag, value, source string) error {
-	values := []string{value}
-	if f.Value.Type() == "stringArray" {
-		values = strings.Split(value, ",")
+// list is a value of a file, or all of a list of them, as a command line has them.
+func list(value any) (values []string) {
+	if many, ok := value.([]any); ok {
+		for _, v := range many {
+			values = append(values, fmt.Sprint(v))
+		}
+		return values
 	}
+	return []string{fmt.Sprint(value)}
+}
+
+func set(f *pflag.Flag, source string, values ...string) error {
 	for _, v := range values {
 		if err := f.Value.Set(v); err != nil {
 			return fmt.Errorf("%w: setting --%s from %s: %w", audit.ErrUsage, f.Name, source, err)
