@@ -8,6 +8,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/rules"
 )
 
@@ -69,8 +70,8 @@ type allowlist struct {
 	paths   *pattern
 	commits map[string]bool
 	once    sync.Once
-	stop    *finder  // of the stop words that are plain
-	odd     []string // the others
+	stop    *literal.Finder // of the stop words that are plain
+	odd     []string        // the others
 }
 
 func (m *Matcher) newAllowlist(a *rules.Allowlist) *allowlist {
@@ -149,7 +150,7 @@ func (a *allowlist) stops(secret []byte) bool {
 				a.odd = append(a.odd, w)
 			}
 		}
-		a.stop = newFinder(plain, nil)
+		a.stop = literal.New(plain, nil)
 	})
 	if len(a.odd) > 0 || !isASCII(secret) { // letters beyond ASCII can fold into it
 		low := strings.ToLower(string(secret))
@@ -160,7 +161,7 @@ func (a *allowlist) stops(secret []byte) bool {
 		}
 		secret = []byte(low)
 	}
-	return a.stop.contains(secret)
+	return a.stop.Contains(secret)
 }
 
 func isASCII[T string | []byte](s T) bool {

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 )
 
 // texts are what benchmarks read: all blobs of the git repository BENCH_REPO, or else the standard library's source.
@@ -82,12 +84,12 @@ func BenchmarkKeywords(b *testing.B) {
 	all, size := texts(b)
 	m := matcher(b)
 	b.SetBytes(size)
-	var hits []hit
+	var hits []literal.Hit
 	n := 0
 	for b.Loop() {
 		n = 0
 		for _, t := range all {
-			hits = m.finder.scan(t, 0, len(t), hits[:0])
+			hits = m.finder.Scan(t, 0, len(t), hits[:0])
 			n += len(hits)
 		}
 	}

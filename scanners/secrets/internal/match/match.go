@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/rules"
 )
 
@@ -24,7 +25,7 @@ type Matcher struct {
 	allow    []*allowlist // global
 	exempt   string       // path of the configuration
 	lits     []string
-	finder   *finder
+	finder   *literal.Finder
 	uses     [][]use // of each literal
 	patterns int     // how many there are
 	states   int     // how many rules need one
@@ -98,7 +99,7 @@ func New(set *rules.Set) *Matcher {
 			r.required = append(r.required, required{x, q.WithinLines, q.WithinColumns})
 		}
 	}
-	m.finder = newFinder(m.lits, m.follow)
+	m.finder = literal.New(m.lits, m.follow)
 	return m
 }
 
@@ -160,22 +161,22 @@ const chunk = 64 << 10
 
 // scan looks at every keyword.
 func (m *Matcher) scan(s *scratch) {
-	m.hits(s, m.finder, s.content, func(h hit) {
-		for _, u := range m.uses[h.lit] {
+	m.hits(s, m.finder, s.content, func(h literal.Hit) {
+		for _, u := range m.uses[h.Lit] {
 			m.look(s, u, h, false)
 		}
 	})
 }
 
 // hits calls visit for the hits of f in the order of their ends.
-func (m *Matcher) hits(s *scratch, f *finder, text []byte, visit func(hit)) {
+func (m *Matcher) hits(s *scratch, f *literal.Finder, text []byte, visit func(literal.Hit)) {
 	hits := s.hits[:0]
 	for from := 0; from < len(text); from += chunk {
 		to := min(from+chunk, len(text))
-		hits = f.scan(text, from, to, hits)
+		hits = f.Scan(text, from, to, hits)
 		byEnd(hits)
 		n := 0
-		for ; n < len(hits) && (hits[n].end <= to || to == len(text)); n++ {
+		for ; n < len(hits) && (hits[n].End <= to || to == len(text)); n++ {
 			visit(hits[n])
 		}
 		hits = append(hits[:0], hits[n:]...) // a later one may end before these
@@ -184,9 +185,9 @@ func (m *Matcher) hits(s *scratch, f *finder, text []byte, visit func(hit)) {
 }
 
 // byEnd sorts hits, which are almost in order.
-func byEnd(hits []hit) {
+func byEnd(hits []literal.Hit) {
 	for i := 1; i < len(hits); i++ {
-		for j := i; j > 0 && hits[j].end < hits[j-1].end; j-- {
+		for j := i; j > 0 && hits[j].End < hits[j-1].End; j-- {
 			hits[j], hits[j-1] = hits[j-1], hits[j]
 		}
 	}
@@ -197,7 +198,7 @@ func byEnd(hits []hit) {
 func (m *Matcher) scanFolding(s *scratch) {
 	present := make([]bool, len(m.lits))
 	low := unfold(s.content, map[rune]byte{'\u212a': 'k', 'İ': 'i'})
-	m.hits(s, m.finder, low.text, func(h hit) { present[h.lit] = true })
+	m.hits(s, m.finder, low.text, func(h literal.Hit) { present[h.Lit] = true })
 	for lit, yes := range present {
 		for _, u := range m.uses[lit] {
 			if yes {
@@ -206,10 +207,10 @@ func (m *Matcher) scanFolding(s *scratch) {
 		}
 	}
 	like := unfold(s.content, map[rune]byte{'\u212a': 'k', 'ſ': 's'})
-	m.hits(s, m.finder, like.text, func(h hit) {
-		for _, u := range m.uses[h.lit] {
+	m.hits(s, m.finder, like.text, func(h literal.Hit) {
+		for _, u := range m.uses[h.Lit] {
 			if s.of(u.rule).present {
-				m.look(s, u, hit{like.original(h.start), like.original(h.end), h.lit}, true)
+				m.look(s, u, literal.Hit{Start: like.original(h.Start), End: like.original(h.End), Lit: h.Lit}, true)
 			}
 		}
 	})
@@ -254,10 +255,10 @@ func (u *unfolded) original(i int) int {
 }
 
 // look decides what a keyword at h means to a rule.
-func (m *Matcher) look(s *scratch, u use, h hit, folding bool) {
+func (m *Matcher) look(s *scratch, u use, h literal.Hit, folding bool) {
 	st := s.of(u.rule)
 	st.present = true
-	if st.skip || h.start < st.pos {
+	if st.skip || h.Start < st.pos {
 		return
 	}
 	if st.forward == nil {
@@ -275,10 +276,10 @@ func (m *Matcher) look(s *scratch, u use, h hit, folding bool) {
 }
 
 // try finds the matches of a rule that contain its anchor's literal at h.
-func (m *Matcher) try(s *scratch, r *rule, local int32, h hit, folding bool) {
+func (m *Matcher) try(s *scratch, r *rule, local int32, h literal.Hit, folding bool) {
 	st, x := s.of(r), r.expr
 	a := &x.anchor[local]
-	can, cost := st.forward.reach(s.content, h.end, st.forward.start(local, a.after, a.afterDone), len(s.content))
+	can, cost := st.forward.reach(s.content, h.End, st.forward.start(local, a.after, a.afterDone), len(s.content))
 	if st.work += cost; st.work > s.allowance() {
 		m.giveUp(s, r)
 		return
@@ -291,9 +292,9 @@ func (m *Matcher) try(s *scratch, r *rule, local int32, h hit, folding bool) {
 		reach = x.wide
 	}
 	for {
-		low := max(st.pos, st.tried, h.end-reach)
+		low := max(st.pos, st.tried, h.End-reach)
 		s.starts = st.starts(s.content, low, h, local, a.before, s.starts[:0])
-		st.work += h.end - low
+		st.work += h.End - low
 		begin := st.pos
 		for _, start := range slices.Backward(s.starts) {
 			end, cost := x.at(s.content, start, s)
@@ -309,23 +310,23 @@ func (m *Matcher) try(s *scratch, r *rule, local int32, h hit, folding bool) {
 			}
 		}
 		if st.pos == begin {
-			st.tried = max(st.tried, h.start+1)
+			st.tried = max(st.tried, h.Start+1)
 		}
-		if st.pos == begin || st.pos > h.start {
+		if st.pos == begin || st.pos > h.Start {
 			return
 		}
 	}
 }
 
-// starts lists, in descending order, where in [low, h.start] a match through keyword h can start.
-func (st *state) starts(text []byte, low int, h hit, local int32, before []int32, list []int) []int {
+// starts lists, in descending order, where in [low, h.Start] a match through keyword h can start.
+func (st *state) starts(text []byte, low int, h literal.Hit, local int32, before []int32, list []int) []int {
 	d := st.back
 	q := d.start(local, before, 0)
-	for i := h.end - 1; i >= low; i-- {
+	for i := h.End - 1; i >= low; i-- {
 		if q = d.next(q, text[i]); q == dead {
 			break
 		}
-		if i <= h.start && d.done[q] != 0 {
+		if i <= h.Start && d.done[q] != 0 {
 			list = append(list, i)
 		}
 	}
@@ -339,9 +340,9 @@ func (m *Matcher) findOwn(s *scratch, r *rule) {
 	if st.forward == nil {
 		st.forward, st.back = newDFA(r.forward, false), newDFA(r.back, false)
 	}
-	m.hits(s, r.own, s.content, func(h hit) {
-		if !st.skip && h.start >= st.pos {
-			m.try(s, r, h.lit, h, false)
+	m.hits(s, r.own, s.content, func(h literal.Hit) {
+		if !st.skip && h.Start >= st.pos {
+			m.try(s, r, h.Lit, h, false)
 		}
 	})
 }
@@ -678,7 +679,7 @@ type scratch struct {
 	text     uint32 // number of the text, so that states need no clearing
 	state    []state
 	searches []*dfa // of patterns
-	hits     []hit
+	hits     []literal.Hit
 	found    []found
 	starts   []int
 	stack    []frame

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/rules"
 )
 
@@ -41,7 +42,7 @@ type expr struct {
 	// anchored: every match contains a keyword that ends at most reach bytes behind the match's start (wide in text with
 	// runes that fold into ASCII). anchor has one entry a keyword, in the order of rule.lits.
 	anchored    bool
-	own         *finder // of other literals than the keywords, in whose order anchor is then; mostly nil
+	own         *literal.Finder // of other literals than the keywords, in whose order anchor is then; mostly nil
 	anchor      []anchor
 	reach, wide int
 
@@ -73,7 +74,7 @@ func (r *rule) compile(lits []string) *expr {
 				}
 				if own := literals(r.Regex, least); len(own) > 0 && len(own) <= 64 {
 					x.anchor, x.reach, x.wide, x.anchored = x.prog.anchors(n, pcs, own)
-					x.own = newFinder(own, nil)
+					x.own = literal.New(own, nil)
 				}
 			}
 			if !x.anchored {

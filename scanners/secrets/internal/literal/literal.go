@@ -1,12 +1,13 @@
-package match
+// Package literal finds which of many literals occur in a text, in one pass.
+package literal
 
 import "encoding/binary"
 
-// A finder tells where any of a set of literals occurs in a text, ASCII letters in either case. Each literal is represented by
+// A Finder tells where any of a set of literals occurs in a text, ASCII letters in either case. Each literal is represented by
 // the three bytes of it that are rarest in ordinary text; the text's triples index a table small enough for
 // the first-level cache, and only where the table says so are the literals compared. This is the seam for a vector
-// implementation: scan is the one function that reads all of a text.
-type finder struct {
+// implementation: Scan is the one function that reads all of a text.
+type Finder struct {
 	flag    [1 << tripleBits]uint8
 	first   [1 << tripleBits]int32 // 1 + index into entries, 0 for none
 	entries []entry
@@ -35,16 +36,16 @@ type entry struct {
 	next int32 // 1 + index of the next entry of this hash
 }
 
-// A hit is one occurrence of a literal.
-type hit struct {
-	start, end int
-	lit        int32
+// A Hit is one occurrence of a literal.
+type Hit struct {
+	Start, End int
+	Lit        int32
 }
 
-// newFinder takes literals of at least two bytes in lower case. follow, if not nil, tells whether byte b after the two-byte
+// New takes literals of at least two bytes in lower case. follow, if not nil, tells whether byte b after the two-byte
 // literal i is of interest at all.
-func newFinder(lits []string, follow func(i int, b byte) bool) *finder {
-	f := &finder{lits: lits}
+func New(lits []string, follow func(i int, b byte) bool) *Finder {
+	f := &Finder{lits: lits}
 	for i, l := range lits {
 		if len(l) == 2 {
 			done := map[uint32]bool{}
@@ -70,14 +71,14 @@ func newFinder(lits []string, follow func(i int, b byte) bool) *finder {
 	return f
 }
 
-func (f *finder) add(h uint32, lit, off int) {
+func (f *Finder) add(h uint32, lit, off int) {
 	f.entries = append(f.entries, entry{int32(lit), int32(off), f.first[h]})
 	f.first[h] = int32(len(f.entries))
 	f.flag[h] = 1
 }
 
-// scan appends the hits whose triples start in [from, to), in the order of their triples.
-func (f *finder) scan(text []byte, from, to int, hits []hit) []hit {
+// Scan appends the hits whose triples start in [from, to), in the order of their triples.
+func (f *Finder) Scan(text []byte, from, to int, hits []Hit) []Hit {
 	const mask = 1<<tripleBits - 1
 	i, flag := from, &f.flag
 	for ; i+8 <= len(text) && i+6 <= to; i += 6 {
@@ -97,25 +98,25 @@ func (f *finder) scan(text []byte, from, to int, hits []hit) []hit {
 }
 
 // check compares literals at the n positions from i, whose bytes are w.
-func (f *finder) check(text []byte, i, n int, w uint64, hits []hit) []hit {
+func (f *Finder) check(text []byte, i, n int, w uint64, hits []Hit) []Hit {
 	for j := range n {
 		for e := f.first[triple(w>>(8*j))]; e != 0; {
 			x := &f.entries[e-1]
 			e = x.next
 			lit, start := f.lits[x.lit], i+j-int(x.off)
 			if start >= 0 && start+len(lit) <= len(text) && equalFold(text[start:start+len(lit)], lit) {
-				hits = append(hits, hit{start, start + len(lit), x.lit})
+				hits = append(hits, Hit{start, start + len(lit), x.lit})
 			}
 		}
 	}
 	return hits
 }
 
-// contains tells whether any literal occurs in s.
-func (f *finder) contains(s []byte) bool {
-	var few [4]hit
+// Contains tells whether any literal occurs in s.
+func (f *Finder) Contains(s []byte) bool {
+	var few [4]Hit
 	for i := 0; i < len(s); i += 4096 {
-		if len(f.scan(s, i, min(i+4096, len(s)), few[:0])) > 0 {
+		if len(f.Scan(s, i, min(i+4096, len(s)), few[:0])) > 0 {
 			return true
 		}
 	}
