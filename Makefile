@@ -1,5 +1,6 @@
 # make test      all that CI runs, after installing what it needs into .tools
 # make quick     format, vet, walls and the tests of the main module, with nothing but Go
+# make bench     the figures of docs/performance.md: CORPORA names clones, PEERS other scanners (--gitleaks=PROGRAM …)
 # make dist      release archives and their checksums in dist
 #
 # What cannot be had is skipped with a line that says why. With CI=true such a skip is a failure, here and in the tests.
@@ -26,10 +27,10 @@ MODULES := . $(patsubst %/,%,$(dir $(wildcard test/*/go.mod)))
 # A recipe line `$(call without,WHAT,WHY)` skips the rest of its recipe, or fails in CI.
 without = { echo "skip: $(1): $(2)"; [ "$${CI:-}" != true ]; exit; }
 
-.PHONY: test quick tools format vet walls lint vulnerabilities modules delivery build dist clean
+.PHONY: test quick tools format vet walls lint vulnerabilities modules delivery speed bench build dist clean
 
 test:
-	@for phase in tools format vet walls lint delivery vulnerabilities modules; do \
+	@for phase in tools format vet walls lint delivery vulnerabilities speed modules; do \
 		echo "== $$phase"; start=$$SECONDS; \
 		$(MAKE) $$phase; \
 		if [ $$phase != modules ]; then echo "   $$phase took $$((SECONDS - start)) s"; fi; \
@@ -69,6 +70,19 @@ vulnerabilities:
 	if [ -z "$${GOVULNDB:-}" ] && ! curl -fs --retry 2 -m 20 -o /dev/null $$db/index/db.json; then \
 		echo "skip: vulnerabilities: $$db cannot be reached; set GOVULNDB to a mirror, such as file:///path"; exit; fi; \
 	for m in $(MODULES); do (cd $$m && govulncheck -db $$db ./...); done
+
+# Scanning must not become slower unseen. The revision to compare with is the last release; until there is one, the one named here.
+SPEED_BASE ?= $(or $(shell git describe --tags --abbrev=0 --match 'v*' 2>/dev/null),BASECOMMIT)
+speed:
+	@if [ "$$(git rev-parse --is-shallow-repository 2>&1)" != false ]; then \
+		echo "skip: speed: there is no history to compare with: git fetch --unshallow"; exit; fi; \
+	go run ./test/speed against $(SPEED_BASE) 2>/dev/null
+
+CORPORA ?=
+PEERS ?= --gitleaks=gitleaks
+bench:
+	@[ -n "$(CORPORA)" ] || { echo "name clones to measure on: make bench CORPORA='DIR…'"; exit 2; }; \
+	go run ./test/speed $(PEERS) peers $(CORPORA)
 
 # The last lines of a full run are go test's own.
 modules:
