@@ -26,7 +26,7 @@ type Provider interface {
 	// Targets turns a ref, given without its scheme, into units of work, in a stable order.
 	Targets(ctx context.Context, ref string) iter.Seq2[Target, error]
 	// Items lists what can be read in a target that Targets yielded. Contents come first; items of kind [KindPlace],
-	// which say where contents listed before them lie, come last.
+	// which say where contents listed before them lie, come last. Between them may be an item of kind [KindChoice].
 	Items(ctx context.Context, t Target) iter.Seq2[Item, error]
 }
 
@@ -131,6 +131,9 @@ type Item struct {
 	Object string
 	// Prev is, for a KindPlace, the object that the place held before; "" if it held none.
 	Prev string
+	// Choose lets the consumer say, in a KindChoice and before it takes the next item, which places it wants to have listed.
+	// Without a call it gets all of them.
+	Choose func(Choice)
 
 	// Content is lent until Done is called.
 	Content []byte
@@ -149,6 +152,7 @@ type ItemKind string
 const (
 	KindFile        ItemKind = "file"        // content of a file; At.Path is "" where places follow
 	KindPlace       ItemKind = "place"       // says that the content Object lies at At; opens to that content
+	KindChoice      ItemKind = "choice"      // nothing to read: all contents with an Object were listed, and their places can be chosen
 	KindCommit      ItemKind = "commit"      // a commit, tag or note as git stores it: message, names
 	KindPaths       ItemKind = "paths"       // file names, one a line
 	KindVariable    ItemKind = "variable"    // a CI variable with its value as content
@@ -157,6 +161,13 @@ const (
 	KindRunner      ItemKind = "runner"      // a CI runner
 	KindStream      ItemKind = "stream"      // standard input
 )
+
+// A Choice says which places of contents are wanted: a history has a thousand times more of them than findings. What it does not
+// take in may be listed all the same.
+type Choice struct {
+	Objects []string               // all places of these
+	Path    func(path string) bool // and whatever lies at such a path; it is asked until the listing ends
+}
 
 // An Entry is one line of the inventory: what exists, whether or not its content can be read.
 type Entry struct {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -129,6 +130,11 @@ func (t *target) scan(ctx context.Context) (err error) {
 			t.entries = append(t.entries, *it.Entry)
 			t.mu.Unlock()
 		}
+		if it.Choose != nil {
+			t.pending.Wait()
+			it.Choose(t.choice())
+			continue
+		}
 		if it.Kind == audit.KindPlace {
 			if !places {
 				t.pending.Wait()
@@ -158,6 +164,19 @@ func (t *target) scan(ctx context.Context) (err error) {
 	return nil
 }
 
+// choice asks for the places of what was found, and for those that are looked at for their path: a history has millions of others.
+func (t *target) choice() audit.Choice {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return audit.Choice{Objects: slices.Collect(maps.Keys(t.unplaced)), Path: func(path string) bool {
+		return t.SilencerFiles[path] != nil || t.wants(audit.Item{Kind: audit.KindPlace, At: audit.Location{Path: path}})
+	}}
+}
+
+func (t *target) wants(it audit.Item) bool {
+	return slices.ContainsFunc(t.scanners, func(s audit.Scanner) bool { return s.Wants(it) })
+}
+
 func (t *target) gap(what, why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -169,7 +188,7 @@ func (t *target) item(ctx context.Context, it audit.Item) {
 	if it.Done != nil {
 		defer it.Done()
 	}
-	if !slices.ContainsFunc(t.scanners, func(s audit.Scanner) bool { return s.Wants(it) }) || ctx.Err() != nil {
+	if !t.wants(it) || ctx.Err() != nil {
 		return
 	}
 	content := it.Content
@@ -362,7 +381,7 @@ func (t *target) place(ctx context.Context, it audit.Item) {
 		t.add(f, loc, it)
 	}
 	t.mu.Unlock()
-	if it.Open == nil || !slices.ContainsFunc(t.scanners, func(s audit.Scanner) bool { return s.Wants(it) }) {
+	if it.Open == nil || !t.wants(it) {
 		return
 	}
 	content, release, err := t.read(ctx, it)

@@ -31,7 +31,6 @@ func TestTreeBomb(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = repo.Close() }()
-	repo.diffMemory = 128 << 20
 	found, gaps := false, 0
 	for it, err := range repo.Items(t.Context(), Options{}) {
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -30,20 +31,6 @@ func FuzzReadHeader(f *testing.F) {
 	})
 }
 
-func FuzzParseRaw(f *testing.F) {
-	one, two, zero := strings.Repeat("1", 40), strings.Repeat("2", 40), strings.Repeat("0", 40)
-	f.Add(":100644 100644 " + one + " " + two + " M")
-	f.Add("::100644 100644 100644 " + one + " " + two + " " + one + " MM")
-	f.Add(":000000 160000 " + zero + " " + two + " A")
-	f.Add(":::::")
-	f.Fuzz(func(t *testing.T, s string) {
-		c, ok := parseRaw(s)
-		if ok && (c.new == "" || c.new == c.old) {
-			t.Fatalf("%q: %+v", s, c)
-		}
-	})
-}
-
 func FuzzPackIndex(f *testing.F) {
 	v2 := append([]byte("\xfftOc\x00\x00\x00\x02"), make([]byte, 1024)...)
 	v2[8+1023] = 1
@@ -65,19 +52,46 @@ func FuzzPackIndex(f *testing.F) {
 	})
 }
 
-func FuzzParseTree(f *testing.F) {
+func FuzzTrees(f *testing.F) {
 	id := strings.Repeat("\x01", 20)
-	f.Add([]byte("100644 a\x00" + id + "40000 b\x00" + id))
-	f.Add([]byte("100644 \x00" + id))
-	f.Add([]byte("40000"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		entries, err := parseTree(b, 20)
-		n := 0
-		for _, e := range entries {
-			n += len(e.mode) + 1 + len(e.name) + 1 + 20
+	f.Add([]byte("100644 a\x00"+id+"40000 b\x00"+id), []byte("100644 a\x00"+id))
+	f.Add([]byte("100644 b\x00"+id+"100644 a\x00"+id+"160000 a\x00"+id), []byte("100644 \x00"+id))
+	f.Add([]byte("40000"), []byte("40000 d\x00"+strings.Repeat("b", 20)))
+	f.Fuzz(func(t *testing.T, new, old []byte) {
+		tr := newTrees(20)
+		a, b := strings.Repeat("a", 40), strings.Repeat("62", 20)
+		tr.add(a, new)
+		tr.add(b, old)
+		list, whole := tr.list(tr.objectOf(a))
+		size := 0
+		for i, e := range list {
+			size += len(tr.nameOf(tr.entry[e].name)) + len("0 \x00") + 20
+			if i > 0 && tr.order(list[i-1], e) > 0 {
+				t.Fatal("not sorted")
+			}
 		}
-		if n > len(b) || err == nil && n != len(b) {
-			t.Fatalf("%d of %d bytes, %v", n, len(b), err)
+		if size > len(new) || len(new) > 0 && len(list) == 0 && whole {
+			t.Fatalf("%d entries in %d bytes", len(list), len(new))
+		}
+		// Whatever is new must be listed, at a path that leads back to it.
+		want := map[change]bool{}
+		had, _ := tr.list(tr.objectOf(b))
+		for _, e := range list {
+			if te := tr.entry[e]; te.kind == file && !slices.Contains(had, e) {
+				want[change{path: tr.in(0, te.name), new: te.object}] = true
+			}
+		}
+		w := &walk{trees: tr, ctx: t.Context(), do: func(c change) error {
+			if tr.path[c.path].dir == 0 {
+				delete(want, change{path: c.path, new: c.new})
+			}
+			return nil
+		}}
+		if _, err := w.compare(tr.objectOf(a), tr.objectOf(b)); err != nil {
+			t.Fatal(err)
+		}
+		if len(want) > 0 {
+			t.Fatalf("not listed: %v", want)
 		}
 	})
 }
@@ -86,11 +100,15 @@ func FuzzParseCommitAndTag(f *testing.F) {
 	f.Add([]byte("tree 1\nparent 2\nauthor A <a@b> 1767323045 +0000\ncommitter A <a@b> 1 +0000\ngpgsig x\n y\n\nmessage\nauthor Z <z> 2 +0000"))
 	f.Add([]byte("object 1\ntype commit\ntag x\ntagger A <a> > 99999999999999999999 +9999\n\n"))
 	f.Add([]byte("author <>  \n"))
+	f.Add([]byte("tree " + strings.Repeat("a", 40) + "\nparent " + strings.Repeat("b", 40) + "\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r := &Repository{width: 40}
-		c, g := r.parseCommit("x", b), parseTag("x", b)
-		if y := c.at.Year(); y > 9999 || g.at.Year() > 9999 {
-			t.Fatalf("year %d is beyond what a report can show", y)
+		s := &scan{Repository: &Repository{width: 40}, trees: newTrees(20)}
+		c, g := s.parseCommit(strings.Repeat("c", 40), b), parseTag("x", b)
+		if c.at.time().Year() > 9999 || g.at.time().Year() > 9999 {
+			t.Fatal("a year beyond what a report can show")
+		}
+		if len(c.parents) > len(b)/len("parent ") || int(c.object) >= len(s.trees.about) {
+			t.Fatalf("%+v", c)
 		}
 	})
 }

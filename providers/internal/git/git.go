@@ -38,15 +38,7 @@ type Repository struct {
 	border   map[string]bool // commits of a shallow clone whose parents it lacks
 	promisor bool
 	objects  *objectReader
-	refs     *references            // made by references when first needed
-	trees    map[string][]treeEntry // some of those read last
-	last     struct {               // what Tree returned last
-		commit string
-		files  map[string]string
-		err    error
-	}
-	treeEntries int    // in trees
-	diffMemory  uint64 // maxDiffMemory, less in tests
+	refs     *references // made by references when first needed
 }
 
 // Open prepares a repository for reading. The caller closes it; when ctx ends, nothing more can be read.
@@ -55,7 +47,7 @@ func Open(ctx context.Context, l Layout) (_ *Repository, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Repository{Layout: l, git: prog, format: "sha1", width: 40, diffMemory: maxDiffMemory}
+	r := &Repository{Layout: l, git: prog, format: "sha1", width: 40}
 	if r.shadow, err = os.MkdirTemp("", "leakreach-git-"); err != nil {
 		return nil, fmt.Errorf("making a temporary directory: %w", err)
 	}

@@ -2,17 +2,17 @@ package git
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -43,7 +43,7 @@ type Options struct {
 // What a place opens to can be read until the repository is closed.
 func (r *Repository) Items(ctx context.Context, opts Options) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
-		s := &scan{Repository: r, ctx: ctx, Options: opts, yield: yield, lend: newLender(), problems: map[string]*problem{}}
+		s := &scan{Repository: r, ctx: ctx, Options: opts, yield: yield, lend: newLender(), trees: newTrees(r.width / 2), problems: map[string]*problem{}}
 		if err := s.run(); err != nil && !errors.Is(err, errStop) {
 			yield(audit.Item{}, err)
 		}
@@ -61,11 +61,13 @@ type scan struct {
 	yield func(audit.Item, error) bool
 	lend  *lender
 
-	commits []commit
+	trees   *trees
+	commits []commit // oldest first, once all are read
+	graph   *graph   // of commits
 	tags    []tag
 	blobs   []uint64          // short ids of the blobs listed
 	others  []uint64          // and of all other objects seen
-	only    func(commit) bool // nil: all
+	only    func(commit) bool // of which commits what they say and change is listed; nil: all
 	silent  bool              // contents of commits and tags are noted, not listed
 	large   map[string]int64  // blobs above MaxContent
 	missing int               // objects that were asked for and not there
@@ -93,27 +95,22 @@ func (s *scan) run() error {
 	if err != nil {
 		return err
 	}
-	if n := parentless(s.commits, s.border); n > 0 && !limited {
+	s.trees.byAge(s.commits)
+	s.graph = s.trees.graph(s.commits)
+	if n := s.graph.missing(); n > 0 {
 		s.gap(plural(n, "commit"), "missing: commits that are there name them as parents")
 	}
-	byAge(s.commits)
-	file, lost, err := s.differences(s.ctx, s.commits, s.Below)
-	if err != nil {
-		return err
-	}
-	if lost > 0 {
-		s.gap(plural(lost, "commit"), "trees are missing, damaged or excessive: some places of contents are unknown")
-	}
+	slices.Sort(s.blobs)
 	extra, err := s.otherPlaces()
 	if err != nil {
 		return err
 	}
 	if limited {
-		if err := s.contentsOf(file, extra); err != nil {
+		if err := s.contentsOf(extra); err != nil {
 			return err
 		}
+		slices.Sort(s.blobs)
 	}
-	slices.Sort(s.blobs)
 	if s.Files != nil {
 		for it := range s.Files {
 			known := it.Kind == audit.KindPlace
@@ -131,11 +128,11 @@ func (s *scan) run() error {
 			}
 		}
 	}
-	if err := s.names(file, extra); err != nil {
+	if err := (&places{scan: s}).list(extra); err != nil {
 		return err
 	}
-	if err := s.places(file, extra); err != nil {
-		return err
+	if s.trees.dropped > 0 {
+		s.gap(plural(s.trees.dropped, "tree"), fmt.Sprintf("left out: together they take more than %d MiB; some places of contents are unknown", maxTrees>>20))
 	}
 	return s.report()
 }
@@ -232,6 +229,25 @@ func (s *scan) each(ids []string) error {
 	return nil
 }
 
+// idFile writes ids, one a line of fixed length, and returns the file open at its start.
+func (r *Repository) idFile(name string, n int, get func(int) string) (*os.File, error) {
+	f, err := os.Create(filepath.Join(r.shadow, name))
+	if err != nil {
+		return nil, fmt.Errorf("making a temporary file: %w", err)
+	}
+	w := bufio.NewWriterSize(f, 64<<10)
+	for i := range n {
+		_, _ = w.WriteString(get(i))
+		_ = w.WriteByte('\n')
+	}
+	if err := w.Flush(); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("writing a temporary file: %w", err)
+	}
+	_, err = f.Seek(0, io.SeekStart)
+	return f, err
+}
+
 func cmpErr(a, b error) error {
 	if a != nil {
 		return a
@@ -257,9 +273,7 @@ func (s *scan) stream(p *process) (n int, err error) {
 		case "blob":
 			err = s.blob(p.out, o)
 		case "tree":
-			if err = skipContent(p.out, o.size); err == nil {
-				s.others = append(s.others, short(o.id))
-			}
+			err = s.tree(p.out, o)
 		default:
 			err = s.text(p.out, o)
 		}
@@ -305,6 +319,22 @@ func (s *scan) content(in *bufio.Reader, size int64) ([]byte, func(), error) {
 	return content, done, nil
 }
 
+// tree keeps a tree for the places.
+func (s *scan) tree(in *bufio.Reader, o object) error {
+	if o.size > MaxContent {
+		s.failed++
+		return skipContent(in, o.size)
+	}
+	content, done, err := s.content(in, o.size)
+	if err != nil {
+		return err
+	}
+	s.others = append(s.others, short(o.id))
+	s.trees.add(o.id, content)
+	done()
+	return nil
+}
+
 // text lists a commit or tag and keeps what the places need of it.
 func (s *scan) text(in *bufio.Reader, o object) error {
 	if o.size > MaxContent {
@@ -316,28 +346,40 @@ func (s *scan) text(in *bufio.Reader, o object) error {
 		return err
 	}
 	s.others = append(s.others, short(o.id))
-	at := audit.Location{Kind: audit.InCommit, Commit: o.id, Name: o.kind, Object: o.id}
-	if o.kind == "tag" {
-		t := parseTag(o.id, content)
-		s.tags = append(s.tags, t)
-		at.At, at.Ref = t.at, s.refs.refOf(o.id)
-		if t.kind == "commit" && s.isID(t.target) {
-			at.Commit = t.target
-		}
-	} else {
-		c := s.parseCommit(o.id, content)
-		if s.only != nil && !s.only(c) {
-			done()
-			return nil
-		}
-		s.commits = append(s.commits, c)
-		at.At, at.Ref = c.at, s.refs.refOf(o.id)
+	if o.kind == "commit" {
+		return s.giveCommit(o.id, content, done)
 	}
-	if s.silent {
+	t := parseTag(o.id, content)
+	s.tags = append(s.tags, t)
+	return s.giveTag(t, content, done)
+}
+
+// giveCommit keeps a commit and lists what it says, unless only leaves it out.
+func (s *scan) giveCommit(id string, content []byte, done func()) error {
+	c := s.parseCommit(id, content)
+	s.trees.about[c.object].facts |= isCommit
+	c.left = s.only != nil && !s.only(c)
+	s.commits = append(s.commits, c)
+	at := audit.Location{Kind: audit.InCommit, Commit: id, Name: "commit", Object: id, At: c.at.time(), Ref: s.refs.refOf(id)}
+	return s.say(at, content, done, c.left)
+}
+
+// giveTag lists what a tag says.
+func (s *scan) giveTag(t tag, content []byte, done func()) error {
+	at := audit.Location{Kind: audit.InCommit, Commit: t.id, Name: "tag", Object: t.id, At: t.at.time(), Ref: s.refs.refOf(t.id)}
+	if t.kind == "commit" && s.isID(t.target) {
+		at.Commit = t.target
+	}
+	return s.say(at, content, done, false)
+}
+
+// say lists a commit or tag as git stores it.
+func (s *scan) say(at audit.Location, content []byte, done func(), left bool) error {
+	if left || s.silent {
 		done()
 		return nil
 	}
-	return s.give(audit.Item{Kind: audit.KindCommit, At: at, Size: o.size, Object: o.id, Content: content, Done: done})
+	return s.give(audit.Item{Kind: audit.KindCommit, At: at, Size: int64(len(content)), Object: at.Object, Content: content, Done: done})
 }
 
 // refOf names the best ref that points at an object, or "".
@@ -353,145 +395,29 @@ func (o *references) refOf(id string) string {
 	return o.of[id]
 }
 
-// someCommits lists the commits that Since leaves, and tags of them.
-func (s *scan) someCommits() error {
-	s.silent = s.Below != "" // their messages lie nowhere below it
-	var not string
-	if s.Since != "" {
-		date, isDate := parseDate(s.Since)
-		if isDate {
-			s.only = func(c commit) bool { return !c.made.Before(date) }
-		} else {
-			id, err := s.resolve(s.Since)
-			if err != nil {
-				return err
-			}
-			not = id
-		}
-	}
-	ids, err := s.reachable(not)
-	if err != nil {
-		return err
-	}
-	return s.each(ids)
-}
-
-// resolve finds the commit that a name, as git understands it, stands for.
-func (s *scan) resolve(name string) (string, error) {
-	base, rest := name, ""
-	if i := strings.IndexAny(name, "~^@"); i > 0 {
-		base, rest = name[:i], name[i:]
-	}
-	for _, form := range []string{"%s", "refs/%s", "refs/tags/%s", "refs/heads/%s", "refs/remotes/%s", "refs/remotes/%s/HEAD"} {
-		if id, ok := s.refs.refs[fmt.Sprintf(form, base)]; ok {
-			base = id
-			break
-		}
-	}
-	if base == "HEAD" && s.refs.head != "" {
-		base = s.refs.head
-	}
-	out, err := s.output(s.ctx, 1<<10, "rev-parse", "--verify", "--quiet", "--end-of-options", base+rest+"^{commit}")
-	id := strings.TrimSpace(string(out))
-	if err != nil || !s.isID(id) {
-		if s.ctx.Err() != nil {
-			return "", s.ctx.Err()
-		}
-		return "", audit.Hint(fmt.Errorf("%w: %q is neither a commit of the repository nor a date", audit.ErrUsage, printable(name)),
-			"give a commit, branch or tag that exists, or a date such as 2026-03-19")
-	}
-	return id, nil
-}
-
-func parseDate(s string) (time.Time, bool) {
-	for _, form := range []string{time.DateOnly, time.RFC3339, time.DateTime, "2006-01-02T15:04", "2006-01-02T15:04:05"} {
-		if t, err := time.Parse(form, s); err == nil {
-			return t, true
-		}
-	}
-	return time.Time{}, false
-}
-
-// reachable lists the ids of all commits and annotated tags that a ref, a reflog or a working tree leads to, without what not
-// leads to.
-func (s *scan) reachable(not string) ([]string, error) {
-	tips := map[string]bool{}
-	for _, t := range s.refs.tips {
-		tips[t.id] = true
-	}
-	lines := make([]string, 0, len(tips)+1)
-	for id := range tips {
-		lines = append(lines, id)
-	}
-	slices.Sort(lines)
-	if not != "" {
-		lines = append(lines, "^"+not)
-	}
-	input, err := s.idFile("tips", len(lines), func(i int) string { return lines[i] })
-	if err != nil {
-		return nil, err
-	}
-	defer input.Close()
-	p, err := s.start(s.ctx, input, "rev-list", "--ignore-missing", "--stdin")
-	if err != nil {
-		return nil, err
-	}
-	defer p.stop()
+// contentsOf lists the blobs that the commits and the given places name.
+func (s *scan) contentsOf(extra []audit.Item) error {
+	seen := map[uint32]bool{}
 	var ids []string
-	seen := map[string]bool{}
-	eachLine(p.out, func(line []byte) bool {
-		if id := string(line); s.isID(id) && !seen[id] {
-			seen[id] = true
-			ids = append(ids, id)
-		}
-		return true
-	})
-	if err := p.wait(); err != nil {
-		if s.ctx.Err() != nil {
-			return nil, s.ctx.Err()
-		}
-		s.gap("part of the history", err.Error())
-	}
-	if s.Since == "" {
-		for _, id := range lines {
-			if s.isID(id) && !seen[id] {
-				ids = append(ids, id) // annotated tags among them
-			}
-		}
-		return ids, nil
-	}
-	for _, t := range s.refs.tips {
-		if strings.HasPrefix(t.ref, "refs/tags/") && t.name == "" && !seen[t.id] {
-			if kind, b, err := s.objects.read(s.ctx, t.id); err == nil && kind == "tag" && seen[parseTag(t.id, b).target] {
-				ids = append(ids, t.id)
-			}
+	add := func(object uint32) {
+		if !seen[object] {
+			seen[object] = true
+			ids = append(ids, s.trees.hex(object))
 		}
 	}
-	return ids, nil
-}
-
-// contentsOf lists the blobs that the given places name.
-func (s *scan) contentsOf(file string, extra []audit.Item) error {
-	seen := map[string]bool{}
-	var ids []string
-	add := func(id string) {
-		if !seen[id] {
-			seen[id] = true
-			ids = append(ids, id)
-		}
-	}
-	_, err := s.changes(file, s.commits, func(c change) bool {
-		add(c.new)
-		return true
+	gaps := len(s.gaps)
+	err := s.compareAll(func(at place) error {
+		add(at.new)
+		return nil
 	})
 	if err != nil {
 		return err
 	}
+	s.gaps = s.gaps[:gaps] // the same are met again when places are listed
 	for _, it := range extra {
-		add(it.Object)
+		add(s.trees.objectOf(it.Object))
 	}
 	s.silent = true // a commit or tag that a broken tree names as a file was listed or left out on purpose
-	s.only = func(commit) bool { return false }
 	return s.each(ids)
 }
 
@@ -529,24 +455,23 @@ func (s *scan) otherPlaces() ([]audit.Item, error) {
 	if s.Since != "" {
 		return out, nil
 	}
+	w := &walk{trees: s.trees, ctx: s.ctx, below: s.Below}
 	point := func(oid, kind, ref string) {
 		switch kind {
 		case "blob":
 			add(oid, audit.Location{Kind: audit.InCommit, Ref: ref})
 		case "tree":
-			list, err := s.files(s.ctx, oid)
-			if err != nil {
-				s.gap("a tree that "+printable(ref)+" names", err.Error())
+			w.do = func(c change) error {
+				add(s.trees.hex(c.new), audit.Location{Kind: audit.InCommit, Path: s.trees.pathOf(c.path), Ref: ref})
+				return nil
 			}
-			for path, blob := range list {
-				add(blob, audit.Location{Kind: audit.InCommit, Path: path, Ref: ref})
+			lost, err := w.compare(s.trees.objectOf(oid))
+			if err = cmpErr(err, lost); err != nil {
+				s.gap("a tree that "+printable(ref)+" names", err.Error())
 			}
 		}
 	}
 	known := map[string]bool{}
-	for _, c := range s.commits {
-		known[c.id] = true
-	}
 	for _, t := range s.tags {
 		known[t.id] = true
 		if s.isID(t.target) {
@@ -558,14 +483,14 @@ func (s *scan) otherPlaces() ([]audit.Item, error) {
 			continue
 		}
 		known[t.id] = true
-		kind, _, err := s.objects.read(s.ctx, t.id)
-		switch {
-		case s.ctx.Err() != nil:
-			return nil, s.ctx.Err()
-		case err == nil:
-			point(t.id, kind, t.ref)
+		switch facts := s.trees.about[s.trees.objectOf(t.id)].facts; {
+		case facts&isCommit != 0:
+		case facts&isTree != 0:
+			point(t.id, "tree", t.ref)
+		case facts&isBlob != 0 || s.listed(t.id):
+			point(t.id, "blob", t.ref)
 		case t.name == "":
-			s.problem("ref", "the object it names is missing or damaged", t.ref)
+			s.problem("ref", "the object it names is missing or damaged", t.ref, 1)
 		}
 	}
 	slices.SortStableFunc(out, func(a, b audit.Item) int { return strings.Compare(a.At.Path, b.At.Path) })
@@ -579,132 +504,6 @@ func cmpString(a, b string) string {
 	return b
 }
 
-// Tree lists the contents of a commit's tree: object ids by path as stored. What cannot be read is left out, with an error.
-// The map of the last commit asked for is kept, and is not to be changed.
-func (r *Repository) Tree(ctx context.Context, commitID string) (map[string]string, error) {
-	if r.last.commit == commitID {
-		return r.last.files, r.last.err
-	}
-	kind, b, err := r.objects.read(ctx, commitID)
-	if err != nil || kind != "commit" {
-		return nil, fmt.Errorf("reading commit: %w", cmpErr(err, errors.New("it is a "+kind)))
-	}
-	list, err := r.files(ctx, r.parseCommit(commitID, b).tree)
-	if ctx.Err() == nil {
-		r.last.commit, r.last.files, r.last.err = commitID, list, err
-	}
-	return list, err
-}
-
-// namesPerItem is the size of one batch of names, in bytes.
-const namesPerItem = 256 << 10
-
-// names lists what files and refs are called.
-func (s *scan) names(file string, extra []audit.Item) error {
-	var batch bytes.Buffer
-	name := "file names"
-	flush := func() error {
-		if batch.Len() == 0 {
-			return nil
-		}
-		content := bytes.Clone(batch.Bytes())
-		batch.Reset()
-		return s.give(audit.Item{
-			Kind: audit.KindPaths, At: audit.Location{Kind: audit.InCommit, Name: name}, Size: int64(len(content)), Content: content,
-		})
-	}
-	seen := map[string]bool{}
-	var stopped error
-	add := func(path string) bool {
-		if path == "" || seen[path] {
-			return true
-		}
-		seen[path] = true
-		batch.WriteString(path)
-		batch.WriteByte('\n')
-		if batch.Len() >= namesPerItem {
-			stopped = flush()
-		}
-		return stopped == nil
-	}
-	compared, err := s.changes(file, s.commits, func(c change) bool { return add(c.path) })
-	if n := len(s.commits) - compared; n > 0 && err == nil && stopped == nil {
-		s.gap(plural(n, "commit"), "malformed: what they changed is unknown")
-	}
-	for _, it := range extra {
-		if err != nil || stopped != nil {
-			break
-		}
-		add(it.At.Path)
-	}
-	if err := cmpErr(err, cmpErr(stopped, flush())); err != nil {
-		return err
-	}
-	if s.Below != "" {
-		return nil
-	}
-	name = "ref names"
-	clear(seen)
-	for _, ref := range s.refs.names() {
-		if !add(ref) {
-			return stopped
-		}
-	}
-	return flush()
-}
-
-// places lists where the blobs lie, oldest first.
-func (s *scan) places(file string, extra []audit.Item) error {
-	head := map[string]string{}
-	if s.refs.head != "" {
-		var err error
-		if head, err = s.Tree(s.ctx, s.refs.head); err != nil {
-			if s.ctx.Err() != nil {
-				return s.ctx.Err()
-			}
-			s.gap("tree of HEAD", err.Error()+": whether contents are still there is not known for all")
-		}
-	}
-	shown := make(map[string]bool, len(head))
-	named := labels(s.commits, s.tags, s.refs.tips)
-	var stopped error
-	_, err := s.changes(file, s.commits, func(c change) bool {
-		from := s.commits[c.commit]
-		at := audit.Location{Kind: audit.InCommit, Path: c.path, Commit: from.id, At: from.at}
-		if l := named[c.commit]; l != nil {
-			at.Ref, at.Name = l.ref, l.name
-		} else {
-			at.Name = "unreachable commit"
-		}
-		if head[c.path] == c.new {
-			at.InHead = true
-			shown[c.path] = true
-		}
-		stopped = s.place(audit.Item{Kind: audit.KindPlace, Object: c.new, Prev: c.old, At: at})
-		return stopped == nil
-	})
-	if err := cmpErr(err, stopped); err != nil {
-		return err
-	}
-	for _, it := range extra {
-		if err := s.place(it); err != nil {
-			return err
-		}
-	}
-	if s.Since != "" {
-		return nil
-	}
-	for path, oid := range head { // what no readable commit brought there
-		if !shown[path] && (s.Below == "" || within(path, s.Below)) {
-			at := audit.Location{Kind: audit.InFile, Path: path, InHead: true}
-			if err := s.place(audit.Item{Kind: audit.KindPlace, Object: oid, At: at}); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // listed tells whether a blob was among the contents. The list must be sorted by then.
 func (s *scan) listed(oid string) bool {
 	if !s.isID(oid) {
@@ -714,33 +513,12 @@ func (s *scan) listed(oid string) bool {
 	return ok
 }
 
-// place gives one place, or notes that its content could not be listed.
-func (s *scan) place(it audit.Item) error {
-	it.At.Path, it.At.Ref, it.At.Name = safeText(it.At.Path), safeText(it.At.Ref), safeText(it.At.Name)
-	if !s.listed(it.Object) {
-		s.problem("blob", "missing or damaged", it.At.Path)
-		return s.ctx.Err()
-	}
-	if size, ok := s.large[it.Object]; ok {
-		if size >= 0 {
-			s.gap(strconv.Quote(it.At.Path)+" at "+it.At.Commit, fmt.Sprintf("not read: %d MiB, larger than %d MiB", size>>20, MaxContent>>20))
-			s.large[it.Object] = -1
-		}
-		return s.ctx.Err()
-	}
-	it.Open = func(ctx context.Context) (io.ReadCloser, error) {
-		_, content, err := s.objects.read(ctx, it.Object)
-		return io.NopCloser(bytes.NewReader(content)), err
-	}
-	return s.give(it)
-}
-
-func (s *scan) problem(what, why, example string) {
+func (s *scan) problem(what, why, example string, n int) {
 	key := what + "\x00" + why
 	if s.problems[key] == nil {
 		s.problems[key] = &problem{example: example}
 	}
-	s.problems[key].n++
+	s.problems[key].n += n
 }
 
 // report gives what could not be read.
