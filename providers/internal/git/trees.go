@@ -31,6 +31,7 @@ type trees struct {
 
 	entries table
 	entry   []treeEntry
+	next    []uint32 // of each entry, the one that stood behind it last; none if not in order
 
 	lists  [][]uint32 // the entries of each tree
 	chunk  []uint32   // free room for lists
@@ -94,7 +95,7 @@ func newTrees(width int) *trees {
 
 // size is the memory taken, in bytes; tables grow to twice of what they hold.
 func (t *trees) size() int {
-	return len(t.ids) + 8*len(t.about) + len(t.text) + 4*len(t.ends) + 12*len(t.entry) + 24*len(t.lists) + 4*t.listed +
+	return len(t.ids) + 8*len(t.about) + len(t.text) + 4*len(t.ends) + 16*len(t.entry) + 24*len(t.lists) + 4*t.listed +
 		8*(len(t.objects.slots)+len(t.names.slots)+len(t.entries.slots))
 }
 
@@ -164,14 +165,18 @@ func (t *trees) parse(content []byte) (list []uint32, whole bool) {
 	list = t.chunk[len(t.chunk):]
 	sorted, before := true, none
 	for len(content) > 0 {
-		e, size := t.parseEntry(content)
+		e, size := t.parseEntry(content, before)
 		if size == 0 {
 			break
 		}
-		content = content[size:]
-		if before != none && sorted {
-			sorted = t.order(before, e) < 0
+		if before != none && t.next[before] != e {
+			if t.order(before, e) < 0 {
+				t.next[before] = e
+			} else {
+				sorted = false
+			}
 		}
+		content = content[size:]
 		list, before = append(list, e), e
 	}
 	if !sorted {
@@ -184,8 +189,9 @@ func (t *trees) parse(content []byte) (list []uint32, whole bool) {
 	return slices.Clip(list), len(content) == 0
 }
 
-// parseEntry reads the entry that content starts with, and returns its number and its size; 0 if it is malformed.
-func (t *trees) parseEntry(content []byte) (number uint32, size int) {
+// parseEntry reads the entry that content starts with, and returns its number and its size; 0 if it is malformed. It is looked up only
+// if it is not the one that stood behind the entry before it in another version of the directory, which it mostly is.
+func (t *trees) parseEntry(content []byte, before uint32) (number uint32, size int) {
 	mode, i := uint32(0), 0
 	for ; i < len(content) && content[i] >= '0' && content[i] <= '7' && i < 8; i++ {
 		mode = mode<<3 | uint32(content[i]-'0')
@@ -193,13 +199,6 @@ func (t *trees) parseEntry(content []byte) (number uint32, size int) {
 	if i == 0 || i == len(content) || content[i] != ' ' {
 		return 0, 0
 	}
-	key := content[i+1:]
-	length := bytes.IndexByte(key, 0)
-	if length < 0 || len(key) < length+1+t.width {
-		return 0, 0
-	}
-	key = key[:length+1+t.width]
-	name, id := key[:length], key[length+1:]
 	kind := file
 	switch mode & 0o170000 {
 	case 0o040000:
@@ -207,14 +206,40 @@ func (t *trees) parseEntry(content []byte) (number uint32, size int) {
 	case 0o160000:
 		kind = submodule
 	}
-	number, known := t.entries.number(t.hash(key)^uint32(kind), func(n uint32) bool {
-		e := &t.entry[n]
-		return e.kind == kind && bytes.Equal(t.id(e.object), id) && bytes.Equal(t.nameOf(e.name), name)
-	})
-	if !known {
-		t.entry = append(t.entry, treeEntry{t.name(name), t.object(id), kind})
+	i++
+	guess := none
+	if before != none {
+		if guess = t.next[before]; guess != none && t.isAt(content[i:], guess, kind) {
+			return guess, i + len(t.nameOf(t.entry[guess].name)) + 1 + t.width
+		}
 	}
-	return number, i + 1 + len(key)
+	key := content[i:]
+	length := bytes.IndexByte(key, 0)
+	if length < 0 || len(key) < length+1+t.width {
+		return 0, 0
+	}
+	key = key[:length+1+t.width]
+	number, known := t.entries.number(t.hash(key)^uint32(kind), func(n uint32) bool { return t.isAt(key, n, kind) })
+	if known {
+		return number, i + len(key)
+	}
+	e, next := treeEntry{object: t.object(key[length+1:]), kind: kind}, none
+	if guess != none && t.entry[guess].kind == kind && bytes.Equal(t.nameOf(t.entry[guess].name), key[:length]) {
+		e.name, next = t.entry[guess].name, t.next[guess] // a new version of it
+	} else {
+		e.name = t.name(key[:length])
+	}
+	t.entry, t.next = append(t.entry, e), append(t.next, next)
+	return number, i + len(key)
+}
+
+// isAt tells whether b starts with an entry, without its mode.
+func (t *trees) isAt(b []byte, number uint32, kind entryKind) bool {
+	e := &t.entry[number]
+	name := t.nameOf(e.name)
+	n := len(name)
+	return e.kind == kind && len(b) > n+t.width && b[n] == 0 &&
+		string(b[:n]) == string(name) && string(b[n+1:n+1+t.width]) == string(t.id(e.object))
 }
 
 // name returns the number of a name.
