@@ -13,24 +13,26 @@ import (
 	"github.com/leakreach/leakreach/audit"
 )
 
-// A place is where a content lies in a commit, or without one in HEAD.
+// A place is where a content lies.
 type place struct {
 	change
-	commit uint32 // its index, or none
+	commit  uint32          // index of the one that put it there, or none
+	outside *audit.Location // what is known of it without a commit; shared by many
 }
 
 // places is the state of listing where contents lie: first the names of files and refs, then the places that the consumer chose,
 // oldest first. Of all other places it is only seen to that what lies there was read.
 type places struct {
 	*scan
-	choice  *audit.Choice // nil: all places
-	head    []uint32      // by path: the object that HEAD has there, or none
-	facts   []pathFacts   // by path
-	found   []place
-	left    int // places above maxPlaces
-	unread  int // places whose content was not read
-	example uint32
-	names   names
+	choice *audit.Choice // nil: all places
+	head   []uint32      // by path: the object that HEAD has there, or none
+	facts  []pathFacts   // by path
+	names  names
+	found  []place
+	left   int // places above maxPlaces
+
+	unread  int    // places whose content was not read
+	example uint32 // path of the first of them
 }
 
 type pathFacts uint8
@@ -41,11 +43,11 @@ const (
 	isShown                        // a commit brought what HEAD has there
 )
 
-// maxPlaces bounds the places kept at once, 16 bytes each.
+// maxPlaces bounds the places kept at once, 24 bytes each.
 const maxPlaces = 4 << 20
 
-// list lists names and places. extra are places that no commit holds.
-func (p *places) list(extra []audit.Item) error {
+// list lists names and places. files are files of the working tree whose content the history has, too.
+func (p *places) list(files []audit.Item) error {
 	if err := p.ask(); err != nil {
 		return err
 	}
@@ -56,11 +58,16 @@ func (p *places) list(extra []audit.Item) error {
 	if err := p.compareAll(p.see); err != nil {
 		return err
 	}
-	for _, it := range extra {
-		if it.At.Path != "" {
-			if _, err := p.name(p.trees.pathTo(it.At.Path)); err != nil {
-				return err
-			}
+	if err := p.outside(p.see); err != nil {
+		return err
+	}
+	if err := p.seeHead(); err != nil {
+		return err
+	}
+	for i := range files {
+		at := &files[i]
+		if err := p.see(place{change{p.trees.pathTo(at.At.Path), p.trees.objectOf(at.Object), none}, none, &at.At}); err != nil {
+			return err
 		}
 	}
 	if err := p.names.flush(); err != nil {
@@ -71,7 +78,13 @@ func (p *places) list(extra []audit.Item) error {
 			return err
 		}
 	}
-	return p.giveAll(extra)
+	if p.left > 0 {
+		p.gap("places in the history", fmt.Sprintf("more than %d of contents that are of interest: %d left out", maxPlaces, p.left))
+	}
+	if p.unread > 0 {
+		p.problem("blob", "missing or damaged", safeText(p.trees.pathOf(p.example)), p.unread)
+	}
+	return p.giveAll()
 }
 
 // ask lets the consumer choose among the places.
@@ -89,44 +102,43 @@ func (p *places) ask() error {
 }
 
 // readHead notes what the checked-out commit has at which path.
-func (p *places) readHead() error {
-	tree := none
-	if p.refs.head != "" {
-		if i := p.graph.find(p.trees.objectOf(p.refs.head)); i != none {
-			tree = p.commits[i].tree
-		}
-		if tree == none {
-			p.gap("tree of HEAD", "the commit is missing or damaged: whether contents are still there is not known")
-		}
-	}
-	if tree == none {
+func (p *places) readHead() (err error) {
+	if p.refs.head == "" {
 		return nil
 	}
-	w := &walk{trees: p.trees, ctx: p.ctx, do: func(c change) error {
-		for len(p.head) < len(p.trees.path) {
-			p.head = append(p.head, none)
-		}
-		p.head[c.path] = c.new
-		return nil
-	}}
-	lost, err := w.compare(tree)
-	if p.ctx.Err() != nil {
-		return p.ctx.Err()
-	}
-	if err = cmpErr(err, lost); err != nil {
+	if p.head, err = p.filesOf(p.refs.head); err != nil {
 		p.gap("tree of HEAD", err.Error()+": whether contents are still there is not known for all")
 	}
-	return nil
+	return p.ctx.Err()
 }
 
-func (p *places) inHead(c change) bool {
-	return c.path < uint32(len(p.head)) && p.head[c.path] == c.new
+// filesOf lists the objects that a commit has, by path: as far as they can be read, also if there is an error.
+func (s *scan) filesOf(commit string) (files []uint32, err error) {
+	i := s.graph.find(s.trees.objectOf(commit))
+	if i == none || s.commits[i].tree == none {
+		return nil, errors.New("the commit is missing or malformed")
+	}
+	w := &walk{trees: s.trees, ctx: s.ctx, do: func(c change) error {
+		for uint32(len(files)) <= c.path {
+			files = append(files, none)
+		}
+		files[c.path] = c.new
+		return nil
+	}}
+	lost, err := w.compare(s.commits[i].tree)
+	return files, cmpErr(err, lost)
+}
+
+func (p *places) inHead(c change) bool { return isIn(p.head, c.path, c.new) }
+
+func isIn(files []uint32, path, object uint32) bool {
+	return path < uint32(len(files)) && files[path] == object
 }
 
 // compareAll calls do for all that the commits put somewhere, in their order. What it cannot compare is a gap.
 func (s *scan) compareAll(do func(place) error) error {
 	var at uint32
-	w := &walk{trees: s.trees, ctx: s.ctx, below: s.Below, do: func(c change) error { return do(place{c, at}) }}
+	w := &walk{trees: s.trees, ctx: s.ctx, below: s.Below, do: func(c change) error { return do(place{c, at, nil}) }}
 	var parents []uint32
 	malformed, lost := 0, 0
 	for i, c := range s.commits {
@@ -170,20 +182,39 @@ func (p *places) see(at place) error {
 	if err != nil {
 		return err
 	}
-	if p.inHead(at.change) {
+	if at.commit != none && p.inHead(at.change) {
 		p.facts[at.path] |= isShown
 	}
-	content := p.content(at.new)
-	switch {
+	switch content := p.content(at.new); {
 	case content&hasContent == 0:
-		p.miss(at.path)
+		if p.unread++; p.unread == 1 {
+			p.example = at.path
+		}
 	case content&isTooLarge != 0:
-		p.tooLarge(p.trees.hex(at.new), safeText(p.trees.pathOf(at.path)), p.trees.hex(p.commits[at.commit].object))
+		p.tooLarge(at)
 	case p.choice != nil && content&isOfInterest == 0 && facts&isChosen == 0:
 	case len(p.found) == maxPlaces:
 		p.left++
 	default:
 		p.found = append(p.found, at)
+	}
+	return nil
+}
+
+// seeHead looks at what HEAD has although no readable commit brought it there.
+func (p *places) seeHead() error {
+	if p.Since != "" {
+		return nil
+	}
+	at := &audit.Location{Kind: audit.InFile, InHead: true}
+	for i, object := range p.head {
+		path := uint32(i)
+		if object == none || i < len(p.facts) && p.facts[i]&isShown != 0 || p.Below != "" && !within(p.trees.pathOf(path), p.Below) {
+			continue
+		}
+		if err := p.see(place{change{path, object, none}, none, at}); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -223,97 +254,54 @@ func (p *places) content(object uint32) facts {
 	return *f
 }
 
-// miss notes a place whose content was not read.
-func (p *places) miss(path uint32) {
-	if p.unread++; p.unread == 1 {
-		p.example = path
-	}
-}
-
 // tooLarge says once of a content that it was not read.
-func (s *scan) tooLarge(object, path, commit string) {
-	if size := s.large[object]; size >= 0 {
-		s.gap(strconv.Quote(path)+" at "+commit, fmt.Sprintf("not read: %d MiB, larger than %d MiB", size>>20, MaxContent>>20))
-		s.large[object] = -1
+func (p *places) tooLarge(at place) {
+	id := p.trees.hex(at.new)
+	if size := p.large[id]; size >= 0 {
+		l := p.location(at)
+		p.gap(strconv.Quote(l.Path)+" at "+l.Commit, fmt.Sprintf("not read: %d MiB, larger than %d MiB", size>>20, MaxContent>>20))
+		p.large[id] = -1
 	}
 }
 
-// giveAll lists the places: those in commits, those outside, and those that HEAD has although no readable commit brought it there.
-func (p *places) giveAll(extra []audit.Item) error {
-	if p.left > 0 {
-		p.gap("places in the history", fmt.Sprintf("more than %d of contents that are of interest: %d left out", maxPlaces, p.left))
+// location says where a place is, without what its commit is called.
+func (p *places) location(at place) (l audit.Location) {
+	if at.commit == none {
+		l = *at.outside
+	} else {
+		c := p.commits[at.commit]
+		l = audit.Location{Kind: audit.InCommit, Commit: p.trees.hex(c.object), At: c.at.time(), InHead: p.inHead(at.change)}
 	}
+	l.Path = safeText(p.trees.pathOf(at.path))
+	return l
+}
+
+// giveAll lists the places that were kept.
+func (p *places) giveAll() error {
 	var named []*label
 	if len(p.found) > 0 {
 		named = p.labels()
 	}
 	for _, f := range p.found {
-		from := p.commits[f.commit]
-		at := audit.Location{
-			Kind: audit.InCommit, Path: p.trees.pathOf(f.path), Commit: p.trees.hex(from.object), At: from.at.time(), InHead: p.inHead(f.change),
+		it := audit.Item{Kind: audit.KindPlace, Object: p.trees.hex(f.new), At: p.location(f)}
+		if f.commit != none {
+			it.At.Name = "unreachable commit"
+			if l := named[f.commit]; l != nil {
+				it.At.Ref, it.At.Name = safeText(l.ref), safeText(l.name)
+			}
 		}
-		if l := named[f.commit]; l != nil {
-			at.Ref, at.Name = l.ref, l.name
-		} else {
-			at.Name = "unreachable commit"
-		}
-		it := audit.Item{Kind: audit.KindPlace, Object: p.trees.hex(f.new), At: at}
 		if f.prev != none {
 			it.Prev = p.trees.hex(f.prev)
 		}
-		if err := p.place(it); err != nil {
+		it.Open = func(ctx context.Context) (io.ReadCloser, error) {
+			_, content, err := p.objects.read(ctx, it.Object)
+			return io.NopCloser(bytes.NewReader(content)), err
+		}
+		if err := p.give(it); err != nil {
 			return err
 		}
-	}
-	for _, it := range extra {
-		if err := p.outside(it); err != nil {
-			return err
-		}
-	}
-	if p.Since == "" {
-		for path, object := range p.head {
-			if object == none || uint(path) < uint(len(p.facts)) && p.facts[path]&isShown != 0 {
-				continue
-			}
-			at := audit.Location{Kind: audit.InFile, Path: p.trees.pathOf(uint32(path)), InHead: true}
-			if p.Below != "" && !within(at.Path, p.Below) {
-				continue
-			}
-			if err := p.outside(audit.Item{Kind: audit.KindPlace, Object: p.trees.hex(object), At: at}); err != nil {
-				return err
-			}
-		}
-	}
-	if p.unread > 0 {
-		p.problem("blob", "missing or damaged", safeText(p.trees.pathOf(p.example)), p.unread)
 	}
 	return nil
-}
-
-// outside lists a place that was not seen in a commit, if the consumer wants it.
-func (p *places) outside(it audit.Item) error {
-	path := p.trees.pathTo(it.At.Path)
-	object := p.trees.objectOf(it.Object)
-	content := p.content(object)
-	switch {
-	case content&hasContent == 0:
-		p.miss(path)
-	case content&isTooLarge != 0:
-		p.tooLarge(it.Object, safeText(it.At.Path), it.At.Commit)
-	case p.choice == nil || content&isOfInterest != 0 || p.choice.Path(safeText(it.At.Path)):
-		return p.place(it)
-	}
-	return p.ctx.Err()
-}
-
-// place gives one place.
-func (p *places) place(it audit.Item) error {
-	it.At.Path, it.At.Ref, it.At.Name = safeText(it.At.Path), safeText(it.At.Ref), safeText(it.At.Name)
-	it.Open = func(ctx context.Context) (io.ReadCloser, error) {
-		_, content, err := p.objects.read(ctx, it.Object)
-		return io.NopCloser(bytes.NewReader(content)), err
-	}
-	return p.give(it)
 }
 
 // refNames lists what refs are called.

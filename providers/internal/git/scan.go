@@ -101,16 +101,13 @@ func (s *scan) run() error {
 		s.gap(plural(n, "commit"), "missing: commits that are there name them as parents")
 	}
 	slices.Sort(s.blobs)
-	extra, err := s.otherPlaces()
-	if err != nil {
-		return err
-	}
 	if limited {
-		if err := s.contentsOf(extra); err != nil {
+		if err := s.contentsOf(); err != nil {
 			return err
 		}
 		slices.Sort(s.blobs)
 	}
+	var files []audit.Item // whose content the history has, too
 	if s.Files != nil {
 		for it := range s.Files {
 			known := it.Kind == audit.KindPlace
@@ -118,8 +115,7 @@ func (s *scan) run() error {
 				continue
 			}
 			if s.listed(it.Object) {
-				it.Kind, it.Content, it.Open = audit.KindPlace, nil, nil
-				extra = append(extra, it)
+				files = append(files, it)
 				continue
 			}
 			it.Kind, it.Object = audit.KindFile, ""
@@ -128,7 +124,7 @@ func (s *scan) run() error {
 			}
 		}
 	}
-	if err := (&places{scan: s}).list(extra); err != nil {
+	if err := (&places{scan: s}).list(files); err != nil {
 		return err
 	}
 	if s.trees.dropped > 0 {
@@ -393,115 +389,6 @@ func (o *references) refOf(id string) string {
 		}
 	}
 	return o.of[id]
-}
-
-// contentsOf lists the blobs that the commits and the given places name.
-func (s *scan) contentsOf(extra []audit.Item) error {
-	seen := map[uint32]bool{}
-	var ids []string
-	add := func(object uint32) {
-		if !seen[object] {
-			seen[object] = true
-			ids = append(ids, s.trees.hex(object))
-		}
-	}
-	gaps := len(s.gaps)
-	err := s.compareAll(func(at place) error {
-		add(at.new)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	s.gaps = s.gaps[:gaps] // the same are met again when places are listed
-	for _, it := range extra {
-		add(s.trees.objectOf(it.Object))
-	}
-	s.silent = true // a commit or tag that a broken tree names as a file was listed or left out on purpose
-	return s.each(ids)
-}
-
-// otherPlaces are those outside commits: what is staged in an index, and blobs and trees that a tag or ref points at.
-func (s *scan) otherPlaces() ([]audit.Item, error) {
-	var out []audit.Item
-	add := func(oid string, at audit.Location) {
-		if s.Below == "" || within(at.Path, s.Below) {
-			out = append(out, audit.Item{Kind: audit.KindPlace, Object: oid, At: at})
-		}
-	}
-	for _, dir := range s.worktrees() {
-		entries, err := s.index(s.ctx, dir)
-		if err != nil {
-			if s.ctx.Err() != nil {
-				return nil, s.ctx.Err()
-			}
-			s.gap("index", err.Error())
-		}
-		if len(entries) == 0 {
-			continue
-		}
-		head := map[string]string{}
-		if id, _ := s.headOf(dir, s.refs.refs); id != "" {
-			if head, err = s.Tree(s.ctx, id); err != nil && s.ctx.Err() != nil {
-				return nil, s.ctx.Err()
-			}
-		}
-		for _, e := range entries {
-			if head[e.path] != e.id {
-				add(e.id, audit.Location{Kind: audit.InFile, Path: e.path, Name: "staged"})
-			}
-		}
-	}
-	if s.Since != "" {
-		return out, nil
-	}
-	w := &walk{trees: s.trees, ctx: s.ctx, below: s.Below}
-	point := func(oid, kind, ref string) {
-		switch kind {
-		case "blob":
-			add(oid, audit.Location{Kind: audit.InCommit, Ref: ref})
-		case "tree":
-			w.do = func(c change) error {
-				add(s.trees.hex(c.new), audit.Location{Kind: audit.InCommit, Path: s.trees.pathOf(c.path), Ref: ref})
-				return nil
-			}
-			lost, err := w.compare(s.trees.objectOf(oid))
-			if err = cmpErr(err, lost); err != nil {
-				s.gap("a tree that "+printable(ref)+" names", err.Error())
-			}
-		}
-	}
-	known := map[string]bool{}
-	for _, t := range s.tags {
-		known[t.id] = true
-		if s.isID(t.target) {
-			point(t.target, t.kind, cmpString(s.refs.refOf(t.id), "tag "+t.id))
-		}
-	}
-	for _, t := range s.refs.tips {
-		if known[t.id] {
-			continue
-		}
-		known[t.id] = true
-		switch facts := s.trees.about[s.trees.objectOf(t.id)].facts; {
-		case facts&isCommit != 0:
-		case facts&isTree != 0:
-			point(t.id, "tree", t.ref)
-		case facts&isBlob != 0 || s.listed(t.id):
-			point(t.id, "blob", t.ref)
-		case t.name == "":
-			s.problem("ref", "the object it names is missing or damaged", t.ref, 1)
-		}
-	}
-	slices.SortStableFunc(out, func(a, b audit.Item) int { return strings.Compare(a.At.Path, b.At.Path) })
-	return out, nil
-}
-
-func cmpString(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // listed tells whether a blob was among the contents. The list must be sorted by then.

@@ -105,7 +105,7 @@ func (s *scan) resolve(name string) (string, error) {
 	if i := strings.IndexAny(name, "~^"); i >= 0 {
 		base, steps = name[:i], name[i:]
 	}
-	id, err := s.peel(s.named(base))
+	id, err := s.peel(s.lookUp(base))
 	for err == nil && steps != "" {
 		id, steps, err = s.ancestor(id, steps)
 	}
@@ -122,8 +122,8 @@ func (s *scan) resolve(name string) (string, error) {
 // leastID is how many digits git takes for the start of an id.
 const leastID = 4
 
-// named returns the id that a name without steps stands for, or "".
-func (s *scan) named(name string) string {
+// lookUp returns the id that a name without steps stands for, or "".
+func (s *scan) lookUp(name string) string {
 	for _, form := range []string{"%s", "refs/%s", "refs/tags/%s", "refs/heads/%s", "refs/remotes/%s", "refs/remotes/%s/HEAD"} {
 		if id, ok := s.refs.refs[fmt.Sprintf(form, name)]; ok {
 			return id

@@ -34,6 +34,7 @@ type change struct {
 type walk struct {
 	*trees
 	ctx   context.Context
+	top   uint32 // the path where the trees lie
 	below string // limits the paths; "" for all
 	do    func(change) error
 
@@ -57,7 +58,7 @@ type side struct {
 func (w *walk) compare(new uint32, olds ...uint32) (lost, err error) {
 	w.files, w.err = 0, nil
 	w.sides, w.olds = w.sides[:0], w.olds[:0]
-	if err = w.directory(new, olds, 0, 0, 0); errors.Is(err, errTooManyFiles) {
+	if err = w.directory(new, olds, w.top, 0, 0); errors.Is(err, errTooManyFiles) {
 		return err, nil
 	}
 	return w.err, err

@@ -14,53 +14,8 @@ import (
 	"path/filepath"
 )
 
-// An entry of an index.
-type entry struct{ id, path string }
-
-// index lists what is staged in a working tree, given by its git directory. Submodules are left out.
-func (r *Repository) index(ctx context.Context, dir string) ([]entry, error) {
-	file := filepath.Join(dir, "index")
-	if info, err := os.Lstat(file); errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	} else if err != nil || !info.Mode().IsRegular() {
-		return nil, errors.New("it is not a readable file")
-	}
-	out, err := r.lsFiles(ctx, dir, "--stage")
-	var list []entry
-	for row := range bytes.SplitSeq(out, []byte{0}) {
-		head, path, ok := bytes.Cut(row, []byte("\t"))
-		f := bytes.Fields(head)
-		if !ok || len(f) != 3 || string(f[0]) == "160000" || !r.isID(string(f[1])) {
-			continue
-		}
-		list = append(list, entry{string(f[1]), string(path)})
-	}
-	return list, err
-}
-
 // maxListing bounds a listing of files, in bytes: some ten million paths.
 const maxListing = 1 << 30
-
-// lsFiles lists files NUL-separated with the index of dir, a git directory.
-func (r *Repository) lsFiles(ctx context.Context, dir string, args ...string) ([]byte, error) {
-	shared, _ := filepath.Glob(filepath.Join(escapeGlob(dir), "sharedindex.*"))
-	for _, file := range shared { // a split index names its other half, which git looks for in the git directory
-		link := filepath.Join(r.shadow, filepath.Base(file))
-		if err := os.Symlink(file, link); err != nil && !errors.Is(err, os.ErrExist) {
-			return nil, fmt.Errorf("linking the shared index: %w", err)
-		}
-	}
-	p, err := r.startEnv(ctx, []string{"GIT_INDEX_FILE=" + filepath.Join(dir, "index")}, nil, append([]string{"ls-files", "-z"}, args...)...)
-	if err != nil {
-		return nil, err
-	}
-	defer p.stop()
-	out, err := readAll(p.out, maxListing)
-	if err != nil {
-		return out, err
-	}
-	return out, p.wait()
-}
 
 // Known lists what git has of the working tree's files: the ids that HEAD and the index hold, by path as stored. A file that
 // is in neither is untracked.
@@ -77,12 +32,14 @@ func (r *Repository) Known(ctx context.Context) (map[string][]string, error) {
 			known[path] = append(known[path], oid)
 		}
 	}
-	entries, err := r.index(ctx, r.GitDir)
+	entries, err := r.index(r.GitDir)
 	if err != nil {
 		errs = append(errs, err)
 	}
 	for _, e := range entries {
-		known[e.path] = append(known[e.path], e.id)
+		if !e.tree {
+			known[e.path] = append(known[e.path], e.id)
+		}
 	}
 	return known, errors.Join(errs...)
 }
