@@ -59,59 +59,33 @@ func BenchmarkItems(b *testing.B) {
 	}
 }
 
-// stored reads all trees and commits of the repository into memory, as they pass by.
-func stored(b *testing.B) (s *scan, add []func(s *scan), size int64) {
-	b.Helper()
-	r, err := Open(b.Context(), benchRepository(b))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = r.Close() })
-	p, err := r.start(b.Context(), nil, "cat-file", "--batch", "--batch-all-objects", "--unordered", "--buffer")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer p.stop()
-	for {
-		o, err := readHeader(p.out)
-		if err != nil {
-			break
-		}
-		content := make([]byte, o.size+1)
-		if _, err := io.ReadFull(p.out, content); err != nil {
-			b.Fatal(err)
-		}
-		switch content = content[:o.size]; o.kind {
-		case "tree":
-			size += o.size
-			add = append(add, func(s *scan) { s.trees.add(o.id, content) })
-		case "commit":
-			add = append(add, func(s *scan) { s.commits = append(s.commits, s.parseCommit(o.id, content)) })
-		}
-	}
-	return &scan{Repository: r, ctx: b.Context(), trees: newTrees(r.width / 2)}, add, size
-}
-
 // BenchmarkTrees is what keeping the trees and commits takes.
 func BenchmarkTrees(b *testing.B) {
-	s, add, size := stored(b)
+	r := openBench(b)
+	s, size := &scan{Repository: r}, int64(0)
+	var all []func()
+	eachTreeAndCommit(b, r, func(o object, content []byte) {
+		size += o.size
+		if o.kind == "tree" {
+			all = append(all, func() { s.trees.add(o.id, content) })
+		} else {
+			all = append(all, func() { s.commits = append(s.commits, s.parseCommit(o.id, content)) })
+		}
+	})
 	b.SetBytes(size)
 	for b.Loop() {
-		s.trees, s.commits = newTrees(s.width/2), nil
-		for _, do := range add {
-			do(s)
+		s.trees, s.commits = newTrees(r.width/2), nil
+		for _, keep := range all {
+			keep()
 		}
 	}
 	b.ReportMetric(float64(s.trees.size())/(1<<20), "MiB")
 	b.ReportMetric(float64(len(s.trees.lists)), "trees")
 }
 
-// BenchmarkWalk is what comparing all commits takes, with all places listed.
+// BenchmarkWalk is what comparing all commits takes.
 func BenchmarkWalk(b *testing.B) {
-	s, add, _ := stored(b)
-	for _, do := range add {
-		do(s)
-	}
+	s := readAllTrees(b, openBench(b))
 	n := 0
 	for b.Loop() {
 		s.trees.byAge(s.commits)
@@ -123,7 +97,16 @@ func BenchmarkWalk(b *testing.B) {
 	}
 	b.ReportMetric(float64(len(s.commits)), "commits")
 	b.ReportMetric(float64(n), "places")
-	b.ReportMetric(float64(len(s.trees.path)), "paths")
+}
+
+func openBench(b *testing.B) *Repository {
+	b.Helper()
+	r, err := Open(b.Context(), benchRepository(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = r.Close() })
+	return r
 }
 
 // BenchmarkCatFile is what git alone takes for the contents.
