@@ -46,7 +46,9 @@ func Provider(t *testing.T, p audit.Provider, ref string) {
 	}
 	items := 0
 	for _, at := range first {
-		items += checkItems(t, p, at)
+		n, all := checkItems(t, p, at, nil)
+		items += n
+		choosesPlaces(t, p, at, all)
 	}
 	if items == 0 {
 		t.Errorf("no items in any target of %q", ref)
@@ -69,11 +71,12 @@ func targets(t *testing.T, p audit.Provider, ref string) (out []audit.Target) {
 	return out
 }
 
-// checkItems reads every item of a target as the engine does.
-func checkItems(t *testing.T, p audit.Provider, at audit.Target) (n int) {
+// checkItems reads every item of a target as the engine does, and counts them and each place. choice is nil or what it chooses.
+func checkItems(t *testing.T, p audit.Provider, at audit.Target, choice *audit.Choice) (n int, all map[spot]int) {
 	t.Helper()
+	all = map[spot]int{}
 	listed := map[string]bool{}
-	places := false
+	chosen, places := false, false
 	for it, err := range p.Items(t.Context(), at) {
 		if gap := (*audit.Gap)(nil); errors.As(err, &gap) {
 			if gap.What == "" || gap.Why == "" {
@@ -97,13 +100,26 @@ func checkItems(t *testing.T, p audit.Provider, at audit.Target) (n int) {
 			}
 		}
 		switch {
+		case it.Kind == audit.KindChoice:
+			if it.Choose == nil || it.Content != nil || it.Open != nil {
+				t.Errorf("%s: choice that is none: %+v", at.Name, it)
+			}
+			if chosen || places {
+				t.Errorf("%s: choice that comes too late", at.Name)
+			}
+			if chosen = true; choice != nil {
+				it.Choose(*choice)
+			}
 		case it.Kind == audit.KindPlace:
 			places = true
+			all[spot{it.Object, it.At.Path, it.At.Commit}]++
 			if it.Object == "" {
 				t.Errorf("%s: place of no object: %+v", at.Name, it.At)
 			}
 		case places:
 			t.Errorf("%s: content listed after the first place: %+v", at.Name, it.At)
+		case chosen && it.Object != "":
+			t.Errorf("%s: content of %s listed after the choice", at.Name, it.Object)
 		case it.Object != "":
 			listed[it.Object] = true
 		}
@@ -126,7 +142,34 @@ func checkItems(t *testing.T, p audit.Provider, at audit.Target) (n int) {
 			it.Done()
 		}
 	}
-	return n
+	return n, all
+}
+
+// A spot is a place of an object.
+type spot struct{ object, path, commit string }
+
+// choosesPlaces chooses every other object, then every other path: their places must be listed as before.
+func choosesPlaces(t *testing.T, p audit.Provider, at audit.Target, all map[spot]int) {
+	t.Helper()
+	objects, paths := map[string]bool{}, map[string]bool{}
+	for s := range all {
+		objects[s.object] = objects[s.object] || len(objects)%2 == 0
+		paths[s.path] = paths[s.path] || len(paths)%2 == 0
+	}
+	choices := []audit.Choice{{Path: func(path string) bool { return paths[path] }}, {Path: func(string) bool { return false }}}
+	for object, wanted := range objects {
+		if wanted {
+			choices[1].Objects = append(choices[1].Objects, object)
+		}
+	}
+	for i, choice := range choices {
+		_, got := checkItems(t, p, at, &choice)
+		for s, n := range all {
+			if wanted := i == 0 && paths[s.path] || i == 1 && objects[s.object]; wanted && got[s] != n {
+				t.Errorf("%s: place %+v was chosen and is listed %d times, not %d", at.Name, s, got[s], n)
+			}
+		}
+	}
 }
 
 // breaksOff stops at the first item of each target and expects no goroutine to be left.

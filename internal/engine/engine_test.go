@@ -228,6 +228,29 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+// TestChoice asks for the places of what was found, and for paths that somebody goes by.
+func TestChoice(t *testing.T) {
+	var got audit.Choice
+	choice := audit.Item{Kind: audit.KindChoice, Choose: func(c audit.Choice) { got = c }}
+	content := "secret:aaaaaaaaaaaaaaaaaaaaaaaaaa"
+	r, err := start(t, one(object("o1", "plain"), object("o2", content), choice,
+		audit.Item{Kind: audit.KindPaths, Content: []byte("a\nb")}, place("o2", "", "a", "c1", 1, true, content)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "word high [file a:1 c1 head introduced]\n"; show(r) != want {
+		t.Errorf("got\n%swant\n%s", show(r), want)
+	}
+	if len(got.Objects) != 1 || got.Objects[0] != "o2" {
+		t.Errorf("chose the objects %v", got.Objects)
+	}
+	for path, want := range map[string]bool{"a": false, "d/credentials": true, ".ignore": true, "d/.ignore": false} {
+		if got.Path(path) != want {
+			t.Errorf("chose %s: %v", path, !want)
+		}
+	}
+}
+
 func TestGapsAndFailuresAreNamedAndTheRestIsDone(t *testing.T) {
 	released := false
 	lent := file("lent", "secret:bbbbbbbbbbbb")
