@@ -234,14 +234,16 @@ func (r *run) finish(ctx context.Context) {
 	fillEmpty(out)
 }
 
-// markIntroduced marks, per target, the earliest place a value was seen at.
+// markIntroduced marks, per target, the earliest place a value was seen at. Of places with the same date the first one listed is it, but
+// messages of commits, which are scanned in any order, go by their ids.
 func markIntroduced(locs []audit.Location) {
 	first := map[string]int{}
 	for i, l := range locs {
 		if l.Commit == "" {
 			continue
 		}
-		if j, ok := first[l.Target]; !ok || l.At.Before(locs[j].At) {
+		j, ok := first[l.Target]
+		if !ok || l.At.Before(locs[j].At) || l.At.Equal(locs[j].At) && l.Path == "" && locs[j].Path == "" && l.Commit < locs[j].Commit {
 			first[l.Target] = i
 		}
 	}

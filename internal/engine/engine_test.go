@@ -228,6 +228,19 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+// TestIntroducedByEitherOfTwoMessages is the same whichever of them is scanned first.
+func TestIntroducedByEitherOfTwoMessages(t *testing.T) {
+	message := func(commit string) audit.Item {
+		return audit.Item{Kind: audit.KindCommit, Object: commit, Content: []byte("secret:aaaaaaaaaaaaaaaaaaaaaaaaaa"), At: audit.Location{Kind: audit.InCommit, Commit: commit}}
+	}
+	for _, order := range [][2]string{{"c1", "c2"}, {"c2", "c1"}} {
+		r, err := start(t, one(message(order[0]), message(order[1])), func(e *engine.Engine, _ *engine.Ref) { e.Jobs = 1 })
+		if want := "word high [commit :1 c1 introduced] [commit :1 c2]\n"; err != nil || show(r) != want {
+			t.Errorf("%v: got\n%swant\n%s", err, show(r), want)
+		}
+	}
+}
+
 // TestChoice asks for the places of what was found, and for paths that somebody goes by.
 func TestChoice(t *testing.T) {
 	var got audit.Choice

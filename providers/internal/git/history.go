@@ -55,6 +55,9 @@ func headers(content []byte, do func(key, value []byte)) {
 	}
 }
 
+// maxParents bounds the parents of a commit: those beyond are not compared with. The widest merge of the Linux kernel has 66.
+const maxParents = 1000
+
 // parseCommit reads a commit. One at the border of a shallow clone has no parents.
 func (s *scan) parseCommit(id string, content []byte) commit {
 	c := commit{object: s.trees.objectOf(id), tree: none, at: noTime, made: noTime}
@@ -65,7 +68,7 @@ func (s *scan) parseCommit(id string, content []byte) commit {
 				c.tree = s.trees.objectOf(string(value))
 			}
 		case "parent":
-			if s.isID(string(value)) && !s.border[id] {
+			if len(c.parents) < maxParents && !s.border[id] && s.isID(string(value)) {
 				c.parents = append(c.parents, s.trees.objectOf(string(value)))
 			}
 		case "author":
@@ -82,9 +85,9 @@ func parseTag(id string, content []byte) tag {
 	headers(content, func(key, value []byte) {
 		switch string(key) {
 		case "object":
-			t.target = string(value)
+			t.target = string(value[:min(len(value), 64)])
 		case "type":
-			t.kind = string(value)
+			t.kind = string(value[:min(len(value), len("commit"))])
 		case "tagger":
 			t.at = when(value)
 		}

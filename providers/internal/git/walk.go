@@ -22,7 +22,7 @@ var (
 	errTooManySteps = errors.New("there are too many to list; contents are scanned all the same")
 )
 
-// stepsEach are the steps that a directory or a file takes beside those of passing over entries.
+// stepsEach are the steps that a directory or a file takes beside one for each entry passed over and each byte of a path.
 const stepsEach = 16
 
 // A change puts a content at a path.
@@ -150,7 +150,7 @@ func (w *walk) compareEntry(number uint32, sides []side, dir uint32, depth, leng
 		w.err = errTooManyFiles
 		return nil
 	}
-	if err := w.step(stepsEach); err != nil {
+	if err := w.step(stepsEach + length); err != nil {
 		return err
 	}
 	return w.do(change{path, e.object, prev})

@@ -3,6 +3,7 @@ package git
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -92,7 +93,7 @@ func eachTreeAndCommit(tb testing.TB, r *Repository, do func(o object, content [
 	defer p.stop()
 	for {
 		o, err := readHeader(p.out)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return
 		}
 		if err == nil && o.kind != "tree" && o.kind != "commit" {
