@@ -228,6 +228,26 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+// TestPlacesAreTakenInOrder although several workers look at them: each content holds the secret where the one before it held it.
+func TestPlacesAreTakenInOrder(t *testing.T) {
+	var items []any
+	for i := range 500 {
+		prev := ""
+		if i > 0 {
+			prev = fmt.Sprint("o", i-1)
+		}
+		content := "plain\n" + strings.Repeat("x \n", (i*7)%50)
+		items = append(items, place(fmt.Sprint("o", i), prev, "d/credentials", fmt.Sprint("c", i), 1+i%28, i == 499, content))
+	}
+	r, err := start(t, one(items...), func(e *engine.Engine, _ *engine.Ref) { e.Jobs = 8 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "word high [file d/credentials:1  head] [commit d/credentials:1 c0 introduced]\n"; !strings.Contains(show(r), want) {
+		t.Errorf("got\n%.2000swant\n%s", show(r), want)
+	}
+}
+
 // TestIntroducedByEitherOfTwoMessages is the same whichever of them is scanned first.
 func TestIntroducedByEitherOfTwoMessages(t *testing.T) {
 	message := func(commit string) audit.Item {

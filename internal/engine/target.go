@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -54,6 +53,9 @@ const (
 	maxPerItem   = 10_000
 	maxPerTarget = 200_000
 )
+
+// maxPlaces bounds the places on their way: enough for workers that finish one of them late.
+const maxPlaces = 64
 
 // seen says that a secret lies in an object on lines with that digest.
 type seen struct {
@@ -113,7 +115,8 @@ func (t *target) scan(ctx context.Context) (err error) {
 			err = errors.New("listing stopped by an internal error")
 		}
 	}()
-	places := false
+	var places []*placed // on their way
+	defer func() { t.settle(places, 0) }()
 	for it, err := range t.ref.Provider.Items(ctx, t.Target) {
 		if gap := (*audit.Gap)(nil); errors.As(err, &gap) {
 			t.gap(gap.What, gap.Why)
@@ -136,11 +139,14 @@ func (t *target) scan(ctx context.Context) (err error) {
 			continue
 		}
 		if it.Kind == audit.KindPlace {
-			if !places {
+			if places == nil {
 				t.pending.Wait()
-				places = true
 			}
-			t.place(ctx, it)
+			p, err := t.look(ctx, it)
+			if err != nil {
+				return err
+			}
+			places = t.settle(append(places, p), maxPlaces)
 			continue
 		}
 		if it.Content == nil && it.Open == nil {
@@ -151,17 +157,25 @@ func (t *target) scan(ctx context.Context) (err error) {
 			defer t.pending.Done()
 			t.item(ctx, it)
 		}
-		select {
-		case t.work <- do:
-		case <-ctx.Done():
+		if err := t.hand(ctx, do); err != nil {
 			t.pending.Done()
 			if it.Done != nil {
 				it.Done()
 			}
-			return ctx.Err()
+			return err
 		}
 	}
 	return nil
+}
+
+// hand gives work to whoever is free.
+func (t *target) hand(ctx context.Context, do func()) error {
+	select {
+	case t.work <- do:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // choice asks for the places of what was found, and for those that are looked at for their path: a history has millions of others.
@@ -206,6 +220,7 @@ func (t *target) item(ctx context.Context, it audit.Item) {
 	}
 	t.countSilencer(it, content)
 	fs := t.scanContent(it, content)
+	lines := t.digests(it.Object, content, fs)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.items++
@@ -222,7 +237,7 @@ func (t *target) item(ctx context.Context, it audit.Item) {
 		}
 		t.note(it.Object, f)
 	}
-	t.remember(it.Object, content, fs)
+	t.remember(it.Object, lines)
 }
 
 // hold tells whether there is room for one more finding. t.mu is held.
@@ -242,14 +257,19 @@ func (t *target) note(object string, f scanned) {
 	}
 }
 
-// remember keeps the lines of an object that holds a secret, to compare it with the one before it. t.mu is held.
-func (t *target) remember(object string, content []byte, fs []scanned) {
-	if object == "" || t.texts[object] != nil || !slices.ContainsFunc(fs, func(f scanned) bool { return f.Secret != nil }) {
-		return
+// digests are those of the lines of an object that holds a secret, to compare it with others; nil for another one.
+func (t *target) digests(object string, content []byte, fs []scanned) []uint32 {
+	if object == "" || !slices.ContainsFunc(fs, func(f scanned) bool { return f.Secret != nil }) {
+		return nil
 	}
-	if n := bytes.Count(content, []byte{'\n'}) + 1; t.textSize+n <= maxTexts {
-		t.textSize += n
-		t.texts[object] = lineDigests(t.seed, content)
+	return lineDigests(t.seed, content)
+}
+
+// remember keeps the digests of an object's lines. t.mu is held.
+func (t *target) remember(object string, lines []uint32) {
+	if lines != nil && t.texts[object] == nil && t.textSize+len(lines) <= maxTexts {
+		t.textSize += len(lines)
+		t.texts[object] = lines
 	}
 }
 
@@ -362,43 +382,86 @@ func inherit(l, at audit.Location) audit.Location {
 	return l
 }
 
-// place matches a place with what its content was found to hold, and has the scanners that go by paths look at it.
-//
-// A content that holds a secret on the same lines as the content it replaced was changed elsewhere: the place is no new
-// appearance of the secret, unless the change moved those lines. Where it is the current one it is still listed, without a commit,
-// as the place to mend.
-func (t *target) place(ctx context.Context, it audit.Item) {
-	t.countSilencerPlace(ctx, it)
-	t.mu.Lock()
-	t.placed[it.Object] = true
-	for _, f := range t.unplaced[it.Object] {
-		own := f.Locations[0]
-		loc := inherit(own, it.At)
-		loc.Object = it.Object
-		if strings.HasPrefix(own.Path, "!") {
-			loc.Path = it.At.Path + own.Path
-		}
-		t.add(f, loc, it)
-	}
-	t.mu.Unlock()
-	if it.Open == nil || !t.wants(it) {
-		return
+// placed is a place on its way. What lies at those that are looked at for their path is scanned by several workers, but what all of them
+// show is taken in order.
+type placed struct {
+	audit.Item
+	done  chan struct{} // closed when found is complete; nil if nobody looks at it for its path
+	found []scanned
+	lines []uint32 // see digests
+}
+
+// look has the scanners that go by paths look at a place. It is read at once: it cannot be opened when the listing has ended.
+func (t *target) look(ctx context.Context, it audit.Item) (*placed, error) {
+	p := &placed{Item: it}
+	counts := it.At.InHead && t.SilencerFiles[it.At.Path] != nil
+	wanted := t.wants(it)
+	if it.Open == nil || !counts && !wanted {
+		return p, nil
 	}
 	content, release, err := t.read(ctx, it)
 	if err != nil {
 		if ctx.Err() == nil {
 			t.gap(placeName(it.At), err.Error())
 		}
-		return
+		return p, nil
 	}
-	defer release()
-	fs := t.scanContent(it, content)
+	if counts { // the entries of an ignore file in the current tree of a repository
+		t.countSilencer(it, content)
+	}
+	if !wanted {
+		release()
+		return p, nil
+	}
+	p.done = make(chan struct{})
+	err = t.hand(ctx, func() {
+		defer close(p.done)
+		defer release()
+		p.found = t.scanContent(it, content)
+		p.lines = t.digests(it.Object, content, p.found)
+	})
+	if err != nil {
+		release()
+		return nil, err
+	}
+	return p, nil
+}
+
+// settle takes places in order until no more than left are on their way.
+//
+// A content that holds a secret on the same lines as the content it replaced was changed elsewhere: the place is no new
+// appearance of the secret, unless the change moved those lines. Where it is the current one it is still listed, without a commit,
+// as the place to mend.
+func (t *target) settle(places []*placed, left int) []*placed {
+	for len(places) > left {
+		p := places[0]
+		places = places[1:]
+		if p.done != nil {
+			<-p.done
+		}
+		t.place(p)
+	}
+	return places
+}
+
+// place matches a place with what its content was found to hold, there and without a path.
+func (t *target) place(p *placed) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.remember(it.Object, content, fs)
-	for _, f := range fs {
-		t.note(it.Object, f)
-		t.add(f, f.Locations[0], it)
+	t.placed[p.Object] = true
+	for _, f := range t.unplaced[p.Object] {
+		own := f.Locations[0]
+		loc := inherit(own, p.At)
+		loc.Object = p.Object
+		if strings.HasPrefix(own.Path, "!") {
+			loc.Path = p.At.Path + own.Path
+		}
+		t.add(f, loc, p.Item)
+	}
+	t.remember(p.Object, p.lines)
+	for _, f := range p.found {
+		t.note(p.Object, f)
+		t.add(f, f.Locations[0], p.Item)
 	}
 }
 
@@ -456,20 +519,6 @@ func (t *target) settleDangling() {
 			}
 		}
 	}
-}
-
-// countSilencerPlace counts the entries of an ignore file in the current tree of a repository.
-func (t *target) countSilencerPlace(ctx context.Context, it audit.Item) {
-	if it.Open == nil || !it.At.InHead || t.SilencerFiles[it.At.Path] == nil {
-		return
-	}
-	content, release, err := t.read(ctx, it)
-	if err != nil {
-		t.gap(placeName(it.At), err.Error())
-		return
-	}
-	defer release()
-	t.countSilencer(it, content)
 }
 
 func (t *target) countSilencer(it audit.Item, content []byte) {
