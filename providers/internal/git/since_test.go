@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/providers/internal/gittest"
@@ -67,7 +68,11 @@ func TestResolve(t *testing.T) {
 // TestSince lists the commits that git rev-list lists.
 func TestSince(t *testing.T) {
 	r := history(t)
-	for _, since := range []string{"b0", "b1~3", "HEAD", "twice", "2026-01-02T03:05", "2026-01-02T03:05:00", "2030-01-01", "1990-01-01"} {
+	made, err := strconv.ParseInt(r.Git("show", "-s", "--format=%ct", "b0~2"), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, since := range []string{time.Unix(made, 0).UTC().Format(time.RFC3339), "b0", "b1~3", "HEAD", "twice", "2026-01-02T03:05", "2026-01-02T03:05:00", "2030-01-01", "1990-01-01"} {
 		var got []string
 		for it, err := range open(t, r).Items(t.Context(), Options{Since: since}) {
 			if err != nil {
