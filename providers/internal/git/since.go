@@ -3,6 +3,7 @@ package git
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,7 +13,8 @@ import (
 )
 
 // someCommits lists the commits that refs, reflogs and working trees lead to, and tags of them, without what Since leaves out. What
-// is left out is known all the same: it is what the first commits of the rest are compared with.
+// is left out is known all the same: it is what the first commits of the rest are compared with. A tag is left out with its commit, unless
+// it was made later than a date.
 func (s *scan) someCommits() error {
 	s.silent = s.Below != "" // their messages lie nowhere below it
 	s.trees.load = s.loadTree(s.ctx)
@@ -28,8 +30,10 @@ func (s *scan) someCommits() error {
 		}
 	}
 	s.only = nil
+	from := seconds(math.MaxInt64)
 	if isDate {
-		s.only = func(c commit) bool { return c.made >= seconds(date.Unix()) }
+		from = seconds(date.Unix())
+		s.only = func(c commit) bool { return c.made >= from }
 	}
 	seen := map[string]bool{}
 	for _, t := range s.refs.tips {
@@ -48,7 +52,7 @@ func (s *scan) someCommits() error {
 		listed[s.trees.hex(c.object)] = !c.left
 	}
 	for _, t := range slices.Clone(s.tags) {
-		if !listed[t.target] || !strings.HasPrefix(s.refs.refOf(t.id), "refs/tags/") {
+		if !listed[t.target] && t.at < from || !strings.HasPrefix(s.refs.refOf(t.id), "refs/tags/") {
 			continue
 		}
 		if _, content, err := s.objects.read(s.ctx, t.id); err == nil {

@@ -72,14 +72,18 @@ func TestSince(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, since := range []string{time.Unix(made, 0).UTC().Format(time.RFC3339), "b0", "b1~3", "HEAD", "twice", "2026-01-02T03:05", "2026-01-02T03:05:00", "2030-01-01", "1990-01-01"} {
+	for _, since := range []string{time.Unix(made, 0).UTC().Format(time.RFC3339), "b0", "b1~3", "HEAD", "twice", "2026-01-02T03:05", "2026-01-02T03:05:00", "2100-01-01", "1990-01-01"} {
 		var got []string
+		tags := 0
 		for it, err := range open(t, r).Items(t.Context(), Options{Since: since}) {
 			if err != nil {
 				t.Fatal(err)
 			}
 			if it.Kind == audit.KindCommit && it.At.Name == "commit" {
 				got = append(got, it.Object)
+			}
+			if it.Kind == audit.KindCommit && it.At.Name == "tag" {
+				tags++
 			}
 		}
 		var want []string
@@ -97,6 +101,9 @@ func TestSince(t *testing.T) {
 		slices.Sort(want)
 		if !slices.Equal(got, want) {
 			t.Errorf("since %s: %d commits, git lists %d", since, len(got), len(want))
+		}
+		if want, ok := map[string]int{"2100-01-01": 0, "1990-01-01": 2, "b1~3": 1, "twice": 0}[since]; ok && tags != want {
+			t.Errorf("since %s: %d tags, want %d", since, tags, want)
 		}
 	}
 }
