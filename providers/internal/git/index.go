@@ -18,8 +18,8 @@ type entry struct {
 
 // Bounds of an index; one of a million files takes about 100 MB.
 const (
-	maxIndex      = 512 << 20 // of the file, in bytes
-	maxIndexPaths = 512 << 20 // of all paths, which version 4 of the format stores without what they share
+	maxIndex      = 256 << 20 // of the file, in bytes
+	maxIndexPaths = 256 << 20 // of all paths, which version 4 of the format stores without what they share
 )
 
 var errIndex = errors.New("it is malformed")
@@ -139,7 +139,7 @@ func (x *indexReader) entry(b []byte, version uint32, path *[]byte) (e indexEntr
 		return e, 0, errIndex
 	}
 	*path = append(*path, b[size:size+end]...)
-	if x.paths += len(*path); x.paths > maxIndexPaths {
+	if x.paths += len(*path); x.paths > maxIndexPaths || len(*path) > maxPath {
 		return e, 0, errors.New("its paths are too long")
 	}
 	e.path = string(*path)

@@ -2,14 +2,16 @@ package git
 
 import (
 	"cmp"
+	"errors"
 
 	"github.com/leakreach/leakreach/audit"
 )
 
 // outside calls do for what lies outside commits: what is staged in an index, and blobs and trees that a tag or ref names.
 func (s *scan) outside(do func(place) error) error {
+	w := &walk{trees: s.trees, ctx: s.ctx, below: s.Below}
 	for _, dir := range s.worktrees() {
-		if err := s.staged(dir, do); err != nil {
+		if err := s.staged(dir, w, do); err != nil {
 			return err
 		}
 	}
@@ -20,7 +22,7 @@ func (s *scan) outside(do func(place) error) error {
 	for _, t := range s.tags {
 		known[t.id] = true
 		if s.isID(t.target) {
-			if err := s.named(t.target, t.kind, cmp.Or(s.refs.refOf(t.id), "tag "+t.id), do); err != nil {
+			if err := s.named(t.target, t.kind, cmp.Or(s.refs.refOf(t.id), "tag "+t.id), w, do); err != nil {
 				return err
 			}
 		}
@@ -34,7 +36,7 @@ func (s *scan) outside(do func(place) error) error {
 		if kind == "" && t.name == "" {
 			s.problem("ref", "the object it names is missing or damaged", t.ref, 1)
 		}
-		if err := s.named(t.id, kind, t.ref, do); err != nil {
+		if err := s.named(t.id, kind, t.ref, w, do); err != nil {
 			return err
 		}
 	}
@@ -55,7 +57,7 @@ func (s *scan) kindOf(id string) string {
 }
 
 // staged finds what the index of a working tree holds and its HEAD does not.
-func (s *scan) staged(dir string, do func(place) error) error {
+func (s *scan) staged(dir string, w *walk, do func(place) error) error {
 	entries, err := s.index(dir)
 	if err != nil {
 		s.gap("index", err.Error())
@@ -68,24 +70,23 @@ func (s *scan) staged(dir string, do func(place) error) error {
 		head, _ = s.filesOf(id) // what it lacks is listed as staged
 	}
 	at := &audit.Location{Kind: audit.InFile, Name: "staged"}
-	w := &walk{trees: s.trees, ctx: s.ctx, below: s.Below, do: func(c change) error {
+	w.do = func(c change) error {
 		if isIn(head, c.path, c.new) {
 			return nil
 		}
 		return do(place{c, none, at})
-	}}
+	}
 	for _, e := range entries {
+		if len(s.trees.path) > maxPaths {
+			s.gap("index", errTooManySteps.Error())
+			break
+		}
 		path, object := s.trees.pathTo(e.path), s.trees.objectOf(e.id)
-		if !e.tree {
-			if s.Below == "" || within(e.path, s.Below) {
-				err = w.do(change{path, object, none})
-			}
-		} else {
-			w.top = path
-			var lost error
-			if lost, err = w.compare(object); lost != nil {
-				s.gap("index", printable(e.path)+": "+lost.Error())
-			}
+		switch {
+		case e.tree:
+			err = s.listTree(w, object, path, "index")
+		case s.Below == "" || within(e.path, s.Below):
+			err = w.do(change{path, object, none})
 		}
 		if err != nil {
 			return err
@@ -95,20 +96,29 @@ func (s *scan) staged(dir string, do func(place) error) error {
 }
 
 // named finds the places of a blob or of the files in a tree that ref names.
-func (s *scan) named(id, kind, ref string, do func(place) error) error {
+func (s *scan) named(id, kind, ref string, w *walk, do func(place) error) error {
 	at := &audit.Location{Kind: audit.InCommit, Ref: safeText(ref)}
 	switch {
 	case kind == "blob" && s.Below == "":
 		return do(place{change{0, s.trees.objectOf(id), none}, none, at})
 	case kind == "tree":
-		w := &walk{trees: s.trees, ctx: s.ctx, below: s.Below, do: func(c change) error { return do(place{c, none, at}) }}
-		lost, err := w.compare(s.trees.objectOf(id))
-		if lost != nil {
-			s.gap("a tree that "+printable(ref)+" names", lost.Error())
-		}
-		return err
+		w.do = func(c change) error { return do(place{c, none, at}) }
+		return s.listTree(w, s.trees.objectOf(id), 0, "a tree that "+printable(ref)+" names")
 	}
 	return nil
+}
+
+// listTree walks over all files of a tree that lies at a path. What cannot be listed is a gap in what.
+func (s *scan) listTree(w *walk, tree, at uint32, what string) error {
+	w.top = at
+	lost, err := w.compare(tree)
+	if errors.Is(err, errTooManySteps) {
+		lost, err = err, nil
+	}
+	if lost != nil {
+		s.gap(what, lost.Error())
+	}
+	return err
 }
 
 // contentsOf lists the blobs that the commits put somewhere, and those outside.

@@ -221,6 +221,9 @@ func (p *places) seeHead() error {
 
 // name lists a path's name, and asks once whether the consumer wants to see what lies there.
 func (p *places) name(path uint32) (pathFacts, error) {
+	if path == 0 { // a blob that a ref names
+		return 0, nil
+	}
 	for path >= uint32(len(p.facts)) {
 		p.facts = append(p.facts, 0)
 	}

@@ -10,7 +10,7 @@ import (
 // Small trees that contain each other many times over ("git bombs") have 10¹⁰ paths and more. These bounds are far above those of
 // honest repositories, and end the work on others.
 const (
-	maxSteps     = 1 << 31  // in one walk, about a nanosecond each: fifty times those that a history of 50,000 commits takes
+	maxSteps     = 1 << 31  // in one walk, some nanoseconds each: eighty times what a history of 50,000 commits takes
 	maxTreeFiles = 1 << 20  // files and directories listed of one commit or tree
 	maxTreeDepth = 2048     // of directories
 	maxPath      = 64 << 10 // of one path, in bytes: sixteen times what a file system takes
