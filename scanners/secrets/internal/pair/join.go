@@ -71,6 +71,7 @@ type half struct {
 	more   []int
 	named  bool
 	first  string // its first place, for a stable order
+	value  string // digest of its value, where two are found at one place
 	used   bool
 	places []place
 }
@@ -113,7 +114,7 @@ func (j *joiner) sort(findings []audit.Finding) {
 	}
 }
 
-// addHalf adds a candidate to those of the same value. The digest is a key of a map and leaves this function no further.
+// addHalf adds a candidate to those of the same value. The digest orders and tells apart, and leaves this package no further.
 func addHalf(hs []half, byValue map[string]int, i int, first string, f *audit.Finding) []half {
 	d := audit.Key{}.ValueDigest(f.Secret)
 	if k, ok := byValue[d]; ok {
@@ -123,7 +124,7 @@ func addHalf(hs []half, byValue map[string]int, i int, first string, f *audit.Fi
 		return hs
 	}
 	byValue[d] = len(hs)
-	return append(hs, half{at: i, named: isNamed(f), first: first})
+	return append(hs, half{at: i, named: isNamed(f), first: first, value: d})
 }
 
 func isNamed(f *audit.Finding) bool {
@@ -327,7 +328,7 @@ func (j *joiner) edges(ids []int, halves []half) []edge {
 }
 
 func compareHalves(a, b *half) int {
-	return cmp.Or(boolInt(b.named)-boolInt(a.named), strings.Compare(a.first, b.first))
+	return cmp.Or(boolInt(b.named)-boolInt(a.named), strings.Compare(a.first, b.first), strings.Compare(a.value, b.value))
 }
 
 // A place is something that two locations can share, and how close that makes them.

@@ -129,3 +129,25 @@ func TestJoinMany(t *testing.T) {
 		t.Errorf("%d other findings and %d pairs, want 4000 of both", other, paired)
 	}
 }
+
+// TestJoinOfTwoSecretsAtOnePlace takes the same one each time, in whatever order they come.
+func TestJoinOfTwoSecretsAtOnePlace(t *testing.T) {
+	k := newKeys(7)
+	id, one, two := k.id(), k.secret(), k.secret()
+	at, beside := file("c1", "conf", 3), file("c1", "conf", 9)
+	first := ""
+	for i := range 100 {
+		halves := []audit.Finding{found("", one, beside), found("", two, beside)}
+		out := Join([]audit.Finding{halves[i%2], found(id, "", at), halves[1-i%2]})
+		if len(out) != 1 || !out[0].Secret.HasValue() {
+			t.Fatalf("%d findings", len(out))
+		}
+		value := audit.Key{}.ValueDigest(out[0].Secret)
+		if first == "" {
+			first = value
+		}
+		if value != first {
+			t.Fatal("another secret was taken")
+		}
+	}
+}
