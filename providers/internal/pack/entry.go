@@ -1,0 +1,186 @@
+package pack
+
+import (
+	"errors"
+	"fmt"
+)
+
+// A Kind is what an object is, in the pack format's numbers.
+type Kind uint8
+
+// The kinds of objects.
+const (
+	Commit Kind = 1
+	Tree   Kind = 2
+	Blob   Kind = 3
+	Tag    Kind = 4
+
+	offsetDelta Kind = 6 // of an entry in the same pack
+	idDelta     Kind = 7 // of an object
+)
+
+func (k Kind) String() string {
+	switch k {
+	case Commit:
+		return "commit"
+	case Tree:
+		return "tree"
+	case Blob:
+		return "blob"
+	case Tag:
+		return "tag"
+	}
+	return fmt.Sprintf("kind %d", uint8(k))
+}
+
+// kindOf is the kind that a loose object names.
+func kindOf(name string) (Kind, bool) {
+	for k := Commit; k <= Tag; k++ {
+		if k.String() == name {
+			return k, true
+		}
+	}
+	return 0, false
+}
+
+var (
+	errEntry = errors.New("malformed pack entry")
+	errDelta = errors.New("malformed delta")
+	errBase  = errors.New("the object that a delta builds on is missing or damaged")
+)
+
+// A header stands before each compressed object of a pack.
+type header struct {
+	kind Kind
+	size int64 // of what is compressed: the object or the delta
+	base int64 // of an offsetDelta: where its base lies
+	ref  ID    // of an idDelta: its base
+	data int64 // where the compressed data starts
+}
+
+// maxHeader is the longest header: 10 bytes of size, and 10 of offset or an id.
+const maxHeader = 10 + 32
+
+// parseHeader reads the header of an entry at an offset, gitformat-pack(5).
+func parseHeader(b []byte, at int64, idSize int) (h header, err error) {
+	n := 0
+	next := func() uint64 {
+		if n == len(b) || n == maxHeader {
+			err = errEntry
+			return 0
+		}
+		n++
+		return uint64(b[n-1])
+	}
+	c := next()
+	h.kind = Kind(c >> 4 & 7)
+	size := c & 15
+	for shift := 4; c&0x80 != 0; shift += 7 {
+		c = next()
+		if shift > 60-7 {
+			return h, errEntry
+		}
+		size |= c & 0x7f << shift
+	}
+	h.size = int64(size)
+	switch h.kind {
+	case Commit, Tree, Blob, Tag:
+	case offsetDelta:
+		c = next()
+		back := c & 0x7f
+		for c&0x80 != 0 {
+			c = next()
+			if back > 1<<50 {
+				return h, errEntry
+			}
+			back = (back+1)<<7 | c&0x7f
+		}
+		if h.base = at - int64(back); back == 0 || h.base < packHeader {
+			return h, errEntry
+		}
+	case idDelta:
+		if len(b)-n < idSize {
+			return h, errEntry
+		}
+		copy(h.ref[:], b[n:n+idSize])
+		n += idSize
+	default:
+		return h, errEntry
+	}
+	h.data = at + int64(n)
+	return h, err
+}
+
+// deltaSizes reads what a delta starts with: the size of its base and of what it makes.
+func deltaSizes(delta []byte) (base, target int64, rest []byte, err error) {
+	base, rest, err = deltaSize(delta)
+	if err == nil {
+		target, rest, err = deltaSize(rest)
+	}
+	return base, target, rest, err
+}
+
+func deltaSize(b []byte) (int64, []byte, error) {
+	size := int64(0)
+	for i, c := range b {
+		if i > 7 {
+			break
+		}
+		size |= int64(c&0x7f) << (7 * i)
+		if c&0x80 == 0 {
+			return size, b[i+1:], nil
+		}
+	}
+	return 0, nil, errDelta
+}
+
+// apply follows the instructions of a delta, gitformat-pack(5): copy a part of base, or insert bytes of its own. They must make
+// exactly dst.
+func apply(dst, base, delta []byte) error {
+	for len(delta) > 0 {
+		op := delta[0]
+		delta = delta[1:]
+		if op&0x80 == 0 {
+			n := int(op)
+			if n == 0 || n > len(delta) || n > len(dst) {
+				return errDelta
+			}
+			copy(dst, delta[:n])
+			dst, delta = dst[n:], delta[n:]
+			continue
+		}
+		var from, n uint // as wide as they come: 4 and 3 bytes
+		i := 0
+		for bit := range 4 {
+			if op>>bit&1 != 0 {
+				if i == len(delta) {
+					return errDelta
+				}
+				from |= uint(delta[i]) << (8 * bit)
+				i++
+			}
+		}
+		for bit := range 3 {
+			if op>>(4+bit)&1 != 0 {
+				if i == len(delta) {
+					return errDelta
+				}
+				n |= uint(delta[i]) << (8 * bit)
+				i++
+			}
+		}
+		delta = delta[i:]
+		if n == 0 {
+			n = 1 << 16
+		}
+		if from > uint(len(base)) || n > uint(len(base))-from || n > uint(len(dst)) {
+			return errDelta
+		}
+		copy(dst, base[from:from+n])
+		dst = dst[n:]
+	}
+	if len(dst) > 0 {
+		return errDelta
+	}
+	return nil
+}
