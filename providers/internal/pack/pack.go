@@ -60,8 +60,11 @@ var ErrWrongID = errors.New("the content does not have its id")
 // errFault says that a file was truncated while it was mapped, or that its disk failed.
 var errFault = errors.New("it changed or became unreadable while it was read")
 
-// errTooLarge says that a base is above the limit.
-var errTooLarge = errors.New("the object that a delta builds on is too large")
+// ErrTooLarge says that a content is above the limit.
+var ErrTooLarge = errors.New("larger than the limit")
+
+// errLargeBase says that what a content is made of is above the limit.
+var errLargeBase = errors.New("the object that a delta builds on is larger than the limit")
 
 // Options tell how to read.
 type Options struct {

@@ -93,7 +93,7 @@ func (s *Store) read(ctx context.Context, d *decoder, id ID, depth int) (kind Ki
 		o, looseErr := d.loose(looseFile(dir, id, s.IDSize), id, s.IDSize, s.Limit, func(n int) ([]byte, error) { return make([]byte, n), nil })
 		switch {
 		case looseErr == nil && o.Content == nil:
-			return o.Kind, nil, errTooLarge
+			return o.Kind, nil, ErrTooLarge
 		case looseErr == nil:
 			return o.Kind, o.Content, nil
 		case !errors.Is(looseErr, os.ErrNotExist):
@@ -139,8 +139,12 @@ func (s *Store) unpack(ctx context.Context, d *decoder, p *packFile, at int64, d
 				return 0, nil, err
 			}
 		default:
-			if h.size > s.Limit {
-				return 0, nil, errTooLarge
+			switch {
+			case h.size <= s.Limit:
+			case len(chain) > 0:
+				return 0, nil, errLargeBase
+			default:
+				return 0, nil, ErrTooLarge
 			}
 			end := s.endOf(p, h)
 			if !plausible(h.size, h.data, end) {
@@ -164,8 +168,11 @@ func (s *Store) unpack(ctx context.Context, d *decoder, p *packFile, at int64, d
 			return 0, nil, err
 		case base != int64(len(content)):
 			return 0, nil, errDelta
-		case target > s.Limit:
-			return 0, nil, errTooLarge
+		case target <= s.Limit:
+		case i > 0:
+			return 0, nil, errLargeBase
+		default:
+			return 0, nil, ErrTooLarge
 		}
 		next := make([]byte, target)
 		if err := apply(next, content, delta); err != nil {

@@ -535,7 +535,7 @@ func (k *walker) large(pl *plan, entry int32, kind Kind, h header) {
 		if h.kind == offsetDelta || h.kind == idDelta {
 			var err error
 			if size, err = k.targetSize(pl, i, h); err == nil && size <= k.s.Limit {
-				err = errTooLarge
+				err = errLargeBase
 			}
 			if err != nil {
 				k.failOne(pl, i, err)
@@ -547,7 +547,7 @@ func (k *walker) large(pl *plan, entry int32, kind Kind, h header) {
 		case pl.rows != nil:
 			o.ID = pl.id(i)
 		default: // hashing it would take reading it
-			o.Err = errTooLarge
+			o.Err = ErrTooLarge
 		}
 		if pl.skip == nil || !pl.skip[i] {
 			k.add(o)
