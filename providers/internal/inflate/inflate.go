@@ -28,7 +28,6 @@ type Decoder struct {
 	dist       [distanceSize]uint32
 	pre        [lengthSize]uint32
 	lengths    [maxLengths]uint8
-	litW, disW int  // widths of the main parts of lit and dist
 	fixed      bool // lit and dist hold the fixed code
 
 	// The state between two blocks, and within a block's slow part.
@@ -88,7 +87,7 @@ func (d *Decoder) blocks(dst []byte) error {
 			d.fixedCode()
 			err = d.block(dst)
 		case 2:
-			if err = d.dynamicCode(len(dst) - d.out); err == nil {
+			if err = d.dynamicCode(); err == nil {
 				err = d.block(dst)
 			}
 		default:
@@ -169,13 +168,13 @@ func (d *Decoder) fixedCode() {
 			l[i] = 5
 		}
 	}
-	d.litW, _ = build(d.lit[:], l[:288], literalMeaning[:], literalBits)
-	d.disW, _ = build(d.dist[:], l[288:], distanceMeaning[:], distanceBits)
+	build(d.lit[:], l[:288], literalMeaning[:], literalBits)
+	build(d.dist[:], l[288:], distanceMeaning[:], distanceBits)
 	d.fixed = true
 }
 
-// dynamicCode reads the code that a block declares, RFC 1951 section 3.2.7, for a block of at most size bytes.
-func (d *Decoder) dynamicCode(size int) error {
+// dynamicCode reads the code that a block declares, RFC 1951 section 3.2.7.
+func (d *Decoder) dynamicCode() error {
 	d.fixed = false
 	if d.n < 14 {
 		return ErrShort
@@ -193,16 +192,14 @@ func (d *Decoder) dynamicCode(size int) error {
 		}
 		pre[s] = uint8(d.take(3))
 	}
-	width, ok := build(d.pre[:], pre[:], lengthMeaning[:], lengthBits)
-	if !ok {
+	if !build(d.pre[:], pre[:], lengthMeaning[:], lengthBits) {
 		return ErrCorrupt
 	}
-	mask := uint64(1)<<width - 1
 	for i := 0; i < nlit+ndist; {
 		if d.n < 14 { // a code of 7 bits and 7 extra ones
 			d.fill()
 		}
-		e := d.pre[d.bits&mask]
+		e := d.pre[d.bits&(1<<lengthBits-1)]
 		n := uint(e & 15)
 		if e&exception != 0 {
 			return ErrCorrupt
@@ -242,22 +239,11 @@ func (d *Decoder) dynamicCode(size int) error {
 			return ErrCorrupt
 		}
 	}
-	if d.litW, ok = build(d.lit[:], d.lengths[:nlit], literalMeaning[:], literalWidth(size)); !ok {
-		return ErrCorrupt
-	}
-	if d.disW, ok = build(d.dist[:], d.lengths[nlit:nlit+ndist], distanceMeaning[:], distanceBits); !ok {
+	if !build(d.lit[:], d.lengths[:nlit], literalMeaning[:], literalBits) ||
+		!build(d.dist[:], d.lengths[nlit:nlit+ndist], distanceMeaning[:], distanceBits) {
 		return ErrCorrupt
 	}
 	return nil
-}
-
-// literalWidth is the width of the main part for a block of at most size bytes: filling a wide table costs more than second steps
-// where few symbols follow.
-func literalWidth(size int) int {
-	if size < 1<<10 {
-		return literalBits - 2
-	}
-	return literalBits
 }
 
 // block decodes the symbols of a block: those far enough from both ends in a loop that need not look out for them, the rest, and
@@ -280,30 +266,38 @@ func (d *Decoder) fast(dst []byte) (end bool, err error) {
 	limit := min(len(dst), cap(dst)-Slack) // how far a match may go that is copied by words
 	lastIn, lastOut := len(src)-16, min(len(dst), limit)-3
 	lit, dist := &d.lit, &d.dist
-	litMask, distMask := uint64(1)<<d.litW-1, uint64(1)<<d.disW-1
 	buf, n, at, out := d.bits, d.n, d.at, d.out
+	if at > lastIn || out > lastOut {
+		return false, nil
+	}
+	// Each round begins with the entry of the next symbol, which was looked up before the bits were filled up: neither waits for the
+	// other. 15 bits or more are there for it.
+	buf |= binary.LittleEndian.Uint64(src[at:]) << (n & 63)
+	at += int((63 - n) >> 3)
+	n |= 56
+	e := lit[buf&(1<<literalBits-1)]
 	for at <= lastIn && out <= lastOut {
 		buf |= binary.LittleEndian.Uint64(src[at:]) << (n & 63)
 		at += int((63 - n) >> 3)
 		n |= 56
-		e := lit[buf&litMask]
 		if e&literal != 0 { // three literals take at most 33 of the 56 bits
 			buf >>= e & 63
 			n -= uint(e & 63)
 			work[out] = byte(e >> 16)
 			out++
-			e = lit[buf&litMask]
+			e = lit[buf&(1<<literalBits-1)]
 			if e&literal != 0 {
 				buf >>= e & 63
 				n -= uint(e & 63)
 				work[out] = byte(e >> 16)
 				out++
-				e = lit[buf&litMask]
+				e = lit[buf&(1<<literalBits-1)]
 				if e&literal != 0 {
 					buf >>= e & 63
 					n -= uint(e & 63)
 					work[out] = byte(e >> 16)
 					out++
+					e = lit[buf&(1<<literalBits-1)]
 					continue
 				}
 			}
@@ -319,6 +313,7 @@ func (d *Decoder) fast(dst []byte) (end bool, err error) {
 					n -= uint(e & 63)
 					work[out] = byte(e >> 16)
 					out++
+					e = lit[buf&(1<<literalBits-1)]
 					continue
 				}
 			}
@@ -335,12 +330,10 @@ func (d *Decoder) fast(dst []byte) (end bool, err error) {
 		length := int(e>>16) + int((buf&(1<<(e&63)-1))>>(e>>8&15))
 		buf >>= e & 63
 		n -= uint(e & 63)
-		if n < 28 { // what a distance takes at most
-			buf |= binary.LittleEndian.Uint64(src[at:]) << (n & 63)
-			at += int((63 - n) >> 3)
-			n |= 56
-		}
-		e = dist[buf&distMask]
+		e = dist[buf&(1<<distanceBits-1)]
+		buf |= binary.LittleEndian.Uint64(src[at:]) << (n & 63)
+		at += int((63 - n) >> 3)
+		n |= 56
 		if e&exception != 0 {
 			if e&secondPart == 0 {
 				return false, ErrCorrupt
@@ -355,6 +348,7 @@ func (d *Decoder) fast(dst []byte) (end bool, err error) {
 		distance := int(e>>16) + int((buf&(1<<(e&63)-1))>>(e>>8&15))
 		buf >>= e & 63
 		n -= uint(e & 63)
+		e = lit[buf&(1<<literalBits-1)]
 
 		if distance > out {
 			return false, ErrCorrupt
@@ -365,8 +359,10 @@ func (d *Decoder) fast(dst []byte) (end bool, err error) {
 		}
 		from, to := out-distance, out+length
 		switch {
-		case distance >= 8:
-			for ; out < to; out, from = out+8, from+8 {
+		case distance >= 8: // most matches take no more than the first two words
+			binary.LittleEndian.PutUint64(work[out:], binary.LittleEndian.Uint64(work[from:]))
+			binary.LittleEndian.PutUint64(work[out+8:], binary.LittleEndian.Uint64(work[from+8:]))
+			for out, from = out+16, from+16; out < to; out, from = out+8, from+8 {
 				binary.LittleEndian.PutUint64(work[out:], binary.LittleEndian.Uint64(work[from:]))
 			}
 		case distance == 1:
@@ -388,7 +384,7 @@ func (d *Decoder) fast(dst []byte) (end bool, err error) {
 // symbol decodes one symbol, wherever the ends are.
 func (d *Decoder) symbol(dst []byte) (end bool, err error) {
 	d.fill() // what follows takes at most 48 bits
-	e, err := d.entry(d.lit[:], d.litW)
+	e, err := d.entry(d.lit[:], literalBits)
 	switch {
 	case err != nil:
 		return false, err
@@ -406,7 +402,7 @@ func (d *Decoder) symbol(dst []byte) (end bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	e, err = d.entry(d.dist[:], d.disW)
+	e, err = d.entry(d.dist[:], distanceBits)
 	if err != nil {
 		return false, err
 	}

@@ -22,7 +22,7 @@ const (
 // Widths of the main parts, and the largest number of entries that a complete code of that many symbols can need with them, as
 // zlib's examples/enough.c computes.
 const (
-	literalBits, literalSize   = 11, 2342 // 288 symbols
+	literalBits, literalSize   = 10, 1334 // 288 symbols
 	distanceBits, distanceSize = 8, 402   // 32 symbols
 	lengthBits, lengthSize     = 7, 128   // 19 symbols of at most 7 bits: no second part
 )
@@ -80,10 +80,9 @@ func codeLengths() (m [19]uint32) {
 	return m
 }
 
-// build fills a table for the code that the lengths describe, and returns the width of its main part: width, or less where no code
-// is as long. It returns false for lengths that describe no code: over-subscribed, or incomplete other than by what zlib lets
-// pass, a single code of one bit or none at all.
-func build(table []uint32, lengths []uint8, meaning []uint32, width int) (int, bool) {
+// build fills a table, with a main part of the given width, for the code that the lengths describe. It returns false for lengths that
+// describe no code: over-subscribed, or incomplete other than by what zlib lets pass, a single code of one bit or none at all.
+func build(table []uint32, lengths []uint8, meaning []uint32, width int) bool {
 	var count, next [maxCode + 1]uint16
 	for _, n := range lengths {
 		count[n&maxCode]++
@@ -107,18 +106,19 @@ func build(table []uint32, lengths []uint8, meaning []uint32, width int) (int, b
 	}
 	switch {
 	case used > 1<<maxCode:
-		return 0, false
+		return false
+	case used < 1<<maxCode && longest > 1:
+		return false
 	case used < 1<<maxCode:
-		if longest > 1 || count[1] > 1 {
-			return 0, false
-		}
-		table[0], table[1] = invalid, invalid
+		only := uint32(invalid)
 		if longest == 1 {
-			table[0] = entry(meaning[sorted[0]], 1)
+			only = entry(meaning[sorted[0]], 1)
 		}
-		return 1, true
+		for i := 0; i < 1<<width; i += 2 {
+			table[i], table[i+1] = only, invalid
+		}
+		return true
 	}
-	width = min(width, longest)
 
 	// Codes are stored with their first bit lowest, so the next code is the one before it plus one, counted from the other end.
 	// A code shorter than the main part's width stands in it many times: the part that is filled is doubled whenever codes get
@@ -132,9 +132,6 @@ func build(table []uint32, lengths []uint8, meaning []uint32, width int) (int, b
 			i++
 			code = after(code, filled)
 		}
-	}
-	if longest == width {
-		return width, true
 	}
 	// What is left is longer than the main part is wide: each prefix of that width leads to a second part, which is as wide as it
 	// takes to hold all codes with the prefix.
@@ -158,7 +155,7 @@ func build(table []uint32, lengths []uint8, meaning []uint32, width int) (int, b
 			code = after(code, 1<<n)
 		}
 	}
-	return width, true
+	return true
 }
 
 // after is the code that follows one, in bits that are stored lowest first; end is 1<<length.
