@@ -24,11 +24,14 @@ var (
 
 // A Decoder holds the tables of one decompression at a time. The zero value is ready for use, and for use again after any error.
 type Decoder struct {
-	lit        [literalSize]uint32
-	dist       [distanceSize]uint32
-	pre        [lengthSize]uint32
-	lengths    [maxLengths]uint8
-	fixed      bool // lit and dist hold the fixed code
+	lit, dist *table // of the block that is being decoded
+	fixedLit  table
+	fixedDist table
+	dynLit    table
+	dynDist   table
+	pre       table
+	hasFixed  bool // the tables of the fixed code are made
+	lengths   [maxLengths]uint8
 
 	// The state between two blocks, and within a block's slow part.
 	src  []byte
@@ -150,9 +153,11 @@ func (d *Decoder) stored(dst []byte) error {
 
 // fixedCode makes the tables of RFC 1951 section 3.2.6.
 func (d *Decoder) fixedCode() {
-	if d.fixed {
+	d.lit, d.dist = &d.fixedLit, &d.fixedDist
+	if d.hasFixed {
 		return
 	}
+	d.hasFixed = true
 	l := d.lengths[:288+32]
 	for i := range l {
 		switch {
@@ -168,14 +173,12 @@ func (d *Decoder) fixedCode() {
 			l[i] = 5
 		}
 	}
-	build(d.lit[:], l[:288], literalMeaning[:], literalBits)
-	build(d.dist[:], l[288:], distanceMeaning[:], distanceBits)
-	d.fixed = true
+	d.lit.build(l[:288], literalMeaning[:], literalBits)
+	d.dist.build(l[288:], distanceMeaning[:], distanceBits)
 }
 
 // dynamicCode reads the code that a block declares, RFC 1951 section 3.2.7.
 func (d *Decoder) dynamicCode() error {
-	d.fixed = false
 	if d.n < 14 {
 		return ErrShort
 	}
@@ -192,7 +195,7 @@ func (d *Decoder) dynamicCode() error {
 		}
 		pre[s] = uint8(d.take(3))
 	}
-	if !build(d.pre[:], pre[:], lengthMeaning[:], lengthBits) {
+	if !d.pre.build(pre[:], lengthMeaning[:], lengthBits) {
 		return ErrCorrupt
 	}
 	for i := 0; i < nlit+ndist; {
@@ -239,8 +242,9 @@ func (d *Decoder) dynamicCode() error {
 			return ErrCorrupt
 		}
 	}
-	if !build(d.lit[:], d.lengths[:nlit], literalMeaning[:], literalBits) ||
-		!build(d.dist[:], d.lengths[nlit:nlit+ndist], distanceMeaning[:], distanceBits) {
+	d.lit, d.dist = &d.dynLit, &d.dynDist
+	if !d.lit.build(d.lengths[:nlit], literalMeaning[:], literalBits) ||
+		!d.dist.build(d.lengths[nlit:nlit+ndist], distanceMeaning[:], distanceBits) {
 		return ErrCorrupt
 	}
 	return nil
@@ -265,7 +269,7 @@ func (d *Decoder) fast(dst []byte) (end bool, err error) {
 	src, work := d.src, dst[:cap(dst)]
 	limit := min(len(dst), cap(dst)-Slack) // how far a match may go that is copied by words
 	lastIn, lastOut := len(src)-16, min(len(dst), limit)-3
-	lit, dist := &d.lit, &d.dist
+	lit, dist := d.lit, d.dist
 	buf, n, at, out := d.bits, d.n, d.at, d.out
 	if at > lastIn || out > lastOut {
 		return false, nil
@@ -384,7 +388,7 @@ func (d *Decoder) fast(dst []byte) (end bool, err error) {
 // symbol decodes one symbol, wherever the ends are.
 func (d *Decoder) symbol(dst []byte) (end bool, err error) {
 	d.fill() // what follows takes at most 48 bits
-	e, err := d.entry(d.lit[:], literalBits)
+	e, err := d.entry(d.lit, literalBits)
 	switch {
 	case err != nil:
 		return false, err
@@ -402,7 +406,7 @@ func (d *Decoder) symbol(dst []byte) (end bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	e, err = d.entry(d.dist[:], distanceBits)
+	e, err = d.entry(d.dist, distanceBits)
 	if err != nil {
 		return false, err
 	}
@@ -415,14 +419,14 @@ func (d *Decoder) symbol(dst []byte) (end bool, err error) {
 
 // entry finds the table's entry for the next bits, which is no exception but the end of the block. It consumes the code, but for that
 // of a length or distance.
-func (d *Decoder) entry(table []uint32, width int) (uint32, error) {
-	e := table[d.bits&(1<<width-1)]
+func (d *Decoder) entry(t *table, width int) (uint32, error) {
+	e := t[d.bits&(1<<width-1)]
 	if e&(literal|exception|secondPart) == exception|secondPart {
 		if d.n < uint(width) {
 			return 0, ErrShort
 		}
 		d.take(uint(width))
-		e = table[e>>16+uint32(d.bits)&(1<<(e>>8&15)-1)]
+		e = t[e>>16+uint32(d.bits)&(1<<(e>>8&15)-1)]
 	}
 	switch {
 	case e&literal != 0, e&(exception|endOfBlock) == exception|endOfBlock:

@@ -22,10 +22,12 @@ const (
 // Widths of the main parts, and the largest number of entries that a complete code of that many symbols can need with them, as
 // zlib's examples/enough.c computes.
 const (
-	literalBits, literalSize   = 10, 1334 // 288 symbols
-	distanceBits, distanceSize = 8, 402   // 32 symbols
-	lengthBits, lengthSize     = 7, 128   // 19 symbols of at most 7 bits: no second part
+	literalBits  = 10 // 288 symbols: 1334 entries
+	distanceBits = 8  // 32 symbols: 402 entries
+	lengthBits   = 7  // 19 symbols of at most 7 bits: no second part
 )
+
+type table [1334]uint32
 
 // maxCode is the longest code in bits, RFC 1951 section 3.2.7.
 const maxCode = 15
@@ -80,22 +82,20 @@ func codeLengths() (m [19]uint32) {
 	return m
 }
 
-// build fills a table, with a main part of the given width, for the code that the lengths describe. It returns false for lengths that
+// build fills the table, with a main part of the given width, for the code that the lengths describe. It returns false for lengths that
 // describe no code: over-subscribed, or incomplete other than by what zlib lets pass, a single code of one bit or none at all.
-func build(table []uint32, lengths []uint8, meaning []uint32, width int) bool {
+func (t *table) build(lengths []uint8, meaning []uint32, width int) bool {
 	var count, next [maxCode + 1]uint16
 	for _, n := range lengths {
 		count[n&maxCode]++
 	}
-	var sorted [288]uint16
-	for n := 1; n < maxCode; n++ {
+	var sorted [288]uint16 // those without a code in front: leaving them out would cost more
+	for n := range maxCode {
 		next[n+1] = next[n] + count[n]
 	}
 	for s, n := range lengths {
-		if n != 0 {
-			sorted[next[n&maxCode]] = uint16(s)
-			next[n&maxCode]++
-		}
+		sorted[next[n&maxCode]] = uint16(s)
+		next[n&maxCode]++
 	}
 	longest, used := 0, 0 // used of the 1<<maxCode values that maxCode bits have
 	for n := 1; n <= maxCode; n++ {
@@ -112,10 +112,10 @@ func build(table []uint32, lengths []uint8, meaning []uint32, width int) bool {
 	case used < 1<<maxCode:
 		only := uint32(invalid)
 		if longest == 1 {
-			only = entry(meaning[sorted[0]], 1)
+			only = entry(meaning[sorted[count[0]]], 1)
 		}
 		for i := 0; i < 1<<width; i += 2 {
-			table[i], table[i+1] = only, invalid
+			t[i], t[i+1] = only, invalid
 		}
 		return true
 	}
@@ -123,12 +123,12 @@ func build(table []uint32, lengths []uint8, meaning []uint32, width int) bool {
 	// Codes are stored with their first bit lowest, so the next code is the one before it plus one, counted from the other end.
 	// A code shorter than the main part's width stands in it many times: the part that is filled is doubled whenever codes get
 	// longer.
-	code, i, filled := 0, 0, 1
+	code, i, filled := 0, int(count[0]), 1
 	for n := 1; n <= width; n++ {
-		copy(table[filled:2*filled], table[:filled])
+		copy(t[filled:2*filled], t[:filled])
 		filled *= 2
 		for range count[n] {
-			table[code] = entry(meaning[sorted[i]], uint32(n))
+			t[code] = entry(meaning[sorted[i]], uint32(n))
 			i++
 			code = after(code, filled)
 		}
@@ -145,11 +145,11 @@ func build(table []uint32, lengths []uint8, meaning []uint32, width int) bool {
 					room = room<<1 + int(count[width+more])
 				}
 				filled += 1 << more
-				table[prefix] = exception | secondPart | uint32(start)<<16 | uint32(more)<<8 | uint32(width)
+				t[prefix] = exception | secondPart | uint32(start)<<16 | uint32(more)<<8 | uint32(width)
 			}
 			e := entry(meaning[sorted[i]], uint32(n-width))
 			for at := start + code>>width; at < filled; at += 1 << (n - width) {
-				table[at] = e
+				t[at] = e
 			}
 			i++
 			code = after(code, 1<<n)

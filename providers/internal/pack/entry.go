@@ -63,39 +63,37 @@ const maxHeader = 10 + 32
 
 // parseHeader reads the header of an entry at an offset, gitformat-pack(5).
 func parseHeader(b []byte, at int64, idSize int) (h header, err error) {
-	n := 0
-	next := func() uint64 {
-		if n == len(b) || n == maxHeader {
-			err = errEntry
-			return 0
-		}
-		n++
-		return uint64(b[n-1])
+	if len(b) == 0 {
+		return h, errEntry
 	}
-	c := next()
+	c := b[0]
 	h.kind = Kind(c >> 4 & 7)
-	size := c & 15
+	h.size = int64(c & 15)
+	n := 1
 	for shift := 4; c&0x80 != 0; shift += 7 {
-		c = next()
-		if shift > 60-7 {
+		if n == len(b) || shift > 63-7-7 {
 			return h, errEntry
 		}
-		size |= c & 0x7f << shift
+		c = b[n]
+		n++
+		h.size |= int64(c&0x7f) << shift
 	}
-	h.size = int64(size)
 	switch h.kind {
 	case Commit, Tree, Blob, Tag:
 	case offsetDelta:
-		c = next()
-		back := c & 0x7f
-		for c&0x80 != 0 {
-			c = next()
-			if back > 1<<50 {
+		back := int64(0)
+		for first := true; first || c&0x80 != 0; first = false {
+			if n == len(b) || back > 1<<50 {
 				return h, errEntry
 			}
-			back = (back+1)<<7 | c&0x7f
+			if !first {
+				back++ // so that no distance can be written in two ways
+			}
+			c = b[n]
+			n++
+			back = back<<7 | int64(c&0x7f)
 		}
-		if h.base = at - int64(back); back == 0 || h.base < packHeader {
+		if h.base = at - back; back == 0 || h.base < packHeader {
 			return h, errEntry
 		}
 	case idDelta:
@@ -108,7 +106,7 @@ func parseHeader(b []byte, at int64, idSize int) (h header, err error) {
 		return h, errEntry
 	}
 	h.data = at + int64(n)
-	return h, err
+	return h, nil
 }
 
 // deltaSizes reads what a delta starts with: the size of its base and of what it makes.

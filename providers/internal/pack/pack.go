@@ -85,6 +85,8 @@ type Store struct {
 	packs    []*packFile
 	cache    cache
 	decoders sync.Pool // of *decoder
+	held     int64     // maxHeld, less in tests
+	growth   int64     // growthOfAny, less in tests
 
 	mu       sync.Mutex // guards problems
 	problems []Problem
@@ -111,8 +113,8 @@ const packHeader = 12
 
 // Open opens all packs in object directories. A pack that cannot be used at all is a problem, not an error.
 func Open(ctx context.Context, dirs []string, o Options) (*Store, error) {
-	s := &Store{Options: o, dirs: dirs}
-	s.cache.init()
+	s := newStore(o)
+	s.dirs = dirs
 	for _, dir := range dirs {
 		entries, err := os.ReadDir(filepath.Join(dir, "pack"))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -136,13 +138,16 @@ func Open(ctx context.Context, dirs []string, o Options) (*Store, error) {
 
 // OpenFile opens one pack, which needs no index: the ids of its objects are learnt as Objects lists them.
 func OpenFile(name string, o Options) (*Store, error) {
-	s := &Store{Options: o}
-	s.cache.init()
+	s := newStore(o)
 	s.add(name)
 	if len(s.packs) == 0 {
 		return nil, fmt.Errorf("opening pack: %w", s.problems[0].Err)
 	}
 	return s, nil
+}
+
+func newStore(o Options) *Store {
+	return &Store{Options: o, cache: cache{has: map[place]cached{}}, held: maxHeld, growth: growthOfAny}
 }
 
 // add opens a pack and its index.

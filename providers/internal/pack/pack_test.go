@@ -2,7 +2,6 @@ package pack
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"hash/maphash"
@@ -397,5 +396,3 @@ func BenchmarkObjects(b *testing.B) {
 		b.ReportMetric(float64(all)/1e6, "MB")
 	}
 }
-
-var _ = bytes.Equal

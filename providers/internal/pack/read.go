@@ -225,8 +225,6 @@ const (
 	maxCached = 2 << 20
 )
 
-func (c *cache) init() { c.has = map[place]cached{} }
-
 func (c *cache) get(at place) (Kind, []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -22,7 +22,7 @@ const (
 	// All that is made may be this much more than what is stored: deltas of honest packs make some hundred times their size, deltas made
 	// for it a million times.
 	maxGrowth   = 4096
-	maxGrowthOf = 8 << 30 // for small packs too: about what a minute can make
+	growthOfAny = 8 << 30 // and any pack may make so much: some seconds' work
 )
 
 // Objects lists every stored object once, in no order. Contents are lent until their Done is called; the consumer must call it, and must
@@ -116,7 +116,7 @@ func (w *walk) pack(p *packFile, wanted func(ID) bool) {
 	if pl == nil {
 		return
 	}
-	w.left.Store(maxGrowthOf + p.size*maxGrowth)
+	w.left.Store(w.s.growth + p.size*maxGrowth)
 	w.parallel(len(pl.roots), func(k *walker, i int) { k.family(pl, pl.roots[i]) })
 	// What still waits for its base builds on something outside the pack, or on nothing.
 	for len(pl.pending) > 0 && w.ctx.Err() == nil {
@@ -376,7 +376,7 @@ func (k *walker) identify(pl *plan, entry int32, kind Kind, content []byte) ID {
 func (k *walker) push(b base) {
 	if n := len(k.bases); n > 0 {
 		k.held += int64(len(k.bases[n-1].content))
-		for i := 0; i < n && k.held > maxHeld; i++ { // the one that is needed last is the one that is made again most cheaply
+		for i := 0; i < n && k.held > k.s.held; i++ { // the one that is needed last is the one that is made again most cheaply
 			if k.bases[i].entry != none {
 				k.held -= int64(len(k.bases[i].content))
 				k.bases[i].drop()
@@ -438,6 +438,10 @@ func (k *walker) child(pl *plan, c int32) error {
 	h, err := pl.p.header(pl.offsets[c], &k.head)
 	if err != nil {
 		return err
+	}
+	if h.size > k.s.Limit { // so is what it makes, unless it is a strange delta
+		k.large(pl, c, b.kind, h)
+		return nil
 	}
 	if b.content == nil {
 		if err := k.restore(pl, b); err != nil {
