@@ -19,7 +19,7 @@ type file struct {
 
 // maxResident is how much of a mapping may pile up in the process before its pages are given back. They stay in the system's cache,
 // so that one needed again costs little; but a limit on memory counts them while they are mapped.
-const maxResident = 32 << 20
+const maxResident = 16 << 20
 
 func openFile(name string) (*file, error) {
 	info, err := os.Stat(name) // before it is opened: that would wait for the other end of a pipe
@@ -49,13 +49,20 @@ func (m *file) view(from, to int64, scratch *[]byte) ([]byte, error) {
 	}
 	if m.data != nil {
 		if n := m.looked.Add(to - from); n > maxResident && m.looked.CompareAndSwap(n, 0) {
-			forget(m.data)
+			m.forget()
 		}
 		return m.data[from:to], nil
 	}
 	b := grow(scratch, int(to-from))
 	_, err := m.f.ReadAt(b, from)
 	return b, err
+}
+
+// forget gives back the pages that were looked at.
+func (m *file) forget() {
+	if m.data != nil {
+		forget(m.data)
+	}
 }
 
 func (m *file) close() {

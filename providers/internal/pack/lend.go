@@ -2,7 +2,7 @@ package pack
 
 import (
 	"context"
-	"math/bits"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -56,23 +56,17 @@ func (s *slab) release() {
 type lender struct {
 	bytes *semaphore.Weighted
 	limit int64
-	pools [4 * 64]sync.Pool // of *slab, by class
+
+	mu    sync.Mutex
+	spare []*slab // to be used again, those unused for longest first
+	size  int     // of all spare ones, in bytes
 }
+
+// maxSpare bounds the memory kept for reuse, in bytes: it is for the slabs of the next moment, not of the whole listing.
+const maxSpare = 16 << 20
 
 func newLender(limit int64) *lender {
 	return &lender{bytes: semaphore.NewWeighted(limit), limit: limit}
-}
-
-// class is the smallest of the sizes slabs have that n bytes fit into: each power of two, and three between it and the next, so
-// that no more than a fifth of a slab is wasted.
-func class(n int) (index, size int) {
-	n = max(n, 4)
-	step := bits.Len(uint(n-1)) - 3
-	if step < 0 {
-		return n, n
-	}
-	up := (n + 1<<step - 1) >> step // 4 to 8
-	return 4*step + up, up << step
 }
 
 // holdOf is what a slab of n bytes counts for: a content larger than the limit passes alone.
@@ -94,11 +88,11 @@ func (l *lender) take(ctx context.Context, n int) (*slab, error) {
 	return l.make(n), nil
 }
 
+// make finds a spare slab of about the size, or makes one.
 func (l *lender) make(n int) *slab {
-	i, size := class(n)
-	s, ok := l.pools[i].Get().(*slab)
-	if !ok {
-		s = &slab{from: l, buf: make([]byte, size)}
+	s := l.reuse(n)
+	if s == nil {
+		s = &slab{from: l, buf: make([]byte, n)}
 		s.done = s.giveBack
 	}
 	s.used, s.hold = 0, l.holdOf(n)
@@ -107,7 +101,26 @@ func (l *lender) make(n int) *slab {
 	return s
 }
 
+func (l *lender) reuse(n int) *slab {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := len(l.spare) - 1; i >= 0; i-- { // the last one's memory is the warmest
+		if s := l.spare[i]; len(s.buf) >= n && len(s.buf) <= n+n/4 {
+			l.spare = slices.Delete(l.spare, i, i+1)
+			l.size -= len(s.buf)
+			return s
+		}
+	}
+	return nil
+}
+
 func (l *lender) free(s *slab) {
-	i, _ := class(len(s.buf))
-	l.pools[i].Put(s)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.spare = append(l.spare, s)
+	l.size += len(s.buf)
+	for l.size > maxSpare {
+		l.size -= len(l.spare[0].buf)
+		l.spare = slices.Delete(l.spare, 0, 1)
+	}
 }

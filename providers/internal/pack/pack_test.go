@@ -21,7 +21,7 @@ import (
 // limit is the one of package git.
 const limit = 100 << 20
 
-func options(idSize int) Options { return Options{IDSize: idSize, Limit: limit, Lend: 64 << 20} }
+func options(idSize int) Options { return Options{IDSize: idSize, Limit: limit, Lend: 32 << 20} }
 
 // A summary is what a listing gave: of each object, its kind, size and the digest of its content.
 type summary map[ID]string
@@ -340,15 +340,6 @@ func TestIndexWithoutMapping(t *testing.T) {
 		p.data = nil
 	}
 	same(t, summarize(t, s), want, 20)
-}
-
-func TestClasses(t *testing.T) {
-	for n := range 100_000 {
-		i, size := class(n)
-		if j, again := class(size); size < n || j != i || again != size || n > 64 && size > n+n/4 {
-			t.Fatalf("%d: class %d of %d bytes, which has class %d of %d", n, i, size, j, again)
-		}
-	}
 }
 
 // TestBenchRepository compares the repository that BENCH_REPOSITORY names with what git makes of it.
