@@ -22,7 +22,7 @@ type entryFor struct {
 	back int64  // or how many bytes back
 	ref  ID     // of an idDelta
 	data string // what is compressed
-	size int    // what the header says, if not 0
+	size int64  // what the header says, if not 0
 	id   ID     // what the index says; made from nothing if zero
 }
 
@@ -399,7 +399,7 @@ func TestDamagedIndex(t *testing.T) {
 // TestTruncatedPack gives what lies before the defect.
 func TestTruncatedPack(t *testing.T) {
 	pack, _ := write(entryFor{kind: Blob, data: "one"}, entryFor{kind: Blob, data: "two"}, entryFor{kind: Blob, data: strings.Repeat("three", 100)})
-	for cut := range len(pack) {
+	for cut := range pack {
 		file := filepath.Join(t.TempDir(), "x.pack")
 		if err := os.WriteFile(file, pack[:cut], 0o600); err != nil {
 			t.Fatal(err)

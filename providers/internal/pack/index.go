@@ -48,24 +48,22 @@ func parseIndex(b []byte, size int) (*index, error) {
 		}
 		before = n
 	}
-	if int64(before) > int64(len(b))/int64(size) {
+	row := size + 4
+	if table > 0 {
+		row = size + 4 + 4 // the second is a checksum of what is stored
+	}
+	end := len(b) - 2*size // two checksums
+	if int64(before)*int64(row) > int64(end-table-fanout) {
 		return nil, errIndex
 	}
 	x.n = int(before)
-	end := len(b) - 2*size // two checksums
 	if table == 0 {
-		x.first, x.ids, x.stride = fanout, fanout+4, 4+size
-		if fanout+x.n*x.stride > end {
-			return nil, errIndex
-		}
+		x.first, x.ids, x.stride = fanout, fanout+4, row
 		return x, nil
 	}
 	x.ids, x.stride = table+fanout, size
-	x.first = x.ids + x.n*size + x.n*4 // checksums of the compressed objects lie between
+	x.first = x.ids + x.n*(size+4)
 	x.large = x.first + x.n*4
-	if x.large > end {
-		return nil, errIndex
-	}
 	return x, nil
 }
 
@@ -91,8 +89,8 @@ func (x *index) offset(row int) int64 {
 	if n&largeOffset == 0 {
 		return int64(n)
 	}
-	at := x.large + int(n&^largeOffset)*8
-	if at+8 > len(x.b)-2*x.size {
+	at := int64(x.large) + int64(n&^largeOffset)*8
+	if at+8 > int64(len(x.b)-2*x.size) {
 		return -1
 	}
 	return int64(binary.BigEndian.Uint64(x.b[at:]))

@@ -128,7 +128,7 @@ func repository(tb testing.TB, args ...string) *gittest.Repo {
 	r := gittest.New(tb, args...)
 	r.Write("empty", "")
 	r.Write("big", strings.Repeat(text(1, 1, 1000), 30))
-	for v := range uint64(30) {
+	for v := range uint64(12) {
 		r.Write("small", text(2, v, 20))
 		r.Write("dir/deep/medium", text(3, v, 700))
 		r.Write(fmt.Sprint("other/", v), text(4, v, 100))
@@ -153,6 +153,7 @@ func idSizeOf(args []string) int {
 func TestLikeGit(t *testing.T) {
 	for _, args := range [][]string{nil, {"--object-format=sha256"}} {
 		size := idSizeOf(args)
+		made := repository(t, args...)
 		arrange := map[string]func(r *gittest.Repo){
 			"loose":         func(*gittest.Repo) {},
 			"offset deltas": func(r *gittest.Repo) { r.Git("repack", "-adfq", "--depth=50", "--window=20") },
@@ -179,7 +180,11 @@ func TestLikeGit(t *testing.T) {
 		}
 		for name, do := range arrange {
 			t.Run(fmt.Sprint(name, size), func(t *testing.T) {
-				r := repository(t, args...)
+				r := made.At(t.TempDir())
+				r.TB = t
+				if err := os.CopyFS(r.Dir, os.DirFS(made.Dir)); err != nil {
+					t.Fatal(err)
+				}
 				do(r)
 				s, err := Open(t.Context(), []string{objects(r)}, options(size))
 				if err != nil {
