@@ -3,6 +3,7 @@ package pack
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 )
 
 // A Kind is what an object is, in the pack format's numbers.
@@ -143,29 +144,47 @@ func apply(dst, base, delta []byte) error {
 			if n == 0 || n > len(delta) || n > len(dst) {
 				return errDelta
 			}
-			copy(dst, delta[:n])
+			move(dst, delta, n)
 			dst, delta = dst[n:], delta[n:]
 			continue
 		}
-		var from, n uint // as wide as they come: 4 and 3 bytes
-		i := 0
-		for bit := range 4 {
-			if op>>bit&1 != 0 {
-				if i == len(delta) {
-					return errDelta
-				}
-				from |= uint(delta[i]) << (8 * bit)
-				i++
+		if len(delta) < 7 { // near the end: look no further
+			var padded [7]byte
+			if bits.OnesCount8(op&0x7f) > copy(padded[:], delta) {
+				return errDelta
 			}
+			delta = padded[:len(delta):7]
 		}
-		for bit := range 3 {
-			if op>>(4+bit)&1 != 0 {
-				if i == len(delta) {
-					return errDelta
-				}
-				n |= uint(delta[i]) << (8 * bit)
-				i++
-			}
+		// Each bit says that one more byte follows, of the offset or of the size.
+		args := (*[7]byte)(delta[:7])
+		var from, n, i uint
+		if op&0x01 != 0 {
+			from = uint(args[0])
+			i = 1
+		}
+		if op&0x02 != 0 {
+			from |= uint(args[i]) << 8
+			i++
+		}
+		if op&0x04 != 0 {
+			from |= uint(args[i]) << 16
+			i++
+		}
+		if op&0x08 != 0 {
+			from |= uint(args[i]) << 24
+			i++
+		}
+		if op&0x10 != 0 {
+			n = uint(args[i])
+			i++
+		}
+		if op&0x20 != 0 {
+			n |= uint(args[i]) << 8
+			i++
+		}
+		if op&0x40 != 0 {
+			n |= uint(args[i]) << 16
+			i++
 		}
 		delta = delta[i:]
 		if n == 0 {
@@ -174,11 +193,21 @@ func apply(dst, base, delta []byte) error {
 		if from > uint(len(base)) || n > uint(len(base))-from || n > uint(len(dst)) {
 			return errDelta
 		}
-		copy(dst, base[from:from+n])
+		move(dst, base[from:], int(n))
 		dst = dst[n:]
 	}
 	if len(dst) > 0 {
 		return errDelta
 	}
 	return nil
+}
+
+// move copies n bytes, which must be there on both sides. Most are few: where there is room for it, they are copied as one block of
+// fixed size, for which no call is made; what is written behind them is written again by what follows.
+func move(dst, src []byte, n int) {
+	if n <= 32 && len(dst) >= 32 && len(src) >= 32 {
+		*(*[32]byte)(dst) = *(*[32]byte)(src)
+		return
+	}
+	copy(dst[:n], src)
 }
