@@ -105,7 +105,7 @@ func (l *lender) reuse(n int) *slab {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := len(l.spare) - 1; i >= 0; i-- { // the last one's memory is the warmest
-		if s := l.spare[i]; len(s.buf) >= n && len(s.buf) <= n+n/4 {
+		if s := l.spare[i]; len(s.buf) >= n && len(s.buf) <= 2*n {
 			l.spare = slices.Delete(l.spare, i, i+1)
 			l.size -= len(s.buf)
 			return s
