@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sort"
 )
@@ -125,7 +126,9 @@ func readIndex(name string, pack *file, size int) (*index, error) {
 	if err != nil {
 		return nil, err
 	}
-	x, err := func() (*index, error) {
+	x, err := func() (_ *index, err error) {
+		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+		defer guarded(&err)
 		var all, scratch []byte
 		b, err := f.view(0, f.size, &all)
 		if err != nil {

@@ -276,7 +276,6 @@ func TestThin(t *testing.T) {
 	if err := os.WriteFile(file, []byte(thin), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_ = thin
 	want := byGit(t, r.Dir, 20)
 	for id := range have {
 		delete(want, id)

@@ -82,7 +82,7 @@ func (s *Store) read(ctx context.Context, d *decoder, id ID, depth int) (kind Ki
 	err = fmt.Errorf("object is missing: %w", os.ErrNotExist)
 	for _, p := range s.packs {
 		if at, ok := p.find(id); ok {
-			kind, content, err = s.unpack(ctx, d, p, at, depth)
+			kind, content, err = s.unpack(ctx, d, p, at, depth, nil)
 			if err == nil || ctx.Err() != nil {
 				return kind, content, err
 			}
@@ -105,7 +105,10 @@ func (s *Store) read(ctx context.Context, d *decoder, id ID, depth int) (kind Ki
 
 // unpack makes the object at an offset of a pack: it goes down the chain of deltas to a content that is whole or in the cache, and
 // applies them on the way back.
-func (s *Store) unpack(ctx context.Context, d *decoder, p *packFile, at int64, depth int) (kind Kind, content []byte, err error) {
+// spend is asked before bytes are made; it may be nil.
+func (s *Store) unpack(
+	ctx context.Context, d *decoder, p *packFile, at int64, depth int, spend func(int64) error,
+) (kind Kind, content []byte, err error) {
 	type link struct {
 		header
 		at int64
@@ -173,6 +176,11 @@ func (s *Store) unpack(ctx context.Context, d *decoder, p *packFile, at int64, d
 			return 0, nil, errLargeBase
 		default:
 			return 0, nil, ErrTooLarge
+		}
+		if spend != nil {
+			if err := spend(target); err != nil {
+				return 0, nil, err
+			}
 		}
 		next := make([]byte, target)
 		if err := apply(next, content, delta); err != nil {

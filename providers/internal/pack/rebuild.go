@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"compress/zlib"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -11,19 +12,20 @@ import (
 	"github.com/leakreach/leakreach/providers/internal/inflate"
 )
 
-const inflateSlack = inflate.Slack
-
-var errLong = inflate.ErrLong
-
 // entries finds where the entries of a pack start that has no index: each ends where its compressed data does, which only inflating it
 // can tell. Beside an error, it returns those before the defect.
 func entries(ctx context.Context, p *packFile, limit int64) (offsets []int64, err error) {
 	d := &decoder{}
 	var scratch []byte
+	head, err := p.view(0, packHeader, &scratch)
+	if err != nil {
+		return []int64{packHeader}, err
+	}
+	want := int64(binary.BigEndian.Uint32(head[8:]))
 	at := int64(packHeader)
 	for at < p.end() {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return append(offsets, at), err
 		}
 		h, err := p.header(at, &scratch)
 		var end int64
@@ -36,7 +38,10 @@ func entries(ctx context.Context, p *packFile, limit int64) (offsets []int64, er
 		offsets = append(offsets, at)
 		at = end
 	}
-	return append(offsets, at), nil
+	if n := int64(len(offsets)); n != want {
+		err = fmt.Errorf("it has %d objects and says %d", n, want)
+	}
+	return append(offsets, at), err
 }
 
 // skip returns where the compressed data behind a header ends.

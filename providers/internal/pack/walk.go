@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/leakreach/leakreach/providers/internal/inflate"
 )
 
 const (
@@ -88,9 +91,12 @@ func (w *walk) run() {
 		}
 		w.pack(p, w.wanted(i))
 	}
-	list := slices.DeleteFunc(w.s.loose(), func(o looseObject) bool { return w.s.packed(o.id, len(w.s.packs)) })
-	w.left.Store(1 << 62) // a loose object is bounded by itself
-	w.parallel(len(list), func(k *walker, i int) { k.loose(list[i]) })
+	list := w.s.loose()
+	w.parallel("", len(list), func(k *walker, i int) {
+		if !w.s.packed(list[i].id, len(w.s.packs)) {
+			k.loose(list[i])
+		}
+	})
 }
 
 // packed tells whether one of the first n packs has an object.
@@ -117,16 +123,22 @@ func (w *walk) pack(p *packFile, wanted func(ID) bool) {
 		return
 	}
 	w.left.Store(w.s.growth + p.size*maxGrowth)
-	w.parallel(len(pl.roots), func(k *walker, i int) { k.family(pl, pl.roots[i]) })
-	// What still waits for its base builds on something outside the pack, or on nothing.
-	for len(pl.pending) > 0 && w.ctx.Err() == nil {
-		var ids []ID
-		for id := range pl.pending {
-			ids = append(ids, id)
-		}
-		w.parallel(len(ids), func(k *walker, i int) { k.strangers(pl, ids[i]) })
+	w.parallel(p.name, len(pl.roots), func(k *walker, i int) { k.family(pl, pl.roots[i]) })
+	// What still waits for its base builds on something outside the pack, on something that does so, or on nothing.
+	for solved := int64(1); solved > 0 && w.ctx.Err() == nil; {
+		ids := slices.Collect(maps.Keys(pl.pending))
+		var n atomic.Int64
+		w.parallel(p.name, len(ids), func(k *walker, i int) {
+			if k.strangers(pl, ids[i]) {
+				n.Add(1)
+			}
+		})
+		solved = n.Load()
 	}
-	w.parallel(len(pl.bad), func(k *walker, i int) { k.failOne(pl, pl.bad[i].entry, pl.bad[i].err) })
+	for _, list := range pl.pending {
+		w.parallel(p.name, len(list), func(k *walker, i int) { k.fail(pl, list[i], errBase) })
+	}
+	w.parallel(p.name, len(pl.bad), func(k *walker, i int) { k.failOne(pl, pl.bad[i].entry, pl.bad[i].err) })
 	if pl.rows == nil && w.ctx.Err() == nil {
 		p.index.Store(makeIndex(w.found, p.idSize))
 	}
@@ -158,8 +170,8 @@ func (w *walk) problem(file string, err error) {
 	w.problems = append(w.problems, Problem{file, err})
 }
 
-// parallel has walkers do n things, each at a time of its own.
-func (w *walk) parallel(n int, do func(k *walker, i int)) {
+// parallel has walkers do n things. What is lost by a fault on a mapped file is a problem of the whole file.
+func (w *walk) parallel(file string, n int, do func(k *walker, i int)) {
 	var next atomic.Int64
 	var group sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), n) {
@@ -168,7 +180,7 @@ func (w *walk) parallel(n int, do func(k *walker, i int)) {
 			defer k.end()
 			debug.SetPanicOnFault(true)
 			for i := next.Add(1) - 1; i < int64(n) && w.ctx.Err() == nil; i = next.Add(1) - 1 {
-				do(k, int(i))
+				w.problem(file, k.guard(func() { do(k, int(i)) }))
 			}
 		})
 	}
@@ -179,11 +191,12 @@ func (w *walk) parallel(n int, do func(k *walker, i int)) {
 type walker struct {
 	*walk
 	*decoder
-	slab   *slab // being filled, or nil
-	batch  []Object
-	bases  []base // that are being built on, from the root down
-	held   int64  // bytes of all but the last
-	hasBig bool   // holds walk.big
+	slab    *slab // that small contents are put into, or nil
+	filling *slab // of a content that is being made, or nil
+	batch   []Object
+	bases   []base // that are being built on, from the root down
+	held    int64  // bytes of all but the last
+	hasBig  bool   // holds walk.big
 }
 
 // A base is an object of which others are made.
@@ -197,7 +210,6 @@ type base struct {
 
 // end hands over what is left and gives back what was borrowed.
 func (k *walker) end() {
-	k.unlockBig()
 	k.closeSlab()
 	k.flush()
 	k.s.decoders.Put(k.decoder)
@@ -242,24 +254,25 @@ func (k *walker) alloc(n int) ([]byte, *slab, error) {
 		}
 		k.hasBig = true
 	}
-	need := n + inflateSlack
-	if need < ownSlab {
-		if k.slab != nil && len(k.slab.buf)-k.slab.used >= need {
-			return k.slab.part(n), k.slab, nil
+	need := n + inflate.Slack
+	switch {
+	case need >= ownSlab:
+		s, err := k.take(need)
+		if err != nil {
+			return nil, nil, err
 		}
+		k.filling = s
+	case k.slab != nil && len(k.slab.buf)-k.slab.used >= need:
+		k.filling = k.slab
+	default:
 		k.closeSlab()
 		s, err := k.take(slabSize)
 		if err != nil {
 			return nil, nil, err
 		}
-		k.slab = s
-		return s.part(n), s, nil
+		k.slab, k.filling = s, s
 	}
-	s, err := k.take(need)
-	if err != nil {
-		return nil, nil, err
-	}
-	return s.part(n), s, nil
+	return k.filling.part(n), k.filling, nil
 }
 
 func (k *walker) take(n int) (*slab, error) {
@@ -271,8 +284,9 @@ func (k *walker) take(n int) (*slab, error) {
 	return k.lender.take(k.ctx, n)
 }
 
-// settle ends the filling of a slab of which no more parts will be taken.
+// settle ends the making of a content, and with it the filling of a slab of its own.
 func (k *walker) settle(s *slab) {
+	k.filling = nil
 	if s != k.slab {
 		s.giveBack()
 	}
@@ -295,52 +309,56 @@ func (k *walker) spend(n int64) error {
 
 // family lists a whole object and all that is made of it.
 func (k *walker) family(pl *plan, root int32) {
-	defer k.unlockBig()
-	err := k.guard(pl, func() error {
-		h, err := pl.p.header(pl.offsets[root], &k.head)
-		if err != nil {
-			return err
-		}
-		end := pl.offsets[root+1]
-		if !plausible(h.size, h.data, end) {
-			return errEntry
-		}
-		if h.size > k.s.Limit {
-			k.large(pl, root, h.kind, h)
-			return nil
-		}
-		if err := k.spend(h.size); err != nil {
-			return err
-		}
-		content, s, err := k.alloc(int(h.size))
-		if err != nil {
-			return err
-		}
-		if err := k.inflated(pl.p, h.data, end, content); err != nil {
-			k.settle(s)
-			return err
-		}
-		k.made(pl, root, h.kind, content, s)
-		k.below(pl)
-		return nil
-	})
-	if err != nil {
+	if err := k.root(pl, root); err != nil {
 		k.fail(pl, root, err)
+		return
 	}
+	k.below(pl)
 }
 
-// guard does something with a mapped file. What is lost by a fault is a problem of the whole pack.
-func (k *walker) guard(pl *plan, do func() error) error {
-	var fault error
-	err := func() error {
-		defer guarded(&fault)
-		return do()
-	}()
-	if fault != nil {
-		k.dropBases()
-		k.problem(pl.p.name, fault)
+// root makes a whole object.
+func (k *walker) root(pl *plan, root int32) error {
+	h, err := pl.p.header(pl.offsets[root], &k.head)
+	if err != nil {
+		return err
 	}
-	return err
+	end := pl.offsets[root+1]
+	if !plausible(h.size, h.data, end) {
+		return errEntry
+	}
+	if h.size > k.s.Limit {
+		k.large(pl, root, h.kind, h)
+		return nil
+	}
+	if err := k.spend(h.size); err != nil {
+		return err
+	}
+	content, s, err := k.alloc(int(h.size))
+	if err != nil {
+		return err
+	}
+	if err := k.inflated(pl.p, h.data, end, content); err != nil {
+		k.settle(s)
+		return err
+	}
+	k.made(pl, root, h.kind, content, s)
+	return nil
+}
+
+// guard does one thing, and lets go of what it held.
+func (k *walker) guard(do func()) (err error) {
+	defer k.unlockBig()
+	defer func() {
+		if err != nil {
+			k.dropBases()
+			if k.filling != nil {
+				k.settle(k.filling)
+			}
+		}
+	}()
+	defer guarded(&err)
+	do()
+	return nil
 }
 
 // made gives an object that was made and, if others are made of it, keeps it as the next base.
@@ -479,44 +497,34 @@ func (k *walker) child(pl *plan, c int32) error {
 
 // restore makes a base again that was dropped.
 func (k *walker) restore(pl *plan, b *base) error {
-	d := k.s.decoder()
-	defer k.s.decoders.Put(d)
-	_, content, err := k.s.unpack(k.ctx, d, pl.p, pl.offsets[b.entry], 0)
-	if err == nil {
-		err = k.spend(int64(len(content)))
-	}
+	_, content, err := k.s.unpack(k.ctx, k.decoder, pl.p, pl.offsets[b.entry], 0, k.spend)
 	b.content = content
 	return err
 }
 
-// strangers lists what is made of an object outside the pack.
-func (k *walker) strangers(pl *plan, id ID) {
-	defer k.unlockBig()
+// strangers lists what is made of an object outside the pack, if it can be had.
+func (k *walker) strangers(pl *plan, id ID) bool {
+	kind, content, err := k.s.foreign(k.ctx, k.decoder, id)
 	k.mu.Lock()
 	children := pl.pending[id]
-	delete(pl.pending, id)
+	if err == nil {
+		delete(pl.pending, id)
+	}
 	k.mu.Unlock()
-	kind, content, err := k.s.foreign(k.ctx, k.decoder, id)
+	if err != nil {
+		return false
+	}
 	for _, c := range children {
 		if pl.weight[c] == 0 {
 			continue
 		}
-		if err != nil {
-			k.fail(pl, c, err)
-			continue
-		}
-		if err := k.guard(pl, func() error {
-			k.push(base{none, none, kind, content, nil})
-			if err := k.child(pl, c); err != nil {
-				k.dropBases()
-				return err
-			}
-			k.below(pl)
-			return nil
-		}); err != nil {
+		k.push(base{none, none, kind, content, nil})
+		if err := k.child(pl, c); err != nil {
 			k.fail(pl, c, err)
 		}
+		k.below(pl)
 	}
+	return true
 }
 
 // large gives an object above the limit without its content, and sees what becomes of those that are made of it.
@@ -563,7 +571,7 @@ func (k *walker) large(pl *plan, entry int32, kind Kind, h header) {
 func (k *walker) targetSize(pl *plan, entry int32, h header) (int64, error) {
 	var sizes [20]byte
 	err := k.inflated(pl.p, h.data, pl.offsets[entry+1], sizes[:min(int64(len(sizes)), h.size)])
-	if err != nil && !errors.Is(err, errLong) {
+	if err != nil && !errors.Is(err, inflate.ErrLong) {
 		return 0, err
 	}
 	_, target, _, err := deltaSizes(sizes[:])
@@ -631,7 +639,6 @@ func (k *walker) lend(o Object, content []byte, s *slab) {
 
 // loose lists a loose object.
 func (k *walker) loose(l looseObject) {
-	defer k.unlockBig()
 	var s *slab
 	o, err := k.decoder.loose(looseFile(l.dir, l.id, k.s.IDSize), l.id, k.s.IDSize, k.s.Limit, func(n int) (b []byte, err error) {
 		b, s, err = k.alloc(n)
