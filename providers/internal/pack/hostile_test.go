@@ -3,6 +3,7 @@ package pack
 import (
 	"bytes"
 	"compress/zlib"
+	"context"
 	"crypto/sha1"
 	"encoding/binary"
 	"errors"
@@ -277,6 +278,66 @@ func TestDeltaBomb(t *testing.T) {
 	}
 	if most := len(pack) * maxGrowth >> 20; made > most+1 || made < most/2 || made+excessive != len(entries) {
 		t.Errorf("%d made and %d left out of %d, in a pack of %d bytes", made, excessive, len(entries), len(pack))
+	}
+}
+
+// TestThinChain makes objects of one that is not in the pack, in whatever order they come.
+func TestThinChain(t *testing.T) {
+	idOf := func(content string) ID { return hashed(looseHeader(Blob, int64(len(content))), []byte(content), 20) }
+	texts := []string{"outside", "outside one", "outside one two", "outside one two three"}
+	want := map[ID]string{{}: "error: " + errBase.Error()}
+	for _, text := range texts[1:] {
+		want[idOf(text)] = text
+	}
+	pack, _ := write(
+		entryFor{kind: idDelta, ref: idOf(texts[2]), data: delta(texts[2], texts[3])},
+		entryFor{kind: idDelta, ref: idOf(texts[1]), data: delta(texts[1], texts[2])},
+		entryFor{kind: idDelta, ref: idOf(texts[0]), data: delta(texts[0], texts[1])},
+		entryFor{kind: idDelta, ref: named("nowhere"), data: delta("x", "y")},
+	)
+	file := filepath.Join(t.TempDir(), "x.pack")
+	if err := os.WriteFile(file, pack, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := options(20)
+	o.Base = func(_ context.Context, id ID) (Kind, []byte, error) {
+		if id != idOf(texts[0]) {
+			return 0, nil, os.ErrNotExist
+		}
+		return Blob, []byte(texts[0]), nil
+	}
+	s, err := OpenFile(file, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if got := list(t, s); !maps.Equal(got, want) || len(s.Problems()) > 0 {
+		t.Errorf("%q, problems %v", got, s.Problems())
+	}
+}
+
+// TestFault truncates a pack while it is mapped: that is told, and nothing is left waiting.
+func TestFault(t *testing.T) {
+	var entries []entryFor
+	for i := range 1000 {
+		entries = append(entries, entryFor{kind: Blob, data: text(uint64(i), 1, 50)})
+	}
+	pack, x := write(entries...)
+	s := store(t, Options{IDSize: 20, Limit: limit, Lend: slabSize}, pack, x)
+	if s.packs[0].data == nil {
+		t.Skip("files are not mapped here")
+	}
+	if err := os.Truncate(s.packs[0].name, int64(len(pack)/2)); err != nil {
+		t.Fatal(err)
+	}
+	if got := list(t, s); len(got) == len(entries) {
+		t.Error("all was read")
+	}
+	if len(s.Problems()) == 0 {
+		t.Error("the fault is not told")
+	}
+	if _, _, err := s.Read(t.Context(), named("999")); err == nil {
+		t.Error("the last object can be read")
 	}
 }
 

@@ -167,7 +167,9 @@ func (w *walk) problem(file string, err error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.problems = append(w.problems, Problem{file, err})
+	if !slices.Contains(w.problems, Problem{file, err}) { // a fault is met by many
+		w.problems = append(w.problems, Problem{file, err})
+	}
 }
 
 // parallel has walkers do n things. What is lost by a fault on a mapped file is a problem of the whole file.
