@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/internal/pack"
 )
 
 // someCommits lists the commits that refs, reflogs and working trees lead to, and tags of them, without what Since leaves out.
@@ -141,11 +142,9 @@ func (s *scan) lookUp(name string) string {
 		return name
 	}
 	found := ""
-	for _, id := range s.stored() {
-		if !strings.HasPrefix(id, name) {
-			continue
-		}
-		if id, err := s.peel(id); err == nil {
+	begins := func(id pack.ID) bool { return strings.HasPrefix(id.Text(s.width/2), name) }
+	for _, stored := range s.objects.store.Matching(begins) {
+		if id, err := s.peel(stored.Text(s.width / 2)); err == nil {
 			if found != "" && found != id {
 				return "" // of more than one commit
 			}
