@@ -5,10 +5,8 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
-	"net/http/cgi"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -22,16 +20,7 @@ import (
 // server serves a bare repository below /acme/web.git with git's own http-backend, for one token.
 func server(t *testing.T, bare, token string) *httptest.Server {
 	t.Helper()
-	path, err := exec.Command("git", "--exec-path").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	backend := &cgi.Handler{
-		Path: filepath.Join(strings.TrimSpace(string(path)), "git-http-backend"), Root: "/acme/web.git",
-		Env: []string{"GIT_PROJECT_ROOT=" + bare, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
-			"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"},
-		InheritEnv: []string{"PATH"},
-	}
+	backend := http.StripPrefix("/acme", gittest.Server(t, filepath.Dir(bare)))
 	mux := http.NewServeMux()
 	mux.HandleFunc("/acme/web.git/", func(w http.ResponseWriter, r *http.Request) {
 		if user, pass, _ := r.BasicAuth(); user != "x-access-token" || pass != token {

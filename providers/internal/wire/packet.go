@@ -52,7 +52,7 @@ func (p *packets) next() (mark, []byte, error) {
 		n = n<<4 | d
 	}
 	switch {
-	case n <= int(stop):
+	case n <= int(stop-flush):
 		p.held = 4
 		return mark(n) + flush, nil, nil
 	case n < 4 || n > maxPacket:
