@@ -233,7 +233,7 @@ func TestCloneIsMirror(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer r.Close()
+		defer func() { _ = r.Close() }()
 		for _, what := range [][]string{
 			{"cat-file", "--batch-all-objects", "--batch-check"},
 			{"for-each-ref"},
@@ -257,7 +257,7 @@ func contents(t *testing.T, address string, o CloneOptions) (all string, gaps []
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	var b strings.Builder
 	for it, err := range r.Items(t.Context(), Options{}) {
 		if err != nil {

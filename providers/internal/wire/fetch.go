@@ -271,7 +271,7 @@ func newPackFile(to io.Writer, format string, limit int64) *packFile {
 
 func (f *packFile) Write(b []byte) (int, error) {
 	if f.size+int64(len(b)) > f.limit {
-		return 0, fmt.Errorf("the pack is larger than %s, and is not received", bytesIn(f.limit))
+		return 0, fmt.Errorf("%w: more than %s", ErrTooLarge, bytesIn(f.limit))
 	}
 	f.size += int64(len(b))
 	if n := packHeader - len(f.head); n > 0 {

@@ -38,7 +38,7 @@ func newPackets(in io.Reader, text int) *packets {
 
 // next returns a packet. Its content is valid until the next call.
 func (p *packets) next() (mark, []byte, error) {
-	p.rest()
+	p.release()
 	head, err := p.in.Peek(4)
 	if err != nil {
 		return 0, nil, cut(err)
@@ -81,11 +81,22 @@ func (p *packets) line() (mark, []byte, error) {
 	return m, bytes.TrimSuffix(b, []byte("\n")), nil
 }
 
-// rest is what follows the last packet, as it is.
-func (p *packets) rest() io.Reader {
+// release passes over the packet that was handed out last.
+func (p *packets) release() {
 	_, _ = p.in.Discard(p.held) // it is in the buffer
 	p.held = 0
+}
+
+// rest is what follows the last packet, as it is.
+func (p *packets) rest() io.Reader {
+	p.release()
 	return p.in
+}
+
+// finish waits for the end of the answer, so that the next request can use its connection.
+func (p *packets) finish() {
+	p.release()
+	_, _ = p.in.Peek(1) // what else there is does not matter
 }
 
 // spend counts n bytes of text, and the packet that brought them.

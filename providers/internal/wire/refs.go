@@ -127,7 +127,12 @@ func (r *Remote) listRefs(ctx context.Context, prefixes []string) (*Refs, error)
 		return nil, err
 	}
 	defer body.Close()
-	return readRefs(newPackets(body, maxListing), r.Format)
+	in := newPackets(body, maxListing)
+	out, err := readRefs(in, r.Format)
+	if err == nil {
+		in.finish()
+	}
+	return out, err
 }
 
 // readRefs reads the answer to ls-refs: "ID NAME" and attributes a line.

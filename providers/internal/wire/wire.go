@@ -33,13 +33,16 @@ const (
 	maxRedirects = 5
 )
 
+// ErrTooLarge says that a pack is larger than was allowed.
+var ErrTooLarge = errors.New("the pack is too large to be received")
+
 // Options say how a server is talked to.
 type Options struct {
 	// HTTP sends the requests. Its proxies and certificates hold; its time limit and its ways with redirects do not. Required.
 	HTTP *http.Client
 	// Username and Token are sent as basic authentication. An empty token sends nothing.
 	Username, Token string
-	// MaxPack is the size above which a pack is not received, in bytes. Required.
+	// MaxPack is the size in bytes above which receiving a pack ends with ErrTooLarge. Required.
 	MaxPack int64
 	// Silence is how long a server may send no byte; 0 is a minute.
 	Silence time.Duration
@@ -75,7 +78,7 @@ func Dial(ctx context.Context, address *url.URL, o Options) (*Remote, error) {
 	if o.Preparation == 0 {
 		o.Preparation = defaultPreparation
 	}
-	client := *o.HTTP
+	client := *o.HTTP // the caller's own stays as it is
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	client.Timeout = 0 // it would end a pack that is large
 	o.HTTP = &client
@@ -114,10 +117,12 @@ func (r *Remote) discover(ctx context.Context) (next *url.URL, err error) {
 		}
 		return nil, err
 	}
-	a, err := readAdvertisement(newPackets(resp.Body, maxListing))
+	in := newPackets(resp.Body, maxListing)
+	a, err := readAdvertisement(in)
 	if err != nil {
 		return nil, err
 	}
+	in.finish()
 	if a.version == 2 {
 		for _, command := range []string{"ls-refs", "fetch"} {
 			if _, ok := a.capabilities[command]; !ok {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -134,6 +136,28 @@ func TestFetch(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestOneConnection makes all requests over one connection: a new one costs as much as a small repository.
+func TestOneConnection(t *testing.T) {
+	source := gittest.New(t)
+	backend := gittest.Server(t, source.Dir)
+	var opened atomic.Int32
+	s := httptest.NewUnstartedServer(backend)
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	s.Start()
+	defer s.Close()
+	u, err := url.Parse(s.URL + "/.git")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := all(t, u); err != nil || opened.Load() != 1 {
+		t.Errorf("%d connections, %v", opened.Load(), err)
 	}
 }
 
@@ -332,7 +356,7 @@ func TestHostile(t *testing.T) {
 		"endless pack": {fetched(func(w http.ResponseWriter) {
 			text(pkt("packfile", band(nothing)))(w)
 			endless(pkt(band(strings.Repeat("x", 60_000))))(w)
-		}), "the pack is larger than 1 MiB", 0},
+		}), "too large to be received: more than 1 MiB", 0},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -419,10 +443,12 @@ func TestAnswers(t *testing.T) {
 		handle http.HandlerFunc
 		says   string
 	}{
-		"a page":     {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, `answers "text/html", not git's protocol`},
-		"elsewhere":  {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, stolen.String(), 307) }, "307 Temporary Redirect"},
+		"a page": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, `answers "text/html", not git's protocol`},
+		"elsewhere": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, stolen.String(), http.StatusTemporaryRedirect)
+		}, "307 Temporary Redirect"},
 		"odd status": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(999) }, "the server answers 999"},
-		"overloaded": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, "503 Service Unavailable"},
+		"overloaded": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }, "503 Service Unavailable"},
 		"encoded": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
 			w.Header().Set("Content-Encoding", "br")
