@@ -2,6 +2,7 @@ package git
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -167,7 +168,7 @@ func newest(refs *wire.Refs) (list []wire.Ref) {
 
 // describe writes what makes a directory a repository, but for its objects.
 func describe(bare, format string, refs *wire.Refs) error {
-	head := "ref: " + cmpString(refs.Head, "refs/heads/none") + "\n"
+	head := "ref: " + cmp.Or(refs.Head, "refs/heads/none") + "\n"
 	if id := refs.ID("HEAD"); id != "" && id != refs.ID(refs.Head) {
 		head = id + "\n"
 	}
