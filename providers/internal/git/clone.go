@@ -65,7 +65,7 @@ func Clone(ctx context.Context, address string, o CloneOptions) (_ *Repository, 
 	gaps, err := o.receive(ctx, u, bare)
 	if odd := (*wire.UnsupportedError)(nil); errors.As(err, &odd) {
 		if err = o.run(ctx, odd.URL, dir, bare); err != nil {
-			err = fmt.Errorf("%w (asked because %s)", err, odd.Why)
+			err = fmt.Errorf("%s, so git was asked: %w", odd.Why, err)
 		}
 	}
 	if ctx.Err() != nil {
@@ -100,7 +100,10 @@ func (o CloneOptions) receive(ctx context.Context, u *url.URL, bare string) ([]a
 		return nil, err
 	}
 	kinds := []string{"HEAD", "refs/heads/", "refs/tags/", "refs/notes/"}
-	if o.AllRefs {
+	switch {
+	case o.Newest:
+		kinds = kinds[:2]
+	case o.AllRefs:
 		kinds = nil
 	}
 	refs, err := remote.Refs(ctx, kinds...)

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -477,6 +478,28 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("error %v, want one that says %q", err, test.says)
 			}
 		})
+	}
+}
+
+// TestZipped has a proxy in front of the server that compresses all answers.
+func TestZipped(t *testing.T) {
+	n := 0
+	u := listen(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept-Encoding") != "gzip" {
+			t.Errorf("the client accepts %q", r.Header.Get("Accept-Encoding"))
+		}
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
+		if r.Method == http.MethodGet {
+			w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
+		}
+		z := gzip.NewWriter(w)
+		_, _ = io.WriteString(z, []string{offer2, refs2, pkt("packfile", "\x01"+nothing, "0000")}[n])
+		_ = z.Close()
+		n++
+	})
+	if _, err := all(t, u); err != nil {
+		t.Error(err)
 	}
 }
 
