@@ -523,23 +523,24 @@ func TestUnsupported(t *testing.T) {
 // TestSilence has a server that says nothing any more, at each place where it could.
 func TestSilence(t *testing.T) {
 	for place, replies := range [][]string{{}, {offer2}, {offer2, refs2}, {offer2, refs2, pkt("packfile", "\x01PACK")}} {
-		n := 0
+		var asked atomic.Int32
 		u := listen(t, func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body) // without that, the server does not notice that we are gone
 			w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
 			if r.Method == http.MethodGet {
 				w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
 			}
-			if n < len(replies) {
-				_, _ = w.Write([]byte(replies[n]))
+			n := int(asked.Add(1))
+			if n <= len(replies) {
+				_, _ = w.Write([]byte(replies[n-1]))
 				w.(http.Flusher).Flush()
 			}
-			if n++; n >= len(replies) {
+			if n >= len(replies) {
 				<-r.Context().Done()
 			}
 		})
 		run := func(ctx context.Context, o Options) error {
-			n = 0
+			asked.Store(0)
 			r, err := Dial(ctx, u, o)
 			if err == nil {
 				_, err = r.Refs(ctx)
