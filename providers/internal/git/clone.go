@@ -119,29 +119,13 @@ func (o CloneOptions) receive(ctx context.Context, u *url.URL, bare string) ([]a
 	for _, ref := range refs.List {
 		request.Wants = append(request.Wants, ref.ID)
 	}
-
-	packs := filepath.Join(bare, "objects", "pack")
-	for _, dir := range []string{packs, filepath.Join(bare, "refs")} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, err
-		}
-	}
 	if err := describe(bare, remote.Format, refs); err != nil {
 		return nil, fmt.Errorf("storing the list of refs: %w", err)
 	}
 	if len(request.Wants) == 0 {
 		return gaps, nil // an empty repository
 	}
-	pack, err := store(ctx, remote, request, packs)
-	if err != nil {
-		return nil, err
-	}
-	if len(pack.Shallow) > 0 {
-		if err := os.WriteFile(filepath.Join(bare, "shallow"), []byte(strings.Join(pack.Shallow, "\n")+"\n"), 0o600); err != nil {
-			return nil, err
-		}
-	}
-	return gaps, index(ctx, bare, pack.Checksum)
+	return gaps, store(ctx, remote, request, bare)
 }
 
 // missing says what of a repository cannot be had, going by its refs.
@@ -171,6 +155,11 @@ func newest(refs *wire.Refs) (list []wire.Ref) {
 
 // describe writes what makes a directory a repository, but for its objects.
 func describe(bare, format string, refs *wire.Refs) error {
+	for _, dir := range []string{packDir(bare), filepath.Join(bare, "refs")} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+	}
 	head := "ref: " + cmp.Or(refs.Head, "refs/heads/none") + "\n"
 	if id := refs.ID("HEAD"); id != "" && id != refs.ID(refs.Head) {
 		head = id + "\n"
@@ -198,30 +187,41 @@ func describe(bare, format string, refs *wire.Refs) error {
 	return w.Flush()
 }
 
+func packDir(bare string) string { return filepath.Join(bare, "objects", "pack") }
+
 // store receives the pack.
-func store(ctx context.Context, remote *wire.Remote, request wire.Request, dir string) (*wire.Pack, error) {
-	f, err := os.CreateTemp(dir, "incoming-")
+func store(ctx context.Context, remote *wire.Remote, request wire.Request, bare string) error {
+	f, err := os.CreateTemp(packDir(bare), "incoming-")
 	if err != nil {
-		return nil, fmt.Errorf("storing the pack: %w", err)
+		return fmt.Errorf("storing the pack: %w", err)
 	}
 	pack, err := remote.Fetch(ctx, request, f)
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return pack, os.Rename(f.Name(), filepath.Join(dir, "pack-"+pack.Checksum+".pack"))
+	if len(pack.Shallow) > 0 {
+		border := strings.Join(pack.Shallow, "\n") + "\n"
+		if err := os.WriteFile(filepath.Join(bare, "shallow"), []byte(border), 0o600); err != nil {
+			return err
+		}
+	}
+	file := filepath.Join(packDir(bare), "pack-"+pack.Checksum+".pack")
+	if err := os.Rename(f.Name(), file); err != nil {
+		return err
+	}
+	return index(ctx, bare, file)
 }
 
 // index has git make the index of a received pack, without which it reads nothing.
-func index(ctx context.Context, bare, checksum string) error {
+func index(ctx context.Context, bare, file string) error {
 	prog, err := program()
 	if err != nil {
 		return err
 	}
-	pack := filepath.Join(bare, "objects", "pack", "pack-"+checksum+".pack")
-	p, err := launch(ctx, prog, bare, nil, nil, []string{"--git-dir=" + bare, "index-pack", pack})
+	p, err := launch(ctx, prog, bare, nil, nil, []string{"--git-dir=" + bare, "index-pack", file})
 	if err != nil {
 		return err
 	}
