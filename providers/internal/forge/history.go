@@ -10,6 +10,7 @@ import (
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/providers/internal/git"
+	"github.com/leakreach/leakreach/providers/internal/wire"
 )
 
 // Clone says how the repository of a target is fetched and where its pages are.
@@ -66,7 +67,8 @@ func clone(ctx context.Context, env audit.Env, c Clone) (*git.Repository, error)
 	options.AllowHTTP = strings.HasPrefix(c.Address, "http:") // then the user's own address of the API is without TLS, too
 	for try := 1; ; try++ {
 		r, err := git.Clone(ctx, c.Address, options)
-		final := errors.Is(err, audit.ErrAuth) || errors.Is(err, audit.ErrNothing) || errors.Is(err, audit.ErrUsage)
+		final := errors.Is(err, audit.ErrAuth) || errors.Is(err, audit.ErrNothing) || errors.Is(err, audit.ErrUsage) ||
+			errors.Is(err, wire.ErrTooLarge)
 		if err == nil || final || try == cloneTries || ctx.Err() != nil {
 			return r, err
 		}

@@ -1,12 +1,13 @@
 package git
 
 import (
+	"bufio"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net"
 	"net/http"
 	"net/url"
@@ -16,13 +17,17 @@ import (
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/internal/wire"
 )
+
+// maxPack is the size above which a repository is not fetched, in bytes: GitHub asks for at most 10 GB, GitLab.com allows 10 GiB.
+const maxPack = 16 << 30
 
 // CloneOptions say how a repository is fetched.
 type CloneOptions struct {
-	// HTTP is asked why a fetch failed: git's own messages do not tell. Required.
+	// HTTP sends the requests; its proxies and certificates hold. Required.
 	HTTP *http.Client
-	// Getenv gives proxy and certificate settings to git. Required.
+	// Getenv gives proxy and certificate settings to git, where that is needed. Required.
 	Getenv func(string) string
 	// Username and Token are sent as basic authentication, to the URL's own origin only. An empty token sends nothing.
 	Username, Token string
@@ -34,14 +39,12 @@ type CloneOptions struct {
 	AllowHTTP bool
 }
 
-// Clone fetches a repository over HTTPS into a temporary directory that Close removes. An error wraps [audit.ErrAuth] if the
-// server asks for other credentials, and [audit.ErrNothing] if there is no such repository.
+// Clone fetches a repository over HTTPS into a temporary directory that Close removes: one pack of at most 16 GiB, as it comes,
+// and a list of refs. Nothing is unpacked or checked out. An error wraps [audit.ErrAuth] if the server asks for other credentials,
+// and [audit.ErrNothing] if there is no such repository.
 //
-// The token is handed to git in the environment, as configuration for this origin alone. In the arguments every user of the
-// machine could read it, a file could outlive us, and a password helper would be asked by whatever host git ends up at. Only
-// this user's processes can read that environment, and our own holds the token already. Redirects are not followed by git: one
-// to the same origin, as for a renamed repository, is resolved here; any other ends the clone.
-func Clone(ctx context.Context, address string, o CloneOptions) (*Repository, error) {
+// The git program does this only for a server that speaks none of the protocols of package wire.
+func Clone(ctx context.Context, address string, o CloneOptions) (_ *Repository, err error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, fmt.Errorf("%w: %q is not an HTTPS address of a repository", audit.ErrUsage, printable(redact(address)))
@@ -49,18 +52,181 @@ func Clone(ctx context.Context, address string, o CloneOptions) (*Repository, er
 	if u.Scheme == "http" && !o.AllowHTTP && !loopback(u.Hostname()) {
 		return nil, audit.Hint(fmt.Errorf("%w: %s is not protected by TLS", audit.ErrUsage, u.Host), "use an https address")
 	}
-	prog, err := program()
+	dir, err := os.MkdirTemp("", "leakreach-clone-")
+	if err != nil {
+		return nil, fmt.Errorf("making a temporary directory: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(dir)
+		}
+	}()
+	bare := filepath.Join(dir, "repository.git")
+	gaps, err := o.receive(ctx, u, bare)
+	if odd := (*wire.UnsupportedError)(nil); errors.As(err, &odd) {
+		if err = o.run(ctx, odd.URL, dir, bare); err != nil {
+			err = fmt.Errorf("%s, so git was asked: %w", odd.Why, err)
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cloning %s: %w", u.Redacted(), err)
+	}
+	l, err := Find(bare)
+	if err != nil {
+		return nil, fmt.Errorf("cloning %s: %w", u.Redacted(), err)
+	}
+	r, err := Open(ctx, l)
 	if err != nil {
 		return nil, err
 	}
-	for range 5 { // renamed more often is unheard of
-		r, next, err := o.fetch(ctx, prog, u)
-		if next == nil {
-			return r, err
-		}
-		u = next
+	r.clone = dir
+	if o.Newest {
+		r.gaps = nil // the one there can be is that the clone is shallow
 	}
-	return nil, fmt.Errorf("cloning %s: too many redirects", u.Redacted())
+	r.gaps = append(r.gaps, gaps...)
+	return r, nil
+}
+
+// receive makes a bare repository of what the server sends.
+func (o CloneOptions) receive(ctx context.Context, u *url.URL, bare string) ([]audit.Gap, error) {
+	if _, err := program(); err != nil {
+		return nil, err // before anything is fetched: see index
+	}
+	remote, err := wire.Dial(ctx, u, wire.Options{HTTP: o.HTTP, Username: o.Username, Token: o.Token, MaxPack: maxPack})
+	if err != nil {
+		return nil, err
+	}
+	kinds := []string{"HEAD", "refs/heads/", "refs/tags/", "refs/notes/"}
+	switch {
+	case o.Newest:
+		kinds = kinds[:2]
+	case o.AllRefs:
+		kinds = nil
+	}
+	refs, err := remote.Refs(ctx, kinds...)
+	if err != nil {
+		return nil, err
+	}
+	gaps := missing(refs, o.Newest)
+	request := wire.Request{}
+	if o.Newest {
+		request.Depth = 1
+		refs.List = newest(refs)
+	}
+	for _, ref := range refs.List {
+		request.Wants = append(request.Wants, ref.ID)
+	}
+	if err := describe(bare, remote.Format, refs); err != nil {
+		return nil, fmt.Errorf("storing the list of refs: %w", err)
+	}
+	if len(request.Wants) == 0 {
+		return gaps, nil // an empty repository
+	}
+	return gaps, store(ctx, remote, request, bare)
+}
+
+// missing says what of a repository cannot be had, going by its refs.
+func missing(refs *wire.Refs, newest bool) (gaps []audit.Gap) {
+	if refs.Odd > 0 {
+		gaps = append(gaps, audit.Gap{What: plural(refs.Odd, "ref"), Why: "malformed or listed twice, and not fetched"})
+	}
+	switch head := refs.ID("HEAD"); {
+	case head != "" || len(refs.List) == 0:
+	case newest:
+		gaps = append(gaps, audit.Gap{What: "default branch", Why: "the server has none: nothing was fetched"})
+	case refs.Head == "":
+		gaps = append(gaps, audit.Gap{What: "HEAD", Why: "the server names none: whether contents are still there is not known"})
+	}
+	return gaps
+}
+
+// newest leaves the refs that lead to the newest commit of the default branch.
+func newest(refs *wire.Refs) (list []wire.Ref) {
+	for _, name := range []string{"HEAD", refs.Head} {
+		if id := refs.ID("HEAD"); id != "" && refs.ID(name) == id {
+			list = append(list, wire.Ref{Name: name, ID: id})
+		}
+	}
+	return list
+}
+
+// describe writes what makes a directory a repository, but for its objects.
+func describe(bare, format string, refs *wire.Refs) error {
+	for _, dir := range []string{packDir(bare), filepath.Join(bare, "refs")} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	head := "ref: " + cmp.Or(refs.Head, "refs/heads/none") + "\n"
+	if id := refs.ID("HEAD"); id != "" && id != refs.ID(refs.Head) {
+		head = id + "\n"
+	}
+	files := map[string]string{"HEAD": head}
+	if format != "sha1" {
+		files["config"] = "[core]\n\trepositoryFormatVersion = 1\n\tbare = true\n[extensions]\n\tobjectFormat = " + format + "\n"
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(bare, name), []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	f, err := os.Create(filepath.Join(bare, "packed-refs"))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	w := bufio.NewWriter(f)
+	for _, ref := range refs.List {
+		if ref.Name != "HEAD" {
+			fmt.Fprintf(w, "%s %s\n", ref.ID, ref.Name)
+		}
+	}
+	return w.Flush()
+}
+
+func packDir(bare string) string { return filepath.Join(bare, "objects", "pack") }
+
+// store receives the pack.
+func store(ctx context.Context, remote *wire.Remote, request wire.Request, bare string) error {
+	f, err := os.CreateTemp(packDir(bare), "incoming-")
+	if err != nil {
+		return fmt.Errorf("storing the pack: %w", err)
+	}
+	pack, err := remote.Fetch(ctx, request, f)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	if len(pack.Shallow) > 0 {
+		border := strings.Join(pack.Shallow, "\n") + "\n"
+		if err := os.WriteFile(filepath.Join(bare, "shallow"), []byte(border), 0o600); err != nil {
+			return err
+		}
+	}
+	file := filepath.Join(packDir(bare), "pack-"+pack.Checksum+".pack")
+	if err := os.Rename(f.Name(), file); err != nil {
+		return err
+	}
+	return index(ctx, bare, file)
+}
+
+// index has git make the index of a received pack, without which it reads nothing.
+func index(ctx context.Context, bare, file string) error {
+	prog, err := program()
+	if err != nil {
+		return err
+	}
+	p, err := launch(ctx, prog, bare, nil, nil, []string{"--git-dir=" + bare, "index-pack", file})
+	if err != nil {
+		return err
+	}
+	_, _ = io.Copy(io.Discard, p.out)
+	return p.wait()
 }
 
 // redact leaves out of an address what may be a password.
@@ -78,18 +244,16 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// fetch clones once. A redirect that may be followed is returned as next.
-func (o CloneOptions) fetch(ctx context.Context, prog string, u *url.URL) (_ *Repository, next *url.URL, err error) {
-	dir, err := os.MkdirTemp("", "leakreach-clone-")
+// run clones with the git program.
+//
+// The token is handed to git in the environment, as configuration for this origin alone. In the arguments every user of the
+// machine could read it, a file could outlive us, and a password helper would be asked by whatever host git ends up at. Only
+// this user's processes can read that environment, and our own holds the token already. Redirects are not followed.
+func (o CloneOptions) run(ctx context.Context, u *url.URL, dir, bare string) error {
+	prog, err := program()
 	if err != nil {
-		return nil, nil, fmt.Errorf("making a temporary directory: %w", err)
+		return err
 	}
-	defer func() {
-		if err != nil || next != nil {
-			_ = os.RemoveAll(dir)
-		}
-	}()
-	bare := filepath.Join(dir, "repository.git")
 	args := []string{"clone", "--quiet", "--template=", "--no-recurse-submodules"}
 	switch {
 	case o.Newest:
@@ -101,41 +265,10 @@ func (o CloneOptions) fetch(ctx context.Context, prog string, u *url.URL) (_ *Re
 	}
 	p, err := launch(ctx, prog, dir, o.environment(u), nil, append(args, "--", u.String(), bare))
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	_, _ = io.Copy(io.Discard, p.out)
-	if err := p.wait(); err != nil {
-		if ctx.Err() != nil {
-			return nil, nil, ctx.Err()
-		}
-		to, why := o.diagnose(ctx, u)
-		if to != nil {
-			return nil, to, nil
-		}
-		if why != nil {
-			err = why
-		}
-		return nil, nil, fmt.Errorf("cloning %s: %w", u.Redacted(), err)
-	}
-	l, err := Find(bare)
-	if err == nil && !l.HasObjects() { // git takes any page for an empty repository
-		var to *url.URL
-		if to, err = o.diagnose(ctx, u); to != nil {
-			err = errors.New("the server redirects sometimes")
-		}
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("cloning %s: %w", u.Redacted(), err)
-	}
-	r, err := Open(ctx, l)
-	if err != nil {
-		return nil, nil, err
-	}
-	r.clone = dir
-	if o.Newest {
-		r.gaps = nil // the one there can be is that the clone is shallow
-	}
-	return r, nil, nil
+	return p.wait()
 }
 
 // environment is what git needs to talk to the server, and nothing that could make it talk to another or hang.
@@ -174,54 +307,4 @@ func (o CloneOptions) environment(u *url.URL) []string {
 
 func (o CloneOptions) authorization() string {
 	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(o.Username+":"+o.Token))
-}
-
-// diagnose repeats git's first request to learn why a clone failed: an error that says so, or where to try again, or neither
-// if the server answers as it should.
-func (o CloneOptions) diagnose(ctx context.Context, u *url.URL) (next *url.URL, why error) {
-	const path = "/info/refs"
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(u.String(), "/")+path+"?service=git-upload-pack", nil)
-	if err != nil {
-		return nil, nil
-	}
-	req.Header.Set("Git-Protocol", "version=2")
-	if o.Token != "" {
-		req.SetBasicAuth(o.Username, o.Token)
-	}
-	once := *o.HTTP
-	once.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	resp, err := once.Do(req)
-	if err != nil {
-		if ue := (*url.Error)(nil); errors.As(err, &ue) {
-			err = ue.Err
-		}
-		return nil, err
-	}
-	defer resp.Body.Close()
-	switch code := resp.StatusCode; {
-	case code == http.StatusUnauthorized || code == http.StatusForbidden:
-		return nil, audit.Hint(fmt.Errorf("%w: the server answers %d %s", audit.ErrAuth, code, http.StatusText(code)),
-			"check that the token may read the repository's contents")
-	case code == http.StatusNotFound || code == http.StatusGone:
-		return nil, audit.Hint(fmt.Errorf("%w: the server answers %d %s", audit.ErrNothing, code, http.StatusText(code)),
-			"check the name, and that the token may see the repository")
-	case code >= 300 && code < 400:
-		to, err := resp.Location()
-		if err != nil {
-			return nil, fmt.Errorf("the server redirects to nowhere")
-		}
-		base, isRepository := strings.CutSuffix(to.Path, path)
-		if to.Scheme != u.Scheme || to.Host != u.Host || to.User != nil || !isRepository {
-			return nil, fmt.Errorf("the server redirects to %s, which is not followed", printable(to.Scheme+"://"+to.Host))
-		}
-		next := *u
-		next.Path, next.RawPath = base, ""
-		return &next, nil
-	case code != http.StatusOK:
-		return nil, fmt.Errorf("the server answers %d %s", code, http.StatusText(code))
-	}
-	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != "application/x-git-upload-pack-advertisement" {
-		return nil, fmt.Errorf("the server answers %q, not git's protocol", printable(kind))
-	}
-	return nil, nil
 }

@@ -3,12 +3,12 @@ package git
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
-	"net/http/cgi"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -22,16 +22,7 @@ import (
 // server serves a bare repository below /acme/web.git with git's own http-backend, for one token.
 func server(t *testing.T, bare, token string) *httptest.Server {
 	t.Helper()
-	path, err := exec.Command("git", "--exec-path").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	backend := &cgi.Handler{
-		Path: filepath.Join(strings.TrimSpace(string(path)), "git-http-backend"), Root: "/acme/web.git",
-		Env: []string{"GIT_PROJECT_ROOT=" + bare, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
-			"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"},
-		InheritEnv: []string{"PATH"},
-	}
+	backend := http.StripPrefix("/acme", gittest.Server(t, filepath.Dir(bare)))
 	mux := http.NewServeMux()
 	mux.HandleFunc("/acme/web.git/", func(w http.ResponseWriter, r *http.Request) {
 		if user, pass, _ := r.BasicAuth(); user != "x-access-token" || pass != token {
@@ -211,4 +202,151 @@ func children() string {
 		}
 	}
 	return all.String()
+}
+
+// listen serves the repositories below a directory, and returns the address of one.
+func listen(t *testing.T, h http.Handler, name string) string {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.URL + "/" + name
+}
+
+// TestCloneIsMirror compares a clone of all refs with git's own.
+func TestCloneIsMirror(t *testing.T) {
+	for _, format := range []string{"sha1", "sha256"} {
+		source := gittest.New(t, "--object-format="+format)
+		for i := range 5 {
+			source.Write("dir/f", strings.Repeat("line\n", 1000*i))
+			source.Commit("m")
+		}
+		source.Git("tag", "-a", "-m", "a tag", "v1", "HEAD~1")
+		source.Git("tag", "a-file", "HEAD:dir/f")
+		source.Git("notes", "add", "-m", "a note")
+		source.Git("update-ref", "refs/pull/1/head", source.Git("commit-tree", "-m", "pull request", "HEAD^{tree}"))
+		source.Git("checkout", "-q", "--detach", "HEAD~2")
+		mirror := source.At(filepath.Join(t.TempDir(), "mirror.git"))
+		source.Git("clone", "-q", "--mirror", ".", mirror.Dir)
+		o := options("")
+		o.AllRefs = true
+		r, err := Clone(t.Context(), listen(t, gittest.Server(t, source.Dir), ".git"), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = r.Close() }()
+		copied := source.At(r.CommonDir)
+		for _, pack := range packs(filepath.Join(copied.Dir, "objects")) {
+			copied.Git("index-pack", pack) // a clone need not have an index; git cannot look into it without
+		}
+		for _, what := range [][]string{
+			{"cat-file", "--batch-all-objects", "--batch-check"},
+			{"for-each-ref"},
+			{"rev-parse", "HEAD"},
+			{"fsck", "--full", "--strict"},
+		} {
+			if got, want := copied.Git(what...), mirror.Git(what...); got != want {
+				t.Errorf("%s: git %s:\n%s\nwant\n%s", format, what[0], got, want)
+			}
+		}
+		if head := r.references(); head.on != "HEAD" || head.head != source.Git("rev-parse", "HEAD") {
+			t.Errorf("HEAD is %s at %s", head.on, head.head)
+		}
+	}
+}
+
+// contents lists what a clone holds, and its gaps.
+func contents(t *testing.T, address string, o CloneOptions) (all string, gaps []string) {
+	t.Helper()
+	r, err := Clone(t.Context(), address, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	var b strings.Builder
+	for it, err := range r.Items(t.Context(), Options{}) {
+		if err != nil {
+			gaps = append(gaps, err.Error())
+		}
+		b.Write(it.Content)
+		if it.Done != nil {
+			it.Done()
+		}
+	}
+	return b.String(), gaps
+}
+
+func TestCloneNewest(t *testing.T) {
+	source := gittest.New(t)
+	source.Write("f", "old text")
+	source.Commit("old message")
+	source.Write("f", "new text")
+	source.Commit("new message")
+	source.Git("checkout", "-q", "-b", "other", "HEAD~2")
+	source.Write("g", "on another branch")
+	source.Commit("another message")
+	source.Git("checkout", "-q", "main")
+	address := listen(t, gittest.Server(t, source.Dir), ".git")
+	o := options("")
+	o.Newest = true
+	got, gaps := contents(t, address, o)
+	if !strings.Contains(got, "new text") || strings.Contains(got, "old ") || strings.Contains(got, "another") || len(gaps) > 0 {
+		t.Errorf("contents %q, gaps %q", got, gaps)
+	}
+	source.Git("symbolic-ref", "HEAD", "refs/heads/none")
+	if got, gaps = contents(t, address, o); strings.Contains(got, "text") || len(gaps) != 1 || !strings.Contains(gaps[0], "default branch: the server has none") {
+		t.Errorf("without a default branch: contents %q, gaps %q", got, gaps)
+	}
+	o.Newest = false
+	if got, gaps = contents(t, address, o); !strings.Contains(got, "old text") || len(gaps) > 0 {
+		t.Errorf("all of it without a default branch: gaps %q", gaps)
+	}
+}
+
+// TestCloneDumb has a server that only hands out files, which is left to git.
+func TestCloneDumb(t *testing.T) {
+	source := gittest.New(t)
+	source.Write("f", "the content")
+	source.Commit("m")
+	source.Git("update-server-info")
+	address := listen(t, http.FileServer(http.Dir(source.Dir)), ".git")
+	if got, gaps := contents(t, address, options("")); !strings.Contains(got, "the content") || len(gaps) > 0 {
+		t.Errorf("contents %q, gaps %q", got, gaps)
+	}
+	source.Remove(".git/objects")
+	if _, err := Clone(t.Context(), address, options("")); err == nil || !strings.Contains(err.Error(), "dumb protocol") {
+		t.Errorf("error %v", err)
+	}
+	t.Setenv("PATH", t.TempDir())
+	if _, err := Clone(t.Context(), address, options("")); !errors.Is(err, ErrNoGit) || audit.HintOf(err) == "" {
+		t.Errorf("error %v, hint %q", err, audit.HintOf(err))
+	}
+}
+
+// TestCloneLies has a server that lists refs of which it does not send the objects, and one that none can have.
+func TestCloneLies(t *testing.T) {
+	source := gittest.New(t)
+	source.Write("f", "the content")
+	head := source.Commit("m")
+	sum := source.GitIn(head+"\n", "pack-objects", "--revs", "-q", "pack")
+	pack, err := os.ReadFile(filepath.Join(source.Dir, "pack-"+sum+".pack"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkt := func(s string) string { return fmt.Sprintf("%04x%s", len(s)+4, s) }
+	address := listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
+			_, _ = io.WriteString(w, pkt(head+" HEAD\x00symref=HEAD:refs/heads/main")+pkt(head+" refs/heads/main")+
+				pkt(strings.Repeat("1", 40)+" refs/heads/lie")+pkt(head+" refs/heads/../../../x")+"0000")
+			return
+		}
+		w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
+		_, _ = io.WriteString(w, pkt("NAK\n")+string(pack))
+	}), "x.git")
+	got, gaps := contents(t, address, options(""))
+	all := strings.Join(gaps, "\n")
+	if !strings.Contains(got, "the content") || len(gaps) != 2 || !strings.Contains(all, `missing or damaged; the first is "refs/heads/lie"`) ||
+		!strings.Contains(all, "1 ref: malformed or listed twice") {
+		t.Errorf("contents %q, gaps %q", got, gaps)
+	}
 }

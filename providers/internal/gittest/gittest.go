@@ -2,6 +2,8 @@
 package gittest
 
 import (
+	"net/http"
+	"net/http/cgi"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -101,4 +103,24 @@ func (r *Repo) Commit(message string) string {
 func (r *Repo) Object(kind, content string) string {
 	r.Helper()
 	return r.GitIn(content, "hash-object", "-t", kind, "-w", "--stdin", "--literally")
+}
+
+// Server answers git's requests over HTTP for the repositories in a directory, by git's own program for that.
+func Server(tb testing.TB, dir string) http.Handler {
+	tb.Helper()
+	Need(tb)
+	path, err := exec.Command("git", "--exec-path").Output()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		backend := &cgi.Handler{
+			Path: filepath.Join(strings.TrimSpace(string(path)), "git-http-backend"), Root: "/",
+			Env: []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
+				"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*",
+				"GIT_PROTOCOL=" + r.Header.Get("Git-Protocol")}, // which git before 2.34 wants to be told by the web server
+			InheritEnv: []string{"PATH"},
+		}
+		backend.ServeHTTP(w, r)
+	})
 }

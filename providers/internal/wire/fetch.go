@@ -1,0 +1,343 @@
+package wire
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha1" //nolint:gosec // git's checksum, which is no promise of safety
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+// maxText bounds what comes around a pack, in bytes: progress, signs of life, and the border of a shallow history, which is one line of
+// fifty bytes for each commit.
+const maxText = 16 << 20
+
+// A Request says what is to be in a pack.
+type Request struct {
+	// Wants are ids that the server listed: all they lead to is sent. Required; one id may come several times.
+	Wants []string
+	// Haves are commits whose objects the receiver has: they are left out. Deltas of the pack may be against them.
+	Haves []string
+	// Depth leaves out what lies more than so many commits deep; 0 leaves out nothing.
+	Depth int
+}
+
+// A Pack is what was received.
+type Pack struct {
+	Size     int64
+	Objects  uint32   // as its header says
+	Checksum string   // its last bytes in hex, which are that of the others
+	Shallow  []string // commits whose parents are left out
+}
+
+// Fetch receives a pack and writes it to w as it comes. Whatever is wrong with the pack as a file is an error: another format, a wrong
+// checksum, more objects than there is room for. What the objects are is not looked at.
+func (r *Remote) Fetch(ctx context.Context, q Request, w io.Writer) (*Pack, error) {
+	q.Wants, q.Haves = distinct(q.Wants), distinct(q.Haves)
+	if len(q.Wants) == 0 {
+		return nil, errors.New("nothing is asked for")
+	}
+	write, read := r.ask0, r.read0
+	if r.version == 2 {
+		write, read = r.ask2, r.read2
+	}
+	request, err := write(q)
+	if err != nil {
+		return nil, err
+	}
+	body, err := r.post(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	in := newPackets(body, maxText)
+	p := &Pack{}
+	out := newPackFile(w, r.Format, r.MaxPack)
+	if err := read(in, q, p, out); err != nil {
+		return nil, err
+	}
+	return p, out.finish(p)
+}
+
+func distinct(ids []string) []string {
+	ids = slices.Clone(ids)
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+var errNoDepth = errors.New("the server cannot leave out a part of the history")
+
+// command begins a request of version 2.
+func (r *Remote) command(m *message, name string) {
+	m.add("command=" + name)
+	if _, ok := r.capabilities["agent"]; ok {
+		m.add("agent=leakreach")
+	}
+	if _, ok := r.capabilities["object-format"]; ok {
+		m.add("object-format=" + r.Format)
+	}
+	m.end(delim)
+}
+
+// ask2 writes the request of version 2. Nothing is negotiated: all that we have is told at once.
+func (r *Remote) ask2(q Request) ([]byte, error) {
+	var m message
+	r.command(&m, "fetch")
+	m.add("ofs-delta")
+	m.add("no-progress")
+	if q.Depth > 0 {
+		if !slices.Contains(strings.Fields(r.capabilities["fetch"]), "shallow") {
+			return nil, errNoDepth
+		}
+		m.add(fmt.Sprintf("deepen %d", q.Depth))
+	}
+	if len(q.Haves) > 0 {
+		m.add("thin-pack")
+	}
+	for _, id := range q.Wants {
+		m.add("want", id)
+	}
+	for _, id := range q.Haves {
+		m.add("have", id)
+	}
+	m.add("done")
+	m.end(flush)
+	return m.Bytes(), nil
+}
+
+// read2 reads the answer of version 2: sections, of which the last is the pack. What we did not ask for is passed over.
+func (r *Remote) read2(in *packets, _ Request, p *Pack, out *packFile) error {
+	for {
+		m, line, err := in.line()
+		switch {
+		case err != nil:
+			return err
+		case m != data:
+			return errors.New("the server sent no pack")
+		case string(line) == "packfile":
+			return r.demultiplex(in, out)
+		}
+		if err := r.section(in, string(line) == "shallow-info", p); err != nil {
+			return err
+		}
+	}
+}
+
+// section reads up to the end of a section.
+func (r *Remote) section(in *packets, isShallow bool, p *Pack) error {
+	for {
+		m, line, err := in.line()
+		if err != nil {
+			return err
+		}
+		if m != data {
+			return nil
+		}
+		if id, ok := bytes.CutPrefix(line, []byte("shallow ")); ok && isShallow && validID(string(id), r.Format) {
+			p.Shallow = append(p.Shallow, string(id))
+		}
+	}
+}
+
+// ask0 writes the request of versions 0 and 1.
+func (r *Remote) ask0(q Request) ([]byte, error) {
+	use := []string{}
+	for _, c := range []string{"side-band-64k", "ofs-delta", "no-progress", "thin-pack"} {
+		if _, ok := r.capabilities[c]; ok && (c != "thin-pack" || len(q.Haves) > 0) {
+			use = append(use, c)
+		}
+	}
+	if _, ok := r.capabilities["agent"]; ok {
+		use = append(use, "agent=leakreach")
+	}
+	if _, ok := r.capabilities["object-format"]; ok {
+		use = append(use, "object-format="+r.Format)
+	}
+	if _, ok := r.capabilities["shallow"]; q.Depth > 0 && !ok {
+		return nil, errNoDepth
+	}
+	var m message
+	for i, id := range q.Wants {
+		if i == 0 {
+			m.add("want", id, strings.Join(use, " "))
+		} else {
+			m.add("want", id)
+		}
+	}
+	if q.Depth > 0 {
+		m.add(fmt.Sprintf("deepen %d", q.Depth))
+	}
+	m.end(flush)
+	for _, id := range q.Haves {
+		m.add("have", id)
+	}
+	m.add("done")
+	return m.Bytes(), nil
+}
+
+// read0 reads the answer of versions 0 and 1: the border if a depth was asked for, one line that says whether anything we have is
+// known there, and the pack.
+func (r *Remote) read0(in *packets, q Request, p *Pack, out *packFile) error {
+	p.Shallow = r.shallow
+	if q.Depth > 0 {
+		if err := r.section(in, true, p); err != nil {
+			return err
+		}
+	}
+	m, line, err := in.line()
+	switch {
+	case err != nil:
+		return err
+	case m != data || !bytes.Equal(line, []byte("NAK")) && !bytes.HasPrefix(line, []byte("ACK ")):
+		return errors.New("the server sent no pack")
+	}
+	if _, ok := r.capabilities["side-band-64k"]; ok {
+		return r.demultiplex(in, out)
+	}
+	_, err = io.Copy(out, in.rest()) // nothing around the pack: it ends with the answer
+	return err
+}
+
+// demultiplex takes the pack out of what comes around it (gitprotocol-pack(5), "Packfile Data").
+func (r *Remote) demultiplex(in *packets, out *packFile) error {
+	last := time.Now() // a part of the pack came, or it was asked for
+	for {
+		m, b, err := in.next()
+		switch {
+		case err != nil:
+			return err
+		case m != data:
+			return nil
+		case len(b) == 0:
+			return errors.New("the server sent a packet without a channel")
+		}
+		switch channel, b := b[0], b[1:]; channel {
+		case 1:
+			if len(b) > 0 {
+				if _, err := out.Write(b); err != nil {
+					return err
+				}
+				last = time.Now()
+				continue
+			}
+		case 2:
+		case 3:
+			return refusal(b)
+		default:
+			return fmt.Errorf("the server sent a packet on an unknown channel %d", channel)
+		}
+		// progress, or nothing but a sign of life
+		if err := in.spend(len(b)); err != nil {
+			return err
+		}
+		if time.Since(last) > r.Preparation {
+			return fmt.Errorf("the server sent no part of the pack for %s", r.Preparation)
+		}
+	}
+}
+
+const (
+	packHeader = 12 // "PACK", version, number of objects: gitformat-pack(5)
+	// leastObject is the size in bytes of the smallest object in a pack: one for kind and length, and eight are what zlib makes of nothing.
+	leastObject = 9
+)
+
+// A packFile checks a pack while it goes by.
+type packFile struct {
+	to    io.Writer
+	limit int64
+	size  int64
+	head  []byte // the header, as far as it came
+	sum   hash.Hash
+	tail  []byte // what came last: part of what the checksum is over, or the checksum itself
+	width int
+}
+
+func newPackFile(to io.Writer, format string, limit int64) *packFile {
+	f := &packFile{to: to, limit: limit, sum: sha1.New(), width: width(format)} //nolint:gosec // see above
+	if format == "sha256" {
+		f.sum = sha256.New()
+	}
+	return f
+}
+
+func (f *packFile) Write(b []byte) (int, error) {
+	if f.size+int64(len(b)) > f.limit {
+		return 0, fmt.Errorf("%w: more than %s", ErrTooLarge, bytesIn(f.limit))
+	}
+	f.size += int64(len(b))
+	if n := packHeader - len(f.head); n > 0 {
+		f.head = append(f.head, b[:min(n, len(b))]...)
+		if err := f.checkHeader(); err != nil {
+			return 0, err
+		}
+	}
+	f.digest(b)
+	n, err := f.to.Write(b)
+	if err != nil {
+		err = fmt.Errorf("storing the pack: %w", err)
+	}
+	return n, err
+}
+
+// checkHeader ends what is no pack before much of it has come.
+func (f *packFile) checkHeader() error {
+	if len(f.head) < packHeader {
+		return nil
+	}
+	if version := binary.BigEndian.Uint32(f.head[4:]); string(f.head[:4]) != "PACK" || version != 2 && version != 3 {
+		return errors.New("the server sent something else than a pack")
+	}
+	return nil
+}
+
+// digest adds all that came so far but the last bytes to the sum.
+func (f *packFile) digest(b []byte) {
+	if len(b) >= f.width {
+		f.sum.Write(f.tail)
+		f.sum.Write(b[:len(b)-f.width])
+		f.tail = append(f.tail[:0], b[len(b)-f.width:]...)
+		return
+	}
+	f.tail = append(f.tail, b...)
+	if over := len(f.tail) - f.width; over > 0 {
+		f.sum.Write(f.tail[:over])
+		f.tail = append(f.tail[:0], f.tail[over:]...)
+	}
+}
+
+// finish describes the pack, which ends here.
+func (f *packFile) finish(p *Pack) error {
+	if f.size < int64(packHeader+f.width) {
+		return errors.New("the server sent no pack")
+	}
+	if !bytes.Equal(f.sum.Sum(nil), f.tail) {
+		return errors.New("the pack was damaged on its way: its checksum is another")
+	}
+	p.Size, p.Objects, p.Checksum = f.size, binary.BigEndian.Uint32(f.head[8:]), hex.EncodeToString(f.tail)
+	if int64(p.Objects)*leastObject > f.size {
+		return fmt.Errorf("the pack names more objects than it has room for: %d", p.Objects)
+	}
+	return nil
+}
+
+// bytesIn writes a limit with the largest unit that it is a multiple of.
+func bytesIn(n int64) string {
+	for _, unit := range []struct {
+		size int64
+		name string
+	}{{1 << 30, "GiB"}, {1 << 20, "MiB"}} {
+		if n >= unit.size && n%unit.size == 0 {
+			return fmt.Sprintf("%d %s", n/unit.size, unit.name)
+		}
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
