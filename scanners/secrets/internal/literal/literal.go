@@ -1,17 +1,20 @@
-// Package literal finds which of many literals occur in a text, in one pass.
+// Package literal finds which of many words occur in a text, in one pass.
 package literal
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"strings"
+)
 
-// A Finder tells where any of a set of literals occurs in a text, ASCII letters in either case. Each literal is represented by
+// A Finder tells where any of a set of words occurs in a text. Each word is represented by
 // the three bytes of it that are rarest in ordinary text; the text's triples index a table small enough for
-// the first-level cache, and only where the table says so are the literals compared. This is the seam for a vector
+// the first-level cache, and only where the table says so are the words compared. This is the seam for a vector
 // implementation: Scan is the one function that reads all of a text.
 type Finder struct {
 	flag    [1 << tripleBits]uint8
 	first   [1 << tripleBits]int32 // 1 + index into entries, 0 for none
 	entries []entry
-	lits    []string
+	words   []Word
 }
 
 // tripleBits: the low five bits of a byte tell letters apart and lose their case. The table's busy part stays in the
@@ -31,26 +34,43 @@ func triples(w uint64) (even, odd uint64) {
 }
 
 type entry struct {
-	lit  int32
-	off  int32 // of the triple in the literal
+	word int32
+	off  int32 // of the triple in it
 	next int32 // 1 + index of the next entry of this hash
 }
 
-// A Hit is one occurrence of a literal.
-type Hit struct {
-	Start, End int
-	Lit        int32
+// A Word is what a Finder looks for.
+type Word struct {
+	Text          string // ASCII, at least two bytes; in lower case unless Exact
+	Exact         bool   // letters count in this case only
+	Before, After Set    // what may stand next to it, the edges of the text aside; empty for anything
 }
 
-// New takes literals of at least two bytes in lower case. follow, if not nil, tells whether byte b after the two-byte
-// literal i is of interest at all.
-func New(lits []string, follow func(i int, b byte) bool) *Finder {
-	f := &Finder{lits: lits}
-	for i, l := range lits {
+// A Set is a set of bytes.
+type Set [4]uint64
+
+// Add puts c into the set.
+func (s *Set) Add(c byte) { s[c>>6] |= 1 << (c & 63) }
+
+// Has tells whether c is in the set.
+func (s *Set) Has(c byte) bool { return s[c>>6]>>(c&63)&1 != 0 }
+
+// A Hit is one occurrence of a word.
+type Hit struct {
+	Start, End int
+	Word       int32 // its index
+}
+
+// New takes the words to look for.
+func New(words []Word) *Finder {
+	f := &Finder{words: words}
+	for i := range words {
+		w := &words[i]
+		l := strings.ToLower(w.Text)
 		if len(l) == 2 {
 			done := map[uint32]bool{}
 			for b := range 256 {
-				if b != 0 && follow != nil && !follow(i, byte(b)) {
+				if b != 0 && w.After != (Set{}) && !w.After.Has(byte(b)) {
 					continue // byte 0 stands for the end of the text too
 				}
 				if h := triple(uint64(l[0]) | uint64(l[1])<<8 | uint64(b)<<16); !done[h] {
@@ -71,8 +91,8 @@ func New(lits []string, follow func(i int, b byte) bool) *Finder {
 	return f
 }
 
-func (f *Finder) add(h uint32, lit, off int) {
-	f.entries = append(f.entries, entry{int32(lit), int32(off), f.first[h]})
+func (f *Finder) add(h uint32, word, off int) {
+	f.entries = append(f.entries, entry{int32(word), int32(off), f.first[h]})
 	f.first[h] = int32(len(f.entries))
 	f.flag[h] = 1
 }
@@ -97,22 +117,35 @@ func (f *Finder) Scan(text []byte, from, to int, hits []Hit) []Hit {
 	return hits
 }
 
-// check compares literals at the n positions from i, whose bytes are w.
+// check compares words at the n positions from i, whose bytes are w.
 func (f *Finder) check(text []byte, i, n int, w uint64, hits []Hit) []Hit {
 	for j := range n {
 		for e := f.first[triple(w>>(8*j))]; e != 0; {
 			x := &f.entries[e-1]
 			e = x.next
-			lit, start := f.lits[x.lit], i+j-int(x.off)
-			if start >= 0 && start+len(lit) <= len(text) && equalFold(text[start:start+len(lit)], lit) {
-				hits = append(hits, Hit{start, start + len(lit), x.lit})
+			start := i + j - int(x.off)
+			if w := &f.words[x.word]; w.at(text, start) {
+				hits = append(hits, Hit{start, start + len(w.Text), x.word})
 			}
 		}
 	}
 	return hits
 }
 
-// Contains tells whether any literal occurs in s.
+// at tells whether the word stands at start.
+func (w *Word) at(text []byte, start int) bool {
+	end := start + len(w.Text)
+	if start < 0 || end > len(text) {
+		return false
+	}
+	if w.Exact && string(text[start:end]) != w.Text || !w.Exact && !equalFold(text[start:end], w.Text) {
+		return false
+	}
+	return (start == 0 || w.Before == (Set{}) || w.Before.Has(text[start-1])) &&
+		(end == len(text) || w.After == (Set{}) || w.After.Has(text[end]))
+}
+
+// Contains tells whether any word occurs in s.
 func (f *Finder) Contains(s []byte) bool {
 	var few [4]Hit
 	for i := 0; i < len(s); i += 4096 {

@@ -150,7 +150,7 @@ func (a *allowlist) stops(secret []byte) bool {
 				a.odd = append(a.odd, w)
 			}
 		}
-		a.stop = literal.New(plain, nil)
+		a.stop = finder(plain)
 	})
 	if len(a.odd) > 0 || !isASCII(secret) { // letters beyond ASCII can fold into it
 		low := strings.ToLower(string(secret))

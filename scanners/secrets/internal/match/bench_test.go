@@ -73,7 +73,7 @@ func BenchmarkFind(b *testing.B) {
 	for b.Loop() {
 		n = 0
 		for _, t := range all {
-			found, _ := m.Find(t)
+			found, _ := m.Find(t, nil)
 			n += len(found)
 		}
 	}

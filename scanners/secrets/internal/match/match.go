@@ -24,17 +24,18 @@ type Matcher struct {
 	rules    []*rule
 	allow    []*allowlist // global
 	exempt   string       // path of the configuration
-	lits     []string
+	words    []literal.Word
 	finder   *literal.Finder
-	uses     [][]use // of each literal
-	patterns int     // how many there are
-	states   int     // how many rules need one
+	uses     [][]use   // of each word
+	others   [][]int32 // the caller's words that are this one, by their index
+	patterns int       // how many there are
+	states   int       // how many rules need one
 
 	mu   sync.Mutex
 	free []*scratch
 }
 
-// use says that a literal is a rule's local-th keyword.
+// use says that a word is a rule's local-th keyword.
 type use struct {
 	rule  *rule
 	local int32
@@ -58,14 +59,24 @@ type Match struct {
 // maxMatches bounds the memory that one text can take: a text of nothing but keys.
 const maxMatches = 100_000
 
-// New prepares a set of rules. It does little; rules are compiled when they are first needed.
-func New(set *rules.Set) *Matcher {
+// New prepares a set of rules. It does little; rules are compiled when they are first needed. Words are looked for in the same pass,
+// for [Matcher.Find] to hand out.
+func New(set *rules.Set, words ...literal.Word) *Matcher {
 	m := &Matcher{exempt: set.Path}
 	for i := range set.Allow {
 		m.allow = append(m.allow, m.newAllowlist(&set.Allow[i]))
 	}
 	byID := map[string]*rule{}
-	number := map[string]int32{}
+	number := map[literal.Word]int32{}
+	add := func(w literal.Word) int32 {
+		n, ok := number[w]
+		if !ok {
+			n = int32(len(m.words))
+			number[w] = n
+			m.words, m.uses, m.others = append(m.words, w), append(m.uses, nil), append(m.others, nil)
+		}
+		return n
+	}
 	for i := range set.Rules {
 		r := m.newRule(i, &set.Rules[i])
 		m.rules = append(m.rules, r)
@@ -77,13 +88,7 @@ func New(set *rules.Set) *Matcher {
 			if k == "" || slices.Contains(r.odd, k) {
 				continue
 			}
-			n, ok := number[k]
-			if !ok {
-				n = int32(len(m.lits))
-				number[k] = n
-				m.lits, m.uses = append(m.lits, k), append(m.uses, nil)
-			}
-			if !slices.Contains(r.lits, n) {
+			if n := add(literal.Word{Text: k}); !slices.Contains(r.lits, n) {
 				m.uses[n] = append(m.uses[n], use{r, int32(len(r.lits))})
 				r.lits = append(r.lits, n)
 			}
@@ -99,40 +104,58 @@ func New(set *rules.Set) *Matcher {
 			r.required = append(r.required, required{x, q.WithinLines, q.WithinColumns})
 		}
 	}
-	m.finder = literal.New(m.lits, m.follow)
+	for i, uses := range m.uses {
+		if len(m.words[i].Text) == 2 {
+			m.words[i].After = m.after(uses)
+		}
+	}
+	for i, w := range words {
+		n := add(w)
+		m.others[n] = append(m.others[n], int32(i))
+	}
+	m.finder = literal.New(m.words)
 	return m
 }
 
-// follow tells whether the two-byte keyword lit is of interest before b.
-func (m *Matcher) follow(lit int, b byte) bool {
-	for _, u := range m.uses[lit] {
+// after lists the bytes behind a keyword that are of interest to any of its uses; none means all.
+func (m *Matcher) after(uses []use) (set literal.Set) {
+	for _, u := range uses {
 		if u.rule.Regex == "" || u.rule.SkipReport || len(u.rule.odd) > 0 {
-			return true
+			return literal.Set{}
 		}
-		x := u.rule.compile(m.lits)
+		x := u.rule.compile(m.words)
 		if !x.anchored || x.own != nil || x.anchor[u.local].afterDone != 0 {
-			return true
+			return literal.Set{}
 		}
 		for _, i := range x.anchor[u.local].after {
-			if x.forward.nodes[i].takes(b) {
-				return true
+			for b := range 256 {
+				if x.forward.nodes[i].takes(byte(b)) {
+					set.Add(byte(b))
+				}
 			}
 		}
 	}
-	return false
+	return set
 }
 
 // Find returns all matches in text that do not depend on where it lies, or may: ask each [Match.Keep]. whole is false if there
-// were too many.
-func (m *Matcher) Find(text []byte) (matches []Match, whole bool) {
+// were too many. visit, if not nil, is called for each of the words that New was given where it stands in text, in the order of
+// their ends; a hit's Word is its index there.
+func (m *Matcher) Find(text []byte, visit func(literal.Hit)) (matches []Match, whole bool) {
 	s := m.take()
 	defer m.give(s)
 	s.begin(text)
 	folding := bytes.Contains(text, []byte("ſ")) || bytes.Contains(text, []byte("\u212a")) || bytes.Contains(text, []byte("İ"))
 	if folding {
 		m.scanFolding(s)
+		m.hits(s, m.finder, text, func(h literal.Hit) { m.hand(h, visit) })
 	} else {
-		m.scan(s)
+		m.hits(s, m.finder, text, func(h literal.Hit) {
+			for _, u := range m.uses[h.Word] {
+				m.look(s, u, h, false)
+			}
+			m.hand(h, visit)
+		})
 	}
 	for _, r := range m.rules {
 		st := &s.state[r.id]
@@ -142,7 +165,7 @@ func (m *Matcher) Find(text []byte) (matches []Match, whole bool) {
 		case r.always && r.Regex != "":
 			m.findAll(s, r)
 		case r.always:
-		case len(r.odd) > 0 && s.hasOdd(r.odd), fresh && st.present && (r.Regex == "" || !r.compile(m.lits).anchored):
+		case len(r.odd) > 0 && s.hasOdd(r.odd), fresh && st.present && (r.Regex == "" || !r.compile(m.words).anchored):
 			m.findAll(s, r)
 		case fresh && st.present && r.own != nil && folding:
 			m.findAll(s, r)
@@ -159,13 +182,13 @@ func (m *Matcher) Find(text []byte) (matches []Match, whole bool) {
 // chunk is how much text is searched for keywords before the hits are looked at, while it is still in the cache.
 const chunk = 64 << 10
 
-// scan looks at every keyword.
-func (m *Matcher) scan(s *scratch) {
-	m.hits(s, m.finder, s.content, func(h literal.Hit) {
-		for _, u := range m.uses[h.Lit] {
-			m.look(s, u, h, false)
+// hand gives a hit to visit as often as the caller has asked for the word.
+func (m *Matcher) hand(h literal.Hit, visit func(literal.Hit)) {
+	for _, i := range m.others[h.Word] {
+		if visit != nil {
+			visit(literal.Hit{Start: h.Start, End: h.End, Word: i})
 		}
-	})
+	}
 }
 
 // hits calls visit for the hits of f in the order of their ends.
@@ -196,11 +219,11 @@ func byEnd(hits []literal.Hit) {
 // scanFolding does the work of scan for text with ſ, the Kelvin sign or İ. gitleaks asks for keywords in the lower case of the text, which
 // folds the latter two; expressions fold the former two.
 func (m *Matcher) scanFolding(s *scratch) {
-	present := make([]bool, len(m.lits))
+	present := make([]bool, len(m.words))
 	low := unfold(s.content, map[rune]byte{'\u212a': 'k', 'İ': 'i'})
-	m.hits(s, m.finder, low.text, func(h literal.Hit) { present[h.Lit] = true })
-	for lit, yes := range present {
-		for _, u := range m.uses[lit] {
+	m.hits(s, m.finder, low.text, func(h literal.Hit) { present[h.Word] = true })
+	for word, yes := range present {
+		for _, u := range m.uses[word] {
 			if yes {
 				s.of(u.rule).present = true
 			}
@@ -208,9 +231,9 @@ func (m *Matcher) scanFolding(s *scratch) {
 	}
 	like := unfold(s.content, map[rune]byte{'\u212a': 'k', 'ſ': 's'})
 	m.hits(s, m.finder, like.text, func(h literal.Hit) {
-		for _, u := range m.uses[h.Lit] {
+		for _, u := range m.uses[h.Word] {
 			if s.of(u.rule).present {
-				m.look(s, u, literal.Hit{Start: like.original(h.Start), End: like.original(h.End), Lit: h.Lit}, true)
+				m.look(s, u, literal.Hit{Start: like.original(h.Start), End: like.original(h.End), Word: h.Word}, true)
 			}
 		}
 	})
@@ -262,7 +285,7 @@ func (m *Matcher) look(s *scratch, u use, h literal.Hit, folding bool) {
 		return
 	}
 	if st.forward == nil {
-		if u.rule.SkipReport || u.rule.Regex == "" || len(u.rule.odd) > 0 || !u.rule.compile(m.lits).anchored {
+		if u.rule.SkipReport || u.rule.Regex == "" || len(u.rule.odd) > 0 || !u.rule.compile(m.words).anchored {
 			st.skip = true // at the end, if at all
 			return
 		}
@@ -342,7 +365,7 @@ func (m *Matcher) findOwn(s *scratch, r *rule) {
 	}
 	m.hits(s, r.own, s.content, func(h literal.Hit) {
 		if !st.skip && h.Start >= st.pos {
-			m.try(s, r, h.Lit, h, false)
+			m.try(s, r, h.Word, h, false)
 		}
 	})
 }
@@ -351,7 +374,7 @@ func (m *Matcher) findOwn(s *scratch, r *rule) {
 func (m *Matcher) giveUp(s *scratch, r *rule) {
 	st := s.of(r)
 	st.skip = true
-	x := r.compile(m.lits)
+	x := r.compile(m.words)
 	if !x.plain {
 		if st.search == nil {
 			st.search = newDFA(x.forward, true)
@@ -375,7 +398,7 @@ func (m *Matcher) findAll(s *scratch, r *rule) {
 		s.found = append(s.found, found{r, 0, 0})
 		return
 	}
-	x, st := r.compile(m.lits), s.of(r)
+	x, st := r.compile(m.words), s.of(r)
 	if x.plain {
 		m.giveUp(s, r)
 		return
@@ -547,7 +570,7 @@ func (m *Matcher) combine(s *scratch, matches []Match) []Match {
 func (m *Matcher) aside(s *scratch, r *rule) (matches []*Match) {
 	s.found = s.found[:0]
 	if r.Regex != "" {
-		r.compile(m.lits)
+		r.compile(m.words)
 		for _, loc := range r.re.FindAllIndex(s.content, maxMatches) {
 			s.found = append(s.found, found{r, loc[0], loc[1]})
 		}

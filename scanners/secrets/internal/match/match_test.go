@@ -69,7 +69,7 @@ func matcher(t testing.TB) *Matcher {
 // ours writes our matches likewise. A path may have "@commit" behind it.
 func ours(m *Matcher, text, path string) (all []string) {
 	path, commit, _ := strings.Cut(path, "@")
-	found, _ := m.Find([]byte(text))
+	found, _ := m.Find([]byte(text), nil)
 	for _, r := range m.Paths(path, commit) {
 		all = append(all, fmt.Sprintf("%s 0:0 \"\"", r.ID))
 	}

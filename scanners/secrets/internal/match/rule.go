@@ -50,7 +50,7 @@ type expr struct {
 	held     [2]*regexp.Regexp // held fast at the start of the text, and one byte behind it
 }
 
-func (r *rule) compile(lits []string) *expr {
+func (r *rule) compile(words []literal.Word) *expr {
 	r.once.Do(func() {
 		x := &expr{re: regexp.MustCompile(r.Regex), prog: newProgram(mustProgram(r.Regex))}
 		n, pcs := newNFA(x.prog)
@@ -65,7 +65,7 @@ func (r *rule) compile(lits []string) *expr {
 		if !r.always && len(r.odd) == 0 {
 			keywords := make([]string, len(r.lits))
 			for i, l := range r.lits {
-				keywords[i] = lits[l]
+				keywords[i] = words[l].Text
 			}
 			x.anchor, x.reach, x.wide, x.anchored = x.prog.anchors(n, pcs, keywords)
 			for _, least := range []int{4, 3, 2} {
@@ -74,7 +74,7 @@ func (r *rule) compile(lits []string) *expr {
 				}
 				if own := literals(r.Regex, least); len(own) > 0 && len(own) <= 64 {
 					x.anchor, x.reach, x.wide, x.anchored = x.prog.anchors(n, pcs, own)
-					x.own = literal.New(own, nil)
+					x.own = finder(own)
 				}
 			}
 			if !x.anchored {
@@ -84,6 +84,15 @@ func (r *rule) compile(lits []string) *expr {
 		r.expr = x
 	})
 	return r.expr
+}
+
+// finder looks for plain words.
+func finder(texts []string) *literal.Finder {
+	words := make([]literal.Word, len(texts))
+	for i, t := range texts {
+		words[i].Text = t
+	}
+	return literal.New(words)
 }
 
 // maxSteps is what one try may cost: some 50 µs. Ordinary tries take a few hundred steps.
