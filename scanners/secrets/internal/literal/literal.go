@@ -113,7 +113,7 @@ func (w *window) hashes() (list []uint32) {
 }
 
 // stretch is how many positions are filtered at once: enough to make the call cheap, and what passes is still at hand.
-const stretch = 2048
+const stretch = 1024
 
 // Scan appends the hits whose windows start in [from, to), in the order of their windows. The window of a hit starts in it.
 func (f *Finder) Scan(text []byte, from, to int, hits []Hit) []Hit {
@@ -179,6 +179,19 @@ func (f *Finder) check(text []byte, from, to int, masks []uint64, offsets *[stre
 	return hits
 }
 
+// at tells whether a word's window w, at that offset, is part of the word.
+func (f *Finder) at(text []byte, at int, w uint32) bool {
+	h := hash(w)
+	for i := f.first[h]; i < f.first[h+1]; i++ {
+		x := &f.entries[i]
+		w := &f.words[x.word]
+		if start := at - int(x.back); start >= 0 && w.spelled(text, start) && w.placed(text, start, start+len(w.Text)) {
+			return true
+		}
+	}
+	return false
+}
+
 // load returns the four bytes at i, zeros behind the text.
 func load(text []byte, i int) uint32 {
 	if i+4 <= len(text) {
@@ -201,11 +214,11 @@ func (w *Word) placed(text []byte, start, end int) bool {
 		(w.After == (Set{}) || end == len(text) || w.After.Has(text[end]))
 }
 
-// Contains tells whether any word occurs in s.
+// Contains tells whether any word occurs in s, which is short.
 func (f *Finder) Contains(s []byte) bool {
-	var few [4]Hit
-	for i := 0; i < len(s); i += stretch {
-		if len(f.Scan(s, i, min(i+stretch, len(s)), few[:0])) > 0 {
+	for at := range s {
+		w := load(s, at)
+		if f.some[hash(w)] != 0 && f.at(s, at, w) {
 			return true
 		}
 	}

@@ -18,15 +18,17 @@ type pattern struct {
 	once   sync.Once
 	re     *regexp.Regexp
 	nfa    *nfa // nil if it can match the empty text
+	exact  bool // it accepts just what re does, in ASCII
 	id     int  // of its dfa in a scratch
 }
 
 func (p *pattern) compile() {
 	p.once.Do(func() {
 		p.re = regexp.MustCompile(p.source)
-		n, _ := newNFA(newProgram(mustProgram(p.source)))
+		prog := newProgram(mustProgram(p.source))
+		n, _ := newNFA(prog)
 		if n.empty == 0 {
-			p.nfa = n
+			p.nfa, p.exact = n, prog.exact()
 		}
 	})
 }
@@ -46,8 +48,8 @@ func (p *pattern) match(b []byte, s *scratch) bool {
 		d = newDFA(p.nfa, true)
 		s.searches[p.id] = d
 	}
-	maybe, _ := d.reach(b, 0, d.start(0, p.nfa.origin, 0), len(b))
-	return maybe && p.re.Match(b)
+	maybe, _ := d.reach(b, 0, d.start(0, p.nfa.origin, 0))
+	return maybe && (p.exact && isASCII(b) || p.re.Match(b))
 }
 
 // mustProgram compiles an expression that has been compiled before, by package rules.

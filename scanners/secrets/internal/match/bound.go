@@ -1,10 +1,15 @@
 package match
 
 import (
+	"iter"
+	"math"
+	"math/bits"
 	"regexp/syntax"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 )
 
 // An anchor says what the text around a keyword must be if a match contains it.
@@ -227,6 +232,49 @@ func newTrie(lits []string) *trie {
 	return t
 }
 
+// around lists the bytes that can stand before and behind the keyword of an anchor, whose first byte is first, in a match or next to it; none
+// means all.
+func (p *program) around(forward, back *nfa, a *anchor, first byte) (before, after literal.Set) {
+	anything := literal.Set{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
+	add := func(s *literal.Set, x *node) {
+		for c := range 256 {
+			if x.takes(byte(c)) {
+				s.Add(byte(c))
+			}
+		}
+	}
+	if a.afterDone != 0 {
+		after = anything
+	}
+	for _, i := range a.after {
+		add(&after, &forward.nodes[i])
+	}
+	free := p.begins(syntax.EmptyWordBoundary)
+	for _, i := range a.before {
+		for _, j := range back.nodes[i].next { // takes the first byte, if the keyword has two
+			x := &back.nodes[j]
+			if !x.takes(first) && !x.takes(first&^0x20) {
+				continue
+			}
+			for _, k := range x.next {
+				add(&before, &back.nodes[k])
+			}
+			switch {
+			case x.done == 0:
+			case free[j] || !isWord(first):
+				before = anything
+			default:
+				for c := range 256 {
+					if !isWord(byte(c)) {
+						before.Add(byte(c))
+					}
+				}
+			}
+		}
+	}
+	return before, after
+}
+
 // literals returns literals in lower case, of least bytes or more, one of which every match of the expression contains; those
 // that come first in it. It returns nil if there are none.
 func literals(pattern string, least int) []string {
@@ -237,6 +285,160 @@ func literals(pattern string, least int) []string {
 	found := firstLiterals(re.Simplify(), least)
 	slices.Sort(found)
 	return slices.Compact(found)
+}
+
+// A need is something that every match of an expression contains: a literal and what follows it.
+type need struct {
+	literal string // in lower case
+	all     string // expression of both
+}
+
+// needs lists what every match of the expression contains where no rune beyond ASCII folds into it.
+func needs(re *syntax.Regexp) (all []need) {
+	switch re.Op {
+	case syntax.OpLiteral:
+		return needs(&syntax.Regexp{Op: syntax.OpConcat, Sub: []*syntax.Regexp{re}})
+	case syntax.OpCapture, syntax.OpPlus:
+		return needs(re.Sub[0])
+	case syntax.OpRepeat:
+		if re.Min > 0 {
+			return needs(re.Sub[0])
+		}
+	case syntax.OpConcat:
+		for i, sub := range re.Sub {
+			if sub.Op != syntax.OpLiteral {
+				all = append(all, needs(sub)...)
+				continue
+			}
+			l := strings.ToLower(string(sub.Rune))
+			if len(l) < 3 || !isASCII(l) { // too short to be rare
+				continue
+			}
+			end := i + 1
+			for end < len(re.Sub) && isNarrow(re.Sub[end]) {
+				end++
+			}
+			all = append(all, need{l, (&syntax.Regexp{Op: syntax.OpConcat, Sub: re.Sub[i:end]}).String()})
+		}
+	case syntax.OpAlternate:
+		all = needs(re.Sub[0])
+		for _, sub := range re.Sub[1:] {
+			others := needs(sub)
+			all = slices.DeleteFunc(all, func(n need) bool { return !slices.Contains(others, n) })
+		}
+	}
+	return all
+}
+
+// isNarrow tells whether a part of an expression leaves most text behind a literal out.
+func isNarrow(re *syntax.Regexp) bool {
+	switch re.Op {
+	case syntax.OpStar, syntax.OpPlus, syntax.OpQuest, syntax.OpRepeat:
+		return isNarrow(re.Sub[0])
+	case syntax.OpLiteral, syntax.OpCharClass, syntax.OpWordBoundary:
+		return true
+	}
+	return false
+}
+
+// A run is what every match of an expression contains: least bytes of a set in a row. With least 0 nothing is known.
+type run struct {
+	set   literal.Set
+	least int
+}
+
+// minRun: shorter runs are in all text.
+const minRun = 8
+
+func rarestRun(re *syntax.Regexp) (r run) {
+	switch re.Op {
+	case syntax.OpCharClass:
+		r.least = 1
+		for i := 0; i < len(re.Rune); i += 2 {
+			for c := re.Rune[i]; c <= min(re.Rune[i+1], utf8.RuneSelf-1); c++ {
+				r.set.Add(byte(c))
+			}
+			if re.Rune[i+1] >= utf8.RuneSelf { // a rune is at least one of these bytes
+				r.set[2], r.set[3] = ^uint64(0), ^uint64(0)
+			}
+		}
+	case syntax.OpCapture, syntax.OpPlus:
+		return rarestRun(re.Sub[0])
+	case syntax.OpRepeat:
+		if re.Min == 0 {
+			return run{}
+		}
+		r = rarestRun(re.Sub[0])
+		if re.Sub[0].Op == syntax.OpCharClass {
+			r.least = re.Min
+		}
+	case syntax.OpConcat:
+		for _, sub := range re.Sub {
+			if other := rarestRun(sub); other.rarity() > r.rarity() {
+				r = other
+			}
+		}
+	case syntax.OpAlternate:
+		for i, sub := range re.Sub {
+			other := rarestRun(sub)
+			if i == 0 {
+				r = other
+				continue
+			}
+			for j := range r.set {
+				r.set[j] |= other.set[j]
+			}
+			r.least = min(r.least, other.least)
+		}
+	}
+	return r
+}
+
+// rarity grows as fewer texts have the run by chance.
+func (r *run) rarity() float64 {
+	n := 0
+	for _, s := range r.set {
+		n += bits.OnesCount64(s)
+	}
+	return float64(r.least) * math.Log2(256/float64(max(n, 1)))
+}
+
+// around yields the parts of text that can contain matches, which are at most length bytes long.
+func (r *run) around(text []byte, length int) iter.Seq2[int, int] {
+	return func(yield func(lo, hi int) bool) {
+		if r.least < minRun || length < 0 {
+			yield(0, len(text))
+			return
+		}
+		lo, hi := 0, 0
+		for i := r.least - 1; i < len(text); {
+			if !r.set.Has(text[i]) {
+				i += r.least
+				continue
+			}
+			from, to := i, i+1
+			for from > 0 && r.set.Has(text[from-1]) {
+				from--
+			}
+			for to < len(text) && r.set.Has(text[to]) {
+				to++
+			}
+			i = to + r.least
+			if to-from < r.least {
+				continue
+			}
+			if from-length > hi {
+				if hi > 0 && !yield(lo, hi) {
+					return
+				}
+				lo = from - length
+			}
+			hi = min(to+length, len(text))
+		}
+		if hi > 0 {
+			yield(lo, hi)
+		}
+	}
 }
 
 func firstLiterals(re *syntax.Regexp, least int) []string {

@@ -2,6 +2,8 @@ package match
 
 import (
 	"regexp"
+	"regexp/syntax"
+	"slices"
 	"strings"
 	"sync"
 
@@ -43,6 +45,9 @@ type expr struct {
 	// runes that fold into ASCII). anchor has one entry a keyword, in the order of rule.lits.
 	anchored    bool
 	own         *literal.Finder // of other literals than the keywords, in whose order anchor is then; mostly nil
+	needs       []*nfa          // that all find something in a match, each at a literal that needed finds
+	needed      *literal.Finder // nil if there are none
+	run         run             // that is in each match
 	anchor      []anchor
 	reach, wide int
 
@@ -81,9 +86,34 @@ func (r *rule) compile(words []literal.Word) *expr {
 				x.own = nil
 			}
 		}
+		if !x.anchored || x.own != nil {
+			x.oblige(r.Regex)
+		}
 		r.expr = x
 	})
 	return r.expr
+}
+
+// maxNeeds: more parts rule hardly more texts out.
+const maxNeeds = 8
+
+// oblige learns what each match contains, for a rule that is looked for in all of a text.
+func (x *expr) oblige(pattern string) {
+	re, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return
+	}
+	var literals []string
+	for _, n := range needs(re) {
+		if len(literals) < maxNeeds && !slices.Contains(literals, n.literal) {
+			part, _ := newNFA(newProgram(mustProgram(n.all)))
+			literals, x.needs = append(literals, n.literal), append(x.needs, part)
+		}
+	}
+	if len(literals) > 0 {
+		x.needed = finder(literals)
+	}
+	x.run = rarestRun(re)
 }
 
 // finder looks for plain words.
@@ -122,13 +152,18 @@ func (x *expr) at(text []byte, start int, s *scratch) (end, cost int) {
 }
 
 // groups returns the bounds of the groups when the expression is matched again, against its match alone; nil if it no longer
-// matches.
-func (x *expr) groups(match []byte) []int {
+// matches. They are good until the next call.
+func (x *expr) groups(match []byte, s *scratch) []int {
+	s.caps = slices.Grow(s.caps[:0], 2*(x.re.NumSubexp()+1))[:2*(x.re.NumSubexp()+1)]
 	steps := maxSteps
-	if loc := x.prog.groups(match, 2*(x.re.NumSubexp()+1), &steps); steps >= 0 {
-		return loc
+	var found bool
+	if found, s.choices = x.prog.groups(match, s.caps, s.choices, &steps); steps < 0 {
+		return x.re.FindSubmatchIndex(match)
 	}
-	return x.re.FindSubmatchIndex(match)
+	if !found {
+		return nil
+	}
+	return s.caps
 }
 
 func (m *Matcher) newRule(id int, r *rules.Rule) *rule {
