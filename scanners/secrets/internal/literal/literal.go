@@ -214,6 +214,9 @@ func (w *Word) placed(text []byte, start, end int) bool {
 		(w.After == (Set{}) || end == len(text) || w.After.Has(text[end]))
 }
 
+// Words returns the words, which are not to be changed.
+func (f *Finder) Words() []Word { return f.words }
+
 // Contains tells whether any word occurs in s, which is short.
 func (f *Finder) Contains(s []byte) bool {
 	for at := range s {

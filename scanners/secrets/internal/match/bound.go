@@ -21,17 +21,18 @@ type anchor struct {
 
 // anchors proves, if it can, that every match contains one of the keywords, which are ASCII in lower case, and how far behind the
 // start of a match the first of them ends at most: reach in ordinary text, wide in text with the two runes beyond ASCII
-// that fold into it. The proof is a walk over the product of the expression with the automaton of the keywords.
-func (p *program) anchors(n *nfa, pcs []uint32, keywords []string) (each []anchor, reach, wide int, ok bool) {
+// that fold into it. The proof is a walk over the product of the expression with the automaton of the keywords. why is what
+// stands against it; "" if nothing does.
+func (p *program) anchors(n *nfa, pcs []uint32, keywords []string) (each []anchor, reach, wide int, why string) {
 	w := walk{p: p, n: n, pcs: pcs, trie: newTrie(keywords), each: make([]anchor, len(keywords))}
 	if n.empty != 0 || len(keywords) == 0 {
-		return nil, 0, 0, false
+		return nil, 0, 0, mayLack
 	}
-	if wide, ok = w.longest(true); !ok {
-		return nil, 0, 0, false
+	if wide, why = w.longest(true); why != "" {
+		return nil, 0, 0, why
 	}
-	if reach, ok = w.longest(false); !ok {
-		return nil, 0, 0, false
+	if reach, why = w.longest(false); why != "" {
+		return nil, 0, 0, why
 	}
 	for i := range w.each {
 		a := &w.each[i]
@@ -39,13 +40,20 @@ func (p *program) anchors(n *nfa, pcs []uint32, keywords []string) (each []ancho
 		slices.Sort(a.before)
 		a.after, a.before = slices.Compact(a.after), slices.Compact(a.before)
 	}
-	return w.each, reach, wide, true
+	return w.each, reach, wide, ""
 }
+
+// What stands against a proof.
+const (
+	mayLack  = "a match can be without the keywords"
+	mayStray = "a keyword can be any distance behind the start of a match"
+	tooLarge = "the expression is too large to be analysed"
+)
 
 // length returns the greatest number of bytes a match has, or -1.
 func (p *program) length(n *nfa, pcs []uint32) int {
 	w := walk{p: p, n: n, pcs: pcs, trie: newTrie(nil), whole: true}
-	if l, ok := w.longest(true); ok {
+	if l, why := w.longest(true); why == "" {
 		return l
 	}
 	return -1
@@ -62,7 +70,7 @@ type walk struct {
 	folding bool
 	dist    []int32   // node × trie state → 1 + longest way on; 0 for not walked, -1 while being walked
 	takes   [][]input // of each node, as far as they are known
-	failed  bool
+	failed  string    // what stands against the proof
 }
 
 // An input is a byte that a node takes, with the widest rune that amounts to it.
@@ -74,24 +82,23 @@ type input struct {
 // maxProduct bounds the time one expression's analysis takes to a few hundred milliseconds.
 const maxProduct = 400_000
 
-func (w *walk) longest(folding bool) (int, bool) {
-	w.folding, w.failed, w.takes = folding, false, make([][]input, len(w.n.nodes))
+func (w *walk) longest(folding bool) (most int, why string) {
+	w.folding, w.failed, w.takes = folding, "", make([][]input, len(w.n.nodes))
 	if len(w.n.nodes)*len(w.trie.next) > maxProduct {
-		return 0, false
+		return 0, tooLarge
 	}
 	w.dist = make([]int32, len(w.n.nodes)*len(w.trie.next))
-	most := 0
 	for _, i := range slices.Concat(w.n.begin, w.n.origin) {
 		most = max(most, w.from(i, 0))
 	}
-	return most, !w.failed
+	return most, w.failed
 }
 
 func (w *walk) from(i int32, q int) int {
 	key := int(i)*len(w.trie.next) + q
-	if d := w.dist[key]; d != 0 || w.failed {
-		if d < 0 {
-			w.failed = true // a cycle
+	if d := w.dist[key]; d != 0 || w.failed != "" {
+		if d < 0 && w.failed == "" { // a cycle
+			w.failed = mayStray
 		}
 		return int(d) - 1
 	}
@@ -113,7 +120,7 @@ func (w *walk) from(i int32, q int) int {
 				continue
 			}
 			if x.done != 0 {
-				w.failed = true // a match without a keyword
+				w.failed = mayLack
 				return 0
 			}
 		}
@@ -412,21 +419,23 @@ func (r *run) around(text []byte, length int) iter.Seq2[int, int] {
 		}
 		lo, hi := 0, 0
 		for i := r.least - 1; i < len(text); {
-			if !r.set.Has(text[i]) {
-				i += r.least
-				continue
-			}
+			first := i + 1 - r.least
 			from, to := i, i+1
-			for from > 0 && r.set.Has(text[from-1]) {
+			for from >= first && r.set.Has(text[from]) {
 				from--
 			}
+			if from >= first { // no run holds this byte
+				i = from + r.least
+				continue
+			}
+			for from >= 0 && r.set.Has(text[from]) {
+				from--
+			}
+			from++
 			for to < len(text) && r.set.Has(text[to]) {
 				to++
 			}
 			i = to + r.least
-			if to-from < r.least {
-				continue
-			}
 			if from-length > hi {
 				if hi > 0 && !yield(lo, hi) {
 					return

@@ -23,6 +23,10 @@ func job(rnd *rand.Rand, size int) []byte {
 	var b strings.Builder
 	at := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 	stamped := rnd.IntN(4) > 0
+	words := make([]string, 25) // a project uses few words again and again
+	for i := range words {
+		words[i] = logWords[rnd.IntN(len(logWords))]
+	}
 	for b.Len() < size {
 		part := logParts[rnd.IntN(len(logParts))]
 		for range 5 + rnd.IntN(200) {
@@ -30,7 +34,7 @@ func job(rnd *rand.Rand, size int) []byte {
 			if stamped {
 				b.WriteString(at.Format("2006-01-02T15:04:05.0000000Z "))
 			}
-			b.WriteString(fill(rnd, part[rnd.IntN(len(part))]))
+			b.WriteString(fill(rnd, words, part[rnd.IntN(len(part))]))
 			b.WriteByte('\n')
 		}
 	}
@@ -84,7 +88,7 @@ var logWords = strings.Fields(`react webpack config client server build parser u
 	claims issuer audience tracing span exporter sampler propagator baggage resource detector numpy pandas scipy flask django celery redis postgres mysql sqlite`)
 
 // fill replaces the names in braces.
-func fill(rnd *rand.Rand, line string) string {
+func fill(rnd *rand.Rand, words []string, line string) string {
 	var b strings.Builder
 	for {
 		before, rest, found := strings.Cut(line, "{")
@@ -103,7 +107,7 @@ func fill(rnd *rand.Rand, line string) string {
 			b.WriteString("{" + rest)
 			return b.String()
 		case name == "word":
-			b.WriteString(logWords[rnd.IntN(len(logWords))])
+			b.WriteString(words[rnd.IntN(len(words))])
 		case name == "int":
 			fmt.Fprint(&b, rnd.IntN(1<<(1+rnd.IntN(14))))
 		case name == "version":

@@ -50,6 +50,7 @@ type expr struct {
 	run         run             // that is in each match
 	anchor      []anchor
 	reach, wide int
+	why         string // the keywords anchor no match; "" if they do
 
 	heldOnce sync.Once
 	held     [2]*regexp.Regexp // held fast at the start of the text, and one byte behind it
@@ -72,14 +73,16 @@ func (r *rule) compile(words []literal.Word) *expr {
 			for i, l := range r.lits {
 				keywords[i] = words[l].Text
 			}
-			x.anchor, x.reach, x.wide, x.anchored = x.prog.anchors(n, pcs, keywords)
+			x.anchor, x.reach, x.wide, x.why = x.prog.anchors(n, pcs, keywords)
+			x.anchored = x.why == ""
 			for _, least := range []int{4, 3, 2} {
 				if x.anchored {
 					break
 				}
 				if own := literals(r.Regex, least); len(own) > 0 && len(own) <= 64 {
-					x.anchor, x.reach, x.wide, x.anchored = x.prog.anchors(n, pcs, own)
-					x.own = finder(own)
+					var why string
+					x.anchor, x.reach, x.wide, why = x.prog.anchors(n, pcs, own)
+					x.own, x.anchored = finder(own), why == ""
 				}
 			}
 			if !x.anchored {

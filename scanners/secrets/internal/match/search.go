@@ -7,8 +7,8 @@ import (
 	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 )
 
-// chunk is how much text is searched for keywords before the hits are looked at, while it is still in the cache.
-const chunk = 64 << 10
+// chunk is how much text is searched for keywords before the hits are looked at, while it is still in the first-level cache.
+const chunk = 8 << 10
 
 // scan looks at every keyword. It stops to do so, and returns true, when text turns up that folds into ASCII.
 func (m *Matcher) scan(s *scratch, visit func(literal.Hit)) (folding bool) {
