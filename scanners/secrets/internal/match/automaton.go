@@ -167,6 +167,88 @@ func (n *nfa) reverse() *nfa {
 	return r
 }
 
+// rough returns an automaton that counts no optional repetitions, x{3,20} being x{3,}, and the node in it of each node of n. It accepts more, and has
+// so few states that they stay in the cache. If there is nothing to leave out it is n itself.
+func (n *nfa) rough() (r *nfa, of []int32) {
+	type option struct {
+		set  [3]uint64
+		done accept
+		exit string
+	}
+	// A node that can be left for others than its next copy is one of an option if the copy can be left for the same.
+	options := make([]option, len(n.nodes))
+	for i := range n.nodes {
+		x := &n.nodes[i]
+		o := option{set: x.key(), done: x.done}
+		var exit []byte
+		for _, j := range x.next {
+			if n.nodes[j].key() != o.set {
+				exit = binary.LittleEndian.AppendUint32(exit, uint32(j))
+			}
+		}
+		o.exit = string(exit)
+		options[i] = o
+	}
+	of = make([]int32, len(n.nodes))
+	first := make([]int32, len(n.nodes)) // of the copies
+	for i := range first {
+		first[i] = int32(i)
+	}
+	merged := false
+	for i := range n.nodes {
+		for _, j := range n.nodes[i].next {
+			if int(j) > i && options[i] == options[j] && (options[i].exit != "" || options[i].done != 0) {
+				first[j], merged = first[i], true
+			}
+		}
+	}
+	if !merged {
+		for i := range of {
+			of[i] = int32(i)
+		}
+		return n, of
+	}
+	r = &nfa{class: n.class, sample: n.sample, empty: n.empty}
+	for i := range n.nodes {
+		if f := first[i]; f != int32(i) {
+			of[i] = of[f]
+			continue
+		}
+		of[i] = int32(len(r.nodes))
+		r.nodes = append(r.nodes, node{ascii: n.nodes[i].ascii, high: n.nodes[i].high})
+	}
+	for i := range n.nodes {
+		x := &r.nodes[of[i]]
+		x.done |= n.nodes[i].done
+		x.next = append(x.next, through(of, n.nodes[i].next)...)
+	}
+	for i := range r.nodes {
+		slices.Sort(r.nodes[i].next)
+		r.nodes[i].next = slices.Compact(r.nodes[i].next)
+	}
+	r.begin, r.origin = through(of, n.begin), through(of, n.origin)
+	return r, of
+}
+
+// through returns what nodes are in another automaton.
+func through(of, nodes []int32) []int32 {
+	list := make([]int32, len(nodes))
+	for i, j := range nodes {
+		list[i] = of[j]
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// key is the same for nodes that take the same bytes.
+func (n *node) key() [3]uint64 {
+	k := [3]uint64{n.ascii[0], n.ascii[1]}
+	if n.high {
+		k[2] = 1
+	}
+	return k
+}
+
 // beyondASCII tells whether a rune instruction takes any rune from U+0080.
 func beyondASCII(in *syntax.Inst) bool {
 	switch in.Op {
@@ -195,10 +277,7 @@ func (n *nfa) classify() {
 	seen := map[[3]uint64]bool{}
 	for i := range n.nodes {
 		x := &n.nodes[i]
-		key := [3]uint64{x.ascii[0], x.ascii[1]}
-		if x.high {
-			key[2] = 1
-		}
+		key := x.key()
 		if seen[key] {
 			continue
 		}
@@ -409,11 +488,10 @@ func (d *dfa) reach(text []byte, from int, s int32) (bool, int) {
 	return d.accepts(s)&atEnd != 0, len(text) - from
 }
 
-// may tells whether the automaton may accept what begins at from. It does not look far.
-func (d *dfa) may(text []byte, from int) bool {
-	const far = 256
+// may tells whether the automaton may accept somewhere after from, when in state s there. It does not look far, and tells how far.
+func (d *dfa) may(text []byte, from int, s int32) (bool, int) {
+	const far = 64 // most text is told from a match by less
 	near := min(len(text), from+far)
-	s := d.start(0, d.origin, 0)
 	can, looked := d.reach(text[:near], from, s)
-	return can || from+looked == near && near < len(text)
+	return can || from+looked == near && near < len(text), looked
 }

@@ -15,6 +15,7 @@ import (
 // An anchor says what the text around a keyword must be if a match contains it.
 type anchor struct {
 	after     []int32 // nodes that can follow the keyword
+	roughly   []int32 // the same, in the rough automaton
 	afterDone accept
 	before    []int32 // nodes that take the keyword's last byte
 }
@@ -68,9 +69,10 @@ type walk struct {
 	whole bool // to the end of the match rather than to the first keyword
 
 	folding bool
-	dist    []int32   // node × trie state → 1 + longest way on; 0 for not walked, -1 while being walked
-	takes   [][]input // of each node, as far as they are known
-	failed  string    // what stands against the proof
+	dist    []int32           // node × trie state → 1 + longest way on; 0 for not walked, -1 while being walked
+	takes   [][]input         // of each node, as far as they are known
+	classes map[*rune][]input // of classes
+	failed  string            // what stands against the proof
 }
 
 // An input is a byte that a node takes, with the widest rune that amounts to it.
@@ -84,6 +86,7 @@ const maxProduct = 400_000
 
 func (w *walk) longest(folding bool) (most int, why string) {
 	w.folding, w.failed, w.takes = folding, "", make([][]input, len(w.n.nodes))
+	w.classes = map[*rune][]input{}
 	if len(w.n.nodes)*len(w.trie.next) > maxProduct {
 		return 0, tooLarge
 	}
@@ -141,6 +144,11 @@ func (w *walk) inputs(i int32) []input {
 		return w.takes[i]
 	}
 	x, in := &w.n.nodes[i], w.p.inst[w.pcs[i]].src
+	class := classOf(in)
+	if list, ok := w.classes[class]; ok && class != nil {
+		w.takes[i] = list
+		return list
+	}
 	list := []input{}
 	other := 0
 	for c := range byte(utf8.RuneSelf) {
@@ -173,7 +181,7 @@ func (w *walk) inputs(i int32) []input {
 	if other > 0 {
 		list = append(list, input{0, other})
 	}
-	w.takes[i] = list
+	w.takes[i], w.classes[class] = list, list
 	return list
 }
 

@@ -39,8 +39,8 @@ func (m *Matcher) judge(s *scratch, f found) (x Match, ok bool) {
 	// gitleaks shortens the match by what it cut off, but leaves it where it began.
 	x = Match{Rule: f.rule.Rule, Start: f.start, End: f.start + len(match), rule: f.rule, m: m}
 	secret, at := match, 0
-	if f.rule.re.NumSubexp() > 0 {
-		if loc := f.rule.groups(match, s); loc != nil {
+	if f.rule.groups > 0 {
+		if loc := f.rule.captures(match, s); loc != nil {
 			if g := f.rule.SecretGroup; g > 0 {
 				secret, at = nil, 0
 				if loc[2*g] >= 0 {
@@ -135,7 +135,7 @@ func (m *Matcher) aside(s *scratch, r *rule) (matches []*Match) {
 	s.found = s.found[:0]
 	if r.Regex != "" {
 		r.compile(m.words)
-		for _, loc := range r.re.FindAllIndex(s.content, maxMatches) {
+		for _, loc := range r.re().FindAllIndex(s.content, maxMatches) {
 			s.found = append(s.found, found{r, loc[0], loc[1]})
 		}
 	} else {

@@ -237,6 +237,7 @@ type state struct {
 	pos     int  // end of the last match
 	tried   int  // no match starts before
 	work    int
+	rough   *dfa // nil if it is no other than forward
 	forward *dfa
 	back    *dfa
 	search  *dfa

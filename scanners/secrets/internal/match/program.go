@@ -29,19 +29,39 @@ func isRune(op syntax.InstOp) bool {
 
 func newProgram(p *syntax.Prog) *program {
 	q := &program{inst: make([]inst, len(p.Inst)), start: uint32(p.Start)}
+	known := map[*rune][2]uint64{}
 	for i := range p.Inst {
 		src := &p.Inst[i]
 		in := inst{op: src.Op, out: src.Out, arg: src.Arg, src: src}
 		if isRune(src.Op) {
-			for c := range rune(0x80) {
-				if src.MatchRune(c) {
-					in.ascii[c>>6] |= 1 << (c & 63)
-				}
+			class := classOf(src)
+			ascii, ok := known[class]
+			if !ok || class == nil {
+				ascii = takesASCII(src)
+				known[class] = ascii
 			}
+			in.ascii = ascii
 		}
 		q.inst[i] = in
 	}
 	return q
+}
+
+// classOf returns what is the same for all instructions of one class, which are as many as its repetitions; nil if it is none.
+func classOf(in *syntax.Inst) *rune {
+	if len(in.Rune) > 1 {
+		return &in.Rune[0]
+	}
+	return nil
+}
+
+func takesASCII(in *syntax.Inst) (set [2]uint64) {
+	for c := range rune(utf8.RuneSelf) {
+		if in.MatchRune(c) {
+			set[c>>6] |= 1 << (c & 63)
+		}
+	}
+	return set
 }
 
 // frame is a choice not yet taken.

@@ -34,11 +34,12 @@ type required struct {
 
 // An expr is a rule's expression and what is known about it.
 type expr struct {
-	re      *regexp.Regexp
+	re      func() *regexp.Regexp // compiled when it is first needed
+	groups  int                   // how many it has
 	prog    *program
 	forward *nfa
 	back    *nfa
-	length  int  // of the longest match in bytes, -1 for unbounded
+	rough   *nfa
 	plain   bool // can match the empty text, so only regexp will do
 
 	// anchored: every match contains a keyword that ends at most reach bytes behind the match's start (wide in text with
@@ -48,6 +49,7 @@ type expr struct {
 	needs       []*nfa          // that all find something in a match, each at a literal that needed finds
 	needed      *literal.Finder // nil if there are none
 	run         run             // that is in each match
+	length      int             // of the longest match in bytes, -1 for unbounded
 	anchor      []anchor
 	reach, wide int
 	why         string // the keywords anchor no match; "" if they do
@@ -58,10 +60,11 @@ type expr struct {
 
 func (r *rule) compile(words []literal.Word) *expr {
 	r.once.Do(func() {
-		x := &expr{re: regexp.MustCompile(r.Regex), prog: newProgram(mustProgram(r.Regex))}
+		prog := mustProgram(r.Regex)
+		x := &expr{prog: newProgram(prog), groups: prog.NumCap/2 - 1}
+		x.re = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(r.Regex) })
 		n, pcs := newNFA(x.prog)
 		x.forward, x.back = n, n.reverse()
-		x.length = x.prog.length(n, pcs)
 		x.plain = n.empty != 0
 		for c := range x.prog.first {
 			for _, i := range append(n.begin, n.origin...) {
@@ -89,7 +92,13 @@ func (r *rule) compile(words []literal.Word) *expr {
 				x.own = nil
 			}
 		}
+		var of []int32
+		x.rough, of = x.forward.rough()
+		for i := range x.anchor {
+			x.anchor[i].roughly = through(of, x.anchor[i].after)
+		}
 		if !x.anchored || x.own != nil {
+			x.length = x.prog.length(n, pcs)
 			x.oblige(r.Regex)
 		}
 		r.expr = x
@@ -142,8 +151,8 @@ func (x *expr) at(text []byte, start int, s *scratch) (end, cost int) {
 		return end, maxSteps - steps
 	}
 	x.heldOnce.Do(func() {
-		x.held[0] = regexp.MustCompile(`\A(?:` + x.re.String() + `)`)
-		x.held[1] = regexp.MustCompile(`\A(?s:.)(?:` + x.re.String() + `)`)
+		x.held[0] = regexp.MustCompile(`\A(?:` + x.re().String() + `)`)
+		x.held[1] = regexp.MustCompile(`\A(?s:.)(?:` + x.re().String() + `)`)
 	})
 	before := min(start, 1)
 	loc := x.held[before].FindIndex(text[start-before:])
@@ -154,14 +163,14 @@ func (x *expr) at(text []byte, start int, s *scratch) (end, cost int) {
 	return start - before + loc[1], cost
 }
 
-// groups returns the bounds of the groups when the expression is matched again, against its match alone; nil if it no longer
+// captures returns the bounds of the groups when the expression is matched again, against its match alone; nil if it no longer
 // matches. They are good until the next call.
-func (x *expr) groups(match []byte, s *scratch) []int {
-	s.caps = slices.Grow(s.caps[:0], 2*(x.re.NumSubexp()+1))[:2*(x.re.NumSubexp()+1)]
+func (x *expr) captures(match []byte, s *scratch) []int {
+	s.caps = slices.Grow(s.caps[:0], 2*(x.groups+1))[:2*(x.groups+1)]
 	steps := maxSteps
 	var found bool
 	if found, s.choices = x.prog.groups(match, s.caps, s.choices, &steps); steps < 0 {
-		return x.re.FindSubmatchIndex(match)
+		return x.re().FindSubmatchIndex(match)
 	}
 	if !found {
 		return nil

@@ -139,7 +139,15 @@ func (m *Matcher) meet(s *scratch, r *rule) {
 		}
 		st.skip = true
 	case st.forward == nil:
-		st.forward, st.back = newDFA(r.forward, false), newDFA(r.back, false)
+		st.automata(r.expr)
+	}
+}
+
+// automata makes what try needs.
+func (st *state) automata(x *expr) {
+	st.forward, st.back = newDFA(x.forward, false), newDFA(x.back, false)
+	if x.rough != x.forward {
+		st.rough = newDFA(x.rough, false)
 	}
 }
 
@@ -180,8 +188,10 @@ func (s *scratch) has(x *expr, st *state) bool {
 	for from := 0; from < len(s.content); from += step {
 		s.hits = x.needed.Scan(s.content, from, min(from+step, len(s.content)), s.hits[:0])
 		for _, h := range s.hits {
-			if missing>>h.Word&1 != 0 && st.needs[h.Word].may(s.content, h.Start) {
-				missing &^= 1 << h.Word
+			if d := st.needs[h.Word]; missing>>h.Word&1 != 0 {
+				if may, _ := d.may(s.content, h.Start, d.start(0, d.origin, 0)); may {
+					missing &^= 1 << h.Word
+				}
 			}
 		}
 		if missing == 0 {
@@ -195,6 +205,12 @@ func (s *scratch) has(x *expr, st *state) bool {
 func (m *Matcher) try(s *scratch, r *rule, local int32, h literal.Hit, folding bool) {
 	st, x := s.of(r), r.expr
 	a := &x.anchor[local]
+	if st.rough != nil {
+		may, cost := st.rough.may(s.content, h.End, st.rough.start(local, a.roughly, a.afterDone))
+		if st.work += cost; !may {
+			return
+		}
+	}
 	can, cost := st.forward.reach(s.content, h.End, st.forward.start(local, a.after, a.afterDone))
 	if st.work += cost; st.work > s.allowance() {
 		m.giveUp(s, r)
@@ -264,7 +280,7 @@ func (m *Matcher) findOwn(s *scratch, r *rule) {
 	st := s.of(r)
 	st.skip = false
 	if st.forward == nil {
-		st.forward, st.back = newDFA(r.forward, false), newDFA(r.back, false)
+		st.automata(r.expr)
 	}
 	m.hits(s, r.own, s.content, func(h literal.Hit) {
 		if !st.skip && h.Start >= st.pos {
@@ -286,7 +302,7 @@ func (m *Matcher) giveUp(s *scratch, r *rule) {
 			return
 		}
 	}
-	for _, loc := range r.re.FindAllIndex(s.content, maxMatches) {
+	for _, loc := range r.re().FindAllIndex(s.content, maxMatches) {
 		if loc[0] >= st.pos {
 			s.found = append(s.found, found{r, loc[0], loc[1]})
 		}
