@@ -16,9 +16,12 @@ type window struct {
 // width is the length of a window: the loads and look-ups of a filter grow with it, and what passes falls.
 const width = 4
 
-// window returns the rarest window of a word. What is behind a word that is shorter counts as far as it is known; the end of the
-// text reads as zeros.
-func (w *Word) window(e *estimate) (best window) {
+// choices is how many windows of a word are tried: one that is not quite the rarest may have better company.
+const choices = 3
+
+// windows returns the rarest windows of a word, the rarest first. What is behind a word that is shorter counts as far as it is known; the
+// end of the text reads as zeros.
+func (w *Word) windows(e *estimate) (list []window) {
 	for off := 0; off == 0 || off+width <= len(w.Text); off++ {
 		win := window{off: off}
 		for k := range win.sets {
@@ -26,11 +29,10 @@ func (w *Word) window(e *estimate) (best window) {
 			win.places[k] = placeOf(&win.sets[k])
 		}
 		win.passes = e.passes(&win.places)
-		if off == 0 || win.passes < best.passes {
-			best = win
-		}
+		list = append(list, win)
 	}
-	return best
+	slices.SortStableFunc(list, func(v, w window) int { return cmp.Compare(v.passes, w.passes) })
+	return list[:min(len(list), choices)]
 }
 
 // place returns the bytes that may stand at place i of a word or behind it.
@@ -65,42 +67,50 @@ type bucket struct {
 // candidates is how many buckets are looked at closely for a window: those that look best byte by byte.
 const candidates = 6
 
-// cluster puts each window where it lets least pass that did not, the most frequent first.
-func cluster(wins []window, e *estimate) *[buckets]bucket {
-	order := make([]*window, len(wins))
-	for i := range wins {
-		order[i] = &wins[i]
+// cluster puts one of the windows of each word into a bucket, where it lets least pass that did not, the words that are most frequent
+// first. It returns the windows it has chosen, too.
+func cluster(words [][]window, e *estimate) (all *[buckets]bucket, chosen []*window) {
+	all, chosen = &[buckets]bucket{}, make([]*window, len(words))
+	order := make([]int, len(words))
+	for i := range order {
+		order[i] = i
 	}
-	slices.SortStableFunc(order, func(v, w *window) int { return cmp.Compare(w.passes, v.passes) })
-	all := &[buckets]bucket{}
-	var unions [buckets][width]place
-	var now, roughly [buckets]float32
-	var near [buckets]int
-	for _, w := range order {
-		for j := range all {
-			then := float32(1)
-			for k := range width {
-				unions[j][k] = all[j].places[k].or(w.places[k])
-				then *= e.share(unions[j][k])
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(words[j][0].passes, words[i][0].passes) })
+	var now [buckets]float32 // what passes each, byte by byte
+	for _, i := range order {
+		var to int
+		var least, passes, roughly float32
+		for n := range words[i] {
+			w := &words[i][n]
+			var unions [buckets][width]place
+			var then [buckets]float32
+			var near [buckets]int
+			for j := range all {
+				then[j], near[j] = 1, j
+				for k := range width {
+					unions[j][k] = all[j].places[k].or(w.places[k])
+					then[j] *= e.share(unions[j][k])
+				}
 			}
-			roughly[j], near[j] = then-now[j], j
+			slices.SortFunc(near[:], func(i, j int) int { return cmp.Compare(then[i]-now[i], then[j]-now[j]) })
+			for _, j := range near[:candidates] {
+				if p := e.passes(&unions[j]); chosen[i] == nil || p-all[j].passes < least {
+					to, chosen[i], least, passes, roughly = j, w, p-all[j].passes, p, then[j]
+				}
+			}
 		}
-		slices.SortFunc(near[:], func(i, j int) int { return cmp.Compare(roughly[i], roughly[j]) })
-		best := near[0]
-		var least, passes float32
-		for _, j := range near[:candidates] {
-			if p := e.passes(&unions[j]); j == near[0] || p-all[j].passes < least {
-				best, least, passes = j, p-all[j].passes, p
-			}
-		}
-		now[best] += roughly[best]
-		b := &all[best]
-		b.places, b.passes, b.wins = unions[best], passes, append(b.wins, w)
-		for k := range width {
-			for i := range b.sets[k] {
-				b.sets[k][i] |= w.sets[k][i]
-			}
+		now[to] = roughly
+		all[to].add(chosen[i], passes)
+	}
+	return all, chosen
+}
+
+func (b *bucket) add(w *window, passes float32) {
+	b.passes, b.wins = passes, append(b.wins, w)
+	for k := range width {
+		b.places[k] = b.places[k].or(w.places[k])
+		for i := range b.sets[k] {
+			b.sets[k][i] |= w.sets[k][i]
 		}
 	}
-	return all
 }

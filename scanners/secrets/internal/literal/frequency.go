@@ -57,9 +57,13 @@ type estimate struct {
 
 func newEstimate() *estimate {
 	e := &estimate{}
+	var share ['z' - 'a' + 1]float32
+	for i := range share {
+		share[i] = float32(math.Exp2(-float64(i)))
+	}
 	for a := range e.then {
 		for b := range e.then[a] {
-			e.then[a][b] = float32(math.Exp2(-float64(pairFrequency[a*64+b] - 'a')))
+			e.then[a][b] = share[pairFrequency[a*64+b]-'a']
 			e.one[a] += e.then[a][b]
 		}
 		for b := range e.then[a] {

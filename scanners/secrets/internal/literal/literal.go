@@ -36,8 +36,13 @@ type Hit struct {
 
 // A Finder tells where any of a set of words occurs in a text. It is safe for concurrent use.
 type Finder struct {
+	Lookup
+	filter filter
+}
+
+// A Lookup tells whether a short text has any of a set of words. It is made in less time than a Finder.
+type Lookup struct {
 	words   []Word
-	filter  filter
 	first   [1<<hashBits + 1]int32 // index of the first entry of each hash
 	some    [1 << hashBits]uint8   // 1 if there is any
 	entries []entry
@@ -62,24 +67,44 @@ func hash(w uint32) uint32 {
 func New(words []Word) *Finder { return newFinder(words, filters()[0]) }
 
 func newFinder(words []Word, filter func(*[buckets]bucket) filter) *Finder {
-	f := &Finder{words: words}
 	estimate := newEstimate()
-	wins := make([]window, len(words))
-	under := map[uint32][]entry{}
+	wins := make([][]window, len(words))
 	for i := range words {
-		wins[i] = words[i].window(estimate)
-		e := words[i].entry(int32(i), wins[i].off)
-		for _, h := range wins[i].hashes() {
+		wins[i] = words[i].windows(estimate)
+	}
+	all, chosen := cluster(wins, estimate)
+	f := &Finder{filter: filter(all)}
+	f.enter(words, chosen)
+	return f
+}
+
+// NewLookup takes the words to look for.
+func NewLookup(words []Word) *Lookup {
+	estimate := newEstimate()
+	wins := make([]*window, len(words))
+	for i := range words {
+		wins[i] = &words[i].windows(estimate)[0]
+	}
+	l := &Lookup{}
+	l.enter(words, wins)
+	return l
+}
+
+// enter makes the table of words, each under its window.
+func (l *Lookup) enter(words []Word, wins []*window) {
+	under := map[uint32][]entry{}
+	for i, win := range wins {
+		e := words[i].entry(int32(i), win.off)
+		for _, h := range win.hashes() {
 			under[h] = append(under[h], e)
 		}
 	}
+	l.words = words
 	for h := range uint32(1 << hashBits) {
-		f.entries = append(f.entries, under[h]...)
-		f.first[h+1] = int32(len(f.entries))
-		f.some[h] = uint8(min(len(under[h]), 1))
+		l.entries = append(l.entries, under[h]...)
+		l.first[h+1] = int32(len(l.entries))
+		l.some[h] = uint8(min(len(under[h]), 1))
 	}
-	f.filter = filter(cluster(wins, estimate))
-	return f
 }
 
 func (w *Word) entry(word int32, back int) entry {
@@ -155,41 +180,36 @@ func (f *Finder) check(text []byte, from, to int, masks []uint64, offsets *[stre
 	}
 	for _, o := range offsets[:known] {
 		at := from + int(o)
-		h := hash(load(text, at))
-		list := f.entries[f.first[h]:f.first[h+1]]
-		for k := range list {
-			x := &list[k]
-			start := at - int(x.back)
-			if start < 0 {
-				continue
-			}
-			w := &f.words[x.word]
-			if start+8 <= len(text) {
-				if (binary.LittleEndian.Uint64(text[start:])|x.fold)&x.mask != x.want || len(w.Text) > 8 && !w.spelled(text, start) {
-					continue
-				}
-			} else if !w.spelled(text, start) {
-				continue
-			}
-			if end := start + len(w.Text); w.placed(text, start, end) {
-				hits = append(hits, Hit{start, end, x.word})
+		for i, end := f.under(load(text, at)); i < end; i++ {
+			x := &f.entries[i]
+			if start := at - int(x.back); f.stands(x, text, start) {
+				hits = append(hits, Hit{start, start + len(f.words[x.word].Text), x.word})
 			}
 		}
 	}
 	return hits
 }
 
-// at tells whether a word's window w, at that offset, is part of the word.
-func (f *Finder) at(text []byte, at int, w uint32) bool {
+// under returns which entries there are for a window.
+func (l *Lookup) under(w uint32) (first, end int32) {
 	h := hash(w)
-	for i := f.first[h]; i < f.first[h+1]; i++ {
-		x := &f.entries[i]
-		w := &f.words[x.word]
-		if start := at - int(x.back); start >= 0 && w.spelled(text, start) && w.placed(text, start, start+len(w.Text)) {
-			return true
-		}
+	return l.first[h], l.first[h+1]
+}
+
+// stands tells whether the word of an entry stands at start.
+func (l *Lookup) stands(x *entry, text []byte, start int) bool {
+	if start < 0 {
+		return false
 	}
-	return false
+	w := &l.words[x.word]
+	if start+8 <= len(text) {
+		if (binary.LittleEndian.Uint64(text[start:])|x.fold)&x.mask != x.want || len(w.Text) > 8 && !w.spelled(text, start) {
+			return false
+		}
+	} else if !w.spelled(text, start) {
+		return false
+	}
+	return w.placed(text, start, start+len(w.Text))
 }
 
 // load returns the four bytes at i, zeros behind the text.
@@ -215,14 +235,19 @@ func (w *Word) placed(text []byte, start, end int) bool {
 }
 
 // Words returns the words, which are not to be changed.
-func (f *Finder) Words() []Word { return f.words }
+func (l *Lookup) Words() []Word { return l.words }
 
-// Contains tells whether any word occurs in s, which is short.
-func (f *Finder) Contains(s []byte) bool {
-	for at := range s {
-		w := load(s, at)
-		if f.some[hash(w)] != 0 && f.at(s, at, w) {
-			return true
+// Contains tells whether any word occurs in text, which is short: it is looked at byte by byte.
+func (l *Lookup) Contains(text []byte) bool {
+	for at := range text {
+		w := load(text, at)
+		if l.some[hash(w)] == 0 {
+			continue
+		}
+		for i, end := l.under(w); i < end; i++ {
+			if x := &l.entries[i]; l.stands(x, text, at-int(x.back)) {
+				return true
+			}
 		}
 	}
 	return false

@@ -72,7 +72,7 @@ type allowlist struct {
 	paths   *pattern
 	commits map[string]bool
 	once    sync.Once
-	stop    *literal.Finder // of the stop words that are plain
+	stop    *literal.Lookup // of the stop words that are plain
 	odd     []string        // the others
 }
 
@@ -144,15 +144,15 @@ func (a *allowlist) stops(secret []byte) bool {
 		return false
 	}
 	a.once.Do(func() {
-		var plain []string
+		var plain []literal.Word
 		for _, w := range a.StopWords {
 			if len(w) >= 2 && isASCII(w) {
-				plain = append(plain, w)
+				plain = append(plain, literal.Word{Text: w})
 			} else if w != "" { // which gitleaks finds nowhere
 				a.odd = append(a.odd, w)
 			}
 		}
-		a.stop = finder(plain)
+		a.stop = literal.NewLookup(plain)
 	})
 	if len(a.odd) > 0 || !isASCII(secret) { // letters beyond ASCII can fold into it
 		low := strings.ToLower(string(secret))
