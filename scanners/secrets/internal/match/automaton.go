@@ -330,9 +330,8 @@ type dfa struct {
 	resets int
 }
 
-// maxTable bounds one dfa's memory: 2 MiB, and about as much for the sets. A rule with counted repetitions meets some ten thousand states
-// in a large repository.
-const maxTable = 1 << 19
+// maxTable bounds one dfa's memory: half a MiB, and about as much for the sets. What is in a scratch is kept, and each rule has up to four.
+const maxTable = 1 << 17
 
 func newDFA(n *nfa, search bool) *dfa {
 	d := &dfa{nfa: n, search: search, width: int32(len(n.sample)), seen: newSet(len(n.nodes))}
