@@ -15,11 +15,11 @@ import (
 )
 
 func newRules(w world) *cobra.Command {
-	config, format := "", "text"
+	config, format, cost := "", "text", false
 	cmd := &cobra.Command{
 		Use:     "rules [ID]",
 		Short:   "List the rules, or explain one",
-		Example: "  leakreach rules\n  leakreach rules aws-access-key",
+		Example: "  leakreach rules\n  leakreach rules aws-access-key\n  leakreach rules --cost --config my-rules.toml",
 		Args:    usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			_, content, err := readSettings(cmd, w.getenv, &config)
@@ -42,6 +42,8 @@ func newRules(w world) *cobra.Command {
 				rules = rules[i : i+1]
 			}
 			switch {
+			case cost:
+				return writeCosts(cmd.OutOrStdout(), all, rules)
 			case format == "markdown":
 				return writeRulePage(cmd.OutOrStdout(), rules)
 			case len(args) == 1:
@@ -56,8 +58,30 @@ func newRules(w world) *cobra.Command {
 		},
 	}
 	cmd.Flags().Var(choice{&format, []string{"text", "markdown"}}, "format", "how to print them")
+	cmd.Flags().BoolVar(&cost, "cost", false, "how each rule is searched for, and why not at its keywords alone where it is not")
 	cmd.Flags().StringVar(&config, "config", "", "rules in gitleaks' format, extending the default ones, from `FILE`")
 	return cmd
+}
+
+// writeCosts prints what the rules cost that a scanner knows the cost of.
+func writeCosts(w io.Writer, all []audit.Scanner, rules []audit.Rule) error {
+	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	for _, s := range all {
+		s, ok := s.(interface{ Costs() []secrets.Cost })
+		if !ok {
+			continue
+		}
+		for _, c := range s.Costs() {
+			if !slices.ContainsFunc(rules, func(r audit.Rule) bool { return r.ID == c.Rule }) {
+				continue
+			}
+			if c.Why != "" {
+				c.Why = "because " + c.Why
+			}
+			fmt.Fprintf(table, "%s\t%s\t%s\n", c.Rule, c.How, c.Why)
+		}
+	}
+	return table.Flush()
 }
 
 func explain(w io.Writer, r audit.Rule) error {

@@ -97,7 +97,7 @@ func printable(b []byte) []byte {
 // find reports what is in text, which is the part or a decoded view of it.
 func (t *sheet) find(text []byte) {
 	path, commit := t.item.At.Path+t.path, t.item.At.Commit
-	matches, whole := t.matcher.Find(text)
+	matches, whole := t.matcher.Find(text, nil)
 	if !whole {
 		t.gap("more matches than can be reported; those behind the first 100000 are left out")
 	}

@@ -181,6 +181,18 @@ func (s *Scanner) Notes() []string { return slices.Clone(s.notes) }
 // Rules lists the rules of the configuration, of the credential files, and the one for AWS keys.
 func (s *Scanner) Rules() []audit.Rule { return slices.Clone(s.list) }
 
+// A Cost says how a rule is searched for in a text, and why not at its keywords alone, which is fastest; Why is "" if it is so.
+type Cost struct{ Rule, How, Why string }
+
+// Costs lists what the rules of the configuration cost, by their names.
+func (s *Scanner) Costs() (list []Cost) {
+	for _, c := range s.matcher.Costs() {
+		list = append(list, Cost(c))
+	}
+	slices.SortFunc(list, func(a, b Cost) int { return strings.Compare(a.Rule, b.Rule) })
+	return list
+}
+
 // Wants takes everything that has content of its own. Of places it takes those whose path says something.
 func (s *Scanner) Wants(it audit.Item) bool {
 	switch it.Kind {

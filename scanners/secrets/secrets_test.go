@@ -99,6 +99,8 @@ func TestScan(t *testing.T) {
 		{"token", "a.txt", "x\n  " + gh + "\n", []string{"github-pat 2:3-2:42"}},
 		{"comment", "a.txt", gh + " # gitleaks:allow\n", []string{"github-pat 1:1-1:40 suppressed"}},
 		{"comment elsewhere", "a.txt", "# gitleaks:allow\n" + gh, []string{"github-pat 2:1-2:40"}},
+		{"comment on the last of the lines", "a.txt", "-----BEGIN " + "PRIVATE KEY-----\n" + r.of(alnum, 64) + "\n" + r.of(alnum, 64) + "\n-----END " + "PRIVATE KEY----- gitleaks:allow\n",
+			[]string{"private-key 1:1-4:25 suppressed"}},
 		{"allowed path", "node_modules/a.txt", gh + "\n", nil},
 		{"pair", "env", "AWS_ACCESS_KEY_ID=" + id + "\nAWS_SECRET_ACCESS_KEY=" + key + "\n", []string{"aws-access-key 1:19-1:38", "aws-access-key 2:23-2:62"}},
 		{"pair on a line", "env", id + ":" + key + "\n", []string{"aws-access-key 1:1-1:20"}},

@@ -1,123 +1,253 @@
-// Package literal finds which of many literals occur in a text, in one pass.
+// Package literal finds which of many words occur in a text, in one pass.
+//
+// Each word is represented by a window: the four bytes of it that are rarest in ordinary text. Windows are gathered in 32 buckets, and
+// a filter tells for each offset of a text whether the four bytes from there belong, each at its place, to one bucket. There
+// are filters for AVX-512, AVX2 and NEON, and one for every machine. What passes is looked up exactly, so that all of them
+// find the same.
 package literal
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+	"slices"
+)
 
-// A Finder tells where any of a set of literals occurs in a text, ASCII letters in either case. Each literal is represented by
-// the three bytes of it that are rarest in ordinary text; the text's triples index a table small enough for
-// the first-level cache, and only where the table says so are the literals compared. This is the seam for a vector
-// implementation: Scan is the one function that reads all of a text.
-type Finder struct {
-	flag    [1 << tripleBits]uint8
-	first   [1 << tripleBits]int32 // 1 + index into entries, 0 for none
-	entries []entry
-	lits    []string
+// A Word is what a Finder looks for.
+type Word struct {
+	Text          string // ASCII, at least two bytes; in lower case unless Exact
+	Exact         bool   // letters count in this case only
+	Before, After Set    // what may stand next to it, the edges of the text aside; empty for anything
 }
 
-// tripleBits: the low five bits of a byte tell letters apart and lose their case. The table's busy part stays in the
-// first-level cache beside the text.
-const tripleBits = 15
+// A Set is a set of bytes.
+type Set [4]uint64
 
-// triple numbers the three low bytes of w.
-func triple(w uint64) uint32 {
-	return uint32(w&31 | w>>8&31<<5 | w>>16&31<<10)
-}
+// Add puts c into the set.
+func (s *Set) Add(c byte) { s[c>>6] |= 1 << (c & 63) }
 
-// triples numbers the six triples in w: those from bytes 0, 2 and 4 in the 16-bit lanes of even, from 1, 3 and 5 in odd.
-func triples(w uint64) (even, odd uint64) {
-	const lanes = 0x001f001f001f001f
-	a, b := w&lanes, w>>8&lanes
-	return a | b<<5 | a>>16<<10, b | a>>16<<5 | b>>16<<10
-}
+// Has tells whether c is in the set.
+func (s *Set) Has(c byte) bool { return s[c>>6]>>(c&63)&1 != 0 }
 
-type entry struct {
-	lit  int32
-	off  int32 // of the triple in the literal
-	next int32 // 1 + index of the next entry of this hash
-}
-
-// A Hit is one occurrence of a literal.
+// A Hit is one occurrence of a word.
 type Hit struct {
 	Start, End int
-	Lit        int32
+	Word       int32 // its index
 }
 
-// New takes literals of at least two bytes in lower case. follow, if not nil, tells whether byte b after the two-byte
-// literal i is of interest at all.
-func New(lits []string, follow func(i int, b byte) bool) *Finder {
-	f := &Finder{lits: lits}
-	for i, l := range lits {
-		if len(l) == 2 {
-			done := map[uint32]bool{}
-			for b := range 256 {
-				if b != 0 && follow != nil && !follow(i, byte(b)) {
-					continue // byte 0 stands for the end of the text too
-				}
-				if h := triple(uint64(l[0]) | uint64(l[1])<<8 | uint64(b)<<16); !done[h] {
-					done[h] = true
-					f.add(h, i, 0)
-				}
-			}
-			continue
-		}
-		best, least := 0, 1<<30
-		for off := 0; off+3 <= len(l); off++ {
-			if n := commonness(l[off : off+3]); n < least {
-				best, least = off, n
-			}
-		}
-		f.add(triple(uint64(l[best])|uint64(l[best+1])<<8|uint64(l[best+2])<<16), i, best)
+// A Finder tells where any of a set of words occurs in a text. It is safe for concurrent use.
+type Finder struct {
+	Lookup
+	filter filter
+}
+
+// A Lookup tells whether a short text has any of a set of words. It is made in less time than a Finder.
+type Lookup struct {
+	words   []Word
+	first   [1<<hashBits + 1]int32 // index of the first entry of each hash
+	some    [1 << hashBits]uint8   // 1 if there is any
+	entries []entry
+}
+
+// An entry is a word under a hash that its window can have.
+type entry struct {
+	want, fold, mask uint64 // of the word's first eight bytes, want is what remains under fold and mask
+	word             int32
+	back             int32 // offset of the window in the word
+}
+
+// hashBits: a few hundred words fill less than a tenth of the table, and it is half of a first-level cache.
+const hashBits = 12
+
+// hash takes the first three bytes of a window, of which the low five bits tell letters apart and lose their case.
+func hash(w uint32) uint32 {
+	return (w & 0x1f1f1f) * 0x9e3779b1 >> (32 - hashBits)
+}
+
+// New takes the words to look for.
+func New(words []Word) *Finder { return newFinder(words, filters()[0]) }
+
+func newFinder(words []Word, filter func(*[buckets]bucket) filter) *Finder {
+	estimate := newEstimate()
+	wins := make([][]window, len(words))
+	for i := range words {
+		wins[i] = words[i].windows(estimate)
 	}
+	all, chosen := cluster(wins, estimate)
+	f := &Finder{filter: filter(all)}
+	f.enter(words, chosen)
 	return f
 }
 
-func (f *Finder) add(h uint32, lit, off int) {
-	f.entries = append(f.entries, entry{int32(lit), int32(off), f.first[h]})
-	f.first[h] = int32(len(f.entries))
-	f.flag[h] = 1
+// NewLookup takes the words to look for.
+func NewLookup(words []Word) *Lookup {
+	estimate := newEstimate()
+	wins := make([]*window, len(words))
+	for i := range words {
+		wins[i] = &words[i].windows(estimate)[0]
+	}
+	l := &Lookup{}
+	l.enter(words, wins)
+	return l
 }
 
-// Scan appends the hits whose triples start in [from, to), in the order of their triples.
-func (f *Finder) Scan(text []byte, from, to int, hits []Hit) []Hit {
-	const mask = 1<<tripleBits - 1
-	i, flag := from, &f.flag
-	for ; i+8 <= len(text) && i+6 <= to; i += 6 {
-		w := binary.LittleEndian.Uint64(text[i:])
-		even, odd := triples(w)
-		if flag[even&mask]|flag[even>>16&mask]|flag[even>>32&mask]|flag[odd&mask]|flag[odd>>16&mask]|flag[odd>>32&mask] != 0 {
-			hits = f.check(text, i, 6, w, hits)
+// enter makes the table of words, each under its window.
+func (l *Lookup) enter(words []Word, wins []*window) {
+	under := map[uint32][]entry{}
+	for i, win := range wins {
+		e := words[i].entry(int32(i), win.off)
+		for _, h := range win.hashes() {
+			under[h] = append(under[h], e)
 		}
 	}
-	for i < to {
-		var tail [8]byte
-		n := min(copy(tail[:], text[i:]), to-i, 6)
-		hits = f.check(text, i, n, binary.LittleEndian.Uint64(tail[:]), hits)
-		i += n
+	l.words = words
+	for h := range uint32(1 << hashBits) {
+		l.entries = append(l.entries, under[h]...)
+		l.first[h+1] = int32(len(l.entries))
+		l.some[h] = uint8(min(len(under[h]), 1))
+	}
+}
+
+func (w *Word) entry(word int32, back int) entry {
+	e := entry{word: word, back: int32(back)}
+	for i := range min(len(w.Text), 8) {
+		c := w.Text[i]
+		if !w.Exact && 'a' <= c && c <= 'z' {
+			e.fold |= 0x20 << (8 * i)
+		}
+		e.want |= uint64(c) << (8 * i)
+		e.mask |= 0xff << (8 * i)
+	}
+	return e
+}
+
+// hashes lists the hashes of a window. Only of words of two bytes there is more than one.
+func (w *window) hashes() (list []uint32) {
+	var low [3]uint32
+	for k := range low {
+		low[k] = low5(&w.sets[k])
+	}
+	for a := low[0]; a != 0; a &= a - 1 {
+		for b := low[1]; b != 0; b &= b - 1 {
+			for c := low[2]; c != 0; c &= c - 1 {
+				list = append(list, hash(uint32(bits.TrailingZeros32(a)|bits.TrailingZeros32(b)<<8|bits.TrailingZeros32(c)<<16)))
+			}
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// stretch is how many positions are filtered at once: enough to make the call cheap, and what passes is still at hand.
+const stretch = 1024
+
+// Scan appends the hits whose windows start in [from, to), in the order of their windows. The window of a hit starts in it.
+func (f *Finder) Scan(text []byte, from, to int, hits []Hit) []Hit {
+	var masks [stretch / block]uint64
+	var offsets [stretch]uint16
+	for i := from; i < to; {
+		if n := min((len(text)-beyond-i)/block, (to-i+block-1)/block, len(masks)); n > 0 {
+			f.filter.scan(text[i:i+n*block+beyond], masks[:n])
+			hits = f.check(text, i, min(i+n*block, to), masks[:n], &offsets, hits)
+			i += n * block
+			continue
+		}
+		var tail [2*block + beyond]byte // a filter may not look behind the text
+		copy(tail[:], text[i:])
+		n := (to - i + block - 1) / block
+		f.filter.scan(tail[:n*block+beyond], masks[:n])
+		return f.check(text, i, to, masks[:n], &offsets, hits)
 	}
 	return hits
 }
 
-// check compares literals at the n positions from i, whose bytes are w.
-func (f *Finder) check(text []byte, i, n int, w uint64, hits []Hit) []Hit {
-	for j := range n {
-		for e := f.first[triple(w>>(8*j))]; e != 0; {
-			x := &f.entries[e-1]
-			e = x.next
-			lit, start := f.lits[x.lit], i+j-int(x.off)
-			if start >= 0 && start+len(lit) <= len(text) && equalFold(text[start:start+len(lit)], lit) {
-				hits = append(hits, Hit{start, start + len(lit), x.lit})
+// check looks words up at those offsets in [from, to) that masks name. It goes in steps, so that few branches are unforeseeable: they would
+// cost more than the work.
+func (f *Finder) check(text []byte, from, to int, masks []uint64, offsets *[stretch]uint16, hits []Hit) []Hit {
+	n := 0
+	for j, m := range masks {
+		for ; m != 0; m &= m - 1 {
+			offsets[n&(stretch-1)] = uint16(j*block + bits.TrailingZeros64(m))
+			n++
+		}
+	}
+	for n > 0 && from+int(offsets[n-1]) >= to {
+		n--
+	}
+	known := 0
+	for _, o := range offsets[:n] {
+		offsets[known] = o
+		known += int(f.some[hash(load(text, from+int(o)))])
+	}
+	for _, o := range offsets[:known] {
+		at := from + int(o)
+		for i, end := f.under(load(text, at)); i < end; i++ {
+			x := &f.entries[i]
+			if start := at - int(x.back); f.stands(x, text, start) {
+				hits = append(hits, Hit{start, start + len(f.words[x.word].Text), x.word})
 			}
 		}
 	}
 	return hits
 }
 
-// Contains tells whether any literal occurs in s.
-func (f *Finder) Contains(s []byte) bool {
-	var few [4]Hit
-	for i := 0; i < len(s); i += 4096 {
-		if len(f.Scan(s, i, min(i+4096, len(s)), few[:0])) > 0 {
-			return true
+// under returns which entries there are for a window.
+func (l *Lookup) under(w uint32) (first, end int32) {
+	h := hash(w)
+	return l.first[h], l.first[h+1]
+}
+
+// stands tells whether the word of an entry stands at start.
+func (l *Lookup) stands(x *entry, text []byte, start int) bool {
+	if start < 0 {
+		return false
+	}
+	w := &l.words[x.word]
+	if start+8 <= len(text) {
+		if (binary.LittleEndian.Uint64(text[start:])|x.fold)&x.mask != x.want || len(w.Text) > 8 && !w.spelled(text, start) {
+			return false
+		}
+	} else if !w.spelled(text, start) {
+		return false
+	}
+	return w.placed(text, start, start+len(w.Text))
+}
+
+// load returns the four bytes at i, zeros behind the text.
+func load(text []byte, i int) uint32 {
+	if i+4 <= len(text) {
+		return binary.LittleEndian.Uint32(text[i:])
+	}
+	var tail [4]byte
+	copy(tail[:], text[i:])
+	return binary.LittleEndian.Uint32(tail[:])
+}
+
+// spelled tells whether the text at start is that of the word.
+func (w *Word) spelled(text []byte, start int) bool {
+	end := start + len(w.Text)
+	return end <= len(text) && (w.Exact && string(text[start:end]) == w.Text || !w.Exact && equalFold(text[start:end], w.Text))
+}
+
+// placed tells whether the text around [start, end) is as the word wants it.
+func (w *Word) placed(text []byte, start, end int) bool {
+	return (w.Before == (Set{}) || start == 0 || w.Before.Has(text[start-1])) &&
+		(w.After == (Set{}) || end == len(text) || w.After.Has(text[end]))
+}
+
+// Words returns the words, which are not to be changed.
+func (l *Lookup) Words() []Word { return l.words }
+
+// Contains tells whether any word occurs in text, which is short: it is looked at byte by byte.
+func (l *Lookup) Contains(text []byte) bool {
+	for at := range text {
+		w := load(text, at)
+		if l.some[hash(w)] == 0 {
+			continue
+		}
+		for i, end := l.under(w); i < end; i++ {
+			if x := &l.entries[i]; l.stands(x, text, at-int(x.back)) {
+				return true
+			}
 		}
 	}
 	return false
@@ -134,26 +264,4 @@ func equalFold(b []byte, lower string) bool {
 		}
 	}
 	return true
-}
-
-// commonness estimates how frequent a triple is in source text, from the letters' own frequencies.
-func commonness(t string) int {
-	n := 1
-	for i := range len(t) {
-		n *= weight(t[i])
-	}
-	return n
-}
-
-func weight(c byte) int {
-	switch {
-	case c >= 'a' && c <= 'z':
-		// per mille of letters in source code, roughly
-		return int("\x50\x18\x30\x28\x78\x20\x1c\x1c\x48\x04\x0c\x30\x20\x44\x44\x24\x04\x40\x44\x58\x24\x10\x0c\x08\x10\x04"[c-'a'])
-	case c >= '0' && c <= '9':
-		return 0x0c
-	case c == ' ', c == '.', c == '-', c == '_', c == '/', c == '"':
-		return 0x20
-	}
-	return 4
 }

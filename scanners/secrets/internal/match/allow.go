@@ -18,15 +18,17 @@ type pattern struct {
 	once   sync.Once
 	re     *regexp.Regexp
 	nfa    *nfa // nil if it can match the empty text
+	exact  bool // it accepts just what re does, in ASCII
 	id     int  // of its dfa in a scratch
 }
 
 func (p *pattern) compile() {
 	p.once.Do(func() {
 		p.re = regexp.MustCompile(p.source)
-		n, _ := newNFA(newProgram(mustProgram(p.source)))
+		prog := newProgram(mustProgram(p.source))
+		n, _ := newNFA(prog)
 		if n.empty == 0 {
-			p.nfa = n
+			p.nfa, p.exact = n, prog.exact()
 		}
 	})
 }
@@ -46,8 +48,8 @@ func (p *pattern) match(b []byte, s *scratch) bool {
 		d = newDFA(p.nfa, true)
 		s.searches[p.id] = d
 	}
-	maybe, _ := d.reach(b, 0, d.start(0, p.nfa.origin, 0), len(b))
-	return maybe && p.re.Match(b)
+	maybe, _ := d.reach(b, 0, d.start(0, p.nfa.origin, 0))
+	return maybe && (p.exact && isASCII(b) || p.re.Match(b))
 }
 
 // mustProgram compiles an expression that has been compiled before, by package rules.
@@ -70,7 +72,7 @@ type allowlist struct {
 	paths   *pattern
 	commits map[string]bool
 	once    sync.Once
-	stop    *literal.Finder // of the stop words that are plain
+	stop    *literal.Lookup // of the stop words that are plain
 	odd     []string        // the others
 }
 
@@ -142,15 +144,15 @@ func (a *allowlist) stops(secret []byte) bool {
 		return false
 	}
 	a.once.Do(func() {
-		var plain []string
+		var plain []literal.Word
 		for _, w := range a.StopWords {
 			if len(w) >= 2 && isASCII(w) {
-				plain = append(plain, w)
+				plain = append(plain, literal.Word{Text: w})
 			} else if w != "" { // which gitleaks finds nowhere
 				a.odd = append(a.odd, w)
 			}
 		}
-		a.stop = literal.New(plain, nil)
+		a.stop = literal.NewLookup(plain)
 	})
 	if len(a.odd) > 0 || !isASCII(secret) { // letters beyond ASCII can fold into it
 		low := strings.ToLower(string(secret))

@@ -63,6 +63,54 @@ func newNFA(p *program) (n *nfa, pcs []uint32) {
 	return n, pcs
 }
 
+// exact tells whether the automaton accepts no more than the expression does in ASCII: no condition is taken as met that may not be.
+func (p *program) exact() bool {
+	for i := range p.inst {
+		const known = syntax.EmptyBeginText | syntax.EmptyEndText
+		if in := &p.inst[i]; in.op == syntax.InstEmptyWidth && syntax.EmptyOp(in.arg)&^known != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// begins tells of each node whether a match can begin with it at a place where the conditions barred are not met.
+func (p *program) begins(barred syntax.EmptyOp) map[int32]bool {
+	id := make([]int32, len(p.inst))
+	n := int32(0)
+	for pc := range p.inst {
+		id[pc] = -1
+		if isRune(p.inst[pc].op) {
+			id[pc] = n
+			n++
+		}
+	}
+	begins := map[int32]bool{}
+	seen := newSet(len(p.inst))
+	for stack := []uint32{p.start}; len(stack) > 0; {
+		pc := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if !seen.add(int32(pc)) {
+			continue
+		}
+		switch in := &p.inst[pc]; in.op {
+		case syntax.InstAlt, syntax.InstAltMatch:
+			stack = append(stack, in.arg, in.out)
+		case syntax.InstCapture, syntax.InstNop:
+			stack = append(stack, in.out)
+		case syntax.InstEmptyWidth:
+			if syntax.EmptyOp(in.arg)&barred == 0 {
+				stack = append(stack, in.out)
+			}
+		default:
+			if id[pc] >= 0 {
+				begins[id[pc]] = true
+			}
+		}
+	}
+	return begins
+}
+
 // closure lists the nodes reachable from pc without taking a byte.
 func (p *program) closure(pc uint32, id []int32, seen *set, met syntax.EmptyOp) (nodes []int32, done accept) {
 	for _, end := range []bool{false, true} {
@@ -119,6 +167,88 @@ func (n *nfa) reverse() *nfa {
 	return r
 }
 
+// rough returns an automaton that counts no optional repetitions, x{3,20} being x{3,}, and the node in it of each node of n. It accepts more, and has
+// so few states that they stay in the cache. If there is nothing to leave out it is n itself.
+func (n *nfa) rough() (r *nfa, of []int32) {
+	type option struct {
+		set  [3]uint64
+		done accept
+		exit string
+	}
+	// A node that can be left for others than its next copy is one of an option if the copy can be left for the same.
+	options := make([]option, len(n.nodes))
+	for i := range n.nodes {
+		x := &n.nodes[i]
+		o := option{set: x.key(), done: x.done}
+		var exit []byte
+		for _, j := range x.next {
+			if n.nodes[j].key() != o.set {
+				exit = binary.LittleEndian.AppendUint32(exit, uint32(j))
+			}
+		}
+		o.exit = string(exit)
+		options[i] = o
+	}
+	of = make([]int32, len(n.nodes))
+	first := make([]int32, len(n.nodes)) // of the copies
+	for i := range first {
+		first[i] = int32(i)
+	}
+	merged := false
+	for i := range n.nodes {
+		for _, j := range n.nodes[i].next {
+			if int(j) > i && options[i] == options[j] && (options[i].exit != "" || options[i].done != 0) {
+				first[j], merged = first[i], true
+			}
+		}
+	}
+	if !merged {
+		for i := range of {
+			of[i] = int32(i)
+		}
+		return n, of
+	}
+	r = &nfa{class: n.class, sample: n.sample, empty: n.empty}
+	for i := range n.nodes {
+		if f := first[i]; f != int32(i) {
+			of[i] = of[f]
+			continue
+		}
+		of[i] = int32(len(r.nodes))
+		r.nodes = append(r.nodes, node{ascii: n.nodes[i].ascii, high: n.nodes[i].high})
+	}
+	for i := range n.nodes {
+		x := &r.nodes[of[i]]
+		x.done |= n.nodes[i].done
+		x.next = append(x.next, through(of, n.nodes[i].next)...)
+	}
+	for i := range r.nodes {
+		slices.Sort(r.nodes[i].next)
+		r.nodes[i].next = slices.Compact(r.nodes[i].next)
+	}
+	r.begin, r.origin = through(of, n.begin), through(of, n.origin)
+	return r, of
+}
+
+// through returns what nodes are in another automaton.
+func through(of, nodes []int32) []int32 {
+	list := make([]int32, len(nodes))
+	for i, j := range nodes {
+		list[i] = of[j]
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// key is the same for nodes that take the same bytes.
+func (n *node) key() [3]uint64 {
+	k := [3]uint64{n.ascii[0], n.ascii[1]}
+	if n.high {
+		k[2] = 1
+	}
+	return k
+}
+
 // beyondASCII tells whether a rune instruction takes any rune from U+0080.
 func beyondASCII(in *syntax.Inst) bool {
 	switch in.Op {
@@ -147,10 +277,7 @@ func (n *nfa) classify() {
 	seen := map[[3]uint64]bool{}
 	for i := range n.nodes {
 		x := &n.nodes[i]
-		key := [3]uint64{x.ascii[0], x.ascii[1]}
-		if x.high {
-			key[2] = 1
-		}
+		key := x.key()
 		if seen[key] {
 			continue
 		}
@@ -186,42 +313,51 @@ func (n *nfa) classify() {
 }
 
 // A dfa runs an nfa and remembers the sets of nodes it has met. It belongs to one goroutine.
+//
+// A state is the offset of its row in the table, which has for each class the state that follows: 0 if that is not known yet, and
+// the complement of a state at which there is something to say, the dead one or one that accepts.
 type dfa struct {
 	*nfa
-	search bool    // begins anew at every byte
-	table  []int32 // state × class → state; 0 unknown
-	sets   [][]int32
+	search bool // begins anew at every byte
+	table  []int32
+	width  int32
+	sets   [][]int32 // of each row
 	done   []accept
 	index  map[string]int32
-	starts map[int32]int32 // a caller's number for a start set → state
+	starts []int32 // states of start sets, by a caller's number; 0 unknown
 	seen   *set
+	key    []byte
 	resets int
 }
 
-// States 1 and 2 are fixed; 0 is unknown.
-const dead = 1
-
-// maxStates bounds one dfa's memory: about 1 MB at 60 classes.
-const maxStates = 4096
+// maxTable bounds one dfa's memory: half a MiB, and about as much for the sets. What is in a scratch is kept, and each rule has up to four.
+const maxTable = 1 << 17
 
 func newDFA(n *nfa, search bool) *dfa {
-	d := &dfa{nfa: n, search: search, seen: newSet(len(n.nodes))}
+	d := &dfa{nfa: n, search: search, width: int32(len(n.sample)), seen: newSet(len(n.nodes))}
 	d.reset()
 	return d
 }
 
+// dead is the state without a way on. It has the second row; the first is nobody's.
+func (d *dfa) dead() int32 { return d.width }
+
 func (d *dfa) reset() {
-	d.table, d.sets, d.done = make([]int32, 2*len(d.sample), 64*len(d.sample)), make([][]int32, 2), make([]accept, 2)
-	d.index, d.starts = map[string]int32{"": dead}, map[int32]int32{}
-	for c := range d.sample {
-		d.table[dead*len(d.sample)+c] = dead
+	d.table, d.sets, d.done = make([]int32, 2*d.width, 64*d.width), make([][]int32, 2), make([]accept, 2)
+	d.index = map[string]int32{"": d.dead()}
+	clear(d.starts)
+	for c := range d.width {
+		d.table[d.dead()+c] = ^d.dead()
 	}
 	d.resets++
 }
 
 // start returns the state of a start set, which the caller numbers.
 func (d *dfa) start(number int32, nodes []int32, done accept) int32 {
-	if s, ok := d.starts[number]; ok {
+	for int(number) >= len(d.starts) {
+		d.starts = append(d.starts, 0)
+	}
+	if s := d.starts[number]; s != 0 {
 		return s
 	}
 	d.seen.clear()
@@ -233,40 +369,43 @@ func (d *dfa) start(number int32, nodes []int32, done accept) int32 {
 	return s
 }
 
-// state returns the number of the set in d.seen.
+// accepts tells whether the automaton accepts in state s.
+func (d *dfa) accepts(s int32) accept { return d.done[s/d.width] }
+
+// state returns the state of the set in d.seen.
 func (d *dfa) state(done accept) int32 {
 	nodes := d.seen.members
 	slices.Sort(nodes)
-	key := make([]byte, 0, 4*len(nodes)+1)
+	key := d.key[:0]
 	for _, i := range nodes {
 		key = binary.LittleEndian.AppendUint32(key, uint32(i))
 	}
 	if done != 0 {
 		key = append(key, byte(done))
 	}
+	d.key = key
 	if s, ok := d.index[string(key)]; ok {
 		return s
 	}
-	if len(d.sets) >= maxStates {
-		kept := slices.Clone(nodes)
+	if len(d.table) >= maxTable {
 		d.reset()
-		nodes = kept
 	}
-	s := int32(len(d.sets))
+	s := int32(len(d.table))
 	d.sets = append(d.sets, slices.Clone(nodes))
 	d.done = append(d.done, done)
-	d.table = append(d.table, make([]int32, len(d.sample))...)
+	d.table = slices.Grow(d.table, int(d.width))[:len(d.table)+int(d.width)]
+	clear(d.table[s:])
 	d.index[string(key)] = s
 	return s
 }
 
-// step computes a transition that the table does not know yet.
+// step computes an entry that the table does not know yet.
 func (d *dfa) step(s int32, class uint8) int32 {
 	c := d.sample[class]
 	d.seen.clear()
 	var done accept
 	resets := d.resets
-	for _, i := range d.sets[s] {
+	for _, i := range d.sets[s/d.width] {
 		if x := &d.nodes[i]; x.takes(c) {
 			done |= x.done
 			for _, j := range x.next {
@@ -283,18 +422,13 @@ func (d *dfa) step(s int32, class uint8) int32 {
 		}
 	}
 	to := d.state(done)
+	if done != 0 || to == d.dead() {
+		to = ^to
+	}
 	if d.resets == resets {
-		d.table[int(s)*len(d.sample)+int(class)] = to
+		d.table[s+int32(class)] = to
 	}
 	return to
-}
-
-func (d *dfa) next(s int32, c byte) int32 {
-	class := d.class[c]
-	if to := d.table[int(s)*len(d.sample)+int(class)]; to != 0 {
-		return to
-	}
-	return d.step(s, class)
 }
 
 // A set is a set of small numbers that is cheap to clear.
@@ -324,26 +458,39 @@ func (s *set) add(i int32) bool {
 	return true
 }
 
-// reach tells whether the automaton accepts somewhere after from, when in state s there. It looks at limit bytes and then
-// says yes. It returns how many it looked at, too.
-func (d *dfa) reach(text []byte, from int, s int32, limit int) (bool, int) {
-	if d.done[s]&anywhere != 0 {
+// reach tells whether the automaton accepts somewhere after from, when in state s there. It tells how many bytes it looked at,
+// too.
+func (d *dfa) reach(text []byte, from int, s int32) (bool, int) {
+	if d.accepts(s)&anywhere != 0 {
 		return true, 0
 	}
-	end := min(len(text), from+limit)
-	width := len(d.sample)
-	for i := from; i < end; i++ {
-		class := d.class[text[i]]
-		to := d.table[int(s)*width+int(class)]
-		if to == 0 {
-			to = d.step(s, class)
+	table := d.table
+	for i, c := range text[from:] {
+		class := d.class[c]
+		to := table[int(s)+int(class)]
+		if to <= 0 {
+			if to == 0 {
+				to = d.step(s, class)
+				table = d.table
+			}
+			if to < 0 {
+				if to = ^to; to == d.dead() {
+					return false, i
+				}
+				if d.accepts(to)&anywhere != 0 {
+					return true, i
+				}
+			}
 		}
-		if s = to; s == dead {
-			return false, i - from
-		}
-		if d.done[s]&anywhere != 0 {
-			return true, i - from
-		}
+		s = to
 	}
-	return end < len(text) || d.done[s]&atEnd != 0, end - from
+	return d.accepts(s)&atEnd != 0, len(text) - from
+}
+
+// may tells whether the automaton may accept somewhere after from, when in state s there. It does not look far, and tells how far.
+func (d *dfa) may(text []byte, from int, s int32) (bool, int) {
+	const far = 64 // most text is told from a match by less
+	near := min(len(text), from+far)
+	can, looked := d.reach(text[:near], from, s)
+	return can || from+looked == near && near < len(text), looked
 }

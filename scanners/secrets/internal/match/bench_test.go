@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/rules"
 )
 
 // texts are what benchmarks read: all blobs of the git repository BENCH_REPO, or else the standard library's source.
@@ -64,8 +65,19 @@ func texts(b *testing.B) (all [][]byte, size int64) {
 	return all, size
 }
 
+// BenchmarkFind searches texts, BenchmarkLogs CI logs for all that the default rules find. With GODEBUG=cpu.avx512vbmi=off the filter for AVX2
+// is used, with GODEBUG=cpu.avx512vbmi=off,cpu.avx2=off the portable one.
 func BenchmarkFind(b *testing.B) {
 	all, size := texts(b)
+	find(b, all, size)
+}
+
+func BenchmarkLogs(b *testing.B) {
+	const size = 30_000_000
+	find(b, logs(size), size)
+}
+
+func find(b *testing.B, all [][]byte, size int64) {
 	m := matcher(b)
 	b.SetBytes(size)
 	b.ReportAllocs()
@@ -73,13 +85,14 @@ func BenchmarkFind(b *testing.B) {
 	for b.Loop() {
 		n = 0
 		for _, t := range all {
-			found, _ := m.Find(t)
+			found, _ := m.Find(t, nil)
 			n += len(found)
 		}
 	}
 	b.ReportMetric(float64(n), "matches")
 }
 
+// BenchmarkKeywords is the pass for the keywords alone.
 func BenchmarkKeywords(b *testing.B) {
 	all, size := texts(b)
 	m := matcher(b)
@@ -94,6 +107,17 @@ func BenchmarkKeywords(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(n), "hits")
+}
+
+// BenchmarkNew is what starting costs.
+func BenchmarkNew(b *testing.B) {
+	set, err := rules.Default()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		New(set)
+	}
 }
 
 // BenchmarkGitleaks is gitleaks' own detector on the same texts; run it with -benchtime 1x.

@@ -1,32 +1,39 @@
 package match
 
 import (
+	"iter"
+	"math"
+	"math/bits"
 	"regexp/syntax"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 )
 
 // An anchor says what the text around a keyword must be if a match contains it.
 type anchor struct {
 	after     []int32 // nodes that can follow the keyword
+	roughly   []int32 // the same, in the rough automaton
 	afterDone accept
 	before    []int32 // nodes that take the keyword's last byte
 }
 
 // anchors proves, if it can, that every match contains one of the keywords, which are ASCII in lower case, and how far behind the
 // start of a match the first of them ends at most: reach in ordinary text, wide in text with the two runes beyond ASCII
-// that fold into it. The proof is a walk over the product of the expression with the automaton of the keywords.
-func (p *program) anchors(n *nfa, pcs []uint32, keywords []string) (each []anchor, reach, wide int, ok bool) {
+// that fold into it. The proof is a walk over the product of the expression with the automaton of the keywords. why is what
+// stands against it; "" if nothing does.
+func (p *program) anchors(n *nfa, pcs []uint32, keywords []string) (each []anchor, reach, wide int, why string) {
 	w := walk{p: p, n: n, pcs: pcs, trie: newTrie(keywords), each: make([]anchor, len(keywords))}
 	if n.empty != 0 || len(keywords) == 0 {
-		return nil, 0, 0, false
+		return nil, 0, 0, mayLack
 	}
-	if wide, ok = w.longest(true); !ok {
-		return nil, 0, 0, false
+	if wide, why = w.longest(true); why != "" {
+		return nil, 0, 0, why
 	}
-	if reach, ok = w.longest(false); !ok {
-		return nil, 0, 0, false
+	if reach, why = w.longest(false); why != "" {
+		return nil, 0, 0, why
 	}
 	for i := range w.each {
 		a := &w.each[i]
@@ -34,13 +41,20 @@ func (p *program) anchors(n *nfa, pcs []uint32, keywords []string) (each []ancho
 		slices.Sort(a.before)
 		a.after, a.before = slices.Compact(a.after), slices.Compact(a.before)
 	}
-	return w.each, reach, wide, true
+	return w.each, reach, wide, ""
 }
+
+// What stands against a proof.
+const (
+	mayLack  = "a match can be without the keywords"
+	mayStray = "a keyword can be any distance behind the start of a match"
+	tooLarge = "the expression is too large to be analysed"
+)
 
 // length returns the greatest number of bytes a match has, or -1.
 func (p *program) length(n *nfa, pcs []uint32) int {
 	w := walk{p: p, n: n, pcs: pcs, trie: newTrie(nil), whole: true}
-	if l, ok := w.longest(true); ok {
+	if l, why := w.longest(true); why == "" {
 		return l
 	}
 	return -1
@@ -55,9 +69,10 @@ type walk struct {
 	whole bool // to the end of the match rather than to the first keyword
 
 	folding bool
-	dist    []int32   // node × trie state → 1 + longest way on; 0 for not walked, -1 while being walked
-	takes   [][]input // of each node, as far as they are known
-	failed  bool
+	dist    []int32           // node × trie state → 1 + longest way on; 0 for not walked, -1 while being walked
+	takes   [][]input         // of each node, as far as they are known
+	classes map[*rune][]input // of classes
+	failed  string            // what stands against the proof
 }
 
 // An input is a byte that a node takes, with the widest rune that amounts to it.
@@ -69,24 +84,24 @@ type input struct {
 // maxProduct bounds the time one expression's analysis takes to a few hundred milliseconds.
 const maxProduct = 400_000
 
-func (w *walk) longest(folding bool) (int, bool) {
-	w.folding, w.failed, w.takes = folding, false, make([][]input, len(w.n.nodes))
+func (w *walk) longest(folding bool) (most int, why string) {
+	w.folding, w.failed, w.takes = folding, "", make([][]input, len(w.n.nodes))
+	w.classes = map[*rune][]input{}
 	if len(w.n.nodes)*len(w.trie.next) > maxProduct {
-		return 0, false
+		return 0, tooLarge
 	}
 	w.dist = make([]int32, len(w.n.nodes)*len(w.trie.next))
-	most := 0
 	for _, i := range slices.Concat(w.n.begin, w.n.origin) {
 		most = max(most, w.from(i, 0))
 	}
-	return most, !w.failed
+	return most, w.failed
 }
 
 func (w *walk) from(i int32, q int) int {
 	key := int(i)*len(w.trie.next) + q
-	if d := w.dist[key]; d != 0 || w.failed {
-		if d < 0 {
-			w.failed = true // a cycle
+	if d := w.dist[key]; d != 0 || w.failed != "" {
+		if d < 0 && w.failed == "" { // a cycle
+			w.failed = mayStray
 		}
 		return int(d) - 1
 	}
@@ -108,7 +123,7 @@ func (w *walk) from(i int32, q int) int {
 				continue
 			}
 			if x.done != 0 {
-				w.failed = true // a match without a keyword
+				w.failed = mayLack
 				return 0
 			}
 		}
@@ -129,6 +144,11 @@ func (w *walk) inputs(i int32) []input {
 		return w.takes[i]
 	}
 	x, in := &w.n.nodes[i], w.p.inst[w.pcs[i]].src
+	class := classOf(in)
+	if list, ok := w.classes[class]; ok && class != nil {
+		w.takes[i] = list
+		return list
+	}
 	list := []input{}
 	other := 0
 	for c := range byte(utf8.RuneSelf) {
@@ -161,7 +181,7 @@ func (w *walk) inputs(i int32) []input {
 	if other > 0 {
 		list = append(list, input{0, other})
 	}
-	w.takes[i] = list
+	w.takes[i], w.classes[class] = list, list
 	return list
 }
 
@@ -227,6 +247,49 @@ func newTrie(lits []string) *trie {
 	return t
 }
 
+// around lists the bytes that can stand before and behind the keyword of an anchor, whose first byte is first, in a match or next to it; none
+// means all.
+func (p *program) around(forward, back *nfa, a *anchor, first byte) (before, after literal.Set) {
+	anything := literal.Set{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
+	add := func(s *literal.Set, x *node) {
+		for c := range 256 {
+			if x.takes(byte(c)) {
+				s.Add(byte(c))
+			}
+		}
+	}
+	if a.afterDone != 0 {
+		after = anything
+	}
+	for _, i := range a.after {
+		add(&after, &forward.nodes[i])
+	}
+	free := p.begins(syntax.EmptyWordBoundary)
+	for _, i := range a.before {
+		for _, j := range back.nodes[i].next { // takes the first byte, if the keyword has two
+			x := &back.nodes[j]
+			if !x.takes(first) && !x.takes(first&^0x20) {
+				continue
+			}
+			for _, k := range x.next {
+				add(&before, &back.nodes[k])
+			}
+			switch {
+			case x.done == 0:
+			case free[j] || !isWord(first):
+				before = anything
+			default:
+				for c := range 256 {
+					if !isWord(byte(c)) {
+						before.Add(byte(c))
+					}
+				}
+			}
+		}
+	}
+	return before, after
+}
+
 // literals returns literals in lower case, of least bytes or more, one of which every match of the expression contains; those
 // that come first in it. It returns nil if there are none.
 func literals(pattern string, least int) []string {
@@ -237,6 +300,162 @@ func literals(pattern string, least int) []string {
 	found := firstLiterals(re.Simplify(), least)
 	slices.Sort(found)
 	return slices.Compact(found)
+}
+
+// A need is something that every match of an expression contains: a literal and what follows it.
+type need struct {
+	literal string // in lower case
+	all     string // expression of both
+}
+
+// needs lists what every match of the expression contains where no rune beyond ASCII folds into it.
+func needs(re *syntax.Regexp) (all []need) {
+	switch re.Op {
+	case syntax.OpLiteral:
+		return needs(&syntax.Regexp{Op: syntax.OpConcat, Sub: []*syntax.Regexp{re}})
+	case syntax.OpCapture, syntax.OpPlus:
+		return needs(re.Sub[0])
+	case syntax.OpRepeat:
+		if re.Min > 0 {
+			return needs(re.Sub[0])
+		}
+	case syntax.OpConcat:
+		for i, sub := range re.Sub {
+			if sub.Op != syntax.OpLiteral {
+				all = append(all, needs(sub)...)
+				continue
+			}
+			l := strings.ToLower(string(sub.Rune))
+			if len(l) < 3 || !isASCII(l) { // too short to be rare
+				continue
+			}
+			end := i + 1
+			for end < len(re.Sub) && isNarrow(re.Sub[end]) {
+				end++
+			}
+			all = append(all, need{l, (&syntax.Regexp{Op: syntax.OpConcat, Sub: re.Sub[i:end]}).String()})
+		}
+	case syntax.OpAlternate:
+		all = needs(re.Sub[0])
+		for _, sub := range re.Sub[1:] {
+			others := needs(sub)
+			all = slices.DeleteFunc(all, func(n need) bool { return !slices.Contains(others, n) })
+		}
+	}
+	return all
+}
+
+// isNarrow tells whether a part of an expression leaves most text behind a literal out.
+func isNarrow(re *syntax.Regexp) bool {
+	switch re.Op {
+	case syntax.OpStar, syntax.OpPlus, syntax.OpQuest, syntax.OpRepeat:
+		return isNarrow(re.Sub[0])
+	case syntax.OpLiteral, syntax.OpCharClass, syntax.OpWordBoundary:
+		return true
+	}
+	return false
+}
+
+// A run is what every match of an expression contains: least bytes of a set in a row. With least 0 nothing is known.
+type run struct {
+	set   literal.Set
+	least int
+}
+
+// minRun: shorter runs are in all text.
+const minRun = 8
+
+func rarestRun(re *syntax.Regexp) (r run) {
+	switch re.Op {
+	case syntax.OpCharClass:
+		r.least = 1
+		for i := 0; i < len(re.Rune); i += 2 {
+			for c := re.Rune[i]; c <= min(re.Rune[i+1], utf8.RuneSelf-1); c++ {
+				r.set.Add(byte(c))
+			}
+			if re.Rune[i+1] >= utf8.RuneSelf { // a rune is at least one of these bytes
+				r.set[2], r.set[3] = ^uint64(0), ^uint64(0)
+			}
+		}
+	case syntax.OpCapture, syntax.OpPlus:
+		return rarestRun(re.Sub[0])
+	case syntax.OpRepeat:
+		if re.Min == 0 {
+			return run{}
+		}
+		r = rarestRun(re.Sub[0])
+		if re.Sub[0].Op == syntax.OpCharClass {
+			r.least = re.Min
+		}
+	case syntax.OpConcat:
+		for _, sub := range re.Sub {
+			if other := rarestRun(sub); other.rarity() > r.rarity() {
+				r = other
+			}
+		}
+	case syntax.OpAlternate:
+		for i, sub := range re.Sub {
+			other := rarestRun(sub)
+			if i == 0 {
+				r = other
+				continue
+			}
+			for j := range r.set {
+				r.set[j] |= other.set[j]
+			}
+			r.least = min(r.least, other.least)
+		}
+	}
+	return r
+}
+
+// rarity grows as fewer texts have the run by chance.
+func (r *run) rarity() float64 {
+	n := 0
+	for _, s := range r.set {
+		n += bits.OnesCount64(s)
+	}
+	return float64(r.least) * math.Log2(256/float64(max(n, 1)))
+}
+
+// around yields the parts of text that can contain matches, which are at most length bytes long.
+func (r *run) around(text []byte, length int) iter.Seq2[int, int] {
+	return func(yield func(lo, hi int) bool) {
+		if r.least < minRun || length < 0 {
+			yield(0, len(text))
+			return
+		}
+		lo, hi := 0, 0
+		for i := r.least - 1; i < len(text); {
+			first := i + 1 - r.least
+			from, to := i, i+1
+			for from >= first && r.set.Has(text[from]) {
+				from--
+			}
+			if from >= first { // no run holds this byte
+				i = from + r.least
+				continue
+			}
+			for from >= 0 && r.set.Has(text[from]) {
+				from--
+			}
+			from++
+			for to < len(text) && r.set.Has(text[to]) {
+				to++
+			}
+			i = to + r.least
+			if from-length > hi {
+				if hi > 0 && !yield(lo, hi) {
+					return
+				}
+				lo = from - length
+			}
+			hi = min(to+length, len(text))
+		}
+		if hi > 0 {
+			yield(lo, hi)
+		}
+	}
 }
 
 func firstLiterals(re *syntax.Regexp, least int) []string {

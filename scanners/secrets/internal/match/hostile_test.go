@@ -13,8 +13,8 @@ func TestHostile(t *testing.T) {
 		size = 1 << 18
 	}
 	var keywords []byte
-	for _, l := range m.lits {
-		keywords = append(append(keywords, l...), " = "...)
+	for _, l := range m.words {
+		keywords = append(append(keywords, l.Text...), " = "...)
 	}
 	token := "ghp_" + "0123456789abcdefABCDEFghijklmnopqrst"
 	for _, unit := range []string{
@@ -23,12 +23,12 @@ func TestHostile(t *testing.T) {
 		token + " ", "api_key=\"" + token[4:] + "\" ", string(keywords),
 	} {
 		text := bytes.Repeat([]byte(unit), size/len(unit))
-		found, _ := m.Find(text)
+		found, _ := m.Find(text, nil)
 		for i := range found {
 			if x := &found[i]; x.SecretStart < 0 || x.SecretEnd > len(text) || x.LineEnd > len(text) || x.LineStart > x.LineEnd {
 				t.Fatalf("%.40q: match %d-%d on lines %d-%d", unit, x.SecretStart, x.SecretEnd, x.LineStart, x.LineEnd)
 			}
 		}
-		m.Find(append(text[:len(text):len(text)], "\ntoken: "+token...))
+		m.Find(append(text[:len(text):len(text)], "\ntoken: "+token...), nil)
 	}
 }

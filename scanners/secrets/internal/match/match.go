@@ -10,7 +10,6 @@
 package match
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 	"sync"
@@ -24,17 +23,22 @@ type Matcher struct {
 	rules    []*rule
 	allow    []*allowlist // global
 	exempt   string       // path of the configuration
-	lits     []string
+	words    []literal.Word
 	finder   *literal.Finder
-	uses     [][]use // of each literal
-	patterns int     // how many there are
-	states   int     // how many rules need one
+	uses     [][]use                // of each word
+	others   [][]int32              // the caller's words that are this one, by their index
+	folding  int32                  // the words from here on fold into ASCII
+	plain    func() *literal.Finder // of the words whatever stands next to them
+	always   []*rule                // those without keywords
+	odd      []*rule                // those with keywords that the finder does not take
+	patterns int                    // how many there are
+	states   int                    // how many rules need one
 
 	mu   sync.Mutex
 	free []*scratch
 }
 
-// use says that a literal is a rule's local-th keyword.
+// use says that a word is a rule's local-th keyword.
 type use struct {
 	rule  *rule
 	local int32
@@ -58,32 +62,42 @@ type Match struct {
 // maxMatches bounds the memory that one text can take: a text of nothing but keys.
 const maxMatches = 100_000
 
-// New prepares a set of rules. It does little; rules are compiled when they are first needed.
-func New(set *rules.Set) *Matcher {
+// New prepares a set of rules. It does little; rules are compiled when they are first needed. Words are looked for in the same pass,
+// for [Matcher.Find] to hand out.
+func New(set *rules.Set, words ...literal.Word) *Matcher {
 	m := &Matcher{exempt: set.Path}
 	for i := range set.Allow {
 		m.allow = append(m.allow, m.newAllowlist(&set.Allow[i]))
 	}
 	byID := map[string]*rule{}
-	number := map[string]int32{}
+	number := map[literal.Word]int32{}
+	add := func(w literal.Word) int32 {
+		n, ok := number[w]
+		if !ok {
+			n = int32(len(m.words))
+			number[w] = n
+			m.words, m.uses, m.others = append(m.words, w), append(m.uses, nil), append(m.others, nil)
+		}
+		return n
+	}
 	for i := range set.Rules {
 		r := m.newRule(i, &set.Rules[i])
 		m.rules = append(m.rules, r)
 		byID[r.ID] = r
 		if r.always {
+			if r.Regex != "" && !r.SkipReport {
+				m.always = append(m.always, r)
+			}
 			continue
+		}
+		if len(r.odd) > 0 && !r.SkipReport {
+			m.odd = append(m.odd, r)
 		}
 		for _, k := range r.Keywords {
 			if k == "" || slices.Contains(r.odd, k) {
 				continue
 			}
-			n, ok := number[k]
-			if !ok {
-				n = int32(len(m.lits))
-				number[k] = n
-				m.lits, m.uses = append(m.lits, k), append(m.uses, nil)
-			}
-			if !slices.Contains(r.lits, n) {
+			if n := add(literal.Word{Text: k}); !slices.Contains(r.lits, n) {
 				m.uses[n] = append(m.uses[n], use{r, int32(len(r.lits))})
 				r.lits = append(r.lits, n)
 			}
@@ -99,548 +113,67 @@ func New(set *rules.Set) *Matcher {
 			r.required = append(r.required, required{x, q.WithinLines, q.WithinColumns})
 		}
 	}
-	m.finder = literal.New(m.lits, m.follow)
+	for i, uses := range m.uses {
+		if w := &m.words[i]; len(w.Text) == 2 { // too short to be told from other text
+			delete(number, *w)
+			w.Before, w.After = m.around(w.Text, uses)
+		}
+	}
+	for i, w := range words {
+		n := add(w)
+		m.others[n] = append(m.others[n], int32(i))
+	}
+	m.folding = int32(len(m.words))
+	for _, r := range []string{"ſ", "\u212a", "İ"} {
+		add(literal.Word{Text: r, Exact: true})
+	}
+	m.finder = literal.New(m.words)
+	m.plain = sync.OnceValue(func() *literal.Finder {
+		texts := make([]string, m.folding)
+		for i := range texts {
+			texts[i] = m.words[i].Text
+		}
+		return finder(texts)
+	})
 	return m
 }
 
-// follow tells whether the two-byte keyword lit is of interest before b.
-func (m *Matcher) follow(lit int, b byte) bool {
-	for _, u := range m.uses[lit] {
+// around lists the bytes next to a keyword that are of interest to any of its uses; none means all.
+func (m *Matcher) around(keyword string, uses []use) (before, after literal.Set) {
+	for _, u := range uses {
 		if u.rule.Regex == "" || u.rule.SkipReport || len(u.rule.odd) > 0 {
-			return true
+			return literal.Set{}, literal.Set{}
 		}
-		x := u.rule.compile(m.lits)
-		if !x.anchored || x.own != nil || x.anchor[u.local].afterDone != 0 {
-			return true
+		x := u.rule.compile(m.words)
+		if !x.anchored || x.own != nil {
+			return literal.Set{}, literal.Set{}
 		}
-		for _, i := range x.anchor[u.local].after {
-			if x.forward.nodes[i].takes(b) {
-				return true
-			}
+		b, a := x.prog.around(x.forward, x.back, &x.anchor[u.local], keyword[0])
+		for i := range before {
+			before[i] |= b[i]
+			after[i] |= a[i]
 		}
 	}
-	return false
+	return before, after
 }
 
 // Find returns all matches in text that do not depend on where it lies, or may: ask each [Match.Keep]. whole is false if there
-// were too many.
-func (m *Matcher) Find(text []byte) (matches []Match, whole bool) {
+// were too many. visit, if not nil, is called for each of the words that New was given where it stands in text, in the order of
+// their ends; a hit's Word is its index there.
+func (m *Matcher) Find(text []byte, visit func(literal.Hit)) (matches []Match, whole bool) {
 	s := m.take()
 	defer m.give(s)
 	s.begin(text)
-	folding := bytes.Contains(text, []byte("ſ")) || bytes.Contains(text, []byte("\u212a")) || bytes.Contains(text, []byte("İ"))
+	folding := m.scan(s, visit)
 	if folding {
+		s.begin(text)
 		m.scanFolding(s)
-	} else {
-		m.scan(s)
 	}
-	for _, r := range m.rules {
-		st := &s.state[r.id]
-		fresh := st.text == s.text
-		switch {
-		case r.SkipReport:
-		case r.always && r.Regex != "":
-			m.findAll(s, r)
-		case r.always:
-		case len(r.odd) > 0 && s.hasOdd(r.odd), fresh && st.present && (r.Regex == "" || !r.compile(m.lits).anchored):
-			m.findAll(s, r)
-		case fresh && st.present && r.own != nil && folding:
-			m.findAll(s, r)
-		case fresh && st.present && r.own != nil:
-			m.findOwn(s, r)
-		}
-	}
+	m.finish(s, folding)
 	if len(s.found) == 0 {
 		return nil, true
 	}
 	return m.settle(s)
-}
-
-// chunk is how much text is searched for keywords before the hits are looked at, while it is still in the cache.
-const chunk = 64 << 10
-
-// scan looks at every keyword.
-func (m *Matcher) scan(s *scratch) {
-	m.hits(s, m.finder, s.content, func(h literal.Hit) {
-		for _, u := range m.uses[h.Lit] {
-			m.look(s, u, h, false)
-		}
-	})
-}
-
-// hits calls visit for the hits of f in the order of their ends.
-func (m *Matcher) hits(s *scratch, f *literal.Finder, text []byte, visit func(literal.Hit)) {
-	hits := s.hits[:0]
-	for from := 0; from < len(text); from += chunk {
-		to := min(from+chunk, len(text))
-		hits = f.Scan(text, from, to, hits)
-		byEnd(hits)
-		n := 0
-		for ; n < len(hits) && (hits[n].End <= to || to == len(text)); n++ {
-			visit(hits[n])
-		}
-		hits = append(hits[:0], hits[n:]...) // a later one may end before these
-	}
-	s.hits = hits
-}
-
-// byEnd sorts hits, which are almost in order.
-func byEnd(hits []literal.Hit) {
-	for i := 1; i < len(hits); i++ {
-		for j := i; j > 0 && hits[j].End < hits[j-1].End; j-- {
-			hits[j], hits[j-1] = hits[j-1], hits[j]
-		}
-	}
-}
-
-// scanFolding does the work of scan for text with ſ, the Kelvin sign or İ. gitleaks asks for keywords in the lower case of the text, which
-// folds the latter two; expressions fold the former two.
-func (m *Matcher) scanFolding(s *scratch) {
-	present := make([]bool, len(m.lits))
-	low := unfold(s.content, map[rune]byte{'\u212a': 'k', 'İ': 'i'})
-	m.hits(s, m.finder, low.text, func(h literal.Hit) { present[h.Lit] = true })
-	for lit, yes := range present {
-		for _, u := range m.uses[lit] {
-			if yes {
-				s.of(u.rule).present = true
-			}
-		}
-	}
-	like := unfold(s.content, map[rune]byte{'\u212a': 'k', 'ſ': 's'})
-	m.hits(s, m.finder, like.text, func(h literal.Hit) {
-		for _, u := range m.uses[h.Lit] {
-			if s.of(u.rule).present {
-				m.look(s, u, literal.Hit{Start: like.original(h.Start), End: like.original(h.End), Lit: h.Lit}, true)
-			}
-		}
-	})
-}
-
-// unfolded is a text with some runes replaced by bytes, and the way back.
-type unfolded struct {
-	text  []byte
-	at    []int // offsets in text behind a replaced rune
-	shift []int // what to add from there on
-}
-
-func unfold(b []byte, to map[rune]byte) *unfolded {
-	u := &unfolded{text: make([]byte, 0, len(b))}
-	for i := 0; i < len(b); {
-		replaced := false
-		if c := b[i]; c == 0xe2 || c == 0xc5 || c == 0xc4 {
-			for r, by := range to {
-				if seq := string(r); bytes.HasPrefix(b[i:], []byte(seq)) {
-					u.text = append(u.text, by)
-					i += len(seq)
-					u.at, u.shift = append(u.at, len(u.text)), append(u.shift, i-len(u.text))
-					replaced = true
-					break
-				}
-			}
-		}
-		if !replaced {
-			u.text = append(u.text, b[i])
-			i++
-		}
-	}
-	return u
-}
-
-func (u *unfolded) original(i int) int {
-	n, _ := slices.BinarySearch(u.at, i+1)
-	if n == 0 {
-		return i
-	}
-	return i + u.shift[n-1]
-}
-
-// look decides what a keyword at h means to a rule.
-func (m *Matcher) look(s *scratch, u use, h literal.Hit, folding bool) {
-	st := s.of(u.rule)
-	st.present = true
-	if st.skip || h.Start < st.pos {
-		return
-	}
-	if st.forward == nil {
-		if u.rule.SkipReport || u.rule.Regex == "" || len(u.rule.odd) > 0 || !u.rule.compile(m.lits).anchored {
-			st.skip = true // at the end, if at all
-			return
-		}
-		st.forward, st.back = newDFA(u.rule.forward, false), newDFA(u.rule.back, false)
-	}
-	if u.rule.own != nil {
-		st.skip = true // in findOwn
-		return
-	}
-	m.try(s, u.rule, u.local, h, folding)
-}
-
-// try finds the matches of a rule that contain its anchor's literal at h.
-func (m *Matcher) try(s *scratch, r *rule, local int32, h literal.Hit, folding bool) {
-	st, x := s.of(r), r.expr
-	a := &x.anchor[local]
-	can, cost := st.forward.reach(s.content, h.End, st.forward.start(local, a.after, a.afterDone), len(s.content))
-	if st.work += cost; st.work > s.allowance() {
-		m.giveUp(s, r)
-		return
-	}
-	if !can {
-		return
-	}
-	reach := x.reach
-	if folding {
-		reach = x.wide
-	}
-	for {
-		low := max(st.pos, st.tried, h.End-reach)
-		s.starts = st.starts(s.content, low, h, local, a.before, s.starts[:0])
-		st.work += h.End - low
-		begin := st.pos
-		for _, start := range slices.Backward(s.starts) {
-			end, cost := x.at(s.content, start, s)
-			st.work += cost
-			if end >= 0 {
-				s.found = append(s.found, found{r, start, end})
-				st.pos = end
-				break
-			}
-			if st.work > s.allowance() {
-				m.giveUp(s, r)
-				return
-			}
-		}
-		if st.pos == begin {
-			st.tried = max(st.tried, h.Start+1)
-		}
-		if st.pos == begin || st.pos > h.Start {
-			return
-		}
-	}
-}
-
-// starts lists, in descending order, where in [low, h.Start] a match through keyword h can start.
-func (st *state) starts(text []byte, low int, h literal.Hit, local int32, before []int32, list []int) []int {
-	d := st.back
-	q := d.start(local, before, 0)
-	for i := h.End - 1; i >= low; i-- {
-		if q = d.next(q, text[i]); q == dead {
-			break
-		}
-		if i <= h.Start && d.done[q] != 0 {
-			list = append(list, i)
-		}
-	}
-	return list
-}
-
-// findOwn finds the matches of a rule by literals of its own, its keywords being present somewhere.
-func (m *Matcher) findOwn(s *scratch, r *rule) {
-	st := s.of(r)
-	st.skip = false
-	if st.forward == nil {
-		st.forward, st.back = newDFA(r.forward, false), newDFA(r.back, false)
-	}
-	m.hits(s, r.own, s.content, func(h literal.Hit) {
-		if !st.skip && h.Start >= st.pos {
-			m.try(s, r, h.Lit, h, false)
-		}
-	})
-}
-
-// giveUp lets regexp find the rest of a rule's matches, in linear time.
-func (m *Matcher) giveUp(s *scratch, r *rule) {
-	st := s.of(r)
-	st.skip = true
-	x := r.compile(m.lits)
-	if !x.plain {
-		if st.search == nil {
-			st.search = newDFA(x.forward, true)
-		}
-		const all = 1 << 62
-		if can, _ := st.search.reach(s.content, st.pos, st.search.start(0, x.forward.origin, 0), all-st.pos); !can {
-			return
-		}
-	}
-	for _, loc := range r.re.FindAllIndex(s.content, maxMatches) {
-		if loc[0] >= st.pos {
-			s.found = append(s.found, found{r, loc[0], loc[1]})
-		}
-	}
-	st.pos = len(s.content) + 1
-}
-
-// findAll finds the matches of a rule that has no anchor.
-func (m *Matcher) findAll(s *scratch, r *rule) {
-	if r.Regex == "" { // keywords that make a path matter
-		s.found = append(s.found, found{r, 0, 0})
-		return
-	}
-	x, st := r.compile(m.lits), s.of(r)
-	if x.plain {
-		m.giveUp(s, r)
-		return
-	}
-	if st.search == nil {
-		st.search = newDFA(x.forward, true)
-	}
-	d, text := st.search, s.content
-	d.resets = 0
-	q := d.start(0, x.forward.origin, 0)
-	width := len(d.sample)
-	for i, c := range text {
-		class := d.class[c]
-		to := d.table[int(q)*width+int(class)]
-		if to == 0 {
-			to = d.step(q, class)
-		}
-		if q = to; d.done[q] == 0 || d.done[q] == atEnd && i+1 < len(text) {
-			continue
-		}
-		if x.length < 0 || d.resets > 16+len(text)/4096 {
-			m.giveUp(s, r)
-			return
-		}
-		end := i + 1
-		for start := max(st.pos, st.tried, end-x.length); start < end; start++ {
-			to, cost := x.at(text, start, s)
-			st.work += cost
-			if to >= 0 {
-				s.found = append(s.found, found{r, start, to})
-				st.pos = to
-				break
-			}
-			if st.work > s.allowance() {
-				m.giveUp(s, r)
-				return
-			}
-		}
-		if st.pos <= i {
-			st.tried = max(st.tried, end)
-		}
-	}
-}
-
-// settle turns what was found into matches: secret, entropy, allowlists, other rules.
-func (m *Matcher) settle(s *scratch) (matches []Match, whole bool) {
-	whole = true
-	s.lines = NewLines(s.content)
-	for _, f := range s.found {
-		if len(matches) == maxMatches {
-			whole = false
-			break
-		}
-		if x, ok := m.judge(s, f); ok {
-			matches = append(matches, x)
-		}
-	}
-	matches = m.combine(s, matches)
-	m.displace(s.content, matches)
-	return matches, whole
-}
-
-// judge does what gitleaks does to one match of an expression.
-func (m *Matcher) judge(s *scratch, f found) (x Match, ok bool) {
-	if f.rule.Regex == "" {
-		return Match{Rule: f.rule.Rule, rule: f.rule, m: m}, true
-	}
-	raw := s.content[f.start:f.end]
-	lead := len(raw) - len(bytes.TrimLeft(raw, "\n"))
-	match := bytes.Trim(raw, "\n")
-	if len(match) == 0 {
-		lead = 0
-	}
-	// gitleaks shortens the match by what it cut off, but leaves it where it began.
-	x = Match{Rule: f.rule.Rule, Start: f.start, End: f.start + len(match), rule: f.rule, m: m}
-	secret, at := match, 0
-	if f.rule.re.NumSubexp() > 0 {
-		if loc := f.rule.groups(match); loc != nil {
-			if g := f.rule.SecretGroup; g > 0 {
-				secret, at = nil, 0
-				if loc[2*g] >= 0 {
-					secret, at = match[loc[2*g]:loc[2*g+1]], loc[2*g]
-				}
-			} else {
-				for g := 1; g < len(loc)/2; g++ {
-					if loc[2*g+1] > loc[2*g] {
-						secret, at = match[loc[2*g]:loc[2*g+1]], loc[2*g]
-						break
-					}
-				}
-			}
-		}
-	}
-	x.SecretStart = f.start + lead + at
-	x.SecretEnd = x.SecretStart + len(secret)
-	if f.rule.Entropy != 0 && entropy(secret) <= f.rule.Entropy {
-		return x, false
-	}
-	x.locate(s.lines)
-	for _, list := range [...][]*allowlist{m.allow, f.rule.allow} {
-		for _, a := range list {
-			drops, holds := a.content(s, secret, match, span{x.LineStart, x.LineEnd})
-			if drops {
-				return x, false
-			}
-			if a.All && holds && a.local() {
-				x.pending = append(x.pending, a)
-			}
-		}
-	}
-	return x, true
-}
-
-// locate finds the lines of a match by gitleaks' reckoning: a newline belongs to the line it ends and to the one it begins.
-func (x *Match) locate(l *Lines) {
-	if x.Start >= len(l.text) {
-		x.Start = len(l.text)
-	}
-	end := min(x.Start+1, len(l.text))
-	count, last := l.Before(end)
-	x.line, x.LineStart = count, max(last, 0)
-	x.column = x.Start - x.LineStart + 1
-	if x.LineEnd = l.From(min(x.End, len(l.text))); x.LineEnd < len(l.text) || last < 0 && l.From(end) == len(l.text) {
-		return
-	}
-	if first := l.From(end); first < len(l.text) {
-		x.LineEnd = max(first, x.End)
-	} else if i := bytes.IndexByte(l.text[x.End:], '\r'); i >= 0 {
-		x.LineEnd = x.End + i
-	}
-}
-
-// combine keeps, of the matches of a rule that requires others, those that have them.
-func (m *Matcher) combine(s *scratch, matches []Match) []Match {
-	var out []Match
-	for i := range matches {
-		if len(matches[i].rule.required) > 0 {
-			out = make([]Match, 0, len(matches))
-			break
-		}
-	}
-	if out == nil {
-		return matches
-	}
-	aside := map[*rule][]*Match{}
-	for _, x := range matches {
-		for _, q := range x.rule.required {
-			others, ok := aside[q.rule]
-			if !ok {
-				others = m.aside(s, q.rule)
-				aside[q.rule] = others
-			}
-			var near []*Match
-			for _, o := range others {
-				if (q.lines == nil || abs(x.line-o.line) <= *q.lines) && (q.column == nil || abs(x.column-o.column) <= *q.column) {
-					near = append(near, o)
-				}
-			}
-			x.need = append(x.need, near)
-		}
-		if !slices.ContainsFunc(x.need, func(near []*Match) bool { return len(near) == 0 }) {
-			out = append(out, x)
-		}
-	}
-	return out
-}
-
-// aside runs a required rule over the same text.
-func (m *Matcher) aside(s *scratch, r *rule) (matches []*Match) {
-	s.found = s.found[:0]
-	if r.Regex != "" {
-		r.compile(m.lits)
-		for _, loc := range r.re.FindAllIndex(s.content, maxMatches) {
-			s.found = append(s.found, found{r, loc[0], loc[1]})
-		}
-	} else {
-		s.found = append(s.found, found{r, 0, 0})
-	}
-	for _, f := range s.found {
-		if x, ok := m.judge(s, f); ok {
-			matches = append(matches, &x)
-		}
-	}
-	return matches
-}
-
-func abs(n int) int { return max(n, -n) }
-
-// displace notes for matches of generic rules which others on their line hold the same secret.
-func (m *Matcher) displace(text []byte, matches []Match) {
-	if !slices.ContainsFunc(matches, func(x Match) bool { return x.rule.generic }) {
-		return
-	}
-	specific := map[int][]*Match{}
-	for i := range matches {
-		if x := &matches[i]; !x.rule.generic && x.rule.Regex != "" {
-			specific[x.line] = append(specific[x.line], x)
-		}
-	}
-	const most = 64 // on one line; more are no better
-	for i := range matches {
-		x := &matches[i]
-		if !x.rule.generic {
-			continue
-		}
-		for _, y := range specific[x.line] {
-			if len(x.better) < most && bytes.Contains(text[y.SecretStart:y.SecretEnd], text[x.SecretStart:x.SecretEnd]) {
-				x.better = append(x.better, y)
-			}
-		}
-	}
-}
-
-// Keep tells whether the match stands in a file at path, in a commit; either may be "" for none.
-func (x *Match) Keep(path, commit string) bool {
-	if x.m.silent(x.rule, path, commit) {
-		return false
-	}
-	for _, a := range x.pending {
-		if a.place(path, commit) {
-			return false
-		}
-	}
-	for _, y := range x.better {
-		if y.Keep(path, commit) {
-			return false
-		}
-	}
-	for _, near := range x.need {
-		if !slices.ContainsFunc(near, func(y *Match) bool { return y.Keep(path, commit) }) {
-			return false
-		}
-	}
-	return true
-}
-
-// silent tells whether the place alone keeps a rule from reporting.
-func (m *Matcher) silent(r *rule, path, commit string) bool {
-	if path != "" && path == m.exempt {
-		return true
-	}
-	if r.path != nil && !r.path.String(path) {
-		return true
-	}
-	for _, list := range [...][]*allowlist{m.allow, r.allow} {
-		for _, a := range list {
-			if !a.local() || a.All && (a.regexes != nil || len(a.StopWords) > 0) {
-				continue
-			}
-			if a.place(path, commit) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// Paths returns the rules that a path breaks whatever lies there.
-func (m *Matcher) Paths(path, commit string) (broken []*rules.Rule) {
-	for _, r := range m.rules {
-		if r.Regex == "" && r.always && !r.SkipReport && !m.silent(r, path, commit) {
-			broken = append(broken, r.Rule)
-		}
-	}
-	return broken
 }
 
 // take lends a scratch; give takes it back. Scratches are kept, not pooled by the runtime, because the automata in them are
@@ -681,8 +214,11 @@ type scratch struct {
 	searches []*dfa // of patterns
 	hits     []literal.Hit
 	found    []found
+	later    []*rule // that are looked at when all keywords are known
 	starts   []int
 	stack    []frame
+	choices  []choice
+	caps     []int
 	onLines  map[*allowlist]lineAnswer
 	low      string
 	lowered  bool
@@ -697,14 +233,15 @@ type found struct {
 // state is a rule's progress through a text.
 type state struct {
 	text    uint32
-	present bool // a keyword was seen
 	skip    bool // nothing is to be done at its keywords
 	pos     int  // end of the last match
 	tried   int  // no match starts before
 	work    int
+	rough   *dfa // nil if it is no other than forward
 	forward *dfa
 	back    *dfa
 	search  *dfa
+	needs   []*dfa
 }
 
 type span struct{ start, end int }
@@ -723,13 +260,13 @@ func (s *scratch) begin(text []byte) {
 		}
 		s.text = 1
 	}
-	s.found = s.found[:0]
+	s.found, s.later = s.found[:0], s.later[:0]
 }
 
 func (s *scratch) of(r *rule) *state {
 	st := &s.state[r.id]
 	if st.text != s.text {
-		st.text, st.present, st.skip, st.pos, st.tried, st.work = s.text, false, false, 0, 0, 0
+		st.text, st.skip, st.pos, st.tried, st.work = s.text, false, 0, 0, 0
 	}
 	return st
 }

@@ -1,6 +1,8 @@
 package match
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -19,6 +21,7 @@ import (
 	"github.com/zricethezav/gitleaks/v8/logging"
 	"github.com/zricethezav/gitleaks/v8/sources"
 
+	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/rules"
 )
 
@@ -69,7 +72,7 @@ func matcher(t testing.TB) *Matcher {
 // ours writes our matches likewise. A path may have "@commit" behind it.
 func ours(m *Matcher, text, path string) (all []string) {
 	path, commit, _ := strings.Cut(path, "@")
-	found, _ := m.Find([]byte(text))
+	found, _ := m.Find([]byte(text), nil)
 	for _, r := range m.Paths(path, commit) {
 		all = append(all, fmt.Sprintf("%s 0:0 \"\"", r.ID))
 	}
@@ -141,7 +144,10 @@ func TestConfigurations(t *testing.T) {
 	texts := []string{
 		"tok_abcd1234\n", "a\nx tok_abcd1234 y\ntok_zzzz9999 # test\n", "tok_example1\nuser_bob1\n\n\nuser_eve2 tok_abcd1234\n", "TOK_ABCD1234 tok_ab\n",
 		"line one\n\ntok_abcd1234\nuser_bob1 end\n", "пароль tok_abcd1234\nuser_bob1 pw_1\n", "ПАРОЛЬ\nuser_a", "tok_mock0000 mock\n", "\u212aey tok_abcd1234 \u212aEY:x\n",
-		"b64 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-x\n", "xx xaxbxc ab aab abb\n", "\n\n\ntok_abcd1234\n\n", "key=val1\nKEY = val22\n", "q\n", "\n",
+		"b64 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-x\n", "étok_éabcd1234 é\nabcd\n", "ky1 xky2 _ky3\nKY4 ékyabc -ky5x sky6\n", "id 0123456789 key\n", "ky1 xky2 ſky6 \u212ay7\n",
+		"id 0123456789 key\nkey12345678901234567890x 999999999\n123456789 tok_\n", "begin x end: one\nend: two \n begin\nkey begin\n",
+		"abcdefghijklmnopqrstuvwxyz key_abcdefghijklmnopqrstuvwxyz\n", "KEY \n\nbegin\nend: yes\nEND:\tno begin key end: x\n",
+		"xx xaxbxc ab aab abb\n", "\n\n\ntok_abcd1234\n\n", "key=val1\nKEY = val22\n", "q\n", "\n",
 	}
 	paths := []string{"", "a.txt", "src/test/a.go", "vendor/x", "a.txt@abc123", "src/test/a.go@ABC123", "@abc123", "x.p12", "cfg/.toml"}
 	for _, toml := range []string{
@@ -185,6 +191,27 @@ func TestConfigurations(t *testing.T) {
 		"[[rules]]\nid='e'\nregex='''(?i)(\\w{0,9}key\\s*[:=]\\s*(val\\d+|x))'''\nkeywords=['key','ey']\n",
 		"[[rules]]\nid='e'\nregex='''(x*)*(tok)?_'''\nkeywords=['tok']\n",
 		"[[rules]]\nid='e'\nregex='''[^\\n]*tok_[^\\n]*'''\nkeywords=['tok_']\n",
+		// More groups than gitleaks' prefilter or a small array would have; which one is the secret depends on the text.
+		"[[rules]]\nid='e'\nregex='''\\b" + strings.Repeat("(a|b|c)?", 2) + strings.Repeat("([a-z])", 18) + "(x|[a-z])'''\nsecretGroup=20\nkeywords=['key']\n",
+		"[[rules]]\nid='e'\nregex='''" + strings.Repeat("([0-9])?", 19) + "_([a-z]+)'''\nkeywords=['_']\n",
+		// ^ holds at the start of the secret, whatever is in front of it.
+		"[[rules]]\nid='e'\nregex='''tok_(\\S+)'''\n[[rules.allowlists]]\nregexes=['''^abcd''', '''^éabcd9''']\n",
+		"[[rules]]\nid='e'\nregex='''.tok_(?:é)?([a-z0-9]+)'''\n[[rules.allowlists]]\nregexTarget='match'\nregexes=['''^tok''', '''^.tok_é?zz''']\n",
+		"[[rules]]\nid='e'\nregex='''tok_\\S+'''\n[[rules.allowlists]]\nregexTarget='line'\nregexes=['''(?m)^abcd''', '''\\bé$''']\n",
+		// Keywords of two bytes, which the bytes next to them tell apart.
+		"[[rules]]\nid='e'\nregex='''(?i)\\bky[0-9]+'''\nkeywords=['ky']\n",
+		"[[rules]]\nid='e'\nregex='''(?i)(?:\\b|_)ky[0-9a-z]+'''\nkeywords=['ky']\n",
+		"[[rules]]\nid='e'\nregex='''(?i)(?:^|[^x])ky(?:[0-9]|$|abc)'''\nkeywords=['ky']\n[[rules]]\nid='f'\nregex='''xky\\d'''\nkeywords=['ky']\n",
+		"[[rules]]\nid='e'\nregex='''\\Bky[0-9]+'''\nkeywords=['ky']\n",
+		"[[rules]]\nid='e'\nregex='''(?i)\\by7\\b|s\\.?ky\\d|ky'''\nkeywords=['ky', 'y7']\n",
+		// What a match has in a row.
+		"[[rules]]\nid='e'\nregex='''\\b[0-9]{9,12}\\b'''\nkeywords=['key', 'tok_']\n",
+		"[[rules]]\nid='e'\nregex='''(?:[a-z]+_)?(?:[a-z]{10}|[0-9]{9})x?'''\n",
+		"[[rules]]\nid='e'\nregex='''(?i)[a-z_]{20,26}'''\nkeywords=['key']\n",
+		"[[rules]]\nid='e'\nregex='''[0-9]{9,10}[ x]k?e?y?\\s'''\nkeywords=['id', 'tok_']\n",
+		// What a match needs.
+		"[[rules]]\nid='e'\nregex='''(?s)(?:begin.{0,9}end:\\s+\\w+|end:\\s+\\w+.{0,9}begin)'''\nkeywords=['key', 'one', 'two']\n",
+		"[[rules]]\nid='e'\nregex='''(?i)\\bend:[ \\t]*\\bno\\b.*'''\nkeywords=['key']\n",
 	} {
 		set, _, err := rules.Load(rules.Source{Data: []byte("[extend]\nuseDefault=false\n" + toml)})
 		if err != nil {
@@ -197,6 +224,48 @@ func TestConfigurations(t *testing.T) {
 					t.Errorf("at %q with\n%s", path, toml)
 				}
 			}
+		}
+	}
+}
+
+// TestWords compares the hits of words of the caller's own with a pass for them alone.
+func TestWords(t *testing.T) {
+	set, err := rules.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := []literal.Word{{Text: "key"}, {Text: "zz"}, {Text: "sk"}, {Text: "ey"}, {Text: "KEY", Exact: true}, {Text: "key"}, {Text: "s.", After: literal.Set{1: 2}}, {Text: "ſ", Exact: true}}
+	m, bare, alone := New(set, words...), New(set), literal.New(words)
+	rnd := rand.New(rand.NewPCG(15, 16))
+	for i := range 200 {
+		r := m.rules[rnd.IntN(len(m.rules))]
+		re, err := syntax.Parse(r.Regex, syntax.Perl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		for range 1 + rnd.IntN(60) {
+			w := words[rnd.IntN(len(words))].Text
+			fmt.Fprintf(&b, "%s%.*s%s ", surround(rnd, re, r.Keywords), rnd.IntN(3), "aſA", w)
+		}
+		text := []byte(b.String())
+		if i == 0 {
+			text = bytes.Repeat([]byte("sky key s.Az KEY zzz ey\n"), chunk/10)
+		}
+		var got []literal.Hit
+		found, _ := m.Find(text, func(h literal.Hit) { got = append(got, h) })
+		if want, _ := bare.Find(text, nil); len(found) != len(want) {
+			t.Errorf("%d matches, without words %d in %q", len(found), len(want), text)
+		}
+		if !slices.IsSortedFunc(got, func(a, b literal.Hit) int { return a.End - b.End }) {
+			t.Errorf("hits out of order in %q", text)
+		}
+		want := alone.Scan(text, 0, len(text), nil)
+		for _, hits := range [][]literal.Hit{got, want} {
+			slices.SortFunc(hits, func(a, b literal.Hit) int { return cmp.Or(a.End-b.End, a.Start-b.Start, int(a.Word-b.Word)) })
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("%v, want %v in %q", got, want, text)
 		}
 	}
 }

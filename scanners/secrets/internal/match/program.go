@@ -29,19 +29,39 @@ func isRune(op syntax.InstOp) bool {
 
 func newProgram(p *syntax.Prog) *program {
 	q := &program{inst: make([]inst, len(p.Inst)), start: uint32(p.Start)}
+	known := map[*rune][2]uint64{}
 	for i := range p.Inst {
 		src := &p.Inst[i]
 		in := inst{op: src.Op, out: src.Out, arg: src.Arg, src: src}
 		if isRune(src.Op) {
-			for c := range rune(0x80) {
-				if src.MatchRune(c) {
-					in.ascii[c>>6] |= 1 << (c & 63)
-				}
+			class := classOf(src)
+			ascii, ok := known[class]
+			if !ok || class == nil {
+				ascii = takesASCII(src)
+				known[class] = ascii
 			}
+			in.ascii = ascii
 		}
 		q.inst[i] = in
 	}
 	return q
+}
+
+// classOf returns what is the same for all instructions of one class, which are as many as its repetitions; nil if it is none.
+func classOf(in *syntax.Inst) *rune {
+	if len(in.Rune) > 1 {
+		return &in.Rune[0]
+	}
+	return nil
+}
+
+func takesASCII(in *syntax.Inst) (set [2]uint64) {
+	for c := range rune(utf8.RuneSelf) {
+		if in.MatchRune(c) {
+			set[c>>6] |= 1 << (c & 63)
+		}
+	}
+	return set
 }
 
 // frame is a choice not yet taken.
@@ -105,15 +125,15 @@ func (p *program) matchAt(text []byte, s int, stack []frame, steps *int) (end in
 	return -1, stack
 }
 
-// groups returns what FindSubmatchIndex does: the bounds of the leftmost match in text and of its groups. It stops when *steps has run
-// out.
-func (p *program) groups(text []byte, slots int, steps *int) []int {
-	type choice struct {
-		frame
-		slot, old int // undoes a capture; slot -1 for a choice not taken
-	}
-	caps := make([]int, slots)
-	var stack []choice
+// A choice is one not yet taken, or what undoes a capture: the slot it is in, and what was there.
+type choice struct {
+	frame
+	slot, old int // slot is -1 for a choice not taken
+}
+
+// groups sets caps to what FindSubmatchIndex returns, the bounds of the leftmost match in text and of its groups, and tells whether there
+// is one. It stops when *steps has run out.
+func (p *program) groups(text []byte, caps []int, stack []choice, steps *int) (found bool, grown []choice) {
 	for s := range len(text) + 1 {
 		if !boundary(text, s) {
 			continue
@@ -133,7 +153,7 @@ func (p *program) groups(text []byte, slots int, steps *int) []int {
 		thread:
 			for {
 				if *steps--; *steps < 0 {
-					return nil
+					return false, stack
 				}
 				in := &p.inst[pc]
 				switch in.op {
@@ -158,7 +178,7 @@ func (p *program) groups(text []byte, slots int, steps *int) []int {
 					stack = append(stack, choice{frame{in.arg, pos}, -1, 0})
 					pc = in.out
 				case syntax.InstCapture:
-					if int(in.arg) < slots {
+					if int(in.arg) < len(caps) {
 						stack = append(stack, choice{slot: int(in.arg), old: caps[in.arg]})
 						caps[in.arg] = pos
 					}
@@ -172,14 +192,14 @@ func (p *program) groups(text []byte, slots int, steps *int) []int {
 					pc = in.out
 				case syntax.InstMatch:
 					caps[0], caps[1] = s, pos
-					return caps
+					return true, stack
 				default:
 					break thread
 				}
 			}
 		}
 	}
-	return nil
+	return false, stack
 }
 
 // holds tells whether the empty-width condition op is met at pos. Word characters are ASCII, so bytes suffice.

@@ -2,6 +2,8 @@ package match
 
 import (
 	"regexp"
+	"regexp/syntax"
+	"slices"
 	"strings"
 	"sync"
 
@@ -32,30 +34,37 @@ type required struct {
 
 // An expr is a rule's expression and what is known about it.
 type expr struct {
-	re      *regexp.Regexp
+	re      func() *regexp.Regexp // compiled when it is first needed
+	groups  int                   // how many it has
 	prog    *program
 	forward *nfa
 	back    *nfa
-	length  int  // of the longest match in bytes, -1 for unbounded
+	rough   *nfa
 	plain   bool // can match the empty text, so only regexp will do
 
 	// anchored: every match contains a keyword that ends at most reach bytes behind the match's start (wide in text with
 	// runes that fold into ASCII). anchor has one entry a keyword, in the order of rule.lits.
 	anchored    bool
 	own         *literal.Finder // of other literals than the keywords, in whose order anchor is then; mostly nil
+	needs       []*nfa          // that all find something in a match, each at a literal that needed finds
+	needed      *literal.Finder // nil if there are none
+	run         run             // that is in each match
+	length      int             // of the longest match in bytes, -1 for unbounded
 	anchor      []anchor
 	reach, wide int
+	why         string // the keywords anchor no match; "" if they do
 
 	heldOnce sync.Once
 	held     [2]*regexp.Regexp // held fast at the start of the text, and one byte behind it
 }
 
-func (r *rule) compile(lits []string) *expr {
+func (r *rule) compile(words []literal.Word) *expr {
 	r.once.Do(func() {
-		x := &expr{re: regexp.MustCompile(r.Regex), prog: newProgram(mustProgram(r.Regex))}
+		prog := mustProgram(r.Regex)
+		x := &expr{prog: newProgram(prog), groups: prog.NumCap/2 - 1}
+		x.re = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(r.Regex) })
 		n, pcs := newNFA(x.prog)
 		x.forward, x.back = n, n.reverse()
-		x.length = x.prog.length(n, pcs)
 		x.plain = n.empty != 0
 		for c := range x.prog.first {
 			for _, i := range append(n.begin, n.origin...) {
@@ -65,25 +74,67 @@ func (r *rule) compile(lits []string) *expr {
 		if !r.always && len(r.odd) == 0 {
 			keywords := make([]string, len(r.lits))
 			for i, l := range r.lits {
-				keywords[i] = lits[l]
+				keywords[i] = words[l].Text
 			}
-			x.anchor, x.reach, x.wide, x.anchored = x.prog.anchors(n, pcs, keywords)
+			x.anchor, x.reach, x.wide, x.why = x.prog.anchors(n, pcs, keywords)
+			x.anchored = x.why == ""
 			for _, least := range []int{4, 3, 2} {
 				if x.anchored {
 					break
 				}
 				if own := literals(r.Regex, least); len(own) > 0 && len(own) <= 64 {
-					x.anchor, x.reach, x.wide, x.anchored = x.prog.anchors(n, pcs, own)
-					x.own = literal.New(own, nil)
+					var why string
+					x.anchor, x.reach, x.wide, why = x.prog.anchors(n, pcs, own)
+					x.own, x.anchored = finder(own), why == ""
 				}
 			}
 			if !x.anchored {
 				x.own = nil
 			}
 		}
+		var of []int32
+		x.rough, of = x.forward.rough()
+		for i := range x.anchor {
+			x.anchor[i].roughly = through(of, x.anchor[i].after)
+		}
+		if !x.anchored || x.own != nil {
+			x.length = x.prog.length(n, pcs)
+			x.oblige(r.Regex)
+		}
 		r.expr = x
 	})
 	return r.expr
+}
+
+// maxNeeds: more parts rule hardly more texts out.
+const maxNeeds = 8
+
+// oblige learns what each match contains, for a rule that is looked for in all of a text.
+func (x *expr) oblige(pattern string) {
+	re, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return
+	}
+	var literals []string
+	for _, n := range needs(re) {
+		if len(literals) < maxNeeds && !slices.Contains(literals, n.literal) {
+			part, _ := newNFA(newProgram(mustProgram(n.all)))
+			literals, x.needs = append(literals, n.literal), append(x.needs, part)
+		}
+	}
+	if len(literals) > 0 {
+		x.needed = finder(literals)
+	}
+	x.run = rarestRun(re)
+}
+
+// finder looks for plain words.
+func finder(texts []string) *literal.Finder {
+	words := make([]literal.Word, len(texts))
+	for i, t := range texts {
+		words[i].Text = t
+	}
+	return literal.New(words)
 }
 
 // maxSteps is what one try may cost: some 50 µs. Ordinary tries take a few hundred steps.
@@ -100,8 +151,8 @@ func (x *expr) at(text []byte, start int, s *scratch) (end, cost int) {
 		return end, maxSteps - steps
 	}
 	x.heldOnce.Do(func() {
-		x.held[0] = regexp.MustCompile(`\A(?:` + x.re.String() + `)`)
-		x.held[1] = regexp.MustCompile(`\A(?s:.)(?:` + x.re.String() + `)`)
+		x.held[0] = regexp.MustCompile(`\A(?:` + x.re().String() + `)`)
+		x.held[1] = regexp.MustCompile(`\A(?s:.)(?:` + x.re().String() + `)`)
 	})
 	before := min(start, 1)
 	loc := x.held[before].FindIndex(text[start-before:])
@@ -112,14 +163,19 @@ func (x *expr) at(text []byte, start int, s *scratch) (end, cost int) {
 	return start - before + loc[1], cost
 }
 
-// groups returns the bounds of the groups when the expression is matched again, against its match alone; nil if it no longer
-// matches.
-func (x *expr) groups(match []byte) []int {
+// captures returns the bounds of the groups when the expression is matched again, against its match alone; nil if it no longer
+// matches. They are good until the next call.
+func (x *expr) captures(match []byte, s *scratch) []int {
+	s.caps = slices.Grow(s.caps[:0], 2*(x.groups+1))[:2*(x.groups+1)]
 	steps := maxSteps
-	if loc := x.prog.groups(match, 2*(x.re.NumSubexp()+1), &steps); steps >= 0 {
-		return loc
+	var found bool
+	if found, s.choices = x.prog.groups(match, s.caps, s.choices, &steps); steps < 0 {
+		return x.re().FindSubmatchIndex(match)
 	}
-	return x.re.FindSubmatchIndex(match)
+	if !found {
+		return nil
+	}
+	return s.caps
 }
 
 func (m *Matcher) newRule(id int, r *rules.Rule) *rule {
