@@ -1,0 +1,5 @@
+//go:build !amd64
+
+package planes
+
+func (t *Table) split(dst []Block, text []byte) { t.splitGo(dst, text) }
