@@ -5,14 +5,24 @@ import (
 	"encoding/binary"
 )
 
+const (
+	probe     = 8 // bytes that must look like a list before more is tried
+	minDigits = 5 // of the 32 bytes at least that are part of the list
+)
+
 // findArrays undoes lists of byte values: {0x67, 0x68}, [103, 104], "67 68", "67:68", 01100111 01101000.
-func findArrays(b *builder, text []byte) {
-	const (
-		stride = 32 // a list of minValues is at least as long, so each step falls into it
-		probe  = 8  // bytes that must look like a list before more is tried
-	)
+func findArrays(b *builder, m *marks, text []byte) {
+	const stride = 32 // a list of minValues is at least as long, so each step falls into it
 	l := list{text: text}
 	for p, done := stride/2, 0; p < len(text); p += stride {
+		if to := m.next(markArrays, p); to > p {
+			if to >= len(text) {
+				return
+			}
+			p += (to - p + stride - 1) / stride * stride
+			p -= stride
+			continue
+		}
 		if p+16 <= len(text) && !hasDigit(text[p:p+8]) && !hasDigit(text[p+8:p+16]) { // "[char]68 + " is the widest way to write a value
 			continue
 		}
@@ -57,14 +67,13 @@ func wordy(text []byte, p int) bool {
 
 // numeric reports whether text has as many digits as a list of byte values.
 func numeric(text []byte) bool {
-	const least = 5 // of the 32 bytes at least that are part of the list
 	n := 0
 	for _, c := range text {
 		if isA(c, isDigit) {
 			n++
 		}
 	}
-	return n >= least
+	return n >= minDigits
 }
 
 var inArray = func() (t [256]bool) {

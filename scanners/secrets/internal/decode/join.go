@@ -192,8 +192,12 @@ func literal(text []byte, i int) (int, seam) {
 }
 
 // findConcat joins string literals that are concatenated. Only a seam with token characters on both sides can break a token.
-func findConcat(b *builder, text []byte) {
-	for i := nextQuote(text, 0); i < len(text) && !b.d.stopped; {
+func findConcat(b *builder, m *marks, text []byte) {
+	for i := m.next(markConcat, 0); i < len(text) && !b.d.stopped; i = m.next(markConcat, i) {
+		end := blockEnd(text, i)
+		if i = nextQuote(text[:end], i); i == end {
+			continue
+		}
 		to := i + 1
 		if isA(at(text, i-1), isToken) {
 			if next, how := literal(text, i); how != apart && isA(at(text, next), isToken) {
@@ -204,7 +208,7 @@ func findConcat(b *builder, text []byte) {
 				}
 			}
 		}
-		i = nextQuote(text, max(to, i+1))
+		i = max(to, i+1)
 	}
 }
 
