@@ -69,7 +69,7 @@ func wordy(text []byte, p int) bool {
 func numeric(text []byte) bool {
 	n := 0
 	for _, c := range text {
-		if isA(c, isDigit) {
+		if c-'0' < 10 {
 			n++
 		}
 	}

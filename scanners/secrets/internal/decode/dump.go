@@ -7,7 +7,7 @@ const minOffset, maxOffset = 6, 16
 // that begins at lo may be one of them.
 func (b *builder) dump(text []byte, lo int) {
 	const widest = 120
-	if !offset(text[min(lo, len(text)):min(lo+maxOffset+1, len(text))]) {
+	if !offset(text, lo) {
 		return
 	}
 	hi := lineBreak(text, lo)
@@ -22,13 +22,13 @@ func (b *builder) dump(text []byte, lo int) {
 	b.replace(lo, hi, found, 0, 1)
 }
 
-// offset reports whether line begins with one, and something follows it.
-func offset(line []byte) bool {
+// offset reports whether the line that begins at i does so with one, and goes on.
+func offset(text []byte, i int) bool {
 	n := 0
-	for n < len(line) && isA(line[n], isHex) {
+	for n <= maxOffset && isA(at(text, i+n), isHex) {
 		n++
 	}
-	return n >= minOffset && n <= maxOffset && n < len(line) && line[n] != '\n'
+	return n >= minOffset && n <= maxOffset && i+n < len(text) && text[i+n] != '\n'
 }
 
 // dumpLine returns the bytes that a line of a dump shows, or none.

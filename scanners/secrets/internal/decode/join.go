@@ -113,6 +113,16 @@ func operator(text []byte, i int) int {
 // appenders are the ends of calls that add to a string.
 var appenders = []string{"append", "concat", "add", "push", "push_str", "write", "writestring", "plus", "prepend"}
 
+// maxName bounds the name of what is added to.
+const maxName = 64
+
+var inName = func() (t [256]bool) {
+	for c := range t {
+		t[c] = isA(byte(c), isWord) || c == '.' || c == '$' || c == '>' || c == '-'
+	}
+	return t
+}()
+
 // literal returns where the next string literal's text begins, if it is joined to the one whose closing quote is at i.
 func literal(text []byte, i int) (int, seam) {
 	open := func(j int) (int, bool) { // an opening quote at j, with a prefix such as f or L
@@ -158,7 +168,7 @@ func literal(text []byte, i int) (int, seam) {
 		k = j
 	}
 	name := j
-	for j < name+64 && (isA(at(text, j), isWord) || at(text, j) == '.' || at(text, j) == '$' || at(text, j) == '>' || at(text, j) == '-') {
+	for j < len(text) && j < name+maxName && inName[text[j]] {
 		j++
 	}
 	if j == name {
@@ -190,6 +200,53 @@ func literal(text []byte, i int) (int, seam) {
 	}
 	return 0, apart
 }
+
+// seamy reports whether the quote at i is joined to another literal that begins with a token character. It is literal for the many
+// quotes that are not, and so looks first for what follows most of them: another argument, the end of a call, the next line.
+func seamy(text []byte, i int) bool {
+	j := i + 1
+	if at(text, j) == ',' {
+		for j++; at(text, j) == ' '; j++ {
+		}
+		c := at(text, j)
+		if isQuote(c) {
+			return isA(at(text, j+1), isToken)
+		}
+		if isA(c, isWord) && !isQuote(at(text, j+1)) && !isQuote(at(text, j+2)) && c != '_' {
+			return false
+		}
+	} else {
+		for j < len(text) && ends[text[j]] {
+			j++
+		}
+		name := j
+		for j < len(text) && j < name+maxName && inName[text[j]] {
+			j++
+		}
+		for at(text, j) == ' ' {
+			j++
+		}
+		switch c := at(text, j); {
+		case j == name || text[name] == '-' || text[name] == '_' || isQuote(c) || c == '@': // comments, continuations, literals
+		case c == '(' && !called[text[j-1]] && text[j-1] != ' ', c != '(' && operator(text, j) == 0:
+			return false
+		}
+	}
+	next, how := literal(text, i)
+	return how != apart && isA(at(text, next), isToken)
+}
+
+// ends are the bytes that end a call or a line, called those that the names of appenders end with.
+var ends, called = func() (e, c [256]bool) {
+	for _, b := range []byte(" \t\r\n);") {
+		e[b] = true
+	}
+	for _, a := range appenders {
+		last := a[len(a)-1]
+		c[last], c[last-'a'+'A'] = true, true
+	}
+	return e, c
+}()
 
 // findConcat joins string literals that are concatenated. Only a seam with token characters on both sides can break a token.
 func findConcat(b *builder, m *marks, text []byte) {

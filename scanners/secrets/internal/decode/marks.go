@@ -90,27 +90,27 @@ func blockEnd(text []byte, i int) int { return min(i|(planes.Size-1)+1, len(text
 
 // Classes of bytes that marks are found by.
 const (
-	inRun      = iota // base64
-	leads             // base64 whose group of four begins with an ASCII character, as far as its first,
-	follows           // second
-	thirds            // and third character tell
-	magics            // first characters of the formats that function magic knows
-	alnum             // letters and digits
-	capital           // hexadecimal and base32
-	inList            // see inArray
-	digit             //
-	inToken           //
-	trigger           // ESC ^ % & \
-	less              //
-	equal             //
-	quote             //
-	dead              // what follows a quote that is no seam
-	lineFeed          //
-	lineBreaks        // line feed or carriage return
-	closes            // see isClosing
-	continues         // \ ` ^
-	dash              //
-	odds              // control characters that text does not have
+	inRun        = iota // base64
+	alnum               // letters and digits
+	leads               // base64 whose group of four begins with an ASCII character, as far as its first,
+	follows             // second
+	thirds              // and third character tell
+	magics              // first
+	magics2             // and second characters of the formats that function magic knows, in base64
+	inBase16or32        //
+	inList              // see inArray
+	digit               //
+	inToken             //
+	trigger             // ESC ^ % & \
+	less                // <
+	equal               // =
+	quote               //
+	dead                // what makes a quote before it no seam
+	lineFeed            //
+	lineBreaks          // line feed and carriage return
+	closes              // see isClosing
+	bends               // what may follow a token that goes on in the next line, or end a PEM header: \ ` ^ -
+	odds                // control characters that text does not have
 )
 
 var byteClasses = func() *planes.Table {
@@ -125,12 +125,13 @@ var byteClasses = func() *planes.Table {
 		among := func(s string) bool { return bytes.IndexByte([]byte(s), c) >= 0 }
 		v := base64s.value[c]
 		set(inRun, isA(c, isBase64))
+		set(alnum, isA(c, isWord) && c != '_')
 		set(leads, v >= 0 && v < 32)
 		set(follows, v >= 0 && v&8 == 0)
 		set(thirds, v >= 0 && v&2 == 0)
 		set(magics, among("HeUQ/_KNJB7I"))
-		set(alnum, isA(c, isWord) && c != '_')
-		set(capital, isA(c, isHex) || base32s.value[c] >= 0)
+		set(magics2, among("4AFJNElTL3V1CaT"))
+		set(inBase16or32, isA(c, isHex) || base32s.value[c] >= 0)
 		set(inList, inArray[c])
 		set(digit, isA(c, isDigit))
 		set(inToken, isA(c, isToken))
@@ -142,8 +143,7 @@ var byteClasses = func() *planes.Table {
 		set(lineFeed, c == '\n')
 		set(lineBreaks, c == '\n' || c == '\r')
 		set(closes, isA(c, isClosing))
-		set(continues, among("\\`^"))
-		set(dash, c == '-')
+		set(bends, among("\\`^-"))
 		set(odds, isControl(c))
 	}
 	return planes.New(&classes)
@@ -151,138 +151,190 @@ var byteClasses = func() *planes.Table {
 
 // mark reads text.
 func (m *marks) mark(text []byte) {
-	m.words = (len(text) + wordBytes - 1) / wordBytes
+	m.words = len(text)/wordBytes + 1
 	if m.words > fewWords {
 		m.many = make([]uint64, m.words*finders)
 	}
-	const step = atOnce * planes.Size
-	r := reader{marks: m, text: text, feed: -1}
-	var blocks [atOnce + 2]planes.Block // with the one before and the one after
-	byteClasses.Split(blocks[1:2], text[:min(planes.Size, len(text))])
-	for at := 0; at < len(text); at += step {
-		from := min(at+planes.Size, len(text))
-		n := byteClasses.Split(blocks[2:], text[from:min(from+step, len(text))])
+	r := reader{marks: m, text: text}
+	var blocks [1 + atOnce]planes.Block // the one before is looked at, too
+	for at := 0; at < len(text)+planes.Size; at += atOnce * planes.Size {
+		n := byteClasses.Split(blocks[1:], text[min(at, len(text)):min(at+atOnce*planes.Size, len(text))])
 		if n < atOnce { // blanks follow, the first of which may end a line
-			blocks[2+n] = planes.Block{}
-			blocks[2+n][inList] = ^uint64(0)
-			end := &blocks[1+len(text)/planes.Size-at/planes.Size]
-			end[lineFeed] |= 1 << (len(text) % planes.Size)
-			end[lineBreaks] |= 1 << (len(text) % planes.Size)
+			for k := n + 1; k <= atOnce; k++ {
+				blocks[k] = planes.Block{inList: ^uint64(0)}
+			}
+			if k := 1 + len(text)/planes.Size - at/planes.Size; k > 0 {
+				blocks[k][lineFeed] |= 1 << (len(text) % planes.Size)
+				blocks[k][lineBreaks] |= 1 << (len(text) % planes.Size)
+			}
+			n = min(n+2, atOnce)
 		}
-		for k := 1; k <= atOnce && at+(k-1)*planes.Size < len(text); k++ {
-			r.block(at+(k-1)*planes.Size, &blocks[k-1], &blocks[k], &blocks[k+1])
+		for k := range n {
+			r.block(at+k*planes.Size, &blocks[k], &blocks[k+1])
 		}
-		blocks[0], blocks[1] = blocks[atOnce], blocks[atOnce+1]
+		blocks[0] = blocks[atOnce]
 	}
 }
 
-// A reader goes over the blocks of a text.
+// A reader goes over the blocks of a text. What it remembers of the block before are planes, but for the last two.
 type reader struct {
 	*marks
-	text   []byte
-	digits int    // in the block before
-	carry  uint64 // a run of token characters with a digit goes on
-	feed   int    // the last line feed; -1 before there is one
+	text     []byte
+	begins   uint64 // where base64 may begin
+	groups   uint64 // ends of the first three characters of four in it that can stand for text
+	octets   uint64 // whole bytes of the plane of base64
+	pairs    uint64 // and two of them in a row
+	octets16 uint64 // as octets, of base16 and base32
+	signs    uint64 // equals signs after a token
+	quotes   uint64 // after a token
+	heads    uint64 // first characters of lines that can be those of an offset
+	closed   uint64 // closing signs after a token with a digit
+	carry    uint64 // a token with a digit goes on
+	digits   int    // how many there were
 }
-
-// ahead has bit j set if bit j+k of the plane is, which goes on in next.
-func ahead(plane, next uint64, k int) uint64 { return plane>>k | next<<(planes.Size-k) }
 
 // behind has bit j set if bit j-k of the plane is, which begins in last.
 func behind(last, plane uint64, k int) uint64 { return plane<<k | last>>(planes.Size-k) }
 
-// longer tells, from where a run of some length begins, where one begins that is longer by k at most so much.
-func longer(plane, next uint64, k int) (uint64, uint64) {
-	return plane & ahead(plane, next, k), next & (next >> k)
+// octets has the high bit of each byte set that is all ones. The bit above one that is not may be wrong.
+func octets(plane uint64) uint64 {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	return (^plane - ones) & plane & high
 }
 
-// block sets the marks of the 64 bytes at i. Of the three blocks the second is theirs.
-func (r *reader) block(i int, last, b, next *planes.Block) {
-	if b[planes.High] != 0 {
-		r.set(markHigh, i)
+// first returns the place of the lowest bit of a plane.
+func first(plane uint64) int { return bits.TrailingZeros64(plane) }
+
+// block sets the marks of the 64 bytes at i, whose planes are b. Here all bytes pass by, so this only sorts out where nothing can be;
+// the methods below look closer.
+func (r *reader) block(i int, last, b *planes.Block) {
+	if b[planes.High]|b[odds] != 0 {
+		r.control = r.control || b[odds] != 0
+		if b[planes.High] != 0 {
+			r.set(markHigh, i)
+		}
 	}
-	r.control = r.control || b[odds] != 0
-	if filled(b[inRun]) || filled(next[inRun]&0xffff) {
-		r.run(i, last, b, next)
+
+	// Base64 that begins a word, with three groups that look like text or the beginning of a known format; long runs of any; and
+	// of hexadecimal or base32.
+	begins := b[inRun] &^ behind(last[alnum], b[alnum], 1)
+	groups := b[thirds] & behind(last[follows], b[follows], 1) & behind(last[leads], b[leads], 2)
+	for hope := groups & behind(r.groups, groups, 4) & behind(r.groups, groups, 8) & behind(r.begins, begins, 10); hope != 0; hope &= hope - 1 {
+		r.run(i + first(hope) - 10)
 	}
-	if digits := bits.OnesCount64(b[digit]); digits+r.digits+bits.OnesCount64(next[digit]) >= minDigits {
-		r.array(i, b, next)
-		r.digits = digits
-	} else {
-		r.digits = digits
+	for hope := b[magics2] & behind(last[magics]&r.begins, b[magics]&begins, 1); hope != 0; hope &= hope - 1 {
+		r.run(i + first(hope) - 1)
 	}
-	beside := behind(last[inToken], b[inToken], 1)
-	for places := b[trigger] | b[less]&beside; places != 0; places &= places - 1 {
-		r.trigger(i + bits.TrailingZeros64(places))
+	r.begins, r.groups = begins, groups
+	whole, whole16 := octets(b[inRun]), octets(b[inBase16or32])
+	pairs := whole & behind(r.octets, whole, 8)
+	if long := pairs&behind(r.pairs, pairs, 16) | whole16&behind(r.octets16, whole16, 8); long != 0 {
+		r.set(markRuns, i+first(long))
 	}
-	for places := b[equal] & beside & ahead(b[lineBreaks]|b[digit], next[lineBreaks]|next[digit], 1); places != 0; places &= places - 1 {
-		if p := i + bits.TrailingZeros64(places); signs(r.text, p) {
+	r.octets, r.pairs, r.octets16 = whole, pairs, whole16
+
+	digits := bits.OnesCount64(b[digit])
+	if digits+r.digits >= minDigits {
+		r.array(i, last, b)
+	}
+	r.digits = digits
+
+	token := b[inToken]
+	after := behind(last[inToken], token, 1)
+	for places := b[trigger] | b[less]&after; places != 0; places &= places - 1 {
+		r.trigger(i + first(places))
+	}
+
+	equals, quotes := b[equal]&after, b[quote]&after
+	for places := behind(r.signs, equals, 1) & (b[lineBreaks] | b[digit]); places != 0; places &= places - 1 {
+		if p := i + first(places) - 1; signs(r.text, p) {
 			r.set(markQuoted, p)
 		}
 	}
-	if places := b[quote] & beside &^ ahead(b[dead], next[dead], 1); places != 0 {
-		places &^= ahead(b[alnum], next[alnum], 1) & ahead(b[alnum], next[alnum], 2) & ahead(b[alnum], next[alnum], 3)
-		for ; places != 0; places &= places - 1 {
-			p := i + bits.TrailingZeros64(places)
-			if to, how := literal(r.text, p); how != apart && isA(at(r.text, to), isToken) {
-				r.set(markConcat, p)
-			}
+	for places := behind(r.quotes, quotes, 1) &^ b[dead]; places != 0; places &= places - 1 {
+		if p := i + first(places) - 1; seamy(r.text, p) {
+			r.set(markConcat, p)
 		}
 	}
-	r.lines(i, last, b, next)
-}
+	r.signs, r.quotes = equals, quotes
 
-// filled reports whether the plane has a byte of ones, as each does in which a run of 15 begins, or ends.
-func filled(plane uint64) bool {
-	const ones, high = 0x0101010101010101, 0x8080808080808080
-	return (^plane-ones)&plane&high != 0
-}
-
-// run marks what findRuns decodes: it takes 40 characters of base64, 24 of hexadecimal or base32, or 16 where a word begins whose
-// first groups of four look like text.
-func (r *reader) run(i int, last, b, next *planes.Block) {
-	lo, hi := b[inRun], next[inRun]
-	for k := 1; k < minRun; k *= 2 {
-		lo, hi = longer(lo, hi, k)
+	// Where a line's last token has a digit: added to itself from there on, it carries over into what follows.
+	breaks := b[lineBreaks]
+	sum, carry := bits.Add64(token, token&b[digit], r.carry)
+	ends := sum &^ token
+	closed := ends & b[closes]
+	for places := ends&breaks | behind(r.closed, closed, 1)&(breaks|b[closes]); places != 0; places &= places - 1 {
+		r.wrap(i + first(places))
 	}
-	if lo == 0 {
-		return
+	r.carry, r.closed = carry, closed
+	for places := breaks & behind(last[bends], b[bends], 1); places != 0; places &= places - 1 {
+		r.bend(i + first(places))
 	}
-	begins := ^behind(last[inRun], b[inRun], 1) | behind(last[inRun]&^last[alnum], b[inRun]&^b[alnum], 1) | behind(last[trigger], b[trigger], 2)
-	if places := lo & begins; places != 0 {
-		group := b[leads] & ahead(b[follows], next[follows], 1) & ahead(b[thirds], next[thirds], 2)
-		after := next[leads] & (next[follows] >> 1) & (next[thirds] >> 2)
-		places &= group&ahead(group, after, 4)&ahead(group, after, 8) | b[magics]
-		for ; places != 0; places &= places - 1 {
-			if p := i + bits.TrailingZeros64(places); promising(r.text[p:]) {
-				r.set(markRuns, i)
-				return
-			}
+	heads := behind(last[lineFeed], b[lineFeed], 1) & b[inBase16or32]
+	for places := behind(r.heads, heads, minOffset-1) & b[inBase16or32]; places != 0; places &= places - 1 {
+		if p := i + first(places) - (minOffset - 1); offset(r.text, p) {
+			r.set(markLines, p-1)
 		}
 	}
-	lo, hi = longer(lo, hi, 16)
-	if lo, _ = longer(lo, hi, plainRun-32); lo != 0 {
-		r.set(markRuns, i)
-		return
+	r.heads = heads
+}
+
+// run marks base64 at i that is worth decoding, even if it is short.
+func (r *reader) run(i int) {
+	for k := range minRun {
+		if !isA(at(r.text, i+k), isBase64) {
+			return
+		}
 	}
-	lo, hi = b[capital], next[capital]
-	for k := 1; k < 16; k *= 2 {
-		lo, hi = longer(lo, hi, k)
-	}
-	if lo, _ = longer(lo, hi, minHex-16); lo != 0 {
+	if promising(r.text[i:]) {
 		r.set(markRuns, i)
 	}
 }
 
-// array marks what findArrays reads.
-func (r *reader) array(i int, b, next *planes.Block) {
-	lo, hi := b[inList], next[inList]
+// array marks where findArrays can be at a list: at eight bytes that one is made of, in a row that has enough words of them.
+func (r *reader) array(i int, last, b *planes.Block) {
+	const half = planes.Size / 2 // findArrays counts digits on both sides of a place
+	ahead := func(lo, hi uint64, k int) uint64 { return lo>>k | hi<<(planes.Size-k) }
+	lo, hi := behind(last[inList], b[inList], half), b[inList]>>half
 	for k := 1; k < probe; k *= 2 {
-		lo, hi = longer(lo, hi, k)
+		lo, hi = lo&ahead(lo, hi, k), hi&(hi>>k)
 	}
-	if lo != 0 {
-		r.set(markArrays, i)
+	for lo != 0 {
+		p := first(lo)
+		n := first(^(lo >> p)) // more places of the same row
+		if numbered(r.text, i-half+p) {
+			if p < half {
+				r.set(markArrays, i-half)
+			}
+			if p+n > half {
+				r.set(markArrays, i)
+			}
+		}
+		lo = lo >> p >> n << n << p
 	}
+}
+
+// numbered reports whether the row of bytes of lists around i has as many words as a list has numbers.
+func numbered(text []byte, i int) bool {
+	const far = 512 // bytes on each side: what goes on that long is looked at
+	n, word := 0, false
+	lo := min(i, len(text))
+	for lo > 0 && lo > i-far && inArray[text[lo-1]] {
+		lo--
+	}
+	if lo <= i-far {
+		return true
+	}
+	for ; lo < len(text) && inArray[text[lo]]; lo++ {
+		was := word
+		if word = isA(text[lo], isWord); word && !was {
+			n++
+		}
+		if n >= minValues || lo > i+far {
+			return true
+		}
+	}
+	return false
 }
 
 // trigger marks what begins with a byte of its own.
@@ -296,7 +348,7 @@ func (r *reader) trigger(i int) {
 			r.set(markControl, i)
 		}
 	case '%':
-		if c == 'u' && isA(at(text, i+2), isHex) || c >= '2' && c <= '7' && isA(at(text, i+2), isHex) {
+		if isA(at(text, i+2), isHex) && (c >= '2' && c <= '7' || c == 'u') {
 			r.set(markPercent, i)
 		}
 	case '&':
@@ -311,53 +363,56 @@ func (r *reader) trigger(i int) {
 		if unescape(text, i).strong {
 			r.set(markEscape, i)
 		}
+		r.run(i + 2) // the escape's letter is no part of it
 	}
 }
 
-// lines marks the line breaks that findLines does something at.
-func (r *reader) lines(i int, last, b, next *planes.Block) {
-	token, before := b[inToken], last[inToken]
-	sum, carry := bits.Add64(token, token&b[digit], r.carry) // a run with a digit carries over into what follows it
-	r.carry = carry
-	breaks := b[lineBreaks]
-	if breaks == 0 && next[lineBreaks]&0xf == 0 {
+// wrap marks the line breaks around a token that may be broken off there. The byte at i is what ends the token, or follows that.
+func (r *reader) wrap(i int) {
+	const widest = 2 << 10 // of a line that is a prefix and a part of a token
+	text := r.text
+	if !isA(at(text, i-1), isToken) {
+		i--
+	}
+	if runBefore(text, i, minPart) < minPart {
 		return
 	}
-	four, fourBefore := token&behind(before, token, 1), before&(before<<1)
-	four &= behind(fourBefore, four, 2)
-	fourBefore &= fourBefore << 2
-	long := behind(fourBefore, four, 1) &^ token // what follows a run of minPart
-	// Where the run before a line's last closing signs has a digit.
-	c, cNext := b[closes], next[closes]
-	end := breaks | c&(ahead(breaks, next[lineBreaks], 1)|ahead(c, cNext, 1)&(ahead(breaks, next[lineBreaks], 2)|ahead(c, cNext, 2)&ahead(breaks, next[lineBreaks], 3)))
-	withDigit := sum & long & end
-	feeds := b[lineFeed]
-	for places := withDigit; places != 0; places &= places - 1 {
-		k := bits.TrailingZeros64(places)
-		if before := feeds & (1<<k - 1); before != 0 {
-			p := 63 - bits.LeadingZeros64(before)
-			r.set(markLines, i+p)
-		} else if r.feed >= 0 {
-			r.set(markLines, r.feed)
-		}
-		if breaks>>k&1 != 0 { // a carriage return may come before the line feed
-			r.set(markLines, i+k)
-			r.set(markLines, i+k+1)
-		}
+	end := i
+	for end < i+maxClosing && isA(at(text, end), isClosing) {
+		end++
 	}
-	places := breaks & (behind(last[continues], b[continues], 1)&behind(before, token, 2) | behind(last[dash], b[dash], 1)&behind(last[dash], b[dash], 2)&behind(last[dash], b[dash], 3))
-	for ; places != 0; places &= places - 1 {
-		p := i + bits.TrailingZeros64(places)
+	if at(text, end) == '\r' {
+		end++
+	}
+	if end < len(text) && text[end] != '\n' {
+		return
+	}
+	lo := max(i-widest, 0)
+	if k := bytes.LastIndexByte(text[lo:i], '\n'); k >= 0 {
+		r.broken(lo + k)
+	}
+	if end < len(text) {
+		r.broken(end)
+	}
+}
+
+// broken marks the line break at p if a token may go over it.
+func (r *reader) broken(p int) {
+	end := p
+	if at(r.text, end-1) == '\r' {
+		end--
+	}
+	if wraps(r.text, p, end) {
 		r.set(markLines, p)
-		r.set(markLines, p+1)
 	}
-	// A dump's line begins with an offset.
-	for places := feeds & ahead(b[capital], next[capital], 1) & ahead(b[capital], next[capital], minOffset); places != 0; places &= places - 1 {
-		if p := i + bits.TrailingZeros64(places); offset(r.text[p+1 : min(p+1+maxOffset+1, len(r.text))]) {
-			r.set(markLines, p)
-		}
+}
+
+// bend marks the line break at i if the byte before it joins the lines, or if a PEM header ends there.
+func (r *reader) bend(i int) {
+	text := r.text
+	if text[i-1] == '-' && !bytes.HasSuffix(text[:i], []byte("-----")) || text[i-1] != '-' && !isA(at(text, i-2), isToken) {
+		return
 	}
-	if feeds != 0 {
-		r.feed = i + 63 - bits.LeadingZeros64(feeds)
-	}
+	r.set(markLines, i)
+	r.set(markLines, i+1) // if this is a carriage return
 }
