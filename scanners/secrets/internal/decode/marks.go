@@ -155,159 +155,93 @@ func (m *marks) mark(text []byte) {
 	if m.words > fewWords {
 		m.many = make([]uint64, m.words*finders)
 	}
-	r := reader{marks: m, text: text}
-	var blocks [1 + atOnce]planes.Block // the one before is looked at, too
-	for at := 0; at < len(text)+planes.Size; at += atOnce * planes.Size {
-		n := byteClasses.Split(blocks[1:], text[min(at, len(text)):min(at+atOnce*planes.Size, len(text))])
-		if n < atOnce { // blanks follow, the first of which may end a line
-			for k := n + 1; k <= atOnce; k++ {
-				blocks[k] = planes.Block{inList: ^uint64(0)}
-			}
-			if k := 1 + len(text)/planes.Size - at/planes.Size; k > 0 {
-				blocks[k][lineFeed] |= 1 << (len(text) % planes.Size)
-				blocks[k][lineBreaks] |= 1 << (len(text) % planes.Size)
-			}
-			n = min(n+2, atOnce)
+	const step = planes.Blocks * planes.Size
+	var s sieve
+	for at := 0; at <= len(text)+planes.Size/2; at += step { // what is marked by what follows has half a block to follow
+		byteClasses.Next(&s.group, text[min(at, len(text)):])
+		if end := len(text) - at; end >= 0 && end < step { // which may end a line
+			s.group[lineFeed][1+end/planes.Size] |= 1 << (end % planes.Size)
+			s.group[lineBreaks][1+end/planes.Size] |= 1 << (end % planes.Size)
 		}
-		for k := range n {
-			r.block(at+k*planes.Size, &blocks[k], &blocks[k+1])
-		}
-		blocks[0] = blocks[atOnce]
+		s.sift()
+		m.look(text, at, &s)
 	}
 }
 
-// A reader goes over the blocks of a text. What it remembers of the block before are planes, but for the last two.
-type reader struct {
-	*marks
-	text     []byte
-	begins   uint64 // where base64 may begin
-	groups   uint64 // ends of the first three characters of four in it that can stand for text
-	octets   uint64 // whole bytes of the plane of base64
-	pairs    uint64 // and two of them in a row
-	octets16 uint64 // as octets, of base16 and base32
-	signs    uint64 // equals signs after a token
-	quotes   uint64 // after a token
-	heads    uint64 // first characters of lines that can be those of an offset
-	closed   uint64 // closing signs after a token with a digit
-	carry    uint64 // a token with a digit goes on
-	digits   int    // how many there were
-}
-
-// behind has bit j set if bit j-k of the plane is, which begins in last.
-func behind(last, plane uint64, k int) uint64 { return plane<<k | last>>(planes.Size-k) }
-
-// octets has the high bit of each byte set that is all ones. The bit above one that is not may be wrong.
-func octets(plane uint64) uint64 {
-	const ones, high = 0x0101010101010101, 0x8080808080808080
-	return (^plane - ones) & plane & high
-}
-
-// first returns the place of the lowest bit of a plane.
-func first(plane uint64) int { return bits.TrailingZeros64(plane) }
-
-// block sets the marks of the 64 bytes at i, whose planes are b. Here all bytes pass by, so this only sorts out where nothing can be;
-// the methods below look closer.
-func (r *reader) block(i int, last, b *planes.Block) {
-	if b[planes.High]|b[odds] != 0 {
-		r.control = r.control || b[odds] != 0
-		if b[planes.High] != 0 {
-			r.set(markHigh, i)
+// look looks closer at what is left in the sieve of the text from i on.
+func (m *marks) look(text []byte, i int, s *sieve) {
+	m.control = m.control || s.where[inOdds] != 0
+	for w := s.where[inHigh]; w != 0; w &= w - 1 {
+		m.set(markHigh, i+first(uint64(w))*planes.Size)
+	}
+	for p := range s.left(inGroups) {
+		m.run(text, i+p-10)
+	}
+	for p := range s.left(inMagics) {
+		m.run(text, i+p-1)
+	}
+	for p := range s.left(inLong) {
+		m.set(markRuns, i+p)
+	}
+	for w := s.where[inDigits]; w != 0; w &= w - 1 {
+		b := first(uint64(w))
+		m.array(text, i+b*planes.Size, s.group[inList][b], s.group[inList][1+b])
+	}
+	for p := range s.left(inTriggers) {
+		m.trigger(text, i+p)
+	}
+	for p := range s.left(inSigns) {
+		if p += i - 1; signs(text, p) {
+			m.set(markQuoted, p)
 		}
 	}
-
-	// Base64 that begins a word, with three groups that look like text or the beginning of a known format; long runs of any; and
-	// of hexadecimal or base32.
-	begins := b[inRun] &^ behind(last[alnum], b[alnum], 1)
-	groups := b[thirds] & behind(last[follows], b[follows], 1) & behind(last[leads], b[leads], 2)
-	for hope := groups & behind(r.groups, groups, 4) & behind(r.groups, groups, 8) & behind(r.begins, begins, 10); hope != 0; hope &= hope - 1 {
-		r.run(i + first(hope) - 10)
-	}
-	for hope := b[magics2] & behind(last[magics]&r.begins, b[magics]&begins, 1); hope != 0; hope &= hope - 1 {
-		r.run(i + first(hope) - 1)
-	}
-	r.begins, r.groups = begins, groups
-	whole, whole16 := octets(b[inRun]), octets(b[inBase16or32])
-	pairs := whole & behind(r.octets, whole, 8)
-	if long := pairs&behind(r.pairs, pairs, 16) | whole16&behind(r.octets16, whole16, 8); long != 0 {
-		r.set(markRuns, i+first(long))
-	}
-	r.octets, r.pairs, r.octets16 = whole, pairs, whole16
-
-	digits := bits.OnesCount64(b[digit])
-	if digits+r.digits >= minDigits {
-		r.array(i, last, b)
-	}
-	r.digits = digits
-
-	token := b[inToken]
-	after := behind(last[inToken], token, 1)
-	for places := b[trigger] | b[less]&after; places != 0; places &= places - 1 {
-		r.trigger(i + first(places))
-	}
-
-	equals, quotes := b[equal]&after, b[quote]&after
-	for places := behind(r.signs, equals, 1) & (b[lineBreaks] | b[digit]); places != 0; places &= places - 1 {
-		if p := i + first(places) - 1; signs(r.text, p) {
-			r.set(markQuoted, p)
+	for p := range s.left(inSeams) {
+		if p += i - 1; seamy(text, p) {
+			m.set(markConcat, p)
 		}
 	}
-	for places := behind(r.quotes, quotes, 1) &^ b[dead]; places != 0; places &= places - 1 {
-		if p := i + first(places) - 1; seamy(r.text, p) {
-			r.set(markConcat, p)
+	for p := range s.left(inWraps) {
+		m.wrap(text, i+p)
+	}
+	for p := range s.left(inBends) {
+		m.bend(text, i+p)
+	}
+	for p := range s.left(inHeads) {
+		if p += i - (minOffset - 1); offset(text, p) {
+			m.set(markLines, p-1)
 		}
 	}
-	r.signs, r.quotes = equals, quotes
-
-	// Where a line's last token has a digit: added to itself from there on, it carries over into what follows.
-	breaks := b[lineBreaks]
-	sum, carry := bits.Add64(token, token&b[digit], r.carry)
-	ends := sum &^ token
-	closed := ends & b[closes]
-	for places := ends&breaks | behind(r.closed, closed, 1)&(breaks|b[closes]); places != 0; places &= places - 1 {
-		r.wrap(i + first(places))
-	}
-	r.carry, r.closed = carry, closed
-	for places := breaks & behind(last[bends], b[bends], 1); places != 0; places &= places - 1 {
-		r.bend(i + first(places))
-	}
-	heads := behind(last[lineFeed], b[lineFeed], 1) & b[inBase16or32]
-	for places := behind(r.heads, heads, minOffset-1) & b[inBase16or32]; places != 0; places &= places - 1 {
-		if p := i + first(places) - (minOffset - 1); offset(r.text, p) {
-			r.set(markLines, p-1)
-		}
-	}
-	r.heads = heads
 }
 
 // run marks base64 at i that is worth decoding, even if it is short.
-func (r *reader) run(i int) {
+func (m *marks) run(text []byte, i int) {
 	for k := range minRun {
-		if !isA(at(r.text, i+k), isBase64) {
+		if !isA(at(text, i+k), isBase64) {
 			return
 		}
 	}
-	if promising(r.text[i:]) {
-		r.set(markRuns, i)
+	if promising(text[i:]) {
+		m.set(markRuns, i)
 	}
 }
 
 // array marks where findArrays can be at a list: at eight bytes that one is made of, in a row that has enough words of them.
-func (r *reader) array(i int, last, b *planes.Block) {
+func (m *marks) array(text []byte, i int, last, b uint64) {
 	const half = planes.Size / 2 // findArrays counts digits on both sides of a place
 	ahead := func(lo, hi uint64, k int) uint64 { return lo>>k | hi<<(planes.Size-k) }
-	lo, hi := behind(last[inList], b[inList], half), b[inList]>>half
+	lo, hi := behind(last, b, half), b>>half
 	for k := 1; k < probe; k *= 2 {
 		lo, hi = lo&ahead(lo, hi, k), hi&(hi>>k)
 	}
 	for lo != 0 {
 		p := first(lo)
 		n := first(^(lo >> p)) // more places of the same row
-		if numbered(r.text, i-half+p) {
+		if numbered(text, i-half+p) {
 			if p < half {
-				r.set(markArrays, i-half)
+				m.set(markArrays, i-half)
 			}
 			if p+n > half {
-				r.set(markArrays, i)
+				m.set(markArrays, i)
 			}
 		}
 		lo = lo >> p >> n << n << p
@@ -338,39 +272,37 @@ func numbered(text []byte, i int) bool {
 }
 
 // trigger marks what begins with a byte of its own.
-func (r *reader) trigger(i int) {
-	text := r.text
+func (m *marks) trigger(text []byte, i int) {
 	switch c := at(text, i+1); text[i] {
 	case 0x1b:
-		r.set(markControl, i)
+		m.set(markControl, i)
 	case '^':
 		if c == '[' && at(text, i+2) == '[' {
-			r.set(markControl, i)
+			m.set(markControl, i)
 		}
 	case '%':
 		if isA(at(text, i+2), isHex) && (c >= '2' && c <= '7' || c == 'u') {
-			r.set(markPercent, i)
+			m.set(markPercent, i)
 		}
 	case '&':
 		if reference(text, i) > 0 {
-			r.set(markEntity, i)
+			m.set(markEntity, i)
 		}
 	case '<':
 		if inlineTag(text, i) > 0 {
-			r.set(markMarkup, i)
+			m.set(markMarkup, i)
 		}
 	case '\\':
 		if unescape(text, i).strong {
-			r.set(markEscape, i)
+			m.set(markEscape, i)
 		}
-		r.run(i + 2) // the escape's letter is no part of it
+		m.run(text, i+2) // the escape's letter is no part of it
 	}
 }
 
 // wrap marks the line breaks around a token that may be broken off there. The byte at i is what ends the token, or follows that.
-func (r *reader) wrap(i int) {
+func (m *marks) wrap(text []byte, i int) {
 	const widest = 2 << 10 // of a line that is a prefix and a part of a token
-	text := r.text
 	if !isA(at(text, i-1), isToken) {
 		i--
 	}
@@ -389,30 +321,29 @@ func (r *reader) wrap(i int) {
 	}
 	lo := max(i-widest, 0)
 	if k := bytes.LastIndexByte(text[lo:i], '\n'); k >= 0 {
-		r.broken(lo + k)
+		m.broken(text, lo+k)
 	}
 	if end < len(text) {
-		r.broken(end)
+		m.broken(text, end)
 	}
 }
 
 // broken marks the line break at p if a token may go over it.
-func (r *reader) broken(p int) {
+func (m *marks) broken(text []byte, p int) {
 	end := p
-	if at(r.text, end-1) == '\r' {
+	if at(text, end-1) == '\r' {
 		end--
 	}
-	if wraps(r.text, p, end) {
-		r.set(markLines, p)
+	if wraps(text, p, end) {
+		m.set(markLines, p)
 	}
 }
 
 // bend marks the line break at i if the byte before it joins the lines, or if a PEM header ends there.
-func (r *reader) bend(i int) {
-	text := r.text
+func (m *marks) bend(text []byte, i int) {
 	if text[i-1] == '-' && !bytes.HasSuffix(text[:i], []byte("-----")) || text[i-1] != '-' && !isA(at(text, i-2), isToken) {
 		return
 	}
-	r.set(markLines, i)
-	r.set(markLines, i+1) // if this is a carriage return
+	m.set(markLines, i)
+	m.set(markLines, i+1) // if this is a carriage return
 }

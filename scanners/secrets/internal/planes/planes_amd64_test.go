@@ -1,12 +1,12 @@
 package planes
 
-func implementations(t *Table) map[string]func([]Block, []byte) {
-	all := map[string]func([]Block, []byte){"go": t.splitGo}
+func implementations(t *Table) map[string]func(*Group, *[Size * Blocks]byte) {
+	all := map[string]func(*Group, *[Size * Blocks]byte){"go": t.splitGo}
 	if hasAVX512 {
-		all["avx512"] = func(dst []Block, text []byte) { splitAVX512(&dst[0], &text[0], len(dst), &t.lookup) }
+		all["avx512"] = func(g *Group, text *[Size * Blocks]byte) { splitAVX512(g, text, &t.lookup) }
 	}
 	if hasAVX2 {
-		all["avx2"] = func(dst []Block, text []byte) { splitAVX2(&dst[0], &text[0], len(dst), &t.nibbles, t.classes) }
+		all["avx2"] = func(g *Group, text *[Size * Blocks]byte) { splitAVX2(g, text, &t.nibbles, t.classes) }
 	}
 	return all
 }

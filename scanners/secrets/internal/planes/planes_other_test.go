@@ -2,6 +2,6 @@
 
 package planes
 
-func implementations(t *Table) map[string]func([]Block, []byte) {
-	return map[string]func([]Block, []byte){"go": t.splitGo}
+func implementations(t *Table) map[string]func(*Group, *[Size * Blocks]byte) {
+	return map[string]func(*Group, *[Size * Blocks]byte){"go": t.splitGo}
 }

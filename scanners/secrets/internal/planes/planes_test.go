@@ -13,17 +13,17 @@ func random(r *rand.Rand) (classes [128]uint32) {
 	return classes
 }
 
-func want(classes *[128]uint32, text []byte, b, class int) (plane uint64) {
+func want(classes *[128]uint32, text []byte, b, class int) (word uint64) {
 	for j := range Size {
 		c := byte(' ')
 		if i := b*Size + j; i < len(text) {
 			c = text[i]
 		}
 		if class == High && c >= 0x80 || c < 0x80 && classes[c]>>class&1 != 0 {
-			plane |= 1 << j
+			word |= 1 << j
 		}
 	}
-	return plane
+	return word
 }
 
 func TestSplit(t *testing.T) {
@@ -32,21 +32,25 @@ func TestSplit(t *testing.T) {
 	table := New(&classes)
 	for name, split := range implementations(table) {
 		t.Run(name, func(t *testing.T) {
-			for n := range 300 {
-				text := make([]byte, n)
+			for range 100 {
+				var text [Size * Blocks]byte
 				for i := range text {
 					text[i] = byte(r.Uint32())
 				}
-				blocks := make([]Block, n/Size+2)
-				blocks[0][3] = 42 // is overwritten
-				done := len(text) / Size
-				if done > 0 {
-					split(blocks[:done], text[:done*Size])
+				var g Group
+				for k := range g {
+					for b := range g[k] {
+						g[k][b] = 42
+					}
 				}
-				for b := range done {
-					for k := range blocks[b] {
-						if got, want := blocks[b][k], want(&classes, text, b, k); got != want {
-							t.Fatalf("%d bytes, block %d, class %d: %064b, want %064b", n, b, k, got, want)
+				split(&g, &text)
+				for k := range g {
+					if g[k][0] != 42 {
+						t.Fatalf("class %d: the word before the first is %d now", k, g[k][0])
+					}
+					for b := range Blocks {
+						if got, want := g[k][1+b], want(&classes, text[:], b, k); got != want {
+							t.Fatalf("block %d, class %d: %064b, want %064b", b, k, got, want)
 						}
 					}
 				}
@@ -55,24 +59,31 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-func TestSplitRest(t *testing.T) {
+func TestNext(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	classes := random(r)
 	table := New(&classes)
-	for n := range 200 {
+	for n := range 1100 {
 		text := make([]byte, n)
 		for i := range text {
 			text[i] = byte(r.Uint32())
 		}
-		blocks := make([]Block, n/Size+1)
-		got := table.Split(blocks, text)
-		if got != (n+Size-1)/Size {
-			t.Fatalf("%d bytes: %d blocks", n, got)
-		}
-		for b := range got {
-			for k := range blocks[b] {
-				if got, want := blocks[b][k], want(&classes, text, b, k); got != want {
-					t.Fatalf("%d bytes, block %d, class %d: %064b, want %064b", n, b, k, got, want)
+		var g Group
+		for at := 0; at < n+Size; at += Size * Blocks {
+			var last [len(g)]uint64
+			for k := range g {
+				last[k] = g[k][Blocks]
+			}
+			rest := text[min(at, n):]
+			table.Next(&g, rest)
+			for k := range g {
+				if g[k][0] != last[k] {
+					t.Fatalf("%d bytes, at %d, class %d: the block before is lost", n, at, k)
+				}
+				for b := range Blocks {
+					if got, want := g[k][1+b], want(&classes, rest, b, k); got != want {
+						t.Fatalf("%d bytes, at %d, block %d, class %d: %064b, want %064b", n, at, b, k, got, want)
+					}
 				}
 			}
 		}
@@ -83,13 +94,13 @@ func BenchmarkSplit(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 2))
 	classes := random(r)
 	table := New(&classes)
-	text := make([]byte, 4096)
-	blocks := make([]Block, len(text)/Size)
+	var text [Size * Blocks]byte
+	var g Group
 	for name, split := range implementations(table) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(text)))
 			for b.Loop() {
-				split(blocks, text)
+				split(&g, &text)
 			}
 		})
 	}

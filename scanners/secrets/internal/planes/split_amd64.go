@@ -7,21 +7,19 @@ var (
 	hasAVX2   = cpu.X86.HasAVX2
 )
 
-func (t *Table) split(dst []Block, text []byte) {
+func (t *Table) split(g *Group, text *[Size * Blocks]byte) {
 	switch {
 	case hasAVX512:
-		splitAVX512(&dst[0], &text[0], len(dst), &t.lookup)
+		splitAVX512(g, text, &t.lookup)
 	case hasAVX2:
-		splitAVX2(&dst[0], &text[0], len(dst), &t.nibbles, t.classes)
+		splitAVX2(g, text, &t.nibbles, t.classes)
 	default:
-		t.splitGo(dst, text)
+		t.splitGo(g, text)
 	}
 }
 
-// splitAVX512 and splitAVX2 do n blocks, n > 0.
+//go:noescape
+func splitAVX512(dst *Group, text *[Size * Blocks]byte, lookup *[3][128]byte)
 
 //go:noescape
-func splitAVX512(dst *Block, text *byte, n int, lookup *[3][128]byte)
-
-//go:noescape
-func splitAVX2(dst *Block, text *byte, n int, nibbles *[24][16]byte, classes int)
+func splitAVX2(dst *Group, text *[Size * Blocks]byte, nibbles *[24][16]byte, classes int)

@@ -2,4 +2,4 @@
 
 package planes
 
-func (t *Table) split(dst []Block, text []byte) { t.splitGo(dst, text) }
+func (t *Table) split(g *Group, text *[Size * Blocks]byte) { t.splitGo(g, text) }
