@@ -86,6 +86,9 @@ var inArray = func() (t [256]bool) {
 // minValues is how many byte values make a list: 12, as the shortest base64 run holds.
 const minValues = 12
 
+// minRow is how many bytes they take at least, digits and what parts them.
+const minRow = 2*minValues - 1
+
 // Bases that a number can be written in.
 const (
 	decimal = 1 << iota

@@ -111,6 +111,8 @@ const (
 	closes              // see isClosing
 	bends               // what may follow a token that goes on in the next line, or end a PEM header: \ ` ^ -
 	odds                // control characters that text does not have
+	comma
+	space
 )
 
 var byteClasses = func() *planes.Table {
@@ -145,6 +147,8 @@ var byteClasses = func() *planes.Table {
 		set(closes, isA(c, isClosing))
 		set(bends, among("\\`^-"))
 		set(odds, isControl(c))
+		set(comma, c == ',')
+		set(space, c == ' ')
 	}
 	return planes.New(&classes)
 }()
@@ -183,7 +187,9 @@ func (m *marks) look(text []byte, i int, s *sieve) {
 	for p := range s.left(inLong) {
 		m.set(markRuns, i+p)
 	}
-	for w := s.where[inDigits]; w != 0; w &= w - 1 {
+	rows := s.where[inRows] | s.where[inRows]<<1 | s.rows // the row of a place ends in its block or the next
+	s.rows = s.where[inRows] >> (planes.Blocks - 1)
+	for w := s.where[inDigits] & rows; w != 0; w &= w - 1 {
 		b := first(uint64(w))
 		m.array(text, i+b*planes.Size, s.group[inList][b], s.group[inList][1+b])
 	}
@@ -196,7 +202,7 @@ func (m *marks) look(text []byte, i int, s *sieve) {
 		}
 	}
 	for p := range s.left(inSeams) {
-		if p += i - 1; seamy(text, p) {
+		if p += i - 5; seamy(text, p) {
 			m.set(markConcat, p)
 		}
 	}
@@ -300,31 +306,21 @@ func (m *marks) trigger(text []byte, i int) {
 	}
 }
 
-// wrap marks the line breaks around a token that may be broken off there. The byte at i is what ends the token, or follows that.
+// wrap marks the line break at i, where a line ends in a token with a digit, and the one before if the token may go over them.
 func (m *marks) wrap(text []byte, i int) {
 	const widest = 2 << 10 // of a line that is a prefix and a part of a token
-	if !isA(at(text, i-1), isToken) {
-		i--
+	if i < len(text) && text[i] == '\r' {
+		i++
 	}
-	if runBefore(text, i, minPart) < minPart {
-		return
-	}
-	end := i
-	for end < i+maxClosing && isA(at(text, end), isClosing) {
-		end++
-	}
-	if at(text, end) == '\r' {
-		end++
-	}
-	if end < len(text) && text[end] != '\n' {
+	if i < len(text) && text[i] != '\n' {
 		return
 	}
 	lo := max(i-widest, 0)
 	if k := bytes.LastIndexByte(text[lo:i], '\n'); k >= 0 {
 		m.broken(text, lo+k)
 	}
-	if end < len(text) {
-		m.broken(text, end)
+	if i < len(text) {
+		m.broken(text, i)
 	}
 }
 

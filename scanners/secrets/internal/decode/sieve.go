@@ -13,10 +13,11 @@ const (
 	inLong            // in base64 of 32 bytes and more, or base16 or base32 of 16
 	inTriggers        // bytes that mean something by themselves
 	inSigns           // after an equals sign that follows a token: line breaks and digits
-	inSeams           // after a quote that follows a token: what may lead to another literal
-	inWraps           // after a token with a digit: a line's end, or the byte after a closing sign
+	inSeams           // 5 bytes after a quote that follows a token, and may lead to another literal
+	inWraps           // line ends after a token with a digit
 	inBends           // line ends after signs that join lines, or end PEM headers
 	inHeads           // the sixth byte of a line that may be one of a dump
+	inRows            // the 23rd byte of a row of those that lists are made of
 	ofPlaces
 
 	// or whole blocks.
@@ -33,6 +34,7 @@ type sieve struct {
 	found [ofPlaces][planes.Blocks]uint64
 	where [ofAny]uint8 // the blocks in which there is something
 	last  remains
+	rows  uint8 // 1 if a row ended in the last block of the group before
 }
 
 // remains are the planes of the block before that are not in the group.
@@ -43,9 +45,17 @@ type remains struct {
 	whole   uint64 // bytes of the plane of base64 that are all ones
 	pairs   uint64 // two of them in a row
 	whole16 uint64 // as whole, of base16 and base32
+	rows2   uint64 // ends of two bytes of lists,
+	rows4   uint64 // four,
+	rows8   uint64 // eight
+	rows16  uint64 // and sixteen
 	signs   uint64 // equals signs after a token
 	quotes  uint64 // after a token
-	closed  uint64 // closing signs after a token with a digit
+	seams   uint64 // what follows them
+	commas  uint64 // as far as they are commas
+	closed1 uint64 // the first closing sign after a token with a digit,
+	closed2 uint64 // the second
+	closed3 uint64 // and third
 	heads   uint64 // first characters of lines that can be those of an offset
 	carry   uint64 // 1 if a token with a digit goes on
 }
@@ -96,11 +106,23 @@ func (s *sieve) siftGo() {
 		beside := after(inToken, 1)
 		signs, quotes := f(equal)&beside, f(quote)&beside
 
+		seams := behind(r.quotes, quotes, 1) &^ f(dead)
+		commas := seams & f(comma)
+		// An argument follows that is no literal, not even one with two letters before its quote.
+		others := behind(r.commas, commas, 4) & (after(alnum, 3)&^after(quote, 2)&^after(quote, 1) | after(space, 3)&after(alnum, 2)&^after(quote, 1)&^f(quote))
+
 		// A token's digit, added to the token, carries over into what follows it.
 		sum, carry := bits.Add64(token, token&f(digit), r.carry)
-		ends := sum &^ token
-		closed := ends & f(closes)
+		ends := sum &^ token & after(inToken, 2) & after(inToken, 3) & after(inToken, minPart)
+		closed1 := ends & f(closes)
+		closed2 := behind(r.closed1, closed1, 1) & f(closes)
+		closed3 := behind(r.closed2, closed2, 1) & f(closes)
 		heads := after(lineFeed, 1) & f(inBase16or32)
+
+		rows2 := f(inList) & after(inList, 1)
+		rows4 := rows2 & behind(r.rows2, rows2, 2)
+		rows8 := rows4 & behind(r.rows4, rows4, 4)
+		rows16 := rows8 & behind(r.rows8, rows8, 8)
 
 		for kind, places := range [ofPlaces]uint64{
 			inGroups:   groups & behind(r.groups, groups, 4) & behind(r.groups, groups, 8) & behind(r.begins, begins, 10),
@@ -108,10 +130,11 @@ func (s *sieve) siftGo() {
 			inLong:     pairs&behind(r.pairs, pairs, 16) | whole16&behind(r.whole16, whole16, 8),
 			inTriggers: f(trigger) | f(less)&beside,
 			inSigns:    behind(r.signs, signs, 1) & (f(lineBreaks) | f(digit)),
-			inSeams:    behind(r.quotes, quotes, 1) &^ f(dead),
-			inWraps:    ends&f(lineBreaks) | behind(r.closed, closed, 1)&(f(lineBreaks)|f(closes)),
+			inSeams:    behind(r.seams, seams, 4) &^ others,
+			inWraps:    (ends | behind(r.closed1|r.closed2|r.closed3, closed1|closed2|closed3, 1)) & f(lineBreaks),
 			inBends:    f(lineBreaks) & after(bends, 1),
 			inHeads:    behind(r.heads, heads, minOffset-1) & f(inBase16or32),
+			inRows:     rows16 & behind(r.rows16, rows16, minRow-16),
 		} {
 			s.found[kind][b] = places
 			if places != 0 {
@@ -127,6 +150,9 @@ func (s *sieve) siftGo() {
 		if f(odds) != 0 {
 			s.where[inOdds] |= 1 << b
 		}
-		s.last = remains{begins, magic, groups, whole, pairs, whole16, signs, quotes, closed, heads, carry}
+		s.last = remains{
+			begins, magic, groups, whole, pairs, whole16, rows2, rows4, rows8, rows16,
+			signs, quotes, seams, commas, closed1, closed2, closed3, heads, carry,
+		}
 	}
 }

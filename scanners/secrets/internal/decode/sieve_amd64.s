@@ -93,7 +93,22 @@ TEXT ·siftAVX512(SB), NOSPLIT, $0-8
 	VPORQ     Z2, Z1, Z1
 	FOUND(const_inLong, Z1)
 
-	// Digits, as many as a list has.
+	// Rows of bytes of lists, and digits, as many as lists have.
+	AFTER(const_inList, 1, Z0)
+	VPANDQ    THIS(const_inList), Z0, Z0
+	BEFORE(remains_rows2, Z0, Z1)
+	VPSHLDQ   $2, Z1, Z0, Z1
+	VPANDQ    Z1, Z0, Z0
+	BEFORE(remains_rows4, Z0, Z1)
+	VPSHLDQ   $4, Z1, Z0, Z1
+	VPANDQ    Z1, Z0, Z0
+	BEFORE(remains_rows8, Z0, Z1)
+	VPSHLDQ   $8, Z1, Z0, Z1
+	VPANDQ    Z1, Z0, Z0
+	BEFORE(remains_rows16, Z0, Z1)
+	VPSHLDQ   $(const_minRow-16), Z1, Z0, Z1
+	VPANDQ    Z1, Z0, Z0
+	FOUND(const_inRows, Z0)
 	VPOPCNTQ     THIS(const_digit), Z0
 	VPOPCNTQ     LAST(const_digit), Z1
 	VPADDQ       Z1, Z0, Z0
@@ -114,10 +129,30 @@ TEXT ·siftAVX512(SB), NOSPLIT, $0-8
 	VPORQ   THIS(const_digit), Z2, Z3
 	VPANDQ  Z3, Z1, Z1
 	FOUND(const_inSigns, Z1)
+
+	// What follows a quote after a token, Z1, unless it is a comma, Z3, and then another argument.
 	VPANDQ  THIS(const_quote), Z0, Z1
 	BEFORE(remains_quotes, Z1, Z3)
 	VPSHLDQ $1, Z3, Z1, Z1
 	VMOVDQU64 THIS(const_dead), Z3
+	VPANDNQ Z1, Z3, Z1
+	VPANDQ  THIS(const_comma), Z1, Z3
+	BEFORE(remains_seams, Z1, Z4)
+	VPSHLDQ $4, Z4, Z1, Z1
+	BEFORE(remains_commas, Z3, Z4)
+	VPSHLDQ $4, Z4, Z3, Z3
+	AFTER(const_quote, 1, Z4)
+	AFTER(const_quote, 2, Z5)
+	VPORQ   Z4, Z5, Z5
+	VPORQ   THIS(const_quote), Z4, Z4
+	AFTER(const_alnum, 3, Z6)
+	VPANDNQ Z6, Z5, Z5
+	AFTER(const_alnum, 2, Z6)
+	VPANDNQ Z6, Z4, Z4
+	AFTER(const_space, 3, Z6)
+	VPANDQ  Z6, Z4, Z4
+	VPORQ   Z5, Z4, Z4
+	VPANDQ  Z4, Z3, Z3
 	VPANDNQ Z1, Z3, Z1
 	FOUND(const_inSeams, Z1)
 
@@ -139,14 +174,26 @@ TEXT ·siftAVX512(SB), NOSPLIT, $0-8
 	MOVQ      AX, (sieve_last+remains_carry)(DI)
 	VPSUBQ    Z31, Z1, K1, Z1
 	VPANDNQ   Z1, Z0, Z0                 // ends of tokens with digits
+	AFTER(const_inToken, 2, Z1)
+	VPANDQ    Z1, Z0, Z0
+	AFTER(const_inToken, 3, Z1)
+	VPANDQ    Z1, Z0, Z0
+	AFTER(const_inToken, const_minPart, Z1)
+	VPANDQ    Z1, Z0, Z0
 	VMOVDQU64 THIS(const_closes), Z3
 	VPANDQ    Z3, Z0, Z1
-	BEFORE(remains_closed, Z1, Z4)
+	BEFORE(remains_closed1, Z1, Z4)
 	VPSHLDQ   $1, Z4, Z1, Z1
-	VPORQ     Z2, Z3, Z3
-	VPANDQ    Z3, Z1, Z1
-	VPANDQ    Z2, Z0, Z0
 	VPORQ     Z1, Z0, Z0
+	VPANDQ    Z3, Z1, Z1
+	BEFORE(remains_closed2, Z1, Z4)
+	VPSHLDQ   $1, Z4, Z1, Z1
+	VPORQ     Z1, Z0, Z0
+	VPANDQ    Z3, Z1, Z1
+	BEFORE(remains_closed3, Z1, Z4)
+	VPSHLDQ   $1, Z4, Z1, Z1
+	VPORQ     Z1, Z0, Z0
+	VPANDQ    Z2, Z0, Z0
 	FOUND(const_inWraps, Z0)
 
 	// The ends and beginnings of lines.
