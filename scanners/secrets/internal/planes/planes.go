@@ -63,38 +63,35 @@ func (t *Table) Next(g *Group, text []byte) {
 	t.split(g, &last)
 }
 
-// splitGo does eight bytes at a time: each adds its column to the eight rows of a square of bits, whose rows are then parts of planes.
+// splitGo does eight bytes at a time: each adds its column to the eight rows of a square of bits. Of eight such squares, side by
+// side, the rows are put together.
 func (t *Table) splitGo(g *Group, text *[Size * Blocks]byte) {
-	for b := range Blocks {
-		for k := range t.spread {
-			v := &t.spread[k]
-			var w [8]uint64
-			for j := range w {
-				s := text[b*Size+8*j:][:8]
-				w[j] = v[s[0]] | v[s[1]]<<1 | v[s[2]]<<2 | v[s[3]]<<3 | v[s[4]]<<4 | v[s[5]]<<5 | v[s[6]]<<6 | v[s[7]]<<7
+	for k := range t.spread {
+		v := &t.spread[k]
+		for b := range Blocks {
+			s := (*[Size]byte)(text[b*Size:])
+			square := func(s *[8]byte) uint64 {
+				return v[s[0]] | v[s[1]]<<1 | v[s[2]]<<2 | v[s[3]]<<3 | v[s[4]]<<4 | v[s[5]]<<5 | v[s[6]]<<6 | v[s[7]]<<7
 			}
-			transpose(&w)
-			for j := range w {
-				g[8*k+j][1+b] = w[j]
-			}
+			w0, w4 := swap(square((*[8]byte)(s[0:])), square((*[8]byte)(s[32:])), 32, 0x00000000ffffffff)
+			w1, w5 := swap(square((*[8]byte)(s[8:])), square((*[8]byte)(s[40:])), 32, 0x00000000ffffffff)
+			w2, w6 := swap(square((*[8]byte)(s[16:])), square((*[8]byte)(s[48:])), 32, 0x00000000ffffffff)
+			w3, w7 := swap(square((*[8]byte)(s[24:])), square((*[8]byte)(s[56:])), 32, 0x00000000ffffffff)
+			w0, w2 = swap(w0, w2, 16, 0x0000ffff0000ffff)
+			w1, w3 = swap(w1, w3, 16, 0x0000ffff0000ffff)
+			w4, w6 = swap(w4, w6, 16, 0x0000ffff0000ffff)
+			w5, w7 = swap(w5, w7, 16, 0x0000ffff0000ffff)
+			row := g[8*k : 8*k+8]
+			row[0][1+b], row[1][1+b] = swap(w0, w1, 8, 0x00ff00ff00ff00ff)
+			row[2][1+b], row[3][1+b] = swap(w2, w3, 8, 0x00ff00ff00ff00ff)
+			row[4][1+b], row[5][1+b] = swap(w4, w5, 8, 0x00ff00ff00ff00ff)
+			row[6][1+b], row[7][1+b] = swap(w6, w7, 8, 0x00ff00ff00ff00ff)
 		}
 	}
 }
 
-// transpose swaps the bytes of a square of eight by eight along its diagonal, in squares of four, two and one.
-func transpose(w *[8]uint64) {
-	swap := func(i, j int, shift uint, mask uint64) {
-		x := (w[i]>>shift ^ w[j]) & mask
-		w[j] ^= x
-		w[i] ^= x << shift
-	}
-	for i := range 4 {
-		swap(i, i+4, 32, 0x00000000ffffffff)
-	}
-	for _, i := range [4]int{0, 1, 4, 5} {
-		swap(i, i+2, 16, 0x0000ffff0000ffff)
-	}
-	for i := 0; i < 8; i += 2 {
-		swap(i, i+1, 8, 0x00ff00ff00ff00ff)
-	}
+// swap exchanges the upper parts of a, as mask and shift tell, with the lower ones of b.
+func swap(a, b uint64, shift uint, mask uint64) (uint64, uint64) {
+	x := (a>>shift ^ b) & mask
+	return a ^ x<<shift, b ^ x
 }
