@@ -206,7 +206,7 @@ func literal(text []byte, i int) (int, seam) {
 func seamy(text []byte, i int) bool {
 	j := i + 1
 	if at(text, j) == ',' {
-		for j++; at(text, j) == ' '; j++ {
+		for j++; ends[at(text, j)]; j++ {
 		}
 		c := at(text, j)
 		if isQuote(c) {
@@ -227,7 +227,11 @@ func seamy(text []byte, i int) bool {
 			j++
 		}
 		switch c := at(text, j); {
-		case j == name || text[name] == '-' || text[name] == '_' || isQuote(c) || c == '@': // comments, continuations, literals
+		case j == name:
+			if !joins[c] {
+				return false
+			}
+		case text[name] == '-' || text[name] == '_' || isQuote(c) || c == '@': // comments, continuations, literals
 		case c == '(' && !called[text[j-1]] && text[j-1] != ' ', c != '(' && operator(text, j) == 0:
 			return false
 		}
@@ -236,16 +240,20 @@ func seamy(text []byte, i int) bool {
 	return how != apart && isA(at(text, next), isToken)
 }
 
-// ends are the bytes that end a call or a line, called those that the names of appenders end with.
-var ends, called = func() (e, c [256]bool) {
+// ends are the bytes that end a call or a line, joins those that literal goes on at, names aside; called those that the names of
+// appenders end with.
+var ends, joins, called = func() (e, j, c [256]bool) {
 	for _, b := range []byte(" \t\r\n);") {
 		e[b] = true
+	}
+	for _, b := range []byte("\"'`,+&^~|<(\\/@") {
+		j[b] = true
 	}
 	for _, a := range appenders {
 		last := a[len(a)-1]
 		c[last], c[last-'a'+'A'] = true, true
 	}
-	return e, c
+	return e, j, c
 }()
 
 // findConcat joins string literals that are concatenated. Only a seam with token characters on both sides can break a token.
@@ -318,6 +326,37 @@ func (b *builder) splice(text []byte, i, next int) int {
 	return stop
 }
 
+// joined reports whether text has a word of a call that joins strings, or a format of strings and nothing else.
+func joined(text []byte) bool {
+	for i, c := range text {
+		word := ""
+		switch c {
+		case 'j', 'J':
+			word = "join"
+		case 'c', 'C':
+			word = "concat"
+		case 'i', 'I':
+			word = "implode"
+		case 's', 'S':
+			word = "strcat"
+		case 'p', 'P':
+			word = "paste0"
+		case '%':
+			word = "%s%s"
+		case '{':
+			if word = "{}{}"; at(text, i+1) == '0' {
+				word = "{0}{1}"
+			}
+		default:
+			continue
+		}
+		if n := i + len(word); n <= len(text) && text[i+1]|0x20 == word[1]|0x20 && bytes.EqualFold(text[i:n], []byte(word)) {
+			return true
+		}
+	}
+	return false
+}
+
 // list joins the elements of a list whose first comma follows the quote at i, if they are single characters or something
 // nearby joins them. It returns where the list ends.
 func (b *builder) list(text []byte, i, next int) int {
@@ -362,15 +401,10 @@ func (b *builder) list(text []byte, i, next int) int {
 	if !(single && len(cuts) >= enough) {
 		first := max(i-longest, 0)
 		first += max(bytes.LastIndexByte(text[first:i], text[i]), 0)
-		around := strings.ToLower(string(text[max(first-ahead, 0):i]) + "\n" + string(text[end:min(end+behind, len(text))]))
 		if bytes.ContainsAny(text[first:i], "%{") { // a format string is no part of the result
 			cuts = cuts[1:]
 		}
-		joined := false
-		for _, word := range []string{"join", "concat", "implode", "strcat", "paste0", "%s%s", "{}{}", "{0}{1}", "concatenate"} {
-			joined = joined || strings.Contains(around, word)
-		}
-		if !joined {
+		if !joined(text[max(first-ahead, 0):i]) && !joined(text[end:min(end+behind, len(text))]) {
 			return stop
 		}
 	}
