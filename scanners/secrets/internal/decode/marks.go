@@ -92,7 +92,7 @@ func blockEnd(text []byte, i int) int { return min(i|(planes.Size-1)+1, len(text
 const (
 	inRun        = iota // base64
 	alnum               // letters and digits
-	leads               // base64 whose group of four begins with an ASCII character, as far as its first,
+	opens               // base64 whose group of four begins with an ASCII character, as far as its first,
 	follows             // second
 	thirds              // and third character tell
 	magics              // first
@@ -128,7 +128,7 @@ var byteClasses = func() *planes.Table {
 		v := base64s.value[c]
 		set(inRun, isA(c, isBase64))
 		set(alnum, isA(c, isWord) && c != '_')
-		set(leads, v >= 0 && v < 32)
+		set(opens, v >= 0 && v < 32)
 		set(follows, v >= 0 && v&8 == 0)
 		set(thirds, v >= 0 && v&2 == 0)
 		set(magics, among("HeUQ/_KNJB7I"))

@@ -98,7 +98,7 @@ func (s *sieve) siftGo() {
 
 		begins := f(inRun) &^ after(alnum, 1)
 		magic := begins & f(magics)
-		groups := f(thirds) & after(follows, 1) & after(leads, 2)
+		groups := f(thirds) & after(follows, 1) & after(opens, 2)
 		whole, whole16 := octets(f(inRun)), octets(f(inBase16or32))
 		pairs := whole & behind(r.whole, whole, 8)
 

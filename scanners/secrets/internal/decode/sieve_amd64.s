@@ -60,7 +60,7 @@ TEXT ·siftAVX512(SB), NOSPLIT, $0-8
 	VPANDNQ   THIS(const_inRun), Z0, Z0
 	VPANDQ    THIS(const_magics), Z0, Z1
 	AFTER(const_follows, 1, Z2)
-	AFTER(const_leads, 2, Z3)
+	AFTER(const_opens, 2, Z3)
 	VPANDQ    Z3, Z2, Z2
 	VPANDQ    THIS(const_thirds), Z2, Z2
 	BEFORE(remains_groups, Z2, Z3)
