@@ -14,16 +14,14 @@ const (
 func findArrays(b *builder, m *marks, text []byte) {
 	const stride = 32 // a list of minValues is at least as long, so each step falls into it
 	l := list{text: text}
-	for p, done := stride/2, 0; p < len(text); p += stride {
-		if to := m.next(markArrays, p); to > p {
-			if to >= len(text) {
-				return
-			}
-			p += (to - p + stride - 1) / stride * stride
-			p -= stride
-			continue
+	done := 0
+	for p := stride / 2; p < len(text); p += stride {
+		if to := m.next(markArrays, p); to >= len(text) {
+			return
+		} else if to > p { // the beginning of a block, and so of a step
+			p = to + stride/2
 		}
-		if p+16 <= len(text) && !hasDigit(text[p:p+8]) && !hasDigit(text[p+8:p+16]) { // "[char]68 + " is the widest way to write a value
+		if p < done || p >= len(text) || p+16 <= len(text) && !hasDigit(text[p:p+8]) && !hasDigit(text[p+8:p+16]) { // "[char]68 + " is the widest way to write a value
 			continue
 		}
 		i := p
@@ -41,7 +39,6 @@ func findArrays(b *builder, m *marks, text []byte) {
 		if b.d.stopped {
 			return
 		}
-		p = max(p, done-stride/2)
 	}
 }
 
@@ -110,6 +107,7 @@ type list struct {
 // read goes over the numbers from i on and returns where something else stands.
 func (l *list) read(b *builder, i int) int {
 	const most = window / 8 // values per view
+	l.hi = i
 	for i < len(l.text) && inArray[l.text[i]] {
 		if !isA(l.text[i], isWord) {
 			if l.text[i] == ',' {
@@ -122,7 +120,7 @@ func (l *list) read(b *builder, i int) int {
 			continue
 		}
 		end := i
-		for end < len(l.text) && isA(l.text[end], isWord) {
+		for end < len(l.text) && isA(l.text[end], isWord) && inArray[l.text[end]] {
 			end++
 		}
 		if isCall(l.text[i:end]) {

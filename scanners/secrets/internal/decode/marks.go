@@ -60,9 +60,15 @@ func (m *marks) set(finder, i int) {
 	}
 }
 
-// has reports whether the block of byte i is marked.
-func (m *marks) has(finder, i int) bool {
-	return m.any[finder] && m.of(finder)[i/wordBytes]>>(i>>blockBits&(1<<wordBits-1))&1 != 0
+// setAll marks all blocks for all finders.
+func (m *marks) setAll() {
+	for f := range finders {
+		for w := range m.of(f) {
+			m.of(f)[w] = ^uint64(0)
+		}
+		m.any[f] = true
+	}
+	m.control = true
 }
 
 // next returns i if its block is marked, or else the beginning of the first marked one after it.
