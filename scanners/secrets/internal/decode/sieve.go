@@ -124,35 +124,35 @@ func (s *sieve) siftGo() {
 		rows8 := rows4 & behind(r.rows4, rows4, 4)
 		rows16 := rows8 & behind(r.rows8, rows8, 8)
 
-		for kind, places := range [ofPlaces]uint64{
-			inGroups:   groups & behind(r.groups, groups, 4) & behind(r.groups, groups, 8) & behind(r.begins, begins, 10),
-			inMagics:   f(magics2) & behind(r.magic, magic, 1),
-			inLong:     pairs&behind(r.pairs, pairs, 16) | whole16&behind(r.whole16, whole16, 8),
-			inTriggers: f(trigger) | f(less)&beside,
-			inSigns:    behind(r.signs, signs, 1) & (f(lineBreaks) | f(digit)),
-			inSeams:    behind(r.seams, seams, 4) &^ others,
-			inWraps:    (ends | behind(r.closed1|r.closed2|r.closed3, closed1|closed2|closed3, 1)) & f(lineBreaks),
-			inBends:    f(lineBreaks) & after(bends, 1),
-			inHeads:    behind(r.heads, heads, minOffset-1) & f(inBase16or32),
-			inRows:     rows16 & behind(r.rows16, rows16, minRow-16),
-		} {
-			s.found[kind][b] = places
-			if places != 0 {
-				s.where[kind] |= 1 << b
-			}
-		}
+		s.put(inGroups, b, groups&behind(r.groups, groups, 4)&behind(r.groups, groups, 8)&behind(r.begins, begins, 10))
+		s.put(inMagics, b, f(magics2)&behind(r.magic, magic, 1))
+		s.put(inLong, b, pairs&behind(r.pairs, pairs, 16)|whole16&behind(r.whole16, whole16, 8))
+		s.put(inTriggers, b, f(trigger)|f(less)&beside)
+		s.put(inSigns, b, behind(r.signs, signs, 1)&(f(lineBreaks)|f(digit)))
+		s.put(inSeams, b, behind(r.seams, seams, 4)&^others)
+		s.put(inWraps, b, (ends|behind(r.closed1|r.closed2|r.closed3, closed1|closed2|closed3, 1))&f(lineBreaks))
+		s.put(inBends, b, f(lineBreaks)&after(bends, 1))
+		s.put(inHeads, b, behind(r.heads, heads, minOffset-1)&f(inBase16or32))
+		s.put(inRows, b, rows16&behind(r.rows16, rows16, minRow-16))
 		if bits.OnesCount64(g[digit][last])+bits.OnesCount64(f(digit)) >= minDigits {
 			s.where[inDigits] |= 1 << b
 		}
-		if f(planes.High) != 0 {
-			s.where[inHigh] |= 1 << b
-		}
-		if f(odds) != 0 {
-			s.where[inOdds] |= 1 << b
-		}
+		s.note(inHigh, b, f(planes.High))
+		s.note(inOdds, b, f(odds))
 		s.last = remains{
 			begins, magic, groups, whole, pairs, whole16, rows2, rows4, rows8, rows16,
 			signs, quotes, seams, commas, closed1, closed2, closed3, heads, carry,
 		}
 	}
+}
+
+// put keeps a plane of places of block b.
+func (s *sieve) put(kind, b int, places uint64) {
+	s.found[kind][b] = places
+	s.note(kind, b, places)
+}
+
+// note tells where a plane of block b has something. Which it does is hard to foresee, so this is no branch.
+func (s *sieve) note(kind, b int, places uint64) {
+	s.where[kind] |= uint8((places|-places)>>63) << b
 }
