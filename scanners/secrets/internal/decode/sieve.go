@@ -106,9 +106,11 @@ func (s *sieve) siftGo() {
 		beside := after(inToken, 1)
 		signs, quotes := f(equal)&beside, f(quote)&beside
 
-		seams := behind(r.quotes, quotes, 1) &^ f(dead)
+		seams := behind(r.quotes, quotes, 1) &^ f(dead) &^ (after(quote, 1) & after(bends, 1) & f(quote)) // two ` begin or end code
 		commas := seams & f(comma)
-		// An argument follows that is no literal, not even one with two letters before its quote.
+		// An apostrophe is in a word, as in "don't know"; or an argument follows that is no literal, not even one with two letters
+		// before its quote.
+		words := behind(r.seams, seams, 4) & after(alnum, 4) & after(space, 3) & after(alnum, 2)
 		others := behind(r.commas, commas, 4) & (after(alnum, 3)&^after(quote, 2)&^after(quote, 1) | after(space, 3)&after(alnum, 2)&^after(quote, 1)&^f(quote))
 
 		// A token's digit, added to the token, carries over into what follows it.
@@ -129,7 +131,7 @@ func (s *sieve) siftGo() {
 		s.put(inLong, b, pairs&behind(r.pairs, pairs, 16)|whole16&behind(r.whole16, whole16, 8))
 		s.put(inTriggers, b, f(trigger)|f(less)&beside)
 		s.put(inSigns, b, behind(r.signs, signs, 1)&(f(lineBreaks)|f(digit)))
-		s.put(inSeams, b, behind(r.seams, seams, 4)&^others)
+		s.put(inSeams, b, behind(r.seams, seams, 4)&^words&^others)
 		s.put(inWraps, b, (ends|behind(r.closed1|r.closed2|r.closed3, closed1|closed2|closed3, 1))&f(lineBreaks))
 		s.put(inBends, b, f(lineBreaks)&after(bends, 1))
 		s.put(inHeads, b, behind(r.heads, heads, minOffset-1)&f(inBase16or32))

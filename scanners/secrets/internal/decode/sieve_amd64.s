@@ -136,9 +136,19 @@ TEXT ·siftAVX512(SB), NOSPLIT, $0-8
 	VPSHLDQ $1, Z3, Z1, Z1
 	VMOVDQU64 THIS(const_dead), Z3
 	VPANDNQ Z1, Z3, Z1
+	AFTER(const_quote, 1, Z3)
+	AFTER(const_bends, 1, Z4)
+	VPANDQ  Z4, Z3, Z3
+	VPANDQ  THIS(const_quote), Z3, Z3
+	VPANDNQ Z1, Z3, Z1
 	VPANDQ  THIS(const_comma), Z1, Z3
 	BEFORE(remains_seams, Z1, Z4)
 	VPSHLDQ $4, Z4, Z1, Z1
+	AFTER(const_alnum, 4, Z4)
+	AFTER(const_space, 3, Z5)
+	AFTER(const_alnum, 2, Z6)
+	VPTERNLOGQ $0x80, Z5, Z6, Z4
+	VPANDNQ Z1, Z4, Z1
 	BEFORE(remains_commas, Z3, Z4)
 	VPSHLDQ $4, Z4, Z3, Z3
 	AFTER(const_quote, 1, Z4)
