@@ -43,6 +43,7 @@ type marks struct {
 	words   int      // of each finder
 	any     [finders]bool
 	control bool // there are control characters that text does not have
+	judged  int  // line breaks before this have been judged
 }
 
 func (m *marks) of(finder int) []uint64 {
@@ -321,9 +322,8 @@ func (m *marks) wrap(text []byte, i int) {
 	if i < len(text) && text[i] != '\n' {
 		return
 	}
-	lo := max(i-widest, 0)
-	if k := bytes.LastIndexByte(text[lo:i], '\n'); k >= 0 {
-		m.broken(text, lo+k)
+	if line := text[max(i-widest, m.judged, 0):i]; bytes.IndexByte(line, '\n') >= 0 { // is faster to say no
+		m.broken(text, i-len(line)+bytes.LastIndexByte(line, '\n'))
 	}
 	if i < len(text) {
 		m.broken(text, i)
@@ -332,6 +332,10 @@ func (m *marks) wrap(text []byte, i int) {
 
 // broken marks the line break at p if a token may go over it.
 func (m *marks) broken(text []byte, p int) {
+	if p < m.judged {
+		return
+	}
+	m.judged = p + 1
 	end := p
 	if at(text, end-1) == '\r' {
 		end--

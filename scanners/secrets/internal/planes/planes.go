@@ -5,6 +5,8 @@
 // What reads the bytes is written three times: for AVX-512 (with VBMI and GFNI), for AVX2, and in plain Go.
 package planes
 
+import "bytes"
+
 // Size is how many bytes a word of a plane speaks of.
 const Size = 64
 
@@ -56,12 +58,12 @@ func (t *Table) Next(g *Group, text []byte) {
 		t.split(g, (*[Size * Blocks]byte)(text))
 		return
 	}
-	var last [Size * Blocks]byte
-	for i := copy(last[:], text); i < len(last); i++ {
-		last[i] = ' '
-	}
+	last := blanks
+	copy(last[:], text)
 	t.split(g, &last)
 }
+
+var blanks = [Size * Blocks]byte(bytes.Repeat([]byte{' '}, Size*Blocks))
 
 // splitGo does eight bytes at a time: each adds its column to the eight rows of a square of bits. Of eight such squares, side by
 // side, the rows are put together.
