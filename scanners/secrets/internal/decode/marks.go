@@ -30,7 +30,6 @@ const (
 const (
 	blockBits = 6                           // of planes.Size
 	wordBits  = 6                           // of the blocks a word of marks speaks of
-	atOnce    = 16                          // blocks: their planes are 3 KB, a tenth of the first-level cache
 	never     = int(^uint(0) >> 1)          // is beyond every text
 	fewWords  = 8                           // of marks: enough for 32 KB, and so for most sources
 	wordBytes = 1 << (blockBits + wordBits) // a word of marks speaks of
@@ -118,8 +117,8 @@ const (
 	closes              // see isClosing
 	bends               // what may follow a token that goes on in the next line, or end a PEM header: \ ` ^ -
 	odds                // control characters that text does not have
-	comma
-	space
+	comma               //
+	space               //
 )
 
 var byteClasses = func() *planes.Table {
@@ -179,7 +178,8 @@ func (m *marks) mark(text []byte) {
 	}
 }
 
-// look looks closer at what is left in the sieve of the text from i on.
+// look looks closer at what is left in the sieve of the text from i on. Some places are behind what they speak of: there the sieve has
+// seen enough of it.
 func (m *marks) look(text []byte, i int, s *sieve) {
 	m.control = m.control || s.where[inOdds] != 0
 	for w := s.where[inHigh]; w != 0; w &= w - 1 {

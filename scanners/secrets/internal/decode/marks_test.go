@@ -43,6 +43,12 @@ func TestMarks(t *testing.T) {
 			sameViews(t, h.name, []byte(strings.Repeat(" ", n)+text+strings.Repeat("\n", n%70)))
 		}
 	}
+	for _, text := range []string{`"first\n` + b64("hunter2-hunt") + `\n"`, "'\\x" + b64("hunter2-hunt") + "'", "be 16, 11, 12, 14, 12, 10, 16, 14, 19T" + each("a b c d e f", "%d,")} {
+		texts = append(texts, text)
+		for n := range 140 {
+			sameViews(t, text, []byte(strings.Repeat(" ", n)+text))
+		}
+	}
 	glue := []string{"\n", "\r\n", " ", "\"", "'", ",", "\\", "=", "-", "(", ") + ", "\t", "x", "7", ""}
 	rounds := 20_000
 	if testing.Short() {
