@@ -249,7 +249,8 @@ func (m *marks) array(text []byte, i int, last, b uint64) {
 	for lo != 0 {
 		p := first(lo)
 		n := first(^(lo >> p)) // more places of the same row
-		if numbered(text, i-half+p) {
+		short := p > 0 && p+n < planes.Size && n+probe-1 < minRow
+		if !short && numbered(text, i-half+p) {
 			if p < half {
 				m.set(markArrays, i-half)
 			}
