@@ -85,14 +85,20 @@ const maxEmbedded = 3
 func printable(b []byte) []byte {
 	out := make([]byte, len(b))
 	for i, c := range b {
-		if c >= ' ' && c < 0x7f || c == '\t' {
-			out[i] = c
-		} else {
-			out[i] = '\n'
-		}
+		out[i] = legible[c]
 	}
 	return out
 }
+
+// legible has each byte of text for itself, and newlines for others.
+var legible = func() (t [256]byte) {
+	for c := range t {
+		if t[c] = '\n'; c >= ' ' && c < 0x7f || c == '\t' {
+			t[c] = byte(c)
+		}
+	}
+	return t
+}()
 
 // find reports what is in text, which is the part or a decoded view of it.
 func (t *sheet) find(text []byte) {

@@ -5,15 +5,23 @@ import (
 	"encoding/binary"
 )
 
+const (
+	probe     = 8 // bytes that must look like a list before more is tried
+	minDigits = 5 // of the 32 bytes at least that are part of the list
+)
+
 // findArrays undoes lists of byte values: {0x67, 0x68}, [103, 104], "67 68", "67:68", 01100111 01101000.
-func findArrays(b *builder, text []byte) {
-	const (
-		stride = 32 // a list of minValues is at least as long, so each step falls into it
-		probe  = 8  // bytes that must look like a list before more is tried
-	)
+func findArrays(b *builder, m *marks, text []byte) {
+	const stride = 32 // a list of minValues is at least as long, so each step falls into it
 	l := list{text: text}
-	for p, done := stride/2, 0; p < len(text); p += stride {
-		if p+16 <= len(text) && !hasDigit(text[p:p+8]) && !hasDigit(text[p+8:p+16]) { // "[char]68 + " is the widest way to write a value
+	done := 0
+	for p := stride / 2; p < len(text); p += stride {
+		if to := m.next(markArrays, p); to >= len(text) {
+			return
+		} else if to > p { // the beginning of a block, and so of a step
+			p = to + stride/2
+		}
+		if p < done || p >= len(text) || p+16 <= len(text) && !hasDigit(text[p:p+8]) && !hasDigit(text[p+8:p+16]) { // "[char]68 + " is the widest way to write a value
 			continue
 		}
 		i := p
@@ -31,7 +39,6 @@ func findArrays(b *builder, text []byte) {
 		if b.d.stopped {
 			return
 		}
-		p = max(p, done-stride/2)
 	}
 }
 
@@ -57,14 +64,13 @@ func wordy(text []byte, p int) bool {
 
 // numeric reports whether text has as many digits as a list of byte values.
 func numeric(text []byte) bool {
-	const least = 5 // of the 32 bytes at least that are part of the list
 	n := 0
 	for _, c := range text {
-		if isA(c, isDigit) {
+		if c-'0' < 10 {
 			n++
 		}
 	}
-	return n >= least
+	return n >= minDigits
 }
 
 var inArray = func() (t [256]bool) {
@@ -76,6 +82,9 @@ var inArray = func() (t [256]bool) {
 
 // minValues is how many byte values make a list: 12, as the shortest base64 run holds.
 const minValues = 12
+
+// minRow is how many bytes they take at least, digits and what parts them.
+const minRow = 2*minValues - 1
 
 // Bases that a number can be written in.
 const (
@@ -98,6 +107,7 @@ type list struct {
 // read goes over the numbers from i on and returns where something else stands.
 func (l *list) read(b *builder, i int) int {
 	const most = window / 8 // values per view
+	l.hi = i
 	for i < len(l.text) && inArray[l.text[i]] {
 		if !isA(l.text[i], isWord) {
 			if l.text[i] == ',' {
@@ -110,7 +120,7 @@ func (l *list) read(b *builder, i int) int {
 			continue
 		}
 		end := i
-		for end < len(l.text) && isA(l.text[end], isWord) {
+		for end < len(l.text) && isA(l.text[end], isWord) && inArray[l.text[end]] {
 			end++
 		}
 		if isCall(l.text[i:end]) {

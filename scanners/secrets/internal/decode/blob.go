@@ -10,9 +10,22 @@ import (
 
 // findRuns looks at runs of base64 characters, of which hexadecimal and base32 are a part. It reads backwards from where a run that
 // begins at i must still go on, so that it sees two bytes of five.
-func findRuns(b64, hex, b32 *builder, text []byte) {
+func findRuns(b64, hex, b32 *builder, m *marks, text []byte) {
 	var at block
+	after := 0 // the end of a blob: even in the midst of a run another may follow
 	for i := 0; i+minRun <= len(text) && !b64.d.stopped; {
+		if to := m.next(markRuns, i); to > i && i != after {
+			if to >= len(text) {
+				return
+			}
+			for to > i && class[text[to-1]]&isBase64 != 0 { // the run began before the block
+				to--
+			}
+			if to > i {
+				i = to
+				continue
+			}
+		}
 		p := i + minRun - 1
 		for p >= i && class[text[p]]&isBase64 != 0 {
 			p--
@@ -36,6 +49,7 @@ func findRuns(b64, hex, b32 *builder, text []byte) {
 			end = tryBase64(b64, &at, text, lo, hi)
 		}
 		i = max(i, end)
+		after = end
 	}
 }
 
@@ -338,15 +352,15 @@ func (b *builder) alone(text []byte, bl *blob) {
 	b.open, b.out, b.segs, b.news = false, b.out[:0], b.segs[:0], b.news[:0]
 }
 
+// plainRun: shorter runs hold text from their first byte on, or none; in longer ones it may lie among other bytes.
+const plainRun = 40
+
 // tryBase64 decodes the run text[lo:hi], with the lines that continue it, and returns where it ended, or 0.
 func tryBase64(b *builder, at *block, text []byte, lo, hi int) int {
-	const (
-		starts = 6  // words before the encoded part
-		plain  = 40 // shorter runs hold text from their first byte on, or none; in longer ones it may lie among other bytes
-	)
+	const starts = 6 // words before the encoded part
 	// A word before the encoded part, as in "auth/Z2hw", is of the same characters: begin again after its end.
 	for try := 0; try < starts && hi-lo >= minRun; try++ {
-		if hi-lo >= plain || promising(text[lo:]) {
+		if hi-lo >= plainRun || promising(text[lo:]) {
 			if end := b.base64(at, text, lo, hi); end > 0 {
 				return end
 			}

@@ -7,38 +7,31 @@ import (
 	"unicode/utf8"
 )
 
-// scan calls f at each position of one of the bytes in any, ascending, until f returns less than its argument. f returns where to go on.
-func scan(text []byte, any string, f func(i int) int) {
-	var next [4]int
-	find := func(k, from int) int {
-		if j := bytes.IndexByte(text[from:], any[k]); j >= 0 {
-			return from + j
+// hunt calls f at each position of one of the bytes in any that may mean something: in a marked block, or near what has been undone.
+// Positions ascend, until f returns no more than its argument. f returns where to go on.
+func (b *builder) hunt(m *marks, finder int, text []byte, any string, f func(i int) int) {
+	for i := 0; i < len(text); {
+		end := blockEnd(text, i)
+		if b.near(i) {
+			end = min(max(b.cur+context+1, i+1), len(text))
+		} else if to := m.next(finder, i); to > i {
+			i = to
+			continue
 		}
-		return len(text)
-	}
-	for k := range len(any) {
-		next[k] = find(k, 0)
-	}
-	for {
-		k := 0
-		for j := 1; j < len(any); j++ {
-			if next[j] < next[k] {
-				k = j
+		k := end - i
+		for j := range len(any) {
+			if n := bytes.IndexByte(text[i:i+k], any[j]); n >= 0 {
+				k = n
 			}
 		}
-		i := next[k]
-		if i == len(text) {
-			return
+		if i += k; i == end {
+			continue
 		}
 		to := f(i)
 		if to <= i {
 			return
 		}
-		for j := range len(any) {
-			if next[j] < to {
-				next[j] = find(j, min(to, len(text)))
-			}
-		}
+		i = to
 	}
 }
 
@@ -65,9 +58,9 @@ func at(text []byte, i int) byte {
 func isA(c byte, bit uint8) bool { return class[c]&bit != 0 }
 
 // findANSI removes terminal control sequences (ECMA-48), also where ESC is written as ^[.
-func findANSI(b *builder, text []byte) {
+func findANSI(b *builder, m *marks, text []byte) {
 	const longest = 2 << 10 // of an operating system command, such as a hyperlink
-	scan(text, "\x1b^", func(i int) int {
+	b.hunt(m, markControl, text, "\x1b^", func(i int) int {
 		j := i + 1
 		if text[i] == '^' {
 			if at(text, j) != '[' || at(text, j+1) != '[' {
@@ -110,8 +103,8 @@ func findANSI(b *builder, text []byte) {
 
 // findZeroWidth removes characters that nobody sees from tokens, and makes ASCII of the full-width letters and digits of East Asian
 // typesetting.
-func findZeroWidth(b *builder, text []byte) {
-	scan(text, "\xe2\xef\xc2\xe1", func(i int) int {
+func findZeroWidth(b *builder, m *marks, text []byte) {
+	b.hunt(m, markHigh, text, "\xe2\xef\xc2\xe1", func(i int) int {
 		r, n := utf8.DecodeRune(text[i:])
 		const full = 0xfee0 // between a full-width form and its ASCII
 		switch {
@@ -136,13 +129,13 @@ func findZeroWidth(b *builder, text []byte) {
 var inline = []string{"span", "b", "i", "u", "em", "strong", "wbr", "font", "code", "mark", "s", "small", "tt", "a"}
 
 // findMarkup removes inline elements of HTML from inside of tokens, as syntax highlighting puts them there.
-func findMarkup(b *builder, text []byte) {
+func findMarkup(b *builder, m *marks, text []byte) {
 	const (
 		most  = 64 // tags of one token
 		least = 16 // characters of it
 	)
 	cuts := make([]span, 0, most)
-	scan(text, "<", func(i int) int {
+	b.hunt(m, markMarkup, text, "<", func(i int) int {
 		if !isA(at(text, i-1), isToken) {
 			return i + 1
 		}
@@ -215,8 +208,8 @@ func unhex(text []byte, i, n int) (r rune, ok bool) {
 func plain(r rune) bool { return r >= ' ' && r < 0x7f }
 
 // findPercent undoes percent-encoding (RFC 3986 section 2.1) and its JavaScript form %uXXXX.
-func findPercent(b *builder, text []byte) {
-	scan(text, "%", func(i int) int {
+func findPercent(b *builder, m *marks, text []byte) {
+	b.hunt(m, markPercent, text, "%", func(i int) int {
 		if at(text, i+1) == 'u' {
 			if r, ok := unhex(text, i+2, 4); ok && plain(r) {
 				return b.put1(i, i+6, []byte{byte(r)})
@@ -231,14 +224,13 @@ func findPercent(b *builder, text []byte) {
 }
 
 // findEntities undoes character references of HTML and XML.
-func findEntities(b *builder, text []byte) {
-	const longest = 12 // of the references that stand for ASCII: &NewLine; &#x0000067;
-	scan(text, "&", func(i int) int {
-		end := bytes.IndexByte(text[i:min(i+longest, len(text))], ';')
-		if end < 3 {
+func findEntities(b *builder, m *marks, text []byte) {
+	b.hunt(m, markEntity, text, "&", func(i int) int {
+		n := reference(text, i)
+		if n == 0 {
 			return i + 1
 		}
-		hi := i + end + 1
+		hi := i + n
 		s := html.UnescapeString(string(text[i:hi]))
 		if r, n := utf8.DecodeRuneInString(s); n != len(s) || r == 0 || !(plain(r) && (isA(byte(r), isToken) || isQuote(byte(r)) || beside(text, i, hi))) && !b.near(i) {
 			return i + 1
@@ -250,17 +242,30 @@ func findEntities(b *builder, text []byte) {
 	})
 }
 
+// reference returns the length of what is a character reference by its looks, or 0.
+func reference(text []byte, i int) int {
+	const shortest, longest = 4, 12 // of the references that stand for ASCII: &lt; &NewLine; &#x0000067;
+	for j := i + 1; j < len(text) && j < i+longest; j++ {
+		switch c := text[j]; {
+		case c == ';' && j+1-i >= shortest:
+			return j + 1 - i
+		case !isA(c, isWord) && (c != '#' || j > i+1):
+			return 0
+		}
+	}
+	return 0
+}
+
 // findQuotedPrintable undoes RFC 2045 section 6.7. An equals sign at the end of a line is common elsewhere, so it must end a line as long as
 // encoders make them, 76 at most.
-func findQuotedPrintable(b *builder, text []byte) {
-	const shortest, longest = 40, 76
-	scan(text, "=", func(i int) int {
+func findQuotedPrintable(b *builder, m *marks, text []byte) {
+	b.hunt(m, markQuoted, text, "=", func(i int) int {
 		eol := i + 1
 		if at(text, eol) == '\r' {
 			eol++
 		}
 		if at(text, eol) == '\n' {
-			if col := column(text, i); col >= shortest && col <= longest && isA(at(text, i-1), isToken) && isA(at(text, eol+1), isToken) {
+			if signs(text, i) {
 				left, right := before(text, i), after(text, eol+1)
 				if odd(left, right) && !(padded(left) && (bytes.IndexByte(right, '.') >= 0 || bytes.HasPrefix(right, []byte("--")))) { // as in go.sum and in PEM
 					return b.cut(i, eol+1)
@@ -269,12 +274,28 @@ func findQuotedPrintable(b *builder, text []byte) {
 			return eol
 		}
 		r, ok := unhex(text, i+1, 2)
-		strong := r == '=' && text[i+2] == 'D' && isA(at(text, i-1), isToken)
-		if !ok || !strong && !b.near(i) || r < ' ' && r != '\n' && r != '\r' && r != '\t' {
+		if !ok || !signs(text, i) && !b.near(i) || r < ' ' && r != '\n' && r != '\r' && r != '\t' {
 			return i + 1
 		}
 		return b.put1(i, i+3, []byte{byte(r)})
 	})
+}
+
+// signs reports whether the equals sign at i is one of quoted-printable for sure: =3D, or the end of a line as long as encoders make them.
+func signs(text []byte, i int) bool {
+	const shortest, longest = 40, 76
+	if !isA(at(text, i-1), isToken) {
+		return false
+	}
+	eol := i + 1
+	if at(text, eol) == '\r' {
+		eol++
+	}
+	if at(text, eol) != '\n' {
+		return at(text, i+1) == '3' && at(text, i+2) == 'D'
+	}
+	col := column(text, i)
+	return col >= shortest && col <= longest && isA(at(text, eol+1), isToken)
 }
 
 // padded reports whether run ends in base64 that wants a single sign of padding.
@@ -289,8 +310,8 @@ func padded(run []byte) bool {
 // findEscapes undoes backslash escapes of C, JSON, JavaScript, Java, Python, Rust and shells. Where an escape stands for a
 // character that tokens are made of, or hides a token's beginning or end, all of its neighbourhood is undone; a mere "\n" is
 // no reason to look.
-func findEscapes(b *builder, text []byte) {
-	scan(text, "\\", func(i int) int {
+func findEscapes(b *builder, m *marks, text []byte) {
+	b.hunt(m, markEscape, text, "\\", func(i int) int {
 		e := unescape(text, i)
 		if e.n == 0 {
 			return i + 1

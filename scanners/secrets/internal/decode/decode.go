@@ -4,11 +4,12 @@
 // A decoded span never stands alone: a [View] is the span's neighbourhood with the span replaced by what it means, so that a
 // rule which wants `api_key = "` before the value still finds it there. [View.At] leads back to the original.
 //
-// All of it is pure and linear in the text. Each finder jumps from one trigger byte to the next; text without anything
-// hidden costs about a nanosecond per byte and no memory.
+// All of it is pure and linear in the text. One pass over the text marks where a finder may find something (marks.go, sieve.go), and
+// the finders look only there; text without anything hidden costs less than a nanosecond per byte and no memory.
 package decode
 
 import (
+	"bytes"
 	"iter"
 	"sort"
 )
@@ -80,13 +81,19 @@ func (s *source) touches(lo, hi int) bool {
 type decoder struct {
 	yield   func(View) bool
 	stopped bool
-	budget  int // bytes of nested views still allowed
+	budget  int  // bytes of nested views still allowed
+	all     bool // finders look everywhere, as a test of the marks
 }
 
 // decode runs every finder over src whose trigger bytes it holds. The finders are called by name so that their builders stay on the stack.
 func (d *decoder) decode(src source, depth int) {
-	text, t := src.text, classify(src.text)
-	if t.nul || t.bom {
+	text := src.text
+	var m marks
+	m.mark(text)
+	if d.all {
+		m.setAll()
+	}
+	if m.control && bytes.IndexByte(text, 0) >= 0 || m.any[markHigh] && hasBOM(text) {
 		b := d.builder(&src, depth, "utf-16")
 		if w, ok := wholeWidth(text); ok {
 			decodeWide(&b, text, w)
@@ -96,61 +103,70 @@ func (d *decoder) decode(src source, depth int) {
 		findWide(&b, text)
 		b.flush()
 	}
-	if len(text) >= minRun {
+	if m.any[markRuns] {
 		b64, hex, b32 := d.builder(&src, depth, "base64"), d.builder(&src, depth, "hex"), d.builder(&src, depth, "base32")
-		findRuns(&b64, &hex, &b32, text)
+		findRuns(&b64, &hex, &b32, &m, text)
 		b64.flush()
 		hex.flush()
 		b32.flush()
 	}
-	if isBinary(text) { // what follows undoes what people and programs write in text
+	if m.control && isBinary(text) { // what follows undoes what people and programs write in text
 		return
 	}
-	array := d.builder(&src, depth, "array")
-	findArrays(&array, text)
-	array.flush()
-	if t.control {
+	if m.any[markArrays] {
+		b := d.builder(&src, depth, "array")
+		findArrays(&b, &m, text)
+		b.flush()
+	}
+	if m.any[markControl] {
 		b := d.builder(&src, depth, "ansi")
-		findANSI(&b, text)
+		findANSI(&b, &m, text)
 		b.flush()
 	}
-	if t.high {
+	if m.any[markHigh] {
 		b := d.builder(&src, depth, "zero-width")
-		findZeroWidth(&b, text)
+		findZeroWidth(&b, &m, text)
 		b.flush()
 	}
-	if t.percent {
+	if m.any[markPercent] {
 		b := d.builder(&src, depth, "percent")
-		findPercent(&b, text)
+		findPercent(&b, &m, text)
 		b.flush()
 	}
-	if t.ampersand {
+	if m.any[markEntity] {
 		b := d.builder(&src, depth, "entity")
-		findEntities(&b, text)
+		findEntities(&b, &m, text)
 		b.flush()
 	}
-	if t.markup {
+	if m.any[markMarkup] && bytes.Contains(text, []byte("</")) {
 		b := d.builder(&src, depth, "markup")
-		findMarkup(&b, text)
+		findMarkup(&b, &m, text)
 		b.flush()
 	}
-	if t.backslash {
+	if m.any[markEscape] {
 		b := d.builder(&src, depth, "escape")
-		findEscapes(&b, text)
+		findEscapes(&b, &m, text)
 		b.flush()
 	}
-	if t.equals {
+	if m.any[markQuoted] {
 		b := d.builder(&src, depth, "quoted-printable")
-		findQuotedPrintable(&b, text)
+		findQuotedPrintable(&b, &m, text)
 		b.flush()
 	}
-	concat := d.builder(&src, depth, "concat")
-	findConcat(&concat, text)
-	concat.flush()
+	if m.any[markConcat] {
+		b := d.builder(&src, depth, "concat")
+		findConcat(&b, &m, text)
+		b.flush()
+	}
 	dumps, wraps := d.builder(&src, depth, "hexdump"), d.builder(&src, depth, "wrap")
-	findLines(&dumps, &wraps, text)
+	findLines(&dumps, &wraps, &m, text)
 	dumps.flush()
 	wraps.flush()
+}
+
+// hasBOM reports whether text begins with the byte order mark of UTF-16.
+func hasBOM(text []byte) bool {
+	return len(text) >= 2 && (text[0] == 0xff && text[1] == 0xfe || text[0] == 0xfe && text[1] == 0xff)
 }
 
 // isBinary reports whether more of text is control characters than text ever has.
@@ -160,7 +176,7 @@ func isBinary(text []byte) bool {
 	count := func(b []byte) {
 		n += len(b)
 		for _, c := range b {
-			if c < ' ' && c != '\n' && c != '\r' && c != '\t' && c != '\f' && c != '\b' && c != 0x1b {
+			if isControl(c) {
 				control++
 			}
 		}
@@ -172,6 +188,11 @@ func isBinary(text []byte) bool {
 		count(text[len(text)/2:][:sample])
 	}
 	return control > n/20 // random bytes have one in nine
+}
+
+// isControl reports whether c is a control character that text does not have.
+func isControl(c byte) bool {
+	return c < ' ' && c != '\n' && c != '\r' && c != '\t' && c != '\f' && c != '\b' && c != 0x1b
 }
 
 func (d *decoder) builder(src *source, depth int, name string) builder {

@@ -4,12 +4,13 @@ package decode
 const minOffset, maxOffset = 6, 16
 
 // dump undoes the output of hexdump -C, xxd and od -tx1: an offset, hexadecimal bytes in groups, and often the same as text. The line
-// text[lo:hi] is one of them.
-func (b *builder) dump(text []byte, lo, hi int) {
+// that begins at lo may be one of them.
+func (b *builder) dump(text []byte, lo int) {
 	const widest = 120
-	if lo+minOffset >= hi || !isA(text[lo], isHex) || !isA(text[lo+minOffset-1], isHex) {
+	if !offset(text, lo) {
 		return
 	}
+	hi := lineBreak(text, lo)
 	var buf [64]byte
 	found := dumpLine(text[lo:min(hi, lo+widest)], buf[:0])
 	if len(found) == 0 {
@@ -19,6 +20,15 @@ func (b *builder) dump(text []byte, lo, hi int) {
 		lo--
 	}
 	b.replace(lo, hi, found, 0, 1)
+}
+
+// offset reports whether the line that begins at i does so with one, and goes on.
+func offset(text []byte, i int) bool {
+	n := 0
+	for n <= maxOffset && isA(at(text, i+n), isHex) {
+		n++
+	}
+	return n >= minOffset && n <= maxOffset && i+n < len(text) && text[i+n] != '\n'
 }
 
 // dumpLine returns the bytes that a line of a dump shows, or none.

@@ -113,6 +113,16 @@ func operator(text []byte, i int) int {
 // appenders are the ends of calls that add to a string.
 var appenders = []string{"append", "concat", "add", "push", "push_str", "write", "writestring", "plus", "prepend"}
 
+// maxName bounds the name of what is added to.
+const maxName = 64
+
+var inName = func() (t [256]bool) {
+	for c := range t {
+		t[c] = isA(byte(c), isWord) || c == '.' || c == '$' || c == '>' || c == '-'
+	}
+	return t
+}()
+
 // literal returns where the next string literal's text begins, if it is joined to the one whose closing quote is at i.
 func literal(text []byte, i int) (int, seam) {
 	open := func(j int) (int, bool) { // an opening quote at j, with a prefix such as f or L
@@ -158,7 +168,7 @@ func literal(text []byte, i int) (int, seam) {
 		k = j
 	}
 	name := j
-	for j < name+64 && (isA(at(text, j), isWord) || at(text, j) == '.' || at(text, j) == '$' || at(text, j) == '>' || at(text, j) == '-') {
+	for j < len(text) && j < name+maxName && inName[text[j]] {
 		j++
 	}
 	if j == name {
@@ -191,9 +201,68 @@ func literal(text []byte, i int) (int, seam) {
 	return 0, apart
 }
 
+// seamy reports whether the quote at i is joined to another literal that begins with a token character. It is literal for the many
+// quotes that are not, and so looks first for what follows most of them: another argument, the end of a call, the next line.
+func seamy(text []byte, i int) bool {
+	j := i + 1
+	if at(text, j) == ',' {
+		for j++; ends[at(text, j)]; j++ {
+		}
+		c := at(text, j)
+		if isQuote(c) {
+			return isA(at(text, j+1), isToken)
+		}
+		if isA(c, isWord) && !isQuote(at(text, j+1)) && !isQuote(at(text, j+2)) && c != '_' {
+			return false
+		}
+	} else {
+		for j < len(text) && ends[text[j]] {
+			j++
+		}
+		name := j
+		for j < len(text) && j < name+maxName && inName[text[j]] {
+			j++
+		}
+		for at(text, j) == ' ' {
+			j++
+		}
+		switch c := at(text, j); {
+		case j == name:
+			if !joins[c] {
+				return false
+			}
+		case text[name] == '-' || text[name] == '_' || isQuote(c) || c == '@': // comments, continuations, literals
+		case c == '(' && !called[text[j-1]] && text[j-1] != ' ', c != '(' && operator(text, j) == 0:
+			return false
+		}
+	}
+	next, how := literal(text, i)
+	return how != apart && isA(at(text, next), isToken)
+}
+
+// ends are the bytes that end a call or a line, joins those that literal goes on at, names aside; called those that the names of
+// appenders end with.
+var ends, joins, called = func() (e, j, c [256]bool) {
+	for _, b := range []byte(" \t\r\n);") {
+		e[b] = true
+	}
+	for _, b := range []byte("\"'`,+&^~|<(\\/@") {
+		j[b] = true
+	}
+	for _, a := range appenders {
+		last := a[len(a)-1]
+		c[last], c[last-'a'+'A'] = true, true
+	}
+	return e, j, c
+}()
+
 // findConcat joins string literals that are concatenated. Only a seam with token characters on both sides can break a token.
-func findConcat(b *builder, text []byte) {
-	for i := nextQuote(text, 0); i < len(text) && !b.d.stopped; {
+func findConcat(b *builder, m *marks, text []byte) {
+	for i := m.next(markConcat, 0); i < len(text) && !b.d.stopped; i = m.next(markConcat, i) {
+		end := blockEnd(text, i)
+		if i = nextQuote(text[:end], i); i == end {
+			continue
+		}
 		to := i + 1
 		if isA(at(text, i-1), isToken) {
 			if next, how := literal(text, i); how != apart && isA(at(text, next), isToken) {
@@ -204,7 +273,7 @@ func findConcat(b *builder, text []byte) {
 				}
 			}
 		}
-		i = nextQuote(text, max(to, i+1))
+		i = max(to, i+1)
 	}
 }
 
@@ -257,6 +326,37 @@ func (b *builder) splice(text []byte, i, next int) int {
 	return stop
 }
 
+// joined reports whether text has a word of a call that joins strings, or a format of strings and nothing else.
+func joined(text []byte) bool {
+	for i, c := range text {
+		word := ""
+		switch c {
+		case 'j', 'J':
+			word = "join"
+		case 'c', 'C':
+			word = "concat"
+		case 'i', 'I':
+			word = "implode"
+		case 's', 'S':
+			word = "strcat"
+		case 'p', 'P':
+			word = "paste0"
+		case '%':
+			word = "%s%s"
+		case '{':
+			if word = "{}{}"; at(text, i+1) == '0' {
+				word = "{0}{1}"
+			}
+		default:
+			continue
+		}
+		if n := i + len(word); n <= len(text) && text[i+1]|0x20 == word[1]|0x20 && bytes.EqualFold(text[i:n], []byte(word)) {
+			return true
+		}
+	}
+	return false
+}
+
 // list joins the elements of a list whose first comma follows the quote at i, if they are single characters or something
 // nearby joins them. It returns where the list ends.
 func (b *builder) list(text []byte, i, next int) int {
@@ -301,15 +401,10 @@ func (b *builder) list(text []byte, i, next int) int {
 	if !(single && len(cuts) >= enough) {
 		first := max(i-longest, 0)
 		first += max(bytes.LastIndexByte(text[first:i], text[i]), 0)
-		around := strings.ToLower(string(text[max(first-ahead, 0):i]) + "\n" + string(text[end:min(end+behind, len(text))]))
 		if bytes.ContainsAny(text[first:i], "%{") { // a format string is no part of the result
 			cuts = cuts[1:]
 		}
-		joined := false
-		for _, word := range []string{"join", "concat", "implode", "strcat", "paste0", "%s%s", "{}{}", "{0}{1}", "concatenate"} {
-			joined = joined || strings.Contains(around, word)
-		}
-		if !joined {
+		if !joined(text[max(first-ahead, 0):i]) && !joined(text[end:min(end+behind, len(text))]) {
 			return stop
 		}
 	}

@@ -5,14 +5,22 @@ import "bytes"
 // findLines looks at the lines of text: for dumps, and for tokens that are broken over lines by a continuation sign, by a soft wrap,
 // or by a log that puts its own prefix before each line. Where a private key lies in such a log, the prefixes of its lines are
 // removed.
-func findLines(dumps, wraps *builder, text []byte) {
-	for lo, next := 0, 0; lo < len(text) && !wraps.d.stopped; { // of the line; where to look for wraps again
-		hi := lineBreak(text, lo)
-		dumps.dump(text, lo, hi)
-		if hi >= next && hi < len(text) {
-			next = findWrap(wraps, text, hi)
+func findLines(dumps, wraps *builder, m *marks, text []byte) {
+	dumps.dump(text, 0)
+	next := 0 // where to look for wraps again
+	for p := m.next(markLines, 0); p < len(text) && !wraps.d.stopped; p = m.next(markLines, p) {
+		end := blockEnd(text, p)
+		k := bytes.IndexByte(text[p:end], '\n')
+		if k < 0 {
+			p = end
+			continue
 		}
-		lo = hi + 1
+		p += k
+		if p >= next {
+			next = findWrap(wraps, text, p)
+		}
+		p++
+		dumps.dump(text, p)
 	}
 }
 

@@ -1,0 +1,7 @@
+//go:build !amd64
+
+package planes
+
+func implementations(t *Table) map[string]func(*Group, *[Size * Blocks]byte) {
+	return map[string]func(*Group, *[Size * Blocks]byte){"go": t.splitGo}
+}

@@ -1,0 +1,5 @@
+//go:build !amd64
+
+package planes
+
+func (t *Table) split(g *Group, text *[Size * Blocks]byte) { t.splitGo(g, text) }
