@@ -92,9 +92,6 @@ func Clone(ctx context.Context, address string, o CloneOptions) (_ *Repository, 
 
 // receive makes a bare repository of what the server sends.
 func (o CloneOptions) receive(ctx context.Context, u *url.URL, bare string) ([]audit.Gap, error) {
-	if _, err := program(); err != nil {
-		return nil, err // before anything is fetched: see index
-	}
 	remote, err := wire.Dial(ctx, u, wire.Options{HTTP: o.HTTP, Username: o.Username, Token: o.Token, MaxPack: maxPack})
 	if err != nil {
 		return nil, err
@@ -209,24 +206,7 @@ func store(ctx context.Context, remote *wire.Remote, request wire.Request, bare 
 		}
 	}
 	file := filepath.Join(packDir(bare), "pack-"+pack.Checksum+".pack")
-	if err := os.Rename(f.Name(), file); err != nil {
-		return err
-	}
-	return index(ctx, bare, file)
-}
-
-// index has git make the index of a received pack, without which it reads nothing.
-func index(ctx context.Context, bare, file string) error {
-	prog, err := program()
-	if err != nil {
-		return err
-	}
-	p, err := launch(ctx, prog, bare, nil, nil, []string{"--git-dir=" + bare, "index-pack", file})
-	if err != nil {
-		return err
-	}
-	_, _ = io.Copy(io.Discard, p.out)
-	return p.wait()
+	return os.Rename(f.Name(), file)
 }
 
 // redact leaves out of an address what may be a password.

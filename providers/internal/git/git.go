@@ -44,10 +44,7 @@ type Repository struct {
 
 // Open prepares a repository for reading. The caller closes it; when ctx ends, nothing more can be read.
 func Open(ctx context.Context, l Layout) (_ *Repository, err error) {
-	prog, err := program()
-	if err != nil {
-		return nil, err
-	}
+	prog, _ := program()
 	r := &Repository{Layout: l, git: prog, format: "sha1", width: 40}
 	if r.shadow, err = os.MkdirTemp("", "leakreach-git-"); err != nil {
 		return nil, fmt.Errorf("making a temporary directory: %w", err)

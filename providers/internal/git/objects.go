@@ -244,7 +244,7 @@ func (r *Repository) salvage(ctx context.Context) (told map[string]bool, err err
 	for _, dir := range r.dirs {
 		for _, file := range packs(dir) {
 			err := sound(file, r.width/2)
-			if err == nil {
+			if _, e := os.Stat(strings.TrimSuffix(file, ".pack") + ".idx"); err == nil || e != nil {
 				continue
 			}
 			told[file] = true
