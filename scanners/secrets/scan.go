@@ -11,6 +11,7 @@ import (
 	"github.com/leakreach/leakreach/scanners/secrets/internal/archive"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/credfile"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/decode"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/match"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/pair"
 )
@@ -42,8 +43,10 @@ type sheet struct {
 	at       func(int) int // from the text being scanned to the part; nil for the part itself
 	binary   bool
 	seen     map[spot]bool
-	keySpans []pair.Span // of AWS keys in the text being scanned
-	line     struct {    // the last lines asked for: matches on one long line share the answer
+	creds    credfile.Search // of the text being scanned
+	halves   pair.Search     // of AWS keys in it
+	keySpans []pair.Span     // of those that were found
+	line     struct {        // the last lines asked for: matches on one long line share the answer
 		start, end int
 		digest     uint64
 		allow      string
@@ -97,7 +100,17 @@ func printable(b []byte) []byte {
 // find reports what is in text, which is the part or a decoded view of it.
 func (t *sheet) find(text []byte) {
 	path, commit := t.item.At.Path+t.path, t.item.At.Commit
-	matches, whole := t.matcher.Find(text, nil)
+	reads := !t.binary && len(text) <= maxCredentialFile
+	t.creds.Begin(text)
+	t.halves.Begin(text)
+	matches, whole := t.matcher.Find(text, func(h literal.Hit) {
+		if h.Word >= t.credWords {
+			h.Word -= t.credWords
+			t.halves.At(h)
+		} else if reads {
+			t.creds.At(h)
+		}
+	})
 	if !whole {
 		t.gap("more matches than can be reported; those behind the first 100000 are left out")
 	}
@@ -107,11 +120,11 @@ func (t *sheet) find(text []byte) {
 	t.keySpans = t.keySpans[:0]
 	matches = t.keys(text, matches)
 	var creds []credfile.Credential
-	if !t.binary && len(text) <= maxCredentialFile {
+	if reads {
 		if t.later && t.path == "" {
 			path = ""
 		}
-		creds = credfile.Parse(path, text)
+		creds = t.creds.Credentials(path)
 	}
 	for i := range matches {
 		m := &matches[i]
@@ -311,7 +324,7 @@ func (t *sheet) keys(text []byte, matches []match.Match) []match.Match {
 	}
 	var found []pair.Found
 	if !t.binary || slices.ContainsFunc(matches, func(m match.Match) bool { return m.Rule.ID == ruleAWSID }) {
-		found = pair.Find(text)
+		found = t.halves.Find()
 	}
 	if len(found) == 0 {
 		return matches

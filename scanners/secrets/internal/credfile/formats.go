@@ -25,6 +25,7 @@ type format struct {
 	sniff string
 
 	marks [][]byte
+	mark  int // number of the first of them, or -1 for one that stands at the beginning
 	names map[string][]want
 }
 

@@ -36,18 +36,19 @@ const (
 	exact // "secret access key" and its like
 )
 
-// scan finds ids, secrets and tokens in one pass. The pass leaps over text that no run of 40 characters can stand in.
-func scan(t []byte) []mark {
-	marks := ids(t)
+// secrets appends the secrets and tokens. Of a run of 40 bytes the 8 from some multiple of 33 on are a part, and no other bytes
+// need be looked at.
+func secrets(t []byte, marks []mark) []mark {
+	const part = 8
+	const stride = 40 - part + 1
 	n := len(marks)
-	prev := 0
-	for i := 39; i < len(t); {
-		if class[t[i]]&inRun == 0 {
-			i += 40
+	for i := 0; i+part <= len(t) && len(marks)-n < maxSecrets; i += stride {
+		b := t[i : i+part : i+part]
+		if class[b[0]]&class[b[1]]&class[b[2]]&class[b[3]]&class[b[4]]&class[b[5]]&class[b[6]]&class[b[7]]&inRun == 0 {
 			continue
 		}
-		start, end := i, i+1
-		for start > prev && class[t[start-1]]&inRun != 0 {
+		start, end := i, i+part
+		for start > 0 && class[t[start-1]]&inRun != 0 {
 			start--
 		}
 		for end < len(t) && class[t[end]]&inRun != 0 {
@@ -56,36 +57,18 @@ func scan(t []byte) []mark {
 		if end-start >= 40 {
 			marks = runs(t, start, end, marks)
 		}
-		if len(marks)-n >= maxSecrets {
-			break
-		}
-		prev = end
-		i = end + 40
+		i = max(i, end-stride) // behind the run
 	}
 	return marks
 }
 
-// ids finds access key ids: four letters of a kind and 16 characters of base32, on their own.
-// See https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids.
-func ids(t []byte) []mark {
-	var marks []mark
-	for _, prefix := range []string{"AKIA", "ASIA", "ABIA", "ACCA", "A3T"} {
-		for i := 0; len(marks) < maxIDs; {
-			j := bytes.Index(t[i:], []byte(prefix))
-			if j < 0 {
-				break
-			}
-			start := i + j
-			i = start + len(prefix)
-			end := start + 20
-			if end > len(t) || end < len(t) && class[t[end]]&word != 0 || !ownWord(t, start) || !base32(t[start+4:end]) || class[t[start+3]]&word == 0 {
-				continue
-			}
-			marks = append(marks, mark{Span: Span{start, end}, what: isID, stem: stem(nameBefore(t, start))})
-			i = end
-		}
+// id reads an access key id: four letters of a kind and 16 characters of base32, on their own.
+func id(t []byte, start int) (mark, bool) {
+	end := start + 20
+	if end > len(t) || end < len(t) && class[t[end]]&word != 0 || !ownWord(t, start) || !base32(t[start+4:end]) || class[t[start+3]]&word == 0 {
+		return mark{}, false
 	}
-	return marks
+	return mark{Span: Span{start, end}, what: isID, stem: stem(nameBefore(t, start))}, true
 }
 
 func base32(b []byte) bool {
