@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+
+	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 )
 
 // netrc reads machine, login and password tokens; see ftp(1) and curl's lib/netrc.c for quoted ones. Macro bodies are skipped.
@@ -190,13 +192,13 @@ func code(t []byte) *doc {
 		if end-start < 5 || end-start > 16<<10 || d.full() || t[start] == '*' || t[start] == '#' || bytes.HasPrefix(t[start:end], []byte("//")) {
 			return
 		}
-		for at := start; at < end; {
+		for at := start; at < end && mayAssign(t[at:end]); {
 			m := assignment.FindSubmatchIndex(t[at:end])
 			if m == nil {
 				break
 			}
 			comma := bytes.HasSuffix(bytes.TrimRight(t[at+m[3]:at+max(m[4], m[6])-1], " \t"), []byte(","))
-			call := bytes.HasPrefix(bytes.ToLower(t[at+m[0]:at+m[1]]), []byte("define"))
+			call := bytes.EqualFold(t[at+m[0]:at+min(m[0]+len("define"), m[1])], []byte("define"))
 			g := 4
 			if m[4] < 0 {
 				g = 6
@@ -210,16 +212,38 @@ func code(t []byte) *doc {
 	return d
 }
 
+// mayAssign tells whether a quote of the line stands where an assignment's value begins, which costs a hundredth of the expression.
+func mayAssign(line []byte) bool {
+	for i := range line {
+		if !isQuote(line[i]) {
+			continue
+		}
+		at := i
+		if at > 0 && bytes.IndexByte([]byte("bruBRU"), line[at-1]) >= 0 {
+			at--
+		}
+		if at = trimEnd(line, 0, at); at > 0 && bytes.IndexByte([]byte("=>:,"), line[at-1]) >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // arg is one argument of a command line.
 const arg = `(?:'([^'\n]+)'|"([^"\n]+)"|([^\s'"|;&<>()` + "`" + `]+))`
 
-// A command is a way to pass a password on a command line.
-type command struct {
-	marks []string       // the lower-case line holds one of them
-	re    *regexp.Regexp // group 1 is the user where the command names one, the last group that matched is the password
+// A command is a way to pass a password on a command line: group 1 is the user where the command names one, the last group that
+// matched is the password.
+type command struct{ re *regexp.Regexp }
+
+// A script is what lines of scripts are looked at for, and the words of which one is in every line that has it.
+type script struct {
+	commands []command
+	finder   *literal.Finder
+	means    []int // of each word: the command, or one more for the name of a secret
 }
 
-var commands = sync.OnceValue(func() []command {
+var scripts = sync.OnceValue(func() *script {
 	table := []struct{ marks, re string }{
 		{"sshpass", `()\bsshpass\s+(?:-[vhP]\S*\s+)*-p\s*` + arg},
 		{"mysql maria", `()\b(?:mysql|mysqldump|mysqladmin|mysqlimport|mariadb(?:-dump)?|mysqlsh)\b[^|;&\n]*?\s-p` + arg},
@@ -236,44 +260,71 @@ var commands = sync.OnceValue(func() []command {
 		{"echo", `()\becho\s+(?:-n\s+)?` + arg + `\s*\|\s*(?:[\w./\-]*\s*)?(?:docker|podman|helm|sudo|passwd|gpg|kinit|cryptsetup|oc|crane)\b`},
 		{"chpasswd", `\becho\s+(?:-e\s+)?["']?(\w[\w.\-]*):()()([^\s"'|;&<>]+)["']?\s*\|\s*(?:sudo\s+)?chpasswd`},
 	}
-	out := make([]command, len(table))
-	for i, row := range table {
-		out[i] = command{strings.Fields(row.marks), regexp.MustCompile(row.re)}
+	s := &script{}
+	var words []literal.Word
+	add := func(marks string) {
+		for mark := range strings.FieldsSeq(marks) {
+			words, s.means = append(words, literal.Word{Text: mark}), append(s.means, len(s.commands))
+		}
 	}
-	return out
+	for _, row := range table {
+		add(row.marks)
+		s.commands = append(s.commands, command{regexp.MustCompile(row.re)})
+	}
+	add(secretMarks)
+	s.finder = literal.New(words)
+	return s
 })
 
-// secretMarks are in every line that names a secret.
-var secretMarks = []string{"pass", "pwd", "secret", "token", "key", "auth", "psw", "pw="}
+// secretMarks are in every line that names a secret: secretParts and secretEnds hold one of them each.
+const secretMarks = "pass pw psw secret token key auth credential salt pat kennwort contrasena"
 
 // shell reads commands and assignments of shell scripts, histories, container files and pipeline definitions.
 func shell(t []byte) (found []Credential) {
+	s := scripts()
 	budget := 4 * maxFound // an expression takes some ten microseconds a line
-	eachLine(t, func(start, end int) {
-		start = trimStart(t, start, end)
-		if end-start < 8 || end-start > 16<<10 || t[start] == '#' || len(found) >= maxFound {
+	means := make([]bool, len(s.commands)+1)
+	var hits []literal.Hit
+	for from := 0; from < len(t); {
+		to := lineEnd(t, min(from+chunk, len(t)))
+		hits = s.finder.Scan(t, from, to, hits[:0])
+		for n := 0; n < len(hits) && len(found) < maxFound; {
+			start := from + bytes.LastIndexByte(t[from:hits[n].Start], '\n') + 1
+			end := lineEnd(t, hits[n].Start)
+			clear(means)
+			for ; n < len(hits) && hits[n].Start < end; n++ {
+				means[s.means[hits[n].Word]] = true
+			}
+			found = s.line(t, trimStart(t, start, end), trimEnd(t, start, end), means, &budget, found)
+		}
+		from = to + 1
+	}
+	return found
+}
+
+// line reads one line of a script, of which means says what words stand in it.
+func (s *script) line(t []byte, start, end int, means []bool, budget *int, found []Credential) []Credential {
+	if end-start < 8 || end-start > 16<<10 || t[start] == '#' {
+		return found
+	}
+	line := t[start:end]
+	keep := func(name, user string, from, to int) {
+		v := string(line[from:to])
+		if len(found) >= maxFound || !real(v) || weakName(name) && !random(v) || v[0] == '-' || v[0] == '$' && line[from-1] != '\'' ||
+			strings.Contains(v, "://") || strings.Contains(v, `\n`) {
 			return
 		}
-		line := t[start:end]
-		lower := string(bytes.ToLower(line))
-		keep := func(name, user string, from, to int) {
-			v := string(line[from:to])
-			if !real(v) || weakName(name) && !random(v) || v[0] == '-' || v[0] == '$' && line[from-1] != '\'' ||
-				strings.Contains(v, "://") || strings.Contains(v, `\n`) {
-				return
-			}
-			found = append(found, Credential{Kind: kindOf(name), ID: user, Value: v, Start: start + from, End: start + to})
+		found = append(found, Credential{Kind: kindOf(name), ID: user, Value: v, Start: start + from, End: start + to})
+	}
+	if means[len(s.commands)] {
+		named(line, keep)
+	}
+	for i, cmd := range s.commands {
+		if means[i] && *budget > 0 {
+			*budget--
+			cmd.each(line, keep)
 		}
-		if holdsAny(lower, secretMarks) {
-			named(line, keep)
-		}
-		for _, cmd := range commands() {
-			if budget > 0 && holdsAny(lower, cmd.marks) {
-				budget--
-				cmd.each(line, keep)
-			}
-		}
-	})
+	}
 	return found
 }
 

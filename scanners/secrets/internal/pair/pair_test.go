@@ -3,6 +3,8 @@ package pair
 import (
 	"fmt"
 	"math/rand/v2"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -188,4 +190,29 @@ func describe(text []byte, found []Found, names map[string]string) string {
 		order[i] = best[id]
 	}
 	return strings.Join(order, " ")
+}
+
+// Regions are what an expression says they are.
+func TestRegions(t *testing.T) {
+	name := regexp.MustCompile(`\b(?:us|eu|ap|sa|ca|me|af|il|mx|cn)(?:-gov|-iso[a-z]?)?-(?:north|south|east|west|central)(?:east|west)?-[1-9]\b`)
+	parts := strings.Fields("us eu ap me cn -gov -iso b -north - north south east -east west -west central -1 9 -2 0 _ . \" x us-east-1 eu-west-3 us-gov-west-1 us-isob-east-1")
+	r := rand.New(rand.NewPCG(1, 3))
+	found := 0
+	for range 50000 {
+		var text []byte
+		for range 1 + r.IntN(9) {
+			text = append(text, parts[r.IntN(len(parts))]...)
+		}
+		var got [][]int
+		for _, m := range regions(text) {
+			got = append(got, []int{m.Start, m.End})
+		}
+		found += len(got)
+		if want := name.FindAllIndex(text, -1); !reflect.DeepEqual(got, want) {
+			t.Fatalf("%q: %v, want %v", text, got, want)
+		}
+	}
+	if found < 1000 {
+		t.Errorf("only %d regions", found)
+	}
 }

@@ -3,7 +3,7 @@ package pair
 import (
 	"bytes"
 	"math"
-	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -253,15 +253,57 @@ func token(t []byte, start, end int, marks []mark) []mark {
 	return append(marks, mark{Span: Span{start, end}, what: isToken, rank: named, stem: stem(nameBefore(t, start))})
 }
 
-// regionName matches regions in use and announced; https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html.
-var regionName = regexp.MustCompile(`\b(?:us|eu|ap|sa|ca|me|af|il|mx|cn)(?:-gov|-iso[a-z]?)?-(?:north|south|east|west|central)(?:east|west)?-[1-9]\b`)
-
+// regions finds the names of regions in use and announced, such as us-gov-west-1;
+// see https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html.
 func regions(t []byte) []mark {
 	var marks []mark
-	for _, m := range regionName.FindAllIndex(t, maxIDs) {
-		marks = append(marks, mark{Span: Span{m[0], m[1]}, what: isRegion})
+	for i := 0; len(marks) < maxIDs; i++ {
+		j := bytes.IndexByte(t[i:], '-')
+		if j < 0 {
+			break
+		}
+		i += j
+		if start, end := country(t, i), direction(t, i+1); start >= 0 && end > 0 {
+			marks = append(marks, mark{Span: Span{start, end}, what: isRegion})
+		}
 	}
 	return marks
+}
+
+// country returns where a region begins whose first part, such as "us" or "us-gov", ends at end; -1 for none.
+func country(t []byte, end int) int {
+	if g, ok := bytes.CutSuffix(t[:end], []byte("-gov")); ok {
+		end = len(g)
+	} else if g, ok := bytes.CutSuffix(t[:end], []byte("-iso")); ok {
+		end = len(g)
+	} else if end > 0 && t[end-1] >= 'a' && t[end-1] <= 'z' {
+		if g, ok := bytes.CutSuffix(t[:end-1], []byte("-iso")); ok {
+			end = len(g)
+		}
+	}
+	if end < 2 || end > 2 && class[t[end-3]]&word != 0 {
+		return -1
+	}
+	switch string(t[end-2 : end]) {
+	case "us", "eu", "ap", "sa", "ca", "me", "af", "il", "mx", "cn":
+		return end - 2
+	}
+	return -1
+}
+
+// direction returns where a region ends whose last part, such as "northeast-1", begins at start; -1 for none.
+func direction(t []byte, start int) int {
+	for _, names := range [][]string{{"north", "south", "east", "west", "central"}, {"east", "west", ""}} {
+		n := slices.IndexFunc(names, func(name string) bool { return bytes.HasPrefix(t[start:], []byte(name)) })
+		if n < 0 {
+			return -1
+		}
+		start += len(names[n])
+	}
+	if start+2 > len(t) || t[start] != '-' || t[start+1] < '1' || t[start+1] > '9' || start+2 < len(t) && class[t[start+2]]&word != 0 {
+		return -1
+	}
+	return start + 2
 }
 
 // Names of what looks like a secret and is none, and of what is some other secret.
