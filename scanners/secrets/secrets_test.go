@@ -199,7 +199,7 @@ func TestConformance(t *testing.T) {
 		{Item: file("a.txt"), Content: []byte("id: " + id + "\nsecret: " + key + "\n"), Values: []string{key}, Rules: []string{ruleAWS}},
 		{Item: file("b"), Content: []byte("aws_secret_access_key = " + key + "\n"), Values: []string{key}},
 		{Item: file(".netrc"), Content: []byte("machine example.com login ci password " + password + "\n"), Values: []string{password}, Rules: []string{"netrc-password"}},
-		{Item: named(audit.KindPlace, "home/.netrc", ""), Content: []byte("machine example.com login ci password " + password + "\n"), Values: []string{password}, Rules: []string{"netrc-password"}},
+		{Item: named(audit.KindPlace, "home/.pgpass", ""), Content: []byte("db:5432:app:ci:" + password + "\n"), Values: []string{password}, Rules: []string{"database-password"}},
 		{Item: named(audit.KindCommit, "", "message"), Content: []byte("tree 1\n\nuse " + gh + "\n"), Values: []string{gh}, Rules: []string{"github-pat"}},
 		{Item: named(audit.KindPaths, "", "file names"), Content: []byte("a\nkeys/" + gh + ".txt\n"), Values: []string{gh}, Rules: []string{"github-pat"}},
 		{Item: named(audit.KindVariable, "", "GH_TOKEN"), Content: []byte(gh), Values: []string{gh}, Rules: []string{"github-pat"}},

@@ -139,6 +139,90 @@ func isAlnum(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
+// dsn finds the data source names of Go's driver for MySQL: user:password@tcp(host:port)/database.
+func (s *Search) dsn(p *part, h literal.Hit) {
+	t, start := s.text, h.Start
+	p.next = h.End
+	for start > 0 && h.Start-start < 256 && t[start-1] > ' ' && bytes.IndexByte([]byte("\"'`=<>"), t[start-1]) < 0 {
+		start--
+	}
+	user, pass, ok := strings.Cut(string(t[start:h.Start]), ":")
+	host := string(t[h.End:min(len(t), h.End+256)])
+	host = host[:max(0, strings.IndexAny(host, ":)"))]
+	if ok && host != "" && !strings.HasPrefix(pass, "//") && urlPassword(user, pass, host) {
+		p.found = append(p.found, Credential{Rule: "connection-string-password", Kind: "password", ID: user, Value: pass,
+			Start: start + len(user) + 1, End: h.Start})
+	}
+}
+
+// oracle finds the URLs of Oracle's thin driver for JDBC: jdbc:oracle:thin:user/password@host:port:database.
+func (s *Search) oracle(p *part, h literal.Hit) {
+	p.next = h.End
+	m := thin.FindSubmatchIndex(s.text[h.End:min(len(s.text), h.End+512)])
+	if m == nil {
+		return
+	}
+	part := func(g int) string { return string(s.text[h.End+m[2*g] : h.End+m[2*g+1]]) }
+	if urlPassword(part(1), part(2), part(3)) {
+		p.found = append(p.found, Credential{Rule: "connection-string-password", Kind: "password", ID: part(1), Value: part(2),
+			Start: h.End + m[4], End: h.End + m[5]})
+	}
+}
+
+var thin = regexp.MustCompile(`^([\w.$#\-]+)/([^\s"'@/]+)@(?://)?([\w.\-]+)`)
+
+// calls are the functions and constructors, mostly PHP's, whose second argument is a user and the third the password.
+var calls = [...]string{"mysqli_connect(", "mysql_connect(", "mysql_pconnect(", "new mysqli(", "new pdo(", "ftp_login(", "ssh2_auth_password(", "imap_open("}
+
+// call finds literal passwords in a call that logs in.
+func (s *Search) call(p *part, h literal.Hit) {
+	p.next = h.End
+	m := loginArguments.FindSubmatchIndex(s.text[h.End:min(len(s.text), h.End+1024)])
+	if m == nil {
+		return
+	}
+	argument := func(g int) (int, int) {
+		if m[2*g] < 0 {
+			g++
+		}
+		return h.End + m[2*g], h.End + m[2*g+1]
+	}
+	hostStart, hostEnd := h.End+m[2], h.End+m[3]
+	userStart, userEnd := argument(2)
+	start, end := argument(4)
+	user, pass := string(s.text[userStart:userEnd]), string(s.text[start:end])
+	if real(pass) && urlPassword(user, pass, string(s.text[hostStart:hostEnd])) {
+		p.found = append(p.found, Credential{Rule: "database-password", Kind: "password", ID: user, Value: pass, Start: start, End: end})
+	}
+}
+
+var loginArguments = regexp.MustCompile(`^\s*([^,()]{1,256}),\s*` + quoted + `\s*,\s*` + quoted)
+
+// machine finds entries of netrc files that scripts write: machine NAME login USER password SECRET.
+func (s *Search) machine(p *part, h literal.Hit) {
+	p.next = h.End
+	t, at := s.text[:min(len(s.text), h.End+1024)], h.End
+	var words [5]string
+	start := 0
+	for i := range words {
+		start = trimStart(t, at, len(t))
+		at = start
+		for at < len(t) && !isSpace(t[at]) && !isQuote(t[at]) && t[at] != '\\' {
+			at++
+		}
+		words[i] = string(t[start:at])
+		if words[i] == "" || i == 1 && words[i] != "login" || i == 3 && words[i] != "password" {
+			return
+		}
+	}
+	if at+1 < len(t) && isQuote(t[at]) && isWord(t[at+1]) {
+		return // the quote is a part of the password: only a reader of the file knows its end
+	}
+	if real(words[4]) {
+		p.found = append(p.found, Credential{Rule: "netrc-password", Kind: "password", ID: words[2], Value: words[4], Start: start, End: at})
+	}
+}
+
 // pairNames are the names of passwords in connection strings.
 var pairNames = [...]string{"password", "passwd", "pwd", "accountkey", "sharedaccesskey", "sharedsecretvalue"}
 
@@ -152,6 +236,7 @@ type list struct {
 	from, to    int
 	read        bool
 	pairs, semi bool // semi tells of a ";" or of libpq's "host="
+	call        bool // or that the pairs are the arguments of a call
 	user        string
 }
 
@@ -182,6 +267,10 @@ func (l *list) learn(t []byte) {
 			from += k + 1
 		}
 		name := strings.TrimSpace(strings.ToLower(string(line[from:i])))
+		if k := strings.LastIndexByte(name, '('); k >= 0 || from > 0 && line[from-1] == ',' {
+			_, ok := pairOthers[name[k+1:]]
+			l.call = l.call || ok && i+1 < len(line) && isQuote(line[i+1])
+		}
 		who, ok := pairOthers[name]
 		if k := strings.LastIndexByte(name, ' '); !ok && k >= 0 {
 			name = name[k+1:]
@@ -214,11 +303,15 @@ func (s *Search) connection(p *part, h literal.Hit) {
 	}
 	s.list.around(t, h.Start)
 	p.next = eq + 1
-	if bytes.IndexByte([]byte(";&?, \"'`"), t[h.Start-1]) < 0 {
+	if bytes.IndexByte([]byte(";&?, \"'`("), t[h.Start-1]) < 0 {
 		return
 	}
 	s.list.learn(t)
-	if c, ok := inList(t, h.Start, eq, &s.list); ok {
+	c, ok := inList(t, h.Start, eq, &s.list)
+	if !ok {
+		c, ok = inCall(t, h.Start, eq, &s.list)
+	}
+	if ok {
 		p.found = append(p.found, c)
 		p.next = c.End
 	}
@@ -227,7 +320,7 @@ func (s *Search) connection(p *part, h literal.Hit) {
 // inList reads the password behind the name at name in a list of pairs.
 func inList(t []byte, name, eq int, l *list) (Credential, bool) {
 	before := t[name-1]
-	if !l.pairs || before == ' ' && !l.semi {
+	if !l.pairs || before == '(' || before == ' ' && !l.semi {
 		return Credential{}, false
 	}
 	at := trimStart(t, eq+1, min(len(t), eq+4))
@@ -243,6 +336,21 @@ func inList(t []byte, name, eq int, l *list) (Credential, bool) {
 		c.Value = unescape(c.Value)
 	}
 	return c, real(c.Value) && !strings.HasPrefix(c.Value, "%") && !(strings.Contains(c.Value, "$") && strings.Contains(c.Value, "{"))
+}
+
+// inCall reads the password behind the name at name among the arguments of a call, such as connect(host="…", password="…").
+func inCall(t []byte, name, eq int, l *list) (Credential, bool) {
+	before, at := t[name-1], eq+1
+	if !l.call || before != ' ' && before != ',' && before != '(' || at == len(t) || !isQuote(t[at]) {
+		return Credential{}, false
+	}
+	end := closing(t, at, min(len(t), at+256))
+	if end < 0 || end+1 == len(t) || t[end+1] != ',' && t[end+1] != ')' {
+		return Credential{}, false
+	}
+	v := string(t[at+1 : end])
+	return Credential{Rule: "connection-string-password", Kind: kindOf(string(t[name:eq])), ID: l.user, Value: v, Start: at + 1, End: end},
+		real(v) && !strings.ContainsAny(v, " \\")
 }
 
 // pairEnd is where a value in a list of pairs ends: at the list's separator, or with the string that holds the list.

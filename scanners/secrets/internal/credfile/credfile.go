@@ -82,7 +82,7 @@ func search(content []byte) *Search {
 // chunk bounds the words that are remembered at a time: in a hostile content every third byte begins one.
 const chunk = 64 << 10
 
-var finder = sync.OnceValue(func() *literal.Finder { return literal.New(compiled().words) })
+var finder = sync.OnceValue(func() *literal.Finder { return literal.New(Words()) })
 
 // distinct sorts by place and keeps one credential of those that stand at the same place: the longest, then the one found
 // first, which is the one of the more general reader for a URL and of the more special row for a file.
@@ -112,7 +112,7 @@ type index struct {
 	prefixes map[string][]*format // up to the first dot after the first byte: ".env"
 	sniffed  []*format
 	marks    []string // the first ones of those
-	words    []literal.Word
+	leads    []lead
 }
 
 var compiled = sync.OnceValue(func() *index {
@@ -131,6 +131,8 @@ var compiled = sync.OnceValue(func() *index {
 				add(x.byDir, strings.Replace(name, "/*", "/", 1), f)
 			case strings.HasPrefix(name, "*."):
 				add(x.byExt, name[1:], f)
+			case strings.Contains(name, "-*.") || strings.Contains(name, ".*."):
+				add(x.byBase, name, f)
 			case strings.HasSuffix(name, "*"):
 				add(x.prefixes, strings.TrimSuffix(name, "*"), f)
 			case strings.Contains(name, "/"):
@@ -140,7 +142,7 @@ var compiled = sync.OnceValue(func() *index {
 			}
 		}
 	}
-	x.words = leads(x.marks)
+	x.leads = leads(x.marks)
 	return x
 })
 
@@ -208,6 +210,13 @@ func (x *index) at(p, base string) []*format {
 	}
 	if rows := x.byBase[base]; rows != nil {
 		return rows
+	}
+	for i, ext := 1, path.Ext(base); i < len(base)-len(ext); i++ { // "application-prod.yml", "appsettings.Production.json"
+		if base[i] == '-' || base[i] == '.' {
+			if rows := x.byBase[base[:i+1]+"*"+ext]; rows != nil {
+				return rows
+			}
+		}
 	}
 	if dot := strings.IndexByte(base[1:], '.') + 1; dot > 0 {
 		if rows := x.prefixes[base[:dot]]; rows != nil {

@@ -2,6 +2,7 @@ package credfile
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -137,6 +138,20 @@ func lines(text []byte) *doc { return readLines(text, false) }
 // spaced is lines for files whose keys and values may have but blanks between them, such as msmtprc.
 func spaced(text []byte) *doc { return readLines(text, true) }
 
+// hcl is lines for Terraform's own files, whose values are expressions unless they stand in quotes. The default of a variable goes by
+// the variable's name.
+func hcl(text []byte) *doc {
+	d := lines(text)
+	d.entries = slices.DeleteFunc(d.entries, func(e entry) bool { return e.quote == 0 })
+	for i := range d.entries {
+		e := &d.entries[i]
+		if name, ok := strings.CutPrefix(d.groups[e.group], "variable "); ok && e.key == "default" {
+			e.key = name
+		}
+	}
+	return d
+}
+
 func readLines(text []byte, blank bool) *doc {
 	d := newDoc(text)
 	group := 0
@@ -182,10 +197,13 @@ func separate(t []byte, start, end int, blank bool) (string, int) {
 			return "", 0
 		}
 		at := trimStart(t, q+1, end)
-		if at == end || t[at] != ':' && t[at] != '=' {
+		switch {
+		case at < end && (t[at] == ':' || t[at] == '='):
+			at++
+		case at == end || !blank || at == q+1:
 			return "", 0
 		}
-		return string(t[start+1 : q]), at + 1
+		return string(t[start+1 : q]), at
 	}
 	line := t[start:end]
 	line = line[:min(len(line), 512)] // keys are short

@@ -11,7 +11,7 @@ import (
 // otherwise finds credentials itself.
 type format struct {
 	rule  string
-	files string // base names, "dir/name", "*.ext", "prefix*" up to the first dot, "dir/*"; lower case
+	files string // base names, "dir/name", "*.ext", "prefix*" up to the first dot, "first-*.ext" and "first.*.ext", "dir/*"; lower case
 	// doc is the reader of a file of entries, find that of any other.
 	doc  func([]byte) *doc
 	find func([]byte) []Credential
@@ -38,19 +38,20 @@ type want struct {
 // What each row's files are is documented by the tool that the rule names.
 var formats = []format{
 	// Clients of package registries, containers and version control.
-	{rule: "netrc-password", files: ".netrc _netrc netrc", find: netrc},
+	{rule: "netrc-password", files: ".netrc _netrc netrc .authinfo authinfo", find: netrc},
 	{rule: "git-credentials", files: ".git-credentials git/credentials .git/credentials", find: gitCredentials},
-	{rule: "registry-credential", files: ".npmrc npmrc .yarnrc", doc: lines, made: true,
+	{rule: "registry-credential", files: ".npmrc npmrc", doc: lines, made: true,
 		keys: "authtoken auth:basic password:base64"},
+	{rule: "registry-credential", files: ".yarnrc", doc: spaced, made: true, keys: "authtoken auth:basic password:base64"},
 	{rule: "registry-credential", files: ".yarnrc.yml", doc: yaml, made: true, keys: "npmauthtoken npmauthident:basic"},
-	{rule: "registry-credential", files: ".pypirc pypirc pip.conf pip.ini poetry/auth.toml uv/credentials.toml .condarc", doc: lines, made: true, keys: "password token"},
+	{rule: "registry-credential", files: ".pypirc pypirc pip.conf pip.ini poetry/auth.toml pypoetry/auth.toml uv/credentials.toml .condarc", doc: lines, made: true, keys: "password token"},
 	{rule: "registry-credential", files: ".cargo/credentials .cargo/credentials.toml cargo/credentials.toml .cargo/config.toml .gem/credentials .bundle/config hex/hex.config", doc: lines, made: true,
 		keys: "token rubygemsapikey githubpackages password secretkey *"},
 	{rule: "registry-credential", files: "auth.json composer/auth.json .composer/auth.json", doc: json, made: true,
 		keys: "password httpbasic/*/password githuboauth/* gitlaboauth/* gitlabtoken/* bearer/* token consumersecret auths/*/auth:basic auth:basic identitytoken"},
 	{rule: "registry-credential", files: "nuget.config .nuget/nuget.config", doc: xml, made: true, keys: "cleartextpassword password apikeys/*"},
 	{rule: "registry-credential", files: "helm/repositories.yaml repositories.yaml", doc: yaml, made: true, keys: "password"},
-	{rule: "registry-credential", files: "settings.xml .m2/settings.xml", doc: xml, keys: "server/password server/passphrase proxy/password password passphrase", sniff: "<settings|<servers>"},
+	{rule: "registry-credential", files: "settings.xml .m2/settings.xml", doc: xml, keys: "password passphrase privatetoken jobtoken deploytoken", sniff: "<settings|<servers>"},
 	{rule: "registry-credential", files: "settings-security.xml", doc: xml, made: true, keys: "master:braced"},
 	{rule: "docker-registry-auth", files: ".docker/config.json .dockercfg .dockerconfigjson containers/auth.json kaniko/config.json", doc: json, made: true,
 		keys: "auth:basic identitytoken registrytoken password", sniff: `"auths"|"auth"`},
@@ -86,6 +87,7 @@ var formats = []format{
 	{rule: "terraform-state-secret", files: "*.tfstate *.tfstate.backup terraform.tfstate", doc: json, sniff: `"terraform_version"|"serial"`},
 	{rule: "terraform-variable-secret", files: "*.tfvars *.auto.tfvars .terraformrc terraform.rc", doc: lines},
 	{rule: "terraform-variable-secret", files: "*.tfvars.json *.auto.tfvars.json credentials.tfrc.json", doc: json},
+	{rule: "terraform-variable-secret", files: "*.tf *.hcl", doc: hcl},
 	{rule: "ansible-password", files: "group_vars/* host_vars/* vars/*.yml vars/*.yaml defaults/*.yml defaults/*.yaml inventory.yml inventory.yaml hosts.yml hosts.yaml vars.yml vault.yml", doc: yaml},
 	{rule: "ansible-password", files: "inventory hosts inventory.ini hosts.ini ansible.cfg inventory/* inventories/*", find: inventory},
 
@@ -106,18 +108,20 @@ var formats = []format{
 	{rule: "env-file-secret", files: "config irc.conf", doc: lines, keys: "ircpass ircpassword password passwd token secret"},
 	{rule: "application-secret", files: "settings.py local_settings.py settings_local.py production.py development.py base.py dev.py prod.py config.py configuration.py secrets.py superset_config.py airflow.cfg webserver_config.py jupyter_notebook_config.py conf.py", doc: code},
 	{rule: "application-secret", files: "secret_token.rb session_store.rb devise.rb omniauth.rb initializers/*.rb", doc: code, keys: "secretkeybase secrettoken secretkey pepper secret clientsecret appsecret password apikey"},
-	{rule: "application-secret", files: "secrets.yml secrets.yaml secret.yml secret.yaml parameters.yml parameters.yaml credentials.yml credentials.yaml config.yml config.yaml application.yml application.yaml bootstrap.yml bootstrap.yaml settings.yml settings.yaml local.yml app.yml app.yaml _config.yml values.yaml values.yml serverless.yml docker-compose.yml docker-compose.yaml compose.yml compose.yaml", doc: yaml},
-	{rule: "application-secret", files: "application.properties bootstrap.properties config.properties database.properties db.properties jdbc.properties secrets.properties local.properties credentials.properties secure.properties key.properties keystore.properties signing.properties gradle.properties sonar-project.properties hibernate.properties log4j.properties mail.properties app.properties build.properties application.conf reference.conf app.conf config.ini settings.ini app.ini php.ini odoo.conf .odoorc grafana.ini redis.conf secrets.toml config.toml settings.toml credentials.toml streamlit/secrets.toml wrangler.toml fly.toml credentials credentials.ini secrets.ini", doc: lines},
-	{rule: "application-secret", files: "appsettings.json secrets.json usersecrets.json local.settings.json config.json credentials.json settings.json default.json production.json development.json secret.json keys.json parameters.json", doc: json},
+	{rule: "application-secret", files: "secrets.yml secrets.yaml secret.yml secret.yaml parameters.yml parameters.yaml credentials.yml credentials.yaml config.yml config.yaml application.yml application.yaml application-*.yml application-*.yaml bootstrap.yml bootstrap.yaml settings.yml settings.yaml local.yml app.yml app.yaml _config.yml values.yaml values.yml values-*.yaml values-*.yml values.*.yaml values.*.yml secrets-*.yaml secrets-*.yml secrets.*.yaml secrets.*.yml serverless.yml docker-compose.yml docker-compose.yaml docker-compose.*.yml docker-compose.*.yaml compose.yml compose.yaml compose.*.yml compose.*.yaml", doc: yaml},
+	{rule: "application-secret", files: "application.properties application-*.properties bootstrap.properties config.properties database.properties db.properties jdbc.properties secrets.properties local.properties credentials.properties secure.properties key.properties keystore.properties signing.properties gradle.properties sonar-project.properties hibernate.properties log4j.properties mail.properties app.properties build.properties application.conf reference.conf app.conf config.ini settings.ini app.ini php.ini odoo.conf .odoorc grafana.ini redis.conf secrets.toml config.toml settings.toml credentials.toml streamlit/secrets.toml wrangler.toml fly.toml credentials credentials.ini secrets.ini", doc: lines},
+	{rule: "application-secret", files: "appsettings.json appsettings.*.json secrets.json usersecrets.json local.settings.json config.json credentials.json settings.json default.json production.json development.json secret.json keys.json parameters.json", doc: json},
 	{rule: "application-secret", files: "web.config app.config appsettings.config connectionstrings.config machine.config applicationhost.config", doc: xml, keys: "password pwd validationkey decryptionkey secret apikey token clientsecret *"},
 	{rule: "wordpress-secret", files: "wp-config.php wp-config.inc.php", doc: code, made: true,
 		keys: "dbpassword authkey secureauthkey loggedinkey noncekey authsalt secureauthsalt loggedinsalt noncesalt ftppass jwtauthsecretkey"},
-	{rule: "application-secret", files: "configuration.php localsettings.php settings.php settings.local.php config.inc.php config.php config.local.php database.php db.php wp-config.php wp-config-sample.php configuration.inc.php env.php local.php parameters.php app.php config.sample.php conf.php connect.php connection.php dbconfig.php db_config.php dbconnect.php settings.inc.php local.xml .settings.php", doc: code,
+	{rule: "application-secret", files: "configuration.php localsettings.php settings.php settings.local.php config.inc.php config.php config.local.php database.php db.php wp-config.php wp-config-sample.php wp-config-*.php configuration.inc.php env.php local.php parameters.php app.php config.sample.php conf.php connect.php connection.php dbconfig.php db_config.php dbconnect.php settings.inc.php local.xml .settings.php", doc: code,
 		keys: ""},
 	{rule: "rails-master-key", files: "master.key config/master.key credentials/*.key production.key staging.key development.key", find: railsKey},
 	{rule: "application-secret", files: "salesforce.js sfdc.js jsforce.js", find: logins, sniff: "jsforce"},
 	{rule: "application-secret", files: "config.js config.ts settings.js secrets.js secrets.ts credentials.js credentials.ts env.js env.ts environment.ts environment.js environment.prod.ts keys.js keys.ts firebase.js db.js database.js knexfile.js ormconfig.js config.rb secrets.rb", doc: code},
 	{rule: "application-secret", files: "ormconfig.json database.json sequelize.json config/config.json", doc: json},
+
+	{rule: "application-secret", files: "core-site.xml hive-site.xml hdfs-site.xml hbase-site.xml yarn-site.xml", doc: xml},
 
 	// File transfer, editors and mail.
 	{rule: "file-transfer-password", files: ".ftpconfig .remote-sync.json sftp-config.json sftp-config-alt.json sftp.json .vscode/sftp.json deployment-config.json .ftpsync.json ftpsync.settings .sftpconfig.json .ftppass ftp-sync.json .ftp-deploy-sync-state.json .deployment-config.json .ftprc.json", doc: json, made: true,

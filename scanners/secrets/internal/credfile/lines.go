@@ -248,6 +248,8 @@ var scripts = sync.OnceValue(func() *script {
 		{"sshpass", `()\bsshpass\s+(?:-[vhP]\S*\s+)*-p\s*` + arg},
 		{"mysql maria", `()\b(?:mysql|mysqldump|mysqladmin|mysqlimport|mariadb(?:-dump)?|mysqlsh)\b[^|;&\n]*?\s-p` + arg},
 		{"curl wget http lftp", `\b(?:curl|wget|http|httpie|lftp)\b[^|;&\n]*?\s(?:-u|--user|--proxy-user|-U|-a)[\s=]*["']?([^\s:"']+):()()([^\s"'|;&<>]+)`},
+		{"lftp", `\blftp\b[^|;&\n]*?\s(?:-u|--user)[\s=]*["']?([^\s,"']+),()()([^\s"'|;&<>]+)`},
+		{"ncftp", `()\bncftp(?:get|put|ls|batch)?\b[^|;&\n]*?\s-p[ =]*` + arg},
 		{"login", `\b(?:docker|podman|buildah|oc|az|helm|skopeo|nerdctl|crane)\b[^|;&\n]*?\slogin\b[^|;&\n]*?(?:\s-u[ =]*(\S+))?[^|;&\n]*?\s-p[ =]*` + arg},
 		{"redis-cli", `()\bredis-cli\b[^|;&\n]*?\s-a\s+` + arg},
 		{"mongo", `()\b(?:mongo|mongosh|mongodump|mongorestore)\b[^|;&\n]*?\s-p\s*` + arg},
@@ -257,6 +259,9 @@ var scripts = sync.OnceValue(func() *script {
 		{"pass:", `()\bopenssl\b[^|;&\n]*?\bpass:` + arg},
 		{"htpasswd", `\bhtpasswd\s+-\w*b\w*\s+\S+\s+(\S+)\s+` + arg},
 		{"smbclient rpcclient net mount winexe", `\b(?:smbclient|rpcclient|net|mount|winexe)\b[^|;&\n]*?-U\s*["']?([^\s%"']+)%()()([^\s"'|;&<>]+)`},
+		{"net", `()\bnet\s+use\s+(?:\S+\s+)?\\\\\S+\s+` + arg + `\s+/user:`},
+		{"net", `\bnet\s+use\s+(?:\S+\s+)?\\\\\S+\s+/user:(\S+)\s+` + arg},
+		{"securestring", `()\b(?i:ConvertTo-SecureString\s+(?:-String\s+)?)` + quoted},
 		{"echo", `()\becho\s+(?:-n\s+)?` + arg + `\s*\|\s*(?:[\w./\-]*\s*)?(?:docker|podman|helm|sudo|passwd|gpg|kinit|cryptsetup|oc|crane)\b`},
 		{"chpasswd", `\becho\s+(?:-e\s+)?["']?(\w[\w.\-]*):()()([^\s"'|;&<>]+)["']?\s*\|\s*(?:sudo\s+)?chpasswd`},
 	}

@@ -26,37 +26,61 @@ type part struct {
 	found []Credential
 }
 
-// The parts of a search, in the order of their words. That of connection strings has all of pairNames; formats' marks come last.
+// The parts of a search.
 const (
 	keyPart = iota
 	puttyPart
 	urlPart
+	pairPart
 	authPart
 	authUpperPart
-	pairPart
+	dsnPart
+	oraclePart
+	callPart
+	machinePart
 	partCount
-	markWord = pairPart + len(pairNames)
+	markPart = partCount // the marks of formats lead to no part of their own
 )
 
-// Words are what leads to the credentials that can be recognised in any content. A hit's Word is an index into them.
-func Words() []literal.Word { return slices.Clone(compiled().words) }
+// A lead is a word and the part that it leads to.
+type lead struct {
+	part int
+	literal.Word
+}
 
-func leads(marks []string) []literal.Word {
+// leads lists all of them; those of a format's marks come last, in their order.
+func leads(marks []string) []lead {
+	blank := those(isSpace)
 	header := those(func(c byte) bool { return isFiller(c) || isMethod(c) })
-	all := []literal.Word{
-		keyPart:       {Text: keyBegin, Exact: true},
-		puttyPart:     {Text: puttyBegin, Exact: true},
-		urlPart:       {Text: "://", Before: those(isScheme)},
-		authPart:      {Text: "uthorization", Exact: true, After: header},
-		authUpperPart: {Text: "UTHORIZATION", Exact: true, After: header},
+	list := []lead{
+		{keyPart, literal.Word{Text: keyBegin, Exact: true}},
+		{puttyPart, literal.Word{Text: puttyBegin, Exact: true}},
+		{urlPart, literal.Word{Text: "://", Before: those(isScheme)}},
+		{authPart, literal.Word{Text: "uthorization", Exact: true, After: header}},
+		{authUpperPart, literal.Word{Text: "UTHORIZATION", Exact: true, After: header}},
+		{dsnPart, literal.Word{Text: "@tcp(", Exact: true}},
+		{oraclePart, literal.Word{Text: "jdbc:oracle:thin:"}},
+		{machinePart, literal.Word{Text: "machine", Exact: true, After: blank}},
 	}
 	for _, name := range pairNames {
-		all = append(all, literal.Word{Text: name, After: those(func(c byte) bool { return c == ' ' || c == '=' })})
+		list = append(list, lead{pairPart, literal.Word{Text: name, After: those(func(c byte) bool { return c == ' ' || c == '=' })}})
+	}
+	for _, name := range calls {
+		list = append(list, lead{callPart, literal.Word{Text: name}})
 	}
 	for _, m := range marks {
-		all = append(all, literal.Word{Text: m, Exact: true})
+		list = append(list, lead{markPart, literal.Word{Text: m, Exact: true}})
 	}
-	return all
+	return list
+}
+
+// Words are what leads to the credentials that can be recognised in any content. A hit's Word is an index into them.
+func Words() []literal.Word {
+	var words []literal.Word
+	for _, l := range compiled().leads {
+		words = append(words, l.Word)
+	}
+	return words
 }
 
 func those(holds func(byte) bool) (s literal.Set) {
@@ -73,26 +97,36 @@ func (s *Search) Begin(content []byte) { *s = Search{text: content} }
 
 // At takes notice of a word in the content.
 func (s *Search) At(h literal.Hit) {
+	x := compiled()
 	word := int(h.Word)
-	if word >= markWord {
-		s.mark(word-markWord, h)
+	part := x.leads[word].part
+	if part == markPart {
+		s.mark(word-(len(x.leads)-len(x.marks)), h)
 		return
 	}
-	p := &s.parts[min(word, pairPart)]
-	if h.Start < p.next && word < pairPart || len(p.found) >= maxFound {
+	p := &s.parts[part]
+	if h.Start < p.next && part != pairPart || len(p.found) >= maxFound {
 		return
 	}
-	switch word {
+	switch part {
 	case keyPart:
 		s.keyBlock(p, h)
 	case puttyPart:
 		s.puttyKey(p, h)
 	case urlPart:
 		s.url(p, h)
+	case pairPart:
+		s.connection(p, h)
 	case authPart, authUpperPart:
 		s.authorization(p, h)
-	default:
-		s.connection(p, h)
+	case dsnPart:
+		s.dsn(p, h)
+	case oraclePart:
+		s.oracle(p, h)
+	case callPart:
+		s.call(p, h)
+	case machinePart:
+		s.machine(p, h)
 	}
 }
 
