@@ -139,17 +139,20 @@ func isAlnum(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
+// maxDSN bounds user and password of a data source name, in bytes: people write them by hand.
+const maxDSN = 256
+
 // dsn finds the data source names of Go's driver for MySQL: user:password@tcp(host:port)/database.
 func (s *Search) dsn(p *part, h literal.Hit) {
 	t, start := s.text, h.Start
 	p.next = h.End
-	for start > 0 && h.Start-start < 256 && t[start-1] > ' ' && bytes.IndexByte([]byte("\"'`=<>"), t[start-1]) < 0 {
+	for start > 0 && h.Start-start < maxDSN && t[start-1] > ' ' && bytes.IndexByte([]byte("\"'`=<>"), t[start-1]) < 0 {
 		start--
 	}
 	user, pass, ok := strings.Cut(string(t[start:h.Start]), ":")
 	host := string(t[h.End:min(len(t), h.End+256)])
 	host = host[:max(0, strings.IndexAny(host, ":)"))]
-	if ok && host != "" && !strings.HasPrefix(pass, "//") && urlPassword(user, pass, host) {
+	if ok && host != "" && h.Start-start < maxDSN && !strings.ContainsAny(user, "/{}()[];,$") && !strings.Contains(pass, "://") && urlPassword(user, pass, host) {
 		p.found = append(p.found, Credential{Rule: "connection-string-password", Kind: "password", ID: user, Value: pass,
 			Start: start + len(user) + 1, End: h.Start})
 	}
@@ -215,10 +218,10 @@ func (s *Search) machine(p *part, h literal.Hit) {
 			return
 		}
 	}
-	if at+1 < len(t) && isQuote(t[at]) && isWord(t[at+1]) {
-		return // the quote is a part of the password: only a reader of the file knows its end
+	if at+1 < len(t) && isQuote(t[at]) && isWord(t[at+1]) || bytes.IndexByte([]byte(";,"), t[at-1]) >= 0 {
+		return // a part of the password or not: only a reader of the file knows
 	}
-	if real(words[4]) {
+	if urlPassword(words[2], words[4], words[0]) {
 		p.found = append(p.found, Credential{Rule: "netrc-password", Kind: "password", ID: words[2], Value: words[4], Start: start, End: at})
 	}
 }
