@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -76,19 +77,42 @@ scan:
 			last = end
 		}
 	}
-	if colon < 0 || last <= colon+1 {
+	if last < 0 {
 		return Credential{}, false
 	}
-	user, pass := unescape(string(t[at:colon])), unescape(string(t[colon+1:last]))
 	host := string(t[last+1 : end])
 	if i := strings.IndexAny(host, "/?#:,;)]}"); i >= 0 {
 		host = host[:i]
 	}
+	if colon < 0 || colon >= last-1 || string(t[colon+1:last]) == "x-oauth-basic" {
+		user, _, _ := bytes.Cut(t[at:last], []byte(":"))
+		return Credential{Rule: "url-password", Kind: "token", Value: string(user), Start: at, End: at + len(user)}, drawn(user) && isForge(host)
+	}
+	user, pass := unescape(string(t[at:colon])), unescape(string(t[colon+1:last]))
 	if host == "" || strings.ContainsAny(user, "/?#[$") || !urlPassword(user, pass, host) {
 		return Credential{}, false
 	}
 	return Credential{Rule: "url-password", Kind: "password", ID: user, Value: pass,
 		Start: colon + 1, End: last}, true
+}
+
+// drawn tells a token from a name that people choose: long, and letters and digits take turns.
+func drawn(user []byte) bool {
+	turns := 0
+	for i, c := range user {
+		if !isAlnum(c) {
+			return false
+		}
+		if i > 0 && (c <= '9') != (user[i-1] <= '9') {
+			turns++
+		}
+	}
+	return len(user) >= 20 && len(user) <= 256 && turns >= 4
+}
+
+// isForge tells whether a host takes tokens in the place of a user. Those that crash reporters are sent to do too, and theirs are no secret.
+func isForge(host string) bool {
+	return holdsAny(strings.ToLower(host), []string{"git", "bitbucket", "azure", "visualstudio"})
 }
 
 func unescape(s string) string {
@@ -174,32 +198,52 @@ func (s *Search) oracle(p *part, h literal.Hit) {
 
 var thin = regexp.MustCompile(`^([\w.$#\-]+)/([^\s"'@/]+)@(?://)?([\w.\-]+)`)
 
-// calls are the functions and constructors, mostly PHP's, whose second argument is a user and the third the password.
-var calls = [...]string{"mysqli_connect(", "mysql_connect(", "mysql_pconnect(", "new mysqli(", "new pdo(", "ftp_login(", "ssh2_auth_password(", "imap_open("}
+// calls are functions and constructors that log in, each with the number of arguments before user and password.
+var calls = []struct {
+	name   string
+	before int
+}{
+	{"mysqli_connect(", 1}, {"mysql_connect(", 1}, {"mysql_pconnect(", 1}, {"new mysqli(", 1}, {"new pdo(", 1}, {"ftp_login(", 1},
+	{"ssh2_auth_password(", 1}, {"imap_open(", 1}, // PHP
+	{"networkcredential(", 0},           // .NET
+	{"usernamepasswordcredentials(", 0}, // Apache's HTTP client
+	{"passwordauthentication(", 0},      // Java
+	{"httpbasicauth(", 0},               // Python's requests
+	{"+= credentials(", 2},              // sbt
+}
 
 // call finds literal passwords in a call that logs in.
-func (s *Search) call(p *part, h literal.Hit) {
+func (s *Search) call(p *part, h literal.Hit, before int) {
 	p.next = h.End
-	m := loginArguments.FindSubmatchIndex(s.text[h.End:min(len(s.text), h.End+1024)])
+	m := loginArguments[before].FindSubmatchIndex(s.text[h.End:min(len(s.text), h.End+1024)])
 	if m == nil {
 		return
 	}
-	argument := func(g int) (int, int) {
+	argument := func(g int) Credential {
 		if m[2*g] < 0 {
 			g++
 		}
-		return h.End + m[2*g], h.End + m[2*g+1]
+		start, end := h.End+m[2*g], h.End+m[2*g+1]
+		return Credential{Value: string(s.text[start:end]), Start: start, End: end}
 	}
-	hostStart, hostEnd := h.End+m[2], h.End+m[3]
-	userStart, userEnd := argument(2)
-	start, end := argument(4)
-	user, pass := string(s.text[userStart:userEnd]), string(s.text[start:end])
-	if real(pass) && urlPassword(user, pass, string(s.text[hostStart:hostEnd])) {
-		p.found = append(p.found, Credential{Rule: "database-password", Kind: "password", ID: user, Value: pass, Start: start, End: end})
+	host, user, c := argument(1).Value, argument(2).Value, argument(4)
+	if real(c.Value) && urlPassword(user, c.Value, host) {
+		c.Rule, c.Kind, c.ID = "database-password", "password", user
+		if before != 1 {
+			c.Rule = "application-secret"
+		}
+		p.found = append(p.found, c)
 	}
 }
 
-var loginArguments = regexp.MustCompile(`^\s*([^,()]{1,256}),\s*` + quoted + `\s*,\s*` + quoted)
+// loginArguments match the arguments of a call by how many there are before the user: group 1 holds these, one of the next two the user,
+// one of the last two the password.
+var loginArguments = func() (exprs [3]*regexp.Regexp) {
+	for n := range exprs {
+		exprs[n] = regexp.MustCompile(`^\s*((?:[^,()]{1,256},\s*){` + strconv.Itoa(n) + `})` + quoted + `\s*,\s*` + quoted)
+	}
+	return exprs
+}()
 
 // machine finds entries of netrc files that scripts write: machine NAME login USER password SECRET.
 func (s *Search) machine(p *part, h literal.Hit) {
@@ -209,6 +253,9 @@ func (s *Search) machine(p *part, h literal.Hit) {
 	start := 0
 	for i := range words {
 		start = trimStart(t, at, len(t))
+		for start+1 < len(t) && t[start] == '\\' && (t[start+1] == 'n' || t[start+1] == 'r' || t[start+1] == 't') { // to printf
+			start = trimStart(t, start+2, len(t))
+		}
 		at = start
 		for at < len(t) && !isSpace(t[at]) && !isQuote(t[at]) && t[at] != '\\' {
 			at++

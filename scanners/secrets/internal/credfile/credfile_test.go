@@ -145,6 +145,14 @@ var hidings = []struct{ path, text, want string }{
 
 	// Anywhere.
 	{"a.yml", "run: echo \"machine git.example.com login u password P1\" > ~/.netrc\n", "u:P1"},
+	{"Dockerfile", "RUN printf \"machine git.example.com\\nlogin u\\npassword P1\\n\" > ~/.netrc\n", "u:P1"},
+	{"a.sh", "git clone https://4f7a1c9e2b8d6035a1b2c3d4e5f60718@gitlab.example.org/x.git", "-:4f7a1c9e2b8d6035a1b2c3d4e5f60718"},
+	{"a.sh", "git clone https://4f7a1c9e2b8d6035a1b2c3d4e5f60718:x-oauth-basic@github.com/x.git", "-:4f7a1c9e2b8d6035a1b2c3d4e5f60718"},
+	{"a.cs", "var c = new NetworkCredential(\"u\", \"P1\");", "u:P1"},
+	{"build.sbt", "credentials += Credentials(\"Realm\", \"repo.example.org\", \"u\", \"P1\")", "u:P1"},
+	{"app/build.gradle", "signingConfigs {\n  release {\n    storePassword \"P1\"\n    keyPassword = 'P2'\n    keyAlias \"a\"\n    password = nexusPassword1\n  }\n}\n", "-:P1 -:P2"},
+	{"x.yaml", "kind: \"Secret\"\ndata:\n  a: \"B(P1)\"\n", "-:P1"},
+	{"run.sh", "sqlplus -s u/P1@db.example.org @x.sql\n", "u:P1"},
 	{"a.txt", "machine a.example.com\n  login u\n  password P1\n", "u:P1"},
 	{"a.go", "db, err := sql.Open(\"mysql\", \"u:P1@tcp(db.example.org:3306)/x\")", "u:P1"},
 	{"a.java", "\"jdbc:oracle:thin:u/P1@//db.example.org:1521/x\"", "u:P1"},
@@ -176,6 +184,8 @@ var hidings = []struct{ path, text, want string }{
 	{"a.txt", "http://user:pass@example.com http://user:password@localhost http://${U}:${P}@h http://u:<pw>@h ftp://h:21/x@y http://%s:%s@h postgres://postgres:postgres@localhost/x", ""},
 	{"a.txt", "Authorization: Basic B(user:password) Authorization: Bearer ${TOKEN} Authorization: Bearer your-token-here-please1", ""},
 	{"a.php", "mysqli_connect(\"localhost\", \"my_user\", \"my_password\", \"world\"); new PDO($dsn, 'root', ''); new mysqli('localhost', 'root', 'root');", ""},
+	{"a.sh", "git clone https://contosoengineering2020@dev.azure.com/x https://4f7a1c9e2b8d6035a1b2c3d4e5f60718@o1.ingest.sentry.io/1", ""},
+	{"values.yaml", "existingSecret: release2-db\nimagePullSecret: regcred2\n", ""},
 	{"a.py", "connect(host=\"db\", password=password) + connect(host=h, password=\"a\" + P1)\nf(password=\"P1\")", ""},
 	{"a.txt", "a machine that can login with a password P1; machine x login y password mypassword; user:password@tcp(localhost:3306)/x scott/tiger@db", ""},
 	{"a.txt", "Server=db;User Id=u;Password={0};Server=x;Password=%PW%;Uid=u;Pwd=$(PW)", ""},

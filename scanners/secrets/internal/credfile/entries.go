@@ -138,17 +138,24 @@ func lines(text []byte) *doc { return readLines(text, false) }
 // spaced is lines for files whose keys and values may have but blanks between them, such as msmtprc.
 func spaced(text []byte) *doc { return readLines(text, true) }
 
-// hcl is lines for Terraform's own files, whose values are expressions unless they stand in quotes. The default of a variable goes by
-// the variable's name.
+// hcl is lines for Terraform's own files. The default of a variable goes by the variable's name.
 func hcl(text []byte) *doc {
-	d := lines(text)
-	d.entries = slices.DeleteFunc(d.entries, func(e entry) bool { return e.quote == 0 })
+	d := literals(lines(text))
 	for i := range d.entries {
 		e := &d.entries[i]
 		if name, ok := strings.CutPrefix(d.groups[e.group], "variable "); ok && e.key == "default" {
 			e.key = name
 		}
 	}
+	return d
+}
+
+// gradle is spaced for Gradle's build files.
+func gradle(text []byte) *doc { return literals(spaced(text)) }
+
+// literals leaves what stands in quotes: in a file of code, all else is an expression.
+func literals(d *doc) *doc {
+	d.entries = slices.DeleteFunc(d.entries, func(e entry) bool { return e.quote == 0 })
 	return d
 }
 

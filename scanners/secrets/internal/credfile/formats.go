@@ -80,6 +80,8 @@ var formats = []format{
 		keys: "user/token token user/password password clientkeydata:base64 idtoken refreshtoken clientsecret accesstoken", sniff: "kind: Config|users:"},
 	{rule: "kubernetes-secret", find: manifests, sniff: "kind: Secret|data:"},
 	{rule: "kubernetes-secret", find: manifests, sniff: "kind: Secret|stringData:"},
+	{rule: "kubernetes-secret", find: manifests, sniff: `kind: "Secret"|data:`},
+	{rule: "kubernetes-secret", find: manifests, sniff: `kind: "Secret"|stringData:`},
 	{rule: "kubernetes-secret", doc: json, made: true, keys: "data/*:base64 stringdata/*", sniff: `"kind": "Secret"|"apiVersion"`},
 	{rule: "vault-token", files: ".vault-token vault-token .vault_pass .vault_password vault_pass.txt .vault_pass.txt .vaultpass .ansible_vault_pass ansible-vault-pass", find: whole},
 
@@ -110,7 +112,7 @@ var formats = []format{
 	{rule: "application-secret", files: "secret_token.rb session_store.rb devise.rb omniauth.rb initializers/*.rb", doc: code, keys: "secretkeybase secrettoken secretkey pepper secret clientsecret appsecret password apikey"},
 	{rule: "application-secret", files: "secrets.yml secrets.yaml secret.yml secret.yaml parameters.yml parameters.yaml credentials.yml credentials.yaml config.yml config.yaml application.yml application.yaml application-*.yml application-*.yaml bootstrap.yml bootstrap.yaml settings.yml settings.yaml local.yml app.yml app.yaml _config.yml values.yaml values.yml values-*.yaml values-*.yml values.*.yaml values.*.yml secrets-*.yaml secrets-*.yml secrets.*.yaml secrets.*.yml serverless.yml docker-compose.yml docker-compose.yaml docker-compose.*.yml docker-compose.*.yaml compose.yml compose.yaml compose.*.yml compose.*.yaml", doc: yaml},
 	{rule: "application-secret", files: "application.properties application-*.properties bootstrap.properties config.properties database.properties db.properties jdbc.properties secrets.properties local.properties credentials.properties secure.properties key.properties keystore.properties signing.properties gradle.properties sonar-project.properties hibernate.properties log4j.properties mail.properties app.properties build.properties application.conf reference.conf app.conf config.ini settings.ini app.ini php.ini odoo.conf .odoorc grafana.ini redis.conf secrets.toml config.toml settings.toml credentials.toml streamlit/secrets.toml wrangler.toml fly.toml credentials credentials.ini secrets.ini", doc: lines},
-	{rule: "application-secret", files: "appsettings.json appsettings.*.json secrets.json usersecrets.json local.settings.json config.json credentials.json settings.json default.json production.json development.json secret.json keys.json parameters.json", doc: json},
+	{rule: "application-secret", files: "appsettings.json appsettings.*.json secrets.json usersecrets.json local.settings.json config.json credentials.json settings.json default.json production.json development.json secret.json keys.json parameters.json env.json .env.json", doc: json},
 	{rule: "application-secret", files: "web.config app.config appsettings.config connectionstrings.config machine.config applicationhost.config", doc: xml, keys: "password pwd validationkey decryptionkey secret apikey token clientsecret *"},
 	{rule: "wordpress-secret", files: "wp-config.php wp-config.inc.php", doc: code, made: true,
 		keys: "dbpassword authkey secureauthkey loggedinkey noncekey authsalt secureauthsalt loggedinsalt noncesalt ftppass jwtauthsecretkey"},
@@ -121,6 +123,8 @@ var formats = []format{
 	{rule: "application-secret", files: "config.js config.ts settings.js secrets.js secrets.ts credentials.js credentials.ts env.js env.ts environment.ts environment.js environment.prod.ts keys.js keys.ts firebase.js db.js database.js knexfile.js ormconfig.js config.rb secrets.rb", doc: code},
 	{rule: "application-secret", files: "ormconfig.json database.json sequelize.json config/config.json", doc: json},
 
+	{rule: "application-secret", files: "etc/local.xml", doc: xml}, // Magento
+	{rule: "application-secret", files: "*.gradle *.gradle.kts", doc: gradle},
 	{rule: "application-secret", files: "core-site.xml hive-site.xml hdfs-site.xml hbase-site.xml yarn-site.xml", doc: xml},
 
 	// File transfer, editors and mail.

@@ -259,6 +259,7 @@ var scripts = sync.OnceValue(func() *script {
 		{"pass:", `()\bopenssl\b[^|;&\n]*?\bpass:` + arg},
 		{"htpasswd", `\bhtpasswd\s+-\w*b\w*\s+\S+\s+(\S+)\s+` + arg},
 		{"smbclient rpcclient net mount winexe", `\b(?:smbclient|rpcclient|net|mount|winexe)\b[^|;&\n]*?-U\s*["']?([^\s%"']+)%()()([^\s"'|;&<>]+)`},
+		{"sqlplus", `\bsqlplus\s+(?:-\w+\s+)*["']?([\w$#.]+)/()()([^\s"'@/]+)@`},
 		{"net", `()\bnet\s+use\s+(?:\S+\s+)?\\\\\S+\s+` + arg + `\s+/user:`},
 		{"net", `\bnet\s+use\s+(?:\S+\s+)?\\\\\S+\s+/user:(\S+)\s+` + arg},
 		{"securestring", `()\b(?i:ConvertTo-SecureString\s+(?:-String\s+)?)` + quoted},
@@ -510,7 +511,7 @@ func manifests(t []byte) (found []Credential) {
 		if i := bytes.Index(t[start:], []byte("\n---")); i >= 0 {
 			end = start + i + 1
 		}
-		if bytes.Contains(t[start:end], []byte("kind: Secret")) && !bytes.Contains(t[start:end], []byte("kind: ConfigMap")) {
+		if (bytes.Contains(t[start:end], []byte("kind: Secret")) || bytes.Contains(t[start:end], []byte(`kind: "Secret"`))) && !bytes.Contains(t[start:end], []byte("kind: ConfigMap")) {
 			for _, c := range f.pick(yaml(t[start:end])) {
 				c.Start, c.End = c.Start+start, c.End+start
 				found = append(found, c)

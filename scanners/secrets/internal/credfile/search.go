@@ -36,10 +36,10 @@ const (
 	authUpperPart
 	dsnPart
 	oraclePart
-	callPart
 	machinePart
-	partCount
-	markPart = partCount // the marks of formats lead to no part of their own
+	callPart  // and two more, by the number of arguments before the user
+	partCount = callPart + 3
+	markPart  = partCount // the marks of formats lead to no part of their own
 )
 
 // A lead is a word and the part that it leads to.
@@ -65,8 +65,8 @@ func leads(marks []string) []lead {
 	for _, name := range pairNames {
 		list = append(list, lead{pairPart, literal.Word{Text: name, After: those(func(c byte) bool { return c == ' ' || c == '=' })}})
 	}
-	for _, name := range calls {
-		list = append(list, lead{callPart, literal.Word{Text: name}})
+	for _, c := range calls {
+		list = append(list, lead{callPart + c.before, literal.Word{Text: c.name}})
 	}
 	for _, m := range marks {
 		list = append(list, lead{markPart, literal.Word{Text: m, Exact: true}})
@@ -123,10 +123,10 @@ func (s *Search) At(h literal.Hit) {
 		s.dsn(p, h)
 	case oraclePart:
 		s.oracle(p, h)
-	case callPart:
-		s.call(p, h)
 	case machinePart:
 		s.machine(p, h)
+	default:
+		s.call(p, h, part-callPart)
 	}
 }
 

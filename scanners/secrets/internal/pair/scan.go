@@ -146,24 +146,24 @@ func unit(t []byte, i int) (byte, int) {
 // runs splits a run of bytes at escapes that are no part of a secret and adds each piece that is a secret or a token.
 func runs(t []byte, start, end int, marks []mark) []mark {
 	for i := start; i < end; {
-		var value [40]byte
 		from, n := i, 0
 		for i < end {
-			c, size := unit(t[:end], i)
-			if size == 0 {
-				break
-			}
-			if n < 40 {
-				value[n] = c
+			size := 1
+			if class[t[i]]&alphabet == 0 {
+				if _, size = unit(t[:end], i); size == 0 {
+					break
+				}
 			}
 			n++
 			i += size
 		}
 		switch {
-		case n == 40 && alone(t, from, i) && likely(value[:]):
-			rank, stem := judge(t, from)
-			if rank != rejected && (rank >= named || random(value[:])) {
-				marks = append(marks, mark{Span: Span{from, i}, what: isSecret, rank: rank, stem: stem})
+		case n == 40 && alone(t, from, i):
+			if value := []byte(Value(t, Span{from, i})); likely(value) {
+				rank, stem := judge(t, from)
+				if rank != rejected && (rank >= named || random(value)) {
+					marks = append(marks, mark{Span: Span{from, i}, what: isSecret, rank: rank, stem: stem})
+				}
 			}
 		case n >= 100:
 			marks = token(t, from, i, marks)
