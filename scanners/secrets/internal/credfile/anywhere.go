@@ -400,7 +400,7 @@ func inCall(t []byte, name, eq int, l *list) (Credential, bool) {
 	}
 	v := string(t[at+1 : end])
 	return Credential{Rule: "connection-string-password", Kind: kindOf(string(t[name:eq])), ID: l.user, Value: v, Start: at + 1, End: end},
-		real(v) && !strings.ContainsAny(v, " \\")
+		real(v) && !wordish(v) && !strings.ContainsAny(v, " \\")
 }
 
 // pairEnd is where a value in a list of pairs ends: at the list's separator, or with the string that holds the list.
