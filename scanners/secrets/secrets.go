@@ -289,7 +289,7 @@ func (p *pass) place(content []byte) {
 	}
 	t := &sheet{pass: p, part: part{content: content}, lines: match.NewLines(content)}
 	for _, c := range credfile.Because(p.item.At.Path, content) {
-		t.credential(c, nil)
+		t.credential(c)
 	}
 }
 

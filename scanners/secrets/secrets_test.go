@@ -13,6 +13,7 @@ import (
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/audit/audittest"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/pair"
 )
 
 // source makes values that look like real ones and are none.
@@ -272,4 +273,22 @@ func FuzzScan(f *testing.F) {
 			s.Join(fs)
 		}
 	})
+}
+
+// A cover meets what one of its spans meets.
+func TestCover(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		var spans []pair.Span
+		for range r.IntN(8) {
+			start := r.IntN(20)
+			spans = append(spans, pair.Span{Start: start, End: start + 1 + r.IntN(6)})
+		}
+		start := r.IntN(20)
+		end := start + 1 + r.IntN(6)
+		want := slices.ContainsFunc(spans, func(s pair.Span) bool { return s.Start < end && start < s.End })
+		if got := newCover(slices.Clone(spans)).meets(start, end); got != want {
+			t.Fatalf("%v meets %d-%d: %v", spans, start, end, got)
+		}
+	}
 }
