@@ -268,13 +268,13 @@ var scripts = sync.OnceValue(func() *script {
 	}
 	s := &script{}
 	var words []literal.Word
-	add := func(marks string) {
-		for mark := range strings.FieldsSeq(marks) {
+	add := func(marks []string) {
+		for _, mark := range marks {
 			words, s.means = append(words, literal.Word{Text: mark}), append(s.means, len(s.commands))
 		}
 	}
 	for _, row := range table {
-		add(row.marks)
+		add(strings.Fields(row.marks))
 		s.commands = append(s.commands, command{regexp.MustCompile(row.re)})
 	}
 	add(secretMarks)
@@ -283,7 +283,7 @@ var scripts = sync.OnceValue(func() *script {
 })
 
 // secretMarks are in every line that names a secret: secretParts and secretEnds hold one of them each.
-const secretMarks = "pass pw psw secret token key auth credential salt pat kennwort contrasena"
+var secretMarks = []string{"pass", "pw", "psw", "secret", "token", "key", "auth", "credential", "salt", "pat", "kennwort", "contrasena"}
 
 // shell reads commands and assignments of shell scripts, histories, container files and pipeline definitions.
 func shell(t []byte) (found []Credential) {
