@@ -195,16 +195,18 @@ func lookup(p string) []*format {
 }
 
 func (x *index) at(p, base string) []*format {
-	if dir := strings.TrimSuffix(p[:len(p)-len(base)], "/"); dir != "" {
-		if rows := x.bySuffix[path.Base(dir)+"/"+base]; rows != nil {
+	if dir := strings.TrimRight(p[:len(p)-len(base)], "/"); dir != "" {
+		name := strings.LastIndexByte(dir, '/') + 1
+		if rows := x.bySuffix[dir[name:]+"/"+base]; rows != nil {
 			return rows
 		}
-		parent := path.Base(dir) + "/"
-		for _, d := range []string{path.Base(path.Dir(dir)) + "/" + parent, parent} {
-			for _, ext := range []string{"", path.Ext(base)} {
-				if rows := x.byDir[d+ext]; rows != nil {
-					return rows
-				}
+		two := strings.LastIndexByte(strings.TrimRight(dir[:name], "/"), '/') + 1
+		for _, d := range []string{dir[two:], dir[name:]} {
+			if rows := x.byDir[d+"/"]; rows != nil {
+				return rows
+			}
+			if rows := x.byDir[d+"/"+path.Ext(base)]; rows != nil {
+				return rows
 			}
 		}
 	}
