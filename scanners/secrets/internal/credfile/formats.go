@@ -233,7 +233,7 @@ func (f *format) pick(d *doc) []Credential {
 	var found []Credential
 	tried := 0 // a value that is looked at costs some ten microseconds
 	for _, e := range d.entries {
-		if tried == 4*maxFound {
+		if tried == maxTried {
 			break
 		}
 		whole := owners[beside{e.group, ""}]

@@ -128,6 +128,7 @@ func (s *Search) puttyKey(p *part, h literal.Hit) {
 		rule = "encrypted-private-key"
 	}
 	p.found = append(p.found, Credential{Rule: rule, Kind: "private-key", Value: string(s.text[start:end]), Start: start, End: end})
+	p.next = end
 }
 
 // field returns the value of a header line and where the next line starts.

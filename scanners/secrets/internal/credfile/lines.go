@@ -288,7 +288,7 @@ var secretMarks = []string{"pass", "pw", "psw", "secret", "token", "key", "auth"
 // shell reads commands and assignments of shell scripts, histories, container files and pipeline definitions.
 func shell(t []byte) (found []Credential) {
 	s := scripts()
-	budget := 4 * maxFound // an expression takes some ten microseconds a line
+	budget := maxTried // an expression takes some ten microseconds a line
 	means := make([]bool, len(s.commands)+1)
 	var hits []literal.Hit
 	for from := 0; from < len(t); {
@@ -506,7 +506,7 @@ func tokenDB(t []byte) (found []Credential) {
 func manifests(t []byte) (found []Credential) {
 	f := &format{made: true, keys: "data/*:base64 stringdata/*"}
 	f.compile()
-	for start := 0; start < len(t); {
+	for start := 0; start < len(t) && len(found) < maxFound; {
 		end := len(t)
 		if i := bytes.Index(t[start:], []byte("\n---")); i >= 0 {
 			end = start + i + 1

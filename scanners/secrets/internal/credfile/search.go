@@ -95,6 +95,9 @@ func those(holds func(byte) bool) (s literal.Set) {
 // Begin makes s ready for a content.
 func (s *Search) Begin(content []byte) { *s = Search{text: content} }
 
+// maxTried bounds the places of a kind that are looked at more closely, each for some microseconds: an honest content has a few.
+const maxTried = 4 * maxFound
+
 // At takes notice of a word in the content.
 func (s *Search) At(h literal.Hit) {
 	x := compiled()
@@ -107,6 +110,11 @@ func (s *Search) At(h literal.Hit) {
 	p := &s.parts[part]
 	if h.Start < p.next && part != pairPart || len(p.found) >= maxFound {
 		return
+	}
+	if part >= dsnPart {
+		if p.tried++; p.tried > maxTried {
+			return
+		}
 	}
 	switch part {
 	case keyPart:
