@@ -170,6 +170,24 @@ var hidings = []struct{ path, text, want string }{
 	{"a.js", "headers: { 'Authorization': 'Basic B(u:P1)' }", "u:P1"},
 	{"a.http", "Authorization: Bearer P1P2\n", "-:P1P2"},
 
+	{"a.yml", "kind: Deployment\nspec:\n  env:\n  - name: DB_PASSWORD\n    value: P1\n  - name: MODE\n    value: P2\n  - name: TOKEN\n    valueFrom:\n      secretKeyRef: {name: x1, key: y2}\n", "-:P1"},
+	{"task.json", `{"containerDefinitions": [{"environment": [{"name": "DB_PASSWORD", "value": "P1"}, {"name": "MODE", "value": "P2"}]}]}`, "-:P1"},
+	{"cloudformation.yaml", "Parameters:\n  DBPassword:\n    Default: P1\n    NoEcho: true\n  Size:\n    Default: P2\n", "-:P1"},
+
+	// Rare files.
+	{".cvspass", "/1 :pserver:u@cvs.example.org:2401/x AP1\n", "-:P1"},
+	{".curlrc", "user = \"u:P1\"\nproxy-user v:P2\nuser-agent = \"x:y\"\n", "u:P1 v:P2"},
+	{".wgetrc", "http_user = u\nhttp_password = P1\n", "u:P1"},
+	{"etc/ipsec.secrets", "# c\n%any : PSK \"P1\"\nu : EAP \"P2\"\n: RSA key.pem\n", "%any:P1 u:P2"},
+	{"ppp/chap-secrets", "# client server secret ip\nu * \"P1\" *\n", "u:P1"},
+	{"postfix/sasl_passwd", "[smtp.example.org]:587 u:P1\n", "u:P1"},
+	{"users.acl", "user app on >P1 ~* +@all\nuser default off\n", "app:P1"},
+	{"haproxy.cfg", "userlist x\n  user a insecure-password P1\nlisten s\n  stats auth admin:P2\n", "a:P1 -:P2"},
+	{"unattend.xml", "<u><AdministratorPassword><Value>P1</Value><PlainText>true</PlainText></AdministratorPassword></u>", "-:P1"},
+	{"init.sql", "CREATE USER a WITH PASSWORD 'P1';\ncreate user b identified by 'P2';\nSELECT 'password', ':password';\n", "-:P1 -:P2"},
+	{"Makefile", "DB_PASSWORD ?= P1\nX_TOKEN := $(shell cat x)\n", "-:P1"},
+	{"Vagrantfile", "env: {\"DB_PASSWORD\" => \"P1\", \"A_TOKEN\" => params[:foo1]}\n", "-:P1"},
+
 	// What is none.
 	{"x.yaml", "kind: ConfigMap\ndata:\n  password: B(P1)\n---\nkind: Secret\ndata:\n  username: B(P2)\n  ca.crt: B(-----BEGIN CERTIFICATE-----)\n  pw: B(P3)\n", "P2:P3"},
 	{"x.go", "var help = `kind: Secret`\nvar auths = `{\"auths\": {\"auth\": \"P1\"}}`\n", ""},

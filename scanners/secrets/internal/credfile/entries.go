@@ -2,6 +2,7 @@ package credfile
 
 import (
 	"bytes"
+	"path"
 	"slices"
 	"strings"
 )
@@ -13,6 +14,7 @@ type entry struct {
 	group      int // entries of one section, object or element share it
 	quote      byte
 	base64     bool // the file says that the value is base64
+	paired     bool // the key is what a value beside it says
 }
 
 // A doc is what a reader makes of a file: entries, and the path of names that encloses each group of them.
@@ -83,6 +85,36 @@ func (d *doc) value(e entry) string {
 		b.WriteByte(s[i])
 	}
 	return b.String()
+}
+
+// pairs gives the values of lists of pairs, such as {name: DB_PASSWORD, value: …}, the names they go by, and the defaults of
+// CloudFormation's parameters those of the parameters.
+func (d *doc) pairs() {
+	names := map[int]string{}
+	for _, e := range d.entries {
+		if k := e.key; (k == "name" || k == "key" || k == "Name" || k == "Key") && e.end-e.start <= 128 && secretName(d.raw(e)) {
+			names[e.group] = d.raw(e)
+		}
+	}
+	for i := range d.entries {
+		e := &d.entries[i]
+		switch {
+		case (e.key == "value" || e.key == "Value") && names[e.group] != "":
+			e.key, e.paired = names[e.group], true
+		case e.key == "Default" && secretName(path.Base(d.groups[e.group])):
+			e.key = path.Base(d.groups[e.group])
+		}
+	}
+}
+
+// podEnvironment is yaml for the environment of containers alone, and taskEnvironment json: the rest of such a file names secrets by
+// where they are kept.
+func podEnvironment(text []byte) *doc  { return paired(yaml(text)) }
+func taskEnvironment(text []byte) *doc { return paired(json(text)) }
+
+func paired(d *doc) *doc {
+	d.entries = slices.DeleteFunc(d.entries, func(e entry) bool { return !e.paired })
+	return d
 }
 
 // eachLine calls f with the bounds of each line, without its line break.

@@ -111,6 +111,51 @@ func pgpass(t []byte) (found []Credential) {
 	return found
 }
 
+// matching returns a reader of lines: group 1 of expr is whose password it is, group 2 the password.
+func matching(expr string) func([]byte) []Credential {
+	re := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+	return func(t []byte) (found []Credential) {
+		eachLine(t, func(start, end int) {
+			start = trimStart(t, start, end)
+			if start == end || end-start > 16<<10 || len(found) >= maxFound {
+				return
+			}
+			m := re().FindSubmatchIndex(t[start:end])
+			if m == nil {
+				return
+			}
+			c := Credential{Kind: "password", Value: string(t[start+m[4] : start+m[5]]), Start: start + m[4], End: start + m[5]}
+			if m[2] >= 0 {
+				c.ID = string(t[start+m[2] : start+m[3]])
+			}
+			if filledIn(c.Value) {
+				found = append(found, c)
+			}
+		})
+		return found
+	}
+}
+
+// identified matches how SQL gives a user a password.
+var identified = regexp.MustCompile(`(?i)\b(?:IDENTIFIED\s+(?:WITH\s+\S+\s+)?BY|PASSWORD)\s*=?\s*\(?\s*'([^'\n]{4,128})'`)
+
+var identifiedWords = sync.OnceValue(func() *literal.Finder {
+	return literal.New([]literal.Word{{Text: "identified"}, {Text: "password"}})
+})
+
+// statements reads the passwords in SQL that makes users.
+func statements(t []byte) (found []Credential) {
+	linesWith(t, identifiedWords(), func(start, end int, _ []literal.Hit) {
+		line := t[start:min(end, start+16<<10)]
+		for _, m := range identified.FindAllSubmatchIndex(line, 64) {
+			if v := string(line[m[2]:m[3]]); real(v) && len(found) < maxFound {
+				found = append(found, Credential{Kind: "password", Value: v, Start: start + m[2], End: start + m[3]})
+			}
+		}
+	})
+	return found
+}
+
 // crypted matches password hashes: crypt(5)'s modular form with all common prefixes, LDAP's schemes (RFC 2307), Apache's and
 // PBKDF2 as Django writes it.
 var crypted = regexp.MustCompile(`\$(?:1|5|6|apr1|2[abxy]?|7|y|gy|argon2id?|argon2i|scrypt|sha1|md5|P|H|S)\$[./A-Za-z0-9=,$+\-]{16,}|` +
@@ -290,22 +335,34 @@ func shell(t []byte) (found []Credential) {
 	s := scripts()
 	budget := maxTried // an expression takes some ten microseconds a line
 	means := make([]bool, len(s.commands)+1)
+	linesWith(t, s.finder, func(start, end int, hits []literal.Hit) {
+		clear(means)
+		for _, h := range hits {
+			means[s.means[h.Word]] = true
+		}
+		found = s.line(t, start, end, means, &budget, found)
+	})
+	return found
+}
+
+// linesWith calls f with the bounds of each line, without blanks around it, in which words stand.
+func linesWith(t []byte, words *literal.Finder, f func(start, end int, hits []literal.Hit)) {
 	var hits []literal.Hit
 	for from := 0; from < len(t); {
 		to := lineEnd(t, min(from+chunk, len(t)))
-		hits = s.finder.Scan(t, from, to, hits[:0])
-		for n := 0; n < len(hits) && len(found) < maxFound; {
-			start := from + bytes.LastIndexByte(t[from:hits[n].Start], '\n') + 1
-			end := lineEnd(t, hits[n].Start)
-			clear(means)
-			for ; n < len(hits) && hits[n].Start < end; n++ {
-				means[s.means[hits[n].Word]] = true
+		hits = words.Scan(t, from, to, hits[:0])
+		for rest := hits; len(rest) > 0; {
+			start := from + bytes.LastIndexByte(t[from:rest[0].Start], '\n') + 1
+			end := lineEnd(t, rest[0].Start)
+			n := 1
+			for n < len(rest) && rest[n].Start < end {
+				n++
 			}
-			found = s.line(t, trimStart(t, start, end), trimEnd(t, start, end), means, &budget, found)
+			f(trimStart(t, start, end), trimEnd(t, start, end), rest[:n])
+			rest = rest[n:]
 		}
 		from = to + 1
 	}
-	return found
 }
 
 // line reads one line of a script, of which means says what words stand in it.
@@ -362,17 +419,37 @@ func named(line []byte, keep func(name, user string, from, to int)) {
 		case line[at] == '=' || line[at] == ':' && first && at+1 < len(line) && isSpace(line[at+1]):
 			at++
 		case line[at] == ' ' && (flag || instruction):
-		case bytes.HasPrefix(line[at:], []byte(" = ")):
-			at += 3
 		default:
-			continue
+			n := assigns(line[at:])
+			if n == 0 {
+				continue
+			}
+			at += n
 		}
 		at = trimStart(line, at, len(line))
-		if from, to := argument(line, at); to > from {
+		from, to := argument(line, at)
+		if bytes.HasSuffix(bytes.TrimRight(line[:at], " "), []byte("?=")) && wordish(string(line[from:to])) {
+			continue // what a Makefile takes when nobody says better
+		}
+		if to > from {
 			keep(name, "", from, to)
 			i = to
 		}
 	}
+}
+
+// assigns returns how long an operator is that make, Ruby or a language with blanks assigns with, or 0 for none.
+func assigns(b []byte) int {
+	n := len(b) - len(bytes.TrimLeft(b, " "))
+	for _, op := range []string{"= ", ":=", "?=", "=>"} {
+		if end := n + len(op); bytes.HasPrefix(b[n:], []byte(op)) && (n > 0 || op != "= ") {
+			if at := trimStart(b, end, len(b)); op == "=>" && (at == len(b) || !isQuote(b[at])) {
+				return 0 // to an expression
+			}
+			return end
+		}
+	}
+	return 0
 }
 
 // argument returns the bounds of the word at i as a shell would read it, without its quotes.

@@ -75,6 +75,7 @@ func yaml(text []byte) *doc {
 			d.addScalar(key, val, end, group)
 		}
 	})
+	d.pairs()
 	return d
 }
 
@@ -200,6 +201,7 @@ func json(text []byte) *doc {
 			i = j - 1
 		}
 	}
+	d.pairs()
 	return d
 }
 
