@@ -1,11 +1,13 @@
 package credfile
 
 import (
+	"bytes"
 	"crypto/aes"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -389,5 +391,39 @@ func TestScriptsOfOtherLanguagesAreNoShell(t *testing.T) {
 		if got := len(Parse("tool", []byte(shebang+"export API_"+line))) + len(Parse("tool", []byte(shebang+"export API_PASSWORD=9x3Kq2Lm-"+"Rt\n"))); (got > 0) != (want > 0) {
 			t.Errorf("%q: %d credentials", shebang, got)
 		}
+	}
+}
+
+// What is asked in front of an expression because it costs less never says no where the expression says yes.
+func TestCheapQuestions(t *testing.T) {
+	scheme := regexp.MustCompile(`(?i)^(?:.*\+)?(?:postgres(?:ql)?|mysql2?|mariadb|mongodb|rediss?|amqps?|mssql|sqlserver|cockroachdb|clickhouse|neo4j|cassandra|ldaps?|smtps?|ftps?|sftp|bolt|couchdb|influxdb|oracle|psycopg2?)`)
+	parts := strings.Split("a|key|=|:=|=>|:|,| |\t|b|R|'|\"|'x'|\"y\"|]|define(|`|basic|Bearer|token|API-key|dXNlcg==|abcdefgh|+|postgres|FTP|https|s", "|")
+	r := rand.New(rand.NewPCG(1, 9))
+	var yes [3]int
+	for range 100000 {
+		var line []byte
+		for range 1 + r.IntN(9) {
+			line = append(line, parts[r.IntN(len(parts))]...)
+		}
+		if assignment.Match(line) {
+			yes[0]++
+			if !mayAssign(line) {
+				t.Fatalf("%q may assign", line)
+			}
+		}
+		if m := authorization.FindSubmatchIndex(line); m != nil {
+			yes[1]++
+			if before := line[:m[2]]; len(before) > 15 || bytes.ContainsFunc(before, func(c rune) bool { return !isFiller(byte(c)) }) || !isMethod(line[m[2]]) {
+				t.Fatalf("%q may authorize", line)
+			}
+		}
+		if want := scheme.Match(line); want != database(line) {
+			t.Fatalf("%q: database is not %v", line, want)
+		} else if want {
+			yes[2]++
+		}
+	}
+	if min(yes[0], yes[1], yes[2]) < 100 {
+		t.Errorf("the text is too poor: %v", yes)
 	}
 }

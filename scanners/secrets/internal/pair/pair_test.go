@@ -1,8 +1,10 @@
 package pair
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -214,5 +216,21 @@ func TestRegions(t *testing.T) {
 	}
 	if found < 1000 {
 		t.Errorf("only %d regions", found)
+	}
+}
+
+// BenchmarkSearch passes over text without a credential, whose words have been looked for in passing.
+func BenchmarkSearch(b *testing.B) {
+	source, err := os.ReadFile("scan.go")
+	if err != nil {
+		b.Fatal(err)
+	}
+	text := bytes.Repeat(source, 64)
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	var s Search
+	for b.Loop() {
+		s.Begin(text)
+		s.Find()
 	}
 }
