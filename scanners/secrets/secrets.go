@@ -304,7 +304,7 @@ func (p *pass) variable(value []byte) {
 		}
 		return r
 	}, p.item.At.Name)
-	if archive.Kind(value) != "" || bytes.IndexByte(value, '\n') >= 0 || name == "" {
+	if archive.Kind(value) != "" || bytes.ContainsAny(value, "\n{<") || name == "" {
 		p.file(value) // a file in a variable
 	}
 	p.text(part{content: slices.Concat([]byte(name), []byte{'='}, value), skip: len(name) + 1})

@@ -183,6 +183,11 @@ func TestVariable(t *testing.T) {
 	if got := summary(fs); !slices.Equal(got, []string{"generic-api-key 1:1-1:32"}) {
 		t.Errorf("got %q", got)
 	}
+	it.At.Name = "DOCKER_AUTH_CONFIG"
+	auth := base64.StdEncoding.EncodeToString([]byte("ci:" + r.of(alnum, 12)))
+	if fs, _ := s.Scan(it, []byte(`{"auths": {"registry.example.org": {"auth": "` + auth + `"}}}`)); !slices.ContainsFunc(fs, func(f audit.Finding) bool { return f.Rule == "docker-registry-auth" }) {
+		t.Errorf("got %q of a file on one line", summary(fs))
+	}
 	it.At.Name = "TOKEN_" + r.github() // a name is public anyway
 	if fs, _ := s.Scan(it, []byte("x")); len(fs) != 0 {
 		t.Errorf("got %q", summary(fs))

@@ -367,7 +367,8 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add(".mylogin.cnf", make([]byte, 64))
 	for path, unit := range map[string]string{"a": "postgres://u:p/", "b": ";password=", "c": "-----BEGIN RSA PRIVATE " + "KEY-----", "d.tfstate": "[{\"a\":",
-		"settings.xml": "<a b='", "secrets.yml": "- - a:\n ", "hosts.yml": "a: &a {b: *a}\n", "x.sh": "mysql curl docker login echo -p a\n", ".netrc": "macdef \"x "} {
+		"settings.xml": "<a b='", "secrets.yml": "- - a:\n ", "hosts.yml": "a: &a {b: *a}\n", "x.sh": "mysql curl docker login echo -p a\n", ".netrc": "macdef \"x ",
+		"e": "u:p@tcp(", "f": "new PDO('", "g": "machine a\\n", "h": "https://a@git", "x.tf": "variable \"a\" {\ndefault=\"", "x.sql": "IDENTIFIED BY 'a"} {
 		f.Add(path, []byte(strings.Repeat(unit, 200)))
 	}
 	f.Fuzz(func(t *testing.T, path string, content []byte) {
