@@ -185,7 +185,7 @@ func TestVariable(t *testing.T) {
 	}
 	it.At.Name = "DOCKER_AUTH_CONFIG"
 	auth := base64.StdEncoding.EncodeToString([]byte("ci:" + r.of(alnum, 12)))
-	if fs, _ := s.Scan(it, []byte(`{"auths": {"registry.example.org": {"auth": "` + auth + `"}}}`)); !slices.ContainsFunc(fs, func(f audit.Finding) bool { return f.Rule == "docker-registry-auth" }) {
+	if fs, _ := s.Scan(it, []byte(`{"auths": {"registry.example.org": {"auth": "`+auth+`"}}}`)); !slices.ContainsFunc(fs, func(f audit.Finding) bool { return f.Rule == "docker-registry-auth" }) {
 		t.Errorf("got %q of a file on one line", summary(fs))
 	}
 	it.At.Name = "TOKEN_" + r.github() // a name is public anyway
