@@ -172,7 +172,7 @@ var hidings = []struct{ path, text, want string }{
 	{"a.js", "headers: { 'Authorization': 'Basic B(u:P1)' }", "u:P1"},
 	{"a.http", "Authorization: Bearer P1P2\n", "-:P1P2"},
 
-	{"a.yml", "kind: Deployment\nspec:\n  env:\n  - name: DB_PASSWORD\n    value: P1\n  - name: MODE\n    value: P2\n  - name: TOKEN\n    valueFrom:\n      secretKeyRef: {name: x1, key: y2}\n", "-:P1"},
+	{"a.yml", "kind: Deployment\nspec:\n  env:\n  - name: DB_PASSWORD\n    value: P1\n  - name: MODE\n    value: P2\n  - name: X_SECRET\n    value: x-operator\n  - name: TOKEN\n    valueFrom:\n      secretKeyRef: {name: x1, key: y2}\n", "-:P1"},
 	{"task.json", `{"containerDefinitions": [{"environment": [{"name": "DB_PASSWORD", "value": "P1"}, {"name": "MODE", "value": "P2"}]}]}`, "-:P1"},
 	{"cloudformation.yaml", "Parameters:\n  DBPassword:\n    Default: P1\n    NoEcho: true\n  Size:\n    Default: P2\n", "-:P1"},
 

@@ -326,7 +326,7 @@ func (f *format) credential(d *doc, e entry, decode string) (Credential, bool) {
 		c.Value = jetbrains(c.Value)
 	}
 	if !f.made {
-		if weakName(e.key) && !random(c.Value) {
+		if weakName(e.key) && !random(c.Value) || e.paired && strings.Trim(c.Value, "abcdefghijklmnopqrstuvwxyz-_.") == "" { // the name of a secret kept elsewhere
 			return c, false
 		}
 		return c, real(c.Value) && !strings.Contains(c.Value, "://") && !(e.quote == 0 && unlikely(c.Value))
