@@ -11,6 +11,7 @@ import (
 	"github.com/leakreach/leakreach/scanners/secrets/internal/archive"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/credfile"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/decode"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/match"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/pair"
 )
@@ -42,8 +43,10 @@ type sheet struct {
 	at       func(int) int // from the text being scanned to the part; nil for the part itself
 	binary   bool
 	seen     map[spot]bool
-	keySpans []pair.Span // of AWS keys in the text being scanned
-	line     struct {    // the last lines asked for: matches on one long line share the answer
+	creds    credfile.Search // of the text being scanned
+	halves   pair.Search     // of AWS keys in it
+	taken    []pair.Span     // of those that were found, and of what rules have
+	line     struct {        // the last lines asked for: matches on one long line share the answer
 		start, end int
 		digest     uint64
 		allow      string
@@ -103,21 +106,37 @@ var legible = func() (t [256]byte) {
 // find reports what is in text, which is the part or a decoded view of it.
 func (t *sheet) find(text []byte) {
 	path, commit := t.item.At.Path+t.path, t.item.At.Commit
-	matches, whole := t.matcher.Find(text, nil)
+	reads := !t.binary && len(text) <= maxCredentialFile
+	t.creds.Begin(text)
+	t.halves.Begin(text)
+	matches, whole := t.matcher.Find(text, func(h literal.Hit) {
+		if h.Word >= t.credWords {
+			h.Word -= t.credWords
+			t.halves.At(h)
+		} else if reads {
+			t.creds.At(h)
+		}
+	})
 	if !whole {
 		t.gap("more matches than can be reported; those behind the first 100000 are left out")
 	}
 	if !t.later {
 		matches = slices.DeleteFunc(matches, func(m match.Match) bool { return !m.Keep(path, commit) })
 	}
-	t.keySpans = t.keySpans[:0]
+	t.taken = t.taken[:0]
 	matches = t.keys(text, matches)
 	var creds []credfile.Credential
-	if !t.binary && len(text) <= maxCredentialFile {
+	if reads {
 		if t.later && t.path == "" {
 			path = ""
 		}
-		creds = credfile.Parse(path, text)
+		creds = t.creds.Credentials(path)
+	}
+	var locked cover // by a passphrase; they are in order
+	for _, c := range creds {
+		if c.Rule == ruleEncryptedKey {
+			locked = append(locked, pair.Span{Start: c.Start, End: c.End})
+		}
 	}
 	for i := range matches {
 		m := &matches[i]
@@ -126,16 +145,43 @@ func (t *sheet) find(text []byte) {
 			continue
 		}
 		rule := m.Rule.ID
-		if rule == rulePrivateKey && slices.ContainsFunc(creds, func(c credfile.Credential) bool {
-			return c.Rule == ruleEncryptedKey && m.Start < c.End && c.Start < m.End
-		}) {
+		if rule == rulePrivateKey && locked.meets(m.Start, m.End) {
 			rule = ruleEncryptedKey
 		}
 		t.matched(text, m, rule)
 	}
-	for _, c := range creds {
-		t.credential(c, matches)
+	if len(creds) == 0 {
+		return
 	}
+	for _, m := range matches { // a value that one has found keeps its rule's name
+		if !t.byID[m.Rule.ID].Generic {
+			t.taken = append(t.taken, pair.Span{Start: m.SecretStart, End: m.SecretEnd})
+		}
+	}
+	reported := newCover(t.taken)
+	for _, c := range creds {
+		if !reported.meets(c.Start, c.End) {
+			t.credential(c)
+		}
+	}
+}
+
+// A cover is a set of spans, each of which ends no earlier than those that start before it.
+type cover []pair.Span
+
+// newCover takes the spans for itself.
+func newCover(spans []pair.Span) cover {
+	slices.SortFunc(spans, func(a, b pair.Span) int { return a.Start - b.Start })
+	for i := 1; i < len(spans); i++ {
+		spans[i].End = max(spans[i].End, spans[i-1].End)
+	}
+	return spans
+}
+
+// meets tells whether one of the spans shares a byte with [start, end).
+func (c cover) meets(start, end int) bool {
+	n := sort.Search(len(c), func(i int) bool { return c[i].Start >= end })
+	return n > 0 && c[n-1].End > start
 }
 
 // gitleaks' rule for private keys does not tell those under a passphrase from bare ones.
@@ -178,16 +224,10 @@ func (t *sheet) keep(m *match.Match) func(audit.Location) bool {
 	return func(l audit.Location) bool { return x.Keep(l.Path, l.Commit) }
 }
 
-// credential reports what a file's format tells. A value that a match has found already keeps that rule's name.
-func (t *sheet) credential(c credfile.Credential, matches []match.Match) {
+// credential reports what a file's format tells.
+func (t *sheet) credential(c credfile.Credential) {
 	rule := t.byID[c.Rule]
 	if rule == nil || c.Value == "" && c.ID == "" {
-		return
-	}
-	if slices.ContainsFunc(t.keySpans, func(s pair.Span) bool { return s.Start < c.End && c.Start < s.End }) ||
-		slices.ContainsFunc(matches, func(m match.Match) bool {
-			return m.SecretStart < c.End && c.Start < m.SecretEnd && !t.byID[m.Rule.ID].Generic
-		}) {
 		return
 	}
 	loc, ok := t.locate(c.Rule, c.Start, max(c.End, c.Start+1), c.Start, c.End)
@@ -317,7 +357,7 @@ func (t *sheet) keys(text []byte, matches []match.Match) []match.Match {
 	}
 	var found []pair.Found
 	if !t.binary || slices.ContainsFunc(matches, func(m match.Match) bool { return m.Rule.ID == ruleAWSID }) {
-		found = pair.Find(text)
+		found = t.halves.Find()
 	}
 	if len(found) == 0 {
 		return matches
@@ -344,7 +384,7 @@ func (t *sheet) key(text []byte, f pair.Found, matches []match.Match, taken []bo
 		t.half(text, f)
 		return
 	}
-	t.keySpans = append(t.keySpans, f.ID, f.Secret, f.Token)
+	t.taken = append(t.taken, f.ID, f.Secret, f.Token)
 	id := value(f.ID)
 	idRules, idMatch := overlapping(f.ID, matches, taken, func(m *match.Match) bool { return m.Rule.ID == ruleAWSID })
 	generic := func(m *match.Match) bool { return t.byID[m.Rule.ID].Generic }

@@ -35,13 +35,14 @@ type Options struct {
 
 // A Scanner finds credentials.
 type Scanner struct {
-	matcher *match.Matcher
-	byID    map[string]*audit.Rule
-	list    []audit.Rule
-	only    map[string]bool // nil for all
-	own     []ownList       // what the user's configuration exempts, whatever found it
-	seed    maphash.Seed    // of digests of lines
-	notes   []string
+	matcher   *match.Matcher
+	credWords int32 // how many of the words it was given are credfile's; the others are pair's
+	byID      map[string]*audit.Rule
+	list      []audit.Rule
+	only      map[string]bool // nil for all
+	own       []ownList       // what the user's configuration exempts, whatever found it
+	seed      maphash.Seed    // of digests of lines
+	notes     []string
 }
 
 var _ audit.Joiner = (*Scanner)(nil)
@@ -97,7 +98,9 @@ func New(o Options) (*Scanner, error) {
 		return nil, err
 	}
 	openDocuments(set, func(r rules.Rule) bool { return s.byID[r.ID] != nil && s.byID[r.ID].Generic })
-	s.matcher = match.New(set)
+	creds := credfile.Words()
+	s.credWords = int32(len(creds))
+	s.matcher = match.New(set, append(creds, pair.Words()...)...)
 	return s, nil
 }
 
@@ -281,30 +284,17 @@ func (p *pass) paths() {
 // place looks at a content whose text has been scanned without its path for what only the path tells.
 func (p *pass) place(content []byte) {
 	p.paths()
-	if !credfile.Wants(p.item.At.Path) || len(content) > maxCredentialFile {
+	if len(content) > maxCredentialFile {
 		return
 	}
-	known := map[credfileKey]bool{}
-	for _, c := range credfile.Parse("", content) {
-		known[keyOf(c)] = true
-	}
 	t := &sheet{pass: p, part: part{content: content}, lines: match.NewLines(content)}
-	for _, c := range credfile.Parse(p.item.At.Path, content) {
-		if !known[keyOf(c)] {
-			t.credential(c, nil)
-		}
+	for _, c := range credfile.Because(p.item.At.Path, content) {
+		t.credential(c)
 	}
 }
 
 // maxCredentialFile: no tool writes a credential file that large.
 const maxCredentialFile = 8 << 20
-
-type credfileKey struct {
-	rule       string
-	start, end int
-}
-
-func keyOf(c credfile.Credential) credfileKey { return credfileKey{c.Rule, c.Start, c.End} }
 
 // variable scans a variable's value behind its name, as it would stand in a file.
 func (p *pass) variable(value []byte) {
@@ -314,7 +304,7 @@ func (p *pass) variable(value []byte) {
 		}
 		return r
 	}, p.item.At.Name)
-	if archive.Kind(value) != "" || bytes.IndexByte(value, '\n') >= 0 || name == "" {
+	if archive.Kind(value) != "" || bytes.ContainsAny(value, "\n{<") || name == "" {
 		p.file(value) // a file in a variable
 	}
 	p.text(part{content: slices.Concat([]byte(name), []byte{'='}, value), skip: len(name) + 1})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/audit/audittest"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/pair"
 )
 
 // source makes values that look like real ones and are none.
@@ -182,6 +183,11 @@ func TestVariable(t *testing.T) {
 	if got := summary(fs); !slices.Equal(got, []string{"generic-api-key 1:1-1:32"}) {
 		t.Errorf("got %q", got)
 	}
+	it.At.Name = "DOCKER_AUTH_CONFIG"
+	auth := base64.StdEncoding.EncodeToString([]byte("ci:" + r.of(alnum, 12)))
+	if fs, _ := s.Scan(it, []byte(`{"auths": {"registry.example.org": {"auth": "`+auth+`"}}}`)); !slices.ContainsFunc(fs, func(f audit.Finding) bool { return f.Rule == "docker-registry-auth" }) {
+		t.Errorf("got %q of a file on one line", summary(fs))
+	}
 	it.At.Name = "TOKEN_" + r.github() // a name is public anyway
 	if fs, _ := s.Scan(it, []byte("x")); len(fs) != 0 {
 		t.Errorf("got %q", summary(fs))
@@ -199,7 +205,7 @@ func TestConformance(t *testing.T) {
 		{Item: file("a.txt"), Content: []byte("id: " + id + "\nsecret: " + key + "\n"), Values: []string{key}, Rules: []string{ruleAWS}},
 		{Item: file("b"), Content: []byte("aws_secret_access_key = " + key + "\n"), Values: []string{key}},
 		{Item: file(".netrc"), Content: []byte("machine example.com login ci password " + password + "\n"), Values: []string{password}, Rules: []string{"netrc-password"}},
-		{Item: named(audit.KindPlace, "home/.netrc", ""), Content: []byte("machine example.com login ci password " + password + "\n"), Values: []string{password}, Rules: []string{"netrc-password"}},
+		{Item: named(audit.KindPlace, "home/.pgpass", ""), Content: []byte("db:5432:app:ci:" + password + "\n"), Values: []string{password}, Rules: []string{"database-password"}},
 		{Item: named(audit.KindCommit, "", "message"), Content: []byte("tree 1\n\nuse " + gh + "\n"), Values: []string{gh}, Rules: []string{"github-pat"}},
 		{Item: named(audit.KindPaths, "", "file names"), Content: []byte("a\nkeys/" + gh + ".txt\n"), Values: []string{gh}, Rules: []string{"github-pat"}},
 		{Item: named(audit.KindVariable, "", "GH_TOKEN"), Content: []byte(gh), Values: []string{gh}, Rules: []string{"github-pat"}},
@@ -272,4 +278,22 @@ func FuzzScan(f *testing.F) {
 			s.Join(fs)
 		}
 	})
+}
+
+// A cover meets what one of its spans meets.
+func TestCover(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		var spans []pair.Span
+		for range r.IntN(8) {
+			start := r.IntN(20)
+			spans = append(spans, pair.Span{Start: start, End: start + 1 + r.IntN(6)})
+		}
+		start := r.IntN(20)
+		end := start + 1 + r.IntN(6)
+		want := slices.ContainsFunc(spans, func(s pair.Span) bool { return s.Start < end && start < s.End })
+		if got := newCover(slices.Clone(spans)).meets(start, end); got != want {
+			t.Fatalf("%v meets %d-%d: %v", spans, start, end, got)
+		}
+	}
 }

@@ -7,19 +7,9 @@ import (
 	"regexp"
 	"strings"
 	"unicode/utf8"
-)
 
-// anywhere finds what can be recognised in any content. Each part looks for a rare substring first, so that content without
-// one costs a few memory scans.
-func anywhere(t []byte) []Credential {
-	var found []Credential
-	found = keyBlocks(t, found)
-	found = urls(t, found)
-	found = connections(t, found)
-	found = authorizations(t, found)
-	found = keystores(t, found)
-	return found
-}
+	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
+)
 
 // maxURL bounds user and password in a URL, in bytes: job tokens that are JWTs reach some kilobytes.
 const maxURL = 4 << 10
@@ -27,43 +17,54 @@ const maxURL = 4 << 10
 // maxLoose bounds what stands behind the first "/" of a password that is not encoded, in bytes.
 const maxLoose = 128
 
-// urls finds scheme://user:password@host. See RFC 3986, section 3.2.1; people write passwords less strictly than it asks, so what
+// url finds scheme://user:password@host. See RFC 3986, section 3.2.1; people write passwords less strictly than it asks, so what
 // ends a URL in text ends the search.
-func urls(t []byte, found []Credential) []Credential {
-	for i := 0; ; {
-		j := bytes.Index(t[i:], []byte("://"))
-		if j < 0 || len(found) >= maxFound {
-			return found
-		}
-		mark := i + j
-		i = mark + 3
-		start := mark
-		for start > 0 && mark-start < 32 && (isAlnum(t[start-1]) || bytes.IndexByte([]byte("+.-"), t[start-1]) >= 0) {
-			start--
-		}
-		if start == mark {
-			continue
-		}
-		if c, ok := userinfo(t, i, strings.ToLower(string(t[start:mark]))); ok {
-			found = append(found, c)
-			i = c.End
-		}
+func (s *Search) url(p *part, h literal.Hit) {
+	p.next = h.End
+	start := h.Start
+	for start > 0 && h.Start-start < 32 && isScheme(s.text[start-1]) {
+		start--
+	}
+	if start == h.Start {
+		return
+	}
+	if c, ok := userinfo(s.text, h.End, s.text[start:h.Start]); ok {
+		p.found = append(p.found, c)
+		p.next = c.End
 	}
 }
 
-// databases are the schemes whose URLs are mostly written by hand into settings, "/" and "#" in passwords included.
-var databases = regexp.MustCompile(`^(?:.*\+)?(?:postgres(?:ql)?|mysql2?|mariadb|mongodb|rediss?|amqps?|mssql|sqlserver|cockroachdb|clickhouse|neo4j|cassandra|ldaps?|smtps?|ftps?|sftp|bolt|couchdb|influxdb|oracle|psycopg2?)`)
+func isScheme(c byte) bool { return isAlnum(c) || c == '+' || c == '.' || c == '-' }
 
-func userinfo(t []byte, at int, scheme string) (Credential, bool) {
+// databases are what the schemes begin with whose URLs are mostly written by hand into settings, "/" and "#" in passwords included.
+var databases = strings.Fields(`postgres mysql mariadb mongodb redis amqp mssql sqlserver cockroachdb clickhouse neo4j cassandra ldap smtp ftp
+	sftp bolt couchdb influxdb oracle psycopg`)
+
+// database tells whether a scheme, or what follows a "+" in it, is that of a database.
+func database(scheme []byte) bool {
+	for {
+		for _, d := range databases {
+			if len(scheme) >= len(d) && bytes.EqualFold(scheme[:len(d)], []byte(d)) {
+				return true
+			}
+		}
+		i := bytes.IndexByte(scheme, '+')
+		if i < 0 {
+			return false
+		}
+		scheme = scheme[i+1:]
+	}
+}
+
+func userinfo(t []byte, at int, scheme []byte) (Credential, bool) {
 	end, colon, last, slash := at, -1, -1, 0
-	loose := databases.MatchString(scheme)
 scan:
 	for ; end < len(t) && end-at < maxURL && (slash == 0 || end-slash < maxLoose); end++ {
 		switch c := t[end]; {
 		case c <= ' ' || c == '"' || c == '\'' || c == '`' || c == '<' || c == '>' || c == '\\' || c == 0x7f:
 			break scan
 		case c == '/' || c == '?' || c == '#':
-			if !loose || colon < 0 || last >= 0 || slash == 0 && digits.Match(t[colon+1:end]) {
+			if colon < 0 || last >= 0 || slash == 0 && (isPort(t[colon+1:end]) || !database(scheme)) {
 				break scan
 			}
 			if slash == 0 {
@@ -75,19 +76,42 @@ scan:
 			last = end
 		}
 	}
-	if colon < 0 || last <= colon+1 {
+	if last < 0 {
 		return Credential{}, false
 	}
-	user, pass := unescape(string(t[at:colon])), unescape(string(t[colon+1:last]))
 	host := string(t[last+1 : end])
 	if i := strings.IndexAny(host, "/?#:,;)]}"); i >= 0 {
 		host = host[:i]
 	}
+	if colon < 0 || colon >= last-1 || string(t[colon+1:last]) == "x-oauth-basic" {
+		user, _, _ := bytes.Cut(t[at:last], []byte(":"))
+		return Credential{Rule: "url-password", Kind: "token", Value: string(user), Start: at, End: at + len(user)}, drawn(user) && isForge(host)
+	}
+	user, pass := unescape(string(t[at:colon])), unescape(string(t[colon+1:last]))
 	if host == "" || strings.ContainsAny(user, "/?#[$") || !urlPassword(user, pass, host) {
 		return Credential{}, false
 	}
 	return Credential{Rule: "url-password", Kind: "password", ID: user, Value: pass,
 		Start: colon + 1, End: last}, true
+}
+
+// drawn tells a token from a name that people choose: long, and letters and digits take turns.
+func drawn(user []byte) bool {
+	turns := 0
+	for i, c := range user {
+		if !isAlnum(c) {
+			return false
+		}
+		if i > 0 && (c <= '9') != (user[i-1] <= '9') {
+			turns++
+		}
+	}
+	return len(user) >= 20 && len(user) <= 256 && turns >= 4
+}
+
+// isForge tells whether a host takes tokens in the place of a user. Those that crash reporters are sent to do too, and theirs are no secret.
+func isForge(host string) bool {
+	return holdsAny(strings.ToLower(host), []string{"git", "bitbucket", "azure", "visualstudio"})
 }
 
 func unescape(s string) string {
@@ -97,7 +121,15 @@ func unescape(s string) string {
 	return s
 }
 
-var digits = regexp.MustCompile(`^\d{1,5}$`)
+// isPort tells whether v is a number of at most five digits.
+func isPort(v []byte) bool {
+	for _, c := range v {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return len(v) >= 1 && len(v) <= 5
+}
 
 // urlPassword tells a password from a port, a template and what documentation shows: a word for a password, or the user's own
 // name, on a host that no one else could reach.
@@ -112,10 +144,7 @@ func urlPassword(user, pass, host string) bool {
 	if words[unleet.Replace(strings.ToLower(pass))] || strings.EqualFold(user, pass) && wordish(pass) {
 		return false
 	}
-	if digits.MatchString(pass) && len(pass) <= 5 {
-		return false
-	}
-	return !documentation(host) || !wordish(pass)
+	return !isPort([]byte(pass)) && (!documentation(host) || !wordish(pass))
 }
 
 // unleet undoes the letters that people write as digits.
@@ -134,7 +163,7 @@ func isAlnum(c byte) bool {
 }
 
 // pairNames are the names of passwords in connection strings.
-var pairNames = []string{"password", "passwd", "pwd", "accountkey", "sharedaccesskey", "sharedsecretvalue"}
+var pairNames = [...]string{"password", "passwd", "pwd", "accountkey", "sharedaccesskey", "sharedsecretvalue"}
 
 // pairOthers are what else a connection string holds; it shows that the password stands in one. True are the names of users.
 var pairOthers = map[string]bool{"server": false, "data source": false, "host": false, "hostname": false, "addr": false, "address": false,
@@ -144,13 +173,25 @@ var pairOthers = map[string]bool{"server": false, "data source": false, "host": 
 // A list is the neighbourhood of a password on its line: whether pairs of a connection string stand in it, and whose it is.
 type list struct {
 	from, to    int
+	read        bool
 	pairs, semi bool // semi tells of a ";" or of libpq's "host="
+	call        bool // or that the pairs are the arguments of a call
 	user        string
 }
 
-// listAround reads the pairs about at, in bounds that make neighbouring passwords share the work.
-func listAround(t []byte, at int) list {
-	l := list{from: max(lineStart(t, at), at-1024), to: lineEnd(t[:min(len(t), at+2048)], at)}
+// around returns the list about at, in bounds that make neighbouring passwords share the work.
+func (l *list) around(t []byte, at int) {
+	if l.to == 0 || at > l.from+2048 || at >= l.to {
+		*l = list{from: max(lineStart(t, at), at-1024), to: lineEnd(t[:min(len(t), at+2048)], at)}
+	}
+}
+
+// learn reads the list's pairs.
+func (l *list) learn(t []byte) {
+	if l.read {
+		return
+	}
+	l.read = true
 	line := t[l.from:l.to]
 	l.pairs = bytes.Contains(line, []byte("jdbc:")) || bytes.Contains(line, []byte("://"))
 	l.semi = bytes.IndexByte(line, ';') >= 0
@@ -165,6 +206,10 @@ func listAround(t []byte, at int) list {
 			from += k + 1
 		}
 		name := strings.TrimSpace(strings.ToLower(string(line[from:i])))
+		if k := strings.LastIndexByte(name, '('); k >= 0 || from > 0 && line[from-1] == ',' {
+			_, ok := pairOthers[name[k+1:]]
+			l.call = l.call || ok && i+1 < len(line) && isQuote(line[i+1])
+		}
 		who, ok := pairOthers[name]
 		if k := strings.LastIndexByte(name, ' '); !ok && k >= 0 {
 			name = name[k+1:]
@@ -183,58 +228,38 @@ func listAround(t []byte, at int) list {
 			l.user = string(line[i+1 : end])
 		}
 	}
-	return l
 }
 
-// connections finds passwords in connection strings: ADO.NET ("Server=…;Password=…"), Azure storage and service bus
+// connection finds passwords in connection strings: ADO.NET ("Server=…;Password=…"), Azure storage and service bus
 // ("AccountKey=…"), libpq ("host=… password=…") and JDBC ("?user=…&password=…").
-func connections(t []byte, found []Credential) []Credential {
-	var l list
-	for i := 0; len(found) < maxFound; {
-		j := bytes.IndexByte(t[i:], '=')
-		if j < 0 {
-			break
-		}
-		eq := i + j
-		i = eq + 1
-		if name := pairName(t, eq); name > 0 {
-			if l.to == 0 || name > l.from+2048 || name >= l.to {
-				l = listAround(t, name)
-			}
-			if c, ok := connection(t, name, eq, &l); ok {
-				found = append(found, c)
-				i = c.End
-			}
-		}
+func (s *Search) connection(p *part, h literal.Hit) {
+	t, eq := s.text, h.End
+	for eq < len(t) && eq < h.End+3 && t[eq] == ' ' {
+		eq++
 	}
-	return found
+	if h.Start == 0 || eq == len(t) || t[eq] != '=' || eq < p.next {
+		return
+	}
+	s.list.around(t, h.Start)
+	p.next = eq + 1
+	if bytes.IndexByte([]byte(";&?, \"'`("), t[h.Start-1]) < 0 {
+		return
+	}
+	s.list.learn(t)
+	c, ok := inList(t, h.Start, eq, &s.list)
+	if !ok {
+		c, ok = inCall(t, h.Start, eq, &s.list)
+	}
+	if ok {
+		p.found = append(p.found, c)
+		p.next = c.End
+	}
 }
 
-// pairName returns where the name of a password before "=" starts, or 0.
-func pairName(t []byte, eq int) int {
-	end := eq
-	for end > 0 && end > eq-3 && t[end-1] == ' ' {
-		end--
-	}
-	if end < 3 {
-		return 0
-	}
-	switch t[end-1] | 0x20 {
-	case 'd', 'y', 'e':
-	default:
-		return 0
-	}
-	for _, n := range pairNames {
-		if start := end - len(n); start > 0 && strings.EqualFold(string(t[start:end]), n) {
-			return start
-		}
-	}
-	return 0
-}
-
-func connection(t []byte, name, eq int, l *list) (Credential, bool) {
+// inList reads the password behind the name at name in a list of pairs.
+func inList(t []byte, name, eq int, l *list) (Credential, bool) {
 	before := t[name-1]
-	if bytes.IndexByte([]byte(";&?, \"'`"), before) < 0 || !l.pairs || before == ' ' && !l.semi {
+	if !l.pairs || before == '(' || before == ' ' && !l.semi {
 		return Credential{}, false
 	}
 	at := trimStart(t, eq+1, min(len(t), eq+4))
@@ -250,6 +275,21 @@ func connection(t []byte, name, eq int, l *list) (Credential, bool) {
 		c.Value = unescape(c.Value)
 	}
 	return c, real(c.Value) && !strings.HasPrefix(c.Value, "%") && !(strings.Contains(c.Value, "$") && strings.Contains(c.Value, "{"))
+}
+
+// inCall reads the password behind the name at name among the arguments of a call, such as connect(host="…", password="…").
+func inCall(t []byte, name, eq int, l *list) (Credential, bool) {
+	before, at := t[name-1], eq+1
+	if !l.call || before != ' ' && before != ',' && before != '(' || at == len(t) || !isQuote(t[at]) {
+		return Credential{}, false
+	}
+	end := closing(t, at, min(len(t), at+256))
+	if end < 0 || end+1 == len(t) || t[end+1] != ',' && t[end+1] != ')' {
+		return Credential{}, false
+	}
+	v := string(t[at+1 : end])
+	return Credential{Rule: "connection-string-password", Kind: kindOf(string(t[name:eq])), ID: l.user, Value: v, Start: at + 1, End: end},
+		real(v) && !wordish(v) && !strings.ContainsAny(v, " \\")
 }
 
 // pairEnd is where a value in a list of pairs ends: at the list's separator, or with the string that holds the list.
@@ -283,34 +323,37 @@ func lineStart(t []byte, i int) int {
 // authorization matches HTTP credentials (RFC 7617, RFC 6750) behind the header's name, in a request, in code or in curl's -H.
 var authorization = regexp.MustCompile(`^["'\]]{0,3}\s{0,3}(?:[:=,]|=>)?\s{0,3}["'` + "`" + `]?\s{0,3}((?i:basic|bearer|token|apikey|api-key))\s+["']?([A-Za-z0-9+/_.~=\-]{6,})`)
 
-func authorizations(t []byte, found []Credential) []Credential {
-	for _, name := range []string{"uthorization", "UTHORIZATION"} {
-		tried := 0
-		for i := 0; len(found) < maxFound && tried < maxFound; tried++ {
-			j := bytes.Index(t[i:], []byte(name))
-			if j < 0 {
-				break
-			}
-			i += j + len(name)
-			m := authorization.FindSubmatchIndex(t[i:min(len(t), i+1100)])
-			if m == nil {
-				continue
-			}
-			c := Credential{Rule: "authorization-header", Kind: "token", Value: string(t[i+m[4] : i+m[5]]), Start: i + m[4], End: i + m[5]}
-			if strings.EqualFold(string(t[i+m[2]:i+m[3]]), "basic") {
-				user, pass, ok := userPass(c.Value)
-				if !ok || !urlPassword(user, pass, "") {
-					continue
-				}
-				c.ID, c.Value, c.Kind = user, pass, "password"
-			} else if !random(c.Value) || !real(c.Value) {
-				continue
-			}
-			found = append(found, c)
-			i = c.End
-		}
+// What stands between the name and the method, at most 15 bytes, and what a method begins with.
+func isFiller(c byte) bool { return isSpace(c) || bytes.IndexByte([]byte("\"'`]:=>,"), c) >= 0 }
+func isMethod(c byte) bool { return c|0x20 == 'a' || c|0x20 == 'b' || c|0x20 == 't' }
+
+func (s *Search) authorization(p *part, h literal.Hit) {
+	t, at := s.text, h.End
+	for at < len(t) && at <= h.End+15 && isFiller(t[at]) {
+		at++
 	}
-	return found
+	p.next = h.End
+	if at == len(t) || !isMethod(t[at]) || p.tried == maxFound {
+		return
+	}
+	p.tried++
+	i := h.End
+	m := authorization.FindSubmatchIndex(t[i:min(len(t), i+1100)])
+	if m == nil {
+		return
+	}
+	c := Credential{Rule: "authorization-header", Kind: "token", Value: string(t[i+m[4] : i+m[5]]), Start: i + m[4], End: i + m[5]}
+	if strings.EqualFold(string(t[i+m[2]:i+m[3]]), "basic") {
+		user, pass, ok := userPass(c.Value)
+		if !ok || !urlPassword(user, pass, "") {
+			return
+		}
+		c.ID, c.Value, c.Kind = user, pass, "password"
+	} else if !random(c.Value) || !real(c.Value) {
+		return
+	}
+	p.found = append(p.found, c)
+	p.next = c.End
 }
 
 // userPass decodes "user:password" in base64.

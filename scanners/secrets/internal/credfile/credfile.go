@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 )
 
 // A Credential is one secret found in a file.
@@ -43,23 +45,44 @@ func Wants(path string) bool {
 // recognised by content alone is found: URLs and connection strings with passwords, authorization headers, private keys,
 // password hashes, and files that name their own format.
 func Parse(path string, content []byte) []Credential {
-	if len(content) == 0 {
+	return search(content).Credentials(path)
+}
+
+// Because returns what [Parse] finds in content because of its path: what it does not find without.
+func Because(path string, content []byte) []Credential {
+	rows := lookup(path)
+	if len(content) > maxFile || !slices.ContainsFunc(rows, func(f *format) bool { return len(f.read(content)) > 0 }) {
 		return nil
 	}
-	found := anywhere(content)
-	if len(content) <= maxFile {
-		rows := lookup(path)
-		for _, f := range compiled().sniffed {
-			if !slices.Contains(rows, f) && f.sniffs(content) {
-				rows = append(rows, f)
-			}
-		}
-		for _, f := range rows {
-			found = append(found, f.read(content)...)
+	type place struct {
+		rule       string
+		start, end int
+	}
+	s := search(content)
+	known := map[place]bool{}
+	for _, c := range s.read(nil) {
+		known[place{c.Rule, c.Start, c.End}] = true
+	}
+	return slices.DeleteFunc(s.read(rows), func(c Credential) bool { return known[place{c.Rule, c.Start, c.End}] })
+}
+
+// search passes over content on its own.
+func search(content []byte) *Search {
+	s := &Search{text: content}
+	var hits []literal.Hit
+	for from := 0; from < len(content); from += chunk {
+		hits = finder().Scan(content, from, min(from+chunk, len(content)), hits[:0])
+		for _, h := range hits {
+			s.At(h)
 		}
 	}
-	return distinct(found)
+	return s
 }
+
+// chunk bounds the words that are remembered at a time: in a hostile content every third byte begins one.
+const chunk = 64 << 10
+
+var finder = sync.OnceValue(func() *literal.Finder { return literal.New(Words()) })
 
 // distinct sorts by place and keeps one credential of those that stand at the same place: the longest, then the one found
 // first, which is the one of the more general reader for a URL and of the more special row for a file.
@@ -88,15 +111,19 @@ type index struct {
 	byDir    map[string][]*format // one or two directories and an extension: ".github/workflows/", "vars/.yml"
 	prefixes map[string][]*format // up to the first dot after the first byte: ".env"
 	sniffed  []*format
+	marks    []string // the first ones of those
+	leads    []lead
 }
 
 var compiled = sync.OnceValue(func() *index {
-	x := &index{map[string][]*format{}, map[string][]*format{}, map[string][]*format{}, map[string][]*format{}, map[string][]*format{}, nil}
+	x := &index{byBase: map[string][]*format{}, bySuffix: map[string][]*format{}, byExt: map[string][]*format{}, byDir: map[string][]*format{},
+		prefixes: map[string][]*format{}}
 	for i := range formats {
 		f := &formats[i]
 		f.compile()
 		if f.sniff != "" {
 			x.sniffed = append(x.sniffed, f)
+			f.mark = x.number(string(f.marks[0]))
 		}
 		for _, name := range strings.Fields(f.files) {
 			switch {
@@ -104,6 +131,8 @@ var compiled = sync.OnceValue(func() *index {
 				add(x.byDir, strings.Replace(name, "/*", "/", 1), f)
 			case strings.HasPrefix(name, "*."):
 				add(x.byExt, name[1:], f)
+			case strings.Contains(name, "-*.") || strings.Contains(name, ".*."):
+				add(x.byBase, name, f)
 			case strings.HasSuffix(name, "*"):
 				add(x.prefixes, strings.TrimSuffix(name, "*"), f)
 			case strings.Contains(name, "/"):
@@ -113,8 +142,21 @@ var compiled = sync.OnceValue(func() *index {
 			}
 		}
 	}
+	x.leads = leads(x.marks)
 	return x
 })
+
+// number returns the index of a first mark among all, or -1 for one that has to stand at the beginning.
+func (x *index) number(mark string) int {
+	if strings.HasPrefix(mark, "#!") {
+		return -1
+	}
+	if i := slices.Index(x.marks, mark); i >= 0 {
+		return i
+	}
+	x.marks = append(x.marks, mark)
+	return len(x.marks) - 1
+}
 
 func add(m map[string][]*format, key string, f *format) { m[key] = append(m[key], f) }
 
@@ -153,21 +195,30 @@ func lookup(p string) []*format {
 }
 
 func (x *index) at(p, base string) []*format {
-	if dir := strings.TrimSuffix(p[:len(p)-len(base)], "/"); dir != "" {
-		if rows := x.bySuffix[path.Base(dir)+"/"+base]; rows != nil {
+	if dir := strings.TrimRight(p[:len(p)-len(base)], "/"); dir != "" {
+		name := strings.LastIndexByte(dir, '/') + 1
+		if rows := x.bySuffix[dir[name:]+"/"+base]; rows != nil {
 			return rows
 		}
-		parent := path.Base(dir) + "/"
-		for _, d := range []string{path.Base(path.Dir(dir)) + "/" + parent, parent} {
-			for _, ext := range []string{"", path.Ext(base)} {
-				if rows := x.byDir[d+ext]; rows != nil {
-					return rows
-				}
+		two := strings.LastIndexByte(strings.TrimRight(dir[:name], "/"), '/') + 1
+		for _, d := range []string{dir[two:], dir[name:]} {
+			if rows := x.byDir[d+"/"]; rows != nil {
+				return rows
+			}
+			if rows := x.byDir[d+"/"+path.Ext(base)]; rows != nil {
+				return rows
 			}
 		}
 	}
 	if rows := x.byBase[base]; rows != nil {
 		return rows
+	}
+	for i, ext := 1, path.Ext(base); i < len(base)-len(ext); i++ { // "application-prod.yml", "appsettings.Production.json"
+		if base[i] == '-' || base[i] == '.' {
+			if rows := x.byBase[base[:i+1]+"*"+ext]; rows != nil {
+				return rows
+			}
+		}
 	}
 	if dot := strings.IndexByte(base[1:], '.') + 1; dot > 0 {
 		if rows := x.prefixes[base[:dot]]; rows != nil {
@@ -196,29 +247,4 @@ func shellScript(head []byte) bool {
 		}
 	}
 	return false
-}
-
-// sniffs tells whether content holds all that a row is recognised by, near its beginning.
-func (f *format) sniffs(content []byte) bool {
-	head := content[:min(len(content), 64<<10)]
-	for i, mark := range f.marks {
-		switch first := mark[0]; { // what costs no search comes first
-		case first == '"' || first == '<':
-			if t := bytes.TrimLeft(head, "\ufeff \t\r\n"); len(t) == 0 || t[0] != '{' && t[0] != '[' && t[0] != '<' {
-				return false
-			}
-		case bytes.HasPrefix(mark, []byte("#!")):
-			return bytes.HasPrefix(head, mark) && shellScript(head)
-		}
-		at := bytes.Index(head, mark)
-		switch {
-		case at < 0:
-			return false
-		case i == 0 && bytes.HasPrefix(mark, []byte("kind")):
-			if s := bytes.TrimRight(head[lineStart(head, at):at], " -"); len(s) > 0 {
-				return false
-			}
-		}
-	}
-	return true
 }

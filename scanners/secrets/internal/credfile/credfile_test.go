@@ -1,11 +1,13 @@
 package credfile
 
 import (
+	"bytes"
 	"crypto/aes"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -26,11 +28,13 @@ var hidings = []struct{ path, text, want string }{
 	// Clients of registries, containers and version control.
 	{".netrc", "machine git.example.com login ci password P1\nmachine b\n\tlogin x\n\tpassword \"P2\"\n", "ci:P1 x:P2"},
 	{"home/_netrc", "default login anonymous password P1\n\nmacdef init\nput password P3\n\nmachine c login d password P2\n", "anonymous:P1 d:P2"},
-	{".netrc", "# machine a login b password P3\nmachine a password P1 login b", "-:P1"},
+	{".netrc", "# machine a login b password P3\nmachine a password P1 login b", "b:P3 -:P1"},
+	{".authinfo", "machine imap.example.com login u port 993 password P1\n", "u:P1"},
 	{".git-credentials", "https://ci:P1@git.example.com\nhttps://x%40y:P2%21@host\n", "ci:P1 x@y:P2!"},
 	{".git-credentials", "https://u@example.com:P1!#@498@github.com\n", "u@example.com:P1!#@498"},
 	{".npmrc", "//registry.npmjs.org/:_authToken=P1\n_auth = B(me:P2)\n//r.example.com/:_password=\"B(P3)\"\nemail=a@b.c\n", "-:P1 me:P2 -:P3"},
 	{".npmrc", "//registry.npmjs.org/:_authToken=${NPM_TOKEN}\n_auth=\n", ""},
+	{".yarnrc", "registry \"https://npm.example.com\"\n\"//npm.example.com/:_authToken\" \"P1\"\n", "-:P1"},
 	{".yarnrc.yml", "npmRegistries:\n  \"https://npm.example.com\":\n    npmAuthToken: \"P1\"\n    npmAuthIdent: ci:P2\n", "-:P1 ci:P2"},
 	{".pypirc", "[distutils]\nindex-servers = pypi\n\n[pypi]\nusername = __token__\npassword = P1\n", "__token__:P1"},
 	{"pip.conf", "[global]\nindex-url = https://ci:P1@pypi.example.com/simple\n", "ci:P1"},
@@ -40,6 +44,7 @@ var hidings = []struct{ path, text, want string }{
 	{"NuGet.Config", "<configuration><packageSourceCredentials><Feed>\n<add key=\"Username\" value=\"u\" />\n<add key=\"ClearTextPassword\" value=\"P1\" />\n</Feed></packageSourceCredentials></configuration>", "u:P1"},
 	{"helm/repositories.yaml", "repositories:\n- name: x\n  username: u\n  password: P1\n  url: https://charts\n", "u:P1"},
 	{".m2/settings.xml", "<settings><servers><server><id>r</id><username>u</username><password>P1</password></server>\n<server><username>v</username><password>{COQLCE6DU6GtcS5P=}</password></server>\n<server><username>w</username><password>${env.PW}</password></server></servers></settings>", "u:P1"},
+	{"settings.xml", "<settings><servers><server><httpHeaders><property><name>Private-Token</name><value>P1</value></property></httpHeaders></server></servers></settings>", "-:P1"},
 	{".m2/settings-security.xml", "<settingsSecurity><master>{B(P1)}</master></settingsSecurity>", "-:B(P1)"},
 	{".docker/config.json", `{"auths": {"r.example.com": {"auth": "B(u:P1)"}, "s": {"identitytoken": "P2"}}, "credsStore": "x"}`, "u:P1 -:P2"},
 	{".dockercfg", `{"https://index.docker.io/v1/": {"auth": "B(u:P1)", "email": "x@y"}}`, "u:P1"},
@@ -72,6 +77,8 @@ var hidings = []struct{ path, text, want string }{
 	{"x.tfstate", `{"resources": [{"type": "random_password", "instances": [{"attributes": {"bcrypt_hash": "x", "length": 16, "result": "P1"}}]}]}`, "-:P1"},
 	{"prod.auto.tfvars", "region = \"eu\"\ndb_password = \"P1\"\nother = var.db_password\napi_key = \"\"\n", "-:P1"},
 	{"x.tfvars.json", `{"db_password": "P1", "size": 3}`, "-:P1"},
+	{"main.tf", "variable \"db_password\" {\n  default = \"P1\"\n}\nvariable \"db_user\" {\n  default = \"u\"\n}\nresource \"x\" \"y\" {\n  username = \"u\"\n  password = \"P2\"\n}\n", "-:P1 u:P2"},
+	{"main.tf", "password = random_password.db1.result\ntoken = \"${var.token}\"\nkey = \"prod/terraform.tfstate\"\n", ""},
 	{".terraformrc", "credentials \"app.terraform.io\" {\n  token = \"P1\"\n}\n", "-:P1"},
 	{"group_vars/all.yml", "ansible_user: u\nansible_password: P1\ndb_pass: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  3132\nother: \"{{ lookup('env') }}\"\n", "u:P1"},
 	{"inventory/hosts", "[web]\nh1 ansible_user=u ansible_password=P1 ansible_become_pass='P2'\n", "u:P1 -:P2"},
@@ -107,6 +114,9 @@ var hidings = []struct{ path, text, want string }{
 	{"gradle.properties", "org.gradle.jvmargs=-Xmx2g\nsigning.password=P1\nnexusPassword=P2\n", "-:P1 -:P2"},
 	{"application.properties", "spring.datasource.username=u\nspring.datasource.password=P1\nspring.x.password=${PW}\nspring.y.password=ENC(abc)\n", "u:P1"},
 	{"application.yml", "spring:\n  datasource:\n    username: u\n    password: P1\n  mail:\n    password: \"{cipher}abc\"\n", "u:P1"},
+	{"application-prod.yml", "spring:\n  datasource:\n    username: u\n    password: P1\n", "u:P1"},
+	{"docker-compose.prod.yml", "services:\n  db:\n    environment:\n      MYSQL_ROOT_PASSWORD: P1\n", "-:P1"},
+	{"conf/hive-site.xml", "<configuration><property><name>javax.jdo.option.ConnectionPassword</name><value>P1</value></property></configuration>", "-:P1"},
 	{"appsettings.json", "{\n // c\n \"ConnectionStrings\": {\"Db\": \"Server=db;User Id=u;Password=P1;\"},\n \"Jwt\": {\"Secret\": \"P2\"},\n}", "u:P1 -:P2"},
 	{"web.config", "<add name=\"x\" connectionString=\"Data Source=db;User ID=u;Password=P1\"/>", "u:P1"},
 	{"docker-compose.yml", "services:\n  db:\n    environment:\n      MYSQL_ROOT_PASSWORD: P1\n      - POSTGRES_PASSWORD=P2\n", "-:P1 -:P2"},
@@ -131,7 +141,25 @@ var hidings = []struct{ path, text, want string }{
 	{"Dockerfile", "FROM x\nENV DB_PASSWORD P1\nENV A_TOKEN=P2\nARG B_SECRET=\n", "-:P1 -:P2"},
 	{"ci.sh", "docker login -u u -p P1 r.example.com\necho \"P2\" | docker login --password-stdin\nredis-cli -a P3 ping\n", "u:P1 -:P2 -:P3"},
 
+	{"ftp.sh", "lftp -u u,P1 ftp.example.com\nncftpput -u u -p P2 ftp.example.com / f\nexport GITHUB_PAT=P3\n", "u:P1 -:P2 -:P3"},
+	{"x.ps1", "$p = ConvertTo-SecureString \"P1\" -AsPlainText -Force\n$q = ConvertTo-SecureString $env:PW -AsPlainText -Force\n", "-:P1"},
+	{"x.bat", "net use Z: \\\\s\\d P1 /user:d\\u\r\nnet use \\\\s\\d /user:u P2\r\n", "-:P1 u:P2"},
+
 	// Anywhere.
+	{"a.yml", "run: echo \"machine git.example.com login u password P1\" > ~/.netrc\n", "u:P1"},
+	{"Dockerfile", "RUN printf \"machine git.example.com\\nlogin u\\npassword P1\\n\" > ~/.netrc\n", "u:P1"},
+	{"a.sh", "git clone https://4f7a1c9e2b8d6035a1b2c3d4e5f60718@gitlab.example.org/x.git", "-:4f7a1c9e2b8d6035a1b2c3d4e5f60718"},
+	{"a.sh", "git clone https://4f7a1c9e2b8d6035a1b2c3d4e5f60718:x-oauth-basic@github.com/x.git", "-:4f7a1c9e2b8d6035a1b2c3d4e5f60718"},
+	{"a.cs", "var c = new NetworkCredential(\"u\", \"P1\");", "u:P1"},
+	{"build.sbt", "credentials += Credentials(\"Realm\", \"repo.example.org\", \"u\", \"P1\")", "u:P1"},
+	{"app/build.gradle", "signingConfigs {\n  release {\n    storePassword \"P1\"\n    keyPassword = 'P2'\n    keyAlias \"a\"\n    password = nexusPassword1\n  }\n}\n", "-:P1 -:P2"},
+	{"x.yaml", "kind: \"Secret\"\ndata:\n  a: \"B(P1)\"\n", "-:P1"},
+	{"run.sh", "sqlplus -s u/P1@db.example.org @x.sql\n", "u:P1"},
+	{"a.txt", "machine a.example.com\n  login u\n  password P1\n", "u:P1"},
+	{"a.go", "db, err := sql.Open(\"mysql\", \"u:P1@tcp(db.example.org:3306)/x\")", "u:P1"},
+	{"a.java", "\"jdbc:oracle:thin:u/P1@//db.example.org:1521/x\"", "u:P1"},
+	{"a.php", "$c = mysqli_connect(\"db.acme.org\", \"u\", 'P1', \"x\"); $d = new PDO($dsn, 'v', 'P2');", "u:P1 v:P2"},
+	{"a.py", "connect(host=\"db\", user=\"u\", password=\"P1\")", "-:P1"},
 	{"", "see https://u:P1@git.example.com/x.git and redis://:P2@cache:6379/0\n", "u:P1 -:P2"},
 	{"a.go", "dsn := \"postgresql+asyncpg://u:P1%21@db/app\"", "u:P1!"},
 	{"a.txt", "mongodb+srv://u:P1@cluster0.abc.mongodb.net/?retryWrites=true", "u:P1"},
@@ -143,6 +171,24 @@ var hidings = []struct{ path, text, want string }{
 	{"a.http", "GET / HTTP/1.1\nAuthorization: Basic B(u:P1)\n", "u:P1"},
 	{"a.js", "headers: { 'Authorization': 'Basic B(u:P1)' }", "u:P1"},
 	{"a.http", "Authorization: Bearer P1P2\n", "-:P1P2"},
+
+	{"a.yml", "kind: Deployment\nspec:\n  env:\n  - name: DB_PASSWORD\n    value: P1\n  - name: MODE\n    value: P2\n  - name: X_SECRET\n    value: x-operator\n  - name: TOKEN\n    valueFrom:\n      secretKeyRef: {name: x1, key: y2}\n", "-:P1"},
+	{"task.json", `{"containerDefinitions": [{"environment": [{"name": "DB_PASSWORD", "value": "P1"}, {"name": "MODE", "value": "P2"}]}]}`, "-:P1"},
+	{"cloudformation.yaml", "Parameters:\n  DBPassword:\n    Default: P1\n    NoEcho: true\n  Size:\n    Default: P2\n", "-:P1"},
+
+	// Rare files.
+	{".cvspass", "/1 :pserver:u@cvs.example.org:2401/x AP1\n", "-:P1"},
+	{".curlrc", "user = \"u:P1\"\nproxy-user v:P2\nuser-agent = \"x:y\"\n", "u:P1 v:P2"},
+	{".wgetrc", "http_user = u\nhttp_password = P1\n", "u:P1"},
+	{"etc/ipsec.secrets", "# c\n%any : PSK \"P1\"\nu : EAP \"P2\"\n: RSA key.pem\n", "%any:P1 u:P2"},
+	{"ppp/chap-secrets", "# client server secret ip\nu * \"P1\" *\n", "u:P1"},
+	{"postfix/sasl_passwd", "[smtp.example.org]:587 u:P1\n", "u:P1"},
+	{"users.acl", "user app on >P1 ~* +@all\nuser default off\n", "app:P1"},
+	{"haproxy.cfg", "userlist x\n  user a insecure-password P1\nlisten s\n  stats auth admin:P2\n", "a:P1 -:P2"},
+	{"unattend.xml", "<u><AdministratorPassword><Value>P1</Value><PlainText>true</PlainText></AdministratorPassword></u>", "-:P1"},
+	{"init.sql", "CREATE USER a WITH PASSWORD 'P1';\ncreate user b identified by 'P2';\nSELECT 'password', ':password';\n", "-:P1 -:P2"},
+	{"Makefile", "DB_PASSWORD ?= P1\nX_TOKEN := $(shell cat x)\n", "-:P1"},
+	{"Vagrantfile", "env: {\"DB_PASSWORD\" => \"P1\", \"A_TOKEN\" => params[:foo1]}\n", "-:P1"},
 
 	// What is none.
 	{"x.yaml", "kind: ConfigMap\ndata:\n  password: B(P1)\n---\nkind: Secret\ndata:\n  username: B(P2)\n  ca.crt: B(-----BEGIN CERTIFICATE-----)\n  pw: B(P3)\n", "P2:P3"},
@@ -157,6 +203,11 @@ var hidings = []struct{ path, text, want string }{
 	{"secrets.yaml", "password: ENC[AES256_GCM,data:P1,type:str]\ntoken: ref+vault://x#P1\nkey: op://v/i/P1\nsecret: vault:x/P1\n", ""},
 	{"a.txt", "http://user:pass@example.com http://user:password@localhost http://${U}:${P}@h http://u:<pw>@h ftp://h:21/x@y http://%s:%s@h postgres://postgres:postgres@localhost/x", ""},
 	{"a.txt", "Authorization: Basic B(user:password) Authorization: Bearer ${TOKEN} Authorization: Bearer your-token-here-please1", ""},
+	{"a.php", "mysqli_connect(\"localhost\", \"my_user\", \"my_password\", \"world\"); new PDO($dsn, 'root', ''); new mysqli('localhost', 'root', 'root');", ""},
+	{"a.sh", "git clone https://contosoengineering2020@dev.azure.com/x https://4f7a1c9e2b8d6035a1b2c3d4e5f60718@o1.ingest.sentry.io/1", ""},
+	{"values.yaml", "existingSecret: release2-db\nimagePullSecret: regcred2\n", ""},
+	{"a.py", "connect(host=\"db\", password=password) + connect(host=h, password=\"a\" + P1)\nf(password=\"P1\")", ""},
+	{"a.txt", "a machine that can login with a password P1; machine x login y password mypassword; user:password@tcp(localhost:3306)/x scott/tiger@db", ""},
 	{"a.txt", "Server=db;User Id=u;Password={0};Server=x;Password=%PW%;Uid=u;Pwd=$(PW)", ""},
 }
 
@@ -316,7 +367,8 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add(".mylogin.cnf", make([]byte, 64))
 	for path, unit := range map[string]string{"a": "postgres://u:p/", "b": ";password=", "c": "-----BEGIN RSA PRIVATE " + "KEY-----", "d.tfstate": "[{\"a\":",
-		"settings.xml": "<a b='", "secrets.yml": "- - a:\n ", "hosts.yml": "a: &a {b: *a}\n", "x.sh": "mysql curl docker login echo -p a\n", ".netrc": "macdef \"x "} {
+		"settings.xml": "<a b='", "secrets.yml": "- - a:\n ", "hosts.yml": "a: &a {b: *a}\n", "x.sh": "mysql curl docker login echo -p a\n", ".netrc": "macdef \"x ",
+		"e": "u:p@tcp(", "f": "new PDO('", "g": "machine a\\n", "h": "https://a@git", "x.tf": "variable \"a\" {\ndefault=\"", "x.sql": "IDENTIFIED BY 'a"} {
 		f.Add(path, []byte(strings.Repeat(unit, 200)))
 	}
 	f.Fuzz(func(t *testing.T, path string, content []byte) {
@@ -340,5 +392,39 @@ func TestScriptsOfOtherLanguagesAreNoShell(t *testing.T) {
 		if got := len(Parse("tool", []byte(shebang+"export API_"+line))) + len(Parse("tool", []byte(shebang+"export API_PASSWORD=9x3Kq2Lm-"+"Rt\n"))); (got > 0) != (want > 0) {
 			t.Errorf("%q: %d credentials", shebang, got)
 		}
+	}
+}
+
+// What is asked in front of an expression because it costs less never says no where the expression says yes.
+func TestCheapQuestions(t *testing.T) {
+	scheme := regexp.MustCompile(`(?i)^(?:.*\+)?(?:postgres(?:ql)?|mysql2?|mariadb|mongodb|rediss?|amqps?|mssql|sqlserver|cockroachdb|clickhouse|neo4j|cassandra|ldaps?|smtps?|ftps?|sftp|bolt|couchdb|influxdb|oracle|psycopg2?)`)
+	parts := strings.Split("a|key|=|:=|=>|:|,| |\t|b|R|'|\"|'x'|\"y\"|]|define(|`|basic|Bearer|token|API-key|dXNlcg==|abcdefgh|+|postgres|FTP|https|s", "|")
+	r := rand.New(rand.NewPCG(1, 9))
+	var yes [3]int
+	for range 100000 {
+		var line []byte
+		for range 1 + r.IntN(9) {
+			line = append(line, parts[r.IntN(len(parts))]...)
+		}
+		if assignment.Match(line) {
+			yes[0]++
+			if !mayAssign(line) {
+				t.Fatalf("%q may assign", line)
+			}
+		}
+		if m := authorization.FindSubmatchIndex(line); m != nil {
+			yes[1]++
+			if before := line[:m[2]]; len(before) > 15 || bytes.ContainsFunc(before, func(c rune) bool { return !isFiller(byte(c)) }) || !isMethod(line[m[2]]) {
+				t.Fatalf("%q may authorize", line)
+			}
+		}
+		if want := scheme.Match(line); want != database(line) {
+			t.Fatalf("%q: database is not %v", line, want)
+		} else if want {
+			yes[2]++
+		}
+	}
+	if min(yes[0], yes[1], yes[2]) < 100 {
+		t.Errorf("the text is too poor: %v", yes)
 	}
 }

@@ -2,6 +2,8 @@ package credfile
 
 import (
 	"bytes"
+	"path"
+	"slices"
 	"strings"
 )
 
@@ -12,6 +14,7 @@ type entry struct {
 	group      int // entries of one section, object or element share it
 	quote      byte
 	base64     bool // the file says that the value is base64
+	paired     bool // the key is what a value beside it says
 }
 
 // A doc is what a reader makes of a file: entries, and the path of names that encloses each group of them.
@@ -84,6 +87,36 @@ func (d *doc) value(e entry) string {
 	return b.String()
 }
 
+// pairs gives the values of lists of pairs, such as {name: DB_PASSWORD, value: …}, the names they go by, and the defaults of
+// CloudFormation's parameters those of the parameters.
+func (d *doc) pairs() {
+	names := map[int]string{}
+	for _, e := range d.entries {
+		if k := e.key; (k == "name" || k == "key" || k == "Name" || k == "Key") && e.end-e.start <= 128 && secretName(d.raw(e)) {
+			names[e.group] = d.raw(e)
+		}
+	}
+	for i := range d.entries {
+		e := &d.entries[i]
+		switch {
+		case (e.key == "value" || e.key == "Value") && names[e.group] != "":
+			e.key, e.paired = names[e.group], true
+		case e.key == "Default" && secretName(path.Base(d.groups[e.group])):
+			e.key = path.Base(d.groups[e.group])
+		}
+	}
+}
+
+// podEnvironment is yaml for the environment of containers alone, and taskEnvironment json: the rest of such a file names secrets by
+// where they are kept.
+func podEnvironment(text []byte) *doc  { return paired(yaml(text)) }
+func taskEnvironment(text []byte) *doc { return paired(json(text)) }
+
+func paired(d *doc) *doc {
+	d.entries = slices.DeleteFunc(d.entries, func(e entry) bool { return !e.paired })
+	return d
+}
+
 // eachLine calls f with the bounds of each line, without its line break.
 func eachLine(text []byte, f func(start, end int)) {
 	for start := 0; start < len(text); {
@@ -137,6 +170,27 @@ func lines(text []byte) *doc { return readLines(text, false) }
 // spaced is lines for files whose keys and values may have but blanks between them, such as msmtprc.
 func spaced(text []byte) *doc { return readLines(text, true) }
 
+// hcl is lines for Terraform's own files. The default of a variable goes by the variable's name.
+func hcl(text []byte) *doc {
+	d := literals(lines(text))
+	for i := range d.entries {
+		e := &d.entries[i]
+		if name, ok := strings.CutPrefix(d.groups[e.group], "variable "); ok && e.key == "default" {
+			e.key = name
+		}
+	}
+	return d
+}
+
+// gradle is spaced for Gradle's build files.
+func gradle(text []byte) *doc { return literals(spaced(text)) }
+
+// literals leaves what stands in quotes: in a file of code, all else is an expression.
+func literals(d *doc) *doc {
+	d.entries = slices.DeleteFunc(d.entries, func(e entry) bool { return e.quote == 0 })
+	return d
+}
+
 func readLines(text []byte, blank bool) *doc {
 	d := newDoc(text)
 	group := 0
@@ -182,10 +236,13 @@ func separate(t []byte, start, end int, blank bool) (string, int) {
 			return "", 0
 		}
 		at := trimStart(t, q+1, end)
-		if at == end || t[at] != ':' && t[at] != '=' {
+		switch {
+		case at < end && (t[at] == ':' || t[at] == '='):
+			at++
+		case at == end || !blank || at == q+1:
 			return "", 0
 		}
-		return string(t[start+1 : q]), at + 1
+		return string(t[start+1 : q]), at
 	}
 	line := t[start:end]
 	line = line[:min(len(line), 512)] // keys are short

@@ -11,7 +11,7 @@ import (
 // otherwise finds credentials itself.
 type format struct {
 	rule  string
-	files string // base names, "dir/name", "*.ext", "prefix*" up to the first dot, "dir/*"; lower case
+	files string // base names, "dir/name", "*.ext", "prefix*" up to the first dot, "first-*.ext" and "first.*.ext", "dir/*"; lower case
 	// doc is the reader of a file of entries, find that of any other.
 	doc  func([]byte) *doc
 	find func([]byte) []Credential
@@ -25,6 +25,7 @@ type format struct {
 	sniff string
 
 	marks [][]byte
+	mark  int // number of the first of them, or -1 for one that stands at the beginning
 	names map[string][]want
 }
 
@@ -37,22 +38,24 @@ type want struct {
 // What each row's files are is documented by the tool that the rule names.
 var formats = []format{
 	// Clients of package registries, containers and version control.
-	{rule: "netrc-password", files: ".netrc _netrc netrc", find: netrc},
+	{rule: "netrc-password", files: ".netrc _netrc netrc .authinfo authinfo", find: netrc},
 	{rule: "git-credentials", files: ".git-credentials git/credentials .git/credentials", find: gitCredentials},
-	{rule: "registry-credential", files: ".npmrc npmrc .yarnrc", doc: lines, made: true,
+	{rule: "registry-credential", files: ".npmrc npmrc", doc: lines, made: true,
 		keys: "authtoken auth:basic password:base64"},
+	{rule: "registry-credential", files: ".yarnrc", doc: spaced, made: true, keys: "authtoken auth:basic password:base64"},
 	{rule: "registry-credential", files: ".yarnrc.yml", doc: yaml, made: true, keys: "npmauthtoken npmauthident:basic"},
-	{rule: "registry-credential", files: ".pypirc pypirc pip.conf pip.ini poetry/auth.toml uv/credentials.toml .condarc", doc: lines, made: true, keys: "password token"},
+	{rule: "registry-credential", files: ".pypirc pypirc pip.conf pip.ini poetry/auth.toml pypoetry/auth.toml uv/credentials.toml .condarc", doc: lines, made: true, keys: "password token"},
 	{rule: "registry-credential", files: ".cargo/credentials .cargo/credentials.toml cargo/credentials.toml .cargo/config.toml .gem/credentials .bundle/config hex/hex.config", doc: lines, made: true,
 		keys: "token rubygemsapikey githubpackages password secretkey *"},
 	{rule: "registry-credential", files: "auth.json composer/auth.json .composer/auth.json", doc: json, made: true,
 		keys: "password httpbasic/*/password githuboauth/* gitlaboauth/* gitlabtoken/* bearer/* token consumersecret auths/*/auth:basic auth:basic identitytoken"},
 	{rule: "registry-credential", files: "nuget.config .nuget/nuget.config", doc: xml, made: true, keys: "cleartextpassword password apikeys/*"},
 	{rule: "registry-credential", files: "helm/repositories.yaml repositories.yaml", doc: yaml, made: true, keys: "password"},
-	{rule: "registry-credential", files: "settings.xml .m2/settings.xml", doc: xml, keys: "server/password server/passphrase proxy/password password passphrase", sniff: "<settings|<servers>"},
+	{rule: "registry-credential", files: "settings.xml .m2/settings.xml", doc: xml, keys: "password passphrase privatetoken jobtoken deploytoken", sniff: "<settings|<servers>"},
 	{rule: "registry-credential", files: "settings-security.xml", doc: xml, made: true, keys: "master:braced"},
 	{rule: "docker-registry-auth", files: ".docker/config.json .dockercfg .dockerconfigjson containers/auth.json kaniko/config.json", doc: json, made: true,
 		keys: "auth:basic identitytoken registrytoken password", sniff: `"auths"|"auth"`},
+	{rule: "version-control-password", files: ".cvspass", find: matching(`()(?::pserver:[^@\s]+@\S+ A)(\S+)$`)},
 	{rule: "version-control-password", files: ".subversion/auth svn.simple/*", find: svnAuth},
 	{rule: "version-control-password", files: ".hgrc hgrc mercurial.ini .gitconfig .git/config .gitmodules", doc: lines, keys: "auth/* password extraheader token"},
 	{rule: "forge-token", files: "hub .config/hub config/hub gh/hosts.yml glab-cli/config.yml .tugboat .lab.toml lab/lab.toml glab/config.yml tea/config.yml", doc: yaml, made: true,
@@ -69,6 +72,8 @@ var formats = []format{
 		made: true, keys: "password secret connectionpassword hibernateconnectionpassword javaxpersistencejdbcpassword jakartapersistencejdbcpassword keystorepass"},
 	{rule: "password-hash", files: "*.sql *.dump *.ldif", find: hashes},
 
+	{rule: "database-password", files: "*.sql *.ddl .psql_history .mysql_history", find: statements},
+
 	// Users' password files.
 	{rule: "password-hash", files: ".htpasswd htpasswd *.htpasswd passwd.htpasswd .htdigest", find: htpasswd},
 	{rule: "password-hash", files: "shadow shadow- gshadow passwd passwd- master.passwd proftpdpasswd proftpd.passwd ftpd.passwd dovecot.passwd users.passwd slapd.conf kickstart.cfg ks.cfg preseed.cfg user-data cloud.cfg cloud-init.yml cloud-init.yaml", find: hashes, sniff: ":$6$"},
@@ -78,6 +83,8 @@ var formats = []format{
 		keys: "user/token token user/password password clientkeydata:base64 idtoken refreshtoken clientsecret accesstoken", sniff: "kind: Config|users:"},
 	{rule: "kubernetes-secret", find: manifests, sniff: "kind: Secret|data:"},
 	{rule: "kubernetes-secret", find: manifests, sniff: "kind: Secret|stringData:"},
+	{rule: "kubernetes-secret", find: manifests, sniff: `kind: "Secret"|data:`},
+	{rule: "kubernetes-secret", find: manifests, sniff: `kind: "Secret"|stringData:`},
 	{rule: "kubernetes-secret", doc: json, made: true, keys: "data/*:base64 stringdata/*", sniff: `"kind": "Secret"|"apiVersion"`},
 	{rule: "vault-token", files: ".vault-token vault-token .vault_pass .vault_password vault_pass.txt .vault_pass.txt .vaultpass .ansible_vault_pass ansible-vault-pass", find: whole},
 
@@ -85,7 +92,8 @@ var formats = []format{
 	{rule: "terraform-state-secret", files: "*.tfstate *.tfstate.backup terraform.tfstate", doc: json, sniff: `"terraform_version"|"serial"`},
 	{rule: "terraform-variable-secret", files: "*.tfvars *.auto.tfvars .terraformrc terraform.rc", doc: lines},
 	{rule: "terraform-variable-secret", files: "*.tfvars.json *.auto.tfvars.json credentials.tfrc.json", doc: json},
-	{rule: "ansible-password", files: "group_vars/* host_vars/* vars/*.yml vars/*.yaml defaults/*.yml defaults/*.yaml inventory.yml inventory.yaml hosts.yml hosts.yaml vars.yml vault.yml", doc: yaml},
+	{rule: "terraform-variable-secret", files: "*.tf *.hcl", doc: hcl},
+	{rule: "ansible-password", files: "group_vars/* host_vars/* vars/*.yml vars/*.yaml defaults/*.yml defaults/*.yaml tasks/*.yml tasks/*.yaml playbooks/*.yml playbook.yml site.yml inventory.yml inventory.yaml hosts.yml hosts.yaml vars.yml vault.yml", doc: yaml},
 	{rule: "ansible-password", files: "inventory hosts inventory.ini hosts.ini ansible.cfg inventory/* inventories/*", find: inventory},
 
 	// Cloud and service command lines.
@@ -94,40 +102,63 @@ var formats = []format{
 	{rule: "cloud-cli-credential", files: "application_default_credentials.json accesstokens.json msal_token_cache.json service_principal_entries.json adc.json heroku.json heroku/config.json .heroku.json credentials.json client_secret.json client_secrets.json service-account.json serviceaccount.json gcloud.json", doc: json, made: true,
 		keys: "clientsecret refreshtoken accesstoken secret privatekey:pem herokuapikey apikey password token"},
 	{rule: "cloud-cli-credential", doc: json, made: true, keys: "privatekey:pem", sniff: `"service_account"|"private_key_id"`},
-	{rule: "cloud-cli-credential", files: "doctl/config.yaml doctl/config.yml fly/config.yml .fly/config.yml vercel/auth.json netlify/config.json .config/configstore/* op/config .circleci/cli.yml .travis/config.yml .scw/config.yaml scw/config.yaml hcloud/cli.toml .pulumi/credentials.json .sentryclirc snyk.json .wakatime.cfg", doc: yaml, made: true,
-		keys: "accesstoken token secretkey authcontexts/* apikey secret"},
+	{rule: "cloud-cli-credential", files: "doctl/config.yaml doctl/config.yml fly/config.yml .fly/config.yml vercel/auth.json netlify/config.json .config/configstore/* op/config .circleci/cli.yml .travis/config.yml .scw/config.yaml scw/config.yaml ngrok.yml ngrok2/ngrok.yml hcloud/cli.toml .pulumi/credentials.json .sentryclirc snyk.json .wakatime.cfg", doc: yaml, made: true,
+		keys: "accesstoken token authtoken secretkey authcontexts/* apikey secret"},
+	{rule: "cloud-cli-credential", files: ".cloudflared/*.json", doc: json, made: true, keys: "tunnelsecret"},
+	{rule: "cloud-cli-credential", files: ".supabase/access-token huggingface/token .huggingface/token", find: whole},
 	{rule: "cloud-cli-credential", files: ".credentials_rsaparams", doc: json, made: true, keys: "d"},
 	{rule: "cloud-cli-credential", files: "buildkite-agent.cfg gitlab-runner/config.toml", doc: lines, made: true, keys: "token"},
 	{rule: "cloud-cli-credential", files: "credentials.db access_tokens.db", find: tokenDB},
 
 	// Web applications.
-	{rule: "env-file-secret", files: ".env .env* *.env .envrc .flaskenv env env.local dotenv .dev.vars .secrets secrets.env config.env settings.env", doc: lines, keys: ""},
+	{rule: "env-file-secret", files: ".env .env* *.env .renviron .envrc .flaskenv env env.local dotenv .dev.vars .secrets secrets.env config.env settings.env", doc: lines, keys: ""},
 	{rule: "env-file-secret", files: "config irc.conf", doc: lines, keys: "ircpass ircpassword password passwd token secret"},
-	{rule: "application-secret", files: "settings.py local_settings.py settings_local.py production.py development.py base.py dev.py prod.py config.py configuration.py secrets.py superset_config.py airflow.cfg webserver_config.py jupyter_notebook_config.py conf.py", doc: code},
+	{rule: "application-secret", files: "settings.py local_settings.py settings_local.py production.py development.py base.py dev.py prod.py config.py configuration.py secrets.py superset_config.py webserver_config.py jupyter_notebook_config.py conf.py", doc: code},
 	{rule: "application-secret", files: "secret_token.rb session_store.rb devise.rb omniauth.rb initializers/*.rb", doc: code, keys: "secretkeybase secrettoken secretkey pepper secret clientsecret appsecret password apikey"},
-	{rule: "application-secret", files: "secrets.yml secrets.yaml secret.yml secret.yaml parameters.yml parameters.yaml credentials.yml credentials.yaml config.yml config.yaml application.yml application.yaml bootstrap.yml bootstrap.yaml settings.yml settings.yaml local.yml app.yml app.yaml _config.yml values.yaml values.yml serverless.yml docker-compose.yml docker-compose.yaml compose.yml compose.yaml", doc: yaml},
-	{rule: "application-secret", files: "application.properties bootstrap.properties config.properties database.properties db.properties jdbc.properties secrets.properties local.properties credentials.properties secure.properties key.properties keystore.properties signing.properties gradle.properties sonar-project.properties hibernate.properties log4j.properties mail.properties app.properties build.properties application.conf reference.conf app.conf config.ini settings.ini app.ini php.ini odoo.conf .odoorc grafana.ini redis.conf secrets.toml config.toml settings.toml credentials.toml streamlit/secrets.toml wrangler.toml fly.toml credentials credentials.ini secrets.ini", doc: lines},
-	{rule: "application-secret", files: "appsettings.json secrets.json usersecrets.json local.settings.json config.json credentials.json settings.json default.json production.json development.json secret.json keys.json parameters.json", doc: json},
+	{rule: "application-secret", files: "secrets.yml secrets.yaml secret.yml secret.yaml parameters.yml parameters.yaml credentials.yml credentials.yaml config.yml config.yaml application.yml application.yaml application-*.yml application-*.yaml bootstrap.yml bootstrap.yaml settings.yml settings.yaml local.yml app.yml app.yaml _config.yml values.yaml values.yml values-*.yaml values-*.yml values.*.yaml values.*.yml secrets-*.yaml secrets-*.yml secrets.*.yaml secrets.*.yml serverless.yml docker-compose.yml docker-compose.yaml docker-compose.*.yml docker-compose.*.yaml compose.yml compose.yaml compose.*.yml compose.*.yaml kustomization.yml kustomization.yaml pulumi.*.yaml pulumi.*.yml cloudformation.yml cloudformation.yaml template.yml template.yaml prometheus.yml prometheus.yaml alertmanager.yml alertmanager.yaml", doc: yaml},
+	{rule: "application-secret", doc: podEnvironment, sniff: "kind: Deployment|env:"},
+	{rule: "application-secret", doc: podEnvironment, sniff: "kind: StatefulSet|env:"},
+	{rule: "application-secret", doc: podEnvironment, sniff: "kind: DaemonSet|env:"},
+	{rule: "application-secret", doc: podEnvironment, sniff: "kind: CronJob|env:"},
+	{rule: "application-secret", doc: podEnvironment, sniff: "kind: Pod|env:"},
+	{rule: "application-secret", doc: taskEnvironment, sniff: `"containerDefinitions"|"environment"`},
+	{rule: "application-secret", files: "application.properties application-*.properties bootstrap.properties config.properties database.properties db.properties jdbc.properties secrets.properties local.properties credentials.properties secure.properties key.properties keystore.properties signing.properties gradle.properties sonar-project.properties hibernate.properties log4j.properties mail.properties app.properties build.properties application.conf reference.conf app.conf config.ini settings.ini app.ini php.ini odoo.conf .odoorc grafana.ini airflow.cfg redis.conf secrets.toml config.toml settings.toml credentials.toml streamlit/secrets.toml wrangler.toml fly.toml credentials credentials.ini secrets.ini", doc: lines},
+	{rule: "application-secret", files: "appsettings.json appsettings.*.json secrets.json usersecrets.json local.settings.json config.json credentials.json settings.json default.json production.json development.json secret.json keys.json parameters.json env.json .env.json keycloak.json insomnia.json *.postman_environment.json *.postman_collection.json", doc: json},
 	{rule: "application-secret", files: "web.config app.config appsettings.config connectionstrings.config machine.config applicationhost.config", doc: xml, keys: "password pwd validationkey decryptionkey secret apikey token clientsecret *"},
 	{rule: "wordpress-secret", files: "wp-config.php wp-config.inc.php", doc: code, made: true,
 		keys: "dbpassword authkey secureauthkey loggedinkey noncekey authsalt secureauthsalt loggedinsalt noncesalt ftppass jwtauthsecretkey"},
-	{rule: "application-secret", files: "configuration.php localsettings.php settings.php settings.local.php config.inc.php config.php config.local.php database.php db.php wp-config.php wp-config-sample.php configuration.inc.php env.php local.php parameters.php app.php config.sample.php conf.php connect.php connection.php dbconfig.php db_config.php dbconnect.php settings.inc.php local.xml .settings.php", doc: code,
+	{rule: "application-secret", files: "configuration.php localsettings.php settings.php settings.local.php config.inc.php config.php config.local.php database.php db.php wp-config.php wp-config-sample.php wp-config-*.php configuration.inc.php env.php local.php parameters.php app.php config.sample.php conf.php connect.php connection.php dbconfig.php db_config.php dbconnect.php settings.inc.php local.xml .settings.php", doc: code,
 		keys: ""},
 	{rule: "rails-master-key", files: "master.key config/master.key credentials/*.key production.key staging.key development.key", find: railsKey},
 	{rule: "application-secret", files: "salesforce.js sfdc.js jsforce.js", find: logins, sniff: "jsforce"},
-	{rule: "application-secret", files: "config.js config.ts settings.js secrets.js secrets.ts credentials.js credentials.ts env.js env.ts environment.ts environment.js environment.prod.ts keys.js keys.ts firebase.js db.js database.js knexfile.js ormconfig.js config.rb secrets.rb", doc: code},
+	{rule: "application-secret", files: "config.js config.ts settings.js secrets.js secrets.ts credentials.js credentials.ts env.js env.ts environment.ts environment.js environment.prod.ts keys.js keys.ts firebase.js db.js database.js knexfile.js ormconfig.js config.rb secrets.rb config.exs dev.exs prod.exs runtime.exs prod.secret.exs", doc: code},
 	{rule: "application-secret", files: "ormconfig.json database.json sequelize.json config/config.json", doc: json},
+
+	{rule: "application-secret", files: "*.publishsettings", doc: xml, made: true, keys: "userpwd"},
+	{rule: "application-secret", files: "etc/local.xml", doc: xml}, // Magento
+	{rule: "application-secret", files: "*.gradle *.gradle.kts", doc: gradle},
+	{rule: "application-secret", files: "core-site.xml hive-site.xml hdfs-site.xml hbase-site.xml yarn-site.xml", doc: xml},
 
 	// File transfer, editors and mail.
 	{rule: "file-transfer-password", files: ".ftpconfig .remote-sync.json sftp-config.json sftp-config-alt.json sftp.json .vscode/sftp.json deployment-config.json .ftpsync.json ftpsync.settings .sftpconfig.json .ftppass ftp-sync.json .ftp-deploy-sync-state.json .deployment-config.json .ftprc.json", doc: json, made: true,
 		keys: "password pass passphrase"},
 	{rule: "file-transfer-password", files: "filezilla.xml sitemanager.xml recentservers.xml webservers.xml deployment.xml sshconfigs.xml webservers.local.xml filezilla-server.xml fzdefaults.xml winscp.xml coreftp.xml", doc: xml, made: true, keys: "pass password:jetbrains passphrase"},
+	{rule: "file-transfer-password", files: ".wgetrc wgetrc", doc: lines, made: true, keys: "password httppassword ftppassword proxypassword"},
+	{rule: "file-transfer-password", files: ".curlrc _curlrc", doc: spaced, made: true, keys: "user:pair proxyuser:pair u:pair"},
 	{rule: "file-transfer-password", files: "winscp.ini wcx_ftp.ini ws_ftp.ini smartftp.ini lftp/rc .lftprc bookmarks .lftp/bookmarks", doc: lines, made: true, keys: "password pwd pass passphrase"},
-	{rule: "mail-password", files: ".esmtprc esmtprc .msmtprc msmtprc .mpoprc .getmailrc getmailrc .offlineimaprc .mbsyncrc mbsyncrc .isyncrc ssmtp.conf .ssmtprc revaliases sasl_passwd .mailrc .muttrc muttrc .neomuttrc", doc: spaced, made: true,
+	{rule: "mail-password", files: ".esmtprc esmtprc .msmtprc msmtprc .mpoprc .getmailrc getmailrc .offlineimaprc offlineimaprc .mbsyncrc mbsyncrc .isyncrc ssmtp.conf .ssmtprc revaliases .mailrc .muttrc muttrc .neomuttrc", doc: spaced, made: true,
 		keys: "password pass passwd authpass smtppass imappass smtppassword remotepass localpass pass:skip smtpauthpassword"},
+	{rule: "mail-password", files: "sasl_passwd", find: matching(`^[^\s#]+\s+([^:\s]+):(\S+)$`)},
 	{rule: "mail-password", files: ".fetchmailrc fetchmailrc", find: fetchmail},
-	{rule: "service-password", files: "ventrilo_srv.ini server.properties murmur.ini teamspeak.ini irssi/config .irssi/config weechat/irc.conf znc.conf .ircrc redis.conf sentinel.conf mosquitto.conf smb.conf smbcredentials .smbcredentials .cifs credentials.smb wpa_supplicant.conf hostapd.conf openvpn.auth supervisord.conf .jupyter/jupyter_notebook_config.json my.ini vncpasswd.ini ultravnc.ini tightvnc.ini .tsclientrc", doc: spaced, made: true,
-		keys: "adminpassword password passwd rconpassword requirepass masterauth psk sasplpassword serverpassword passwordauth icesecretread superpassword pass autosendcmd saslpassword"},
+	{rule: "service-password", files: "ipsec.secrets", find: matching(`^([^#:"]*?)\s*:\s*(?:PSK|EAP|XAUTH|NTLM)\s+"?([^"\s]+)`)},
+	{rule: "service-password", files: "chap-secrets pap-secrets", find: matching(`^"?([^\s"#]+)"?\s+\S+\s+"?([^"\s]+)`)},
+	{rule: "service-password", files: "users.acl", find: matching(`^user\s+(\S+)\s.*?>(\S+)`)},
+	{rule: "service-password", files: "haproxy.cfg", find: matching(`^(?:user\s+(\S+)\s+insecure-password\s+|stats\s+auth\s+[^:\s]+:)(\S+)`)},
+	{rule: "service-password", files: "*.nmconnection", doc: lines, made: true, keys: "psk password"},
+	{rule: "service-password", files: "unattend.xml autounattend.xml sysprep.xml", doc: xml, made: true, keys: "password/value administratorpassword/value"},
+	{rule: "service-password", files: "groups.xml services.xml scheduledtasks.xml printers.xml drives.xml datasources.xml", doc: xml, made: true, keys: "cpassword"}, // group policies
+	{rule: "service-password", files: "ventrilo_srv.ini server.properties murmur.ini teamspeak.ini irssi/config .irssi/config weechat/irc.conf znc.conf .ircrc redis.conf sentinel.conf rabbitmq.conf mosquitto.conf smb.conf smbcredentials .smbcredentials .cifs credentials.smb wpa_supplicant.conf hostapd.conf openvpn.auth supervisord.conf .jupyter/jupyter_notebook_config.json my.ini vncpasswd.ini ultravnc.ini tightvnc.ini .tsclientrc", doc: spaced, made: true,
+		keys: "adminpassword password passwd defaultpass rconpassword requirepass masterauth psk sasplpassword serverpassword passwordauth icesecretread superpassword pass autosendcmd saslpassword"},
 	{rule: "browser-login", files: "logins.json", doc: json, made: true, keys: "encryptedpassword encryptedusername"},
 	{rule: "api-access-hash", files: ".accesshash accesshash", find: joined},
 
@@ -224,7 +255,7 @@ func (f *format) pick(d *doc) []Credential {
 	var found []Credential
 	tried := 0 // a value that is looked at costs some ten microseconds
 	for _, e := range d.entries {
-		if tried == 4*maxFound {
+		if tried == maxTried {
 			break
 		}
 		whole := owners[beside{e.group, ""}]
@@ -283,13 +314,19 @@ func (f *format) credential(d *doc, e entry, decode string) (Credential, bool) {
 		if bytes.Contains(b[:min(len(b), 64)], []byte("PRIVATE KEY")) {
 			c.Kind = "private-key"
 		}
+	case "pair":
+		user, pass, ok := strings.Cut(c.Value, ":")
+		if !ok {
+			return c, false
+		}
+		c.ID, c.Value, c.Kind = user, pass, "password"
 	case "braced":
 		c.Value = strings.Trim(c.Value, "{}")
 	case "jetbrains":
 		c.Value = jetbrains(c.Value)
 	}
 	if !f.made {
-		if weakName(e.key) && !random(c.Value) {
+		if weakName(e.key) && !random(c.Value) || e.paired && strings.Trim(c.Value, "abcdefghijklmnopqrstuvwxyz-_.") == "" { // the name of a secret kept elsewhere
 			return c, false
 		}
 		return c, real(c.Value) && !strings.Contains(c.Value, "://") && !(e.quote == 0 && unlikely(c.Value))

@@ -8,46 +8,46 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 )
 
 // maxKey bounds a private key block, in bytes: a PGP key ring with photographs is the largest.
 const maxKey = 256 << 10
 
-// keyBlocks finds private keys: PEM (RFC 7468), OpenSSH's own form, PGP armour (RFC 9580, section 6) and PuTTY's. A key that is encrypted
+// What key blocks begin and end with.
+const (
+	keyBegin   = "-----BEGIN "
+	keyFinish  = "-----END "
+	puttyBegin = "PuTTY-User-Key-File-"
+)
+
+// keyBlock finds private keys: PEM (RFC 7468), OpenSSH's own form and PGP armour (RFC 9580, section 6). A key that is encrypted
 // under a passphrase is told from the block itself.
-func keyBlocks(t []byte, found []Credential) []Credential {
-	const begin, finish = "-----BEGIN ", "-----END "
-	end := 0 // of the last "-----END " looked for, so that it is looked for once
-	for i := 0; len(found) < maxFound; {
-		j := bytes.Index(t[i:], []byte(begin))
-		if j < 0 {
-			break
-		}
-		start := i + j
-		i = start + len(begin)
-		label := t[i:min(len(t), i+64)]
-		k := bytes.Index(label, []byte("-----"))
-		if k < 0 || !bytes.Contains(label[:k], []byte("PRIVATE KEY")) {
-			continue
-		}
-		name := string(label[:k])
-		body := i + k + 5
-		if end < body {
-			end = len(t)
-			if j := bytes.Index(t[body:], []byte(finish)); j >= 0 {
-				end = body + j
-			}
-		}
-		if !bytes.HasPrefix(t[end:], []byte(finish+name+"-----")) || end-start > maxKey || bytes.Contains(t[body:end], []byte(begin)) {
-			continue
-		}
-		stop := min(len(t), end+len(finish)+len(name)+5)
-		if rule := keyRule(name, t[body:end]); rule != "" {
-			found = append(found, Credential{Rule: rule, Kind: "private-key", Value: string(t[start:stop]), Start: start, End: stop})
-		}
-		i = stop
+func (s *Search) keyBlock(p *part, h literal.Hit) {
+	t, start := s.text, h.Start
+	p.next = h.End
+	label := t[h.End:min(len(t), h.End+64)]
+	k := bytes.Index(label, []byte("-----"))
+	if k < 0 || !bytes.Contains(label[:k], []byte("PRIVATE KEY")) {
+		return
 	}
-	return puttyKeys(t, found)
+	name := string(label[:k])
+	body := h.End + k + 5
+	if s.keyEnd < body {
+		s.keyEnd = len(t)
+		if j := bytes.Index(t[body:], []byte(keyFinish)); j >= 0 {
+			s.keyEnd = body + j
+		}
+	}
+	end := s.keyEnd
+	if !bytes.HasPrefix(t[end:], []byte(keyFinish+name+"-----")) || end-start > maxKey || bytes.Contains(t[body:end], []byte(keyBegin)) {
+		return
+	}
+	p.next = min(len(t), end+len(keyFinish)+len(name)+5)
+	if rule := keyRule(name, t[body:end]); rule != "" {
+		p.found = append(p.found, Credential{Rule: rule, Kind: "private-key", Value: string(t[start:p.next]), Start: start, End: p.next})
+	}
 }
 
 // keyRule names the rule for a key block, or "" for one too short to be a key.
@@ -90,36 +90,45 @@ func armoured(body []byte) []byte {
 	return out[:n]
 }
 
-// puttyKeys finds PuTTY's key files; see appendix C of its manual. The value is the private half alone.
-func puttyKeys(t []byte, found []Credential) []Credential {
-	for i := 0; len(found) < maxFound; {
-		j := bytes.Index(t[i:], []byte("PuTTY-User-Key-File-"))
-		if j < 0 {
-			break
-		}
-		i += j + 1
-		file := t[i:min(len(t), i+maxKey)]
-		cipher, _ := field(file[:min(len(file), 256)], "Encryption: ")
-		count, at := field(file, "Private-Lines: ")
-		n, err := strconv.Atoi(count)
-		if cipher == "" || err != nil {
-			continue
-		}
-		start, end := i+at, i+at
-		for ; n > 0 && end < i+len(file); n-- {
-			end = min(lineEnd(t[:i+len(file)], end)+1, i+len(file))
-		}
-		end = trimEnd(t, start, end)
-		if end-start < 32 {
-			continue
-		}
-		rule := "pem-private-key"
-		if cipher != "none" {
-			rule = "encrypted-private-key"
-		}
-		found = append(found, Credential{Rule: rule, Kind: "private-key", Value: string(t[start:end]), Start: start, End: end})
+// puttyKey finds PuTTY's key files; see appendix C of its manual. The value is the private half alone.
+func (s *Search) puttyKey(p *part, h literal.Hit) {
+	i := h.Start + 1
+	p.next = i
+	file := s.text[i:min(len(s.text), i+maxKey)]
+	cipher, _ := field(file[:min(len(file), 256)], "Encryption: ")
+	if cipher == "" {
+		return
 	}
-	return found
+	const private = "Private-Lines: "
+	if s.private < i {
+		s.private = len(s.text)
+		if j := bytes.Index(s.text[i:], []byte("\n"+private)); j >= 0 {
+			s.private = i + j
+		}
+	}
+	if s.private-i >= len(file) {
+		return
+	}
+	count, at := field(file[s.private-i:], private)
+	n, err := strconv.Atoi(count)
+	if err != nil {
+		return
+	}
+	start := s.private + at
+	end := start
+	for ; n > 0 && end < i+len(file); n-- {
+		end = min(lineEnd(s.text[:i+len(file)], end)+1, i+len(file))
+	}
+	end = trimEnd(s.text, start, end)
+	if end-start < 32 {
+		return
+	}
+	rule := "pem-private-key"
+	if cipher != "none" {
+		rule = "encrypted-private-key"
+	}
+	p.found = append(p.found, Credential{Rule: rule, Kind: "private-key", Value: string(s.text[start:end]), Start: start, End: end})
+	p.next = end
 }
 
 // field returns the value of a header line and where the next line starts.

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+
+	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 )
 
 // netrc reads machine, login and password tokens; see ftp(1) and curl's lib/netrc.c for quoted ones. Macro bodies are skipped.
@@ -109,6 +111,51 @@ func pgpass(t []byte) (found []Credential) {
 	return found
 }
 
+// matching returns a reader of lines: group 1 of expr is whose password it is, group 2 the password.
+func matching(expr string) func([]byte) []Credential {
+	re := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+	return func(t []byte) (found []Credential) {
+		eachLine(t, func(start, end int) {
+			start = trimStart(t, start, end)
+			if start == end || end-start > 16<<10 || len(found) >= maxFound {
+				return
+			}
+			m := re().FindSubmatchIndex(t[start:end])
+			if m == nil {
+				return
+			}
+			c := Credential{Kind: "password", Value: string(t[start+m[4] : start+m[5]]), Start: start + m[4], End: start + m[5]}
+			if m[2] >= 0 {
+				c.ID = string(t[start+m[2] : start+m[3]])
+			}
+			if filledIn(c.Value) {
+				found = append(found, c)
+			}
+		})
+		return found
+	}
+}
+
+// identified matches how SQL gives a user a password.
+var identified = regexp.MustCompile(`(?i)\b(?:IDENTIFIED\s+(?:WITH\s+\S+\s+)?BY|PASSWORD)\s*=?\s*\(?\s*'([^'\n]{4,128})'`)
+
+var identifiedWords = sync.OnceValue(func() *literal.Finder {
+	return literal.New([]literal.Word{{Text: "identified"}, {Text: "password"}})
+})
+
+// statements reads the passwords in SQL that makes users.
+func statements(t []byte) (found []Credential) {
+	linesWith(t, identifiedWords(), func(start, end int, _ []literal.Hit) {
+		line := t[start:min(end, start+16<<10)]
+		for _, m := range identified.FindAllSubmatchIndex(line, 64) {
+			if v := string(line[m[2]:m[3]]); real(v) && len(found) < maxFound {
+				found = append(found, Credential{Kind: "password", Value: v, Start: start + m[2], End: start + m[3]})
+			}
+		}
+	})
+	return found
+}
+
 // crypted matches password hashes: crypt(5)'s modular form with all common prefixes, LDAP's schemes (RFC 2307), Apache's and
 // PBKDF2 as Django writes it.
 var crypted = regexp.MustCompile(`\$(?:1|5|6|apr1|2[abxy]?|7|y|gy|argon2id?|argon2i|scrypt|sha1|md5|P|H|S)\$[./A-Za-z0-9=,$+\-]{16,}|` +
@@ -190,13 +237,13 @@ func code(t []byte) *doc {
 		if end-start < 5 || end-start > 16<<10 || d.full() || t[start] == '*' || t[start] == '#' || bytes.HasPrefix(t[start:end], []byte("//")) {
 			return
 		}
-		for at := start; at < end; {
+		for at := start; at < end && mayAssign(t[at:end]); {
 			m := assignment.FindSubmatchIndex(t[at:end])
 			if m == nil {
 				break
 			}
 			comma := bytes.HasSuffix(bytes.TrimRight(t[at+m[3]:at+max(m[4], m[6])-1], " \t"), []byte(","))
-			call := bytes.HasPrefix(bytes.ToLower(t[at+m[0]:at+m[1]]), []byte("define"))
+			call := bytes.EqualFold(t[at+m[0]:at+min(m[0]+len("define"), m[1])], []byte("define"))
 			g := 4
 			if m[4] < 0 {
 				g = 6
@@ -210,142 +257,21 @@ func code(t []byte) *doc {
 	return d
 }
 
-// arg is one argument of a command line.
-const arg = `(?:'([^'\n]+)'|"([^"\n]+)"|([^\s'"|;&<>()` + "`" + `]+))`
-
-// A command is a way to pass a password on a command line.
-type command struct {
-	marks []string       // the lower-case line holds one of them
-	re    *regexp.Regexp // group 1 is the user where the command names one, the last group that matched is the password
-}
-
-var commands = sync.OnceValue(func() []command {
-	table := []struct{ marks, re string }{
-		{"sshpass", `()\bsshpass\s+(?:-[vhP]\S*\s+)*-p\s*` + arg},
-		{"mysql maria", `()\b(?:mysql|mysqldump|mysqladmin|mysqlimport|mariadb(?:-dump)?|mysqlsh)\b[^|;&\n]*?\s-p` + arg},
-		{"curl wget http lftp", `\b(?:curl|wget|http|httpie|lftp)\b[^|;&\n]*?\s(?:-u|--user|--proxy-user|-U|-a)[\s=]*["']?([^\s:"']+):()()([^\s"'|;&<>]+)`},
-		{"login", `\b(?:docker|podman|buildah|oc|az|helm|skopeo|nerdctl|crane)\b[^|;&\n]*?\slogin\b[^|;&\n]*?(?:\s-u[ =]*(\S+))?[^|;&\n]*?\s-p[ =]*` + arg},
-		{"redis-cli", `()\bredis-cli\b[^|;&\n]*?\s-a\s+` + arg},
-		{"mongo", `()\b(?:mongo|mongosh|mongodump|mongorestore)\b[^|;&\n]*?\s-p\s*` + arg},
-		{"ldap", `()\bldap(?:search|add|modify|delete|passwd|whoami)\b[^|;&\n]*?\s-w\s*` + arg},
-		{"zip", `()\b(?:zip|unzip)\b[^|;&\n]*?\s-P\s*` + arg},
-		{"7z", `()\b7za?\b[^|;&\n]*?\s-p` + arg},
-		{"pass:", `()\bopenssl\b[^|;&\n]*?\bpass:` + arg},
-		{"htpasswd", `\bhtpasswd\s+-\w*b\w*\s+\S+\s+(\S+)\s+` + arg},
-		{"smbclient rpcclient net mount winexe", `\b(?:smbclient|rpcclient|net|mount|winexe)\b[^|;&\n]*?-U\s*["']?([^\s%"']+)%()()([^\s"'|;&<>]+)`},
-		{"echo", `()\becho\s+(?:-n\s+)?` + arg + `\s*\|\s*(?:[\w./\-]*\s*)?(?:docker|podman|helm|sudo|passwd|gpg|kinit|cryptsetup|oc|crane)\b`},
-		{"chpasswd", `\becho\s+(?:-e\s+)?["']?(\w[\w.\-]*):()()([^\s"'|;&<>]+)["']?\s*\|\s*(?:sudo\s+)?chpasswd`},
-	}
-	out := make([]command, len(table))
-	for i, row := range table {
-		out[i] = command{strings.Fields(row.marks), regexp.MustCompile(row.re)}
-	}
-	return out
-})
-
-// secretMarks are in every line that names a secret.
-var secretMarks = []string{"pass", "pwd", "secret", "token", "key", "auth", "psw", "pw="}
-
-// shell reads commands and assignments of shell scripts, histories, container files and pipeline definitions.
-func shell(t []byte) (found []Credential) {
-	budget := 4 * maxFound // an expression takes some ten microseconds a line
-	eachLine(t, func(start, end int) {
-		start = trimStart(t, start, end)
-		if end-start < 8 || end-start > 16<<10 || t[start] == '#' || len(found) >= maxFound {
-			return
-		}
-		line := t[start:end]
-		lower := string(bytes.ToLower(line))
-		keep := func(name, user string, from, to int) {
-			v := string(line[from:to])
-			if !real(v) || weakName(name) && !random(v) || v[0] == '-' || v[0] == '$' && line[from-1] != '\'' ||
-				strings.Contains(v, "://") || strings.Contains(v, `\n`) {
-				return
-			}
-			found = append(found, Credential{Kind: kindOf(name), ID: user, Value: v, Start: start + from, End: start + to})
-		}
-		if holdsAny(lower, secretMarks) {
-			named(line, keep)
-		}
-		for _, cmd := range commands() {
-			if budget > 0 && holdsAny(lower, cmd.marks) {
-				budget--
-				cmd.each(line, keep)
-			}
-		}
-	})
-	return found
-}
-
-// named finds the values that a name of a secret stands before: NAME=value, --name value, --name=value, ENV NAME value and, at
-// the beginning of a line, NAME: value.
-func named(line []byte, keep func(name, user string, from, to int)) {
-	for i := 0; i < len(line); {
-		if !isWord(line[i]) {
-			i++
+// mayAssign tells whether a quote of the line stands where an assignment's value begins, which costs a hundredth of the expression.
+func mayAssign(line []byte) bool {
+	for i := range line {
+		if !isQuote(line[i]) {
 			continue
 		}
-		start := i
-		for i < len(line) && (isWord(line[i]) || line[i] == '-' || line[i] == '.') {
-			i++
-		}
-		name := string(line[start:i])
 		at := i
-		for at < len(line) && isQuote(line[at]) {
-			at++
+		if at > 0 && bytes.IndexByte([]byte("bruBRU"), line[at-1]) >= 0 {
+			at--
 		}
-		if at == len(line) || !secretName(name) || name == "PWD" || name == "OLDPWD" {
-			continue
-		}
-		lead := bytes.TrimSpace(line[:start])
-		flag := bytes.HasSuffix(lead, []byte("--")) || start > 1 && line[start-1] == '-' && isSpace(line[start-2]) && len(name) > 3
-		first := len(bytes.Trim(lead, `-"'`)) == 0
-		instruction := bytes.EqualFold(lead, []byte("ENV")) || bytes.EqualFold(lead, []byte("setx")) || bytes.HasPrefix(lead, []byte("set -"))
-		switch {
-		case line[at] == '=' || line[at] == ':' && first && at+1 < len(line) && isSpace(line[at+1]):
-			at++
-		case line[at] == ' ' && (flag || instruction):
-		case bytes.HasPrefix(line[at:], []byte(" = ")):
-			at += 3
-		default:
-			continue
-		}
-		at = trimStart(line, at, len(line))
-		if from, to := argument(line, at); to > from {
-			keep(name, "", from, to)
-			i = to
+		if at = trimEnd(line, 0, at); at > 0 && bytes.IndexByte([]byte("=>:,"), line[at-1]) >= 0 {
+			return true
 		}
 	}
-}
-
-// argument returns the bounds of the word at i as a shell would read it, without its quotes.
-func argument(line []byte, i int) (from, to int) {
-	if i < len(line) && isQuote(line[i]) {
-		if q := bytes.IndexByte(line[i+1:], line[i]); q > 0 {
-			return i + 1, i + 1 + q
-		}
-		return i, i
-	}
-	to = i
-	for to < len(line) && bytes.IndexByte([]byte(" \t'\"|;&<>()`,"), line[to]) < 0 {
-		to++
-	}
-	return i, to
-}
-
-func (c command) each(line []byte, keep func(name, user string, from, to int)) {
-	for _, m := range c.re.FindAllSubmatchIndex(line, 16) {
-		user := ""
-		if m[2] >= 0 {
-			user = string(line[m[2]:m[3]])
-		}
-		for g := len(m) - 2; g >= 4; g -= 2 {
-			if m[g] >= 0 && m[g+1] > m[g] {
-				keep("password", user, m[g], m[g+1])
-				break
-			}
-		}
-	}
+	return false
 }
 
 // pair matches name=value as it stands among others on a line.
@@ -449,12 +375,12 @@ func tokenDB(t []byte) (found []Credential) {
 func manifests(t []byte) (found []Credential) {
 	f := &format{made: true, keys: "data/*:base64 stringdata/*"}
 	f.compile()
-	for start := 0; start < len(t); {
+	for start := 0; start < len(t) && len(found) < maxFound; {
 		end := len(t)
 		if i := bytes.Index(t[start:], []byte("\n---")); i >= 0 {
 			end = start + i + 1
 		}
-		if bytes.Contains(t[start:end], []byte("kind: Secret")) && !bytes.Contains(t[start:end], []byte("kind: ConfigMap")) {
+		if (bytes.Contains(t[start:end], []byte("kind: Secret")) || bytes.Contains(t[start:end], []byte(`kind: "Secret"`))) && !bytes.Contains(t[start:end], []byte("kind: ConfigMap")) {
 			for _, c := range f.pick(yaml(t[start:end])) {
 				c.Start, c.End = c.Start+start, c.End+start
 				found = append(found, c)

@@ -41,7 +41,7 @@ var (
 		"description", "text", "title", "message", "error", "placeholder", "column", "command", "cmd", "script", "env", "helper",
 		"plugin", "service", "engine", "driver", "namespace", "prefix", "suffix", "alias", "index", "sha256", "sha1", "digest", "bypass",
 		"compass", "surpass", "cachekey", "sortkey", "primarykey", "foreignkey", "partitionkey", "rowkey", "objectkey", "tagkey", "s3key", "hotkey",
-		"routingkey", "shortcutkey", "monkey", "turkey", "author", "oauth", "fromsecret", "passwordempty", "passwordencryption"}
+		"routingkey", "hashkey", "rangekey", "pullsecret", "pullsecrets", "tlssecret", "shortcutkey", "monkey", "turkey", "author", "oauth", "fromsecret", "passwordempty", "passwordencryption"}
 )
 
 // secretName tells whether a name is one that people give to secrets.
@@ -51,7 +51,9 @@ func secretName(name string) bool {
 }
 
 // aboutSecret tells whether a folded name speaks about a secret instead of being one.
-func aboutSecret(n string) bool { return strings.Contains(n, "public") || endsInAny(n, neverEnds) }
+func aboutSecret(n string) bool {
+	return strings.Contains(n, "public") || strings.Contains(n, "existingsecret") || endsInAny(n, neverEnds)
+}
 
 // weakName tells whether a name may be that of a secret and as well of many other things, such as "TAG_KEY": its value must speak
 // for itself.

@@ -75,6 +75,7 @@ func yaml(text []byte) *doc {
 			d.addScalar(key, val, end, group)
 		}
 	})
+	d.pairs()
 	return d
 }
 
@@ -200,6 +201,7 @@ func json(text []byte) *doc {
 			i = j - 1
 		}
 	}
+	d.pairs()
 	return d
 }
 
@@ -219,9 +221,10 @@ func isWord(c byte) bool {
 func xml(text []byte) *doc {
 	d := newDoc(text)
 	type element struct {
-		name   string
-		group  int
-		base64 bool
+		name     string
+		group    int
+		base64   bool
+		property string // the text of its element "name", by which its element "value" goes
 	}
 	stack := []element{{}}
 	for i := 0; i < len(text) && !d.full(); {
@@ -231,7 +234,15 @@ func xml(text []byte) *doc {
 		}
 		top := stack[len(stack)-1]
 		if s, e := trimStart(text, i, i+lt), trimEnd(text, i, i+lt); s < e && len(stack) > 1 {
-			d.add(entry{key: top.name, start: s, end: e, group: stack[len(stack)-2].group, base64: top.base64})
+			parent := &stack[len(stack)-2]
+			value := entry{key: top.name, start: s, end: e, group: parent.group, base64: top.base64}
+			switch {
+			case top.name == "name":
+				parent.property = d.raw(value)
+			case top.name == "value" && parent.property != "":
+				value.key = parent.property
+			}
+			d.add(value)
 		}
 		i += lt
 		switch rest := text[i:]; {

@@ -18,8 +18,8 @@ func FuzzFind(f *testing.F) {
 	f.Add([]byte(strings.Repeat("{[(", 100) + strings.Repeat("}])", 200) + "\n[a]\n"))
 	f.Add([]byte(strings.Repeat("AKIA", 1000) + strings.Repeat("%2F", 1000) + strings.Repeat("\\", 1000)))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		got := Find(text)
-		if !reflect.DeepEqual(got, Find(text)) {
+		got := find(text)
+		if !reflect.DeepEqual(got, find(text)) {
 			t.Fatal("two answers for one text")
 		}
 		for _, x := range got {

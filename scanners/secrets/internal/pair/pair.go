@@ -1,7 +1,7 @@
 // Package pair puts the halves of AWS access keys together: an access key id, its secret access key, and where they are given the
 // session token and the region are one credential, however far apart they were written.
 //
-// [Find] does so inside one content, by its structure. [Join] does so over all contents of a scan, by the places they lie at. Both
+// A [Search] does so inside one content, by its structure. [Join] does so over all contents of a scan, by the places they lie at. Both
 // prefer an honest half to a wrong pair: what they are unsure of becomes a candidate, which a verifier can settle.
 package pair
 
@@ -10,6 +10,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 )
 
 // A Span is a range of bytes in a content. The zero Span is absent.
@@ -35,11 +37,39 @@ const (
 	maxCandidates = 4
 )
 
-// Find returns the credentials in text in the order of their first byte; an id that stands there twice is found twice, and
+// A Search finds the credentials of one content, over which somebody else passes for words: tell [Search.At] where [Words] stand,
+// in order, between [Search.Begin] and [Search.Find].
+type Search struct {
+	text []byte
+	ids  []mark
+}
+
+// Words are what access key ids begin with; a hit's Word is of no further interest.
+// See https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids.
+func Words() []literal.Word {
+	var words []literal.Word
+	for _, prefix := range []string{"AKIA", "ASIA", "ABIA", "ACCA", "A3T"} {
+		words = append(words, literal.Word{Text: prefix, Exact: true})
+	}
+	return words
+}
+
+// Begin makes s ready for a content.
+func (s *Search) Begin(text []byte) { s.text, s.ids = text, s.ids[:0] }
+
+// At takes notice of a word in the content.
+func (s *Search) At(h literal.Hit) {
+	if m, ok := id(s.text, h.Start); ok && len(s.ids) < maxIDs {
+		s.ids = append(s.ids, m)
+	}
+}
+
+// Find returns the credentials in the content in the order of their first byte; an id that stands there twice is found twice, and
 // paired where its secret stands. Ids of Amazon's documentation are found like any other. Secrets without an id follow as halves
 // with an empty ID, the best named first, and so do session tokens.
-func Find(text []byte) []Found {
-	marks := scan(text)
+func (s *Search) Find() []Found {
+	text := s.text
+	marks := secrets(text, s.ids)
 	if len(marks) == 0 {
 		return nil
 	}

@@ -1,11 +1,17 @@
 package pair
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 )
 
 // keys makes credentials of no account, the same in every run.
@@ -113,11 +119,23 @@ var hidings = []struct{ name, text, want string }{
 	{"part of a word", "xI1 I1x", ""},
 }
 
+var finder = literal.New(Words())
+
+// find passes over a text for a Search.
+func find(text []byte) []Found {
+	var s Search
+	s.Begin(text)
+	for _, h := range finder.Scan(text, 0, len(text), nil) {
+		s.At(h)
+	}
+	return s.Find()
+}
+
 func TestFind(t *testing.T) {
 	for seed := range uint64(5) {
 		for _, p := range hidings {
 			text, names := fill(p.text, newKeys(seed))
-			got := describe([]byte(text), Find([]byte(text)), names)
+			got := describe([]byte(text), find([]byte(text)), names)
 			if got != p.want {
 				t.Errorf("%s (seed %d):\n got %q\nwant %q", p.name, seed, got, p.want)
 			}
@@ -174,4 +192,45 @@ func describe(text []byte, found []Found, names map[string]string) string {
 		order[i] = best[id]
 	}
 	return strings.Join(order, " ")
+}
+
+// Regions are what an expression says they are.
+func TestRegions(t *testing.T) {
+	name := regexp.MustCompile(`\b(?:us|eu|ap|sa|ca|me|af|il|mx|cn)(?:-gov|-iso[a-z]?)?-(?:north|south|east|west|central)(?:east|west)?-[1-9]\b`)
+	parts := strings.Fields("us eu ap me cn -gov -iso b -north - north south east -east west -west central -1 9 -2 0 _ . \" x us-east-1 eu-west-3 us-gov-west-1 us-isob-east-1")
+	r := rand.New(rand.NewPCG(1, 3))
+	found := 0
+	for range 50000 {
+		var text []byte
+		for range 1 + r.IntN(9) {
+			text = append(text, parts[r.IntN(len(parts))]...)
+		}
+		var got [][]int
+		for _, m := range regions(text) {
+			got = append(got, []int{m.Start, m.End})
+		}
+		found += len(got)
+		if want := name.FindAllIndex(text, -1); !reflect.DeepEqual(got, want) {
+			t.Fatalf("%q: %v, want %v", text, got, want)
+		}
+	}
+	if found < 1000 {
+		t.Errorf("only %d regions", found)
+	}
+}
+
+// BenchmarkSearch passes over text without a credential, whose words have been looked for in passing.
+func BenchmarkSearch(b *testing.B) {
+	source, err := os.ReadFile("scan.go")
+	if err != nil {
+		b.Fatal(err)
+	}
+	text := bytes.Repeat(source, 64)
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	var s Search
+	for b.Loop() {
+		s.Begin(text)
+		s.Find()
+	}
 }

@@ -3,7 +3,7 @@ package pair
 import (
 	"bytes"
 	"math"
-	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -36,18 +36,19 @@ const (
 	exact // "secret access key" and its like
 )
 
-// scan finds ids, secrets and tokens in one pass. The pass leaps over text that no run of 40 characters can stand in.
-func scan(t []byte) []mark {
-	marks := ids(t)
+// secrets appends the secrets and tokens. Of a run of 40 bytes the 8 from some multiple of 33 on are a part, and no other bytes
+// need be looked at.
+func secrets(t []byte, marks []mark) []mark {
+	const part = 8
+	const stride = 40 - part + 1
 	n := len(marks)
-	prev := 0
-	for i := 39; i < len(t); {
-		if class[t[i]]&inRun == 0 {
-			i += 40
+	for i := 0; i+part <= len(t) && len(marks)-n < maxSecrets; i += stride {
+		b := t[i : i+part : i+part]
+		if class[b[0]]&class[b[1]]&class[b[2]]&class[b[3]]&class[b[4]]&class[b[5]]&class[b[6]]&class[b[7]]&inRun == 0 {
 			continue
 		}
-		start, end := i, i+1
-		for start > prev && class[t[start-1]]&inRun != 0 {
+		start, end := i, i+part
+		for start > 0 && class[t[start-1]]&inRun != 0 {
 			start--
 		}
 		for end < len(t) && class[t[end]]&inRun != 0 {
@@ -56,36 +57,18 @@ func scan(t []byte) []mark {
 		if end-start >= 40 {
 			marks = runs(t, start, end, marks)
 		}
-		if len(marks)-n >= maxSecrets {
-			break
-		}
-		prev = end
-		i = end + 40
+		i = max(i, end-stride) // behind the run
 	}
 	return marks
 }
 
-// ids finds access key ids: four letters of a kind and 16 characters of base32, on their own.
-// See https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids.
-func ids(t []byte) []mark {
-	var marks []mark
-	for _, prefix := range []string{"AKIA", "ASIA", "ABIA", "ACCA", "A3T"} {
-		for i := 0; len(marks) < maxIDs; {
-			j := bytes.Index(t[i:], []byte(prefix))
-			if j < 0 {
-				break
-			}
-			start := i + j
-			i = start + len(prefix)
-			end := start + 20
-			if end > len(t) || end < len(t) && class[t[end]]&word != 0 || !ownWord(t, start) || !base32(t[start+4:end]) || class[t[start+3]]&word == 0 {
-				continue
-			}
-			marks = append(marks, mark{Span: Span{start, end}, what: isID, stem: stem(nameBefore(t, start))})
-			i = end
-		}
+// id reads an access key id: four letters of a kind and 16 characters of base32, on their own.
+func id(t []byte, start int) (mark, bool) {
+	end := start + 20
+	if end > len(t) || end < len(t) && class[t[end]]&word != 0 || !ownWord(t, start) || !base32(t[start+4:end]) || class[t[start+3]]&word == 0 {
+		return mark{}, false
 	}
-	return marks
+	return mark{Span: Span{start, end}, what: isID, stem: stem(nameBefore(t, start))}, true
 }
 
 func base32(b []byte) bool {
@@ -163,24 +146,24 @@ func unit(t []byte, i int) (byte, int) {
 // runs splits a run of bytes at escapes that are no part of a secret and adds each piece that is a secret or a token.
 func runs(t []byte, start, end int, marks []mark) []mark {
 	for i := start; i < end; {
-		var value [40]byte
 		from, n := i, 0
 		for i < end {
-			c, size := unit(t[:end], i)
-			if size == 0 {
-				break
-			}
-			if n < 40 {
-				value[n] = c
+			size := 1
+			if class[t[i]]&alphabet == 0 {
+				if _, size = unit(t[:end], i); size == 0 {
+					break
+				}
 			}
 			n++
 			i += size
 		}
 		switch {
-		case n == 40 && alone(t, from, i) && likely(value[:]):
-			rank, stem := judge(t, from)
-			if rank != rejected && (rank >= named || random(value[:])) {
-				marks = append(marks, mark{Span: Span{from, i}, what: isSecret, rank: rank, stem: stem})
+		case n == 40 && alone(t, from, i):
+			if value := []byte(Value(t, Span{from, i})); likely(value) {
+				rank, stem := judge(t, from)
+				if rank != rejected && (rank >= named || random(value)) {
+					marks = append(marks, mark{Span: Span{from, i}, what: isSecret, rank: rank, stem: stem})
+				}
 			}
 		case n >= 100:
 			marks = token(t, from, i, marks)
@@ -270,15 +253,57 @@ func token(t []byte, start, end int, marks []mark) []mark {
 	return append(marks, mark{Span: Span{start, end}, what: isToken, rank: named, stem: stem(nameBefore(t, start))})
 }
 
-// regionName matches regions in use and announced; https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html.
-var regionName = regexp.MustCompile(`\b(?:us|eu|ap|sa|ca|me|af|il|mx|cn)(?:-gov|-iso[a-z]?)?-(?:north|south|east|west|central)(?:east|west)?-[1-9]\b`)
-
+// regions finds the names of regions in use and announced, such as us-gov-west-1;
+// see https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html.
 func regions(t []byte) []mark {
 	var marks []mark
-	for _, m := range regionName.FindAllIndex(t, maxIDs) {
-		marks = append(marks, mark{Span: Span{m[0], m[1]}, what: isRegion})
+	for i := 0; len(marks) < maxIDs; i++ {
+		j := bytes.IndexByte(t[i:], '-')
+		if j < 0 {
+			break
+		}
+		i += j
+		if start, end := country(t, i), direction(t, i+1); start >= 0 && end > 0 {
+			marks = append(marks, mark{Span: Span{start, end}, what: isRegion})
+		}
 	}
 	return marks
+}
+
+// country returns where a region begins whose first part, such as "us" or "us-gov", ends at end; -1 for none.
+func country(t []byte, end int) int {
+	if g, ok := bytes.CutSuffix(t[:end], []byte("-gov")); ok {
+		end = len(g)
+	} else if g, ok := bytes.CutSuffix(t[:end], []byte("-iso")); ok {
+		end = len(g)
+	} else if end > 0 && t[end-1] >= 'a' && t[end-1] <= 'z' {
+		if g, ok := bytes.CutSuffix(t[:end-1], []byte("-iso")); ok {
+			end = len(g)
+		}
+	}
+	if end < 2 || end > 2 && class[t[end-3]]&word != 0 {
+		return -1
+	}
+	switch string(t[end-2 : end]) {
+	case "us", "eu", "ap", "sa", "ca", "me", "af", "il", "mx", "cn":
+		return end - 2
+	}
+	return -1
+}
+
+// direction returns where a region ends whose last part, such as "northeast-1", begins at start; -1 for none.
+func direction(t []byte, start int) int {
+	for _, names := range [][]string{{"north", "south", "east", "west", "central"}, {"east", "west", ""}} {
+		n := slices.IndexFunc(names, func(name string) bool { return bytes.HasPrefix(t[start:], []byte(name)) })
+		if n < 0 {
+			return -1
+		}
+		start += len(names[n])
+	}
+	if start+2 > len(t) || t[start] != '-' || t[start+1] < '1' || t[start+1] > '9' || start+2 < len(t) && class[t[start+2]]&word != 0 {
+		return -1
+	}
+	return start + 2
 }
 
 // Names of what looks like a secret and is none, and of what is some other secret.
