@@ -132,7 +132,7 @@ type Item struct {
 	// Prev is, for a KindPlace, the object that the place held before; "" if it held none.
 	Prev string
 
-	// Content is lent until Done is called.
+	// Content is lent until Done is called: an interrupted run may still be reading it when the listing has ended.
 	Content []byte
 	Done    func()
 	// Open reads the content once. The engine calls it only if a scanner wants the item.

@@ -92,6 +92,9 @@ func run(ctx context.Context, args []string, w world) int {
 	if errors.As(err, &exit) {
 		err = exit.err
 	}
+	if code == exitInterrupted {
+		err = errors.New("interrupted") // whatever it broke off
+	}
 	if err != nil {
 		fmt.Fprintf(w.stderr, "leakreach: %s\n", report.Clean(err.Error()))
 		if hint := audit.HintOf(err); hint != "" {

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/leakreach/leakreach/audit"
 )
@@ -32,6 +33,7 @@ type target struct {
 	pending  sync.WaitGroup // items handed to the workers
 
 	mu       sync.Mutex // guards all below
+	closed   bool       // the target's result is made: what comes later is dropped
 	found    []scanned
 	unplaced map[string][]scanned // findings in contents whose places are not known yet, by object
 	placed   map[string]bool      // objects that a place was listed for
@@ -80,8 +82,8 @@ func (r *run) target(ctx context.Context, ref Ref, at audit.Target) error {
 		t.scanners = r.Scanners
 	}
 	err := t.scan(ctx)
-	t.pending.Wait()
-	t.settleDangling()
+	t.wait(ctx)
+	t.settleDangling(err == nil && ctx.Err() == nil)
 	if t.dropped > 0 {
 		t.gap("further findings", fmt.Sprintf("more than %d places of findings in one target: %d left out", maxPerTarget, t.dropped))
 	}
@@ -131,7 +133,7 @@ func (t *target) scan(ctx context.Context) (err error) {
 		}
 		if it.Kind == audit.KindPlace {
 			if !places {
-				t.pending.Wait()
+				t.wait(ctx)
 				places = true
 			}
 			t.place(ctx, it)
@@ -158,9 +160,46 @@ func (t *target) scan(ctx context.Context) (err error) {
 	return nil
 }
 
+// wait waits until all items are scanned. Once the run was interrupted it leaves behind what is not done shortly: a scan cannot be
+// broken off, and of a large content it takes its time.
+func (t *target) wait(ctx context.Context) {
+	if done(ctx, &t.pending) {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+}
+
+// grace is how long an interrupted run waits for scans that have begun. People press ctrl-C once more after a second.
+const grace = 200 * time.Millisecond
+
+// done waits for wg, and once ctx ends for grace at most. It tells whether wg was done.
+func done(ctx context.Context, wg *sync.WaitGroup) bool {
+	all := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(all)
+	}()
+	select {
+	case <-all:
+		return true
+	case <-ctx.Done():
+	}
+	select {
+	case <-all:
+		return true
+	case <-time.After(grace):
+		return false
+	}
+}
+
 func (t *target) gap(what, why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.closed {
+		return
+	}
 	t.gaps = append(t.gaps, audit.Gap{Target: t.Name, What: what, Why: why})
 }
 
@@ -189,6 +228,9 @@ func (t *target) item(ctx context.Context, it audit.Item) {
 	fs := t.scanContent(it, content)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.closed {
+		return
+	}
 	t.items++
 	t.bytes += int64(len(content))
 	t.Progress.Items(1, int64(len(content)))
@@ -423,14 +465,18 @@ func (t *target) moved(it audit.Item, loc audit.Location) bool {
 }
 
 // settleDangling places findings in contents that no commit, tag, index or note names: they lie in the repository all the
-// same, and anyone who has the object id can read them.
-func (t *target) settleDangling() {
+// same, and anyone who has the object id can read them. Where not all places were listed, those of a content may be among them.
+func (t *target) settleDangling(listed bool) {
+	name := "dangling object"
+	if !listed {
+		name = "object of unknown place"
+	}
 	for object, fs := range t.unplaced {
 		if t.placed[object] {
 			continue
 		}
 		for _, f := range fs {
-			f.Locations[0].Name = "dangling object"
+			f.Locations[0].Name = name
 			f.Locations[0].Object = object
 			if f.Keep == nil || f.Keep(f.Locations[0]) {
 				t.found = append(t.found, f)
