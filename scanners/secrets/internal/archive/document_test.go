@@ -62,7 +62,8 @@ func lzwOf(s string) string {
 
 // glyphs writes text as two-byte codes, and the ToUnicode map for them.
 func glyphs(text string) (codes, cmap string) {
-	cmap = "/CIDInit /ProcSet findresource begin begincmap 1 begincodespacerange <0000> <ffff> endcodespacerange\n"
+	cmap = "/CIDInit /ProcSet findresource begin begincmap\n/CIDSystemInfo << /Registry (Adobe) /Ordering (UCS) /Supplement 0 >> def\n" +
+		"1 begincodespacerange <0000> <ffff> endcodespacerange\n"
 	seen := map[byte]int{}
 	for i := range len(text) {
 		if seen[text[i]] == 0 {
@@ -189,6 +190,9 @@ func TestDocuments(t *testing.T) {
 				u += fmt.Sprintf("%04X", t[i])
 			}
 			return pdfOf("<</Title <" + u + ">>>")
+		}, "x"},
+		{"pdf after a font called stream", func(t string) string {
+			return pdfOf("<</Type /FontDescriptor /FontName /Bitstream>>", pdfStream("/Filter /FlateDecode", zlibOf("BT ("+t+") Tj ET")))
 		}, "x"},
 		{"pdf metadata", func(t string) string {
 			return pdfOf(pdfStream("/Type /Metadata /Filter /FlateDecode", zlibOf("<x:xmpmeta>"+t+"</x:xmpmeta>")))

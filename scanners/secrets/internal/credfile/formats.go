@@ -142,7 +142,7 @@ var formats = []format{
 	{rule: "service-password", files: "preferences/*.xml groups/groups.xml services/services.xml scheduledtasks/scheduledtasks.xml drives/drives.xml printers/printers.xml datasources/datasources.xml", doc: xml, made: true, keys: "cpassword"},
 	{rule: "service-password", files: ".curlrc _curlrc curlrc", find: curlOptions},
 	{rule: "service-password", files: ".wgetrc wgetrc", doc: lines, made: true, keys: "password httppassword ftppassword proxypassword"},
-	{rule: "file-transfer-password", files: "lftp/rc .lftprc", find: lftpCommands},
+	{rule: "file-transfer-password", files: ".lftp/rc lftp/rc .lftprc", find: lftpCommands},
 	{rule: "database-password", files: ".mongorc.js .mongoshrc.js mongorc.js", find: shellLogin},
 
 	// Command lines.
