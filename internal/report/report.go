@@ -180,6 +180,8 @@ func place(l audit.Location, withTarget bool) string {
 			}
 		case l.Object != "":
 			b.WriteString("object " + shortCommit(l.Object))
+		default:
+			b.WriteString(l.Name) // such as "ref names"
 		}
 	default:
 		b.WriteString(string(l.Kind))
