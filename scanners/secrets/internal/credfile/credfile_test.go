@@ -59,6 +59,7 @@ var hidings = []struct{ path, text, want string }{
 	{"db/robomongo.json", `{"connections": [{"credentials": [{"userName": "u", "userPassword": "P1"}], "sshUserName": "v", "sshUserPassword": "P2"}]}`, "u:P1 v:P2"},
 	{"dump.sql", "INSERT INTO users VALUES (1, 'a', '$2y$12$s.YfVZdfvAuO/Iz6fte5iO..ZbbEgreZnDcYOGvX4NGJskYQIstcG');", "-:$2y$12$s.YfVZdfvAuO/Iz6fte5iO..ZbbEgreZnDcYOGvX4NGJskYQIstcG"},
 	{".htpasswd", "admin:$apr1$tp8glkbm$fjg65tI1eipoBh62aEjIy0\nold:rqXexS6ZhobKA\n", "admin:$apr1$tp8glkbm$fjg65tI1eipoBh62aEjIy0 old:rqXexS6ZhobKA"},
+	{"shadow.txt", "var users = []string{\n\t\"a.b@c:$apr1$tp8glkbm$fjg65tI1eipoBh62aEjIy0\"}", "a.b@c:$apr1$tp8glkbm$fjg65tI1eipoBh62aEjIy0"},
 	{"etc/shadow", "root:*:1:0:99999:7:::\nu:$6$LnUhhUi45srUKt9i$4Hp6VRTOB2mxvsYH8mwsCfBryg6hCbm4JJjV26KplN8ewZ7EUVqQDkLKDW:17431:0:99999:7:::\n", "u:$6$LnUhhUi45srUKt9i$4Hp6VRTOB2mxvsYH8mwsCfBryg6hCbm4JJjV26KplN8ewZ7EUVqQDkLKDW"},
 
 	// Clusters.

@@ -126,10 +126,17 @@ func hashes(t []byte) (found []Credential) {
 	return found
 }
 
-// lineUser is the name before ":" where a hash follows it at once, as in passwd files.
+// lineUser is the name before ":" where a hash follows it at once, as in passwd files and in code that quotes them.
 func lineUser(t []byte, at int) string {
-	start := lineStart(t, at)
-	if at-start < 2 || at-start > 128 || t[at-1] != ':' || bytes.IndexByte(t[start:at-1], ':') >= 0 {
+	const longest = 128 // of a user name
+	if at < 2 || t[at-1] != ':' {
+		return ""
+	}
+	start := at - 1
+	for start > max(0, at-longest) && (isWord(t[start-1]) || bytes.IndexByte([]byte("-.@+$"), t[start-1]) >= 0) {
+		start--
+	}
+	if start > 0 && t[start-1] == ':' { // a later field
 		return ""
 	}
 	return string(t[start : at-1])
