@@ -140,6 +140,8 @@ type Item struct {
 
 	// Entry is the item's line in the report's inventory, or nil.
 	Entry *Entry
+	// Silencer is what the provider left out because the target asks for it, or nil. An item may be nothing else.
+	Silencer *Silencer
 }
 
 // ItemKind says what an item is.

@@ -131,6 +131,9 @@ func (t *target) scan(ctx context.Context) (err error) {
 			t.entries = append(t.entries, *it.Entry)
 			t.mu.Unlock()
 		}
+		if s := it.Silencer; s != nil {
+			t.addSilencer(t.Name, s.What, s.Count, s.Obeyed)
+		}
 		if it.Kind == audit.KindPlace {
 			if !places {
 				t.wait(ctx)
