@@ -135,7 +135,7 @@ type Item struct {
 	// Without a call it gets all of them.
 	Choose func(Choice)
 
-	// Content is lent until Done is called.
+	// Content is lent until Done is called: an interrupted run may still be reading it when the listing has ended.
 	Content []byte
 	Done    func()
 	// Open reads the content once. The engine calls it only if a scanner wants the item.
@@ -143,6 +143,8 @@ type Item struct {
 
 	// Entry is the item's line in the report's inventory, or nil.
 	Entry *Entry
+	// Silencer is what the provider left out because the target asks for it, or nil. An item may be nothing else.
+	Silencer *Silencer
 }
 
 // ItemKind says what an item is.

@@ -58,8 +58,8 @@ const (
 // A Silencer is something in what was scanned that would silence a scanner: ignore comments, an ignore file, a configuration.
 type Silencer struct {
 	Target string `json:"target"`
-	What   string `json:"what"`   // "gitleaks:allow", ".gitleaksignore", ".gitleaks.toml"
-	Count  int    `json:"count"`  // comments or entries
+	What   string `json:"what"`   // "gitleaks:allow", ".gitleaksignore", ".gitleaks.toml", ".gitignore"
+	Count  int    `json:"count"`  // comments, entries, or files and directories left out
 	Obeyed bool   `json:"obeyed"` // only in a working tree of the user's own
 }
 

@@ -88,8 +88,11 @@ func checkItems(t *testing.T, p audit.Provider, at audit.Target, choice *audit.C
 			t.Fatalf("listing items of %s: %v", at.Name, err)
 		}
 		n++
-		if it.Kind == "" {
+		if it.Kind == "" && it.Silencer == nil {
 			t.Errorf("%s: item without a kind: %+v", at.Name, it.At)
+		}
+		if s := it.Silencer; s != nil && (s.What == "" || s.Count < 1) {
+			t.Errorf("%s: silencer that does not say what and how many: %+v", at.Name, *s)
 		}
 		if it.Content != nil && it.Open != nil {
 			t.Errorf("%s: item with both Content and Open: %+v", at.Name, it.At)

@@ -92,6 +92,9 @@ func run(ctx context.Context, args []string, w world) int {
 	if errors.As(err, &exit) {
 		err = exit.err
 	}
+	if code == exitInterrupted {
+		err = errors.New("interrupted") // whatever it broke off
+	}
 	if err != nil {
 		fmt.Fprintf(w.stderr, "leakreach: %s\n", report.Clean(err.Error()))
 		if hint := audit.HintOf(err); hint != "" {
@@ -123,11 +126,13 @@ func newRoot(w world) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "leakreach",
 		Short:         "Which pipeline credentials are exposed, what they open, and how to close it safely",
+		Version:       versionLine(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          usageArgs(cobra.NoArgs),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetIn(w.stdin)
 	root.SetOut(w.stdout)
 	root.SetErr(w.stderr)

@@ -160,9 +160,6 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	if code == exitOK {
 		return nil
 	}
-	if code == exitFindings || code == exitIncomplete {
-		err = nil // the report says it
-	}
 	return &exitError{code, err}
 }
 
@@ -271,6 +268,13 @@ func parseOuts(args []string) (outs []outFile, err error) {
 		format, path, ok := strings.Cut(a, "=")
 		if !ok || path == "" || !slices.ContainsFunc(report.Formats, func(f report.Format) bool { return f.Name == format }) {
 			return nil, audit.Hint(fmt.Errorf("%w: --out %q is not FORMAT=FILE", audit.ErrUsage, a), "for example --out sarif=leakreach.sarif")
+		}
+		// Known before a scan of hours, not after it.
+		if dir, err := os.Stat(filepath.Dir(path)); err != nil || !dir.IsDir() {
+			return nil, audit.Hint(fmt.Errorf("%w: --out %q: there is no directory %q", audit.ErrUsage, a, filepath.Dir(path)), "make it first")
+		}
+		if at, err := os.Stat(path); err == nil && at.IsDir() {
+			return nil, fmt.Errorf("%w: --out %q: %q is a directory", audit.ErrUsage, a, path)
 		}
 		outs = append(outs, outFile{format, path})
 	}

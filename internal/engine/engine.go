@@ -104,7 +104,7 @@ func (e *Engine) Run(ctx context.Context, refs []Ref) (*audit.Run, error) {
 		}
 	}
 	close(r.work)
-	scans.Wait()
+	done(ctx, ended(&scans))
 	if err := ctx.Err(); err != nil {
 		errs = append(errs, err)
 	}
@@ -130,6 +130,7 @@ type run struct {
 	findings  map[string]*audit.Finding // by fingerprint
 	loose     []scanned                 // halves from CI variables and secrets, joined over all targets at the end
 	silencers map[audit.Silencer]int
+	closed    bool // the report is being made
 }
 
 // sweep lists a ref's targets and works off as many at once as there are jobs.
@@ -200,11 +201,17 @@ func (r *run) addGaps(target string, gaps ...audit.Gap) {
 func (r *run) addSilencer(target, what string, n int, obeyed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.closed {
+		return
+	}
 	r.silencers[audit.Silencer{Target: target, What: what, Obeyed: obeyed}] += n
 }
 
 // finish joins what is left, merges, verifies, ranks and redacts. It runs after all targets are done.
 func (r *run) finish(ctx context.Context) {
+	r.mu.Lock()
+	r.closed = true // to scans that were left behind
+	r.mu.Unlock()
 	for _, s := range r.joined(r.loose) {
 		r.merge(s.Finding)
 	}

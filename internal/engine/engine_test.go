@@ -516,3 +516,43 @@ func TestARuleOfTheTreesOwnConfiguration(t *testing.T) {
 		}
 	}
 }
+
+// stuck is a scanner that does not come back from the file "endless" before free is closed.
+type stuck struct {
+	words
+	others      *sync.WaitGroup // scans of all else
+	begun, free chan struct{}
+}
+
+func (e stuck) Scan(it audit.Item, content []byte) ([]audit.Finding, []audit.Gap) {
+	if it.At.Path == "endless" {
+		e.others.Wait()
+		close(e.begun)
+		<-e.free
+	} else {
+		defer e.others.Done()
+	}
+	return e.words.Scan(it, content)
+}
+
+func TestInterruptDoesNotWaitForALongScan(t *testing.T) {
+	slow := stuck{others: &sync.WaitGroup{}, begun: make(chan struct{}), free: make(chan struct{})}
+	slow.others.Add(2)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-slow.begun
+		cancel()
+	}()
+	e := engine.Engine{
+		Scanners: []audit.Scanner{slow}, Jobs: 2, Progress: quiet{}, Calls: &audit.Calls{}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	}
+	w := one(file("a", "secret:aaaaaaaaaaaaaaaaaaaaaaaaaa"), object("o", "secret:cccccccccccccccccccccccccc"), file("endless", "secret:bbbbbbbbbbbbbbbbbbbbbbbbbb\ngap"))
+	r, err := e.Run(ctx, []engine.Ref{{Text: "x", Provider: w}})
+	close(slow.free)
+	if !errors.Is(err, context.Canceled) || r.Info.Complete || r.Coverage[0].Reason != "interrupted" {
+		t.Errorf("%v: %v", err, r.Coverage)
+	}
+	if got, want := show(r), "word high [commit :1 object of unknown place]\nword high [file a:1 ]\n"; got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/leakreach/leakreach/audit"
 )
@@ -32,6 +33,7 @@ type target struct {
 	pending  sync.WaitGroup // items handed to the workers
 
 	mu       sync.Mutex // guards all below
+	closed   bool       // the target's result is made: what comes later is dropped
 	found    []scanned
 	unplaced map[string][]scanned // findings in contents whose places are not known yet, by object
 	placed   map[string]bool      // objects that a place was listed for
@@ -83,8 +85,8 @@ func (r *run) target(ctx context.Context, ref Ref, at audit.Target) error {
 		t.scanners = r.Scanners
 	}
 	err := t.scan(ctx)
-	t.pending.Wait()
-	t.settleDangling()
+	t.wait(ctx)
+	t.settleDangling(err == nil && ctx.Err() == nil)
 	if t.dropped > 0 {
 		t.gap("further findings", fmt.Sprintf("more than %d places of findings in one target: %d left out", maxPerTarget, t.dropped))
 	}
@@ -116,7 +118,7 @@ func (t *target) scan(ctx context.Context) (err error) {
 		}
 	}()
 	var places []*placed // on their way
-	defer func() { t.settle(places, 0) }()
+	defer func() { t.settle(ctx, places, 0) }()
 	for it, err := range t.ref.Provider.Items(ctx, t.Target) {
 		if gap := (*audit.Gap)(nil); errors.As(err, &gap) {
 			t.gap(gap.What, gap.Why)
@@ -133,20 +135,23 @@ func (t *target) scan(ctx context.Context) (err error) {
 			t.entries = append(t.entries, *it.Entry)
 			t.mu.Unlock()
 		}
+		if s := it.Silencer; s != nil {
+			t.addSilencer(t.Name, s.What, s.Count, s.Obeyed)
+		}
 		if it.Choose != nil {
-			t.pending.Wait()
+			t.wait(ctx)
 			it.Choose(t.choice())
 			continue
 		}
 		if it.Kind == audit.KindPlace {
 			if places == nil {
-				t.pending.Wait()
+				t.wait(ctx)
 			}
 			p, err := t.look(ctx, it)
 			if err != nil {
 				return err
 			}
-			places = t.settle(append(places, p), maxPlaces)
+			places = t.settle(ctx, append(places, p), maxPlaces)
 			continue
 		}
 		if it.Content == nil && it.Open == nil {
@@ -191,9 +196,57 @@ func (t *target) wants(it audit.Item) bool {
 	return slices.ContainsFunc(t.scanners, func(s audit.Scanner) bool { return s.Wants(it) })
 }
 
+// wait waits until all items are scanned.
+func (t *target) wait(ctx context.Context) {
+	t.await(ctx, ended(&t.pending))
+}
+
+// ended is closed when wg is done.
+func ended(wg *sync.WaitGroup) <-chan struct{} {
+	all := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(all)
+	}()
+	return all
+}
+
+// await waits for what was handed to the workers. Once the run was interrupted it leaves behind what is not done shortly, and says so:
+// a scan cannot be broken off, and of a large content it takes its time.
+func (t *target) await(ctx context.Context, scans <-chan struct{}) bool {
+	if done(ctx, scans) {
+		return true
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+	return false
+}
+
+// grace is how long an interrupted run waits for scans that have begun: people take what ends within a tenth of a second for prompt.
+const grace = 50 * time.Millisecond
+
+// done waits for scans, and once ctx ends for grace at most. It tells whether they were done.
+func done(ctx context.Context, scans <-chan struct{}) bool {
+	select {
+	case <-scans:
+		return true
+	case <-ctx.Done():
+	}
+	select {
+	case <-scans:
+		return true
+	case <-time.After(grace):
+		return false
+	}
+}
+
 func (t *target) gap(what, why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.closed {
+		return
+	}
 	t.gaps = append(t.gaps, audit.Gap{Target: t.Name, What: what, Why: why})
 }
 
@@ -223,6 +276,9 @@ func (t *target) item(ctx context.Context, it audit.Item) {
 	lines := t.digests(it.Object, content, fs)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.closed {
+		return
+	}
 	t.items++
 	t.bytes += int64(len(content))
 	t.Progress.Items(1, int64(len(content)))
@@ -432,12 +488,12 @@ func (t *target) look(ctx context.Context, it audit.Item) (*placed, error) {
 // A content that holds a secret on the same lines as the content it replaced was changed elsewhere: the place is no new
 // appearance of the secret, unless the change moved those lines. Where it is the current one it is still listed, without a commit,
 // as the place to mend.
-func (t *target) settle(places []*placed, left int) []*placed {
+func (t *target) settle(ctx context.Context, places []*placed, left int) []*placed {
 	for len(places) > left {
 		p := places[0]
 		places = places[1:]
-		if p.done != nil {
-			<-p.done
+		if p.done != nil && !t.await(ctx, p.done) {
+			return nil
 		}
 		t.place(p)
 	}
@@ -505,14 +561,18 @@ func (t *target) moved(it audit.Item, loc audit.Location) bool {
 }
 
 // settleDangling places findings in contents that no commit, tag, index or note names: they lie in the repository all the
-// same, and anyone who has the object id can read them.
-func (t *target) settleDangling() {
+// same, and anyone who has the object id can read them. Where not all places were listed, those of a content may be among them.
+func (t *target) settleDangling(listed bool) {
+	name := "dangling object"
+	if !listed {
+		name = "object of unknown place"
+	}
 	for object, fs := range t.unplaced {
 		if t.placed[object] {
 			continue
 		}
 		for _, f := range fs {
-			f.Locations[0].Name = "dangling object"
+			f.Locations[0].Name = name
 			f.Locations[0].Object = object
 			if f.Keep == nil || f.Keep(f.Locations[0]) {
 				t.found = append(t.found, f)

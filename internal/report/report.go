@@ -180,6 +180,11 @@ func place(l audit.Location, withTarget bool) string {
 			}
 		case l.Object != "":
 			b.WriteString("object " + shortCommit(l.Object))
+			if l.Line > 0 {
+				fmt.Fprintf(&b, ":%d", l.Line)
+			}
+		default:
+			b.WriteString(l.Name) // such as "ref names"
 		}
 	default:
 		b.WriteString(string(l.Kind))

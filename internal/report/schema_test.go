@@ -257,3 +257,18 @@ func TestOnly(t *testing.T) {
 		t.Errorf("%d findings, %d targets, %d gaps", len(one.Findings), len(one.Coverage), len(one.Gaps))
 	}
 }
+
+// TestPlaceHasAName holds that a place is named whatever little is known of it: GitLab refuses a report with an empty one.
+func TestPlaceHasAName(t *testing.T) {
+	for _, l := range []audit.Location{
+		{Target: "acme/web", Kind: audit.InCommit, Name: "ref names"},
+		{Target: "acme/web", Kind: audit.InFile, Name: "stdin"},
+		{Target: "acme/web", Kind: audit.InCommit, Object: "0123456789"},
+		{Target: "acme/web", Kind: audit.InCommit},
+		{Target: "acme/web", Kind: audit.InVariable},
+	} {
+		if got := place(l, false); got == "" || l.Name != "" && !strings.Contains(got, l.Name) {
+			t.Errorf("%+v is called %q", l, got)
+		}
+	}
+}

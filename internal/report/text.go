@@ -505,10 +505,16 @@ func exitReason(code int, failOn string) string {
 	switch code {
 	case 0:
 		return " · nothing at or above --fail-on " + failOn
+	case 3:
+		return " · nothing to scan"
+	case 4:
+		return " · not authenticated, or rights are missing for a whole ref"
 	case 5:
 		return " · incomplete, and --allow-gaps was not given"
 	case 10:
 		return " · findings at or above --fail-on " + failOn
+	case 130:
+		return " · interrupted"
 	}
 	return ""
 }

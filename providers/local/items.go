@@ -280,13 +280,22 @@ func (l *listing) workingTree(r *git.Repository, below string) (files []workingF
 				return nil, err
 			}
 		}
-		if len(ignored) > 0 {
-			l.env.Log.Info("files named by .gitignore are not scanned", "target", l.target.Name, "entries", len(ignored))
-		}
 	}
 	prefix := ""
 	if below != "" {
 		prefix = below + "/"
+	}
+	left := 0
+	for p := range ignored {
+		if strings.HasPrefix(p, prefix) {
+			left++
+		}
+	}
+	if left > 0 {
+		err := l.give(audit.Item{Silencer: &audit.Silencer{What: ".gitignore", Count: left, Obeyed: true}})
+		if err != nil {
+			return nil, err
+		}
 	}
 	nested := isNested(l.top)
 	skip := func(dir string, entries []fs.DirEntry) bool {

@@ -128,14 +128,15 @@ func TestWorkingTree(t *testing.T) {
 		ref  string
 		want []string
 		not  []string
+		left int // files and directories that .gitignore names
 	}{
-		{"history", Options{}, r.Dir, []string{"new", "sub/new"}, []string{"IGNORED"}},
-		{"no history", Options{NoHistory: true}, r.Dir, []string{".gitignore", "README", "clean", "new", "sub/clean", "sub/new"}, []string{"IGNORED"}},
-		{"no ignores", Options{NoIgnores: true}, r.Dir, []string{"build/y", "new", "sub/new", "x.log"}, nil},
-		{"files only", Options{}, "dir:" + r.Dir, []string{".gitignore", "README", "build/y", "clean", "new", "sub/clean", "sub/new", "x.log"}, nil},
-		{"part", Options{}, filepath.Join(r.Dir, "sub"), []string{"sub/new"}, []string{"CLEAN\n", "NEW\n", "hello"}},
-		{"part without history", Options{NoHistory: true}, filepath.Join(r.Dir, "sub"), []string{"sub/clean", "sub/new"}, nil},
-		{"ignored part", Options{}, filepath.Join(r.Dir, "build"), []string{"y"}, []string{"CLEAN"}},
+		{"history", Options{}, r.Dir, []string{"new", "sub/new"}, []string{"IGNORED"}, 2},
+		{"no history", Options{NoHistory: true}, r.Dir, []string{".gitignore", "README", "clean", "new", "sub/clean", "sub/new"}, []string{"IGNORED"}, 2},
+		{"no ignores", Options{NoIgnores: true}, r.Dir, []string{"build/y", "new", "sub/new", "x.log"}, nil, 0},
+		{"files only", Options{}, "dir:" + r.Dir, []string{".gitignore", "README", "build/y", "clean", "new", "sub/clean", "sub/new", "x.log"}, nil, 0},
+		{"part", Options{}, filepath.Join(r.Dir, "sub"), []string{"sub/new"}, []string{"CLEAN\n", "NEW\n", "hello"}, 0},
+		{"part without history", Options{NoHistory: true}, filepath.Join(r.Dir, "sub"), []string{"sub/clean", "sub/new"}, nil, 0},
+		{"ignored part", Options{}, filepath.Join(r.Dir, "build"), []string{"y"}, []string{"CLEAN"}, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -147,6 +148,15 @@ func TestWorkingTree(t *testing.T) {
 				if holds(items, text) {
 					t.Errorf("%q is listed", text)
 				}
+			}
+			left := 0
+			for _, it := range items {
+				if it.Silencer != nil {
+					left += it.Silencer.Count
+				}
+			}
+			if left != tt.left {
+				t.Errorf("%d left out, want %d", left, tt.left)
 			}
 		})
 	}

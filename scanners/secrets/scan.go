@@ -231,7 +231,7 @@ func (t *sheet) credential(c credfile.Credential) {
 		return
 	}
 	loc, ok := t.locate(c.Rule, c.Start, max(c.End, c.Start+1), c.Start, c.End)
-	if !ok {
+	if !ok || loc.EndLine > loc.Line && t.glued(c.Start, c.End) {
 		return
 	}
 	secret := audit.NewSecret(c.Kind, c.ID, c.Value)
@@ -239,6 +239,17 @@ func (t *sheet) credential(c credfile.Credential) {
 		secret.SetPart(name, value)
 	}
 	t.report(rule, loc, c.Value, secret, nil)
+}
+
+// glued tells whether a value goes over a line's end that was taken out of a view, and that no sign of continuation stands at. A
+// token shows by its shape that it goes on there; what a file's format tells of ends with its line.
+func (t *sheet) glued(start, end int) bool {
+	if n := len(t.encoding); n == 0 || t.encoding[n-1] != "wrap" {
+		return false
+	}
+	line, _, more := bytes.Cut(t.content[t.at(start):t.at(end-1)+1], []byte("\n"))
+	line = bytes.TrimRight(line, "\r")
+	return more && (len(line) == 0 || bytes.IndexByte([]byte("\\^`="), line[len(line)-1]) < 0)
 }
 
 // locate turns offsets in the text being scanned into a location: of [start, end), digested over the lines of [from, to). It

@@ -74,6 +74,7 @@ func summary(fs []audit.Finding) (all []string) {
 func TestScan(t *testing.T) {
 	r := newSource()
 	gh, id, key := r.github(), r.keyID(), r.secret()
+	password := r.of(alnum, 9) + "-" + r.of(alnum, 9) + "7"
 	s := scanner(t, Options{})
 	var zipped bytes.Buffer
 	w := zip.NewWriter(&zipped)
@@ -111,6 +112,8 @@ func TestScan(t *testing.T) {
 		{"zip", "a.zip", zipped.String(), []string{"github-pat !a/b.txt2:7-2:46"}},
 		{"utf-16", "a.txt", string(wide), []string{"github-pat 1:15-1:93 utf-16"}},
 		{"binary", "a.o", "\x7fELF\x00\x00" + gh + "\x00", []string{"github-pat 1:7-1:46"}},
+		{"value that ends with its line", "gradle.properties", "ossrhPassword=" + password + "\nsigning.keyId=ABCD\n", []string{"application-secret 1:15-1:34", "generic-api-key 1:15-1:34"}},
+		{"value that goes on", ".env", "MYSQL_PASSWORD=" + password[:12] + "\\\n" + password[12:] + "\n", []string{"env-file-secret 1:16-1:28", "env-file-secret 1:16-2:8 wrap", "generic-api-key 1:16-2:8 wrap"}},
 		{"pkcs12", "deploy/cert.p12", "x", []string{"pkcs12-file 0:0-0:0"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

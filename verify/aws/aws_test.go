@@ -358,6 +358,38 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestBodyOutlivesTheSDKs sets against the transport what the SDK does: it closes a body that net/http has not let go of.
+func TestBodyOutlivesTheSDKs(t *testing.T) {
+	var sent io.Reader
+	client := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		sent = r.Body
+		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: r}, nil
+	})}
+	inner := newTransport(audit.Env{HTTP: client, UserAgent: agent, Calls: &audit.Calls{}}, "sts")
+	body := closable{strings.NewReader("Action=GetCallerIdentity")}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://sts.example.com", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := inner.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	_ = req.Body.Close()
+	if got, err := io.ReadAll(sent); err != nil || string(got) != "Action=GetCallerIdentity" {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// closable is a body that reads as empty once it is closed.
+type closable struct{ *strings.Reader }
+
+func (c closable) Close() error {
+	c.Reset("")
+	return nil
+}
+
 func TestCandidates(t *testing.T) {
 	id := keyID("AKIA", account)
 	right, wrong := value(), value()

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -74,6 +75,10 @@ type where struct{ region, sts, iam string }
 
 // transport sends the SDK's requests through the program's HTTP client. It bounds the answers, follows no redirect, since a
 // signed request is for one host only, and signs off as leakreach, which is what a defender looks for in CloudTrail.
+//
+// It sends a copy of the body. The SDK closes its own once the head of the answer is there, while net/http may still be looking
+// whether more of it follows; the error it then reads makes net/http drop the connection in the middle of the answer, and the
+// SDK ask once more.
 type transport struct {
 	http      *http.Client
 	userAgent string
@@ -96,6 +101,14 @@ func newTransport(env audit.Env, service string) *transport {
 
 func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	req.Header.Set("User-Agent", t.userAgent)
+	if req.Body != nil {
+		body, err := io.ReadAll(req.Body)
+		if err != nil {
+			return nil, fmt.Errorf("reading a request's body: %w", err)
+		}
+		req = req.WithContext(req.Context())
+		req.Body = io.NopCloser(bytes.NewReader(body))
+	}
 	t.calls.Add(t.service, 1)
 	resp, err := t.http.Do(req)
 	if err != nil {

@@ -87,7 +87,7 @@ func Kind(content []byte) string {
 // stream. It is false for documents, such as databases with deleted rows, and for programs that an archive is appended to.
 func Sealed(content []byte) bool {
 	switch k := sniff(content); k {
-	case notContainer, kindRar, kindCab, kindZ:
+	case notContainer, kindRar, kindCab, kindZ, kindLocked:
 		return false
 	case kindZip:
 		return content[0] == 'P'

@@ -62,7 +62,8 @@ func lzwOf(s string) string {
 
 // glyphs writes text as two-byte codes, and the ToUnicode map for them.
 func glyphs(text string) (codes, cmap string) {
-	cmap = "/CIDInit /ProcSet findresource begin begincmap 1 begincodespacerange <0000> <ffff> endcodespacerange\n"
+	cmap = "/CIDInit /ProcSet findresource begin begincmap\n/CIDSystemInfo << /Registry (Adobe) /Ordering (UCS) /Supplement 0 >> def\n" +
+		"1 begincodespacerange <0000> <ffff> endcodespacerange\n"
 	seen := map[byte]int{}
 	for i := range len(text) {
 		if seen[text[i]] == 0 {
@@ -190,6 +191,9 @@ func TestDocuments(t *testing.T) {
 			}
 			return pdfOf("<</Title <" + u + ">>>")
 		}, "x"},
+		{"pdf after a font called stream", func(t string) string {
+			return pdfOf("<</Type /FontDescriptor /FontName /Bitstream>>", pdfStream("/Filter /FlateDecode", zlibOf("BT ("+t+") Tj ET")))
+		}, "x"},
 		{"pdf metadata", func(t string) string {
 			return pdfOf(pdfStream("/Type /Metadata /Filter /FlateDecode", zlibOf("<x:xmpmeta>"+t+"</x:xmpmeta>")))
 		}, "x"},
@@ -258,13 +262,21 @@ func TestRowsOfASheet(t *testing.T) {
 
 func TestEncryptedDocuments(t *testing.T) {
 	for name, content := range map[string]string{
-		"pdf": pdfOf("<<>>") + "trailer <</Encrypt 9 0 R>>",
-		"7z":  sevenzipOf("f", "text", func(t string) (string, string) { return t, "\x04\x06\xf1\x07\x01" }),
+		"pdf":    pdfOf("<<>>") + "trailer <</Encrypt 9 0 R>>",
+		"office": "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + strings.Repeat("\x00", 1024) + string(utf16le("EncryptedPackage")),
+		"7z":     sevenzipOf("f", "text", func(t string) (string, string) { return t, "\x04\x06\xf1\x07\x01" }),
 	} {
 		if problems := Walk("x", []byte(content), DefaultLimits(), func(Member) {}); !strings.Contains(fmt.Sprint(problems), "encrypted") {
 			t.Errorf("%s: problems %v", name, problems)
 		}
 	}
+}
+
+func utf16le(s string) (b []byte) {
+	for _, c := range []byte(s) {
+		b = append(b, c, 0)
+	}
+	return b
 }
 
 // An archive may declare a dictionary of 4 GiB: it gets what its content can need.

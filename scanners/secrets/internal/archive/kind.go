@@ -38,6 +38,7 @@ const (
 	kindRar
 	kindCab
 	kindZ
+	kindLocked
 )
 
 // formats says what is special about each kind.
@@ -74,6 +75,7 @@ var formats = [...]struct {
 	kindRar:      {name: "rar", sure: true},
 	kindCab:      {name: "cab", sure: true},
 	kindZ:        {name: "compress (.Z)", sure: true},
+	kindLocked:   {name: "office document", sure: true},
 }
 
 // walk looks at the members of in, which is of kind k.
@@ -125,6 +127,8 @@ func (k kind) walk(w *walker, at place, in *input) error {
 		return walkNotebook(w, at, in)
 	case kindPack:
 		return walkPack(w, at, in)
+	case kindLocked:
+		return errEncrypted
 	}
 	return errors.New("this format is not opened")
 }
@@ -147,6 +151,10 @@ func sniff(b []byte) kind {
 	case '#':
 		if has("# v2 git bundle\n") || has("# v3 git bundle\n") {
 			return kindPack
+		}
+	case 0xd0: // a compound file, whose directory names its streams in UTF-16 ([MS-OFFCRYPTO] 2.3.4)
+		if has("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1") && bytes.Contains(b, []byte("E\x00n\x00c\x00r\x00y\x00p\x00t\x00e\x00d\x00P\x00a\x00c\x00k\x00a\x00g\x00e\x00")) {
+			return kindLocked
 		}
 	case 0x1f:
 		if has("\x1f\x8b\x08") {

@@ -150,7 +150,7 @@ func (p *pdf) objects(f func(num int, dict, stream []byte) error) error {
 			end = len(b)
 		}
 		dict, stream := b[:end], []byte(nil)
-		if i := bytes.Index(dict, []byte("stream")); i >= 0 && bytes.Contains(dict[:i], []byte("<<")) {
+		if i := streamAt(dict); i >= 0 && bytes.Contains(dict[:i], []byte("<<")) {
 			dict = b[:i]
 			stream = b[i+len("stream"):]
 			stream = bytes.TrimPrefix(bytes.TrimPrefix(stream, []byte("\r")), []byte("\n"))
@@ -172,6 +172,21 @@ func (p *pdf) objects(f func(num int, dict, stream []byte) error) error {
 			return err
 		}
 		b = b[end:]
+	}
+}
+
+// streamAt returns where the keyword that ends a dictionary stands, or -1. Names may hold it: fonts are called Bitstream.
+func streamAt(b []byte) int {
+	for from := 0; ; {
+		i := bytes.Index(b[from:], []byte("stream"))
+		if i < 0 {
+			return -1
+		}
+		i += from
+		from = i + len("stream")
+		if i > 0 && (b[i-1] == '>' || b[i-1] <= ' ') && from < len(b) && b[from] <= ' ' {
+			return i
+		}
 	}
 }
 
@@ -592,6 +607,8 @@ func readCmap(data []byte) cmap {
 		switch {
 		case t.kind == 'x':
 			switch string(t.str) {
+			case "begincodespacerange":
+				strs = strs[:0] // the registry's name and the like stand before it
 			case "beginbfchar":
 				inChar, strs = true, strs[:0]
 			case "beginbfrange":

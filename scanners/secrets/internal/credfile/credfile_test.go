@@ -64,6 +64,7 @@ var hidings = []struct{ path, text, want string }{
 	{"db/robomongo.json", `{"connections": [{"credentials": [{"userName": "u", "userPassword": "P1"}], "sshUserName": "v", "sshUserPassword": "P2"}]}`, "u:P1 v:P2"},
 	{"dump.sql", "INSERT INTO users VALUES (1, 'a', '$2y$12$s.YfVZdfvAuO/Iz6fte5iO..ZbbEgreZnDcYOGvX4NGJskYQIstcG');", "-:$2y$12$s.YfVZdfvAuO/Iz6fte5iO..ZbbEgreZnDcYOGvX4NGJskYQIstcG"},
 	{".htpasswd", "admin:$apr1$tp8glkbm$fjg65tI1eipoBh62aEjIy0\nold:rqXexS6ZhobKA\n", "admin:$apr1$tp8glkbm$fjg65tI1eipoBh62aEjIy0 old:rqXexS6ZhobKA"},
+	{"shadow.txt", "var users = []string{\n\t\"a.b@c:$apr1$tp8glkbm$fjg65tI1eipoBh62aEjIy0\"}", "a.b@c:$apr1$tp8glkbm$fjg65tI1eipoBh62aEjIy0"},
 	{"etc/shadow", "root:*:1:0:99999:7:::\nu:$6$LnUhhUi45srUKt9i$4Hp6VRTOB2mxvsYH8mwsCfBryg6hCbm4JJjV26KplN8ewZ7EUVqQDkLKDW:17431:0:99999:7:::\n", "u:$6$LnUhhUi45srUKt9i$4Hp6VRTOB2mxvsYH8mwsCfBryg6hCbm4JJjV26KplN8ewZ7EUVqQDkLKDW"},
 
 	// Clusters.
@@ -133,6 +134,20 @@ var hidings = []struct{ path, text, want string }{
 	{".muttrc", "set imap_user=u\nset imap_pass=\"P1\"\nset smtp_pass='P2'\n", "u:P1 -:P2"},
 	{".fetchmailrc", "poll h proto imap user \"u\" password \"P1\"\n", "u:P1"},
 	{"ventrilo_srv.ini", "[Server]\nAdminPassword=P1\nPassword=P2\n", "-:P1 -:P2"},
+	{"etc/postfix/sasl_passwd", "# relay\n[smtp.example.com]:587 u:P1\nsmtp.example.org\tv@x:P2\n", "u:P1 v@x:P2"},
+	{"etc/exim4/passwd.client", "# target:login:password\nmail.example.com:u:P1\n*:v:P2\n", "u:P1 v:P2"},
+	{"etc/ppp/chap-secrets", "# client server secret\n\"u\" * \"P1\" *\nv\tpptpd\tP2\t10.0.0.2\n", "u:P1 v:P2"},
+	{"office.ovpn", "client\nremote vpn.example.com\n<auth-user-pass>\nu\nP1\n</auth-user-pass>\n", "u:P1"},
+	{"office.ovpn", "client\nauth-user-pass /etc/openvpn/login\n", ""},
+	{"snmpd.conf", "rocommunity public\ncreateUser u SHA \"P1\" AES\n", "u:P1"},
+	{"etc/ldap/ldap.conf", "BASE dc=example\nbinddn cn=u,dc=example\nbindpw P1\n", "-:P1"},
+	{"etc/pam_ldap.secret", "P1\n", "-:P1"},
+	{"Autounattend.xml", "<unattend><AutoLogon><Username>u</Username><Password><Value>P1</Value><PlainText>true</PlainText></Password></AutoLogon></unattend>", "-:P1"},
+	{"Preferences/Groups/Groups.xml", `<Groups><User name="x"><Properties action="U" cpassword="P1" userName="u"/></User></Groups>`, "u:P1"},
+	{".curlrc", "# c\nuser = \"u:P1\"\nproxy-user v:P2\nuser-agent = \"x/1 a:P3\"\n-u w:P3\n", "u:P1 v:P2 w:P3"},
+	{".wgetrc", "http_user=u\nhttp_password=P1\nhttps_proxy=http://proxy:3128\n", "u:P1"},
+	{".config/lftp/rc", "set ftp:ssl-force yes\nopen -u u,P1 ftp.example.com\n", "u:P1"},
+	{".mongorc.js", "db = db.getSiblingDB('x');\ndb.auth(\"u\", \"P1\");\n", "u:P1"},
 	{"logins.json", `{"logins": [{"encryptedUsername": "P1", "encryptedPassword": "P2"}]}`, "-:P1 -:P2"},
 
 	// Command lines.
@@ -191,6 +206,8 @@ var hidings = []struct{ path, text, want string }{
 	{"Vagrantfile", "env: {\"DB_PASSWORD\" => \"P1\", \"A_TOKEN\" => params[:foo1]}\n", "-:P1"},
 
 	// What is none.
+	{"x.yaml", "kind: Secret\nstringData: # filled in by the operator\n  client_id: # set the id here\n  client_secret: # set the secret here\n  pw: P1 # set\n", "-:P1"},
+	{".cargo/config.toml", "[target.i686-pc-windows-gnu]\nlinker = \"P1\"\n[registry]\ntoken = \"P2\"\n", "-:P2"},
 	{"x.yaml", "kind: ConfigMap\ndata:\n  password: B(P1)\n---\nkind: Secret\ndata:\n  username: B(P2)\n  ca.crt: B(-----BEGIN CERTIFICATE-----)\n  pw: B(P3)\n", "P2:P3"},
 	{"x.go", "var help = `kind: Secret`\nvar auths = `{\"auths\": {\"auth\": \"P1\"}}`\n", ""},
 	{".github/workflows/ci.yml", "permissions:\n  id-token: write\nenv:\n  TOKEN: ${{ secrets.X }}\n  CACHE_KEY: linux-build-P1\n", ""},

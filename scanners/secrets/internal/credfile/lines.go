@@ -111,31 +111,6 @@ func pgpass(t []byte) (found []Credential) {
 	return found
 }
 
-// matching returns a reader of lines: group 1 of expr is whose password it is, group 2 the password.
-func matching(expr string) func([]byte) []Credential {
-	re := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
-	return func(t []byte) (found []Credential) {
-		eachLine(t, func(start, end int) {
-			start = trimStart(t, start, end)
-			if start == end || end-start > 16<<10 || len(found) >= maxFound {
-				return
-			}
-			m := re().FindSubmatchIndex(t[start:end])
-			if m == nil {
-				return
-			}
-			c := Credential{Kind: "password", Value: string(t[start+m[4] : start+m[5]]), Start: start + m[4], End: start + m[5]}
-			if m[2] >= 0 {
-				c.ID = string(t[start+m[2] : start+m[3]])
-			}
-			if filledIn(c.Value) {
-				found = append(found, c)
-			}
-		})
-		return found
-	}
-}
-
 // identified matches how SQL gives a user a password.
 var identified = regexp.MustCompile(`(?i)\b(?:IDENTIFIED\s+(?:WITH\s+\S+\s+)?BY|PASSWORD)\s*=?\s*\(?\s*'([^'\n]{4,128})'`)
 
@@ -173,10 +148,17 @@ func hashes(t []byte) (found []Credential) {
 	return found
 }
 
-// lineUser is the name before ":" where a hash follows it at once, as in passwd files.
+// lineUser is the name before ":" where a hash follows it at once, as in passwd files and in code that quotes them.
 func lineUser(t []byte, at int) string {
-	start := lineStart(t, at)
-	if at-start < 2 || at-start > 128 || t[at-1] != ':' || bytes.IndexByte(t[start:at-1], ':') >= 0 {
+	const longest = 128 // of a user name
+	if at < 2 || t[at-1] != ':' {
+		return ""
+	}
+	start := at - 1
+	for start > max(0, at-longest) && (isWord(t[start-1]) || bytes.IndexByte([]byte("-.@+$"), t[start-1]) >= 0) {
+		start--
+	}
+	if start > 0 && t[start-1] == ':' { // a later field
 		return ""
 	}
 	return string(t[start : at-1])

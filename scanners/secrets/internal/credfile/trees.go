@@ -61,7 +61,7 @@ func yaml(text []byte) *doc {
 		}
 		val = skipDecor(text, trimStart(text, val, end), end)
 		switch {
-		case val == end:
+		case val == end || text[val] == '#': // nothing, or a comment
 			stack = append(stack, level{indent, d.group(group, key)})
 		case text[val] == '|' || text[val] == '>':
 			d.add(entry{key: key, start: val, end: val, group: group})
