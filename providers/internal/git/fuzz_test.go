@@ -31,27 +31,6 @@ func FuzzReadHeader(f *testing.F) {
 	})
 }
 
-func FuzzPackIndex(f *testing.F) {
-	v2 := append([]byte("\xfftOc\x00\x00\x00\x02"), make([]byte, 1024)...)
-	v2[8+1023] = 1
-	f.Add(append(v2, make([]byte, 20+4+4+40)...))
-	v1 := make([]byte, 1024+24+40)
-	v1[1023] = 1
-	f.Add(v1)
-	f.Add([]byte("\xfftOc\x00\x00\x00\x02"))
-	f.Add(bytes.Repeat([]byte{0xff}, 2000))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		file := filepath.Join(t.TempDir(), "x.idx")
-		if err := os.WriteFile(file, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		ids, _ := packIndex(file, 20)
-		if len(ids) > len(b)/20 {
-			t.Fatalf("%d ids in %d bytes", len(ids), len(b))
-		}
-	})
-}
-
 func FuzzTrees(f *testing.F) {
 	id := strings.Repeat("\x01", 20)
 	f.Add([]byte("100644 a\x00"+id+"40000 b\x00"+id), []byte("100644 a\x00"+id))

@@ -6,7 +6,7 @@
 // directory of our own making, which only borrows the repository's objects; refs, reflogs and configuration are read by this
 // package as data. It also makes git's check of the owner ("dubious ownership", common in containers) superfluous.
 //
-// The reading of objects is done by the git program for now; only objects.go and history.go would change with a reader of our own.
+// Objects are read by package pack; git is asked for what that cannot read.
 package git
 
 import (
@@ -21,6 +21,7 @@ import (
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/internal/pack"
 )
 
 // A Repository is open for reading. It is for one goroutine at a time, except that contents may be opened from any.
@@ -62,7 +63,11 @@ func Open(ctx context.Context, l Layout) (_ *Repository, err error) {
 	if err := r.cast(); err != nil {
 		return nil, fmt.Errorf("preparing to read the repository: %w", err)
 	}
-	r.objects = &objectReader{r: r, ctx: ctx}
+	store, err := pack.Open(ctx, r.dirs, pack.Options{IDSize: r.width / 2, Limit: MaxContent, Lend: maxLent})
+	if err != nil {
+		return nil, fmt.Errorf("reading packs: %w", err)
+	}
+	r.objects = &objectReader{r: r, ctx: ctx, store: store}
 	return r, nil
 }
 

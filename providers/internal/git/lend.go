@@ -9,7 +9,7 @@ import (
 )
 
 // maxLent bounds the bytes of contents handed out and not yet given back; a larger content passes alone.
-const maxLent = 64 << 20
+const maxLent = 32 << 20
 
 // A lender hands out buffers. It is safe for concurrent use.
 type lender struct {

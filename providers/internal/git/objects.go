@@ -4,27 +4,29 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/leakreach/leakreach/providers/internal/pack"
 )
 
-// An object is what a header of git cat-file --batch announces. The content follows, and then one line feed.
+// An object is one stored object.
 type object struct {
-	id   string
-	kind string // blob, tree, commit, tag; "missing" for one that is not there, without content
-	size int64
+	id      string
+	kind    string // blob, tree, commit, tag; "missing" for one that is not there, without content
+	size    int64
+	content []byte // lent until done is called; nil for one above MaxContent
+	done    func()
 }
 
-// readHeader reads the next header. io.EOF is the end of the stream.
+// readHeader reads the next header of git cat-file --batch. The content follows, and then one line feed. io.EOF is the end of the
+// stream.
 func readHeader(in *bufio.Reader) (object, error) {
 	line, err := in.ReadSlice('\n')
 	if err != nil {
@@ -71,11 +73,12 @@ func noEOF(err error) error {
 	return err
 }
 
-// An objectReader reads single objects from one git process that it starts when it is first needed. It may be used from several
-// goroutines; they wait for each other.
+// An objectReader reads single objects. What the store cannot read, it asks of one git process that it starts when it is first
+// needed. It may be used from several goroutines; where they need git, they wait for each other.
 type objectReader struct {
-	r   *Repository
-	ctx context.Context // that of Open: the process outlives the call that needed it first
+	r     *Repository
+	ctx   context.Context // that of Open: the process outlives the call that needed it first
+	store *pack.Store
 
 	mu     sync.Mutex // held while one object is read
 	p      *process
@@ -87,8 +90,22 @@ type objectReader struct {
 // errTooLarge says that an object is above MaxContent.
 var errTooLarge = fmt.Errorf("larger than %d MiB", MaxContent>>20)
 
-// read returns a whole object. A failed read ends the process, and the next one starts another.
+// read returns a whole object. The content is not to be changed.
 func (o *objectReader) read(ctx context.Context, id string) (kind string, content []byte, err error) {
+	if binary, ok := pack.ParseID(id, o.r.width/2); ok {
+		k, content, err := o.store.Read(ctx, binary)
+		switch {
+		case err == nil:
+			return k.String(), content, nil
+		case errors.Is(err, pack.ErrTooLarge):
+			return "", nil, errTooLarge
+		}
+	}
+	return o.ask(ctx, id)
+}
+
+// ask has git read an object. A failed read ends the process, and the next one starts another.
+func (o *objectReader) ask(ctx context.Context, id string) (kind string, content []byte, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
@@ -165,42 +182,7 @@ func (o *objectReader) close() {
 	defer o.mu.Unlock()
 	o.closed = true
 	o.end()
-}
-
-// stored lists the ids of all objects by looking at pack indexes and loose files ourselves: what git can list only while all
-// of it is sound. Packs whose index is unusable are returned as broken.
-func (r *Repository) stored() (ids []string) {
-	seen := map[string]bool{}
-	add := func(id string) {
-		if !seen[id] {
-			seen[id] = true
-			ids = append(ids, id)
-		}
-	}
-	for _, dir := range append(slices.Clone(r.dirs), filepath.Join(r.shadow, "objects")) {
-		for _, pack := range packs(dir) {
-			list, err := packIndex(strings.TrimSuffix(pack, ".pack")+".idx", r.width/2)
-			if err != nil {
-				continue // sound told
-			}
-			for _, id := range list {
-				add(id)
-			}
-		}
-		for n := range 256 {
-			fan := fmt.Sprintf("%02x", n)
-			entries, err := os.ReadDir(filepath.Join(dir, fan))
-			if err != nil {
-				continue
-			}
-			for _, e := range entries {
-				if id := fan + e.Name(); len(id) == r.width && strings.Trim(id, "0123456789abcdef") == "" {
-					add(id)
-				}
-			}
-		}
-	}
-	return ids
+	o.store.Close()
 }
 
 func packs(dir string) []string {
@@ -210,46 +192,6 @@ func packs(dir string) []string {
 
 func escapeGlob(dir string) string {
 	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(dir)
-}
-
-// packIndex reads the object ids out of a pack's index, version 1 or 2 (gitformat-pack(5)); size is that of an id in bytes.
-func packIndex(file string, size int) ([]string, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	in := bufio.NewReaderSize(f, 64<<10)
-	head, err := in.Peek(8)
-	if err != nil {
-		return nil, noEOF(err)
-	}
-	lead, entry := 4, 4+size // version 1: an offset before each id
-	if string(head) == "\xfftOc\x00\x00\x00\x02" {
-		lead, entry = 0, size
-		_, _ = in.Discard(8)
-	}
-	fan := make([]byte, 256*4)
-	if _, err := io.ReadFull(in, fan); err != nil {
-		return nil, noEOF(err)
-	}
-	n := int64(binary.BigEndian.Uint32(fan[255*4:]))
-	if n*int64(entry) > info.Size() {
-		return nil, io.ErrUnexpectedEOF
-	}
-	ids := make([]string, 0, n)
-	row := make([]byte, entry)
-	for range n {
-		if _, err := io.ReadFull(in, row); err != nil {
-			return ids, noEOF(err)
-		}
-		ids = append(ids, hex.EncodeToString(row[lead:]))
-	}
-	return ids, nil
 }
 
 // sound tells whether git will accept a pack: it refuses one whose last bytes, a checksum, are not those that the index names.
@@ -295,16 +237,19 @@ func printableError(err error) error {
 	return err
 }
 
-// salvage unpacks what can be read of packs that git refuses as a whole, into the shadow.
-func (r *Repository) salvage(ctx context.Context) error {
+// salvage unpacks what can be read of packs that git refuses as a whole, into the shadow: the store reads them without git, but git
+// compares the trees. It returns the packs that it made gaps of.
+func (r *Repository) salvage(ctx context.Context) (told map[string]bool, err error) {
+	told = map[string]bool{}
 	for _, dir := range r.dirs {
-		for _, pack := range packs(dir) {
-			err := sound(pack, r.width/2)
+		for _, file := range packs(dir) {
+			err := sound(file, r.width/2)
 			if err == nil {
 				continue
 			}
-			r.gap("pack "+printable(filepath.Base(pack)), err.Error()+"; what can be read of it was scanned")
-			f, err := os.Open(pack)
+			told[file] = true
+			r.gap("pack "+printable(filepath.Base(file)), err.Error()+"; what can be read of it was scanned")
+			f, err := os.Open(file)
 			if err != nil {
 				continue
 			}
@@ -315,9 +260,9 @@ func (r *Repository) salvage(ctx context.Context) error {
 			}
 			_ = f.Close()
 			if ctx.Err() != nil {
-				return ctx.Err()
+				return told, ctx.Err()
 			}
 		}
 	}
-	return nil
+	return told, nil
 }

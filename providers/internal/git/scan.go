@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/internal/pack"
 )
 
 // MaxContent is the size above which a content is a gap, in bytes.
@@ -66,7 +67,6 @@ type scan struct {
 	graph   *graph   // of commits
 	tags    []tag
 	blobs   []uint64          // short ids of the blobs listed
-	others  []uint64          // and of all other objects seen
 	only    func(commit) bool // of which commits what they say and change is listed; nil: all
 	silent  bool              // contents of commits and tags are noted, not listed
 	large   map[string]int64  // blobs above MaxContent
@@ -147,35 +147,50 @@ func (s *scan) give(it audit.Item) error {
 	return nil
 }
 
-// everything lists all objects that are stored.
+// everything lists all objects that are stored. Those that the store cannot read are left to git.
 func (s *scan) everything() error {
-	if err := s.salvage(s.ctx); err != nil {
-		return err
-	}
-	p, err := s.start(s.ctx, nil, "cat-file", "--batch", "--batch-all-objects", "--unordered", "--buffer")
+	told, err := s.salvage(s.ctx)
 	if err != nil {
 		return err
 	}
-	defer p.stop()
-	_, err = s.stream(p)
-	if err == nil {
-		err = p.wait()
+	var left []string
+	excessive, wrong := 0, 0
+	for o := range s.objects.store.Objects(s.ctx) {
+		id := ""
+		if o.ID != (pack.ID{}) {
+			id = o.ID.Text(s.width / 2)
+		}
+		switch {
+		case errors.Is(o.Err, pack.ErrWrongID):
+			wrong++
+		case errors.Is(o.Err, pack.ErrExcessive):
+			excessive++
+			continue
+		case o.Err != nil && id == "":
+			s.failed++
+			continue
+		case o.Err != nil:
+			left = append(left, id)
+			continue
+		}
+		if err := s.object(object{id, o.Kind.String(), o.Size, o.Content, o.Done}); err != nil {
+			return err
+		}
 	}
-	if err == nil && s.missing == 0 {
-		return nil
-	}
-	if errors.Is(err, errStop) || s.ctx.Err() != nil {
+	if err := s.ctx.Err(); err != nil {
 		return err
 	}
-	// Something is damaged. What is not seen yet is asked for one by one.
-	p.stop()
-	s.missing = 0
-	seen := slices.Concat(s.blobs, s.others)
-	slices.Sort(seen)
-	left := slices.DeleteFunc(s.stored(), func(id string) bool {
-		_, ok := slices.BinarySearch(seen, short(id))
-		return ok
-	})
+	for _, p := range s.objects.store.Problems() {
+		if !told[p.File] {
+			s.gap("pack "+printable(filepath.Base(p.File)), printable(printableError(p.Err).Error())+"; what can be read of it was scanned")
+		}
+	}
+	if excessive > 0 {
+		s.gap(plural(excessive, "object"), "not read: "+pack.ErrExcessive.Error())
+	}
+	if wrong > 0 {
+		s.gap(plural(wrong, "object"), "damaged: the content is not the one that the id stands for; it was scanned all the same")
+	}
 	return s.each(left)
 }
 
@@ -262,16 +277,17 @@ func (s *scan) stream(p *process) (n int, err error) {
 		if err != nil {
 			return n, err
 		}
-		switch o.kind {
-		case "missing":
+		if o.kind == "missing" {
 			s.missing++
 			continue
-		case "blob":
-			err = s.blob(p.out, o)
-		case "tree":
-			err = s.tree(p.out, o)
-		default:
-			err = s.text(p.out, o)
+		}
+		if o.size > MaxContent {
+			err = skipContent(p.out, o.size)
+		} else {
+			o.content, o.done, err = s.content(p.out, o.size)
+		}
+		if err == nil {
+			err = s.object(o)
 		}
 		if err != nil {
 			return n, err
@@ -279,23 +295,36 @@ func (s *scan) stream(p *process) (n int, err error) {
 	}
 }
 
+// object lists one object.
+func (s *scan) object(o object) error {
+	switch {
+	case o.kind == "blob":
+		return s.blob(o)
+	case o.content == nil:
+		s.failed++
+		return nil
+	case o.kind == "tree":
+		return s.tree(o)
+	}
+	return s.text(o)
+}
+
+// tree keeps a tree for the places.
+func (s *scan) tree(o object) error {
+	s.trees.add(o.id, o.content)
+	o.done()
+	return nil
+}
+
 // blob lists a file's content.
-func (s *scan) blob(in *bufio.Reader, o object) error {
-	if o.size > MaxContent {
-		if err := skipContent(in, o.size); err != nil {
-			return err
-		}
+func (s *scan) blob(o object) error {
+	s.blobs = append(s.blobs, short(o.id))
+	if o.content == nil {
 		s.large[o.id] = o.size
-		s.blobs = append(s.blobs, short(o.id))
 		return nil
 	}
-	content, done, err := s.content(in, o.size)
-	if err != nil {
-		return err
-	}
-	s.blobs = append(s.blobs, short(o.id))
 	return s.give(audit.Item{
-		Kind: audit.KindFile, At: audit.Location{Kind: audit.InCommit}, Size: o.size, Object: o.id, Content: content, Done: done,
+		Kind: audit.KindFile, At: audit.Location{Kind: audit.InCommit}, Size: o.size, Object: o.id, Content: o.content, Done: o.done,
 	})
 }
 
@@ -315,39 +344,14 @@ func (s *scan) content(in *bufio.Reader, size int64) ([]byte, func(), error) {
 	return content, done, nil
 }
 
-// tree keeps a tree for the places.
-func (s *scan) tree(in *bufio.Reader, o object) error {
-	if o.size > MaxContent {
-		s.failed++
-		return skipContent(in, o.size)
-	}
-	content, done, err := s.content(in, o.size)
-	if err != nil {
-		return err
-	}
-	s.others = append(s.others, short(o.id))
-	s.trees.add(o.id, content)
-	done()
-	return nil
-}
-
 // text lists a commit or tag and keeps what the places need of it.
-func (s *scan) text(in *bufio.Reader, o object) error {
-	if o.size > MaxContent {
-		s.failed++
-		return skipContent(in, o.size)
-	}
-	content, done, err := s.content(in, o.size)
-	if err != nil {
-		return err
-	}
-	s.others = append(s.others, short(o.id))
+func (s *scan) text(o object) error {
 	if o.kind == "commit" {
-		return s.giveCommit(o.id, content, done)
+		return s.giveCommit(o.id, o.content, o.done)
 	}
-	t := parseTag(o.id, content)
+	t := parseTag(o.id, o.content)
 	s.tags = append(s.tags, t)
-	return s.giveTag(t, content, done)
+	return s.giveTag(t, o.content, o.done)
 }
 
 // giveCommit keeps a commit and lists what it says, unless only leaves it out.

@@ -141,11 +141,8 @@ func (s *scan) lookUp(name string) string {
 		return name
 	}
 	found := ""
-	for _, id := range s.stored() {
-		if !strings.HasPrefix(id, name) {
-			continue
-		}
-		if id, err := s.peel(id); err == nil {
+	for _, id := range s.objects.store.Prefixed(name) {
+		if id, err := s.peel(id.Text(s.width / 2)); err == nil {
 			if found != "" && found != id {
 				return "" // of more than one commit
 			}
