@@ -219,6 +219,25 @@ func TestDamage(t *testing.T) {
 			change(r, loose(r, "HEAD~:f"), func(b []byte) []byte { return b[:len(b)/2] })
 			return ""
 		}, []string{"first", "third"}, "damaged"},
+		{"loose object with another's content", func(r *gittest.Repo) string {
+			change(r, loose(r, "HEAD~~:f"), func([]byte) []byte {
+				other, err := os.ReadFile(loose(r, "HEAD:f"))
+				if err != nil {
+					r.Fatal(err)
+				}
+				return other
+			})
+			return ""
+		}, []string{"second", "third message", "third\n"}, "not the one that the id stands for"},
+		{"pack of another name", func(r *gittest.Repo) string {
+			file := strings.TrimSuffix(pack(r), ".pack")
+			for _, ext := range []string{".pack", ".idx"} {
+				if err := os.Rename(file+ext, filepath.Join(filepath.Dir(file), "other"+ext)); err != nil {
+					r.Fatal(err)
+				}
+			}
+			return ""
+		}, []string{"first", "second", "third"}, ""},
 		{"missing blob", func(r *gittest.Repo) string {
 			_ = os.Remove(loose(r, "HEAD~:f"))
 			return ""
