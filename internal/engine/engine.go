@@ -234,8 +234,8 @@ func (r *run) finish(ctx context.Context) {
 	fillEmpty(out)
 }
 
-// markIntroduced marks, per target, the earliest place a value was seen at. Of places with the same date the first one listed is it, but
-// messages of commits, which are scanned in any order, go by their ids.
+// markIntroduced marks, per target, the earliest place a value was seen at. Of places with the same date the first one listed
+// is it, but messages of commits, which are scanned in any order, go by their ids.
 func markIntroduced(locs []audit.Location) {
 	first := map[string]int{}
 	for i, l := range locs {

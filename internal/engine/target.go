@@ -382,8 +382,8 @@ func inherit(l, at audit.Location) audit.Location {
 	return l
 }
 
-// placed is a place on its way. What lies at those that are looked at for their path is scanned by several workers, but what all of them
-// show is taken in order.
+// placed is a place on its way. What lies at those that are looked at for their path is scanned by several workers, but what
+// all of them show is taken in order.
 type placed struct {
 	audit.Item
 	done  chan struct{} // closed when found is complete; nil if nobody looks at it for its path

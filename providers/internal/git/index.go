@@ -187,8 +187,8 @@ func (x *indexReader) link(b []byte) (err error) {
 	return err
 }
 
-// bitmap reads a bitmap in the EWAH format of git: a size in bits, a number of words, and words of 64 bits. Some of them tell how many words of equal
-// bits follow, and how many that are stored as they are.
+// bitmap reads a bitmap in the EWAH format of git: a size in bits, a number of words, and words of 64 bits. Some of them tell
+// how many words of equal bits follow, and how many that are stored as they are.
 func bitmap(b []byte) (bits []uint64, rest []byte, err error) {
 	if len(b) < 8 {
 		return nil, nil, errIndex

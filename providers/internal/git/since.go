@@ -12,9 +12,9 @@ import (
 	"github.com/leakreach/leakreach/audit"
 )
 
-// someCommits lists the commits that refs, reflogs and working trees lead to, and tags of them, without what Since leaves out. What
-// is left out is known all the same: it is what the first commits of the rest are compared with. A tag is left out with its commit, unless
-// it was made later than a date.
+// someCommits lists the commits that refs, reflogs and working trees lead to, and tags of them, without what Since leaves out.
+// What is left out is known all the same: it is what the first commits of the rest are compared with. A tag is left out with
+// its commit, unless it was made later than a date.
 func (s *scan) someCommits() error {
 	s.silent = s.Below != "" // their messages lie nowhere below it
 	s.trees.load = s.loadTree(s.ctx)
@@ -102,8 +102,8 @@ func (s *scan) load(id string) error {
 	return nil
 }
 
-// resolve finds the commit that a name stands for: an id or the start of one, a branch, tag or other ref, HEAD; each with any number of
-// "~N", "^N" and "^{commit}" behind it, as gitrevisions(7) has them.
+// resolve finds the commit that a name stands for: an id or the start of one, a branch, tag or other ref, HEAD; each with any
+// number of "~N", "^N" and "^{commit}" behind it, as gitrevisions(7) has them.
 func (s *scan) resolve(name string) (string, error) {
 	base, steps := name, ""
 	if i := strings.IndexAny(name, "~^"); i >= 0 {
