@@ -234,12 +234,12 @@ func TestLongChain(t *testing.T) {
 			entries = append(entries, entryFor{kind: offsetDelta, base: len(entries) - 1, data: delta(text, next)})
 			want[named(fmt.Sprint(len(entries)-1))] = next
 			text = next
-			if i%10 == 0 { // two more that build on it
+			if i%10 == 0 { // a branch of two, and then the chain goes on
 				at := len(entries) - 1
-				for range 2 {
-					entries = append(entries, entryFor{kind: offsetDelta, base: at, data: delta(text, text+"x")})
-					want[named(fmt.Sprint(len(entries)-1))] = text + "x"
-				}
+				entries = append(entries, entryFor{kind: offsetDelta, base: at, data: delta(text, text+"x")})
+				want[named(fmt.Sprint(len(entries)-1))] = text + "x"
+				entries = append(entries, entryFor{kind: offsetDelta, base: at + 1, data: delta(text+"x", text+"y")})
+				want[named(fmt.Sprint(len(entries)-1))] = text + "y"
 				entries = append(entries, entryFor{kind: offsetDelta, base: at, data: delta(text, text)})
 				want[named(fmt.Sprint(len(entries)-1))] = text
 			}
@@ -338,6 +338,16 @@ func TestFault(t *testing.T) {
 	}
 	if _, _, err := s.Read(t.Context(), named("999")); err == nil {
 		t.Error("the last object can be read")
+	}
+
+	// A fault in the middle of making an object gives back what was taken for it.
+	w := &walk{s: s, ctx: t.Context(), lender: newLender(slabSize)}
+	w.parallel("file", 1, func(k *walker, _ int) {
+		_, _, _ = k.alloc(bigContent)
+		t.Log(s.packs[0].data[len(pack)-1])
+	})
+	if len(w.problems) != 1 || !w.big.TryLock() || !w.lender.bytes.TryAcquire(slabSize) {
+		t.Errorf("after a fault: %v, or something is held", w.problems)
 	}
 }
 
@@ -473,6 +483,9 @@ func TestTruncatedPack(t *testing.T) {
 			if id != hashed(looseHeader(Blob, int64(len(text))), []byte(text), 20) {
 				t.Errorf("cut at %d: %s is %q", cut, id.Text(20), text)
 			}
+		}
+		if len(s.Problems()) == 0 {
+			t.Errorf("cut at %d: not told", cut)
 		}
 		s.Close()
 	}

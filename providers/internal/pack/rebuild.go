@@ -38,8 +38,8 @@ func entries(ctx context.Context, p *packFile, limit int64) (offsets []int64, er
 		offsets = append(offsets, at)
 		at = end
 	}
-	if n := int64(len(offsets)); n != want {
-		err = fmt.Errorf("it has %d objects and says %d", n, want)
+	if n := int64(len(offsets)); n != want || at != p.end() {
+		err = fmt.Errorf("it is truncated, or has more than %d objects", want)
 	}
 	return append(offsets, at), err
 }
