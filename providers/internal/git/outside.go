@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/internal/pack"
 )
 
 // outside calls do for what lies outside commits: what is staged in an index, and blobs and trees that a tag or ref names.
@@ -139,5 +140,20 @@ func (s *scan) contentsOf() error {
 	s.gaps = s.gaps[:gaps] // the same are met again when places are listed
 	clear(s.problems)
 	s.silent = true // a commit or tag that a broken tree names as a file was listed or left out on purpose
-	return s.each(ids)
+	var left []string
+	for _, id := range ids {
+		binary, _ := pack.ParseID(id, s.width/2)
+		kind, content, err := s.objects.store.Read(s.ctx, binary)
+		if s.ctx.Err() != nil {
+			return s.ctx.Err()
+		}
+		if err != nil {
+			left = append(left, id)
+			continue
+		}
+		if err := s.object(object{id, kind.String(), int64(len(content)), content, func() {}}); err != nil {
+			return err
+		}
+	}
+	return s.each(left)
 }

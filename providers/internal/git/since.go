@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/leakreach/leakreach/audit"
-	"github.com/leakreach/leakreach/providers/internal/pack"
 )
 
 // someCommits lists the commits that refs, reflogs and working trees lead to, and tags of them, without what Since leaves out.
@@ -142,9 +141,8 @@ func (s *scan) lookUp(name string) string {
 		return name
 	}
 	found := ""
-	begins := func(id pack.ID) bool { return strings.HasPrefix(id.Text(s.width/2), name) }
-	for _, stored := range s.objects.store.Matching(begins) {
-		if id, err := s.peel(stored.Text(s.width / 2)); err == nil {
+	for _, id := range s.objects.store.Prefixed(name) {
+		if id, err := s.peel(id.Text(s.width / 2)); err == nil {
 			if found != "" && found != id {
 				return "" // of more than one commit
 			}

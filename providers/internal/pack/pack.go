@@ -259,30 +259,3 @@ func guarded(err *error) {
 		*err = errFault
 	}
 }
-
-// Matching returns the ids, of those that an index or a file's name tells, that wanted says yes to. One that is stored twice may be
-// listed twice. wanted must not call the store.
-func (s *Store) Matching(wanted func(ID) bool) (ids []ID) {
-	leave, err := s.enter()
-	if err != nil {
-		return nil
-	}
-	defer leave()
-	for _, p := range s.packs {
-		x := p.index.Load()
-		if x == nil {
-			continue
-		}
-		for row := range x.n {
-			if id := x.id(row); wanted(id) {
-				ids = append(ids, id)
-			}
-		}
-	}
-	for _, o := range s.loose() {
-		if wanted(o.id) {
-			ids = append(ids, o.id)
-		}
-	}
-	return ids
-}
