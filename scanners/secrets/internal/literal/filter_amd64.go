@@ -41,7 +41,7 @@ func newVBMI(all *[buckets]bucket) filter {
 		}
 		class, ok := classes[in]
 		if !ok {
-			class = byte(min(len(classes), 63)) // the rarest bytes share the last one
+			class = byte(min(len(classes), 63)) // those that are left share the last one
 			classes[in] = class
 		}
 		t.class[c] = class
