@@ -231,7 +231,7 @@ func seamy(text []byte, i int) bool {
 			if !joins[c] {
 				return false
 			}
-		case text[name] == '-' || text[name] == '_' || isQuote(c) || c == '@': // comments, continuations, literals
+		case !isA(text[name], isWord) || text[name] == '_' || isQuote(c) || c == '@': // operators, comments, continuations, literals
 		case c == '(' && !called[text[j-1]] && text[j-1] != ' ', c != '(' && operator(text, j) == 0:
 			return false
 		}

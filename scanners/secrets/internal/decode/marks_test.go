@@ -43,7 +43,7 @@ func TestMarks(t *testing.T) {
 			sameViews(t, h.name, []byte(strings.Repeat(" ", n)+text+strings.Repeat("\n", n%70)))
 		}
 	}
-	for _, text := range []string{`"first\n` + b64("hunter2-hunt") + `\n"`, "'\\x" + b64("hunter2-hunt") + "'", "be 16, 11, 12, 14, 12, 10, 16, 14, 19T" + each("a b c d e f", "%d,")} {
+	for _, text := range []string{`"first\n` + b64("hunter2-hunt") + `\n"`, "'\\x" + b64("hunter2-hunt") + "'", "`a=1b2c3d4e5`.\n `f6g7h8i9`", `a1b2c3 x\n"$(A"00000000000000"`, "be 16, 11, 12, 14, 12, 10, 16, 14, 19T" + each("a b c d e f", "%d,")} {
 		texts = append(texts, text)
 		for n := range 140 {
 			sameViews(t, text, []byte(strings.Repeat(" ", n)+text))
