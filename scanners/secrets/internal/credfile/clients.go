@@ -2,8 +2,8 @@ package credfile
 
 import "regexp"
 
-// matching reads a file by an expression: its first group is whom the credential belongs to, the second the password.
-func matching(expr string) func([]byte) []Credential {
+// throughout reads a text by an expression: its first group is whom the credential belongs to, the second the password.
+func throughout(expr string) func([]byte) []Credential {
 	re := regexp.MustCompile(expr)
 	return func(t []byte) (found []Credential) {
 		for _, m := range re.FindAllSubmatchIndex(t, maxFound) {
@@ -17,20 +17,14 @@ func matching(expr string) func([]byte) []Credential {
 
 // Files by which clients log in that have a syntax of their own.
 var (
-	// relays is Postfix's table of passwords (postmap(1), smtp_sasl_password_maps): destination, blanks, user:password.
-	relays = matching(`(?m)^[^\s#]\S*[ \t]+([^\s:]+):(\S+)[ \t]*\r?$`)
 	// smarthosts is exim4_passwd_client(5): host:user:password.
-	smarthosts = matching(`(?m)^[^\s#:]+:([^\s:]+):(\S+)[ \t]*\r?$`)
-	// dialIn is pppd(8)'s chap-secrets and pap-secrets: client, server, secret, addresses.
-	dialIn = matching(`(?m)^[ \t]*"?([^\s"#]+)"?[ \t]+\S+[ \t]+"?([^\s"]+)"?`)
+	smarthosts = throughout(`(?m)^[^\s#:]+:([^\s:]+):(\S+)[ \t]*\r?$`)
 	// tunnels is the part of an OpenVPN profile that stands for the file of --auth-user-pass: user and password, a line each.
-	tunnels = matching(`<auth-user-pass>[ \t]*\r?\n[ \t]*(\S+)[ \t]*\r?\n[ \t]*(\S+)`)
-	// curlOptions is curl's file of options, with or without dashes: user = "name:password".
-	curlOptions = matching(`(?m)^[ \t]*(?:(?:--)?(?:proxy-)?user|-[uU])\b[ \t]*[=:]?[ \t]*"?([^\s":=]+):([^\s"]+)`)
+	tunnels = throughout(`<auth-user-pass>[ \t]*\r?\n[ \t]*(\S+)[ \t]*\r?\n[ \t]*(\S+)`)
 	// lftpCommands is lftp(1)'s way to open a site: open -u user,password site.
-	lftpCommands = matching(`(?m)\b(?:open|lftp)\b[^\n]*?[ \t]-u[ \t]*"?([^\s,"]+),([^\s"]+)`)
+	lftpCommands = throughout(`(?m)\b(?:open|lftp)\b[^\n]*?[ \t]-u[ \t]*"?([^\s,"]+),([^\s"]+)`)
 	// shellLogin is how scripts of MongoDB's shell log in: db.auth("user", "password").
-	shellLogin = matching(`\.auth\(\s*["']([^"'\n]+)["']\s*,\s*["']([^"'\n]+)["']`)
+	shellLogin = throughout(`\.auth\(\s*["']([^"'\n]+)["']\s*,\s*["']([^"'\n]+)["']`)
 	// snmpUsers is snmpd.conf(5): createUser [-e engine] name protocol passphrase.
-	snmpUsers = matching(`(?mi)^[ \t]*createUser[ \t]+(?:-e[ \t]+\S+[ \t]+)?"?([^\s"]+)"?[ \t]+\w+[ \t]+"?([^\s"]+)`)
+	snmpUsers = throughout(`(?mi)^[ \t]*createUser[ \t]+(?:-e[ \t]+\S+[ \t]+)?"?([^\s"]+)"?[ \t]+\w+[ \t]+"?([^\s"]+)`)
 )
