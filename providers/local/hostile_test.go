@@ -192,7 +192,7 @@ func TestDamage(t *testing.T) {
 				r.Fatal(err)
 			}
 			return ""
-		}, []string{"first", "second", "third"}, "index"},
+		}, []string{"first", "second", "third"}, ""},
 		{"broken index of a pack", func(r *gittest.Repo) string {
 			change(r, strings.TrimSuffix(pack(r), ".pack")+".idx", func(b []byte) []byte { return b[:len(b)/2] })
 			return ""

@@ -359,9 +359,13 @@ func TestWithoutGit(t *testing.T) {
 	r := gittest.New(t)
 	r.Write("f", "CONTENT")
 	r.Commit("m")
+	r.Remove("f")
+	r.Write("g", "NOW")
+	r.Commit("m")
+	r.Git("gc", "-q")
 	t.Setenv("PATH", t.TempDir())
 	items, gaps := list(t, Options{}, r.Dir)
-	if !holds(items, "CONTENT") || !saysGap(gaps, "git is not installed") {
-		t.Errorf("gaps %v", gaps)
+	if !holds(items, "CONTENT") || !holds(items, "NOW") || len(gaps) != 1 || !saysGap(gaps, "git is not installed") {
+		t.Errorf("gaps %v, want one, of what git would leave out", gaps)
 	}
 }

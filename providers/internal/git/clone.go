@@ -230,10 +230,6 @@ func loopback(host string) bool {
 // machine could read it, a file could outlive us, and a password helper would be asked by whatever host git ends up at. Only
 // this user's processes can read that environment, and our own holds the token already. Redirects are not followed.
 func (o CloneOptions) run(ctx context.Context, u *url.URL, dir, bare string) error {
-	prog, err := program()
-	if err != nil {
-		return err
-	}
 	args := []string{"clone", "--quiet", "--template=", "--no-recurse-submodules"}
 	switch {
 	case o.Newest:
@@ -243,7 +239,7 @@ func (o CloneOptions) run(ctx context.Context, u *url.URL, dir, bare string) err
 	default:
 		args = append(args, "--bare", "--config", "remote.origin.fetch=+refs/notes/*:refs/notes/*")
 	}
-	p, err := launch(ctx, prog, dir, o.environment(u), nil, append(args, "--", u.String(), bare))
+	p, err := launch(ctx, program(), dir, o.environment(u), nil, append(args, "--", u.String(), bare))
 	if err != nil {
 		return err
 	}

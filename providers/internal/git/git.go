@@ -44,8 +44,7 @@ type Repository struct {
 
 // Open prepares a repository for reading. The caller closes it; when ctx ends, nothing more can be read.
 func Open(ctx context.Context, l Layout) (_ *Repository, err error) {
-	prog, _ := program()
-	r := &Repository{Layout: l, git: prog, format: "sha1", width: 40}
+	r := &Repository{Layout: l, git: program(), format: "sha1", width: 40}
 	if r.shadow, err = os.MkdirTemp("", "leakreach-git-"); err != nil {
 		return nil, fmt.Errorf("making a temporary directory: %w", err)
 	}
@@ -54,7 +53,7 @@ func Open(ctx context.Context, l Layout) (_ *Repository, err error) {
 			_ = r.Close()
 		}
 	}()
-	if err := r.configure(ctx); err != nil {
+	if err := r.configure(); err != nil {
 		return nil, err
 	}
 	if err := r.cast(); err != nil {
@@ -80,30 +79,32 @@ func (r *Repository) Close() error {
 	return err
 }
 
-// configure learns the few settings that tell how the objects are stored. The file is parsed by git as data, without includes.
-func (r *Repository) configure(ctx context.Context) error {
-	file := filepath.Join(r.CommonDir, "config")
-	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
+// maxSettings bounds the configuration file of a repository, in bytes: one of a thousand branches has a hundred KiB.
+const maxSettings = 16 << 20
+
+// configure learns the few settings that tell how the objects are stored. Nothing else of the configuration has an effect.
+func (r *Repository) configure() error {
+	b, err := readRegular(filepath.Join(r.CommonDir, "config"), maxSettings)
+	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	b, err := r.output(ctx, 16<<20, "config", "--no-includes", "--file", file, "--null", "--list")
-	if err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		r.gap("configuration of the repository", "it cannot be parsed, and is taken for git's defaults: "+err.Error())
+	var list []setting
+	if err == nil {
+		list, err = parseSettings(b)
 	}
-	for setting := range bytes.SplitSeq(b, []byte{0}) {
-		key, value, _ := strings.Cut(string(setting), "\n")
-		switch key = strings.ToLower(key); {
-		case key == "extensions.objectformat" && strings.EqualFold(value, "sha256"):
+	if err != nil {
+		r.gap("configuration of the repository", "it cannot be read whole, and what is missing is taken for git's defaults: "+printable(printableError(err).Error()))
+	}
+	for _, s := range list {
+		switch key := s.key; {
+		case key == "extensions.objectformat" && strings.EqualFold(s.value, "sha256"):
 			r.format, r.width = "sha256", 64
-		case key == "extensions.objectformat" && !strings.EqualFold(value, "sha1"):
-			return fmt.Errorf("the repository uses an unknown object format %q", printable(value))
-		case key == "extensions.refstorage" && !strings.EqualFold(value, "files"):
-			r.gap("refs", "they are stored as "+printable(value)+", which is not read: contents are scanned, branches not named")
+		case key == "extensions.objectformat" && !strings.EqualFold(s.value, "sha1"):
+			return fmt.Errorf("the repository uses an unknown object format %q", printable(s.value))
+		case key == "extensions.refstorage" && !strings.EqualFold(s.value, "files"):
+			r.gap("refs", "they are stored as "+printable(s.value)+", which is not read: contents are scanned, branches not named")
 		case key == "extensions.partialclone",
-			strings.HasPrefix(key, "remote.") && strings.HasSuffix(key, ".promisor") && value != "false":
+			strings.HasPrefix(key, "remote.") && strings.HasSuffix(key, ".promisor") && s.value != "false":
 			r.promisor = true
 		}
 	}

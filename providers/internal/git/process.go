@@ -20,12 +20,13 @@ import (
 // ErrNoGit says that the git program is not installed.
 var ErrNoGit = errors.New("git is not installed")
 
-func program() (string, error) {
+// program is where git is installed, or "". Starting it then ends in [ErrNoGit].
+func program() string {
 	path, err := exec.LookPath("git")
 	if err != nil {
-		return "", audit.Hint(ErrNoGit, "install git (https://git-scm.com) to have histories read")
+		return ""
 	}
-	return path, nil
+	return path
 }
 
 // environment is all that a git process gets to see. Nothing of the caller's GIT_* variables and configuration files, nor a
@@ -62,6 +63,9 @@ func (r *Repository) startEnv(ctx context.Context, env []string, stdin *os.File,
 
 // launch starts git in a directory of our own.
 func launch(ctx context.Context, git, dir string, env []string, stdin *os.File, args []string) (*process, error) {
+	if git == "" {
+		return nil, audit.Hint(ErrNoGit, "install git (https://git-scm.com)")
+	}
 	cmd := exec.CommandContext(ctx, git, append([]string{"--no-pager"}, args...)...)
 	cmd.Dir = dir
 	cmd.Env = environment(git, dir, env...)

@@ -114,7 +114,8 @@ func (s *Search) machine(p *part, h literal.Hit) {
 	if at+1 < len(t) && isQuote(t[at]) && isWord(t[at+1]) || bytes.IndexByte([]byte(";,"), t[at-1]) >= 0 {
 		return // a part of the password or not: only a reader of the file knows
 	}
-	if host, user, pass := string(fields[0]), string(fields[2]), string(fields[4]); urlPassword(user, pass, host) {
+	host, user, pass := string(fields[0]), string(fields[2]), string(fields[4])
+	if urlPassword(user, strings.TrimRight(pass, "."), host) { // a word at the end of a sentence is none
 		p.found = append(p.found, Credential{Rule: "netrc-password", Kind: "password", ID: user, Value: pass, Start: start, End: at})
 	}
 }
