@@ -214,6 +214,8 @@ var hidings = []struct{ path, text, want string }{
 	{"secrets.yaml", "password: ENC[AES256_GCM,data:P1,type:str]\ntoken: ref+vault://x#P1\nkey: op://v/i/P1\nsecret: vault:x/P1\n", ""},
 	{"a.txt", "http://user:pass@example.com http://user:password@localhost http://${U}:${P}@h http://u:<pw>@h ftp://h:21/x@y http://%s:%s@h postgres://postgres:postgres@localhost/x", ""},
 	{"a.txt", "Authorization: Basic B(user:password) Authorization: Bearer ${TOKEN} Authorization: Bearer your-token-here-please1", ""},
+	{"a.go", "var calls = []string{\"mysqli_connect(\", \"ftp_login(\", \"imap_open4(\", \"new mysqli(\"}", ""},
+	{"notes.txt", "It looks for entries such as machine NAME login USER password SECRET.\n", ""},
 	{"a.php", "mysqli_connect(\"localhost\", \"my_user\", \"my_password\", \"world\"); new PDO($dsn, 'root', ''); new mysqli('localhost', 'root', 'root');", ""},
 	{"a.sh", "git clone https://contosoengineering2020@dev.azure.com/x https://4f7a1c9e2b8d6035a1b2c3d4e5f60718@o1.ingest.sentry.io/1", ""},
 	{"values.yaml", "existingSecret: release2-db\nimagePullSecret: regcred2\n", ""},

@@ -73,6 +73,9 @@ func (s *Search) call(p *part, h literal.Hit, before int) {
 		return Credential{Value: string(s.text[start:end]), Start: start, End: end}
 	}
 	host, user, c := argument(1).Value, argument(2).Value, argument(4)
+	if (strings.Count(host, `"`)+strings.Count(host, "'"))%2 != 0 {
+		return // the call's name is itself quoted, in a list of such
+	}
 	if real(c.Value) && urlPassword(user, c.Value, host) {
 		c.Rule, c.Kind, c.ID = "database-password", "password", user
 		if before != 1 {
