@@ -219,14 +219,20 @@ func index(r *report) own {
 
 // less gives the reason why we lack a finding of gitleaks.
 func (o own) less(s sighting, f leak) string {
+	elsewhere := false
 	for _, p := range o.byPlace[sighting{rule: s.rule, path: s.path, commit: s.commit}] {
-		if p.Line > f.EndLine+1 || f.StartLine > max(p.Line, p.EndLine)+1 {
-			continue
-		}
-		if p.rule == "aws-access-key" {
+		key := p.rule == "aws-access-key"
+		switch {
+		case p.Line > f.EndLine+1 || f.StartLine > max(p.Line, p.EndLine)+1:
+			elsewhere = elsewhere || key
+		case key:
 			return "reported there as a part of an AWS key"
+		default:
+			return "REPORTED THERE WITH ANOTHER VALUE"
 		}
-		return "REPORTED THERE WITH ANOTHER VALUE"
+	}
+	if elsewhere { // of lines that are alike, the diffs take different ones for the new ones
+		return "reported in the file at this commit as a part of an AWS key, on another line"
 	}
 	switch {
 	case o.bySecret[sighting{"", s.secret, s.path, s.commit}]:
