@@ -42,6 +42,7 @@ type Options struct {
 	Sources
 	NoIgnores bool   // read files that an ignore file of the user names
 	Since     string // a commit or a date: leave out history before it
+	AllRefs   bool   // of forges: also the refs of pull and merge requests
 }
 
 // All makes every provider. The first one reads refs without a scheme.
@@ -49,10 +50,10 @@ func All(env audit.Env, o Options) []audit.Provider {
 	return []audit.Provider{
 		local.New(env, local.Options{NoHistory: !o.History, NoIgnores: o.NoIgnores, Since: o.Since}),
 		github.New(env, github.Options{
-			History: o.History, Files: o.Files, Variables: o.Variables, Secrets: o.Secrets, Settings: o.Settings, Runners: o.Runners, Since: o.Since,
+			History: o.History, Files: o.Files, Variables: o.Variables, Secrets: o.Secrets, Settings: o.Settings, Runners: o.Runners, Since: o.Since, AllRefs: o.AllRefs,
 		}),
 		gitlab.New(env, gitlab.Options{
-			History: o.History, Files: o.Files, Variables: o.Variables, Settings: o.Settings, Runners: o.Runners, Since: o.Since,
+			History: o.History, Files: o.Files, Variables: o.Variables, Settings: o.Settings, Runners: o.Runners, Since: o.Since, AllRefs: o.AllRefs,
 		}),
 	}
 }

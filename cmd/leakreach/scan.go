@@ -36,6 +36,7 @@ type scanOptions struct {
 	out, rules                                []string
 	jobs                                      int
 	noHistory, noIgnores, allowGaps, annotate bool
+	allRefs                                   bool
 	quiet, dryRun                             bool
 }
 
@@ -76,6 +77,7 @@ gitlab:GROUP[/…/PROJECT]. The default is the current directory. Every flag has
 	f.IntVar(&o.jobs, "jobs", runtime.GOMAXPROCS(0), "how many to scan at once")
 	f.StringVar(&o.since, "since", "", "only history since `COMMIT|DATE`")
 	f.BoolVar(&o.noHistory, "no-history", false, "only files as they are now")
+	f.BoolVar(&o.allRefs, "all-refs", false, "of forges, also the refs of pull and merge requests: on GitHub about twice the objects")
 	f.BoolVar(&o.noIgnores, "no-ignores", false, "do not obey ignore comments, ignore files and configuration of what is scanned")
 	f.StringSliceVar(&o.rules, "rules", nil, "only these rules, by `ID,…`")
 	f.StringVar(&o.sources, "sources", "", "what to read of a target, out of history,files,variables,secrets,settings,runners, as `LIST|all`")
@@ -203,7 +205,7 @@ func (o *scanOptions) refs(env audit.Env, refs []string, so secrets.Options) ([]
 	if o.noHistory {
 		sources.History = false
 	}
-	all := providers.All(env, providers.Options{Sources: sources, Since: o.since, NoIgnores: o.noIgnores})
+	all := providers.All(env, providers.Options{Sources: sources, Since: o.since, NoIgnores: o.noIgnores, AllRefs: o.allRefs})
 	var list []engine.Ref
 	for _, text := range refs {
 		ref := engine.Ref{Text: text, Rest: text, Provider: all[0]}

@@ -11,7 +11,7 @@ import (
 // history yields the repository's files, commits and the rest of what git keeps.
 func (p *Provider) history(ctx context.Context, c *client, t audit.Target) iter.Seq2[audit.Item, error] {
 	how := forge.Clone{
-		Address: t.Attrs["clone_url"], Username: "x-access-token", Since: p.opts.Since, Newest: !p.opts.History, Sleep: p.opts.sleep,
+		Address: t.Attrs["clone_url"], Username: "x-access-token", Since: p.opts.Since, Newest: !p.opts.History, AllRefs: p.opts.AllRefs, Sleep: p.opts.sleep,
 		Blobs: t.URL + "/blob/", Commits: t.URL + "/commit/",
 	}
 	if c.token != nil {

@@ -32,6 +32,7 @@ type Options struct {
 	Settings  bool // environments
 	Runners   bool
 	Since     string // only history since this commit or date; "" for all
+	AllRefs   bool   // history of what is no branch, tag or note, too: merge requests
 
 	MaxWait time.Duration // longest wait for a rate limit; 0 means 15 minutes
 

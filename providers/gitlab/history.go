@@ -15,7 +15,7 @@ func (p *Provider) history(ctx context.Context, c *client, t audit.Target) iter.
 		user = "gitlab-ci-token"
 	}
 	return forge.History(ctx, p.env, t.Name, forge.Clone{
-		Address: t.Attrs["clone_url"], Username: user, Token: c.token, Since: p.opts.Since, Newest: !p.opts.History, Sleep: p.opts.sleep,
+		Address: t.Attrs["clone_url"], Username: user, Token: c.token, Since: p.opts.Since, Newest: !p.opts.History, AllRefs: p.opts.AllRefs, Sleep: p.opts.sleep,
 		Blobs: t.URL + "/-/blob/", Commits: t.URL + "/-/commit/",
 	})
 }

@@ -19,6 +19,7 @@ type Clone struct {
 	Username, Token string // Token "" for none
 	Since           string // only history since this commit or date; "" for all
 	Newest          bool   // only the files of the default branch as they are now
+	AllRefs         bool   // also what is no branch, tag or note, such as the refs of pull and merge requests
 	Blobs, Commits  string // web addresses that the commit id, and for a file "/" and its path, are added to
 	Sleep           func(context.Context, time.Duration) error
 }
@@ -63,7 +64,7 @@ func clone(ctx context.Context, env audit.Env, c Clone) (*git.Repository, error)
 	if c.Sleep == nil {
 		c.Sleep = sleep
 	}
-	options := git.CloneOptions{HTTP: env.HTTP, Getenv: env.Getenv, Username: c.Username, Token: c.Token, Newest: c.Newest}
+	options := git.CloneOptions{HTTP: env.HTTP, Getenv: env.Getenv, Username: c.Username, Token: c.Token, Newest: c.Newest, AllRefs: c.AllRefs}
 	options.AllowHTTP = strings.HasPrefix(c.Address, "http:") // then the user's own address of the API is without TLS, too
 	for try := 1; ; try++ {
 		r, err := git.Clone(ctx, c.Address, options)
