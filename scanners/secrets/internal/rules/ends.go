@@ -128,8 +128,8 @@ func base64(r rune) bool {
 // after returns an expression for what shows that a token is over; "" if the token may have any character.
 //
 // Neither a character that the token has somewhere nor any other of a word's ends it: a token of fixed length is not to be found at the
-// start of a longer string. Characters that join words, as in file names, end it only if no word follows. To these belong those of
-// base64 if the token could be a piece of some.
+// start of a longer string. What stands before an opening bracket is a name, be it of a function as long as a token. Characters that
+// join words, as in file names, end it only if no word follows; to these belong those of base64 if the token could be a piece of some.
 func after(token *syntax.Regexp) string {
 	has, ok := alphabet(token)
 	if !ok {
@@ -143,7 +143,7 @@ func after(token *syntax.Regexp) string {
 	for c := range byte(unicode.MaxASCII + 1) {
 		switch {
 		case isWord(c):
-		case has[c]:
+		case has[c], c == '(', c == '[', c == '{':
 			fmt.Fprintf(&never, `\x%02x`, c)
 		case strings.IndexByte(joins, c) >= 0:
 			fmt.Fprintf(&mostly, `\x%02x`, c)

@@ -15,7 +15,7 @@ func TestWiden(t *testing.T) {
 		{
 			`\b(abc_[a-f0-9]{4})`,
 			[]string{"abc_12ab<", "abc_12ab&", "abc_12ab/x", "abc_12ab=", "abc_12ab. x", "abc_12ab-->", "abc_12ab.", `abc_12ab\u0022`, "abc_12ab\x00", "abc_12ab\xff"},
-			[]string{"abc_12ab1<", "abc_12abQ<", "abc_12ab_<", "abc_12ab.tgz", "abc_12ab-x", "xabc_12ab<", "ABC_12AB<"},
+			[]string{"abc_12ab1<", "abc_12abQ<", "abc_12ab_<", "abc_12ab.tgz", "abc_12ab-x", "abc_12ab(x)", "abc_12ab[0]", "abc_12ab{}", "xabc_12ab<", "ABC_12AB<"},
 		},
 		{
 			`\b(AbCd(?i)[a-z0-9]{4})`, // may be a piece of base64
