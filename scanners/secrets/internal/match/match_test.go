@@ -329,10 +329,7 @@ func TestConfigurations(t *testing.T) {
 
 // TestWords compares the hits of words of the caller's own with a pass for them alone.
 func TestWords(t *testing.T) {
-	set, err := rules.Default()
-	if err != nil {
-		t.Fatal(err)
-	}
+	set := widened(t)
 	words := []literal.Word{{Text: "key"}, {Text: "zz"}, {Text: "sk"}, {Text: "ey"}, {Text: "KEY", Exact: true}, {Text: "key"}, {Text: "s.", After: literal.Set{1: 2}}, {Text: "ſ", Exact: true}}
 	m, bare, alone := New(set, words...), New(set), literal.New(words)
 	rnd := rand.New(rand.NewPCG(15, 16))
