@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
-	"github.com/leakreach/leakreach/scanners/secrets/internal/rules"
 )
 
 // texts are what benchmarks read: all blobs of the git repository BENCH_REPO, or else the standard library's source.
@@ -78,7 +77,7 @@ func BenchmarkLogs(b *testing.B) {
 }
 
 func find(b *testing.B, all [][]byte, size int64) {
-	m := matcher(b)
+	m := New(widened(b))
 	b.SetBytes(size)
 	b.ReportAllocs()
 	n := 0
@@ -95,7 +94,7 @@ func find(b *testing.B, all [][]byte, size int64) {
 // BenchmarkKeywords is the pass for the keywords alone.
 func BenchmarkKeywords(b *testing.B) {
 	all, size := texts(b)
-	m := matcher(b)
+	m := New(widened(b))
 	b.SetBytes(size)
 	var hits []literal.Hit
 	n := 0
@@ -111,10 +110,7 @@ func BenchmarkKeywords(b *testing.B) {
 
 // BenchmarkNew is what starting costs.
 func BenchmarkNew(b *testing.B) {
-	set, err := rules.Default()
-	if err != nil {
-		b.Fatal(err)
-	}
+	set := widened(b)
 	for b.Loop() {
 		New(set)
 	}

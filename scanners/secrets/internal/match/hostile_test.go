@@ -7,7 +7,7 @@ import (
 
 // TestHostile runs over texts made to cost much: it is there to end, which it would not if work grew with the square of the text.
 func TestHostile(t *testing.T) {
-	m := matcher(t)
+	m := New(widened(t))
 	size := 1 << 20
 	if testing.Short() {
 		size = 1 << 18

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"regexp/syntax"
 	"slices"
 	"strings"
@@ -28,10 +29,11 @@ import (
 // oracle is gitleaks' own detector; its matches are written as "rule start-line secret".
 func oracle(t testing.TB) func(text, path string) []string {
 	t.Helper()
-	return oracleOf(t, config.DefaultConfig)
+	return oracleOf(t, config.DefaultConfig, nil)
 }
 
-func oracleOf(t testing.TB, toml string) func(text, path string) []string {
+// oracleOf is gitleaks' detector under a configuration, or with the expressions of a set in place of those.
+func oracleOf(t testing.TB, toml string, set *rules.Set) func(text, path string) []string {
 	t.Helper()
 	logging.Logger = zerolog.Nop()
 	v := viper.New()
@@ -48,6 +50,15 @@ func oracleOf(t testing.TB, toml string) func(text, path string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if set != nil {
+		for _, r := range set.Rules {
+			if r.Regex != "" {
+				x := cfg.Rules[r.ID]
+				x.Regex = regexp.MustCompile(r.Regex)
+				cfg.Rules[r.ID] = x
+			}
+		}
+	}
 	d := detect.NewDetector(cfg)
 	d.IgnoreGitleaksAllow = true
 	return func(text, path string) (all []string) {
@@ -60,13 +71,24 @@ func oracleOf(t testing.TB, toml string) func(text, path string) []string {
 	}
 }
 
+// matcher runs the rules as gitleaks has them: the expressions in a file of one's own are not widened.
 func matcher(t testing.TB) *Matcher {
+	t.Helper()
+	set, _, err := rules.Load(rules.Source{Data: []byte("[extend]\nuseDefault=false\n" + config.DefaultConfig)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(set)
+}
+
+// widened is the set that is the default here.
+func widened(t testing.TB) *rules.Set {
 	t.Helper()
 	set, err := rules.Default()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(set)
+	return set
 }
 
 // ours writes our matches likewise. A path may have "@commit" behind it.
@@ -78,11 +100,15 @@ func ours(m *Matcher, text, path string) (all []string) {
 	}
 	for i := range found {
 		if x := &found[i]; x.Keep(path, commit) {
-			all = append(all, fmt.Sprintf("%s %d:%d %q", x.Rule.ID, x.line, x.column, text[x.SecretStart:x.SecretEnd]))
+			all = append(all, written(x, text))
 		}
 	}
 	slices.Sort(all)
 	return all
+}
+
+func written(x *Match, text string) string {
+	return fmt.Sprintf("%s %d:%d %q", x.Rule.ID, x.line, x.column, text[x.SecretStart:x.SecretEnd])
 }
 
 func compare(t testing.TB, want, got []string, text string) bool {
@@ -108,13 +134,37 @@ func compare(t testing.TB, want, got []string, text string) bool {
 
 // TestGenerated compares with gitleaks on text made from each rule's own expression, in various surroundings.
 func TestGenerated(t *testing.T) {
-	m, want := matcher(t), oracle(t)
+	m := matcher(t)
+	generated(t, m, m.rules, oracle(t))
+}
+
+// TestGeneratedWidened does it with the widened expressions, in our hands and in gitleaks'.
+func TestGeneratedWidened(t *testing.T) {
+	set := widened(t)
+	m := New(set)
+	generated(t, m, changed(t, m), oracleOf(t, config.DefaultConfig, set))
+}
+
+// changed are the rules of m that gitleaks has otherwise.
+func changed(t testing.TB, m *Matcher) (other []*rule) {
+	for i, r := range matcher(t).rules {
+		if r.Regex != m.rules[i].Regex {
+			other = append(other, m.rules[i])
+		}
+	}
+	if len(other) < 40 {
+		t.Fatalf("only %d rules are widened", len(other))
+	}
+	return other
+}
+
+func generated(t *testing.T, m *Matcher, from []*rule, want func(text, path string) []string) {
 	rounds := 20
 	if testing.Short() {
 		rounds = 2
 	}
 	total, failed := 0, 0
-	for _, r := range m.rules {
+	for _, r := range from {
 		if r.Regex == "" {
 			continue
 		}
@@ -136,6 +186,55 @@ func TestGenerated(t *testing.T) {
 		}
 	}
 	t.Logf("%d texts", total)
+}
+
+// TestWidened holds the widened rules against those of gitleaks: they find all that those find, the same secret at the same place, and
+// more only where none of gitleaks' ends follows, nor anything that could continue the secret.
+func TestWidened(t *testing.T) {
+	plain, m := matcher(t), New(widened(t))
+	ends := regexp.MustCompile("^(?:[\\w\\x60'\"\\s;]|\\\\[nr]|$)")
+	rounds := 400
+	if testing.Short() {
+		rounds = 20
+	}
+	common, more := 0, 0
+	for _, r := range changed(t, m) {
+		rnd := rand.New(rand.NewPCG(3, uint64(r.id)))
+		for i := range rounds {
+			pattern := r.Regex
+			if i%2 == 0 {
+				pattern = plain.rules[r.id].Regex
+			}
+			re, err := syntax.Parse(pattern, syntax.Perl)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := surround(rnd, re, r.Keywords)
+			was, is := ours(plain, text, ""), ours(m, text, "")
+			common += len(was)
+			for _, w := range was {
+				if !slices.Contains(is, w) {
+					t.Errorf("lost %s in %.1000q", w, text)
+				}
+			}
+			found, _ := m.Find([]byte(text), nil)
+			for i := range found {
+				x := &found[i]
+				if !x.Keep("", "") || slices.Contains(was, written(x, text)) {
+					continue
+				}
+				more++
+				// Taken alone, a match that begins with one of these begins no word, and is its own secret, as in gitleaks.
+				if ends.MatchString(text[x.SecretEnd:]) && !strings.ContainsAny(text[:x.SecretEnd], "ſ\u212a") {
+					t.Errorf("new %s in %.1000q", written(x, text), text)
+				}
+			}
+		}
+	}
+	t.Logf("%d as gitleaks finds them, %d more", common, more)
+	if common == 0 || more == 0 {
+		t.Error("nothing was compared")
+	}
 }
 
 // TestConfigurations compares with gitleaks on every feature of the configuration that the default one does not use.
@@ -217,7 +316,7 @@ func TestConfigurations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, want := New(set), oracleOf(t, toml)
+		m, want := New(set), oracleOf(t, toml, nil)
 		for _, text := range texts {
 			for _, path := range paths {
 				if !compare(t, want(text, path), ours(m, text, path), text) {
@@ -230,10 +329,7 @@ func TestConfigurations(t *testing.T) {
 
 // TestWords compares the hits of words of the caller's own with a pass for them alone.
 func TestWords(t *testing.T) {
-	set, err := rules.Default()
-	if err != nil {
-		t.Fatal(err)
-	}
+	set := widened(t)
 	words := []literal.Word{{Text: "key"}, {Text: "zz"}, {Text: "sk"}, {Text: "ey"}, {Text: "KEY", Exact: true}, {Text: "key"}, {Text: "s.", After: literal.Set{1: 2}}, {Text: "ſ", Exact: true}}
 	m, bare, alone := New(set, words...), New(set), literal.New(words)
 	rnd := rand.New(rand.NewPCG(15, 16))
@@ -273,7 +369,7 @@ func TestWords(t *testing.T) {
 // surround embeds matches in noise: glued words, other lines, keywords, runes beyond ASCII, bytes that are no text.
 func surround(rnd *rand.Rand, re *syntax.Regexp, keywords []string) string {
 	noise := []string{"", " ", "\n", "\n\n", "x", "key = ", "\"", "'", "= ", "token: ", "-", "_", ";", "\r\n", "\t", "api_key=\"", "// ",
-		"export A=", "</a>", "0", "password", "AKIA", "ghp_"}
+		"export A=", "</a>", "0", "password", "AKIA", "ghp_", "&b=", ",", ")", ".", "/x", "\\u0022", "\\n", "\x00", "%22", "+"}
 	switch rnd.IntN(4) {
 	case 0:
 		noise = append(noise, "é", "\xff", "日本", "\xe2\x84", "\xc5")

@@ -1,5 +1,5 @@
-// Package rules reads secret rules in gitleaks' configuration format: the default set that gitleaks 8.30 ships and, over it,
-// a user's own file. The result is plain data; package match gives it its meaning.
+// Package rules reads secret rules in gitleaks' configuration format: the default set that gitleaks 8.30 ships, some of it widened,
+// and, over it, a user's own file. The result is plain data; package match gives it its meaning.
 //
 // A configuration may come from somebody else's repository, so reading one has limits, never runs code of its author's choice,
 // and reads no file but through the function it is handed. Format: https://github.com/gitleaks/gitleaks#configuration.
@@ -83,9 +83,9 @@ type Source struct {
 	Open func(name string) ([]byte, error)
 }
 
-// Default returns gitleaks' own rules.
+// Default returns gitleaks' own rules, with tokens that spell out what they are found before any text that cannot continue them.
 func Default() (*Set, error) {
-	l, err := parse([]byte(config.DefaultConfig), "gitleaks' default configuration")
+	l, err := standard()
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +158,7 @@ func load(src Source, depth int) (*layer, []string, error) {
 			return nil, notes, err
 		}
 	case l.Extend.UseDefault || !l.says:
-		if base, err = parse([]byte(config.DefaultConfig), "gitleaks' default configuration"); err != nil {
+		if base, err = standard(); err != nil {
 			return nil, notes, err
 		}
 	}
@@ -169,6 +169,20 @@ func load(src Source, depth int) (*layer, []string, error) {
 		notes = append(notes, l.extend(base)...)
 	}
 	return l, notes, nil
+}
+
+// standard is the layer under all others. Widening its expressions here leaves alone those of a user's file, also of the same id.
+func standard() (*layer, error) {
+	l, err := parse([]byte(config.DefaultConfig), "gitleaks' default configuration")
+	if err != nil {
+		return nil, err
+	}
+	for i := range l.Rules {
+		if r := &l.Rules[i]; r.SecretGroup == 0 { // a numbered group would be one of the expression as it was
+			r.Regex = widen(r.Regex)
+		}
+	}
+	return l, nil
 }
 
 // parse decodes one file with a viper of its own: gitleaks' loader uses the global one, and counts files in a global too.

@@ -63,7 +63,7 @@ func fromGitleaks(c config.Config) ([]Rule, []Allowlist) {
 		x := Rule{ID: r.RuleID, Description: r.Description, SecretGroup: r.SecretGroup, Entropy: r.Entropy, Keywords: r.Keywords, Tags: r.Tags,
 			SkipReport: r.SkipReport, Allow: lists(r.Allowlists)}
 		if r.Regex != nil {
-			x.Regex = r.Regex.String()
+			x.Regex = widen(r.Regex.String()) // which leaves those of the files below alone
 		}
 		if r.Path != nil {
 			x.Path = r.Path.String()
