@@ -401,8 +401,11 @@ func (t *sheet) key(text []byte, f pair.Found, matches []match.Match, taken []bo
 	generic := func(m *match.Match) bool { return t.byID[m.Rule.ID].Generic }
 	secretRules, _ := overlapping(f.Secret, matches, taken, generic)
 	tokenRules, _ := overlapping(f.Token, matches, taken, generic)
-	if strings.HasSuffix(id, "EXAMPLE") || has(f.Secret) && strings.HasSuffix(value(f.Secret), "EXAMPLEKEY") {
+	if strings.HasSuffix(id, "EXAMPLE") {
 		return // of Amazon's documentation
+	}
+	if has(f.Secret) && strings.HasSuffix(value(f.Secret), "EXAMPLEKEY") {
+		f.Secret = pair.Span{} // somebody put a key of theirs into the example and left the secret as it was
 	}
 	if !has(f.Secret) && idMatch == nil {
 		return // half a key that gitleaks' rule does not take for one either

@@ -94,8 +94,10 @@ func New(o Options) (*Scanner, error) {
 	if err := s.restrict(o.Rules, set); err != nil {
 		return nil, err
 	}
-	if s.own, err = ownLists(set); err != nil {
-		return nil, err
+	if o.Config != nil {
+		if s.own, err = ownLists(set); err != nil {
+			return nil, err
+		}
 	}
 	openDocuments(set, func(r rules.Rule) bool { return s.byID[r.ID] != nil && s.byID[r.ID].Generic })
 	creds := credfile.Words()

@@ -108,6 +108,7 @@ func TestScan(t *testing.T) {
 		{"pair on a line", "env", id + ":" + key + "\n", []string{"aws-access-key 1:1-1:20"}},
 		{"id alone", "env", "id " + id + "\n", []string{"aws-access-key 1:4-1:23"}},
 		{"documented", "env", "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\n", nil},
+		{"documented pair", "env", "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\nAWS_SECRET_ACCESS_KEY=" + documented + "\n", nil},
 		{"base64", "a.txt", "data: " + base64.StdEncoding.EncodeToString([]byte("token "+gh)) + "\n", []string{"github-pat 1:15-1:67 base64"}},
 		{"zip", "a.zip", zipped.String(), []string{"github-pat !a/b.txt2:7-2:46"}},
 		{"utf-16", "a.txt", string(wide), []string{"github-pat 1:15-1:93 utf-16"}},
@@ -151,6 +152,23 @@ func TestRulesOfAPlace(t *testing.T) {
 		}
 		if strings.Join(got, "|") != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.name, strings.Join(got, "|"), tt.want)
+		}
+	}
+}
+
+// documented is the secret of Amazon's documentation, cut so that scanners of this repository let it be.
+const documented = "wJalrXUtnFEMI/K7MDENG/" + "bPxRfiCYEXAMPLEKEY"
+
+// TestDocumentedSecret holds that a key id in use is reported where the secret beside it is still the documentation's.
+func TestDocumentedSecret(t *testing.T) {
+	id := newSource().keyID()
+	for _, content := range []string{
+		"AWS_ACCESS_KEY_ID=" + id + "\nAWS_SECRET_ACCESS_KEY=" + documented + "\n",
+		"[default]\naws_secret_access_key = " + documented + "\naws_access_key_id = " + id + "\n",
+	} {
+		fs, _ := scanner(t, Options{}).Scan(file("credentials"), []byte(content))
+		if len(fs) != 1 || fs[0].Rule != ruleAWS || fs[0].Secret.ID != id || fs[0].Secret.HasValue() {
+			t.Errorf("%q: want the id alone, got %v", content, summary(fs))
 		}
 	}
 }

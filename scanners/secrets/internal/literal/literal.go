@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"slices"
+	"sync"
 )
 
 // A Word is what a Finder looks for.
@@ -38,6 +39,15 @@ type Hit struct {
 type Finder struct {
 	Lookup
 	filter filter
+	rooms  sync.Pool // of *room
+}
+
+// A room is what one call of Scan works in. It is lent, since a filter that is chosen at run time may keep what it is given for all
+// the compiler knows: it would be made anew, and cleared, for each call.
+type room struct {
+	masks   [stretch / block]uint64
+	offsets [stretch]uint16
+	tail    [2*block + beyond]byte
 }
 
 // A Lookup tells whether a short text has any of a set of words. It is made in less time than a Finder.
@@ -142,20 +152,22 @@ const stretch = 1024
 
 // Scan appends the hits whose windows start in [from, to), in the order of their windows. The window of a hit starts in it.
 func (f *Finder) Scan(text []byte, from, to int, hits []Hit) []Hit {
-	var masks [stretch / block]uint64
-	var offsets [stretch]uint16
+	r, _ := f.rooms.Get().(*room)
+	if r == nil {
+		r = &room{}
+	}
+	defer f.rooms.Put(r)
 	for i := from; i < to; {
-		if n := min((len(text)-beyond-i)/block, (to-i+block-1)/block, len(masks)); n > 0 {
-			f.filter.scan(text[i:i+n*block+beyond], masks[:n])
-			hits = f.check(text, i, min(i+n*block, to), masks[:n], &offsets, hits)
+		if n := min((len(text)-beyond-i)/block, (to-i+block-1)/block, len(r.masks)); n > 0 {
+			f.filter.scan(text[i:i+n*block+beyond], r.masks[:n])
+			hits = f.check(text, i, min(i+n*block, to), r.masks[:n], &r.offsets, hits)
 			i += n * block
 			continue
 		}
-		var tail [2*block + beyond]byte // a filter may not look behind the text
-		copy(tail[:], text[i:])
+		clear(r.tail[copy(r.tail[:], text[i:]):]) // a filter may not look behind the text
 		n := (to - i + block - 1) / block
-		f.filter.scan(tail[:n*block+beyond], masks[:n])
-		return f.check(text, i, to, masks[:n], &offsets, hits)
+		f.filter.scan(r.tail[:n*block+beyond], r.masks[:n])
+		return f.check(text, i, to, r.masks[:n], &r.offsets, hits)
 	}
 	return hits
 }

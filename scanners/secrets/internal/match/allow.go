@@ -33,11 +33,6 @@ func (p *pattern) compile() {
 	})
 }
 
-func (p *pattern) String(s string) bool {
-	p.compile()
-	return p.re.MatchString(s)
-}
-
 func (p *pattern) match(b []byte, s *scratch) bool {
 	p.compile()
 	if p.nfa == nil {
@@ -127,9 +122,9 @@ func (a *allowlist) content(s *scratch, secret, match []byte, line span) (drops,
 }
 
 // place judges the parts that look at the place. For a list of All kinds it is asked only if the content holds.
-func (a *allowlist) place(path, commit string) bool {
-	byCommit := commit != "" && a.commits[strings.ToLower(commit)]
-	byPath := path != "" && a.paths != nil && a.paths.String(path)
+func (a *allowlist) place(at place) bool {
+	byCommit := a.commits != nil && at.commit != "" && a.commits[strings.ToLower(at.commit)]
+	byPath := a.paths != nil && len(at.path) > 0 && a.paths.match(at.path, at.scratch)
 	if !a.All {
 		return byCommit || byPath
 	}

@@ -314,15 +314,14 @@ func (n *nfa) classify() {
 
 // A dfa runs an nfa and remembers the sets of nodes it has met. It belongs to one goroutine.
 //
-// A state is the offset of its row in the table, which has for each class the state that follows: 0 if that is not known yet, and
-// the complement of a state at which there is something to say, the dead one or one that accepts.
+// A state is the place in the table from which on it has for each class the state that follows: 0 if that is not known yet, and
+// the complement of a state at which there is something to say, the dead one or one that accepts. In front of that is whether it does.
 type dfa struct {
 	*nfa
 	search bool // begins anew at every byte
 	table  []int32
-	width  int32
+	width  int32     // of a row: the classes, and one in front
 	sets   [][]int32 // of each row
-	done   []accept
 	index  map[string]int32
 	starts []int32 // states of start sets, by a caller's number; 0 unknown
 	seen   *set
@@ -334,20 +333,21 @@ type dfa struct {
 const maxTable = 1 << 17
 
 func newDFA(n *nfa, search bool) *dfa {
-	d := &dfa{nfa: n, search: search, width: int32(len(n.sample)), seen: newSet(len(n.nodes))}
+	d := &dfa{nfa: n, search: search, width: int32(len(n.sample)) + 1, seen: newSet(len(n.nodes))}
 	d.reset()
 	return d
 }
 
 // dead is the state without a way on. It has the second row; the first is nobody's.
-func (d *dfa) dead() int32 { return d.width }
+func (d *dfa) dead() int32 { return d.width + 1 }
 
 func (d *dfa) reset() {
-	d.table, d.sets, d.done = make([]int32, 2*d.width, 64*d.width), make([][]int32, 2), make([]accept, 2)
+	const rows = 16 // most automata meet no more
+	d.table, d.sets = make([]int32, 2*d.width, rows*d.width), make([][]int32, 2, rows)
 	d.index = map[string]int32{"": d.dead()}
 	clear(d.starts)
-	for c := range d.width {
-		d.table[d.dead()+c] = ^d.dead()
+	for c := range d.table[d.dead():] {
+		d.table[d.dead()+int32(c)] = ^d.dead()
 	}
 	d.resets++
 }
@@ -370,7 +370,7 @@ func (d *dfa) start(number int32, nodes []int32, done accept) int32 {
 }
 
 // accepts tells whether the automaton accepts in state s.
-func (d *dfa) accepts(s int32) accept { return d.done[s/d.width] }
+func (d *dfa) accepts(s int32) accept { return accept(d.table[s-1]) }
 
 // state returns the state of the set in d.seen.
 func (d *dfa) state(done accept) int32 {
@@ -390,11 +390,11 @@ func (d *dfa) state(done accept) int32 {
 	if len(d.table) >= maxTable {
 		d.reset()
 	}
-	s := int32(len(d.table))
+	s := int32(len(d.table)) + 1
 	d.sets = append(d.sets, slices.Clone(nodes))
-	d.done = append(d.done, done)
 	d.table = slices.Grow(d.table, int(d.width))[:len(d.table)+int(d.width)]
 	clear(d.table[s:])
+	d.table[s-1] = int32(done)
 	d.index[string(key)] = s
 	return s
 }
@@ -464,9 +464,9 @@ func (d *dfa) reach(text []byte, from int, s int32) (bool, int) {
 	if d.accepts(s)&anywhere != 0 {
 		return true, 0
 	}
-	table := d.table
+	table, classes := d.table, &d.class
 	for i, c := range text[from:] {
-		class := d.class[c]
+		class := classes[c]
 		to := table[int(s)+int(class)]
 		if to <= 0 {
 			if to == 0 {

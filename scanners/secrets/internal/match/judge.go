@@ -176,23 +176,43 @@ func (m *Matcher) displace(text []byte, matches []Match) {
 	}
 }
 
+// A place is where a match may stand, with what it takes to judge that. A history has millions.
+type place struct {
+	*scratch
+	path   []byte
+	commit string
+}
+
+// at returns the place in a file at path, in a commit. The scratch that it has is to be given back.
+func (m *Matcher) at(path, commit string) place {
+	s := m.take()
+	s.path = append(s.path[:0], path...)
+	return place{s, s.path, commit}
+}
+
 // Keep tells whether the match stands in a file at path, in a commit; either may be "" for none.
 func (x *Match) Keep(path, commit string) bool {
-	if x.m.silent(x.rule, path, commit) {
+	at := x.m.at(path, commit)
+	defer x.m.give(at.scratch)
+	return x.keep(at)
+}
+
+func (x *Match) keep(at place) bool {
+	if x.m.silent(x.rule, at) {
 		return false
 	}
 	for _, a := range x.pending {
-		if a.place(path, commit) {
+		if a.place(at) {
 			return false
 		}
 	}
 	for _, y := range x.better {
-		if y.Keep(path, commit) {
+		if y.keep(at) {
 			return false
 		}
 	}
 	for _, near := range x.need {
-		if !slices.ContainsFunc(near, func(y *Match) bool { return y.Keep(path, commit) }) {
+		if !slices.ContainsFunc(near, func(y *Match) bool { return y.keep(at) }) {
 			return false
 		}
 	}
@@ -200,11 +220,11 @@ func (x *Match) Keep(path, commit string) bool {
 }
 
 // silent tells whether the place alone keeps a rule from reporting.
-func (m *Matcher) silent(r *rule, path, commit string) bool {
-	if path != "" && path == m.exempt {
+func (m *Matcher) silent(r *rule, at place) bool {
+	if len(at.path) > 0 && string(at.path) == m.exempt {
 		return true
 	}
-	if r.path != nil && !r.path.String(path) {
+	if r.path != nil && !r.path.match(at.path, at.scratch) {
 		return true
 	}
 	for _, list := range [...][]*allowlist{m.allow, r.allow} {
@@ -212,7 +232,7 @@ func (m *Matcher) silent(r *rule, path, commit string) bool {
 			if !a.local() || a.All && (a.regexes != nil || len(a.StopWords) > 0) {
 				continue
 			}
-			if a.place(path, commit) {
+			if a.place(at) {
 				return true
 			}
 		}
@@ -222,8 +242,10 @@ func (m *Matcher) silent(r *rule, path, commit string) bool {
 
 // Paths returns the rules that a path breaks whatever lies there.
 func (m *Matcher) Paths(path, commit string) (broken []*rules.Rule) {
-	for _, r := range m.rules {
-		if r.Regex == "" && r.always && !r.SkipReport && !m.silent(r, path, commit) {
+	at := m.at(path, commit)
+	defer m.give(at.scratch)
+	for _, r := range m.paths {
+		if !m.silent(r, at) {
 			broken = append(broken, r.Rule)
 		}
 	}

@@ -30,6 +30,7 @@ type Matcher struct {
 	folding  int32                  // the words from here on fold into ASCII
 	plain    func() *literal.Finder // of the words whatever stands next to them
 	always   []*rule                // those without keywords
+	paths    []*rule                // those that look at nothing but the path
 	odd      []*rule                // those with keywords that the finder does not take
 	patterns int                    // how many there are
 	states   int                    // how many rules need one
@@ -85,7 +86,11 @@ func New(set *rules.Set, words ...literal.Word) *Matcher {
 		m.rules = append(m.rules, r)
 		byID[r.ID] = r
 		if r.always {
-			if r.Regex != "" && !r.SkipReport {
+			switch {
+			case r.SkipReport:
+			case r.Regex == "":
+				m.paths = append(m.paths, r)
+			default:
 				m.always = append(m.always, r)
 			}
 			continue
@@ -220,6 +225,7 @@ type scratch struct {
 	choices  []choice
 	caps     []int
 	onLines  map[*allowlist]lineAnswer
+	path     []byte
 	low      string
 	lowered  bool
 }
