@@ -11,7 +11,7 @@ import (
 // findRuns looks at runs of base64 characters, of which hexadecimal and base32 are a part. It reads backwards from where a run that
 // begins at i must still go on, so that it sees two bytes of five.
 func findRuns(b64, hex, b32 *builder, m *marks, text []byte) {
-	var at block
+	at := block{level: b64.level()}
 	after := 0 // the end of a blob: even in the midst of a run another may follow
 	for i := 0; i+minRun <= len(text) && !b64.d.stopped; {
 		if to := m.next(markRuns, i); to > i && i != after {
@@ -90,19 +90,16 @@ type blob struct {
 
 // A block is where the runs are being looked at.
 type block struct {
-	pieces []span // of one blob after the other
-	noise  int    // up to here lie lines that mean nothing together
-	tries  int    // to begin in their midst
-	last   int    // end of a run that no line continues
-	joined []byte // pieces
+	*level
+	noise int // up to here lie lines that mean nothing together
+	tries int // to begin in their midst
+	last  int // end of a run that no line continues
 }
 
 // begin makes the run [lo, hi) the first piece of a blob.
 func (b *block) begin(lo, hi int) []span {
-	if b.pieces == nil {
-		b.pieces = make([]span, 0, 16)
-	}
-	return append(b.pieces[:0], span{lo, hi})
+	b.pieces = append(b.pieces[:0], span{lo, hi})
+	return b.pieces
 }
 
 // worth reports whether the lines that follow the run at lo should be looked at as one with it. Among lines that mean nothing it is true for
@@ -121,11 +118,12 @@ func (b *block) worth(lo int) bool {
 const chunk = 32 << 10
 
 // each decodes the blob. f gets some bytes and the stretch of the text they stand for, line breaks included. The slice is reused.
-func (bl *blob) each(text []byte, f func(lo, hi int, decoded []byte) bool) {
+func (bl *blob) each(l *level, text []byte, f func(lo, hi int, decoded []byte) bool) {
 	var acc uint32
 	var n int
 	group := bl.quantum().chars
-	buf := make([]byte, 0, min(bl.end-bl.pieces[0].lo, chunk))
+	buf := l.decoded
+	defer func() { l.decoded = buf }()
 	for k, p := range bl.pieces {
 		for p.lo < p.hi {
 			buf = buf[:0]
@@ -247,8 +245,10 @@ func (bl *blob) judge(at *block, text []byte) verdict {
 		return noise
 	}
 	bl.decode(head[:0], chars[:(len(head)*8+bl.bits-1)/bl.bits])
-	if v := magic(head[:]); v != noise {
-		return v
+	if magical[head[0]] {
+		if v := magic(head[:]); v != noise {
+			return v
+		}
 	}
 	if bl.holdsText(chars) {
 		return textual
@@ -363,7 +363,7 @@ func magic(head []byte) verdict {
 func (b *builder) put(text []byte, bl *blob, v verdict) bool {
 	switch v {
 	case textual:
-		bl.each(text, func(lo, hi int, decoded []byte) bool { return b.replace(lo, hi, decoded, 8, bl.bits) })
+		bl.each(b.level(), text, func(lo, hi int, decoded []byte) bool { return b.replace(lo, hi, decoded, 8, bl.bits) })
 	case packed:
 		return b.inflate(text, bl)
 	case document:
@@ -375,13 +375,13 @@ func (b *builder) put(text []byte, bl *blob, v verdict) bool {
 }
 
 // collect returns the decoded blob, cut at maxBlob.
-func (bl *blob) collect(text []byte) []byte {
+func (bl *blob) collect(l *level, text []byte) []byte {
 	size := 0
 	for _, p := range bl.pieces {
 		size += p.hi - p.lo
 	}
 	out := make([]byte, 0, min(size*bl.bits/8, maxBlob))
-	bl.each(text, func(_, _ int, decoded []byte) bool {
+	bl.each(l, text, func(_, _ int, decoded []byte) bool {
 		out = append(out, decoded[:min(len(decoded), maxBlob-len(out))]...)
 		return len(out) < maxBlob
 	})
@@ -390,7 +390,7 @@ func (bl *blob) collect(text []byte) []byte {
 
 // inflate shows what a gzip or zlib blob holds. All of it is said to stem from the blob's beginning.
 func (b *builder) inflate(text []byte, bl *blob) bool {
-	raw := bl.collect(text)
+	raw := bl.collect(b.level(), text)
 	if len(raw) < 8 {
 		return false
 	}
@@ -439,12 +439,13 @@ func (b *builder) alone(text []byte, bl *blob) {
 	if !b.src.touches(bl.pieces[0].lo, bl.end) {
 		return
 	}
-	raw := bl.collect(text)
+	raw := bl.collect(b.level(), text)
 	if b.d.budget -= len(raw); b.d.budget < 0 {
 		return
 	}
 	b.flush()
-	b.open, b.cur = true, bl.end
+	b.begin()
+	b.cur = bl.end
 	b.segs = append(b.segs, seg{0, bl.pieces[0].lo, 8, bl.bits})
 	b.out = append(b.out, raw...)
 	b.mark(0, len(raw))
@@ -516,9 +517,10 @@ func (b *builder) base64(at *block, text []byte, lo, hi int) int {
 			bl.pieces = bl.pieces[:1]
 		}
 	}
-	bl.end = padding(text, hi)
-	if v := bl.judge(at, text); v != noise && b.put(text, &bl, v) {
-		return bl.end
+	if v := bl.judge(at, text); v != noise {
+		if bl.end = padding(text, hi); b.put(text, &bl, v) {
+			return bl.end
+		}
 	}
 	return 0
 }
@@ -562,8 +564,11 @@ func (bl *blob) wrapped(text []byte, alphabet uint8) bool {
 		}
 		width = max(width, n)
 	}
+	if len(bl.pieces) == 1 {
+		return false
+	}
 	bl.end = padding(text, hi)
-	return len(bl.pieces) > 1
+	return true
 }
 
 // column returns how many bytes of its line precede i.

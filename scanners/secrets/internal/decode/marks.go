@@ -3,6 +3,7 @@ package decode
 import (
 	"bytes"
 	"math/bits"
+	"slices"
 
 	"github.com/leakreach/leakreach/scanners/secrets/internal/planes"
 )
@@ -161,10 +162,13 @@ var byteClasses = func() *planes.Table {
 }()
 
 // mark reads text.
-func (m *marks) mark(text []byte) {
+func (m *marks) mark(text []byte, l *level) {
 	m.words = len(text)/wordBytes + 1
 	if m.words > fewWords {
-		m.many = make([]uint64, m.words*finders)
+		n := m.words * finders
+		l.words = slices.Grow(l.words[:0], n)[:n]
+		clear(l.words)
+		m.many = l.words
 	}
 	const step = planes.Blocks * planes.Size
 	var s sieve
