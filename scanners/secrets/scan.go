@@ -10,7 +10,6 @@ import (
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/archive"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/credfile"
-	"github.com/leakreach/leakreach/scanners/secrets/internal/decode"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/match"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/pair"
@@ -70,7 +69,7 @@ func (p *pass) text(in part) {
 		raw = printable(raw)
 	}
 	t.find(raw)
-	for v := range decode.Views(in.content) {
+	for v := range p.decoder.Views(in.content) {
 		if archive.Kind(v.Text) != "" && p.depth < maxEmbedded {
 			p.depth++
 			p.members(in.path+"!"+strings.Join(v.Encoding, "+"), v.Text)

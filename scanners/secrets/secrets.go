@@ -17,6 +17,7 @@ import (
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/archive"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/credfile"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/decode"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/match"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/pair"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/rules"
@@ -35,6 +36,7 @@ type Options struct {
 
 // A Scanner finds credentials.
 type Scanner struct {
+	decoder   decode.Decoder
 	matcher   *match.Matcher
 	credWords int32 // how many of the words it was given are credfile's; the others are pair's
 	byID      map[string]*audit.Rule

@@ -13,7 +13,7 @@ const (
 // findArrays undoes lists of byte values: {0x67, 0x68}, [103, 104], "67 68", "67:68", 01100111 01101000.
 func findArrays(b *builder, m *marks, text []byte) {
 	const stride = 32 // a list of minValues is at least as long, so each step falls into it
-	l := list{text: text}
+	l := list{text: text, level: b.level()}
 	done := 0
 	for p := stride / 2; p < len(text); p += stride {
 		if to := m.next(markArrays, p); to >= len(text) {
@@ -100,8 +100,7 @@ type list struct {
 	bases  uint8 // that all of its numbers allow
 	comma  bool
 	lo, hi int
-	dec    []byte // values, by base
-	hex    []byte
+	*level // has its values, by base
 }
 
 // read goes over the numbers from i on and returns where something else stands.
@@ -120,10 +119,10 @@ func (l *list) read(b *builder, i int) int {
 			continue
 		}
 		end := i
-		for end < len(l.text) && isA(l.text[end], isWord) && inArray[l.text[end]] {
+		for end < len(l.text) && inArray[l.text[end]] && isA(l.text[end], isWord) {
 			end++
 		}
-		if isCall(l.text[i:end]) {
+		if l.text[i]|0x20 == 'c' && isCall(l.text[i:end]) {
 			i = end
 			continue
 		}

@@ -11,7 +11,7 @@ import (
 // findRuns looks at runs of base64 characters, of which hexadecimal and base32 are a part. It reads backwards from where a run that
 // begins at i must still go on, so that it sees two bytes of five.
 func findRuns(b64, hex, b32 *builder, m *marks, text []byte) {
-	var at block
+	at := block{level: b64.level()}
 	after := 0 // the end of a blob: even in the midst of a run another may follow
 	for i := 0; i+minRun <= len(text) && !b64.d.stopped; {
 		if to := m.next(markRuns, i); to > i && i != after {
@@ -90,18 +90,16 @@ type blob struct {
 
 // A block is where the runs are being looked at.
 type block struct {
-	pieces []span // of one blob after the other
-	noise  int    // up to here lie lines that mean nothing together
-	tries  int    // to begin in their midst
-	last   int    // end of a run that no line continues
+	*level
+	noise int // up to here lie lines that mean nothing together
+	tries int // to begin in their midst
+	last  int // end of a run that no line continues
 }
 
 // begin makes the run [lo, hi) the first piece of a blob.
 func (b *block) begin(lo, hi int) []span {
-	if b.pieces == nil {
-		b.pieces = make([]span, 0, 16)
-	}
-	return append(b.pieces[:0], span{lo, hi})
+	b.pieces = append(b.pieces[:0], span{lo, hi})
+	return b.pieces
 }
 
 // worth reports whether the lines that follow the run at lo should be looked at as one with it. Among lines that mean nothing it is true for
@@ -120,15 +118,23 @@ func (b *block) worth(lo int) bool {
 const chunk = 32 << 10
 
 // each decodes the blob. f gets some bytes and the stretch of the text they stand for, line breaks included. The slice is reused.
-func (bl *blob) each(text []byte, f func(lo, hi int, decoded []byte) bool) {
+func (bl *blob) each(l *level, text []byte, f func(lo, hi int, decoded []byte) bool) {
 	var acc uint32
 	var n int
-	buf := make([]byte, 0, min(bl.end-bl.pieces[0].lo, chunk))
+	group := bl.quantum().chars
+	buf := l.decoded
+	defer func() { l.decoded = buf }()
 	for k, p := range bl.pieces {
 		for p.lo < p.hi {
 			buf = buf[:0]
 			hi := min(p.lo+chunk, p.hi)
-			for _, c := range text[p.lo:hi] {
+			chars := text[p.lo:hi]
+			if n == 0 {
+				whole := len(chars) / group * group
+				buf = bl.decode(buf, chars[:whole])
+				chars = chars[whole:]
+			}
+			for _, c := range chars {
 				acc = acc<<bl.bits | uint32(bl.value[c])
 				if n += bl.bits; n >= 8 {
 					n -= 8
@@ -150,6 +156,28 @@ func (bl *blob) each(text []byte, f func(lo, hi int, decoded []byte) bool) {
 	}
 }
 
+// decode appends the bytes that chars stand for as far as they are whole.
+func (a alphabet) decode(to, chars []byte) []byte {
+	v := a.value
+	for ; a.bits == 6 && len(chars) >= 4; chars = chars[4:] {
+		acc := uint32(v[chars[0]])<<18 | uint32(v[chars[1]])<<12 | uint32(v[chars[2]])<<6 | uint32(v[chars[3]])
+		to = append(to, byte(acc>>16), byte(acc>>8), byte(acc))
+	}
+	for ; a.bits == 4 && len(chars) >= 2; chars = chars[2:] {
+		to = append(to, byte(v[chars[0]])<<4|byte(v[chars[1]]))
+	}
+	var acc uint32
+	n := 0
+	for _, c := range chars {
+		acc = acc<<a.bits | uint32(v[c])
+		if n += a.bits; n >= 8 {
+			n -= 8
+			to = append(to, byte(acc>>n))
+		}
+	}
+	return to
+}
+
 // A verdict says what decoded bytes look like.
 type verdict uint8
 
@@ -164,60 +192,132 @@ const (
 // 10⁷ places; the shortest token shapes are 16 long.
 const minText = 16
 
-// judge decodes without keeping anything.
-func (bl *blob) judge(text []byte) verdict {
-	if !bl.hopeful(text) {
-		return noise
+// A quantum is the shortest group of characters that stands for whole bytes (RFC 4648).
+type quantum struct {
+	chars, bytes int
+	row          int // whole groups that any minText bytes in a row hold at least
+}
+
+func (a alphabet) quantum() quantum {
+	switch a.bits {
+	case 4:
+		return quantum{2, 1, 16}
+	case 5:
+		return quantum{8, 5, 2}
 	}
-	var acc uint32
-	var n, size, bad, row, best, wide int
-	var head [8]byte
-	var last byte
-	total := 0
-	for _, p := range bl.pieces {
-		total += (p.hi - p.lo) * bl.bits / 8
+	return quantum{4, 3, 4}
+}
+
+// clear reports whether a group of characters stands for nothing but bytes of text.
+func (a alphabet) clear(group []byte) bool {
+	v := a.value
+	switch a.bits {
+	case 4:
+		return legible[byte(v[group[0]]<<4|v[group[1]])]
+	case 6:
+		acc := uint32(v[group[0]])<<18 | uint32(v[group[1]])<<12 | uint32(v[group[2]])<<6 | uint32(v[group[3]])
+		return legible[byte(acc>>16)] && legible[byte(acc>>8)] && legible[byte(acc)]
 	}
-	for _, p := range bl.pieces {
-		for _, c := range text[p.lo:p.hi] {
-			acc = acc<<bl.bits | uint32(bl.value[c])
-			if n += bl.bits; n < 8 {
-				continue
-			}
-			n -= 8
-			c := byte(acc >> n)
-			if size < len(head) {
-				head[size] = c
-				if size == len(head)-1 {
-					if v := magic(head[:]); v != noise {
-						return v
-					}
-				}
-			}
-			size++
-			switch {
-			case c >= ' ' && c < 0x7f || c == '\n' || c == '\t' || c == '\r':
-				row++
-				if last == 0 {
-					wide++
-				}
-			case c == 0:
-				best, row = max(best, row), 0
-			default:
-				if bad++; total-size < minText && size >= len(head) { // no room for text after this byte
-					return noise
-				}
-				best, row, wide = max(best, row), 0, 0
-			}
-			if row >= minText || wide >= minText {
-				return textual
-			}
-			last = c
+	var acc uint64
+	for _, c := range group {
+		acc = acc<<a.bits | uint64(v[c])
+	}
+	for n := len(group) * a.bits; n >= 8; n -= 8 {
+		if !legible[byte(acc>>(n-8))] {
+			return false
 		}
 	}
-	if bad == 0 && size >= 8 && (max(best, row) == size || wide >= 6) {
+	return true
+}
+
+// judge says what the blob holds, decoding no more of it than it must.
+func (bl *blob) judge(at *block, text []byte) verdict {
+	chars := text[bl.pieces[0].lo:bl.pieces[0].hi]
+	if len(bl.pieces) > 1 {
+		at.joined = at.joined[:0]
+		for _, p := range bl.pieces {
+			at.joined = append(at.joined, text[p.lo:p.hi]...)
+		}
+		chars = at.joined
+	}
+	var head [8]byte
+	if len(chars)*bl.bits/8 < len(head) {
+		return noise
+	}
+	bl.decode(head[:0], chars[:(len(head)*8+bl.bits-1)/bl.bits])
+	if magical[head[0]] {
+		if v := magic(head[:]); v != noise {
+			return v
+		}
+	}
+	if bl.holdsText(chars) {
 		return textual
 	}
 	return noise
+}
+
+// holdsText reports whether characters stand for minText bytes of text in a row, be it UTF-16, or for fewer that are text and nothing else.
+// It looks at the last of as many groups as such a row has at least, and goes back while they are text. Hardly any of what is random
+// has to be looked at for more than that.
+func (a alphabet) holdsText(chars []byte) bool {
+	of := a.quantum()
+	n := len(chars) / of.chars
+	for g := 0; g+of.row <= n || g == 0; { // the group before g has other bytes
+		k := min(g+of.row, n) - 1
+		for k >= g && a.clear(chars[k*of.chars:][:of.chars]) {
+			k--
+		}
+		if k >= g {
+			g = k + 1
+			continue
+		}
+		from := max(g-1, 0)
+		found, stop := a.textFrom(chars[from*of.chars:], (g-from)*of.bytes, g == 0)
+		if found || stop < 0 {
+			return found
+		}
+		g = from + stop/of.bytes + 1
+	}
+	return false
+}
+
+// textFrom looks for text in the bytes that chars stand for, until one of those from the byte min on is none. Its place is returned, or
+// -1 if there is none. Those before belong to the text as far as they do without a gap. If they are all, fewer are enough.
+func (a alphabet) textFrom(chars []byte, min int, all bool) (found bool, stop int) {
+	const fewest, fewestWide = 8, 6 // bytes, and pairs of them, that are the whole text
+	var acc uint32
+	var n, size, row, longest, wide int
+	last := byte(0)
+	if !all {
+		last = ' '
+	}
+	for _, c := range chars {
+		acc = acc<<a.bits | uint32(a.value[c])
+		if n += a.bits; n < 8 {
+			continue
+		}
+		n -= 8
+		c := byte(acc >> n)
+		switch {
+		case c == 0:
+			longest, row = max(longest, row), 0
+		case legible[c]:
+			row++
+			if last == 0 {
+				wide++
+			}
+		case size >= min:
+			return false, size
+		default:
+			row, wide = 0, 0
+		}
+		size++
+		if row >= minText || wide >= minText {
+			return true, 0
+		}
+		last = c
+	}
+	return all && size >= fewest && (max(longest, row) == size || wide >= fewestWide), -1
 }
 
 // magic knows formats by their first bytes.
@@ -263,7 +363,7 @@ func magic(head []byte) verdict {
 func (b *builder) put(text []byte, bl *blob, v verdict) bool {
 	switch v {
 	case textual:
-		bl.each(text, func(lo, hi int, decoded []byte) bool { return b.replace(lo, hi, decoded, 8, bl.bits) })
+		bl.each(b.level(), text, func(lo, hi int, decoded []byte) bool { return b.replace(lo, hi, decoded, 8, bl.bits) })
 	case packed:
 		return b.inflate(text, bl)
 	case document:
@@ -275,13 +375,13 @@ func (b *builder) put(text []byte, bl *blob, v verdict) bool {
 }
 
 // collect returns the decoded blob, cut at maxBlob.
-func (bl *blob) collect(text []byte) []byte {
+func (bl *blob) collect(l *level, text []byte) []byte {
 	size := 0
 	for _, p := range bl.pieces {
 		size += p.hi - p.lo
 	}
 	out := make([]byte, 0, min(size*bl.bits/8, maxBlob))
-	bl.each(text, func(_, _ int, decoded []byte) bool {
+	bl.each(l, text, func(_, _ int, decoded []byte) bool {
 		out = append(out, decoded[:min(len(decoded), maxBlob-len(out))]...)
 		return len(out) < maxBlob
 	})
@@ -290,7 +390,7 @@ func (bl *blob) collect(text []byte) []byte {
 
 // inflate shows what a gzip or zlib blob holds. All of it is said to stem from the blob's beginning.
 func (b *builder) inflate(text []byte, bl *blob) bool {
-	raw := bl.collect(text)
+	raw := bl.collect(b.level(), text)
 	if len(raw) < 8 {
 		return false
 	}
@@ -339,12 +439,13 @@ func (b *builder) alone(text []byte, bl *blob) {
 	if !b.src.touches(bl.pieces[0].lo, bl.end) {
 		return
 	}
-	raw := bl.collect(text)
+	raw := bl.collect(b.level(), text)
 	if b.d.budget -= len(raw); b.d.budget < 0 {
 		return
 	}
 	b.flush()
-	b.open, b.cur = true, bl.end
+	b.begin()
+	b.cur = bl.end
 	b.segs = append(b.segs, seg{0, bl.pieces[0].lo, 8, bl.bits})
 	b.out = append(b.out, raw...)
 	b.mark(0, len(raw))
@@ -403,56 +504,12 @@ var magical = func() (t [256]bool) {
 	return t
 }()
 
-// hopeful reports whether judge can find anything in the blob: minText bytes in a row that are text, or magic. It reads one group of
-// characters in four, so that most of what is random costs little.
-func (bl *blob) hopeful(text []byte) bool {
-	const need = 4 // whole groups of three bytes at least lie in minText bytes in a row
-	if first := bl.pieces[0]; bl.bits != 6 || first.hi-first.lo < 8*need || promising(text[first.lo:]) {
-		return true
-	}
-	for k, p := range bl.pieces[:len(bl.pieces)-1] {
-		if (p.hi-p.lo)%4 != 0 || k > 0 && p.hi-p.lo < 4*need {
-			return true
-		}
-	}
-	row := 0 // good groups at the end of the last piece
-	for _, p := range bl.pieces {
-		n := (p.hi - p.lo) / 4
-		good := func(g int) bool {
-			t := text[p.lo+4*g:]
-			acc := uint32(bl.value[t[0]])<<18 | uint32(bl.value[t[1]])<<12 | uint32(bl.value[t[2]])<<6 | uint32(bl.value[t[3]])
-			return legible[acc>>16] && legible[acc>>8&0xff] && legible[acc&0xff]
-		}
-		g := 0
-		for g < n {
-			want := max(need-row, 1)
-			if g+want > n { // the row may go on in the next piece
-				for ; g < n; g++ {
-					if row++; !good(g) {
-						row = 0
-					}
-				}
-				break
-			}
-			k := g + want - 1
-			for k >= g && good(k) {
-				k--
-			}
-			if k < g {
-				return true
-			}
-			g, row = k+1, 0
-		}
-	}
-	return false
-}
-
 func (b *builder) base64(at *block, text []byte, lo, hi int) int {
 	bl := blob{alphabet: base64s, pieces: at.begin(lo, hi)}
 	if hi != at.last && at.worth(lo) {
 		if !bl.wrapped(text, isBase64) {
 			at.last = hi
-		} else if v := bl.judge(text); v != noise && b.put(text, &bl, v) {
+		} else if v := bl.judge(at, text); v != noise && b.put(text, &bl, v) {
 			b.named(text, &bl)
 			return bl.end
 		} else {
@@ -460,9 +517,10 @@ func (b *builder) base64(at *block, text []byte, lo, hi int) int {
 			bl.pieces = bl.pieces[:1]
 		}
 	}
-	bl.end = padding(text, hi)
-	if v := bl.judge(text); v != noise && b.put(text, &bl, v) {
-		return bl.end
+	if v := bl.judge(at, text); v != noise {
+		if bl.end = padding(text, hi); b.put(text, &bl, v) {
+			return bl.end
+		}
 	}
 	return 0
 }
@@ -506,8 +564,11 @@ func (bl *blob) wrapped(text []byte, alphabet uint8) bool {
 		}
 		width = max(width, n)
 	}
+	if len(bl.pieces) == 1 {
+		return false
+	}
 	bl.end = padding(text, hi)
-	return len(bl.pieces) > 1
+	return true
 }
 
 // column returns how many bytes of its line precede i.
@@ -555,11 +616,11 @@ func tryHex(b *builder, at *block, text []byte, lo, hi int) int {
 		if end-lo >= minHex {
 			bl := blob{alphabet: base16s, pieces: at.begin(lo, end)}
 			joined := end == hi && at.worth(lo) && bl.wrapped(text, isHex)
-			v := bl.judge(text)
+			v := bl.judge(at, text)
 			if v == noise && joined {
 				at.noise = max(at.noise, bl.end)
 				bl.pieces = bl.pieces[:1]
-				v = bl.judge(text)
+				v = bl.judge(at, text)
 			}
 			if len(bl.pieces) == 1 {
 				bl.end = end
@@ -584,7 +645,7 @@ func tryBase32(b *builder, at *block, text []byte, lo, hi int) int {
 		}
 	}
 	bl := blob{alphabet: base32s, pieces: at.begin(lo, hi), end: padding(text, hi)}
-	if v := bl.judge(text); v != noise && b.put(text, &bl, v) {
+	if v := bl.judge(at, text); v != noise && b.put(text, &bl, v) {
 		return bl.end
 	}
 	return 0

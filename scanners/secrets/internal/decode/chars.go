@@ -441,18 +441,26 @@ func braced(text []byte, i int, visible func(rune, int) bool) escape {
 
 // run counts token characters from i on, up to most.
 func run(text []byte, i, most int) int {
-	n := 0
-	for n < most && isA(at(text, i+n), isToken) {
-		n++
+	if i < 0 || i >= len(text) {
+		return 0
 	}
-	return n
+	text = text[i:min(i+most, len(text))]
+	for n, c := range text {
+		if class[c]&isToken == 0 {
+			return n
+		}
+	}
+	return len(text)
 }
 
 // runBefore counts token characters before i, up to most.
 func runBefore(text []byte, i, most int) int {
-	n := 0
-	for n < most && isA(at(text, i-1-n), isToken) {
-		n++
+	if i <= 0 || i > len(text) {
+		return 0
 	}
-	return n
+	lo := i
+	for least := max(i-most, 0); lo > least && class[text[lo-1]]&isToken != 0; {
+		lo--
+	}
+	return i - lo
 }

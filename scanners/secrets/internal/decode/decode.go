@@ -4,7 +4,7 @@
 // A decoded span never stands alone: a [View] is the span's neighbourhood with the span replaced by what it means, so that a
 // rule which wants `api_key = "` before the value still finds it there. [View.At] leads back to the original.
 //
-// All of it is pure and linear in the text. One pass over the text marks where a finder may find something (marks.go, sieve.go), and
+// A [Decoder] finds them. All of it is pure and linear in the text. One pass over the text marks where a finder may find something (marks.go, sieve.go), and
 // the finders look only there; text without anything hidden costs less than a nanosecond per byte and no memory.
 package decode
 
@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"iter"
 	"sort"
+	"sync"
 )
 
 // A View is a piece of a text in decoded form, with what surrounds it.
@@ -46,14 +47,20 @@ const (
 	nestedFloor = 4 << 20
 )
 
-// Views yields the texts hidden in text, in the order of their encodings, not of their places. Views of nested encodings follow the view they lie in.
-func Views(text []byte) iter.Seq[View] {
-	return func(yield func(View) bool) { views(text, yield) }
-}
+// A Decoder finds the texts that hide in others. It keeps the memory it took for the next text. Goroutines may share it.
+type Decoder struct{ free sync.Pool } // of *decoder
 
-func views(text []byte, yield func(View) bool) {
-	d := decoder{yield: yield, budget: nestedFloor + nestedShare*len(text)}
-	d.decode(source{text: text}, 0)
+// Views yields the texts hidden in text, in the order of their encodings, not of their places. Views of nested encodings follow the view they lie in.
+func (d *Decoder) Views(text []byte) iter.Seq[View] {
+	return func(yield func(View) bool) {
+		one, _ := d.free.Get().(*decoder)
+		if one == nil {
+			one = new(decoder)
+		}
+		one.views(text, yield)
+		one.yield = nil
+		d.free.Put(one)
+	}
 }
 
 // A source is a text to decode: the original one, or a view of it.
@@ -78,18 +85,50 @@ func (s *source) touches(lo, hi int) bool {
 	return i < len(s.changed) && s.changed[i].lo-reach <= hi
 }
 
+// A decoder is at work on one text, and on what is nested in it.
 type decoder struct {
 	yield   func(View) bool
 	stopped bool
 	budget  int  // bytes of nested views still allowed
 	all     bool // finders look everywhere, as a test of the marks
+
+	levels [maxDepth]level
+	spare  []buffers // of builders that are done
+}
+
+// A level is the memory of the finders at one depth. They take turns, and nested ones have the next.
+type level struct {
+	words   []uint64 // of marks
+	pieces  []span   // of a blob
+	cuts    []span   // where pieces are joined
+	joined  []byte   // pieces of a blob
+	decoded []byte   // a chunk of it
+	dec     []byte   // numbers of a list
+	hex     []byte   // the same, read as hexadecimal
+}
+
+// buffers are the memory of a builder.
+type buffers struct {
+	out  []byte
+	segs []seg
+	news []span
+}
+
+func (d *decoder) views(text []byte, yield func(View) bool) {
+	d.yield, d.stopped, d.budget = yield, false, nestedFloor+nestedShare*len(text)
+	d.decode(source{text: text}, 0)
+	for i := range d.levels {
+		if l := &d.levels[i]; max(cap(l.joined), 8*cap(l.words), 8*cap(l.pieces)) > window {
+			*l = level{} // as it was needed for a text that is longer than most
+		}
+	}
 }
 
 // decode runs every finder over src whose trigger bytes it holds. The finders are called by name so that their builders stay on the stack.
 func (d *decoder) decode(src source, depth int) {
 	text := src.text
 	var m marks
-	m.mark(text)
+	m.mark(text, &d.levels[depth])
 	if d.all {
 		m.setAll()
 	}
@@ -97,18 +136,18 @@ func (d *decoder) decode(src source, depth int) {
 		b := d.builder(&src, depth, "utf-16")
 		if w, ok := wholeWidth(text); ok {
 			decodeWide(&b, text, w)
-			b.flush()
+			b.done()
 			return
 		}
 		findWide(&b, text)
-		b.flush()
+		b.done()
 	}
 	if m.any[markRuns] {
 		b64, hex, b32 := d.builder(&src, depth, "base64"), d.builder(&src, depth, "hex"), d.builder(&src, depth, "base32")
 		findRuns(&b64, &hex, &b32, &m, text)
-		b64.flush()
-		hex.flush()
-		b32.flush()
+		b64.done()
+		hex.done()
+		b32.done()
 	}
 	if m.control && isBinary(text) { // what follows undoes what people and programs write in text
 		return
@@ -116,52 +155,52 @@ func (d *decoder) decode(src source, depth int) {
 	if m.any[markArrays] {
 		b := d.builder(&src, depth, "array")
 		findArrays(&b, &m, text)
-		b.flush()
+		b.done()
 	}
 	if m.any[markControl] {
 		b := d.builder(&src, depth, "ansi")
 		findANSI(&b, &m, text)
-		b.flush()
+		b.done()
 	}
 	if m.any[markHigh] {
 		b := d.builder(&src, depth, "zero-width")
 		findZeroWidth(&b, &m, text)
-		b.flush()
+		b.done()
 	}
 	if m.any[markPercent] {
 		b := d.builder(&src, depth, "percent")
 		findPercent(&b, &m, text)
-		b.flush()
+		b.done()
 	}
 	if m.any[markEntity] {
 		b := d.builder(&src, depth, "entity")
 		findEntities(&b, &m, text)
-		b.flush()
+		b.done()
 	}
 	if m.any[markMarkup] && bytes.Contains(text, []byte("</")) {
 		b := d.builder(&src, depth, "markup")
 		findMarkup(&b, &m, text)
-		b.flush()
+		b.done()
 	}
 	if m.any[markEscape] {
 		b := d.builder(&src, depth, "escape")
 		findEscapes(&b, &m, text)
-		b.flush()
+		b.done()
 	}
 	if m.any[markQuoted] {
 		b := d.builder(&src, depth, "quoted-printable")
 		findQuotedPrintable(&b, &m, text)
-		b.flush()
+		b.done()
 	}
 	if m.any[markConcat] {
 		b := d.builder(&src, depth, "concat")
 		findConcat(&b, &m, text)
-		b.flush()
+		b.done()
 	}
 	dumps, wraps := d.builder(&src, depth, "hexdump"), d.builder(&src, depth, "wrap")
 	findLines(&dumps, &wraps, &m, text)
-	dumps.flush()
-	wraps.flush()
+	dumps.done()
+	wraps.done()
 }
 
 // hasBOM reports whether text begins with the byte order mark of UTF-16.
@@ -209,10 +248,26 @@ type builder struct {
 
 	open bool
 	cur  int // the source is copied or replaced up to here
-	out  []byte
-	segs []seg
-	news []span
+	buffers
 }
+
+// begin opens a view.
+func (b *builder) begin() {
+	b.open = true
+	if n := len(b.d.spare) - 1; b.out == nil && n >= 0 {
+		b.buffers, b.d.spare = b.d.spare[n], b.d.spare[:n]
+	}
+}
+
+// done hands out the open view and gives the builder's memory to the next.
+func (b *builder) done() {
+	b.flush()
+	if cap(b.out) > 0 && max(cap(b.out), 8*cap(b.segs)) <= 2*window { // larger ones are rare
+		b.d.spare = append(b.d.spare, b.buffers)
+	}
+}
+
+func (b *builder) level() *level { return &b.d.levels[b.depth] }
 
 // A seg maps out offsets from out on to in + (offset-out)*num/den.
 type seg struct{ out, in, num, den int }
@@ -244,7 +299,7 @@ func (b *builder) reachTo(lo int) {
 		b.roll()
 	}
 	if !b.open {
-		b.open = true
+		b.begin()
 		b.cur = lineStart(b.src.text, lo)
 		b.segs = append(b.segs, seg{0, b.cur, 1, 1})
 	}

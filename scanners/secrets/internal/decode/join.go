@@ -297,7 +297,8 @@ func nextQuote(text []byte, i int) int {
 // splice joins the literals that hang together from the quote at i on, if what comes of it can be a secret. It returns where to go on.
 func (b *builder) splice(text []byte, i, next int) int {
 	const most = 256 // literals; what follows is looked at by itself
-	cuts := append(make([]span, 0, 16), span{i, next})
+	l := b.level()
+	l.cuts = append(l.cuts[:0], span{i, next})
 	var o oddity
 	o.add(before(text, i))
 	stop := next
@@ -305,20 +306,20 @@ func (b *builder) splice(text []byte, i, next int) int {
 		piece := after(text, next)
 		o.add(piece)
 		stop = next + len(piece)
-		if !isQuote(at(text, stop)) || text[stop] != text[next-1] || len(cuts) == most {
+		if !isQuote(at(text, stop)) || text[stop] != text[next-1] || len(l.cuts) == most {
 			break
 		}
 		var how seam
 		if next, how = literal(text, stop); how != spliced || !isA(at(text, next), isToken) {
 			break
 		}
-		cuts = append(cuts, span{stop, next})
+		l.cuts = append(l.cuts, span{stop, next})
 	}
 	const header = 40 // bytes that the beginning of a PEM block has at most
 	if !o.settle() && !bytes.Contains(text[max(i-header, 0):i], []byte("-----BEGIN")) {
 		return stop
 	}
-	for _, c := range cuts {
+	for _, c := range l.cuts {
 		if b.cut(c.lo, c.hi) == c.lo {
 			return i
 		}
@@ -367,7 +368,7 @@ func (b *builder) list(text []byte, i, next int) int {
 		ahead   = 80  // bytes in which a call such as strings.Join([]string{ begins
 		behind  = 24  // and in which .join("") follows
 	)
-	cuts := make([]span, 0, 16)
+	cuts := b.level().cuts[:0]
 	single := true
 	quote := text[next-1]
 	end := i
@@ -385,6 +386,7 @@ func (b *builder) list(text []byte, i, next int) int {
 		}
 		quote = text[next-1]
 	}
+	b.level().cuts = cuts
 	stop := max(end, i+1)
 	var o oddity
 	o.add(before(text, i))

@@ -3,6 +3,7 @@ package decode
 import (
 	"bytes"
 	"math/bits"
+	"slices"
 
 	"github.com/leakreach/leakreach/scanners/secrets/internal/planes"
 )
@@ -43,6 +44,7 @@ type marks struct {
 	any     [finders]bool
 	control bool // there are control characters that text does not have
 	judged  int  // line breaks before this have been judged
+	row     row  // of bytes of lists, that numbered has read last
 }
 
 func (m *marks) of(finder int) []uint64 {
@@ -160,10 +162,13 @@ var byteClasses = func() *planes.Table {
 }()
 
 // mark reads text.
-func (m *marks) mark(text []byte) {
+func (m *marks) mark(text []byte, l *level) {
 	m.words = len(text)/wordBytes + 1
 	if m.words > fewWords {
-		m.many = make([]uint64, m.words*finders)
+		n := m.words * finders
+		l.words = slices.Grow(l.words[:0], n)[:n]
+		clear(l.words)
+		m.many = l.words
 	}
 	const step = planes.Blocks * planes.Size
 	var s sieve
@@ -250,7 +255,7 @@ func (m *marks) array(text []byte, i int, last, b uint64) {
 		p := first(lo)
 		n := first(^(lo >> p)) // more places of the same row
 		short := p > 0 && p+n < planes.Size && n+probe-1 < minRow
-		if !short && numbered(text, i-half+p) {
+		if !short && m.numbered(text, i-half+p) {
 			if p < half {
 				m.set(markArrays, i-half)
 			}
@@ -262,27 +267,32 @@ func (m *marks) array(text []byte, i int, last, b uint64) {
 	}
 }
 
-// numbered reports whether the row of bytes of lists around i has as many words as a list has numbers.
-func numbered(text []byte, i int) bool {
-	const far = 512 // bytes on each side: what goes on that long is looked at
-	n, word := 0, false
-	lo := min(i, len(text))
-	for lo > 0 && lo > i-far && inArray[text[lo-1]] {
+// A row is one of bytes of lists, as far as it was read: to its end or until it had words enough.
+type row struct{ hi, words int }
+
+// numbered reports whether the row of bytes of lists around i has as many words as a list has numbers. It is asked for ascending places, and
+// reads a row once.
+func (m *marks) numbered(text []byte, i int) bool {
+	r := &m.row
+	if i = min(i, len(text)); i <= r.hi && r.hi > 0 {
+		return r.words >= minValues
+	}
+	lo := i
+	for lo > r.hi && inArray[text[lo-1]] {
 		lo--
 	}
-	if lo <= i-far {
-		return true
-	}
-	for ; lo < len(text) && inArray[text[lo]]; lo++ {
-		was := word
-		if word = isA(text[lo], isWord); word && !was {
-			n++
-		}
-		if n >= minValues || lo > i+far {
-			return true
+	if lo > r.hi || r.words < minValues { // another row
+		*r = row{hi: lo}
+		word := false
+		for ; r.words < minValues && r.hi < len(text) && inArray[text[r.hi]]; r.hi++ {
+			was := word
+			if word = isA(text[r.hi], isWord); word && !was {
+				r.words++
+			}
 		}
 	}
-	return false
+	r.hi = max(r.hi, i)
+	return r.words >= minValues
 }
 
 // trigger marks what begins with a byte of its own.
