@@ -150,6 +150,7 @@ var hidings = []struct{ path, text, want string }{
 	{"Dockerfile", "FROM x\nENV DB_PASSWORD P1\nENV A_TOKEN=P2\nARG B_SECRET=\n", "-:P1 -:P2"},
 	{"ci.sh", "docker login -u u -p P1 r.example.com\necho \"P2\" | docker login --password-stdin\nredis-cli -a P3 ping\n", "u:P1 -:P2 -:P3"},
 
+	{"sudo.sh", "echo 'P1' | sudo -S apt-get update\necho P2|sudo -k -S true\n", "-:P1 -:P2"},
 	{"ftp.sh", "lftp -u u,P1 ftp.example.com\nncftpput -u u -p P2 ftp.example.com / f\nexport GITHUB_PAT=P3\n", "u:P1 -:P2 -:P3"},
 	{"x.ps1", "$p = ConvertTo-SecureString \"P1\" -AsPlainText -Force\n$q = ConvertTo-SecureString $env:PW -AsPlainText -Force\n", "-:P1"},
 	{"x.bat", "net use Z: \\\\s\\d P1 /user:d\\u\r\nnet use \\\\s\\d /user:u P2\r\n", "-:P1 u:P2"},
@@ -205,6 +206,7 @@ var hidings = []struct{ path, text, want string }{
 	{"x.yaml", "kind: ConfigMap\ndata:\n  password: B(P1)\n---\nkind: Secret\ndata:\n  username: B(P2)\n  ca.crt: B(-----BEGIN CERTIFICATE-----)\n  pw: B(P3)\n", "P2:P3"},
 	{"x.go", "var help = `kind: Secret`\nvar auths = `{\"auths\": {\"auth\": \"P1\"}}`\n", ""},
 	{".github/workflows/ci.yml", "permissions:\n  id-token: write\nenv:\n  TOKEN: ${{ secrets.X }}\n  CACHE_KEY: linux-build-P1\n", ""},
+	{"tee.sh", "echo 'x4Bq7Rt9Lm2Z options nouveau' | sudo tee /etc/modprobe.d/x.conf\necho x4Bq7Rt9Lm2Z | sudo tee -a /etc/issue\n", ""},
 	{"run.sh", "TAG_KEY=TestKey\nPASSWORD=$1\nTOKEN=$(get)\nSECRET=\"$OTHER\"\n# PASSWORD=P1\nread -s PASSWORD\n", ""},
 	{"application.properties", "a.secret=if_you_see_this_use_vault\nb.password=ACTUAL_ANSWER_7\nc.token=00000000-0000-0000\nd.password-file=/x/P1\n", ""},
 	{"settings.py", "SECRET_KEY = 'your-secret-key'\nPASSWORD_HASHERS = ['P1']\nAUTH_PASSWORD_VALIDATORS = 'django.contrib'\n", ""},

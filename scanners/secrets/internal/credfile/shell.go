@@ -43,7 +43,7 @@ var scripts = sync.OnceValue(func() *script {
 		{"net", `()\bnet\s+use\s+(?:\S+\s+)?\\\\\S+\s+` + arg + `\s+/user:`},
 		{"net", `\bnet\s+use\s+(?:\S+\s+)?\\\\\S+\s+/user:(\S+)\s+` + arg},
 		{"securestring", `()\b(?i:ConvertTo-SecureString\s+(?:-String\s+)?)` + quoted},
-		{"echo", `()\becho\s+(?:-n\s+)?` + arg + `\s*\|\s*(?:[\w./\-]*\s*)?(?:docker|podman|helm|sudo|passwd|gpg|kinit|cryptsetup|oc|crane)\b`},
+		{"echo", `()\becho\s+(?:-n\s+)?` + arg + `\s*\|\s*(?:[\w./\-]*\s*)?(?:(?:docker|podman|helm|passwd|gpg|kinit|cryptsetup|oc|crane)\b|sudo\s+(?:-\S+\s+)*(?:-\w*S|--stdin)\b)`},
 		{"chpasswd", `\becho\s+(?:-e\s+)?["']?(\w[\w.\-]*):()()([^\s"'|;&<>]+)["']?\s*\|\s*(?:sudo\s+)?chpasswd`},
 	}
 	s := &script{}
