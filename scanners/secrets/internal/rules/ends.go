@@ -128,24 +128,21 @@ func base64(r rune) bool {
 // after returns an expression for what shows that a token is over; "" if the token may have any character.
 //
 // Neither a character that the token has somewhere nor any other of a word's ends it: a token of fixed length is not to be found at the
-// start of a longer string. What stands before an opening bracket is a name, be it of a function as long as a token. Characters that
-// join words, as in file names, end it only if no word follows; to these belong those of base64 if the token could be a piece of some.
+// start of a longer string. Nor do base64's, if the token could be a piece of some. What stands before an opening bracket is a name, be it
+// of a function as long as a token. Characters that join words, as in file names, end it only if no word follows.
 func after(token *syntax.Regexp) string {
 	has, ok := alphabet(token)
 	if !ok {
 		return ""
 	}
-	joins := ".-"
-	if _, marked := fixed(token); !marked {
-		joins += "+/="
-	}
+	_, marked := fixed(token)
 	var never, mostly strings.Builder
 	for c := range byte(unicode.MaxASCII + 1) {
 		switch {
 		case isWord(c):
-		case has[c], c == '(', c == '[', c == '{':
+		case has[c], c == '(', c == '[', c == '{', base64(rune(c)) && !marked:
 			fmt.Fprintf(&never, `\x%02x`, c)
-		case strings.IndexByte(joins, c) >= 0:
+		case c == '.', c == '-':
 			fmt.Fprintf(&mostly, `\x%02x`, c)
 		}
 	}

@@ -19,8 +19,8 @@ func TestWiden(t *testing.T) {
 		},
 		{
 			`\b(AbCd(?i)[a-z0-9]{4})`, // may be a piece of base64
-			[]string{"AbCdx2X4<", "AbCdx2X4%2F", "AbCdx2X4/ "},
-			[]string{"AbCdx2X4/x", "AbCdx2X4+x", "AbCdx2X4=x", "AbCdx2X4\u017f<"},
+			[]string{"AbCdx2X4<", "AbCdx2X4%2F", "AbCdx2X4. "},
+			[]string{"AbCdx2X4/x", "AbCdx2X4//", "AbCdx2X4=\n", "AbCdx2X4+x", "AbCdx2X4=x", "AbCdx2X4\u017f<"},
 		},
 		{
 			`(?i)\b(abc\.[a-z0-9=_\-\.]{4,6})`, // "." is in its alphabet
