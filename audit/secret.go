@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -139,9 +140,13 @@ func KeyFrom(b []byte) Key { return sha256.Sum256(append([]byte("leakreach key v
 // Digest is a keyed hash over parts, in hex (32 digits).
 func (k Key) Digest(parts ...string) string {
 	h := hmac.New(sha256.New, k[:])
+	var room [256]byte // more than most parts need
+	text := room[:0]
 	for _, p := range parts {
-		fmt.Fprintf(h, "%d:%s", len(p), p)
+		text = append(strconv.AppendInt(text, int64(len(p)), 10), ':')
+		text = append(text, p...)
 	}
+	h.Write(text)
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 

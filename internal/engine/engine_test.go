@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -395,6 +396,22 @@ func TestHalvesInVariablesOfTwoTargetsAreOneKey(t *testing.T) {
 	}
 	if len(r.Findings) != 1 || !r.Findings[0].Secret.HasValue() || len(r.Findings[0].Locations) != 3 {
 		t.Errorf("want one whole key with three places, got\n%s", show(r))
+	}
+}
+
+// TestASecretOfTwoKeys holds that chance does not decide which of two keys a secret that both have is given to.
+func TestASecretOfTwoKeys(t *testing.T) {
+	for range 16 {
+		r, err := start(t, one(file("a", "id:AKIAB half:iiiiiiiiii"), file("b", "id:AKIAA"), file("c", "generic:iiiiiiiiii")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range r.Findings {
+			has := slices.ContainsFunc(f.Locations, func(l audit.Location) bool { return l.Path == "c" })
+			if has != (f.Secret.ID == "AKIAA") {
+				t.Fatalf("want c among the places of AKIAA, got\n%s", show(r))
+			}
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/leakreach/leakreach/audit"
 )
@@ -122,9 +123,9 @@ func (r *run) merge(f audit.Finding) {
 // as suppressed only if it is at every place.
 func (r *run) mergeLocked(f audit.Finding) {
 	fp := r.identity(&f)
-	f.ID = "lr1:" + r.Key.Digest("finding", fp)
 	have := r.findings[fp]
 	if have == nil {
+		f.ID = "lr1:" + r.Key.Digest("finding", fp)
 		f.Locations = slices.Clip(f.Locations) // a scanner may have cut them from a longer list
 		r.findings[fp] = &f
 		return
@@ -195,25 +196,32 @@ func dedupe(locs []audit.Location) []audit.Location {
 func (r *run) adoptHalves() {
 	keys := map[string]*audit.Finding{} // by digest of each private part
 	for _, f := range r.findings {
-		if isKey(f) {
-			keys[r.Key.ValueDigest(f.Secret)] = f
-			keys[r.Key.PartDigest(f.Secret, audit.PartSessionToken)] = f
+		if !isKey(f) {
+			continue
+		}
+		for _, part := range []string{r.Key.ValueDigest(f.Secret), r.Key.PartDigest(f.Secret, audit.PartSessionToken)} {
+			if have := keys[part]; have == nil || f.Secret.ID < have.Secret.ID { // of two keys with one secret always the same
+				keys[part] = f
+			}
 		}
 	}
 	delete(keys, "") // of keys whose part is not known
+	var halves []*audit.Finding
 	for fp, f := range r.findings {
-		if f.Secret == nil || isKey(f) {
-			continue
+		if f.Secret != nil && !isKey(f) && keys[r.Key.ValueDigest(f.Secret)] != nil {
+			halves = append(halves, f)
+			delete(r.findings, fp)
 		}
+	}
+	slices.SortFunc(halves, func(a, b *audit.Finding) int {
+		return firstNonZero(strings.Compare(a.Rule, b.Rule), comparePlaces(*a, *b))
+	})
+	for _, f := range halves {
 		key := keys[r.Key.ValueDigest(f.Secret)]
-		if key == nil {
-			continue
-		}
 		key.Locations = append(key.Locations, f.Locations...)
 		if f.Suppressed == nil {
 			key.Suppressed = nil
 		}
-		delete(r.findings, fp)
 	}
 }
 

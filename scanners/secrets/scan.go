@@ -10,12 +10,13 @@ import (
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/archive"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/credfile"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/decode"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/match"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/pair"
 )
 
-// A pass is the work on one item.
+// A pass is the work on one item. It is lent: most texts have nothing to be found, and what cost most in them was to make room for it.
 type pass struct {
 	*Scanner
 	item     audit.Item
@@ -23,6 +24,24 @@ type pass struct {
 	depth    int  // encoded containers around the text being scanned
 	findings []audit.Finding
 	gaps     []audit.Gap
+	spare    []*sheet
+}
+
+// begin lends a pass for an item; done takes it back.
+func (s *Scanner) begin(it audit.Item) *pass {
+	p, _ := s.passes.Get().(*pass)
+	if p == nil {
+		p = &pass{Scanner: s}
+	}
+	p.item, p.later = it, it.Kind == audit.KindFile && it.At.Path == "" && it.Object != ""
+	return p
+}
+
+func (p *pass) done() (findings []audit.Finding, gaps []audit.Gap) {
+	findings, gaps = p.findings, p.gaps
+	p.item, p.findings, p.gaps = audit.Item{}, nil, nil
+	p.passes.Put(p)
+	return findings, gaps
 }
 
 // A part is one text of an item: its content, or a member of it.
@@ -37,10 +56,12 @@ type part struct {
 type sheet struct {
 	*pass
 	part
-	lines    *match.Lines
+	lines    match.Lines
+	view     func(decode.View) bool // looks at a view of the part; it is here because it is made anew where it is named
 	encoding []string
 	at       func(int) int // from the text being scanned to the part; nil for the part itself
 	binary   bool
+	raw      []byte // what is printable of the part, if it is binary
 	seen     map[spot]bool
 	creds    credfile.Search // of the text being scanned
 	halves   pair.Search     // of AWS keys in it
@@ -58,34 +79,69 @@ type spot struct {
 	start, end int
 }
 
+// sheet lends a sheet for a part; free takes it back.
+func (p *pass) sheet(in part) *sheet {
+	var t *sheet
+	if n := len(p.spare); n > 0 {
+		t, p.spare = p.spare[n-1], p.spare[:n-1]
+	} else {
+		t = &sheet{pass: p}
+		t.view = t.decoded
+	}
+	t.part = in
+	t.lines.Begin(in.content)
+	return t
+}
+
+// maxRaw bounds the memory that is kept for the next binary: most are images of pages and small programs.
+const maxRaw = 1 << 20
+
+func (p *pass) free(t *sheet) {
+	t.creds.Begin(nil)
+	t.halves.Begin(nil)
+	t.lines.Begin(nil)
+	if cap(t.raw) > maxRaw {
+		t.raw = nil
+	}
+	*t = sheet{pass: p, view: t.view, lines: t.lines, creds: t.creds, halves: t.halves, taken: t.taken[:0], raw: t.raw}
+	p.spare = append(p.spare, t)
+}
+
 // text scans one part: as it stands, and decoded.
 func (p *pass) text(in part) {
 	if len(in.content) == 0 {
 		return
 	}
-	t := &sheet{pass: p, part: in, lines: match.NewLines(in.content), binary: !in.text && binary(in.content)}
+	t := p.sheet(in)
+	t.binary = !in.text && binary(in.content)
 	raw := in.content
 	if t.binary {
-		raw = printable(raw)
+		t.raw = printable(t.raw, raw)
+		raw = t.raw
 	}
 	t.find(raw)
-	for v := range p.decoder.Views(in.content) {
-		if archive.Kind(v.Text) != "" && p.depth < maxEmbedded {
-			p.depth++
-			p.members(in.path+"!"+strings.Join(v.Encoding, "+"), v.Text)
-			p.depth--
-		}
-		t.at, t.encoding = v.At, v.Encoding
-		t.find(v.Text)
+	p.decoder.Views(in.content)(t.view)
+	p.free(t)
+}
+
+// decoded scans a view of the part.
+func (t *sheet) decoded(v decode.View) bool {
+	if archive.Kind(v.Text) != "" && t.depth < maxEmbedded {
+		t.depth++
+		t.members(t.path+"!"+strings.Join(v.Encoding, "+"), v.Text)
+		t.depth--
 	}
+	t.at, t.encoding = v.At, v.Encoding
+	t.find(v.Text)
+	return true
 }
 
 // maxEmbedded bounds how often a container may lie encoded in the text of a container's member.
 const maxEmbedded = 3
 
-// printable replaces what is not text by newlines, so that offsets stay and strings stand apart.
-func printable(b []byte) []byte {
-	out := make([]byte, len(b))
+// printable replaces what is not text by newlines, so that offsets stay and strings stand apart. It writes to out, if that is large enough.
+func printable(out, b []byte) []byte {
+	out = slices.Grow(out[:0], len(b))[:len(b)]
 	for i, c := range b {
 		out[i] = legible[c]
 	}

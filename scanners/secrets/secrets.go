@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/archive"
@@ -45,6 +46,7 @@ type Scanner struct {
 	own       []ownList       // what the user's configuration exempts, whatever found it
 	seed      maphash.Seed    // of digests of lines
 	notes     []string
+	passes    sync.Pool // of *pass
 }
 
 var _ audit.Joiner = (*Scanner)(nil)
@@ -218,7 +220,7 @@ func (s *Scanner) Join(findings []audit.Finding) []audit.Finding { return pair.J
 // and of its last; columns count bytes. Of an AWS key the id and the secret half are reported each where it stands, as findings of
 // the same credential. In a container the line is that of the member.
 func (s *Scanner) Scan(it audit.Item, content []byte) ([]audit.Finding, []audit.Gap) {
-	p := &pass{Scanner: s, item: it, later: it.Kind == audit.KindFile && it.At.Path == "" && it.Object != ""}
+	p := s.begin(it)
 	switch it.Kind {
 	case audit.KindPlace:
 		p.place(content)
@@ -229,7 +231,7 @@ func (s *Scanner) Scan(it audit.Item, content []byte) ([]audit.Finding, []audit.
 	default:
 		p.file(content)
 	}
-	return p.findings, p.gaps
+	return p.done()
 }
 
 // file looks at a whole file, and into it if it is a container.
@@ -246,6 +248,9 @@ func (p *pass) file(content []byte) {
 // members scans what lies in a container, if content is one; prefix leads to it inside the item. It tells whether all of it
 // could be read.
 func (p *pass) members(prefix string, content []byte) (whole bool) {
+	if archive.Kind(content) == "" {
+		return false
+	}
 	opened := false
 	problems := archive.Walk("", content, archive.DefaultLimits(), func(m archive.Member) {
 		opened = true
@@ -291,10 +296,11 @@ func (p *pass) place(content []byte) {
 	if len(content) > maxCredentialFile {
 		return
 	}
-	t := &sheet{pass: p, part: part{content: content}, lines: match.NewLines(content)}
+	t := p.sheet(part{content: content})
 	for _, c := range credfile.Because(p.item.At.Path, content) {
 		t.credential(c)
 	}
+	p.free(t)
 }
 
 // maxCredentialFile: no tool writes a credential file that large.

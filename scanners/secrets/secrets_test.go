@@ -195,6 +195,25 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+// TestNoRoom holds that a text in which nothing is found costs no memory.
+func TestNoRoom(t *testing.T) {
+	s := scanner(t, Options{})
+	text := []byte(strings.Repeat("package a\n\nfunc secret(token string) error { // password\n\treturn fmt.Errorf(\"api key: %w\", token)\n}\n", 200))
+	for _, it := range []audit.Item{{Kind: audit.KindFile, Object: "1"}, file("a/b.go")} {
+		least := 1e9 // of some: what is lent may be taken away at any time
+		for range 50 {
+			least = min(least, testing.AllocsPerRun(1, func() {
+				if fs, gaps := s.Scan(it, text); len(fs)+len(gaps) > 0 {
+					t.Fatalf("found %v, gaps %v", summary(fs), gaps)
+				}
+			}))
+		}
+		if least > 0 {
+			t.Errorf("%v allocations for a text at %q", least, it.At.Path)
+		}
+	}
+}
+
 func TestVariable(t *testing.T) {
 	r := newSource()
 	v := r.of(alnum, 32)

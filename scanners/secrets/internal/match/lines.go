@@ -1,6 +1,9 @@
 package match
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // Lines finds the lines of a text by byte offset in time that does not grow with the text, however long its lines are.
 // It is built when it is first asked.
@@ -20,9 +23,20 @@ type block struct {
 // NewLines returns the lines of text.
 func NewLines(text []byte) *Lines { return &Lines{text: text} }
 
+// maxKept bounds the index that is kept for the next text: that of 4 MiB.
+const maxKept = 1 << 10
+
+// Begin makes l ready for another text.
+func (l *Lines) Begin(text []byte) {
+	l.text, l.blocks = text, l.blocks[:0]
+	if cap(l.blocks) > maxKept {
+		l.blocks = nil
+	}
+}
+
 func (l *Lines) build() {
 	n := len(l.text)/blockSize + 1
-	l.blocks = make([]block, n)
+	l.blocks = slices.Grow(l.blocks, n)[:n]
 	count, last := 0, -1
 	for b := range l.blocks {
 		l.blocks[b].count, l.blocks[b].last = count, last
@@ -44,7 +58,7 @@ func (l *Lines) build() {
 
 // Before returns how many newlines lie before offset i, and where the last of them is; -1 if there is none.
 func (l *Lines) Before(i int) (count, last int) {
-	if l.blocks == nil {
+	if len(l.blocks) == 0 {
 		l.build()
 	}
 	b := l.blocks[i/blockSize]
@@ -57,7 +71,7 @@ func (l *Lines) Before(i int) (count, last int) {
 
 // From returns the first newline at or after offset i; the length of the text if there is none.
 func (l *Lines) From(i int) int {
-	if l.blocks == nil {
+	if len(l.blocks) == 0 {
 		l.build()
 	}
 	b := i / blockSize

@@ -86,6 +86,7 @@ func (j *joiner) sort(findings []audit.Finding) {
 	}
 	var order []sortable
 	for i := range j.all {
+		j.all[i].Locations = slices.Clip(j.all[i].Locations) // they are the caller's, and adopt appends
 		if s := j.all[i].Secret; s != nil && (s.Kind == audit.KindAWSKey || j.all[i].Candidate) {
 			order = append(order, sortable{i, firstPlace(&j.all[i])})
 		}
@@ -180,7 +181,7 @@ func (j *joiner) adopt(have, i int) {
 	if b.Suppressed == nil {
 		a.Suppressed = nil
 	}
-	a.Locations = append(slices.Clip(a.Locations), b.Locations...)
+	a.Locations = append(a.Locations, b.Locations...)
 	j.merged[i] = have
 }
 

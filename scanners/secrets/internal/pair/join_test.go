@@ -3,6 +3,7 @@ package pair
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -30,6 +31,33 @@ func file(commit, path string, line int) audit.Location {
 
 func variable(target, name string) audit.Location {
 	return audit.Location{Target: target, Kind: audit.InVariable, Name: name, Line: 1, URL: "https://forge/" + target}
+}
+
+// TestOneIDInManyPlaces holds that a place is not copied for each that follows, and that the caller's lists stay as they are.
+func TestOneIDInManyPlaces(t *testing.T) {
+	const n = 5000
+	places := make([]audit.Location, n)
+	in := make([]audit.Finding, n)
+	id := newKeys(1).id()
+	for i := range in {
+		places[i] = file("c", "env", n-i)
+		in[i] = found(id, "", places[i:i+1]...)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	out := Join(in)
+	runtime.ReadMemStats(&after)
+	if len(out) != 1 || len(out[0].Locations) != n {
+		t.Fatalf("%d findings", len(out))
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > n*20_000 { // a copy of all for each is a hundred times that
+		t.Errorf("%d bytes for %d places", took, n)
+	}
+	for i := range places {
+		if places[i].Line != n-i {
+			t.Fatalf("place %d was written over", i)
+		}
+	}
 }
 
 func TestJoin(t *testing.T) {

@@ -219,6 +219,39 @@ func TestRegions(t *testing.T) {
 	}
 }
 
+// TestSecrets holds what is found by looking at some bytes against what is found by looking at all.
+func TestSecrets(t *testing.T) {
+	long := regexp.MustCompile(`[0-9A-Za-z/+\\%]{40,}`)
+	k := newKeys(9)
+	seams := []string{" ", "\"", ".", "-", "_", "\n", "$", "&", "\x00", "\x7f", "é", "%", "\\n", "/"}
+	found := 0
+	for range 20000 {
+		var text []byte
+		for range 1 + k.r.IntN(8) {
+			switch k.r.IntN(3) {
+			case 0:
+				text = append(text, k.secret()...)
+			default:
+				text = append(text, k.draw(k.r.IntN(44), letters)...)
+			}
+			for range k.r.IntN(3) {
+				text = append(text, seams[k.r.IntN(len(seams))]...)
+			}
+		}
+		var want []mark
+		for _, m := range long.FindAllIndex(text, -1) {
+			want = runs(text, m[0], m[1], want)
+		}
+		found += len(want)
+		if got := secrets(text, nil); !reflect.DeepEqual(got, want) {
+			t.Fatalf("%q:\n%v, want\n%v", text, got, want)
+		}
+	}
+	if found < 1000 {
+		t.Errorf("only %d secrets", found)
+	}
+}
+
 // BenchmarkSearch passes over text without a credential, whose words have been looked for in passing.
 func BenchmarkSearch(b *testing.B) {
 	source, err := os.ReadFile("scan.go")
