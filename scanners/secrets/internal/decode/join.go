@@ -208,11 +208,10 @@ func seamy(text []byte, i int) bool {
 	if at(text, j) == ',' {
 		for j++; ends[at(text, j)]; j++ {
 		}
-		c := at(text, j)
-		if isQuote(c) {
+		switch c := at(text, j); {
+		case isQuote(c):
 			return isA(at(text, j+1), isToken)
-		}
-		if isA(c, isWord) && !isQuote(at(text, j+1)) && !isQuote(at(text, j+2)) && c != '_' {
+		case !joins[c] && (!isA(c, isWord) || c != '_' && !isQuote(at(text, j+1)) && !isQuote(at(text, j+2))) && c != '-' && c != '$':
 			return false
 		}
 	} else {
