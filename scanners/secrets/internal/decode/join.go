@@ -17,6 +17,12 @@ const (
 	listed              // elements of a list: maybe
 )
 
+// continues reports whether joint can find anything at i.
+func continues(text []byte, i int) bool {
+	c := at(text, i)
+	return c == '\n' || c == '\r' || c == '\\' || isQuote(c)
+}
+
 // joint returns where the text broken off at i goes on: after a line break with what precedes the next line in logs, comments and
 // indented blocks; after an escaped one; in the next string literal.
 func joint(text []byte, i int) (int, seam) {
