@@ -606,7 +606,7 @@ func (bl *blob) wrapped(text []byte, alphabet uint8) bool {
 		n := end - lo
 		// Lines of a block are equally wide but for the last, and the first where a key precedes it. A comma also parts the
 		// elements of a list, so there only the widths that encoders use are lines: 60 and more.
-		if n == 0 || n > max(width, column(text, hi)) || kind == listed && width < 60 {
+		if n == 0 || n > width && n > column(text, hi) || kind == listed && width < 60 {
 			break
 		}
 		if next := padding(text, end); next == end && end < len(text) && class[text[end]]&isToken != 0 {
@@ -626,10 +626,12 @@ func (bl *blob) wrapped(text []byte, alphabet uint8) bool {
 	return true
 }
 
+// maxColumn is how far back the beginning of a line is looked for.
+const maxColumn = 256
+
 // column returns how many bytes of its line precede i.
 func column(text []byte, i int) int {
-	const widest = 256
-	lo := max(i-widest, 0)
+	lo := max(i-maxColumn, 0)
 	return i - lo - 1 - bytes.LastIndexByte(text[lo:i], '\n')
 }
 

@@ -221,6 +221,14 @@ func seamy(text []byte, i int) bool {
 			return false
 		}
 	} else {
+		switch c := at(text, j); { // something else than a literal, or one with a letter and nothing of a token
+		case c == '~' || c == '^' || c == '&':
+			if isA(at(text, j+1), isWord) && !isQuote(at(text, j+2)) && !isQuote(at(text, j+3)) {
+				return false
+			}
+		case isA(c, isWord) && isQuote(at(text, j+1)) && !isA(at(text, j+2), isToken):
+			return false
+		}
 		for j < len(text) && ends[text[j]] {
 			j++
 		}

@@ -145,7 +145,9 @@ TEXT ·siftAVX512(SB), NOSPLIT, $0-8
 	BEFORE(remains_seams, Z1, Z4)
 	VPSHLDQ $4, Z4, Z1, Z1
 	AFTER(const_alnum, 4, Z4)
-	AFTER(const_space, 3, Z5)
+	AFTER(const_alnum, 3, Z5)
+	AFTER(const_space, 3, Z6)
+	VPORQ   Z6, Z5, Z5
 	AFTER(const_alnum, 2, Z6)
 	VPTERNLOGQ $0x80, Z5, Z6, Z4
 	VPANDNQ Z1, Z4, Z1
@@ -392,7 +394,9 @@ half:
 	BEFORE(remains_seams, Y1, Y4, X4)
 	JOINED(4, Y4, Y1, Y1)
 	AFTER(const_alnum, 4, Y4)
-	AFTER(const_space, 3, Y5)
+	AFTER(const_alnum, 3, Y7)
+	AFTER(const_space, 3, Y8)
+	VPOR    Y7, Y8, Y5
 	AFTER(const_alnum, 2, Y6)
 	VPAND   Y5, Y4, Y4
 	VPAND   Y6, Y4, Y4
@@ -403,11 +407,9 @@ half:
 	AFTER(const_quote, 2, Y5)
 	VPOR    Y4, Y5, Y5
 	VPOR    THIS(const_quote), Y4, Y4
-	AFTER(const_alnum, 3, Y7)
 	VPANDN  Y7, Y5, Y5
 	VPANDN  Y6, Y4, Y4
-	AFTER(const_space, 3, Y7)
-	VPAND   Y7, Y4, Y4
+	VPAND   Y8, Y4, Y4
 	VPOR    Y5, Y4, Y4
 	VPAND   Y4, Y3, Y3
 	VPANDN  Y1, Y3, Y1
