@@ -91,15 +91,37 @@ type blob struct {
 // A block is where the runs are being looked at.
 type block struct {
 	*level
-	noise int // up to here lie lines that mean nothing together
-	tries int // to begin in their midst
-	last  int // end of a run that no line continues
+	noise int      // up to here lie lines that mean nothing together
+	tries int      // to begin in their midst
+	last  int      // end of a run that no line continues
+	below struct { // the lines that were found last: those after a run that ends at hi, wherever it begins
+		hi, pieces, end int
+		alphabet        uint8
+	}
 }
 
 // begin makes the run [lo, hi) the first piece of a blob.
 func (b *block) begin(lo, hi int) []span {
 	b.pieces = append(b.pieces[:0], span{lo, hi})
 	return b.pieces
+}
+
+// wrapped extends bl, which is of one piece, by the lines that continue it, and reports whether there are any.
+func (b *block) wrapped(bl *blob, text []byte, alphabet uint8) bool {
+	first := bl.pieces[0]
+	if b.below.hi == first.hi && b.below.alphabet == alphabet {
+		bl.pieces, bl.end = b.pieces[:b.below.pieces], b.below.end
+		return true
+	}
+	b.below.hi = 0
+	if !bl.wrapped(text, alphabet) {
+		return false
+	}
+	b.pieces = bl.pieces
+	if second := bl.pieces[1]; second.hi-second.lo >= first.hi-first.lo { // or a shorter first line might have more to follow
+		b.below.hi, b.below.pieces, b.below.end, b.below.alphabet = first.hi, len(bl.pieces), bl.end, alphabet
+	}
+	return true
 }
 
 // worth reports whether the lines that follow the run at lo should be looked at as one with it. Among lines that mean nothing it is true for
@@ -230,27 +252,31 @@ func (a alphabet) clear(group []byte) bool {
 	return true
 }
 
-// judge says what the blob holds, decoding no more of it than it must.
+// judge says what the blob holds.
 func (bl *blob) judge(at *block, text []byte) verdict {
-	chars := text[bl.pieces[0].lo:bl.pieces[0].hi]
-	if len(bl.pieces) > 1 {
-		at.joined = at.joined[:0]
-		for _, p := range bl.pieces {
-			at.joined = append(at.joined, text[p.lo:p.hi]...)
-		}
-		chars = at.joined
+	if p := bl.pieces[0]; len(bl.pieces) == 1 {
+		return bl.alphabet.judge(text[p.lo:p.hi])
 	}
+	at.joined = at.joined[:0]
+	for _, p := range bl.pieces {
+		at.joined = append(at.joined, text[p.lo:p.hi]...)
+	}
+	return bl.alphabet.judge(at.joined)
+}
+
+// judge says what characters stand for, decoding no more of them than it must.
+func (a alphabet) judge(chars []byte) verdict {
 	var head [8]byte
-	if len(chars)*bl.bits/8 < len(head) {
+	if len(chars)*a.bits/8 < len(head) {
 		return noise
 	}
-	bl.decode(head[:0], chars[:(len(head)*8+bl.bits-1)/bl.bits])
+	a.decode(head[:0], chars[:(len(head)*8+a.bits-1)/a.bits])
 	if magical[head[0]] {
 		if v := magic(head[:]); v != noise {
 			return v
 		}
 	}
-	if bl.holdsText(chars) {
+	if a.holdsText(chars) {
 		return textual
 	}
 	return noise
@@ -453,23 +479,52 @@ func (b *builder) alone(text []byte, bl *blob) {
 	b.open, b.out, b.segs, b.news = false, b.out[:0], b.segs[:0], b.news[:0]
 }
 
+// hides reports whether one of the finders of runs would show something of the run text[lo:hi] by itself.
+func hides(text []byte, lo, hi int) bool {
+	if isLetter := lo > 0 && text[lo-1] == '\\'; isLetter {
+		lo++
+	}
+	for h := nextHex(text, span{lo, lo}, hi); h.hi > h.lo; h = nextHex(text, h, hi) {
+		if base16s.judge(text[h.lo:h.hi]) != noise {
+			return true
+		}
+	}
+	if isBase32(text[lo:hi]) && base32s.judge(text[lo:hi]) != noise {
+		return true
+	}
+	for try := 0; try < starts && hi-lo >= minRun; try++ {
+		if (hi-lo >= plainRun || promising(text[lo:])) && base64s.judge(text[lo:hi]) != noise {
+			return true
+		}
+		lo = nextStart(text, lo, hi)
+	}
+	return false
+}
+
 // plainRun: shorter runs hold text from their first byte on, or none; in longer ones it may lie among other bytes.
 const plainRun = 40
 
+// starts is how many words of a run are taken for the beginning of the encoded part.
+const starts = 6
+
 // tryBase64 decodes the run text[lo:hi], with the lines that continue it, and returns where it ended, or 0.
 func tryBase64(b *builder, at *block, text []byte, lo, hi int) int {
-	const starts = 6 // words before the encoded part
-	// A word before the encoded part, as in "auth/Z2hw", is of the same characters: begin again after its end.
 	for try := 0; try < starts && hi-lo >= minRun; try++ {
 		if hi-lo >= plainRun || promising(text[lo:]) {
 			if end := b.base64(at, text, lo, hi); end > 0 {
 				return end
 			}
 		}
-		for lo++; lo < hi && isA(text[lo-1], isWord) && text[lo-1] != '_'; lo++ {
-		}
+		lo = nextStart(text, lo, hi)
 	}
 	return 0
+}
+
+// nextStart returns where to begin again in a run: a word before the encoded part, as in "auth/Z2hw", is of the same characters.
+func nextStart(text []byte, lo, hi int) int {
+	for lo++; lo < hi && isA(text[lo-1], isWord) && text[lo-1] != '_'; lo++ {
+	}
+	return lo
 }
 
 // promising reports whether the first twelve characters decode to text or to the beginning of a known format.
@@ -506,8 +561,8 @@ var magical = func() (t [256]bool) {
 
 func (b *builder) base64(at *block, text []byte, lo, hi int) int {
 	bl := blob{alphabet: base64s, pieces: at.begin(lo, hi)}
-	if hi != at.last && at.worth(lo) {
-		if !bl.wrapped(text, isBase64) {
+	if hi != at.last && continues(text, hi) && at.worth(lo) {
+		if !at.wrapped(&bl, text, isBase64) {
 			at.last = hi
 		} else if v := bl.judge(at, text); v != noise && b.put(text, &bl, v) {
 			b.named(text, &bl)
@@ -551,7 +606,7 @@ func (bl *blob) wrapped(text []byte, alphabet uint8) bool {
 		n := end - lo
 		// Lines of a block are equally wide but for the last, and the first where a key precedes it. A comma also parts the
 		// elements of a list, so there only the widths that encoders use are lines: 60 and more.
-		if n == 0 || n > max(width, column(text, hi)) || kind == listed && width < 60 {
+		if n == 0 || n > width && n > column(text, hi) || kind == listed && width < 60 {
 			break
 		}
 		if next := padding(text, end); next == end && end < len(text) && class[text[end]]&isToken != 0 {
@@ -571,10 +626,12 @@ func (bl *blob) wrapped(text []byte, alphabet uint8) bool {
 	return true
 }
 
+// maxColumn is how far back the beginning of a line is looked for.
+const maxColumn = 256
+
 // column returns how many bytes of its line precede i.
 func column(text []byte, i int) int {
-	const widest = 256
-	lo := max(i-widest, 0)
+	lo := max(i-maxColumn, 0)
 	return i - lo - 1 - bytes.LastIndexByte(text[lo:i], '\n')
 }
 
@@ -601,12 +658,31 @@ const minHex = 24
 // tryHex decodes the parts of the run text[lo:hi] that are hexadecimal, and returns where the last ended, or 0.
 func tryHex(b *builder, at *block, text []byte, lo, hi int) int {
 	done := 0
+	for h := nextHex(text, span{lo, lo}, hi); h.hi > h.lo; h = nextHex(text, h, hi) {
+		bl := blob{alphabet: base16s, pieces: at.begin(h.lo, h.hi), end: h.hi}
+		joined := h.hi == hi && continues(text, hi) && at.worth(h.lo) && at.wrapped(&bl, text, isHex)
+		v := bl.judge(at, text)
+		if v == noise && joined {
+			at.noise = max(at.noise, bl.end)
+			bl.pieces, bl.end = bl.pieces[:1], h.hi
+			v = bl.judge(at, text)
+		}
+		if v != noise && b.put(text, &bl, v) {
+			done, h.hi = bl.end, bl.end
+		}
+	}
+	return done
+}
+
+// nextHex returns the next stretch of minHex and more hexadecimal characters after the last one, or none, in a run that ends at hi.
+func nextHex(text []byte, last span, hi int) span {
+	lo := last.hi
 	for hi-lo >= minHex {
 		if !isA(text[lo+minHex-1], isHex) { // no stretch that is long enough goes over this byte
 			lo += minHex
 			continue
 		}
-		for lo < hi && !isA(text[lo], isHex) {
+		for !isA(text[lo], isHex) {
 			lo++
 		}
 		end := lo
@@ -614,39 +690,30 @@ func tryHex(b *builder, at *block, text []byte, lo, hi int) int {
 			end++
 		}
 		if end-lo >= minHex {
-			bl := blob{alphabet: base16s, pieces: at.begin(lo, end)}
-			joined := end == hi && at.worth(lo) && bl.wrapped(text, isHex)
-			v := bl.judge(at, text)
-			if v == noise && joined {
-				at.noise = max(at.noise, bl.end)
-				bl.pieces = bl.pieces[:1]
-				v = bl.judge(at, text)
-			}
-			if len(bl.pieces) == 1 {
-				bl.end = end
-			}
-			if v != noise && b.put(text, &bl, v) {
-				done, end = bl.end, bl.end
-			}
+			return span{lo, end}
 		}
-		lo = end + 1
+		lo = end
 	}
-	return done
+	return span{}
 }
 
 // tryBase32 decodes the run text[lo:hi] if it is all of RFC 4648's base32 alphabet.
 func tryBase32(b *builder, at *block, text []byte, lo, hi int) int {
-	if hi-lo < minHex {
+	if !isBase32(text[lo:hi]) {
 		return 0
-	}
-	for _, c := range text[lo:hi] {
-		if base32s.value[c] < 0 {
-			return 0
-		}
 	}
 	bl := blob{alphabet: base32s, pieces: at.begin(lo, hi), end: padding(text, hi)}
 	if v := bl.judge(at, text); v != noise && b.put(text, &bl, v) {
 		return bl.end
 	}
 	return 0
+}
+
+func isBase32(run []byte) bool {
+	for _, c := range run {
+		if base32s.value[c] < 0 {
+			return false
+		}
+	}
+	return len(run) >= minHex
 }

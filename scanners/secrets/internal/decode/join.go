@@ -17,6 +17,12 @@ const (
 	listed              // elements of a list: maybe
 )
 
+// continues reports whether joint can find anything at i.
+func continues(text []byte, i int) bool {
+	c := at(text, i)
+	return c == '\n' || c == '\r' || c == '\\' || isQuote(c)
+}
+
 // joint returns where the text broken off at i goes on: after a line break with what precedes the next line in logs, comments and
 // indented blocks; after an escaped one; in the next string literal.
 func joint(text []byte, i int) (int, seam) {
@@ -208,14 +214,21 @@ func seamy(text []byte, i int) bool {
 	if at(text, j) == ',' {
 		for j++; ends[at(text, j)]; j++ {
 		}
-		c := at(text, j)
-		if isQuote(c) {
+		switch c := at(text, j); {
+		case isQuote(c):
 			return isA(at(text, j+1), isToken)
-		}
-		if isA(c, isWord) && !isQuote(at(text, j+1)) && !isQuote(at(text, j+2)) && c != '_' {
+		case !joins[c] && (!isA(c, isWord) || c != '_' && !isQuote(at(text, j+1)) && !isQuote(at(text, j+2))) && c != '-' && c != '$':
 			return false
 		}
 	} else {
+		switch c := at(text, j); { // something else than a literal, or one with a letter and nothing of a token
+		case c == '~' || c == '^' || c == '&':
+			if isA(at(text, j+1), isWord) && !isQuote(at(text, j+2)) && !isQuote(at(text, j+3)) {
+				return false
+			}
+		case isA(c, isWord) && isQuote(at(text, j+1)) && !isA(at(text, j+2), isToken):
+			return false
+		}
 		for j < len(text) && ends[text[j]] {
 			j++
 		}

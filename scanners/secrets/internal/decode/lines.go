@@ -100,7 +100,7 @@ const (
 // after its prefix costs more than most texts deserve.
 func wraps(text []byte, p, end int) bool {
 	left := runBefore(text, end, longest)
-	if left < minPart || left >= maxAlone && column(text, end) <= left {
+	if left < minPart || left >= maxAlone && whole(text, end-left, end) {
 		return false
 	}
 	hi := lineBreak(text, p+1)
@@ -112,6 +112,11 @@ func wraps(text []byte, p, end int) bool {
 	}
 	right := runBefore(text, hi, longest)
 	return right >= minPart && left+right >= minWhole && precedes(text[p+1:hi-right]) && tokenish(text[end-left:end], text[hi-right:hi])
+}
+
+// whole reports whether text[lo:hi], which ends a line and has no break in it, is all of the line, as far as is looked.
+func whole(text []byte, lo, hi int) bool {
+	return lo == 0 || text[lo-1] == '\n' || hi-lo >= maxColumn
 }
 
 // precedes reports whether a line's beginning can be nothing but what prefix skips.
@@ -139,7 +144,7 @@ func unwrap(b *builder, text []byte, p, end int) int {
 	cut := 0
 	for range most {
 		left := runBefore(text, end, longest)
-		if left < minPart || cut == 0 && left >= maxAlone && column(text, end) <= left {
+		if left < minPart || cut == 0 && left >= maxAlone && whole(text, end-left, end) {
 			break
 		}
 		next, how := prefix(text, p+1)

@@ -44,6 +44,7 @@ type marks struct {
 	any     [finders]bool
 	control bool // there are control characters that text does not have
 	judged  int  // line breaks before this have been judged
+	long    int  // long runs that end before this have been judged
 	row     row  // of bytes of lists, that numbered has read last
 }
 
@@ -197,7 +198,9 @@ func (m *marks) look(text []byte, i int, s *sieve) {
 		m.run(text, i+p-1)
 	}
 	for p := range s.left(inLong) {
-		m.set(markRuns, i+p)
+		if i+p >= m.long {
+			m.longRun(text, i, p, &s.group[inRun])
+		}
 	}
 	rows := s.where[inRows] | s.where[inRows]<<1 | s.rows // the row of a place ends in its block or the next
 	s.rows = s.where[inRows] >> (planes.Blocks - 1)
@@ -240,6 +243,32 @@ func (m *marks) run(text []byte, i int) {
 	}
 	if promising(text[i:]) {
 		m.set(markRuns, i)
+	}
+}
+
+// longRun marks the run around byte p of the group of blocks at i, unless it is in the group and nothing but noise.
+func (m *marks) longRun(text []byte, i, p int, plane *[1 + planes.Blocks]uint64) {
+	b, bit := 1+p/planes.Size, p%planes.Size
+	after := bits.TrailingZeros64(^plane[b] >> bit) // bytes of the run from p on
+	for k := b; after >= (k+1-b)*planes.Size-bit; {
+		if k++; k > planes.Blocks {
+			m.long = i + planes.Blocks*planes.Size
+			m.set(markRuns, i+p)
+			return
+		}
+		after = (k-b)*planes.Size - bit + bits.TrailingZeros64(^plane[k])
+	}
+	m.long = i + p + after
+	before := bits.LeadingZeros64(^plane[b] << (planes.Size - 1 - bit)) // bytes up to p
+	for k := b; before >= (b-k)*planes.Size+bit+1; {
+		if k--; k < 0 {
+			m.set(markRuns, i+p)
+			return
+		}
+		before = (b-1-k)*planes.Size + bit + 1 + bits.LeadingZeros64(^plane[k])
+	}
+	if continues(text, m.long) || hides(text, i+p+1-before, m.long) {
+		m.set(markRuns, i+p)
 	}
 }
 

@@ -108,9 +108,9 @@ func (s *sieve) siftGo() {
 
 		seams := behind(r.quotes, quotes, 1) &^ f(dead) &^ (after(quote, 1) & after(bends, 1) & f(quote)) // two ` begin or end code
 		commas := seams & f(comma)
-		// An apostrophe is in a word, as in "don't know"; or an argument follows that is no literal, not even one with two letters
-		// before its quote.
-		words := behind(r.seams, seams, 4) & after(alnum, 4) & after(space, 3) & after(alnum, 2)
+		// A literal begins; or an apostrophe is in a word, as in "don't know"; or an argument follows that is no literal, not even one
+		// with two letters before its quote.
+		words := behind(r.seams, seams, 4) & after(alnum, 4) & (after(alnum, 3) | after(space, 3)) & after(alnum, 2)
 		others := behind(r.commas, commas, 4) & (after(alnum, 3)&^after(quote, 2)&^after(quote, 1) | after(space, 3)&after(alnum, 2)&^after(quote, 1)&^f(quote))
 
 		// A token's digit, added to the token, carries over into what follows it.
