@@ -12,7 +12,7 @@ import (
 // passes alone.
 const maxLent = 32 << 20
 
-func (r *Repository) lent() int64 { return r.memory.Share(32, maxLent) }
+func (r *Repository) lent() int64 { return r.memory.Share(64, maxLent) }
 
 // A lender hands out buffers. It is safe for concurrent use.
 type lender struct {
