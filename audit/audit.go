@@ -70,6 +70,7 @@ type Env struct {
 	UserAgent string              // "leakreach/VERSION"
 	Calls     *Calls              // counts requests per API; never nil
 	Now       func() time.Time    // never nil
+	Memory    Memory              // what the run may take
 }
 
 // Errors that decide the exit code when a provider or the configuration ends with them.

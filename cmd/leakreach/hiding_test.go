@@ -377,7 +377,7 @@ func testWorld(stdout, stderr io.Writer, home string) world {
 	return world{
 		stdin: strings.NewReader(""), stdout: stdout, stderr: stderr,
 		getenv:   func(k string) string { return env[k] },
-		terminal: func(io.Writer) (int, bool) { return 0, false },
+		terminal: func(io.Writer) (int, bool) { return 0, false }, limit: func(audit.Memory) {},
 	}
 }
 

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ func main() {
 	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
 	os.Exit(run(ctx, os.Args[1:], world{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv,
-		terminal: func(w io.Writer) (width int, ok bool) { return terminalSize(w) },
+		terminal: func(w io.Writer) (width int, ok bool) { return terminalSize(w) }, limit: limitMemory,
 	}))
 }
 
@@ -46,6 +47,7 @@ type world struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	terminal       func(io.Writer) (width int, ok bool)
+	limit          func(audit.Memory) // holds the process below it
 }
 
 // Exit codes, as promised to scripts.
@@ -137,7 +139,7 @@ func newRoot(w world) *cobra.Command {
 	root.SetOut(w.stdout)
 	root.SetErr(w.stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return audit.Hint(fmt.Errorf("%w: %w", audit.ErrUsage, err), "see "+cmd.CommandPath()+" --help")
+		return audit.Hint(fmt.Errorf("%w: %w", audit.ErrUsage, err), cmp.Or(audit.HintOf(err), "see "+cmd.CommandPath()+" --help"))
 	})
 	root.AddCommand(newScan(w), newRules(w), newVersion())
 	return root

@@ -35,6 +35,7 @@ type scanOptions struct {
 	awsRegion                                 string
 	out, rules                                []string
 	jobs                                      int
+	memory                                    audit.Memory
 	noHistory, noIgnores, allowGaps, annotate bool
 	allRefs                                   bool
 	quiet, dryRun                             bool
@@ -75,6 +76,8 @@ gitlab:GROUP[/…/PROJECT]. The default is the current directory. Every flag has
 	f.StringVar(&o.config, "config", "", "rules in gitleaks' format, extending the default ones, from `FILE`")
 	f.StringVar(&o.baseline, "baseline", "", "JSON report of an earlier run: its findings are known, from `FILE`")
 	f.IntVar(&o.jobs, "jobs", runtime.GOMAXPROCS(0), "how many to scan at once")
+	o.memory = defaultMemory
+	f.Var(size{&o.memory}, "memory", "how much to take, at least 256MiB; with less, larger contents are left out, as gaps")
 	f.StringVar(&o.since, "since", "", "only history since `COMMIT|DATE`")
 	f.BoolVar(&o.noHistory, "no-history", false, "only files as they are now")
 	f.BoolVar(&o.allRefs, "all-refs", false, "of forges, also the refs of pull and merge requests: on GitHub about twice the objects")
@@ -97,6 +100,7 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	if o.jobs < 1 {
 		return fmt.Errorf("%w: --jobs is %d, less than 1", audit.ErrUsage, o.jobs)
 	}
+	w.limit(o.memory)
 	outs, err := parseOuts(o.out)
 	if err != nil {
 		return err
@@ -105,7 +109,8 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	defer bar.Close()
 	log := slog.New(slog.NewTextHandler(bar, &slog.HandlerOptions{Level: o.level()}))
 	env := newEnv(w, log)
-	secretOptions := secrets.Options{Config: config, ConfigPath: o.config, Rules: o.rules}
+	env.Memory = o.memory
+	secretOptions := secrets.Options{Config: config, ConfigPath: o.config, Rules: o.rules, Memory: o.memory}
 	scanning, err := scanners.All(secretOptions)
 	if err != nil {
 		return err
@@ -143,7 +148,8 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 		})
 	}
 	e := &engine.Engine{
-		Version: versionString(), Scanners: scanning, Verifiers: verifiers, Verify: o.verify, Key: key, Jobs: o.jobs,
+		Version: versionString(), Scanners: scanning, Verifiers: verifiers, Verify: o.verify, Key: key,
+		Jobs: o.jobs, Memory: o.memory,
 		NoIgnores: o.noIgnores, SilencerFiles: secrets.SilencerFiles(), Baseline: baseline, Progress: bar,
 		Calls: env.Calls, Log: log, Now: env.Now,
 	}

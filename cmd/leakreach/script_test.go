@@ -15,7 +15,7 @@ func TestMain(m *testing.M) {
 		"leakreach": func() {
 			os.Exit(run(context.Background(), os.Args[1:], world{
 				stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv,
-				terminal: func(io.Writer) (int, bool) { return 0, false },
+				terminal: func(io.Writer) (int, bool) { return 0, false }, limit: limitMemory,
 			}))
 		},
 	})

@@ -21,11 +21,18 @@ import (
 )
 
 // MaxContent is the size above which a content is not read but reported as a gap, in bytes. Above it memory could not stay
-// bounded, and no text a person wrote or a tool left a credential in has been seen that large.
+// bounded, and no text a person wrote or a tool left a credential in has been seen that large. Where memory is set, it is at most an
+// eighth of that: a scan makes copies of a content, and a delta is applied to another one.
 const MaxContent = 100 << 20
 
-// maxReading bounds the bytes of opened contents held at once; one larger content passes alone.
+// maxReading bounds the bytes of opened contents held at once, with a sixteenth of the memory; one larger content passes alone.
 const maxReading = 64 << 20
+
+// What there must be memory for to have one more at once, in bytes.
+const (
+	scanMemory   = 64 << 20  // a scan: its tables, which grow with what they meet, and what is made of its content
+	targetMemory = 256 << 20 // a target: the directories of its history, and contents on their way
+)
 
 // Progress is told how the work goes on. Its methods are called from several goroutines at once.
 type Progress interface {
@@ -57,8 +64,9 @@ type Engine struct {
 	Verifiers []audit.Verifier
 	Verify    string    // the mode, for the report
 	Key       audit.Key // makes ids and fingerprints
-	Jobs      int       // scans at once, and targets at once; ≥ 1
-	NoIgnores bool      // what is scanned cannot silence its scanner, not even in the user's own working tree
+	Jobs      int       // scans at once, and targets at once; ≥ 1. Memory may not be enough for all of them
+	Memory    audit.Memory
+	NoIgnores bool // what is scanned cannot silence its scanner, not even in the user's own working tree
 	// SilencerFiles count the entries of the files by which a scanned tree asks for silence, by path.
 	SilencerFiles map[string]func(content []byte) int
 	Baseline      map[string]bool // ids of findings that are known; may be nil
@@ -73,7 +81,7 @@ type Engine struct {
 // interrupted.
 func (e *Engine) Run(ctx context.Context, refs []Ref) (*audit.Run, error) {
 	r := &run{
-		Engine: e, reading: semaphore.NewWeighted(maxReading), work: make(chan func()),
+		Engine: e, reading: semaphore.NewWeighted(e.Memory.Share(16, maxReading)), work: make(chan func()),
 		findings: map[string]*audit.Finding{}, silencers: map[audit.Silencer]int{}, rules: map[string]audit.Rule{},
 		out: audit.Run{Schema: audit.Schema, Info: audit.RunInfo{
 			ID: runID(), Version: e.Version, StartedAt: e.Now().UTC().Truncate(time.Second), Verify: e.Verify,
@@ -89,7 +97,7 @@ func (e *Engine) Run(ctx context.Context, refs []Ref) (*audit.Run, error) {
 		}
 	}
 	var scans sync.WaitGroup
-	for range e.Jobs {
+	for range e.jobs(scanMemory) {
 		scans.Go(func() {
 			for do := range r.work {
 				do()
@@ -112,6 +120,9 @@ func (e *Engine) Run(ctx context.Context, refs []Ref) (*audit.Run, error) {
 	return &r.out, errors.Join(errs...)
 }
 
+// jobs is how many there are at once of something that takes so much memory.
+func (e *Engine) jobs(each int64) int { return int(max(1, e.Memory.Share(each, int64(e.Jobs)))) }
+
 func runID() string {
 	b := make([]byte, 8)
 	_, _ = rand.Read(b) // never fails, see crypto/rand
@@ -133,10 +144,10 @@ type run struct {
 	closed    bool // the report is being made
 }
 
-// sweep lists a ref's targets and works off as many at once as there are jobs.
+// sweep lists a ref's targets and works off as many at once as there are jobs and memory for.
 func (r *run) sweep(ctx context.Context, ref Ref) (err error) {
 	var targets sync.WaitGroup
-	slots := make(chan struct{}, r.Jobs)
+	slots := make(chan struct{}, r.jobs(targetMemory))
 	var mu sync.Mutex // guards both below
 	var failed []error
 	scanned := false

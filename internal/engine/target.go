@@ -331,9 +331,9 @@ func (t *target) remember(object string, lines []uint32) {
 
 // read opens an item within the limits of size and of bytes held at once.
 func (t *target) read(ctx context.Context, it audit.Item) (content []byte, release func(), err error) {
-	hold := min(max(it.Size, 1), maxReading)
-	if it.Size > MaxContent {
-		return nil, nil, tooLarge(it.Size)
+	hold, limit := min(max(it.Size, 1), t.Memory.Share(16, maxReading)), t.Memory.Share(8, MaxContent)
+	if it.Size > limit {
+		return nil, nil, tooLarge(it.Size, limit)
 	}
 	if err := t.reading.Acquire(ctx, hold); err != nil {
 		return nil, nil, err
@@ -348,15 +348,15 @@ func (t *target) read(ctx context.Context, it audit.Item) (content []byte, relea
 		return nil, nil, fmt.Errorf("opening: %w", err)
 	}
 	defer rc.Close()
-	content = make([]byte, 0, min(max(it.Size, 0), MaxContent)+1)
+	content = make([]byte, 0, min(max(it.Size, 0), limit)+1)
 	for {
 		if len(content) == cap(content) {
 			content = append(content, 0)[:len(content)]
 		}
 		n, err := rc.Read(content[len(content):cap(content)])
 		content = content[:len(content)+n]
-		if len(content) > MaxContent {
-			return nil, nil, tooLarge(-1)
+		if int64(len(content)) > limit {
+			return nil, nil, tooLarge(-1, limit)
 		}
 		if err == io.EOF {
 			return content, func() { t.reading.Release(hold) }, nil
@@ -367,11 +367,11 @@ func (t *target) read(ctx context.Context, it audit.Item) (content []byte, relea
 	}
 }
 
-func tooLarge(size int64) error {
+func tooLarge(size, limit int64) error {
 	if size < 0 {
-		return fmt.Errorf("not read: larger than %d MiB", MaxContent>>20)
+		return fmt.Errorf("not read: larger than %d MiB", limit>>20)
 	}
-	return fmt.Errorf("not read: %d MiB, larger than %d MiB", size>>20, MaxContent>>20)
+	return fmt.Errorf("not read: %d MiB, larger than %d MiB", size>>20, limit>>20)
 }
 
 // scanContent runs every scanner that wants the item over its content. A scanner that panics has a defect; the item becomes a

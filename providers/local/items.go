@@ -171,7 +171,7 @@ func (l *listing) repository() error {
 		return l.files()
 	}
 	below := l.target.Attrs["below"]
-	r, err := git.Open(l.ctx, layout)
+	r, err := git.Open(l.ctx, layout, l.env.Memory)
 	if err != nil {
 		if l.ctx.Err() != nil {
 			return l.ctx.Err()
@@ -327,7 +327,7 @@ func (l *listing) compare(r *git.Repository, f file, ids []string) (oid string, 
 	var in io.Reader = strings.NewReader(f.link)
 	size := int64(len(f.link))
 	if f.link == "" {
-		if f.size > git.MaxContent {
+		if f.size > r.MaxContent() {
 			return "", false
 		}
 		rc, err := opener(l.top, f.path)(l.ctx)

@@ -32,7 +32,7 @@ type Provider struct {
 	opts Options
 }
 
-// New makes a provider. Of env it needs Stdin and Log.
+// New makes a provider. Of env it needs Stdin, Log and Memory.
 func New(env audit.Env, opts Options) *Provider { return &Provider{env, opts} }
 
 // Name is the scheme of the refs, which users leave out.
@@ -163,7 +163,7 @@ func (p *Provider) partOf(ctx context.Context, path string, layout git.Layout) (
 		return "", false
 	}
 	below = filepath.ToSlash(rel)
-	r, err := git.Open(ctx, layout)
+	r, err := git.Open(ctx, layout, p.env.Memory)
 	if err != nil {
 		return "", false
 	}

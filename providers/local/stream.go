@@ -10,7 +10,8 @@ import (
 	"github.com/leakreach/leakreach/audit"
 )
 
-// Standard input is read in windows, so that it may be of any length. They overlap, so that no secret is cut.
+// Standard input is read in windows, so that it may be of any length. They overlap, so that no secret is cut. With a limit to memory,
+// one takes a sixteenth of it: it is copied to grow, and a scan makes copies of what it finds encoded.
 const (
 	window  = 64 << 20
 	overlap = 64 << 10
@@ -22,10 +23,11 @@ func (l *listing) stream() error {
 	if in == nil {
 		in = strings.NewReader("")
 	}
+	window := int(l.env.Memory.Share(16, window))
 	var buf []byte
 	kept, start, total := 0, int64(0), int64(0)
 	for {
-		fresh, end, err := l.fill(in, kept, &buf)
+		fresh, end, err := l.fill(in, kept, window, &buf)
 		if err != nil {
 			return err
 		}
@@ -66,7 +68,7 @@ func (l *listing) stream() error {
 
 // fill reads until the window is full or the input ends. Reading cannot be interrupted, so it is left behind when the context
 // ends: the program does so too, then.
-func (l *listing) fill(in io.Reader, kept int, buf *[]byte) (n int, end bool, err error) {
+func (l *listing) fill(in io.Reader, kept, window int, buf *[]byte) (n int, end bool, err error) {
 	type result struct {
 		buf []byte
 		n   int

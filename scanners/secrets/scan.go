@@ -22,6 +22,7 @@ type pass struct {
 	item     audit.Item
 	later    bool // the item's path comes after its content
 	depth    int  // encoded containers around the text being scanned
+	unpacks  bool // a container is being unpacked
 	findings []audit.Finding
 	gaps     []audit.Gap
 	spare    []*sheet

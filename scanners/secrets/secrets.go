@@ -33,6 +33,8 @@ type Options struct {
 	ConfigPath string
 	// Rules are the ids of the only rules to report; none means all.
 	Rules []string
+	// Memory bounds how many containers are unpacked at once.
+	Memory audit.Memory
 }
 
 // A Scanner finds credentials.
@@ -46,8 +48,16 @@ type Scanner struct {
 	own       []ownList       // what the user's configuration exempts, whatever found it
 	seed      maphash.Seed    // of digests of lines
 	notes     []string
-	passes    sync.Pool // of *pass
+	passes    sync.Pool     // of *pass
+	unpacking chan struct{} // holds one for each container that is being unpacked
 }
+
+// unpackMemory is what unpacking a container takes: 48 MiB of dictionaries and buffers, a member of 24 MiB that lies in another one of that
+// size, and what the scan of a member makes of it.
+const unpackMemory = 192 << 20
+
+// maxUnpacking is more than there are scans at once.
+const maxUnpacking = 1 << 10
 
 var _ audit.Joiner = (*Scanner)(nil)
 
@@ -61,6 +71,7 @@ const ruleAWSID = "aws-access-token"
 // [audit.ErrUsage].
 func New(o Options) (*Scanner, error) {
 	s := &Scanner{seed: maphash.MakeSeed(), byID: map[string]*audit.Rule{}}
+	s.unpacking = make(chan struct{}, max(1, o.Memory.Share(unpackMemory, maxUnpacking)))
 	var set *rules.Set
 	var err error
 	if o.Config == nil {
@@ -250,6 +261,11 @@ func (p *pass) file(content []byte) {
 func (p *pass) members(prefix string, content []byte) (whole bool) {
 	if archive.Kind(content) == "" {
 		return false
+	}
+	if !p.unpacks {
+		p.unpacking <- struct{}{}
+		p.unpacks = true
+		defer func() { <-p.unpacking; p.unpacks = false }()
 	}
 	opened := false
 	problems := archive.Walk("", content, archive.DefaultLimits(), func(m archive.Member) {

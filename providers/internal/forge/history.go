@@ -64,7 +64,9 @@ func clone(ctx context.Context, env audit.Env, c Clone) (*git.Repository, error)
 	if c.Sleep == nil {
 		c.Sleep = sleep
 	}
-	options := git.CloneOptions{HTTP: env.HTTP, Getenv: env.Getenv, Username: c.Username, Token: c.Token, Newest: c.Newest, AllRefs: c.AllRefs}
+	options := git.CloneOptions{
+		HTTP: env.HTTP, Getenv: env.Getenv, Username: c.Username, Token: c.Token, Newest: c.Newest, AllRefs: c.AllRefs, Memory: env.Memory,
+	}
 	options.AllowHTTP = strings.HasPrefix(c.Address, "http:") // then the user's own address of the API is without TLS, too
 	for try := 1; ; try++ {
 		r, err := git.Clone(ctx, c.Address, options)

@@ -37,7 +37,7 @@ func benchRepository(b *testing.B) Layout {
 func BenchmarkItems(b *testing.B) {
 	l := benchRepository(b)
 	for b.Loop() {
-		r, err := Open(b.Context(), l)
+		r, err := Open(b.Context(), l, 0)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -74,7 +74,7 @@ func BenchmarkTrees(b *testing.B) {
 	})
 	b.SetBytes(size)
 	for b.Loop() {
-		s.trees, s.commits = newTrees(r.width/2), nil
+		s.trees, s.commits = newTrees(r.width/2, maxTrees), nil
 		for _, keep := range all {
 			keep()
 		}
@@ -101,7 +101,7 @@ func BenchmarkWalk(b *testing.B) {
 
 func openBench(b *testing.B) *Repository {
 	b.Helper()
-	r, err := Open(b.Context(), benchRepository(b))
+	r, err := Open(b.Context(), benchRepository(b), 0)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -37,6 +37,8 @@ type CloneOptions struct {
 	Newest bool
 	// AllowHTTP permits a URL without TLS to a host other than this machine.
 	AllowHTTP bool
+	// Memory is what Open takes.
+	Memory audit.Memory
 }
 
 // Clone fetches a repository over HTTPS into a temporary directory that Close removes: one pack of at most 16 GiB, as it comes,
@@ -78,7 +80,7 @@ func Clone(ctx context.Context, address string, o CloneOptions) (_ *Repository, 
 	if err != nil {
 		return nil, fmt.Errorf("cloning %s: %w", u.Redacted(), err)
 	}
-	r, err := Open(ctx, l)
+	r, err := Open(ctx, l, o.Memory)
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ func FuzzTrees(f *testing.F) {
 	f.Add([]byte("100644 b\x00"+id+"100644 a\x00"+id+"160000 a\x00"+id), []byte("100644 \x00"+id))
 	f.Add([]byte("40000"), []byte("40000 d\x00"+strings.Repeat("b", 20)))
 	f.Fuzz(func(t *testing.T, new, old []byte) {
-		tr := newTrees(20)
+		tr := newTrees(20, maxTrees)
 		a, b := strings.Repeat("a", 40), strings.Repeat("62", 20)
 		tr.add(a, new)
 		tr.add(b, old)
@@ -81,7 +81,7 @@ func FuzzParseCommitAndTag(f *testing.F) {
 	f.Add([]byte("author <>  \n"))
 	f.Add([]byte("tree " + strings.Repeat("a", 40) + "\nparent " + strings.Repeat("b", 40) + "\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s := &scan{Repository: &Repository{width: 40}, trees: newTrees(20)}
+		s := &scan{Repository: &Repository{width: 40}, trees: newTrees(20, maxTrees)}
 		c, g := s.parseCommit(strings.Repeat("c", 40), b), parseTag("x", b)
 		if c.at.time().Year() > 9999 || g.at.time().Year() > 9999 {
 			t.Fatal("a year beyond what a report can show")

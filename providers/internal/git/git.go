@@ -35,6 +35,7 @@ type Repository struct {
 	width  int    // of an object id in hex digits
 	dirs   []string
 	gaps   []audit.Gap // what opening it showed to be missing
+	memory audit.Memory
 
 	border   map[string]bool // commits of a shallow clone whose parents it lacks
 	promisor bool
@@ -42,9 +43,9 @@ type Repository struct {
 	refs     *references // made by references when first needed
 }
 
-// Open prepares a repository for reading. The caller closes it; when ctx ends, nothing more can be read.
-func Open(ctx context.Context, l Layout) (_ *Repository, err error) {
-	r := &Repository{Layout: l, git: program(), format: "sha1", width: 40}
+// Open prepares a repository for reading, within memory. The caller closes it; when ctx ends, nothing more can be read.
+func Open(ctx context.Context, l Layout, memory audit.Memory) (_ *Repository, err error) {
+	r := &Repository{Layout: l, git: program(), format: "sha1", width: 40, memory: memory}
 	if r.shadow, err = os.MkdirTemp("", "leakreach-git-"); err != nil {
 		return nil, fmt.Errorf("making a temporary directory: %w", err)
 	}
@@ -59,7 +60,9 @@ func Open(ctx context.Context, l Layout) (_ *Repository, err error) {
 	if err := r.cast(); err != nil {
 		return nil, fmt.Errorf("preparing to read the repository: %w", err)
 	}
-	store, err := pack.Open(ctx, r.dirs, pack.Options{IDSize: r.width / 2, Limit: MaxContent, Lend: maxLent})
+	store, err := pack.Open(ctx, r.dirs, pack.Options{
+		IDSize: r.width / 2, Limit: r.MaxContent(), Lend: r.lent(), Held: memory.Share(32, pack.MaxHeld),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("reading packs: %w", err)
 	}

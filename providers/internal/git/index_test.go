@@ -60,7 +60,7 @@ func TestIndex(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			repo, err := Open(t.Context(), l)
+			repo, err := Open(t.Context(), l, 0)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -87,8 +87,8 @@ type objectReader struct {
 	closed bool
 }
 
-// errTooLarge says that an object is above MaxContent.
-var errTooLarge = fmt.Errorf("larger than %d MiB", MaxContent>>20)
+// errTooLarge says that an object is above the limit.
+func (r *Repository) errTooLarge() error { return fmt.Errorf("larger than %d MiB", r.MaxContent()>>20) }
 
 // read returns a whole object. The content is not to be changed.
 func (o *objectReader) read(ctx context.Context, id string) (kind string, content []byte, err error) {
@@ -98,7 +98,7 @@ func (o *objectReader) read(ctx context.Context, id string) (kind string, conten
 		case err == nil:
 			return k.String(), content, nil
 		case errors.Is(err, pack.ErrTooLarge):
-			return "", nil, errTooLarge
+			return "", nil, o.r.errTooLarge()
 		}
 	}
 	return o.ask(ctx, id)
@@ -135,8 +135,8 @@ func (o *objectReader) ask(ctx context.Context, id string) (kind string, content
 		return "", nil, fmt.Errorf("reading object: %w", noEOF(err))
 	case h.kind == "missing":
 		return "", nil, fmt.Errorf("object is missing: %w", os.ErrNotExist)
-	case h.size > MaxContent:
-		return "", nil, errTooLarge
+	case h.size > o.r.MaxContent():
+		return "", nil, o.r.errTooLarge()
 	}
 	content = make([]byte, h.size)
 	if _, err := io.ReadFull(o.p.out, content); err != nil {

@@ -262,7 +262,7 @@ func (p *places) tooLarge(at place) {
 	id := p.trees.hex(at.new)
 	if size := p.large[id]; size >= 0 {
 		l := p.location(at)
-		p.gap(strconv.Quote(l.Path)+" at "+l.Commit, fmt.Sprintf("not read: %d MiB, larger than %d MiB", size>>20, MaxContent>>20))
+		p.gap(strconv.Quote(l.Path)+" at "+l.Commit, fmt.Sprintf("not read: %d MiB, larger than %d MiB", size>>20, p.MaxContent()>>20))
 		p.large[id] = -1
 	}
 }

@@ -20,8 +20,12 @@ import (
 	"github.com/leakreach/leakreach/providers/internal/pack"
 )
 
+// maxContent is the size above which a content is a gap, in bytes, and with it an eighth of the memory: a delta is applied to another
+// content of the size.
+const maxContent = 100 << 20
+
 // MaxContent is the size above which a content is a gap, in bytes.
-const MaxContent = 100 << 20
+func (r *Repository) MaxContent() int64 { return r.memory.Share(8, maxContent) }
 
 // Options say what of a repository is listed.
 type Options struct {
@@ -44,7 +48,7 @@ type Options struct {
 // What a place opens to can be read until the repository is closed.
 func (r *Repository) Items(ctx context.Context, opts Options) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
-		s := &scan{Repository: r, ctx: ctx, Options: opts, yield: yield, lend: newLender(), trees: newTrees(r.width / 2), problems: map[string]*problem{}}
+		s := &scan{Repository: r, ctx: ctx, Options: opts, yield: yield, lend: newLender(r.lent()), trees: newTrees(r.width/2, r.treeMemory()), problems: map[string]*problem{}}
 		if err := s.run(); err != nil && !errors.Is(err, errStop) {
 			yield(audit.Item{}, err)
 		}
@@ -69,7 +73,7 @@ type scan struct {
 	blobs   []uint64          // short ids of the blobs listed
 	only    func(commit) bool // of which commits what they say and change is listed; nil: all
 	silent  bool              // contents of commits and tags are noted, not listed
-	large   map[string]int64  // blobs above MaxContent
+	large   map[string]int64  // blobs above it
 	missing int               // objects that were asked for and not there
 	failed  int               // objects that could not be read
 
@@ -128,7 +132,7 @@ func (s *scan) run() error {
 		return err
 	}
 	if s.trees.dropped > 0 {
-		s.gap(plural(s.trees.dropped, "tree"), fmt.Sprintf("left out: together they take more than %d MiB; some places of contents are unknown", maxTrees>>20))
+		s.gap(plural(s.trees.dropped, "tree"), fmt.Sprintf("left out: together they take more than %d MiB; some places of contents are unknown", s.trees.limit>>20))
 	}
 	return s.report()
 }
@@ -281,7 +285,7 @@ func (s *scan) stream(p *process) (n int, err error) {
 			s.missing++
 			continue
 		}
-		if o.size > MaxContent {
+		if o.size > s.MaxContent() {
 			err = skipContent(p.out, o.size)
 		} else {
 			o.content, o.done, err = s.content(p.out, o.size)
@@ -416,7 +420,7 @@ func (s *scan) problem(what, why, example string, n int) {
 func (s *scan) report() error {
 	for oid, size := range s.large {
 		if size >= 0 {
-			s.gap("object "+oid, fmt.Sprintf("not read: %d MiB, larger than %d MiB", size>>20, MaxContent>>20))
+			s.gap("object "+oid, fmt.Sprintf("not read: %d MiB, larger than %d MiB", size>>20, s.MaxContent()>>20))
 		}
 	}
 	if n := s.failed + s.missing; n > 0 {

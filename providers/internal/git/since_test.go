@@ -33,7 +33,7 @@ func open(t *testing.T, r *gittest.Repo) *Repository {
 	if err != nil {
 		t.Fatal(err)
 	}
-	repo, err := Open(t.Context(), l)
+	repo, err := Open(t.Context(), l, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestResolve(t *testing.T) {
 	r := history(t)
 	repo := open(t, r)
 	repo.references()
-	s := &scan{Repository: repo, ctx: t.Context(), trees: newTrees(20)}
+	s := &scan{Repository: repo, ctx: t.Context(), trees: newTrees(20, maxTrees)}
 	dangling := r.Git("commit-tree", "-m", "dangling", "HEAD^{tree}")
 	for _, name := range []string{
 		"HEAD", "@", "main", "heads/main", "refs/heads/main", "light", "noted", "twice", "tags/noted", "origin", "b0", "b1~1", "b1~7", "b1^", "b1^0",

@@ -18,6 +18,7 @@ import (
 // They are for one goroutine.
 type trees struct {
 	width int // of an object id in bytes
+	limit int // of their memory, in bytes
 	seed  maphash.Seed
 	load  func(id string) (content []byte, err error) // reads a tree that did not pass by; nil if all that there are did
 
@@ -85,11 +86,14 @@ type pathPart struct {
 // none is the number of nothing.
 const none = ^uint32(0)
 
-// maxTrees bounds the memory that trees take, in bytes: some 3 million objects, five times those of a project with 70,000 commits.
+// maxTrees bounds the memory that trees take, in bytes: some 3 million objects, five times those of a project with 70,000 commits. With
+// it do three eighths of the memory, the largest share: trees stay until the listing ends.
 const maxTrees = 384 << 20
 
-func newTrees(width int) *trees {
-	return &trees{width: width, seed: maphash.MakeSeed(), path: []pathPart{{none, none}}}
+func (r *Repository) treeMemory() int { return 3 * int(r.memory.Share(8, maxTrees/3)) }
+
+func newTrees(width, limit int) *trees {
+	return &trees{width: width, limit: limit, seed: maphash.MakeSeed(), path: []pathPart{{none, none}}}
 }
 
 // size is the memory taken, in bytes; tables grow to twice of what they hold.
@@ -138,7 +142,7 @@ func (t *trees) add(id string, content []byte) {
 	if t.about[object].facts&isTree != 0 {
 		return
 	}
-	if t.size()+2*len(content) > maxTrees {
+	if t.size()+2*len(content) > t.limit {
 		t.dropped++
 		return
 	}

@@ -196,7 +196,7 @@ func (w *walk) step(n int) error {
 
 // Tree lists the contents of a commit's tree: object ids by path as stored. What cannot be read is left out, with an error.
 func (r *Repository) Tree(ctx context.Context, commitID string) (map[string]string, error) {
-	t := newTrees(r.width / 2)
+	t := newTrees(r.width/2, r.treeMemory())
 	t.load = r.loadTree(ctx)
 	s := &scan{Repository: r, trees: t}
 	kind, content, err := r.objects.read(ctx, commitID)

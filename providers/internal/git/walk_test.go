@@ -29,7 +29,7 @@ func TestWalkAgainstGit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		repo, err := Open(t.Context(), l)
+		repo, err := Open(t.Context(), l, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +71,7 @@ func TestWalkAgainstGit(t *testing.T) {
 // readAllTrees keeps all trees and commits of a repository.
 func readAllTrees(tb testing.TB, r *Repository) *scan {
 	tb.Helper()
-	s := &scan{Repository: r, ctx: tb.Context(), trees: newTrees(r.width / 2)}
+	s := &scan{Repository: r, ctx: tb.Context(), trees: newTrees(r.width/2, maxTrees)}
 	eachTreeAndCommit(tb, r, func(o object, content []byte) {
 		if o.kind == "tree" {
 			s.trees.add(o.id, content)

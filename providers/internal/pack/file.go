@@ -14,12 +14,17 @@ type file struct {
 	size int64
 	data []byte // the mapping, or nil
 
-	looked atomic.Int64 // bytes viewed since pages were last given back
+	looked []atomic.Bool // the stretches of the mapping that were viewed since pages were last given back
+	many   atomic.Int64  // of them
 }
 
 // maxResident is how much of a mapping may pile up in the process before its pages are given back. They stay in the system's cache,
 // so that one needed again costs little; but a limit on memory counts them while they are mapped.
 const maxResident = 16 << 20
+
+// stretch is what the system maps at once of a file that is in its cache, around the byte that is looked at: Linux's fault_around_bytes.
+// Deltas lie all over a pack, so that most of what is mapped was never looked at.
+const stretch = 64 << 10
 
 func openFile(name string) (*file, error) {
 	info, err := os.Stat(name) // before it is opened: that would wait for the other end of a pipe
@@ -36,6 +41,7 @@ func openFile(name string) (*file, error) {
 	m := &file{name: name, f: f, size: info.Size()}
 	if m.size > 0 && m.size == int64(int(m.size)) {
 		m.data, _ = mapFile(f, int(m.size)) // what cannot be mapped is read
+		m.looked = make([]atomic.Bool, (m.size-1)/stretch+1)
 	}
 	return m, nil
 }
@@ -48,8 +54,10 @@ func (m *file) view(from, to int64, scratch *[]byte) ([]byte, error) {
 		return nil, io.ErrUnexpectedEOF
 	}
 	if m.data != nil {
-		if n := m.looked.Add(to - from); n > maxResident && m.looked.CompareAndSwap(n, 0) {
-			m.forget()
+		for at := from / stretch; at*stretch < to; at++ {
+			if !m.looked[at].Load() && m.looked[at].CompareAndSwap(false, true) && m.many.Add(1) == maxResident/stretch {
+				m.forget()
+			}
 		}
 		return m.data[from:to], nil
 	}
@@ -58,10 +66,15 @@ func (m *file) view(from, to int64, scratch *[]byte) ([]byte, error) {
 	return b, err
 }
 
-// forget gives back the pages that were looked at.
+// forget gives back the pages that were looked at. What others look at meanwhile is mapped again, and may not be counted.
 func (m *file) forget() {
-	if m.data != nil {
-		forget(m.data)
+	if m.data == nil {
+		return
+	}
+	forget(m.data)
+	m.many.Store(0)
+	for at := range m.looked {
+		m.looked[at].Store(false)
 	}
 }
 

@@ -225,7 +225,7 @@ func TestHostilePacks(t *testing.T) {
 
 // TestLongChain walks a chain that is longer than any that git makes, with branches, while almost no bases may be held.
 func TestLongChain(t *testing.T) {
-	for _, held := range []int64{0, 100, maxHeld} {
+	for _, held := range []int64{0, 100, MaxHeld} {
 		text := strings.Repeat("a line of text\n", 20)
 		entries := []entryFor{{kind: Blob, data: text}}
 		want := map[ID]string{named("0"): text}
@@ -246,7 +246,7 @@ func TestLongChain(t *testing.T) {
 		}
 		pack, x := write(entries...)
 		s := store(t, options(20), pack, x)
-		s.held = held
+		s.Held = held
 		if got := list(t, s); !maps.Equal(got, want) {
 			t.Errorf("%d bytes held: %d objects, want %d, or not the same", held, len(got), len(want))
 		}
@@ -506,7 +506,7 @@ func FuzzPack(f *testing.F) {
 			return
 		}
 		defer s.Close()
-		s.growth, s.held = 1<<20, 10
+		s.growth, s.Held = 1<<20, 10
 		for o := range s.Objects(t.Context()) {
 			if o.Content != nil {
 				if hashed(looseHeader(o.Kind, o.Size), o.Content, 20) != o.ID {
@@ -536,7 +536,7 @@ func FuzzIndexed(f *testing.F) {
 			return
 		}
 		s := store(t, Options{IDSize: 20, Limit: 1 << 16, Lend: 1 << 20}, pack, x)
-		s.growth, s.held = 1<<20, 10
+		s.growth, s.Held = 1<<20, 10
 		n := 0
 		for o := range s.Objects(t.Context()) {
 			if n++; o.Content != nil {

@@ -62,9 +62,6 @@ type lender struct {
 	size  int     // of all spare ones, in bytes
 }
 
-// maxSpare bounds the memory kept for reuse, in bytes: it is for the slabs of the next moment, not of the whole listing.
-const maxSpare = 16 << 20
-
 func newLender(limit int64) *lender {
 	return &lender{bytes: semaphore.NewWeighted(limit), limit: limit}
 }
@@ -119,7 +116,7 @@ func (l *lender) free(s *slab) {
 	defer l.mu.Unlock()
 	l.spare = append(l.spare, s)
 	l.size += len(s.buf)
-	for l.size > maxSpare {
+	for l.size > int(l.limit/2) { // it is for the slabs of the next moment, not of the whole listing
 		l.size -= len(l.spare[0].buf)
 		l.spare = slices.Delete(l.spare, 0, 1)
 	}

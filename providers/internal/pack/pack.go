@@ -74,6 +74,9 @@ type Options struct {
 	Limit int64
 	// Lend bounds the bytes of contents that are lent at once; a larger content is lent alone.
 	Lend int64
+	// Held bounds the bytes of bases that all walkers hold besides those they are building on; one that is dropped for it is made again.
+	// 0 means MaxHeld.
+	Held int64
 	// Base finds an object that deltas of a pack build on and that is not stored: one that a thin pack leaves out. It may be nil.
 	Base func(ctx context.Context, id ID) (Kind, []byte, error)
 }
@@ -85,7 +88,6 @@ type Store struct {
 	packs    []*packFile
 	cache    cache
 	decoders sync.Pool // of *decoder
-	held     int64     // maxHeld, less in tests
 	growth   int64     // growthOfAny, less in tests
 
 	mu       sync.Mutex // guards problems
@@ -147,7 +149,10 @@ func OpenFile(name string, o Options) (*Store, error) {
 }
 
 func newStore(o Options) *Store {
-	return &Store{Options: o, cache: cache{has: map[place]cached{}}, held: maxHeld, growth: growthOfAny}
+	if o.Held == 0 {
+		o.Held = MaxHeld
+	}
+	return &Store{Options: o, cache: cache{has: map[place]cached{}}, growth: growthOfAny}
 }
 
 // add opens a pack and its index.

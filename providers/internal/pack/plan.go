@@ -48,12 +48,7 @@ func newPlan(ctx context.Context, p *packFile, offsets []int64, wanted func(ID) 
 	}
 	base := make([]int32, n)
 	var scratch []byte
-	forgot := int64(0)
 	for i := range int32(n) {
-		if pl.offsets[i]-forgot > maxResident { // a few bytes are looked at here and there, but with them whole pages come in
-			p.forget()
-			forgot = pl.offsets[i]
-		}
 		if i%4096 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}

@@ -18,8 +18,8 @@ import (
 const (
 	// batchSize is how many objects are handed over at once: handing over costs about as much as making a small object.
 	batchSize = 64
-	// maxHeld bounds the bases that one walker holds besides the one it is building on; one that is dropped for it is made again.
-	maxHeld = 16 << 20
+	// MaxHeld is more than what honest packs make walkers hold, on a machine of few cores.
+	MaxHeld = 32 << 20
 	// bigContent is the size from which contents are made by one walker at a time, so that their memory does not add up.
 	bigContent = 16 << 20
 	// All that is made may be this much more than what is stored: deltas of honest packs make some hundred times their size, deltas made
@@ -176,7 +176,7 @@ func (w *walk) problem(file string, err error) {
 func (w *walk) parallel(file string, n int, do func(k *walker, i int)) {
 	var next atomic.Int64
 	var group sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), n) {
+	for range min(w.s.walkers(), n) {
 		group.Go(func() {
 			k := &walker{walk: w, decoder: w.s.decoder()}
 			defer k.end()
@@ -188,6 +188,9 @@ func (w *walk) parallel(file string, n int, do func(k *walker, i int)) {
 	}
 	group.Wait()
 }
+
+// walkers is how many there are at once.
+func (*Store) walkers() int { return runtime.GOMAXPROCS(0) }
 
 // A walker lists families, one at a time.
 type walker struct {
@@ -396,7 +399,7 @@ func (k *walker) identify(pl *plan, entry int32, kind Kind, content []byte) ID {
 func (k *walker) push(b base) {
 	if n := len(k.bases); n > 0 {
 		k.held += int64(len(k.bases[n-1].content))
-		for i := 0; i < n && k.held > k.s.held; i++ { // the one that is needed last is the one that is made again most cheaply
+		for i := 0; i < n && k.held > k.s.Held/int64(k.s.walkers()); i++ { // the one that is needed last is the one that is made again most cheaply
 			if k.bases[i].entry != none {
 				k.held -= int64(len(k.bases[i].content))
 				k.bases[i].drop()
