@@ -13,8 +13,9 @@ import (
 // spells out what it is needs no such help, and stands before < in XML, & in an address, a comma in a table, \" in JSON inside JSON
 // and NUL in a program. This file lets such tokens, and no others, end before whatever cannot continue them.
 //
-// The expression as it was comes first in the widened one, so a token that gitleaks finds is found as gitleaks finds it; and what the
-// rest finds ends where a run of the token's own characters ends, so it hides no match inside.
+// The expression as it was comes first in the widened one, so a token that gitleaks finds is found as gitleaks finds it. What the rest
+// finds ends where a run of the token's own characters ends, at none of gitleaks' ends, and has none inside: no token that gitleaks
+// finds begins in it.
 
 // end is how gitleaks ends its expressions.
 const end = "(?:[\\x60'\"\\s;]|\\\\[nr]|$)"
@@ -37,12 +38,18 @@ func widen(pattern string) string {
 	if re.Op == syntax.OpAlternate {
 		branches = re.Sub
 	}
+	var has [unicode.MaxASCII + 1]bool
+	for i, b := range branches {
+		if branches[i] = beforeEnd(b); branches[i] == nil || !alphabet(branches[i], &has) {
+			return pattern
+		}
+	}
 	all := "(?:" + pattern + ")" // flags set in it end with it
 	for _, b := range branches {
 		if token := tokenOf(b); token != nil {
-			if behind := after(token); behind != "" {
-				all += "|" + token.String() + behind
-			}
+			_, marked := fixed(token)
+			drop(token, '\\')
+			all += "|" + token.String() + after(&has, !marked)
 		}
 	}
 	if len(all) == len(pattern)+len("(?:)") {
@@ -51,27 +58,31 @@ func widen(pattern string) string {
 	return all
 }
 
-// tokenOf returns what stands before the end of an expression that begins at the edge of a word, without the alternatives that spell out
-// too little; nil if nothing is left, or it has another form. Rules that look for a keyword in front of the value do not begin there.
-func tokenOf(re *syntax.Regexp) *syntax.Regexp {
-	if re.Op != syntax.OpConcat || re.Sub[0].Op != syntax.OpWordBoundary {
-		return nil
-	}
+// beforeEnd returns what stands before the end of an expression; nil if it ends otherwise.
+func beforeEnd(re *syntax.Regexp) *syntax.Regexp {
 	last := len(re.Sub) - 1
-	if !slices.ContainsFunc([]string{end, "(?i)" + end}, func(e string) bool {
+	if re.Op != syntax.OpConcat || !slices.ContainsFunc([]string{end, "(?i)" + end}, func(e string) bool {
 		x, err := syntax.Parse(e, syntax.Perl)
 		return err == nil && x.Equal(re.Sub[last])
 	}) {
 		return nil
 	}
-	token := &syntax.Regexp{Op: syntax.OpConcat, Flags: re.Flags, Sub: re.Sub[:last]}
-	if n, _ := fixed(token); n < minSpelled {
-		token = prune(token)
-	}
-	if n, _ := fixed(token); n < minSpelled {
+	return &syntax.Regexp{Op: syntax.OpConcat, Flags: re.Flags, Sub: re.Sub[:last]}
+}
+
+// tokenOf returns an expression that begins at the edge of a word without the alternatives that spell out too little; nil if nothing is
+// left, or it begins otherwise: with what stands in front of a keyword.
+func tokenOf(re *syntax.Regexp) *syntax.Regexp {
+	if re.Sub[0].Op != syntax.OpWordBoundary {
 		return nil
 	}
-	return token
+	if n, _ := fixed(re); n < minSpelled {
+		re = prune(re)
+	}
+	if n, _ := fixed(re); n < minSpelled {
+		return nil
+	}
+	return re
 }
 
 // prune leaves out alternatives that spell out too little on their own, where another one does not.
@@ -125,28 +136,24 @@ func base64(r rune) bool {
 	return r == '+' || r == '/' || r == '=' || r < 0x80 && r != '_' && isWord(byte(r))
 }
 
-// after returns an expression for what shows that a token is over; "" if the token may have any character.
+// after returns an expression for what shows that a token is over.
 //
-// Neither a character that the token has somewhere nor any other of a word's ends it: a token of fixed length is not to be found at the
-// start of a longer string. Nor do base64's, if the token could be a piece of some. What stands before an opening bracket is a name, be it
-// of a function as long as a token. Characters that join words, as in file names, end it only if no word follows.
-func after(token *syntax.Regexp) string {
-	has, ok := alphabet(token)
-	if !ok {
-		return ""
-	}
-	_, marked := fixed(token)
+// Neither a character that the expression has somewhere nor any other of a word's ends it: a token of fixed length is not to be found at
+// the start of a longer string. Nor do base64's, if the token could be a piece of some, nor bytes that are no text, which is what a
+// token's own tail looks like when it is taken for an encoding. What stands before an opening bracket is a name, be it of a function as long
+// as a token. Characters that join words, as in file names, end it only if no word follows.
+func after(has *[unicode.MaxASCII + 1]bool, piece bool) string {
 	var never, mostly strings.Builder
 	for c := range byte(unicode.MaxASCII + 1) {
 		switch {
 		case isWord(c):
-		case has[c], c == '(', c == '[', c == '{', base64(rune(c)) && !marked:
+		case has[c], c == '(', c == '[', c == '{', base64(rune(c)) && piece:
 			fmt.Fprintf(&never, `\x%02x`, c)
 		case c == '.', c == '-':
 			fmt.Fprintf(&mostly, `\x%02x`, c)
 		}
 	}
-	ends := `[^\w` + folding + never.String() + mostly.String() + `]`
+	ends := `[^\w` + folding + `\x{fffd}` + never.String() + mostly.String() + `]`
 	if mostly.Len() > 0 {
 		ends += `|[` + mostly.String() + `]\B`
 	}
@@ -156,46 +163,57 @@ func after(token *syntax.Regexp) string {
 // folding are the two runes that are letters of ASCII where case is ignored.
 const folding = "\u017f\u212a"
 
-// alphabet returns the characters that a token can have; ok is false if some are neither ASCII nor fold into it.
-func alphabet(re *syntax.Regexp) (has [unicode.MaxASCII + 1]bool, ok bool) {
-	add := func(lo, hi rune) bool {
-		for r := lo; r <= hi; r++ {
+// drop takes a character out of the classes. The backslash, which is one for web tokens, begins one of gitleaks' ends too.
+func drop(re *syntax.Regexp, c rune) {
+	if re.Op == syntax.OpCharClass {
+		var rest []rune
+		for i := 0; i < len(re.Rune); i += 2 {
+			lo, hi := re.Rune[i], re.Rune[i+1]
+			if lo <= c && c <= hi {
+				if lo < c {
+					rest = append(rest, lo, c-1)
+				}
+				lo = c + 1
+			}
+			if lo <= hi {
+				rest = append(rest, lo, hi)
+			}
+		}
+		re.Rune = rest
+	}
+	for _, s := range re.Sub {
+		drop(s, c)
+	}
+}
+
+// alphabet adds the characters that matches can have. It returns false if some are neither ASCII nor fold into it.
+func alphabet(re *syntax.Regexp, has *[unicode.MaxASCII + 1]bool) bool {
+	runes := re.Rune
+	switch re.Op {
+	case syntax.OpLiteral:
+		runes = nil
+		for _, r := range re.Rune {
+			runes = append(runes, r, r)
+			if re.Flags&syntax.FoldCase != 0 {
+				runes = append(runes, unicode.ToLower(r), unicode.ToLower(r))
+			}
+		}
+	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		return false
+	}
+	for i := 0; i < len(runes); i += 2 {
+		for r := runes[i]; r <= runes[i+1]; r++ {
 			if r <= unicode.MaxASCII {
 				has[r] = true
 			} else if !strings.ContainsRune(folding, r) {
 				return false
 			}
 		}
-		return true
-	}
-	switch re.Op {
-	case syntax.OpLiteral:
-		for _, r := range re.Rune {
-			if ok = add(r, r); !ok {
-				return has, false
-			}
-			if re.Flags&syntax.FoldCase != 0 && r <= unicode.MaxASCII {
-				add(unicode.ToUpper(r), unicode.ToUpper(r))
-				add(unicode.ToLower(r), unicode.ToLower(r))
-			}
-		}
-	case syntax.OpCharClass:
-		for i := 0; i < len(re.Rune); i += 2 {
-			if ok = add(re.Rune[i], re.Rune[i+1]); !ok {
-				return has, false
-			}
-		}
-	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
-		return has, false
 	}
 	for _, s := range re.Sub {
-		of, ok := alphabet(s)
-		if !ok {
-			return has, false
-		}
-		for c := range of {
-			has[c] = has[c] || of[c]
+		if !alphabet(s, has) {
+			return false
 		}
 	}
-	return has, true
+	return true
 }

@@ -14,8 +14,8 @@ func TestWiden(t *testing.T) {
 	}{
 		{
 			`\b(abc_[a-f0-9]{4})`,
-			[]string{"abc_12ab<", "abc_12ab&", "abc_12ab/x", "abc_12ab=", "abc_12ab. x", "abc_12ab-->", "abc_12ab.", `abc_12ab\u0022`, "abc_12ab\x00", "abc_12ab\xff"},
-			[]string{"abc_12ab1<", "abc_12abQ<", "abc_12ab_<", "abc_12ab.tgz", "abc_12ab-x", "abc_12ab(x)", "abc_12ab[0]", "abc_12ab{}", "xabc_12ab<", "ABC_12AB<"},
+			[]string{"abc_12ab<", "abc_12ab&", "abc_12ab/x", "abc_12ab=", "abc_12ab. x", "abc_12ab-->", "abc_12ab.", `abc_12ab\u0022`, "abc_12ab\x00", "abc_12ab\x1b[0m", "abc_12ab”"},
+			[]string{"abc_12ab1<", "abc_12abQ<", "abc_12ab_<", "abc_12ab.tgz", "abc_12ab-x", "abc_12ab(x)", "abc_12ab[0]", "abc_12ab{}", "abc_12ab\xdd\x06", "xabc_12ab<", "ABC_12AB<"},
 		},
 		{
 			`\b(AbCd(?i)[a-z0-9]{4})`, // may be a piece of base64
@@ -26,6 +26,11 @@ func TestWiden(t *testing.T) {
 			`(?i)\b(abc\.[a-z0-9=_\-\.]{4,6})`, // "." is in its alphabet
 			[]string{"abc.1234<", "ABC.123456,", "abc.12..)"},
 			[]string{"abc.123<", "abc.1234567<", "abc.123456.<"},
+		},
+		{
+			`\b(abc_[Z-a/]{4,6})`, // a backslash may be an escape
+			[]string{"abc_Z^_a<", "abc_Z_a^/]<"},
+			[]string{`abc_Z\aa<`, `abc_Z^_a\u0022`},
 		},
 		{
 			`\b((?:hvs\.[a-z]{4}|s\.[a-z]{4}))`,
