@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/leakreach/leakreach/scanners/secrets/internal/planes"
 )
 
 // shown lists the views of a text, whether the finders look where it is marked or everywhere.
@@ -42,9 +44,13 @@ func TestMarks(t *testing.T) {
 			sameViews(t, h.name, []byte(strings.Repeat(" ", n)+text+strings.Repeat("\n", n%70)))
 		}
 	}
-	for _, text := range []string{`"first\n` + b64("hunter2-hunt") + `\n"`, "'\\x" + b64("hunter2-hunt") + "'", "`a=1b2c3d4e5`.\n `f6g7h8i9`", `a1b2c3 x\n"$(A"00000000000000"`, "be 16, 11, 12, 14, 12, 10, 16, 14, 19T" + each("a b c d e f", "%d,")} {
+	split := folded(b64(strings.Repeat("\x93\xe1", 19)+newToken(r)[:20]+strings.Repeat("\xb7", 38)), 64, "\n") // too little on each line
+	if len(shown([]byte(split), false)) == 0 {
+		t.Error("nothing seen over two lines of noise")
+	}
+	for _, text := range []string{split, `"first\n` + b64("hunter2-hunt") + `\n"`, "'\\x" + b64("hunter2-hunt") + "'", "`a=1b2c3d4e5`.\n `f6g7h8i9`", `a1b2c3 x\n"$(A"00000000000000"`, "be 16, 11, 12, 14, 12, 10, 16, 14, 19T" + each("a b c d e f", "%d,")} {
 		texts = append(texts, text)
-		for n := range 140 {
+		for n := range planes.Size * (planes.Blocks + 1) {
 			sameViews(t, text, []byte(strings.Repeat(" ", n)+text))
 		}
 	}
