@@ -40,7 +40,7 @@ func TestLimit(t *testing.T) {
 		write(fmt.Sprintf("%d.bin", i), append([]byte{0, 1, 2, 3}, text(random, 24<<20)...))
 	}
 	write("large.bin", append([]byte{0, 1, 2, 3}, text(random, 96<<20)...)) // is copied to be scanned
-	execute(t, repo, "git", "config", "core.compression", "0") // it would take longer than the scan
+	execute(t, repo, "git", "config", "core.compression", "0")              // it would take longer than the scan
 	execute(t, repo, "git", "add", ".")
 	execute(t, repo, "git", "-c", "user.name=A", "-c", "user.email=a@corp.test", "commit", "-q", "-m", "m")
 	execute(t, repo, "git", "repack", "-adq", "--window=0") // finding deltas would take minutes
