@@ -43,7 +43,7 @@ func (p *pattern) match(b []byte, s *scratch) bool {
 		d = newDFA(p.nfa, true)
 		s.searches[p.id] = d
 	}
-	maybe, _ := d.reach(b, 0, d.start(0, p.nfa.origin, 0))
+	maybe, _ := d.reach(b, 0, d.start(0, p.nfa.origin, 0), nil)
 	return maybe && (p.exact && isASCII(b) || p.re.Match(b))
 }
 

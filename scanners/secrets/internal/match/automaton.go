@@ -459,13 +459,40 @@ func (s *set) add(i int32) bool {
 }
 
 // reach tells whether the automaton accepts somewhere after from, when in state s there. It tells how many bytes it looked at,
-// too.
-func (d *dfa) reach(text []byte, from int, s int32) (bool, int) {
+// too. t, which may be nil, keeps runs over the same text from going the same way twice.
+func (d *dfa) reach(text []byte, from int, s int32, t *trail) (bool, int) {
 	if d.accepts(s)&anywhere != 0 {
 		return true, 0
 	}
+	at := from
+	for at < len(text) {
+		stop := len(text)
+		if t != nil {
+			stop = min(stop, (at/stride+1)*stride)
+		}
+		to, looked := d.run(text[at:stop], s)
+		if at += looked; at < stop { // it was decided on the way
+			if to == d.dead() {
+				return false, at - from
+			}
+			t.forget(from, at)
+			return true, at - from
+		}
+		if s = to; t != nil && at < len(text) && t.passed(d, at, s) {
+			return false, at - from
+		}
+	}
+	if d.accepts(s)&atEnd != 0 {
+		t.forget(from, at)
+		return true, at - from
+	}
+	return false, at - from
+}
+
+// run goes over text from state s. It ends early, with fewer bytes looked at than there are, where the automaton dies or accepts.
+func (d *dfa) run(text []byte, s int32) (end int32, looked int) {
 	table, classes := d.table, &d.class
-	for i, c := range text[from:] {
+	for i, c := range text {
 		class := classes[c]
 		to := table[int(s)+int(class)]
 		if to <= 0 {
@@ -474,23 +501,57 @@ func (d *dfa) reach(text []byte, from int, s int32) (bool, int) {
 				table = d.table
 			}
 			if to < 0 {
-				if to = ^to; to == d.dead() {
-					return false, i
-				}
-				if d.accepts(to)&anywhere != 0 {
-					return true, i
+				if to = ^to; to == d.dead() || d.accepts(to)&anywhere != 0 {
+					return to, i
 				}
 			}
 		}
 		s = to
 	}
-	return d.accepts(s)&atEnd != 0, len(text) - from
+	return s, len(text)
+}
+
+// A trail keeps in which states runs over a text were that did not come to accept. A run that gets into the same state at the same place
+// ends as they did. Without it, each of many keywords in a large text could cost a run to the end of the text.
+type trail struct {
+	at     []int32 // at each stride of the text; 0 for none
+	resets int     // of the automaton: its states have new numbers after each
+}
+
+// stride is how far apart the places are: far enough to cost nothing, near enough to be met soon.
+const stride = 1 << 10
+
+// passed tells whether a run in state s at a place, a multiple of stride, ends without accepting. If that is not known, the run counts
+// as one of those that do, until forget says otherwise.
+func (t *trail) passed(d *dfa, at int, s int32) bool {
+	if t.resets != d.resets {
+		t.at, t.resets = t.at[:0], d.resets
+	}
+	k := at / stride
+	if k < len(t.at) && t.at[k] == s {
+		return true
+	}
+	for len(t.at) <= k {
+		t.at = append(t.at, 0)
+	}
+	t.at[k] = s
+	return false
+}
+
+// forget takes back what a run from one place to another left: it came to accept.
+func (t *trail) forget(from, to int) {
+	if t == nil {
+		return
+	}
+	for k := from/stride + 1; k <= to/stride && k < len(t.at); k++ {
+		t.at[k] = 0
+	}
 }
 
 // may tells whether the automaton may accept somewhere after from, when in state s there. It does not look far, and tells how far.
 func (d *dfa) may(text []byte, from int, s int32) (bool, int) {
 	const far = 64 // most text is told from a match by less
 	near := min(len(text), from+far)
-	can, looked := d.reach(text[:near], from, s)
+	can, looked := d.reach(text[:near], from, s, nil)
 	return can || from+looked == near && near < len(text), looked
 }

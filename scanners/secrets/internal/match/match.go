@@ -245,6 +245,7 @@ type state struct {
 	work    int
 	rough   *dfa // nil if it is no other than forward
 	forward *dfa
+	trail   trail // of forward
 	back    *dfa
 	search  *dfa
 	needs   []*dfa
@@ -273,6 +274,7 @@ func (s *scratch) of(r *rule) *state {
 	st := &s.state[r.id]
 	if st.text != s.text {
 		st.text, st.skip, st.pos, st.tried, st.work = s.text, false, 0, 0, 0
+		st.trail.at = st.trail.at[:0]
 	}
 	return st
 }

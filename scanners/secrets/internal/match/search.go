@@ -211,7 +211,7 @@ func (m *Matcher) try(s *scratch, r *rule, local int32, h literal.Hit, folding b
 			return
 		}
 	}
-	can, cost := st.forward.reach(s.content, h.End, st.forward.start(local, a.after, a.afterDone))
+	can, cost := st.forward.reach(s.content, h.End, st.forward.start(local, a.after, a.afterDone), &st.trail)
 	if st.work += cost; st.work > s.allowance() {
 		m.giveUp(s, r)
 		return
@@ -298,7 +298,7 @@ func (m *Matcher) giveUp(s *scratch, r *rule) {
 		if st.search == nil {
 			st.search = newDFA(x.forward, true)
 		}
-		if can, _ := st.search.reach(s.content, st.pos, st.search.start(0, x.forward.origin, 0)); !can {
+		if can, _ := st.search.reach(s.content, st.pos, st.search.start(0, x.forward.origin, 0), nil); !can {
 			return
 		}
 	}
