@@ -47,6 +47,7 @@ type Scanner struct {
 	only      map[string]bool // nil for all
 	own       []ownList       // what the user's configuration exempts, whatever found it
 	seed      maphash.Seed    // of digests of lines
+	hollow    *hollow
 	notes     []string
 	passes    sync.Pool     // of *pass
 	unpacking chan struct{} // holds one for each container that is being unpacked
@@ -70,7 +71,7 @@ const ruleAWSID = "aws-access-token"
 // New prepares a scanner. A configuration that cannot be read, and a rule id that does not exist, are errors that wrap
 // [audit.ErrUsage].
 func New(o Options) (*Scanner, error) {
-	s := &Scanner{seed: maphash.MakeSeed(), byID: map[string]*audit.Rule{}}
+	s := &Scanner{seed: maphash.MakeSeed(), hollow: newHollow(), byID: map[string]*audit.Rule{}}
 	s.unpacking = make(chan struct{}, max(1, o.Memory.Share(unpackMemory, maxUnpacking)))
 	var set *rules.Set
 	var err error
@@ -262,6 +263,11 @@ func (p *pass) members(prefix string, content []byte) (whole bool) {
 	if archive.Kind(content) == "" {
 		return false
 	}
+	key := p.hollow.key(p, prefix, content)
+	if whole, known := p.hollow.get(key); known {
+		return whole
+	}
+	before := len(p.findings) + len(p.gaps)
 	if !p.unpacks {
 		p.unpacking <- struct{}{}
 		p.unpacks = true
@@ -276,7 +282,11 @@ func (p *pass) members(prefix string, content []byte) (whole bool) {
 		what := p.item.At.Path + prefix + "!" + strings.TrimPrefix(pr.What, "!")
 		p.gaps = append(p.gaps, audit.Gap{What: strings.Trim(what, "!"), Why: pr.Why})
 	}
-	return opened && len(problems) == 0
+	whole = opened && len(problems) == 0
+	if len(p.findings)+len(p.gaps) == before {
+		p.hollow.put(key, whole)
+	}
+	return whole
 }
 
 // names scans a list of names, one a line. The place of a finding is the name itself; lines are those of the list, which nobody
