@@ -30,9 +30,9 @@ type Provider interface {
 	Items(ctx context.Context, t Target) iter.Seq2[Item, error]
 }
 
-// A Scanner tells what is wrong with an item. It is a pure function of the item and its content: no network, disk, clock or
-// state that one call leaves for the next. It is called from several goroutines at once, never panics whatever the content,
-// and keeps neither content nor a slice of it.
+// A Scanner tells what is wrong with an item. It is a pure function of the item and its content: no network, disk or clock, and
+// nothing that one call leaves for the next changes what that answers. It is called from several goroutines at once, never panics
+// whatever the content, and keeps neither content nor a slice of it.
 type Scanner interface {
 	// Rules lists all the scanner can report, found or not.
 	Rules() []Rule
