@@ -33,10 +33,7 @@ func TestTrail(t *testing.T) {
 		for _, x := range found {
 			got = append(got, []int{x.Start, x.End})
 		}
-		var want [][]int
-		for _, loc := range re.FindAllStringIndex(text, -1) {
-			want = append(want, loc)
-		}
+		want := re.FindAllStringIndex(text, -1)
 		if !slices.EqualFunc(got, want, slices.Equal[[]int]) {
 			t.Fatalf("got %v, want %v in %q", got, want, text)
 		}
