@@ -19,6 +19,10 @@ const (
 	minMemory = audit.Memory(256 << 20)
 )
 
+// uncounted is what the process takes beside what the runtime counts, in bytes: the program's own text, and the parts of packs that are
+// mapped, of which the system maps more around each byte that is looked at.
+const uncounted = 96 << 20
+
 // size is a flag value in bytes: a number, alone or with a unit of 1024.
 type size struct{ value *audit.Memory }
 
@@ -68,8 +72,7 @@ func (s size) Set(text string) error {
 
 // limitMemory has the runtime keep the process below m. What is set for the runtime by its own variables counts where it is stricter.
 func limitMemory(m audit.Memory) {
-	// An eighth is left to what the runtime does not count: the program's own text and the parts of packs that are mapped.
-	if limit := int64(m) - int64(m)/8; limit < debug.SetMemoryLimit(-1) {
+	if limit := int64(m - max(m/8, uncounted)); limit < debug.SetMemoryLimit(-1) {
 		debug.SetMemoryLimit(limit)
 	}
 	// The runtime lets garbage grow to as much as what is in use. A third of that takes a quarter off the peak on large histories for 5 %
