@@ -119,20 +119,6 @@ func (p *process) stop() {
 	_ = p.cmd.Wait()
 }
 
-// output runs git to its end and returns what it printed, at most limit bytes.
-func (r *Repository) output(ctx context.Context, limit int64, args ...string) ([]byte, error) {
-	p, err := r.start(ctx, nil, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer p.stop()
-	b, err := readAll(p.out, limit)
-	if err != nil {
-		return nil, fmt.Errorf("reading from git %s: %w", p.verb(), err)
-	}
-	return b, p.wait()
-}
-
 // readAll reads to the end, which must come within limit bytes.
 func readAll(in io.Reader, limit int64) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(in, limit+1))
