@@ -24,6 +24,7 @@ type Secret struct {
 	parts       map[string]private
 	candidates  []*Secret
 	fingerprint string
+	masked      string // of one whose value was left behind, see UnmarshalJSON
 }
 
 // private keeps a string behind a pointer: package fmt, which reads unexported fields past every method, prints an address.
@@ -88,7 +89,12 @@ func (s *Secret) Reveal() string { return s.value.show() }
 func (s *Secret) RevealPart(name string) string { return s.parts[name].show() }
 
 // Masked shows at most the first and last four characters of a value longer than 20, and nothing of a shorter one.
-func (s Secret) Masked() string { return mask(s.value.show()) }
+func (s Secret) Masked() string {
+	if s.value.p == nil {
+		return s.masked
+	}
+	return mask(s.value.show())
+}
 
 func mask(v string) string {
 	if v == "" {
@@ -118,14 +124,27 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 // MarshalText redacts for encoders that know no better.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// publicSecret is what of a secret leaves the process.
+type publicSecret struct {
+	Kind        string `json:"kind"`
+	ID          string `json:"id"`
+	Masked      string `json:"masked"`
+	Fingerprint string `json:"fingerprint"`
+}
+
 // MarshalJSON writes the public form.
 func (s Secret) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Kind        string `json:"kind"`
-		ID          string `json:"id"`
-		Masked      string `json:"masked"`
-		Fingerprint string `json:"fingerprint"`
-	}{s.Kind, s.ID, s.Masked(), s.fingerprint})
+	return json.Marshal(publicSecret{s.Kind, s.ID, s.Masked(), s.fingerprint})
+}
+
+// UnmarshalJSON reads the public form: the secret of a stored run, whose value is not known.
+func (s *Secret) UnmarshalJSON(b []byte) error {
+	var p publicSecret
+	if err := json.Unmarshal(b, &p); err != nil {
+		return err
+	}
+	*s = Secret{Kind: p.Kind, ID: p.ID, masked: p.Masked, fingerprint: p.Fingerprint}
+	return nil
 }
 
 // Fingerprint is the keyed digest that the engine set with [Key.Sign], or "".

@@ -1,0 +1,73 @@
+-- +goose Up
+
+-- A run is one call of scan. It is open until finished_at is set; jobs counts what is still to be done for it.
+CREATE TABLE runs (
+	id          TEXT   PRIMARY KEY,
+	plan        TEXT   NOT NULL, -- digest of all that decides what is scanned and what is found
+	version     TEXT   NOT NULL,
+	verify      TEXT   NOT NULL,
+	refs        TEXT   NOT NULL, -- JSON
+	started_at  BIGINT NOT NULL, -- as all times: milliseconds since 1970
+	finished_at BIGINT,
+	jobs        BIGINT NOT NULL DEFAULT 0,
+	calls       TEXT   NOT NULL DEFAULT '{}'
+);
+
+-- A target is a unit of work, and once its status is set, a row of the report's coverage.
+CREATE TABLE targets (
+	run      TEXT   NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+	name     TEXT   NOT NULL,
+	ref      BIGINT NOT NULL, -- index into the run's refs
+	doc      TEXT   NOT NULL, -- JSON of what the provider needs to list it
+	status   TEXT   NOT NULL DEFAULT '',
+	coverage TEXT   NOT NULL DEFAULT '',
+	PRIMARY KEY (run, name)
+);
+
+CREATE TABLE gaps (
+	run    TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+	target TEXT NOT NULL,
+	what   TEXT NOT NULL,
+	why    TEXT NOT NULL,
+	PRIMARY KEY (run, target, what, why)
+);
+
+-- A finding is what was found of one identity (a secret, or a rule and a place) in one target. No value is in it.
+CREATE TABLE findings (
+	run      TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+	identity TEXT NOT NULL,
+	target   TEXT NOT NULL,
+	doc      TEXT NOT NULL,
+	PRIMARY KEY (run, identity, target)
+);
+
+CREATE TABLE verdicts (
+	run      TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+	identity TEXT NOT NULL,
+	doc      TEXT NOT NULL,
+	PRIMARY KEY (run, identity)
+);
+
+-- What else a target's report has: inventory and silencers.
+CREATE TABLE notes (
+	run    TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+	target TEXT NOT NULL,
+	kind   TEXT NOT NULL, -- entry, silencer
+	doc    TEXT NOT NULL
+);
+CREATE INDEX notes_of_run ON notes (run, target);
+
+-- A worker is a process that takes jobs. One that was not seen for a while is dead, and its jobs are free.
+CREATE TABLE workers (
+	id   TEXT   PRIMARY KEY,
+	seen BIGINT NOT NULL
+);
+
+-- +goose Down
+DROP TABLE workers;
+DROP TABLE notes;
+DROP TABLE verdicts;
+DROP TABLE findings;
+DROP TABLE gaps;
+DROP TABLE targets;
+DROP TABLE runs;

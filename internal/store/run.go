@@ -1,0 +1,173 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+)
+
+// A Plan is what a run was asked to do.
+type Plan struct {
+	Version string
+	Verify  string
+	Refs    []string
+	Digest  string // of all that decides what is scanned and what is found: a run is resumed only under the same
+}
+
+// A Run is a stored run, as far as it came.
+type Run struct {
+	ID string
+	Plan
+	StartedAt  time.Time
+	FinishedAt time.Time      // zero while it is open
+	Targets    map[string]int // how many have each status; "" for those that are still to be scanned
+}
+
+// ErrNoRun says that there is no such run.
+var ErrNoRun = errors.New("no such run")
+
+// Begin opens a run, or resumes the youngest open one under the same plan.
+func (s *Store) Begin(ctx context.Context, p Plan, now time.Time) (id string, resumed bool, err error) {
+	refs, err := json.Marshal(p.Refs)
+	if err != nil {
+		return "", false, err
+	}
+	err = s.Tx(ctx, func(tx *sql.Tx) error {
+		row := tx.QueryRowContext(ctx, `SELECT id FROM runs WHERE plan = $1 AND refs = $2 AND finished_at IS NULL ORDER BY started_at DESC LIMIT 1`, p.Digest, string(refs))
+		if err := row.Scan(&id); err == nil || !errors.Is(err, sql.ErrNoRows) {
+			resumed = err == nil
+			return err
+		}
+		id = newID()
+		_, err := tx.ExecContext(ctx, `INSERT INTO runs (id, plan, version, verify, refs, started_at) VALUES ($1, $2, $3, $4, $5, $6)`,
+			id, p.Digest, p.Version, p.Verify, string(refs), now.UnixMilli())
+		return err
+	})
+	if err != nil {
+		return "", false, fmt.Errorf("beginning a run: %w", err)
+	}
+	return id, resumed, nil
+}
+
+func newID() string {
+	b := make([]byte, 8)
+	_, _ = rand.Read(b) // never fails, see crypto/rand
+	return hex.EncodeToString(b)
+}
+
+// Finish closes a run: it is whole, and never resumed.
+func (s *Store) Finish(ctx context.Context, id string, calls map[string]int, now time.Time) error {
+	doc, err := json.Marshal(calls)
+	if err == nil {
+		_, err = s.db.ExecContext(ctx, `UPDATE runs SET finished_at = $1, calls = $2 WHERE id = $3 AND finished_at IS NULL`, now.UnixMilli(), string(doc), id)
+	}
+	if err != nil {
+		return fmt.Errorf("finishing run %s: %w", id, err)
+	}
+	return nil
+}
+
+// Runs lists the stored runs, the youngest first.
+func (s *Store) Runs(ctx context.Context) ([]Run, error) {
+	runs, err := query(ctx, s.db, `SELECT id, plan, version, verify, refs, started_at, finished_at FROM runs ORDER BY started_at DESC, id`, scanRun)
+	if err != nil {
+		return nil, fmt.Errorf("listing runs: %w", err)
+	}
+	for i := range runs {
+		if err := s.count(ctx, &runs[i]); err != nil {
+			return nil, err
+		}
+	}
+	return runs, nil
+}
+
+// Find returns the run of an id or of its beginning, or the youngest one for "".
+func (s *Store) Find(ctx context.Context, id string) (Run, error) {
+	runs, err := query(ctx, s.db, `SELECT id, plan, version, verify, refs, started_at, finished_at FROM runs
+		WHERE substr(id, 1, length($1)) = $1 ORDER BY started_at DESC, id LIMIT 2`, scanRun, id)
+	switch {
+	case err != nil:
+		return Run{}, fmt.Errorf("looking for run %q: %w", id, err)
+	case len(runs) == 0:
+		return Run{}, fmt.Errorf("run %q: %w", id, ErrNoRun)
+	case len(runs) > 1 && id != "" && runs[0].ID != id && runs[1].ID != id:
+		return Run{}, fmt.Errorf("run %q: several begin so", id)
+	}
+	return runs[0], s.count(ctx, &runs[0])
+}
+
+func scanRun(rows *sql.Rows) (r Run, err error) {
+	var refs string
+	var started int64
+	var finished sql.NullInt64
+	if err = rows.Scan(&r.ID, &r.Digest, &r.Version, &r.Verify, &refs, &started, &finished); err != nil {
+		return r, err
+	}
+	r.StartedAt = time.UnixMilli(started).UTC()
+	if finished.Valid {
+		r.FinishedAt = time.UnixMilli(finished.Int64).UTC()
+	}
+	return r, json.Unmarshal([]byte(refs), &r.Refs)
+}
+
+// count fills in how many targets a run has of each status.
+func (s *Store) count(ctx context.Context, r *Run) error {
+	type row struct {
+		status string
+		n      int
+	}
+	rows, err := query(ctx, s.db, `SELECT status, count(*) FROM targets WHERE run = $1 GROUP BY status`, func(rows *sql.Rows) (x row, err error) {
+		return x, rows.Scan(&x.status, &x.n)
+	}, r.ID)
+	if err != nil {
+		return fmt.Errorf("counting the targets of run %s: %w", r.ID, err)
+	}
+	r.Targets = map[string]int{}
+	for _, x := range rows {
+		r.Targets[x.status] = x.n
+	}
+	return nil
+}
+
+// query collects rows.
+func query[T any](ctx context.Context, db *sql.DB, text string, scan func(*sql.Rows) (T, error), args ...any) (out []T, err error) {
+	for x, err := range each(ctx, db, text, scan, args...) {
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, x)
+	}
+	return out, nil
+}
+
+// each yields rows as they come.
+func each[T any](ctx context.Context, db *sql.DB, text string, scan func(*sql.Rows) (T, error), args ...any) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		rows, err := db.QueryContext(ctx, text, args...)
+		if err != nil {
+			yield(none, err)
+			return
+		}
+		defer rows.Close()
+		for rows.Next() {
+			x, err := scan(rows)
+			if err != nil {
+				yield(none, err)
+				return
+			}
+			if !yield(x, nil) {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(none, err)
+		}
+	}
+}
