@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +24,7 @@ import (
 	"github.com/leakreach/leakreach/internal/engine"
 	"github.com/leakreach/leakreach/internal/progress"
 	"github.com/leakreach/leakreach/internal/report"
+	"github.com/leakreach/leakreach/internal/store"
 	"github.com/leakreach/leakreach/providers"
 	"github.com/leakreach/leakreach/scanners"
 	"github.com/leakreach/leakreach/scanners/secrets"
@@ -32,7 +35,7 @@ import (
 type scanOptions struct {
 	format, failOn, verify, config, baseline  string
 	since, sources, logLevel, color, progress string
-	awsRegion                                 string
+	awsRegion, store                          string
 	out, rules                                []string
 	jobs                                      int
 	memory                                    audit.Memory
@@ -75,6 +78,7 @@ gitlab:GROUP[/…/PROJECT]. The default is the current directory. Every flag has
 	f.Var(choice{&o.verify, []string{"off", "offline", "owner", "live"}}, "verify", "how to learn what a found key opens; live uses the key itself, for reads only")
 	f.StringVar(&o.config, "config", "", "rules in gitleaks' format, extending the default ones, from `FILE`")
 	f.StringVar(&o.baseline, "baseline", "", "JSON report of an earlier run: its findings are known, from `FILE`")
+	f.StringVar(&o.store, "store", "", "where the run is kept: a file, or postgres://… (default in memory)")
 	f.IntVar(&o.jobs, "jobs", runtime.GOMAXPROCS(0), "how many to scan at once")
 	o.memory = defaultMemory
 	f.Var(size{&o.memory}, "memory", "how much to take, at least 256MiB; with less, larger contents are left out, as gaps")
@@ -147,7 +151,13 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 			CanaryAccounts: file.Leakreach.Verify.CanaryAccounts, CanaryKeys: file.Leakreach.Verify.CanaryKeys,
 		})
 	}
+	kept, err := store.Open(ctx, o.store, log)
+	if err != nil {
+		return err
+	}
+	defer kept.Close()
 	e := &engine.Engine{
+		Store: kept, Plan: o.plan(file, config),
 		Version: versionString(), Scanners: scanning, Verifiers: verifiers, Verify: o.verify, Key: key,
 		Jobs: o.jobs, Memory: o.memory,
 		NoIgnores: o.noIgnores, SilencerFiles: secrets.SilencerFiles(), Baseline: baseline, Progress: bar,
@@ -155,6 +165,9 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	}
 	result, err := e.Run(ctx, list)
 	bar.Close()
+	if result == nil {
+		return err
+	}
 	code := o.outcome(result, err)
 	if code == exitUsage && !slices.ContainsFunc(result.Coverage, func(c audit.Coverage) bool { return c.Status != audit.Failed }) {
 		return err // there is nothing to report
@@ -169,6 +182,14 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 		return nil
 	}
 	return &exitError{code, err}
+}
+
+// plan is a digest of all besides the refs that decides what is scanned and what is found.
+func (o *scanOptions) plan(file fileSettings, config []byte) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\x00%q\x00%s\x00%v\x00%s\x00%q\x00%v", versionString(), config, o.verify, o.rules, o.since, o.sources, file)
+	fmt.Fprintf(h, "\x00%v%v%v%d", o.noHistory, o.noIgnores, o.allRefs, o.memory)
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 func newEnv(w world, log *slog.Logger) audit.Env {

@@ -5,11 +5,9 @@ package engine
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +16,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/store"
 )
 
 // MaxContent is the size above which a content is not read but reported as a gap, in bytes. Above it memory could not stay
@@ -71,6 +70,8 @@ type Engine struct {
 	SilencerFiles map[string]func(content []byte) int
 	Baseline      map[string]bool // ids of findings that are known; may be nil
 	Progress      Progress
+	Store         *store.Store // of runs and of the work on them
+	Plan          string       // digest of all besides refs that decides what is scanned and what is found
 	Calls         *audit.Calls
 	Log           *slog.Logger
 	Now           func() time.Time
@@ -78,23 +79,12 @@ type Engine struct {
 
 // Run works off the refs. The run it returns is whole as far as the work came, also when the error is not nil: the error joins
 // what ended a ref as a whole (where nothing of a ref was scanned, also what ended its targets), and ctx's error if the run was
-// interrupted.
+// interrupted. One that was interrupted under the same plan goes on where it ended.
 func (e *Engine) Run(ctx context.Context, refs []Ref) (*audit.Run, error) {
-	r := &run{
-		Engine: e, reading: semaphore.NewWeighted(e.Memory.Share(16, maxReading)), work: make(chan func()),
-		findings: map[string]*audit.Finding{}, silencers: map[audit.Silencer]int{}, rules: map[string]audit.Rule{},
-		out: audit.Run{Schema: audit.Schema, Info: audit.RunInfo{
-			ID: runID(), Version: e.Version, StartedAt: e.Now().UTC().Truncate(time.Second), Verify: e.Verify,
-		}},
-	}
-	scanners := slices.Clone(e.Scanners)
+	r := e.newRun(refs)
+	plan := store.Plan{Version: e.Version, Verify: e.Verify, Digest: e.Plan}
 	for _, ref := range refs {
-		scanners = append(scanners, ref.Scanners...)
-	}
-	for _, s := range scanners {
-		for _, rule := range s.Rules() {
-			r.rules[rule.ID] = rule
-		}
+		plan.Refs = append(plan.Refs, ref.Text)
 	}
 	var scans sync.WaitGroup
 	for range e.jobs(scanMemory) {
@@ -104,152 +94,149 @@ func (e *Engine) Run(ctx context.Context, refs []Ref) (*audit.Run, error) {
 			}
 		})
 	}
-	var errs []error
-	for _, ref := range refs {
-		r.out.Info.Refs = append(r.out.Info.Refs, ref.Text)
-		if err := r.sweep(ctx, ref); err != nil {
-			errs = append(errs, err)
-		}
-	}
+	err := r.workOff(ctx, plan)
 	close(r.work)
 	done(ctx, ended(&scans))
-	if err := ctx.Err(); err != nil {
-		errs = append(errs, err)
+	out, failed, rerr := r.report(context.WithoutCancel(ctx))
+	return out, errors.Join(err, failed, rerr, ctx.Err())
+}
+
+func (e *Engine) newRun(refs []Ref) *run {
+	r := &run{
+		Engine: e, refs: refs, reading: semaphore.NewWeighted(e.Memory.Share(16, maxReading)), work: make(chan func()),
+		rules: map[string]audit.Rule{}, vault: map[string]*audit.Secret{}, loose: map[string][]scanned{}, byKind: map[string]audit.Verifier{}, finished: make(chan struct{}),
 	}
-	r.finish(ctx)
-	return &r.out, errors.Join(errs...)
+	r.done = sync.OnceFunc(func() { close(r.finished) })
+	scanners := slices.Clone(e.Scanners)
+	for _, ref := range refs {
+		scanners = append(scanners, ref.Scanners...)
+	}
+	for _, s := range scanners {
+		for _, rule := range s.Rules() {
+			r.rules[rule.ID] = rule
+		}
+	}
+	for _, v := range e.Verifiers {
+		for _, k := range v.Kinds() {
+			r.byKind[k] = v
+		}
+	}
+	return r
 }
 
 // jobs is how many there are at once of something that takes so much memory.
 func (e *Engine) jobs(each int64) int { return int(max(1, e.Memory.Share(each, int64(e.Jobs)))) }
 
-func runID() string {
-	b := make([]byte, 8)
-	_, _ = rand.Read(b) // never fails, see crypto/rand
-	return hex.EncodeToString(b)
-}
-
-// run is the state of one call of Run.
+// run is the part that this process has in a run.
 type run struct {
 	*Engine
+	id      string
+	worker  string // this process, among those that work on the run
+	refs    []Ref
 	reading *semaphore.Weighted
 	work    chan func()
 	rules   map[string]audit.Rule
+	byKind  map[string]audit.Verifier
 
-	mu        sync.Mutex // guards all below
-	out       audit.Run
-	findings  map[string]*audit.Finding // by fingerprint
-	loose     []scanned                 // halves from CI variables and secrets, joined over all targets at the end
-	silencers map[audit.Silencer]int
-	closed    bool // the report is being made
+	finished chan struct{} // is closed when the run is done
+	done     func()        // closes it, once
+
+	mu    sync.Mutex               // guards all below
+	vault map[string]*audit.Secret // what this process has found, with values, by identity
+	loose map[string][]scanned     // halves from CI variables and secrets, joined over all targets at the end; by target
 }
 
-// sweep lists a ref's targets and works off as many at once as there are jobs and memory for.
-func (r *run) sweep(ctx context.Context, ref Ref) (err error) {
-	var targets sync.WaitGroup
-	slots := make(chan struct{}, r.jobs(targetMemory))
-	var mu sync.Mutex // guards both below
-	var failed []error
-	scanned := false
-	defer func() {
-		targets.Wait()
-		if !scanned {
-			err = errors.Join(append(failed, err)...)
-		}
-	}()
-	for t, terr := range ref.Provider.Targets(ctx, ref.Rest) {
-		if gap := (*audit.Gap)(nil); errors.As(terr, &gap) {
-			r.addGaps(ref.Text, *gap)
-			continue
-		}
-		if terr != nil {
-			if ctx.Err() != nil {
-				return nil // reported once, by Run
-			}
-			status := audit.Failed
-			if errors.Is(terr, audit.ErrNothing) {
-				status = audit.Skipped
-			}
-			r.cover(audit.Coverage{Target: ref.Text, Status: status, Reason: terr.Error()})
-			return fmt.Errorf("listing %s: %w", ref.Text, terr)
-		}
-		slots <- struct{}{}
-		targets.Go(func() {
-			defer func() { <-slots }()
-			err := r.target(ctx, ref, t)
-			mu.Lock()
-			defer mu.Unlock()
-			if err == nil {
-				scanned = true
-			} else if ctx.Err() == nil {
-				failed = append(failed, fmt.Errorf("scanning %s: %w", t.Name, err))
-			}
-		})
-		if ctx.Err() != nil {
-			break
-		}
+// report makes the report of what is stored. failed joins what ended refs of which nothing was scanned.
+func (r *run) report(ctx context.Context) (out *audit.Run, failed, err error) {
+	out, failed, err = Load(ctx, r.Store, r.id, r.rules, r.Key)
+	if err != nil {
+		return nil, nil, err
 	}
-	return nil
-}
-
-func (r *run) cover(c audit.Coverage) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.out.Coverage = append(r.out.Coverage, c)
-}
-
-func (r *run) addGaps(target string, gaps ...audit.Gap) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, g := range gaps {
-		if g.Target == "" {
-			g.Target = target
-		}
-		r.out.Gaps = append(r.out.Gaps, g)
-	}
-}
-
-func (r *run) addSilencer(target, what string, n int, obeyed bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return
-	}
-	r.silencers[audit.Silencer{Target: target, What: what, Obeyed: obeyed}] += n
-}
-
-// finish joins what is left, merges, verifies, ranks and redacts. It runs after all targets are done.
-func (r *run) finish(ctx context.Context) {
-	r.mu.Lock()
-	r.closed = true // to scans that were left behind
-	r.mu.Unlock()
-	for _, s := range r.joined(r.loose) {
-		r.merge(s.Finding)
-	}
-	r.adoptHalves()
-	if ctx.Err() == nil {
-		r.verify(ctx)
-	}
-	out := &r.out
-	for _, f := range r.findings {
+	for i := range out.Findings {
+		f := &out.Findings[i]
 		if r.Baseline[f.ID] && f.Suppressed == nil {
 			f.Suppressed = &audit.Suppression{By: "baseline", Reason: "known before this run"}
 		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	redact(out, slices.Collect(maps.Values(r.vault))) // what was found in one target may stand in a path of another
+	sortRun(out)
+	return out, failed, nil
+}
+
+// Load reads a stored run.
+func Load(ctx context.Context, s *store.Store, id string, rules map[string]audit.Rule, key audit.Key) (out *audit.Run, failed, err error) {
+	stored, err := s.Find(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	out = &audit.Run{Schema: audit.Schema, Info: audit.RunInfo{
+		ID: stored.ID, Version: stored.Version, StartedAt: stored.StartedAt.Truncate(time.Second), Refs: stored.Refs, Verify: stored.Verify,
+		FinishedAt: stored.FinishedAt.Truncate(time.Second),
+	}}
+	m := &merger{rules: rules, key: key, findings: map[string]*store.Finding{}}
+	for f, err := range s.Findings(ctx, id) {
+		if err != nil {
+			return nil, nil, err
+		}
+		m.add(f)
+	}
+	m.adoptHalves()
+	verdicts, err := s.Verdicts(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	out.Identities = m.judge(verdicts)
+	for _, f := range m.findings {
 		f.Locations = dedupe(f.Locations)
 		markIntroduced(f.Locations)
-		out.Findings = append(out.Findings, *f)
+		out.Findings = append(out.Findings, f.Finding)
 	}
-	for s, n := range r.silencers {
-		s.Count = n
-		out.Silencers = append(out.Silencers, s)
+	complete := !stored.FinishedAt.IsZero()
+	var errs []error         // of all refs
+	var early []error        // of this one
+	at, scanned := -1, false // the ref, and whether something of it was
+	end := func() {
+		if !scanned {
+			errs = append(errs, early...)
+		}
+		early, scanned = nil, false
 	}
+	for t, err := range s.Targets(ctx, id) {
+		if err != nil {
+			return nil, nil, err
+		}
+		if t.Ref != at {
+			end()
+			at = t.Ref
+		}
+		if t.Coverage.Target == "" { // not scanned yet
+			complete = false
+			continue
+		}
+		switch {
+		case t.Failure == nil:
+			scanned = true
+		case t.Failure.Whole:
+			errs = append(errs, restored(t.Failure))
+		default:
+			early = append(early, restored(t.Failure))
+		}
+		out.Coverage = append(out.Coverage, t.Coverage)
+		complete = complete && t.Coverage.Status != audit.Failed
+	}
+	end()
+	if out.Gaps, out.Inventory, out.Silencers, err = s.Report(ctx, id); err != nil {
+		return nil, nil, err
+	}
+	if out.Calls, err = s.Calls(ctx, id); err != nil {
+		return nil, nil, err
+	}
+	out.Info.Complete = complete && len(out.Gaps) == 0
 	sortRun(out)
-	out.Info.FinishedAt = r.Now().UTC().Truncate(time.Second)
-	out.Info.Complete = ctx.Err() == nil && len(out.Gaps) == 0 &&
-		!slices.ContainsFunc(out.Coverage, func(c audit.Coverage) bool { return c.Status == audit.Failed })
-	out.Calls = r.Calls.Snapshot()
-	redact(out)
 	fillEmpty(out)
+	return out, errors.Join(errs...), nil
 }
 
 // markIntroduced marks, per target, the earliest place a value was seen at. Of places with the same date the first one listed
@@ -322,13 +309,7 @@ func firstNonZero(xs ...int) int {
 }
 
 // redact is the last net: a value that also occurs in a path, a name or a message is masked there.
-func redact(out *audit.Run) {
-	var secrets []*audit.Secret
-	for i := range out.Findings {
-		if s := out.Findings[i].Secret; s != nil {
-			secrets = append(secrets, s)
-		}
-	}
+func redact(out *audit.Run, secrets []*audit.Secret) {
 	if len(secrets) == 0 {
 		return
 	}

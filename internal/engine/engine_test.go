@@ -16,6 +16,7 @@ import (
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/internal/engine"
+	"github.com/leakreach/leakreach/internal/store"
 )
 
 // world is a provider over literal items; an item may be an error, or a function: a defect.
@@ -137,12 +138,23 @@ func (v verdicts) Verify(_ context.Context, s *audit.Secret) (audit.Verdict, err
 	return v(s)
 }
 
+// inMemory is a store of the test's own.
+func inMemory(t *testing.T) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), "", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
 func start(t *testing.T, w world, change ...func(*engine.Engine, *engine.Ref)) (*audit.Run, error) {
 	t.Helper()
 	e := &engine.Engine{
 		Version: "test", Scanners: []audit.Scanner{words{}}, Verify: "off", Key: audit.KeyFrom([]byte("test")), Jobs: 3,
 		SilencerFiles: map[string]func([]byte) int{".ignore": func(b []byte) int { return bytes.Count(b, []byte("\n")) }},
-		Progress:      quiet{}, Calls: &audit.Calls{}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Progress:      quiet{}, Calls: &audit.Calls{}, Log: slog.New(slog.DiscardHandler), Now: time.Now, Store: inMemory(t),
 	}
 	ref := engine.Ref{Text: "fake:x", Rest: "x", Provider: w}
 	for _, c := range change {
@@ -394,7 +406,7 @@ func TestHalvesInVariablesOfTwoTargetsAreOneKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Findings) != 1 || !r.Findings[0].Secret.HasValue() || len(r.Findings[0].Locations) != 3 {
+	if len(r.Findings) != 1 || r.Findings[0].Secret.Masked() == "" || len(r.Findings[0].Locations) != 3 {
 		t.Errorf("want one whole key with three places, got\n%s", show(r))
 	}
 }
@@ -456,7 +468,7 @@ func TestInterruptKeepsWhatWasDone(t *testing.T) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}})
-	e := &engine.Engine{Scanners: []audit.Scanner{words{}}, Jobs: 1, Progress: quiet{}, Calls: &audit.Calls{}, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	e := &engine.Engine{Scanners: []audit.Scanner{words{}}, Jobs: 1, Progress: quiet{}, Calls: &audit.Calls{}, Log: slog.New(slog.DiscardHandler), Now: time.Now, Store: inMemory(t)}
 	r, err := e.Run(ctx, []engine.Ref{{Text: "fake:x", Provider: w}})
 	if !errors.Is(err, context.Canceled) || r.Info.Complete || len(r.Findings) != 1 || r.Coverage[0].Reason != "interrupted" {
 		t.Errorf("err %v, complete %v, %d findings, coverage %v", err, r.Info.Complete, len(r.Findings), r.Coverage)
@@ -561,7 +573,7 @@ func TestInterruptDoesNotWaitForALongScan(t *testing.T) {
 		cancel()
 	}()
 	e := engine.Engine{
-		Scanners: []audit.Scanner{slow}, Jobs: 2, Progress: quiet{}, Calls: &audit.Calls{}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Scanners: []audit.Scanner{slow}, Jobs: 2, Progress: quiet{}, Calls: &audit.Calls{}, Log: slog.New(slog.DiscardHandler), Now: time.Now, Store: inMemory(t),
 	}
 	w := one(file("a", "secret:aaaaaaaaaaaaaaaaaaaaaaaaaa"), object("o", "secret:cccccccccccccccccccccccccc"), file("endless", "secret:bbbbbbbbbbbbbbbbbbbbbbbbbb\ngap"))
 	r, err := e.Run(ctx, []engine.Ref{{Text: "x", Provider: w}})

@@ -1,14 +1,16 @@
 package engine
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/store"
 )
 
-// take joins and silences what a target's scan found and adds it to the run.
-func (r *run) take(t *target) {
+// result joins, silences and merges what a target's scan found. No value is in it; the run keeps those that a verifier may ask for.
+func (t *target) result() store.Result {
 	byScanner := map[int][]scanned{}
 	for _, f := range t.found {
 		byScanner[f.scanner] = append(byScanner[f.scanner], f)
@@ -24,15 +26,57 @@ func (r *run) take(t *target) {
 		all = append(all, join(s, fs)...)
 	}
 	t.silence(all)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.out.Inventory = append(r.out.Inventory, t.entries...)
-	r.loose = append(r.loose, loose...)
+	m := t.merger()
 	for _, f := range all {
 		if !f.Candidate {
-			r.mergeLocked(f.Finding)
+			m.add(t.kept(f.Finding))
 		}
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+	out := store.Result{Gaps: t.gaps, Inventory: t.entries, Loose: len(loose) > 0}
+	for s, n := range t.silencers {
+		s.Count = n
+		out.Silencers = append(out.Silencers, s)
+	}
+	out.Findings = m.list()
+	t.redact(&out)
+	t.run.mu.Lock()
+	t.run.loose[t.Name] = loose
+	t.run.mu.Unlock()
+	return out
+}
+
+// redact masks the values found in a target in all that is stored of it.
+func (t *target) redact(out *store.Result) {
+	var secrets []*audit.Secret
+	in := audit.Run{Gaps: out.Gaps, Inventory: out.Inventory, Silencers: out.Silencers}
+	for _, f := range out.Findings {
+		in.Findings = append(in.Findings, f.Finding)
+		if f.Secret != nil {
+			secrets = append(secrets, f.Secret)
+		}
+	}
+	redact(&in, secrets)
+	for i := range out.Findings {
+		out.Findings[i].Finding = in.Findings[i]
+	}
+}
+
+// kept is a finding in the form that is stored; its secret's value is kept by this process.
+func (r *run) kept(f audit.Finding) store.Finding {
+	out := store.Finding{Finding: f, Identity: r.identity(&f)}
+	out.ID = "lr1:" + r.Key.Digest("finding", out.Identity)
+	if s := f.Secret; s != nil {
+		out.Whole, out.ValueDigest, out.TokenDigest = s.HasValue(), r.Key.ValueDigest(s), r.Key.PartDigest(s, audit.PartSessionToken)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if have := r.vault[out.Identity]; have == nil || out.Whole && !have.HasValue() {
+			r.vault[out.Identity] = s
+		}
+	}
+	return out
 }
 
 // join lets a joining scanner put together what it found apart. Its findings are signed anew: a completed key is named by its id.
@@ -62,7 +106,13 @@ func halfOf(f audit.Finding) bool {
 }
 
 // joined puts halves together that lay in CI variables of different targets, such as an organisation's and a repository's.
-func (r *run) joined(loose []scanned) []scanned {
+func (r *run) joined() []scanned {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var loose []scanned
+	for _, target := range slices.Sorted(maps.Keys(r.loose)) {
+		loose = append(loose, r.loose[target]...)
+	}
 	if len(loose) < 2 {
 		return nil
 	}
@@ -88,7 +138,7 @@ func (t *target) silence(fs []scanned) {
 	for i := range fs {
 		f := &fs[i]
 		if s := f.Suppressed; s != nil {
-			t.addSilencer(t.Name, s.Reason, 1, obey)
+			t.addSilencer(s.Reason, 1, obey)
 			if !obey {
 				f.Suppressed = nil
 			}
@@ -108,32 +158,41 @@ func (t *target) silence(fs []scanned) {
 		}
 		if ignored == len(f.Locations) && ignored > 0 {
 			f.Suppressed = &audit.Suppression{By: "ignore-file", Reason: reason}
-			t.addSilencer(t.Name, t.ref.Ignore.What, 1, true)
+			t.addSilencer(t.ref.Ignore.What, 1, true)
 		}
 	}
 }
 
-func (r *run) merge(f audit.Finding) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.mergeLocked(f)
+// A merger makes one finding of all that speak of the same secret.
+type merger struct {
+	rules    map[string]audit.Rule
+	key      audit.Key
+	findings map[string]*store.Finding // by identity
 }
 
-// mergeLocked makes one finding of all that speak of the same secret. The rule that knows its shape names it. A finding counts
-// as suppressed only if it is at every place.
-func (r *run) mergeLocked(f audit.Finding) {
-	fp := r.identity(&f)
-	have := r.findings[fp]
+func (r *run) merger() *merger {
+	return &merger{rules: r.rules, key: r.Key, findings: map[string]*store.Finding{}}
+}
+
+func (m *merger) list() (out []store.Finding) {
+	for _, identity := range slices.Sorted(maps.Keys(m.findings)) {
+		out = append(out, *m.findings[identity])
+	}
+	return out
+}
+
+// add adds a finding. The rule that knows the secret's shape names it. A finding counts as suppressed only if it is at every place.
+func (m *merger) add(f store.Finding) {
+	have := m.findings[f.Identity]
 	if have == nil {
-		f.ID = "lr1:" + r.Key.Digest("finding", fp)
 		f.Locations = slices.Clip(f.Locations) // a scanner may have cut them from a longer list
-		r.findings[fp] = &f
+		m.findings[f.Identity] = &f
 		return
 	}
-	if f.Secret != nil && have.Secret != nil && f.Secret.HasValue() && !have.Secret.HasValue() {
-		have.Secret = f.Secret
+	if f.Whole && !have.Whole {
+		have.Secret, have.Whole, have.ValueDigest, have.TokenDigest = f.Secret, true, f.ValueDigest, f.TokenDigest
 	}
-	if r.better(f, *have) {
+	if m.better(f.Finding, have.Finding) {
 		have.Rule, have.Category, have.Severity, have.Title, have.Message, have.Fix = f.Rule, f.Category, f.Severity, f.Title, f.Message, f.Fix
 	}
 	if f.Suppressed == nil {
@@ -156,8 +215,8 @@ func (r *run) identity(f *audit.Finding) string {
 }
 
 // better tells whether f's rule names a secret better than have's: a rule that knows the shape before a generic one.
-func (r *run) better(f, have audit.Finding) bool {
-	if generic := r.rules[have.Rule].Generic; generic != r.rules[f.Rule].Generic {
+func (m *merger) better(f, have audit.Finding) bool {
+	if generic := m.rules[have.Rule].Generic; generic != m.rules[f.Rule].Generic {
 		return generic
 	}
 	if f.Severity.Rank() != have.Severity.Rank() {
@@ -193,31 +252,31 @@ func dedupe(locs []audit.Location) []audit.Location {
 
 // adoptHalves gives an AWS key's secret half or session token, found alone elsewhere by another rule, to the key it belongs to:
 // one credential is one finding.
-func (r *run) adoptHalves() {
-	keys := map[string]*audit.Finding{} // by digest of each private part
-	for _, f := range r.findings {
+func (m *merger) adoptHalves() {
+	keys := map[string]*store.Finding{} // by digest of each private part
+	for _, f := range m.findings {
 		if !isKey(f) {
 			continue
 		}
-		for _, part := range []string{r.Key.ValueDigest(f.Secret), r.Key.PartDigest(f.Secret, audit.PartSessionToken)} {
+		for _, part := range []string{f.ValueDigest, f.TokenDigest} {
 			if have := keys[part]; have == nil || f.Secret.ID < have.Secret.ID { // of two keys with one secret always the same
 				keys[part] = f
 			}
 		}
 	}
 	delete(keys, "") // of keys whose part is not known
-	var halves []*audit.Finding
-	for fp, f := range r.findings {
-		if f.Secret != nil && !isKey(f) && keys[r.Key.ValueDigest(f.Secret)] != nil {
+	var halves []*store.Finding
+	for identity, f := range m.findings {
+		if f.Secret != nil && !isKey(f) && keys[f.ValueDigest] != nil {
 			halves = append(halves, f)
-			delete(r.findings, fp)
+			delete(m.findings, identity)
 		}
 	}
-	slices.SortFunc(halves, func(a, b *audit.Finding) int {
-		return firstNonZero(strings.Compare(a.Rule, b.Rule), comparePlaces(*a, *b))
+	slices.SortFunc(halves, func(a, b *store.Finding) int {
+		return firstNonZero(strings.Compare(a.Rule, b.Rule), comparePlaces(a.Finding, b.Finding))
 	})
 	for _, f := range halves {
-		key := keys[r.Key.ValueDigest(f.Secret)]
+		key := keys[f.ValueDigest]
 		key.Locations = append(key.Locations, f.Locations...)
 		if f.Suppressed == nil {
 			key.Suppressed = nil
@@ -225,6 +284,6 @@ func (r *run) adoptHalves() {
 	}
 }
 
-func isKey(f *audit.Finding) bool {
+func isKey(f *store.Finding) bool {
 	return f.Secret != nil && f.Secret.Kind == audit.KindAWSKey && f.Secret.ID != ""
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/store"
 )
 
 // scanned is a finding on its way, with who made it.
@@ -32,21 +33,22 @@ type target struct {
 	seed     maphash.Seed
 	pending  sync.WaitGroup // items handed to the workers
 
-	mu       sync.Mutex // guards all below
-	closed   bool       // the target's result is made: what comes later is dropped
-	found    []scanned
-	unplaced map[string][]scanned // findings in contents whose places are not known yet, by object
-	placed   map[string]bool      // objects that a place was listed for
-	lines    map[seen]bool        // which secret lies on which lines of which object
-	texts    map[string][]uint32  // digests of the lines of objects that hold a secret
-	textSize int                  // lines in texts
-	pair     comparison           // the last one
-	gaps     []audit.Gap
-	entries  []audit.Entry
-	items    int
-	bytes    int64
-	held     int // findings in found and unplaced
-	dropped  int // findings above maxPerTarget
+	mu        sync.Mutex // guards all below
+	closed    bool       // the target's result is made: what comes later is dropped
+	found     []scanned
+	unplaced  map[string][]scanned // findings in contents whose places are not known yet, by object
+	placed    map[string]bool      // objects that a place was listed for
+	lines     map[seen]bool        // which secret lies on which lines of which object
+	texts     map[string][]uint32  // digests of the lines of objects that hold a secret
+	textSize  int                  // lines in texts
+	pair      comparison           // the last one
+	gaps      []audit.Gap
+	entries   []audit.Entry
+	silencers map[audit.Silencer]int
+	items     int
+	bytes     int64
+	held      int // findings in found and unplaced
+	dropped   int // findings above maxPerTarget
 }
 
 // What a report holds of one content and of one target, in findings. Thousands of credentials in one file are planted or a list
@@ -74,12 +76,12 @@ type comparison struct {
 	added          []bool // nil if unknown
 }
 
-// target scans one target and adds what it holds to the run. An error says that it ended early.
-func (r *run) target(ctx context.Context, ref Ref, at audit.Target) error {
+// target scans one target. An error says that it ended early, and is in the result too.
+func (r *run) target(ctx context.Context, ref Ref, at audit.Target) store.Result {
 	r.Progress.Target(at.Name, at.Kind)
 	t := &target{
 		run: r, Target: at, ref: ref, scanners: ref.Scanners, seed: maphash.MakeSeed(),
-		unplaced: map[string][]scanned{}, placed: map[string]bool{}, lines: map[seen]bool{}, texts: map[string][]uint32{},
+		unplaced: map[string][]scanned{}, placed: map[string]bool{}, lines: map[seen]bool{}, texts: map[string][]uint32{}, silencers: map[audit.Silencer]int{},
 	}
 	if t.scanners == nil {
 		t.scanners = r.Scanners
@@ -93,7 +95,7 @@ func (r *run) target(ctx context.Context, ref Ref, at audit.Target) error {
 	status, reason := audit.Scanned, ""
 	switch {
 	case ctx.Err() != nil:
-		status, reason = audit.Partial, "interrupted"
+		status, reason = audit.Partial, interrupted
 	case errors.Is(err, audit.ErrNothing):
 		status, reason = audit.Skipped, err.Error()
 	case err != nil:
@@ -101,12 +103,17 @@ func (r *run) target(ctx context.Context, ref Ref, at audit.Target) error {
 	case len(t.gaps) > 0:
 		status = audit.Partial
 	}
-	r.addGaps(at.Name, t.gaps...)
-	r.cover(audit.Coverage{Target: at.Name, Kind: at.Kind, Status: status, Items: t.items, Bytes: t.bytes, Reason: reason, URL: at.URL})
-	r.take(t)
+	out := t.result()
+	out.Coverage = audit.Coverage{Target: at.Name, Kind: at.Kind, Status: status, Items: t.items, Bytes: t.bytes, Reason: reason, URL: at.URL}
+	if err != nil && ctx.Err() == nil {
+		out.Failure = failed(fmt.Errorf("scanning %s: %w", at.Name, err))
+	}
 	r.Progress.Finished(at.Name, status)
-	return err
+	return out
 }
+
+// interrupted is the reason of a target that is scanned again when the run is resumed.
+const interrupted = "interrupted"
 
 // scan lists the target's items and hands them to the workers. Contents come first; with the first place all of them must
 // be done, because a place is matched with what its content was found to hold.
@@ -136,7 +143,7 @@ func (t *target) scan(ctx context.Context) (err error) {
 			t.mu.Unlock()
 		}
 		if s := it.Silencer; s != nil {
-			t.addSilencer(t.Name, s.What, s.Count, s.Obeyed)
+			t.addSilencer(s.What, s.Count, s.Obeyed)
 		}
 		if it.Choose != nil {
 			t.wait(ctx)
@@ -587,7 +594,15 @@ func (t *target) countSilencer(it audit.Item, content []byte) {
 		return
 	}
 	if n := count(content); n > 0 {
-		t.addSilencer(t.Name, it.At.Path, n, t.ref.Scanners != nil)
+		t.addSilencer(it.At.Path, n, t.ref.Scanners != nil)
+	}
+}
+
+func (t *target) addSilencer(what string, n int, obeyed bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.closed {
+		t.silencers[audit.Silencer{Target: t.Name, What: what, Obeyed: obeyed}] += n
 	}
 }
 

@@ -2,64 +2,58 @@ package engine
 
 import (
 	"context"
-	"sync"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/store"
 )
 
 // verifyAtOnce is how many secrets are asked about at once: each is another credential, and a verifier keeps one call in
 // flight per credential.
 const verifyAtOnce = 4
 
-// verify asks once about every secret some verifier knows; the others stay unchecked.
-func (r *run) verify(ctx context.Context) {
-	byKind := map[string]audit.Verifier{}
-	for _, v := range r.Verifiers {
-		for _, k := range v.Kinds() {
-			byKind[k] = v
-		}
+// asks tells whether a verifier knows secrets like that of a finding.
+func (r *run) asks(f *store.Finding) bool { return f.Secret != nil && r.byKind[f.Secret.Kind] != nil }
+
+// verdict asks about a secret.
+func (r *run) verdict(ctx context.Context, s *audit.Secret) audit.Verdict {
+	verdict, err := r.byKind[s.Kind].Verify(ctx, s)
+	if err != nil {
+		verdict = audit.Verdict{Validity: audit.Unknown, How: r.Verify, Facts: verdict.Facts, Error: err.Error()}
 	}
-	var asks sync.WaitGroup
-	slots := make(chan struct{}, verifyAtOnce)
-	for _, f := range r.findings {
+	if verdict.CheckedAt.IsZero() {
+		verdict.CheckedAt = r.Now().UTC()
+	}
+	return verdict
+}
+
+// judge gives each finding its verdict and the severity that follows, and returns who the secrets act as. A secret that nobody
+// was asked about is unchecked.
+func (m *merger) judge(verdicts map[string]audit.Verdict) (identities []audit.Identity) {
+	levels := map[audit.Identity]audit.Level{}
+	for identity, f := range m.findings {
 		if f.Secret == nil {
 			continue
 		}
-		v := byKind[f.Secret.Kind]
-		if v == nil {
-			f.Verdict = &audit.Verdict{Validity: audit.Unchecked}
-			continue
+		v, ok := verdicts[identity]
+		if !ok {
+			v = audit.Verdict{Validity: audit.Unchecked}
 		}
-		slots <- struct{}{}
-		asks.Go(func() {
-			defer func() { <-slots }()
-			verdict, err := v.Verify(ctx, f.Secret)
-			if err != nil {
-				verdict = audit.Verdict{Validity: audit.Unknown, How: r.Verify, Facts: verdict.Facts, Error: err.Error()}
-			}
-			if verdict.CheckedAt.IsZero() {
-				verdict.CheckedAt = r.Now().UTC()
-			}
-			f.Verdict, f.Reach = &verdict, verdict.Reach
-		})
-	}
-	asks.Wait()
-	levels := map[audit.Identity]audit.Level{}
-	for _, f := range r.findings {
-		f.Severity = judged(*f)
-		if f.Verdict == nil || f.Verdict.Identity == nil {
+		f.Verdict, f.Reach = &v, v.Reach
+		f.Severity = judged(f.Finding)
+		if v.Identity == nil {
 			continue
 		}
 		level := audit.LevelUnknown
 		if f.Reach != nil {
 			level = f.Reach.Level
 		}
-		levels[*f.Verdict.Identity] = level
+		levels[*v.Identity] = level
 	}
 	for id, level := range levels {
 		id.Level = level
-		r.out.Identities = append(r.out.Identities, id)
+		identities = append(identities, id)
 	}
+	return identities
 }
 
 // judged is the severity once the verdict is known: what a key opens decides, and a key that opens nothing any more is history.

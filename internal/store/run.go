@@ -61,16 +61,63 @@ func newID() string {
 	return hex.EncodeToString(b)
 }
 
-// Finish closes a run: it is whole, and never resumed.
-func (s *Store) Finish(ctx context.Context, id string, calls map[string]int, now time.Time) error {
-	doc, err := json.Marshal(calls)
-	if err == nil {
-		_, err = s.db.ExecContext(ctx, `UPDATE runs SET finished_at = $1, calls = $2 WHERE id = $3 AND finished_at IS NULL`, now.UnixMilli(), string(doc), id)
+// Expect says that a run has so many more jobs before it is done, or fewer, and returns how many there are now.
+func (s *Store) Expect(ctx context.Context, tx *sql.Tx, id string, more int) (left int, err error) {
+	if err := tx.QueryRowContext(ctx, `UPDATE runs SET jobs = jobs + $1 WHERE id = $2 RETURNING jobs`, more, id).Scan(&left); err != nil {
+		return 0, fmt.Errorf("counting the jobs of run %s: %w", id, err)
 	}
+	return left, nil
+}
+
+// Settling says that all targets of a run are scanned. It is true the first time.
+func (s *Store) Settling(ctx context.Context, tx *sql.Tx, id string) (first bool, err error) {
+	done, err := tx.ExecContext(ctx, `UPDATE runs SET settling = 1 WHERE id = $1 AND settling = 0`, id)
 	if err != nil {
+		return false, fmt.Errorf("settling run %s: %w", id, err)
+	}
+	n, err := done.RowsAffected()
+	return n > 0, err
+}
+
+// Finish closes a run: it is whole, and never resumed.
+func (s *Store) Finish(ctx context.Context, tx *sql.Tx, id string, now time.Time) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE runs SET finished_at = $1 WHERE id = $2 AND finished_at IS NULL`, now.UnixMilli(), id); err != nil {
 		return fmt.Errorf("finishing run %s: %w", id, err)
 	}
 	return nil
+}
+
+// Finished tells whether a run is closed.
+func (s *Store) Finished(ctx context.Context, id string) (bool, error) {
+	var n int
+	err := s.db.QueryRowContext(ctx, `SELECT count(*) FROM runs WHERE id = $1 AND finished_at IS NOT NULL`, id).Scan(&n)
+	return n > 0, err
+}
+
+// Called stores how often a process has called each API in a run, in place of what it said before.
+func (s *Store) Called(ctx context.Context, tx *sql.Tx, id, worker string, calls map[string]int) error {
+	for api, n := range calls {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO calls (run, worker, api, n) VALUES ($1, $2, $3, $4) ON CONFLICT (run, worker, api) DO UPDATE SET n = excluded.n`,
+			id, worker, api, n); err != nil {
+			return fmt.Errorf("counting calls: %w", err)
+		}
+	}
+	return nil
+}
+
+// Calls are those of all processes in a run.
+func (s *Store) Calls(ctx context.Context, id string) (map[string]int, error) {
+	out := map[string]int{}
+	rows, err := query(ctx, s.db, `SELECT api, sum(n) FROM calls WHERE run = $1 GROUP BY api`, func(rows *sql.Rows) (x struct {
+		api string
+		n   int
+	}, err error) {
+		return x, rows.Scan(&x.api, &x.n)
+	}, id)
+	for _, x := range rows {
+		out[x.api] = x.n
+	}
+	return out, err
 }
 
 // Runs lists the stored runs, the youngest first.

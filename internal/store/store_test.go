@@ -151,9 +151,7 @@ func TestRunIsResumedUnderTheSamePlanOnly(t *testing.T) {
 				t.Error(other, "resumed:", x, resumed, err)
 			}
 		}
-		if err := s.Finish(ctx, id, map[string]int{"github": 3}, now.Add(time.Hour)); err != nil {
-			t.Fatal(err)
-		}
+		tx(t, s, func(tx *sql.Tx) error { return s.Finish(ctx, tx, id, now.Add(time.Hour)) })
 		if x, resumed, err := s.Begin(ctx, plan, now.Add(2*time.Hour)); x == id || resumed || err != nil {
 			t.Error("a finished run was resumed:", x, resumed, err)
 		}

@@ -18,6 +18,16 @@ type Result struct {
 	Findings  []Finding
 	Inventory []audit.Entry
 	Silencers []audit.Silencer
+	Failure   *Failure // what ended it early, or nil
+	Loose     bool     // it has halves that are joined over all targets
+}
+
+// A Failure is an error as it is stored.
+type Failure struct {
+	Class string `json:"class"` // of the sentinel errors that decide the exit code: usage, nothing, auth, or ""
+	Text  string `json:"text"`
+	Hint  string `json:"hint,omitempty"`
+	Whole bool   `json:"whole,omitempty"` // it ended a ref, whatever was scanned of it
 }
 
 // A Finding is what was found of one identity in one target, or in none where it was put together of several.
@@ -86,7 +96,16 @@ func (s *Store) Settle(ctx context.Context, tx *sql.Tx, run string, r Result) er
 	for _, table := range []string{"gaps", "findings", "notes"} {
 		exec(`DELETE FROM `+table+` WHERE run = $1 AND target = $2`, run, name)
 	}
-	exec(`UPDATE targets SET status = $1, coverage = $2 WHERE run = $3 AND name = $4`, string(r.Coverage.Status), string(coverage), run, name)
+	failure := ""
+	if r.Failure != nil {
+		failure = document(r.Failure)
+	}
+	loose := 0
+	if r.Loose {
+		loose = 1
+	}
+	exec(`UPDATE targets SET status = $1, coverage = $2, failure = $3, loose = $4 WHERE run = $5 AND name = $6`,
+		string(r.Coverage.Status), string(coverage), failure, loose, run, name)
 	for _, g := range r.Gaps {
 		exec(`INSERT INTO gaps (run, target, what, why) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, run, name, g.What, g.Why)
 	}
@@ -118,4 +137,116 @@ func (s *Store) Findings(ctx context.Context, run string) iter.Seq2[Finding, err
 		f.Finding, f.Whole, f.ValueDigest, f.TokenDigest = x.Finding, x.Whole, x.ValueDigest, x.TokenDigest
 		return f, err
 	}, run)
+}
+
+// Note stores gaps of a target, or of a ref that is none.
+func (s *Store) Note(ctx context.Context, tx *sql.Tx, run string, gaps ...audit.Gap) error {
+	for _, g := range gaps {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO gaps (run, target, what, why) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, run, g.Target, g.What, g.Why); err != nil {
+			return fmt.Errorf("storing a gap: %w", err)
+		}
+	}
+	return nil
+}
+
+// A Row is a target as far as it was scanned.
+type Row struct {
+	Ref      int
+	Name     string
+	Coverage audit.Coverage // zero if it was not scanned
+	Failure  *Failure
+	Loose    bool
+}
+
+// Targets lists a run's targets.
+func (s *Store) Targets(ctx context.Context, run string) iter.Seq2[Row, error] {
+	return each(ctx, s.db, `SELECT ref, name, coverage, failure, loose FROM targets WHERE run = $1 ORDER BY ref, name`, func(rows *sql.Rows) (r Row, err error) {
+		var coverage, failure string
+		if err := rows.Scan(&r.Ref, &r.Name, &coverage, &failure, &r.Loose); err != nil {
+			return r, err
+		}
+		if coverage != "" {
+			err = json.Unmarshal([]byte(coverage), &r.Coverage)
+		}
+		if failure != "" {
+			err = errors.Join(err, json.Unmarshal([]byte(failure), &r.Failure))
+		}
+		return r, err
+	}, run)
+}
+
+// Holders are the names of the targets in which an identity was found.
+func (s *Store) Holders(ctx context.Context, run, identity string) ([]string, error) {
+	return query(ctx, s.db, `SELECT target FROM findings WHERE run = $1 AND identity = $2 ORDER BY target`, func(rows *sql.Rows) (name string, err error) {
+		return name, rows.Scan(&name)
+	}, run, identity)
+}
+
+// SetVerdict stores what was learned of an identity.
+func (s *Store) SetVerdict(ctx context.Context, tx *sql.Tx, run, identity string, v audit.Verdict) error {
+	doc, err := json.Marshal(struct {
+		audit.Verdict
+		Reach *audit.Reach `json:"reach,omitempty"`
+	}{v, v.Reach})
+	if err == nil {
+		_, err = tx.ExecContext(ctx, `INSERT INTO verdicts (run, identity, doc) VALUES ($1, $2, $3) ON CONFLICT (run, identity) DO UPDATE SET doc = excluded.doc`, run, identity, string(doc))
+	}
+	if err != nil {
+		return fmt.Errorf("storing a verdict: %w", err)
+	}
+	return nil
+}
+
+// Verdicts returns what was learned, by identity.
+func (s *Store) Verdicts(ctx context.Context, run string) (map[string]audit.Verdict, error) {
+	out := map[string]audit.Verdict{}
+	type row struct {
+		identity string
+		audit.Verdict
+	}
+	for r, err := range each(ctx, s.db, `SELECT identity, doc FROM verdicts WHERE run = $1`, func(rows *sql.Rows) (r row, err error) {
+		var doc string
+		if err := rows.Scan(&r.identity, &doc); err != nil {
+			return r, err
+		}
+		var x struct {
+			audit.Verdict
+			Reach *audit.Reach `json:"reach"`
+		}
+		err = json.Unmarshal([]byte(doc), &x)
+		r.Verdict = x.Verdict
+		r.Reach = x.Reach
+		return r, err
+	}, run) {
+		if err != nil {
+			return nil, err
+		}
+		out[r.identity] = r.Verdict
+	}
+	return out, nil
+}
+
+// Report returns what a run has of gaps, inventory and silencers.
+func (s *Store) Report(ctx context.Context, run string) (gaps []audit.Gap, inventory []audit.Entry, silencers []audit.Silencer, err error) {
+	gaps, err = query(ctx, s.db, `SELECT target, what, why FROM gaps WHERE run = $1`, func(rows *sql.Rows) (g audit.Gap, err error) {
+		return g, rows.Scan(&g.Target, &g.What, &g.Why)
+	}, run)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	for n, err := range each(ctx, s.db, `SELECT kind, doc FROM notes WHERE run = $1`, func(rows *sql.Rows) (n [2]string, err error) {
+		return n, rows.Scan(&n[0], &n[1])
+	}, run) {
+		if err == nil && n[0] == "entry" {
+			inventory = append(inventory, audit.Entry{})
+			err = json.Unmarshal([]byte(n[1]), &inventory[len(inventory)-1])
+		} else if err == nil {
+			silencers = append(silencers, audit.Silencer{})
+			err = json.Unmarshal([]byte(n[1]), &silencers[len(silencers)-1])
+		}
+		if err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	return gaps, inventory, silencers, nil
 }

@@ -10,7 +10,7 @@ CREATE TABLE runs (
 	started_at  BIGINT NOT NULL, -- as all times: milliseconds since 1970
 	finished_at BIGINT,
 	jobs        BIGINT NOT NULL DEFAULT 0,
-	calls       TEXT   NOT NULL DEFAULT '{}'
+	settling    BIGINT NOT NULL DEFAULT 0 -- whether all targets are scanned
 );
 
 -- A target is a unit of work, and once its status is set, a row of the report's coverage.
@@ -21,6 +21,8 @@ CREATE TABLE targets (
 	doc      TEXT   NOT NULL, -- JSON of what the provider needs to list it
 	status   TEXT   NOT NULL DEFAULT '',
 	coverage TEXT   NOT NULL DEFAULT '',
+	failure  TEXT   NOT NULL DEFAULT '', -- JSON of what ended it early
+	loose    BIGINT NOT NULL DEFAULT 0,  -- whether it has halves that are joined over all targets
 	PRIMARY KEY (run, name)
 );
 
@@ -57,6 +59,15 @@ CREATE TABLE notes (
 );
 CREATE INDEX notes_of_run ON notes (run, target);
 
+-- Requests to each API, counted by each process.
+CREATE TABLE calls (
+	run    TEXT   NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+	worker TEXT   NOT NULL,
+	api    TEXT   NOT NULL,
+	n      BIGINT NOT NULL,
+	PRIMARY KEY (run, worker, api)
+);
+
 -- A worker is a process that takes jobs. One that was not seen for a while is dead, and its jobs are free.
 CREATE TABLE workers (
 	id   TEXT   PRIMARY KEY,
@@ -65,6 +76,7 @@ CREATE TABLE workers (
 
 -- +goose Down
 DROP TABLE workers;
+DROP TABLE calls;
 DROP TABLE notes;
 DROP TABLE verdicts;
 DROP TABLE findings;

@@ -1,0 +1,417 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/store"
+)
+
+// A run is jobs in the store's queue: one lists the targets of each ref, one scans each target, one settles what goes over all targets
+// when they are scanned, and one asks about each secret. What a job found, that it is done, and the jobs that follow from it are one
+// transaction, so that a process may end at any moment. The run is done with its last job.
+type (
+	listJob struct {
+		Run string `json:"run" river:"unique"`
+		Ref int    `json:"ref" river:"unique"` // index into the run's refs
+	}
+	scanJob struct {
+		Run    string `json:"run" river:"unique"`
+		Target string `json:"target" river:"unique"`
+	}
+	settleJob struct {
+		Run string `json:"run" river:"unique"`
+	}
+	verifyJob struct {
+		Run      string `json:"run" river:"unique"`
+		Identity string `json:"identity" river:"unique"`
+	}
+)
+
+func (listJob) Kind() string   { return "list" }
+func (scanJob) Kind() string   { return "scan" }
+func (settleJob) Kind() string { return "settle" }
+func (verifyJob) Kind() string { return "verify" }
+
+// Queues. A target takes much memory and verifying hardly any, so that they have numbers of their own.
+const (
+	scanQueue   = "scan"
+	verifyQueue = "verify"
+)
+
+func (listJob) InsertOpts() river.InsertOpts   { return options(river.QueueDefault) }
+func (scanJob) InsertOpts() river.InsertOpts   { return options(scanQueue) }
+func (settleJob) InsertOpts() river.InsertOpts { return options(river.QueueDefault) }
+func (verifyJob) InsertOpts() river.InsertOpts { return options(verifyQueue) }
+
+// options are those of a job that a run has once, and that is tried until it is done: what fails it is the store, or the end of its process.
+func options(queue string) river.InsertOpts {
+	return river.InsertOpts{Queue: queue, MaxAttempts: 30_000, UniqueOpts: river.UniqueOpts{ByArgs: true}}
+}
+
+// workOff begins or resumes a run and works on it until it is done or ctx ends.
+func (r *run) workOff(ctx context.Context, plan store.Plan) error {
+	id, resumed, err := r.Store.Begin(ctx, plan, r.Now())
+	if err != nil {
+		return err
+	}
+	r.id, r.worker = id, workerID()
+	client, err := r.client()
+	if err != nil {
+		return fmt.Errorf("starting the queue: %w", err)
+	}
+	if err := r.beat(ctx); err != nil {
+		return err
+	}
+	if !resumed {
+		err := r.Store.Tx(ctx, func(tx *sql.Tx) error {
+			var jobs []river.InsertManyParams
+			for i := range r.refs {
+				jobs = append(jobs, river.InsertManyParams{Args: listJob{id, i}})
+			}
+			return r.follow(ctx, client, tx, jobs)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := client.Start(ctx); err != nil {
+		return fmt.Errorf("starting the queue: %w", err)
+	}
+	err = r.await(ctx)
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	return errors.Join(err, client.Stop(stopping))
+}
+
+// drain is how long a run that ends waits for what its jobs have begun.
+const drain = 5 * time.Second
+
+// beat says that this process is alive, and takes over from those that are not.
+func (r *run) beat(ctx context.Context) error {
+	if err := r.Store.Alive(ctx, r.worker, r.Now()); err != nil {
+		return err
+	}
+	n, err := r.Store.Free(ctx, r.worker, r.Now())
+	if n > 0 {
+		r.Log.Info("took over from processes that ended", "jobs", n)
+	}
+	return err
+}
+
+// await waits until the run is done.
+func (r *run) await(ctx context.Context) error {
+	beat := time.NewTicker(store.Beat)
+	defer beat.Stop()
+	for {
+		done, err := r.Store.Finished(ctx, r.id)
+		if done || ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("asking whether the run is done: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.finished:
+		case <-beat.C:
+			if err := r.beat(ctx); err != nil {
+				r.Log.Warn("the store does not answer", "error", err)
+			}
+		case <-time.After(time.Second): // another process may have finished it
+		}
+	}
+}
+
+func workerID() string {
+	b := make([]byte, 8)
+	_, _ = rand.Read(b) // never fails, see crypto/rand
+	return hex.EncodeToString(b)
+}
+
+// client makes the one that works on the run.
+func (r *run) client() (*river.Client[*sql.Tx], error) {
+	workers := river.NewWorkers()
+	river.AddWorker(workers, river.WorkFunc(r.list))
+	river.AddWorker(workers, river.WorkFunc(r.scanTarget))
+	river.AddWorker(workers, river.WorkFunc(r.settle))
+	river.AddWorker(workers, river.WorkFunc(r.ask))
+	queue := func(n int) river.QueueConfig {
+		return river.QueueConfig{MaxWorkers: n, FetchCooldown: time.Millisecond, FetchPollInterval: poll}
+	}
+	return river.NewClient(r.Store.Driver(), &river.Config{
+		ID: r.worker, Logger: r.Log, Workers: workers, JobTimeout: -1, // a scan takes as long as its target is large
+		Queues: map[string]river.QueueConfig{
+			river.QueueDefault: queue(len(r.refs)), scanQueue: queue(r.jobs(targetMemory)), verifyQueue: queue(verifyAtOnce),
+		},
+	})
+}
+
+// poll is how often a queue is looked into that nobody tells of new jobs: SQLite has no notifications. A look takes some 0.1 ms.
+const poll = 20 * time.Millisecond
+
+// follow adds jobs to the run. Those that it has already are left out.
+func (r *run) follow(ctx context.Context, client *river.Client[*sql.Tx], tx *sql.Tx, jobs []river.InsertManyParams) error {
+	if len(jobs) == 0 {
+		return nil
+	}
+	added, err := client.InsertManyTx(ctx, tx, jobs)
+	if err != nil {
+		return fmt.Errorf("adding jobs: %w", err)
+	}
+	n := 0
+	for _, a := range added {
+		if !a.UniqueSkippedAsDuplicate {
+			n++
+		}
+	}
+	_, err = r.Store.Expect(ctx, tx, r.id, n)
+	return err
+}
+
+// complete ends a job in a transaction with what it did and what follows from that. With the last job on targets comes the one that
+// settles; with the last of all the run is done.
+func complete[T river.JobArgs](ctx context.Context, r *run, job *river.Job[T], do func(ctx context.Context, tx *sql.Tx, client *river.Client[*sql.Tx]) error) error {
+	client := river.ClientFromContext[*sql.Tx](ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain) // what was found is kept, also when the run is interrupted
+	defer cancel()
+	finished := false
+	err := r.Store.Tx(ctx, func(tx *sql.Tx) error {
+		if err := r.Store.Hold(ctx, tx, job.ID, job.Attempt); err != nil {
+			return err
+		}
+		if err := do(ctx, tx, client); err != nil {
+			return err
+		}
+		if err := r.Store.Called(ctx, tx, r.id, r.worker, r.Calls.Snapshot()); err != nil {
+			return err
+		}
+		if _, err := river.JobCompleteTx[riverdriver.Driver[*sql.Tx]](ctx, tx, job); err != nil {
+			return fmt.Errorf("completing a job: %w", err)
+		}
+		left, err := r.Store.Expect(ctx, tx, r.id, -1)
+		if err != nil || left > 0 {
+			return err
+		}
+		first, err := r.Store.Settling(ctx, tx, r.id)
+		if err != nil {
+			return err
+		}
+		if first {
+			return r.follow(ctx, client, tx, []river.InsertManyParams{{Args: settleJob{r.id}}})
+		}
+		finished = true
+		return r.Store.Finish(ctx, tx, r.id, r.Now())
+	})
+	if err == nil && finished {
+		r.done()
+	}
+	return err
+}
+
+// page is how many targets are added in one transaction.
+const page = 100
+
+// list lists a ref's targets.
+func (r *run) list(ctx context.Context, job *river.Job[listJob]) error {
+	ref := r.refs[job.Args.Ref]
+	client := river.ClientFromContext[*sql.Tx](ctx)
+	var targets []audit.Target
+	var gaps []audit.Gap
+	add := func(ctx context.Context, tx *sql.Tx) error {
+		if err := r.Store.Note(ctx, tx, r.id, gaps...); err != nil {
+			return err
+		}
+		added, err := r.Store.AddTargets(ctx, tx, r.id, job.Args.Ref, targets)
+		if err != nil {
+			return err
+		}
+		var jobs []river.InsertManyParams
+		for _, t := range added {
+			jobs = append(jobs, river.InsertManyParams{Args: scanJob{r.id, t.Name}})
+		}
+		targets, gaps = targets[:0], gaps[:0]
+		return r.follow(ctx, client, tx, jobs)
+	}
+	var failure error
+	for t, err := range ref.Provider.Targets(ctx, ref.Rest) {
+		if gap := (*audit.Gap)(nil); errors.As(err, &gap) {
+			g := *gap
+			if g.Target == "" {
+				g.Target = ref.Text
+			}
+			gaps = append(gaps, g)
+			continue
+		}
+		if err != nil {
+			failure = err
+			break
+		}
+		if targets = append(targets, t); len(targets) == page {
+			if err := r.Store.Tx(ctx, func(tx *sql.Tx) error { return add(ctx, tx) }); err != nil {
+				return err
+			}
+		}
+	}
+	if ctx.Err() != nil {
+		return river.JobSnooze(0)
+	}
+	return complete(ctx, r, job, func(ctx context.Context, tx *sql.Tx, _ *river.Client[*sql.Tx]) error {
+		if failure != nil {
+			status := audit.Failed
+			if errors.Is(failure, audit.ErrNothing) {
+				status = audit.Skipped
+			}
+			if _, err := r.Store.AddTargets(ctx, tx, r.id, job.Args.Ref, []audit.Target{{Name: ref.Text}}); err != nil {
+				return err
+			}
+			ended := failed(fmt.Errorf("listing %s: %w", ref.Text, failure))
+			ended.Whole = true
+			if err := r.Store.Settle(ctx, tx, r.id, store.Result{
+				Coverage: audit.Coverage{Target: ref.Text, Status: status, Reason: failure.Error()}, Failure: ended,
+			}); err != nil {
+				return err
+			}
+		}
+		return add(ctx, tx)
+	})
+}
+
+// scanTarget scans a target.
+func (r *run) scanTarget(ctx context.Context, job *river.Job[scanJob]) error {
+	t, ref, err := r.Store.Target(ctx, r.id, job.Args.Target)
+	if err != nil {
+		return err
+	}
+	result := r.target(ctx, r.refs[ref], t)
+	if result.Coverage.Reason == interrupted {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+		defer cancel()
+		err := r.Store.Tx(ctx, func(tx *sql.Tx) error { return r.Store.Settle(ctx, tx, r.id, result) })
+		return errors.Join(err, river.JobSnooze(0))
+	}
+	return complete(ctx, r, job, func(ctx context.Context, tx *sql.Tx, client *river.Client[*sql.Tx]) error {
+		if err := r.Store.Settle(ctx, tx, r.id, result); err != nil {
+			return err
+		}
+		var jobs []river.InsertManyParams // for what may be a half of something is asked when all targets are scanned
+		for _, f := range result.Findings {
+			if f.Whole && r.asks(&f) {
+				jobs = append(jobs, river.InsertManyParams{Args: verifyJob{r.id, f.Identity}})
+			}
+		}
+		return r.follow(ctx, client, tx, jobs)
+	})
+}
+
+// settle does what takes all targets: it joins halves of different ones, and sees that every secret that a verifier knows is asked about.
+func (r *run) settle(ctx context.Context, job *river.Job[settleJob]) error {
+	m := r.merger()
+	for _, f := range r.joined() {
+		m.add(r.kept(f.Finding))
+	}
+	result := store.Result{Findings: m.list()} // of no target
+	for f, err := range r.Store.Findings(ctx, r.id) {
+		if err != nil {
+			return err
+		}
+		m.add(f)
+	}
+	m.adoptHalves()
+	var jobs []river.InsertManyParams
+	for identity, f := range m.findings {
+		if r.asks(f) {
+			jobs = append(jobs, river.InsertManyParams{Args: verifyJob{r.id, identity}})
+		}
+	}
+	return complete(ctx, r, job, func(ctx context.Context, tx *sql.Tx, client *river.Client[*sql.Tx]) error {
+		if err := r.Store.Settle(ctx, tx, r.id, result); err != nil {
+			return err
+		}
+		return r.follow(ctx, client, tx, jobs)
+	})
+}
+
+// ask asks about a secret.
+func (r *run) ask(ctx context.Context, job *river.Job[verifyJob]) error {
+	secret, err := r.secret(ctx, job.Args.Identity)
+	if err != nil {
+		return err
+	}
+	v := audit.Verdict{Validity: audit.Unknown, How: r.Verify, Error: "its value is not kept, and was not found again where it lay", CheckedAt: r.Now().UTC()}
+	if secret != nil {
+		v = r.verdict(ctx, secret)
+	}
+	if ctx.Err() != nil {
+		return river.JobSnooze(0)
+	}
+	return complete(ctx, r, job, func(ctx context.Context, tx *sql.Tx, _ *river.Client[*sql.Tx]) error {
+		return r.Store.SetVerdict(ctx, tx, r.id, job.Args.Identity, v)
+	})
+}
+
+// secret returns a secret with its value: from what this process found, or else from where it was found before. It is nil where it is no
+// longer there.
+func (r *run) secret(ctx context.Context, identity string) (*audit.Secret, error) {
+	known := func() *audit.Secret {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.vault[identity]
+	}
+	if s := known(); s != nil {
+		return s, nil
+	}
+	targets, err := r.Store.Holders(ctx, r.id, identity)
+	if err != nil {
+		return nil, fmt.Errorf("looking for a secret again: %w", err)
+	}
+	for _, name := range targets {
+		t, ref, err := r.Store.Target(ctx, r.id, name)
+		if err != nil {
+			return nil, err
+		}
+		r.target(ctx, r.refs[ref], t)
+		if s := known(); s != nil {
+			return s, nil
+		}
+	}
+	return nil, nil
+}
+
+// failed is an error in the form that is stored.
+func failed(err error) *store.Failure {
+	f := &store.Failure{Text: err.Error(), Hint: audit.HintOf(err)}
+	for class, sentinel := range classes {
+		if errors.Is(err, sentinel) {
+			f.Class = class
+		}
+	}
+	return f
+}
+
+// classes are the errors that decide the exit code, by the names under which they are stored.
+var classes = map[string]error{"usage": audit.ErrUsage, "nothing": audit.ErrNothing, "auth": audit.ErrAuth}
+
+// failure is a stored error.
+type failure store.Failure
+
+func (f *failure) Error() string { return f.Text }
+func (f *failure) Unwrap() error { return classes[f.Class] }
+
+// restored is the error that was stored.
+func restored(f *store.Failure) error {
+	if f.Hint != "" {
+		return audit.Hint((*failure)(f), f.Hint)
+	}
+	return (*failure)(f)
+}
