@@ -65,6 +65,9 @@ func (r *run) workOff(ctx context.Context, plan store.Plan) error {
 		return err
 	}
 	r.id, r.worker = id, workerID()
+	if resumed {
+		r.Log.Info("going on with a run that was not finished", "run", id)
+	}
 	client, err := r.client()
 	if err != nil {
 		return fmt.Errorf("starting the queue: %w", err)
@@ -72,17 +75,15 @@ func (r *run) workOff(ctx context.Context, plan store.Plan) error {
 	if err := r.beat(ctx); err != nil {
 		return err
 	}
-	if !resumed {
-		err := r.Store.Tx(ctx, func(tx *sql.Tx) error {
-			var jobs []river.InsertManyParams
-			for i := range r.refs {
-				jobs = append(jobs, river.InsertManyParams{Args: listJob{id, i}})
-			}
-			return r.follow(ctx, client, tx, jobs)
-		})
-		if err != nil {
-			return err
+	err = r.Store.Tx(ctx, func(tx *sql.Tx) error { // also of one that is resumed: it may have ended before it had any
+		var jobs []river.InsertManyParams
+		for i := range r.refs {
+			jobs = append(jobs, river.InsertManyParams{Args: listJob{id, i}})
 		}
+		return r.follow(ctx, client, tx, jobs)
+	})
+	if err != nil {
+		return err
 	}
 	if err := client.Start(ctx); err != nil {
 		return fmt.Errorf("starting the queue: %w", err)
