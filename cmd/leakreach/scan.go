@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/internal/engine"
@@ -67,18 +68,12 @@ gitlab:GROUP[/…/PROJECT]. The default is the current directory. Every flag has
 		},
 	}
 	f := cmd.Flags()
-	o.format, o.failOn, o.verify, o.logLevel, o.color, o.progress = "text", "any", "owner", "warn", "auto", "auto"
-	var formats []string
-	for _, f := range report.Formats {
-		formats = append(formats, f.Name)
-	}
-	f.Var(choice{&o.format, formats}, "format", "what to print on stdout")
-	f.StringArrayVar(&o.out, "out", nil, "write a report to a file too, as `FORMAT=FILE` (repeatable)")
-	f.Var(choice{&o.failOn, []string{"none", "any", "high", "live", "admin"}}, "fail-on", "which findings end with exit code 10")
+	o.verify, o.logLevel, o.progress = "owner", "warn", "auto"
+	o.reportFlags(f)
 	f.Var(choice{&o.verify, []string{"off", "offline", "owner", "live"}}, "verify", "how to learn what a found key opens; live uses the key itself, for reads only")
 	f.StringVar(&o.config, "config", "", "rules in gitleaks' format, extending the default ones, from `FILE`")
 	f.StringVar(&o.baseline, "baseline", "", "JSON report of an earlier run: its findings are known, from `FILE`")
-	f.StringVar(&o.store, "store", "", "where the run is kept: a file, or postgres://… (default in memory)")
+	f.StringVar(&o.store, "store", "", "where the run is kept, to be resumed and reported later: a file, or postgres://… (default in memory)")
 	f.IntVar(&o.jobs, "jobs", runtime.GOMAXPROCS(0), "how many to scan at once")
 	o.memory = defaultMemory
 	f.Var(size{&o.memory}, "memory", "how much to take, at least 256MiB; with less, larger contents are left out, as gaps")
@@ -88,15 +83,27 @@ gitlab:GROUP[/…/PROJECT]. The default is the current directory. Every flag has
 	f.BoolVar(&o.noIgnores, "no-ignores", false, "do not obey ignore comments, ignore files and configuration of what is scanned")
 	f.StringSliceVar(&o.rules, "rules", nil, "only these rules, by `ID,…`")
 	f.StringVar(&o.sources, "sources", "", "what to read of a target, out of history,files,variables,secrets,settings,runners, as `LIST|all`")
-	f.BoolVar(&o.allowGaps, "allow-gaps", false, "do not end with exit code 5 when targets failed")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be asked of whom, and ask nothing")
-	f.BoolVar(&o.annotate, "annotations", false, "also print the worst findings as GitHub annotations on stderr")
 	f.StringVar(&o.awsRegion, "aws-region", "", "`REGION` whose STS is asked about AWS keys (default us-east-1)")
 	f.BoolVar(&o.quiet, "quiet", false, "no progress and no log but errors")
 	f.Var(choice{&o.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "what to log on stderr")
-	f.Var(choice{&o.color, []string{"auto", "always", "never"}}, "color", "colour the text report")
 	f.Var(choice{&o.progress, []string{"auto", "plain", "off"}}, "progress", "how to show progress on stderr")
 	return cmd
+}
+
+// reportFlags are those of commands that print a report.
+func (o *scanOptions) reportFlags(f *pflag.FlagSet) {
+	o.format, o.failOn, o.color = "text", "any", "auto"
+	var formats []string
+	for _, f := range report.Formats {
+		formats = append(formats, f.Name)
+	}
+	f.Var(choice{&o.format, formats}, "format", "what to print on stdout")
+	f.StringArrayVar(&o.out, "out", nil, "write a report to a file too, as `FORMAT=FILE` (repeatable)")
+	f.Var(choice{&o.failOn, []string{"none", "any", "high", "live", "admin"}}, "fail-on", "which findings end with exit code 10")
+	f.BoolVar(&o.allowGaps, "allow-gaps", false, "do not end with exit code 5 when targets failed")
+	f.BoolVar(&o.annotate, "annotations", false, "also print the worst findings as GitHub annotations on stderr")
+	f.Var(choice{&o.color, []string{"auto", "always", "never"}}, "color", "colour the text report")
 }
 
 // scan runs the main job once.
@@ -157,7 +164,7 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	}
 	defer kept.Close()
 	e := &engine.Engine{
-		Store: kept, Plan: o.plan(file, config),
+		Store: kept, Plan: o.plan(file, config, key),
 		Version: versionString(), Scanners: scanning, Verifiers: verifiers, Verify: o.verify, Key: key,
 		Jobs: o.jobs, Memory: o.memory,
 		NoIgnores: o.noIgnores, SilencerFiles: secrets.SilencerFiles(), Baseline: baseline, Progress: bar,
@@ -185,8 +192,9 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 }
 
 // plan is a digest of all besides the refs that decides what is scanned and what is found.
-func (o *scanOptions) plan(file fileSettings, config []byte) string {
+func (o *scanOptions) plan(file fileSettings, config []byte, key audit.Key) string {
 	h := sha256.New()
+	fmt.Fprintln(h, key.Digest("plan")) // findings under another key are other ones
 	fmt.Fprintf(h, "%s\x00%q\x00%s\x00%v\x00%s\x00%q\x00%v", versionString(), config, o.verify, o.rules, o.since, o.sources, file)
 	fmt.Fprintf(h, "\x00%v%v%v%d", o.noHistory, o.noIgnores, o.allRefs, o.memory)
 	return hex.EncodeToString(h.Sum(nil)[:16])

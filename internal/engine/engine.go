@@ -148,7 +148,7 @@ type run struct {
 
 // report makes the report of what is stored. failed joins what ended refs of which nothing was scanned.
 func (r *run) report(ctx context.Context) (out *audit.Run, failed, err error) {
-	out, failed, err = Load(ctx, r.Store, r.id, r.rules, r.Key)
+	out, failed, err = Load(ctx, r.Store, r.id, r.rules)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -165,8 +165,8 @@ func (r *run) report(ctx context.Context) (out *audit.Run, failed, err error) {
 	return out, failed, nil
 }
 
-// Load reads a stored run.
-func Load(ctx context.Context, s *store.Store, id string, rules map[string]audit.Rule, key audit.Key) (out *audit.Run, failed, err error) {
+// Load reads a stored run. failed joins what ended refs of which nothing was scanned; rules are those that its findings are of.
+func Load(ctx context.Context, s *store.Store, id string, rules map[string]audit.Rule) (out *audit.Run, failed, err error) {
 	stored, err := s.Find(ctx, id)
 	if err != nil {
 		return nil, nil, err
@@ -175,7 +175,7 @@ func Load(ctx context.Context, s *store.Store, id string, rules map[string]audit
 		ID: stored.ID, Version: stored.Version, StartedAt: stored.StartedAt.Truncate(time.Second), Refs: stored.Refs, Verify: stored.Verify,
 		FinishedAt: stored.FinishedAt.Truncate(time.Second),
 	}}
-	m := &merger{rules: rules, key: key, findings: map[string]*store.Finding{}}
+	m := &merger{rules: rules, findings: map[string]*store.Finding{}}
 	for f, err := range s.Findings(ctx, id) {
 		if err != nil {
 			return nil, nil, err

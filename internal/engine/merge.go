@@ -166,12 +166,11 @@ func (t *target) silence(fs []scanned) {
 // A merger makes one finding of all that speak of the same secret.
 type merger struct {
 	rules    map[string]audit.Rule
-	key      audit.Key
 	findings map[string]*store.Finding // by identity
 }
 
 func (r *run) merger() *merger {
-	return &merger{rules: r.rules, key: r.Key, findings: map[string]*store.Finding{}}
+	return &merger{rules: r.rules, findings: map[string]*store.Finding{}}
 }
 
 func (m *merger) list() (out []store.Finding) {
