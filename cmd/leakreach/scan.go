@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -119,20 +117,6 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	bar := o.newProgress(w)
 	defer bar.Close()
 	log := slog.New(slog.NewTextHandler(bar, &slog.HandlerOptions{Level: o.level()}))
-	env := newEnv(w, log)
-	env.Memory = o.memory
-	secretOptions := secrets.Options{Config: config, ConfigPath: o.config, Rules: o.rules, Memory: o.memory}
-	scanning, err := scanners.All(secretOptions)
-	if err != nil {
-		return err
-	}
-	for _, s := range scanning {
-		if n, ok := s.(interface{ Notes() []string }); ok {
-			for _, note := range n.Notes() {
-				log.Warn("configuration", "note", note)
-			}
-		}
-	}
 	key, err := fingerprintKey(w.getenv, log)
 	if err != nil {
 		return err
@@ -144,32 +128,23 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	if len(refs) == 0 {
 		refs = []string{"."}
 	}
-	list, err := o.refs(env, refs, secretOptions)
+	r := recipe{
+		Version: versionString(), Key: key.Digest("recipe"), Verify: o.verify, Region: o.awsRegion, Since: o.since, Sources: o.sources, Rules: o.rules,
+		NoHistory: o.noHistory, NoIgnores: o.noIgnores, AllRefs: o.allRefs, Config: config, ConfigPath: o.config, File: file,
+	}
+	e, list, err := r.engine(w, log, refs, o.memory)
 	if err != nil {
 		return err
 	}
 	if o.dryRun {
 		return plan(w.stdout, o, list)
 	}
-	var verifiers []audit.Verifier
-	if o.verify != "off" {
-		verifiers = verify.All(env, verify.Options{
-			Mode: o.verify, Region: o.awsRegion, Accounts: file.Leakreach.Verify.Accounts,
-			CanaryAccounts: file.Leakreach.Verify.CanaryAccounts, CanaryKeys: file.Leakreach.Verify.CanaryKeys,
-		})
-	}
 	kept, err := store.Open(ctx, o.store, log)
 	if err != nil {
 		return err
 	}
 	defer kept.Close()
-	e := &engine.Engine{
-		Store: kept, Plan: o.plan(file, config, key),
-		Version: versionString(), Scanners: scanning, Verifiers: verifiers, Verify: o.verify, Key: key,
-		Jobs: o.jobs, Memory: o.memory,
-		NoIgnores: o.noIgnores, SilencerFiles: secrets.SilencerFiles(), Baseline: baseline, Progress: bar,
-		Calls: env.Calls, Log: log, Now: env.Now,
-	}
+	e.Store, e.Key, e.Baseline, e.Progress, e.Jobs = kept, key, baseline, bar, o.jobs
 	result, err := e.Run(ctx, list)
 	bar.Close()
 	if result == nil {
@@ -179,6 +154,7 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	if code == exitUsage && !slices.ContainsFunc(result.Coverage, func(c audit.Coverage) bool { return c.Status != audit.Failed }) {
 		return err // there is nothing to report
 	}
+	scanning := e.Scanners
 	for _, ref := range list {
 		scanning = append(scanning, ref.Scanners...)
 	}
@@ -189,15 +165,6 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 		return nil
 	}
 	return &exitError{code, err}
-}
-
-// plan is a digest of all besides the refs that decides what is scanned and what is found.
-func (o *scanOptions) plan(file fileSettings, config []byte, key audit.Key) string {
-	h := sha256.New()
-	fmt.Fprintln(h, key.Digest("plan")) // findings under another key are other ones
-	fmt.Fprintf(h, "%s\x00%q\x00%s\x00%v\x00%s\x00%q\x00%v", versionString(), config, o.verify, o.rules, o.since, o.sources, file)
-	fmt.Fprintf(h, "\x00%v%v%v%d", o.noHistory, o.noIgnores, o.allRefs, o.memory)
-	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 func newEnv(w world, log *slog.Logger) audit.Env {
@@ -232,15 +199,15 @@ var later = map[string]string{
 }
 
 // refs finds the provider of each ref. A ref without a known scheme is a path.
-func (o *scanOptions) refs(env audit.Env, refs []string, so secrets.Options) ([]engine.Ref, error) {
-	sources, err := providers.ParseSources(o.sources)
+func (r *recipe) refs(env audit.Env, refs []string, so secrets.Options) ([]engine.Ref, error) {
+	sources, err := providers.ParseSources(r.Sources)
 	if err != nil {
 		return nil, fmt.Errorf("%w: --sources: %w", audit.ErrUsage, err)
 	}
-	if o.noHistory {
+	if r.NoHistory {
 		sources.History = false
 	}
-	all := providers.All(env, providers.Options{Sources: sources, Since: o.since, NoIgnores: o.noIgnores, AllRefs: o.allRefs})
+	all := providers.All(env, providers.Options{Sources: sources, Since: r.Since, NoIgnores: r.NoIgnores, AllRefs: r.AllRefs})
 	var list []engine.Ref
 	for _, text := range refs {
 		ref := engine.Ref{Text: text, Rest: text, Provider: all[0]}
@@ -252,7 +219,7 @@ func (o *scanOptions) refs(env audit.Env, refs []string, so secrets.Options) ([]
 		}
 		if i := slices.IndexFunc(all, func(p audit.Provider) bool { return p.Name() == scheme }); found && i >= 0 {
 			ref.Provider, ref.Rest = all[i], rest
-		} else if err := ownRules(&ref, so, o.noIgnores, env.Log); err != nil {
+		} else if err := ownRules(&ref, so, r.NoIgnores, env.Log); err != nil {
 			return nil, err
 		}
 		list = append(list, ref)

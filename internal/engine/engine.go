@@ -71,7 +71,7 @@ type Engine struct {
 	Baseline      map[string]bool // ids of findings that are known; may be nil
 	Progress      Progress
 	Store         *store.Store // of runs and of the work on them
-	Plan          string       // digest of all besides refs that decides what is scanned and what is found
+	Recipe        string       // all besides refs that decides what is scanned and what is found
 	Calls         *audit.Calls
 	Log           *slog.Logger
 	Now           func() time.Time
@@ -79,31 +79,33 @@ type Engine struct {
 
 // Run works off the refs. The run it returns is whole as far as the work came, also when the error is not nil: the error joins
 // what ended a ref as a whole (where nothing of a ref was scanned, also what ended its targets), and ctx's error if the run was
-// interrupted. One that was interrupted under the same plan goes on where it ended.
+// interrupted. One that was interrupted goes on where it ended when the same refs are asked for under the same recipe.
 func (e *Engine) Run(ctx context.Context, refs []Ref) (*audit.Run, error) {
-	r := e.newRun(refs)
-	plan := store.Plan{Version: e.Version, Verify: e.Verify, Digest: e.Plan}
+	plan := store.Plan{Version: e.Version, Verify: e.Verify, Recipe: e.Recipe}
 	for _, ref := range refs {
 		plan.Refs = append(plan.Refs, ref.Text)
 	}
-	var scans sync.WaitGroup
-	for range e.jobs(scanMemory) {
-		scans.Go(func() {
-			for do := range r.work {
-				do()
-			}
-		})
+	id, resumed, err := e.Store.Begin(ctx, plan, e.Now())
+	if err != nil {
+		return nil, err
 	}
-	err := r.workOff(ctx, plan)
-	close(r.work)
-	done(ctx, ended(&scans))
+	if resumed {
+		e.Log.Info("going on with a run that was not finished", "run", id)
+	}
+	r := e.newRun(id, refs)
+	err = r.workOff(ctx)
 	out, failed, rerr := r.report(context.WithoutCancel(ctx))
 	return out, errors.Join(err, failed, rerr, ctx.Err())
 }
 
-func (e *Engine) newRun(refs []Ref) *run {
+// Join works on a run that another process has begun, until it is done or ctx ends.
+func (e *Engine) Join(ctx context.Context, id string, refs []Ref) error {
+	return e.newRun(id, refs).workOff(ctx)
+}
+
+func (e *Engine) newRun(id string, refs []Ref) *run {
 	r := &run{
-		Engine: e, refs: refs, reading: semaphore.NewWeighted(e.Memory.Share(16, maxReading)), work: make(chan func()),
+		Engine: e, id: id, worker: workerID(), refs: refs, reading: semaphore.NewWeighted(e.Memory.Share(16, maxReading)), work: make(chan func()),
 		rules: map[string]audit.Rule{}, vault: map[string]*audit.Secret{}, loose: map[string][]scanned{}, byKind: map[string]audit.Verifier{}, finished: make(chan struct{}),
 	}
 	r.done = sync.OnceFunc(func() { close(r.finished) })

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -42,32 +43,36 @@ func (scanJob) Kind() string   { return "scan" }
 func (settleJob) Kind() string { return "settle" }
 func (verifyJob) Kind() string { return "verify" }
 
-// Queues. A target takes much memory and verifying hardly any, so that they have numbers of their own.
-const (
-	scanQueue   = "scan"
-	verifyQueue = "verify"
-)
+// Each run has queues of its own, so that a process takes jobs of those runs only that it knows the refs of. A target takes much memory and
+// verifying hardly any: they have numbers of their own.
+func listQueue(run string) string   { return "list_" + run }
+func scanQueue(run string) string   { return "scan_" + run }
+func verifyQueue(run string) string { return "verify_" + run }
 
-func (listJob) InsertOpts() river.InsertOpts   { return options(river.QueueDefault) }
-func (scanJob) InsertOpts() river.InsertOpts   { return options(scanQueue) }
-func (settleJob) InsertOpts() river.InsertOpts { return options(river.QueueDefault) }
-func (verifyJob) InsertOpts() river.InsertOpts { return options(verifyQueue) }
+func (j listJob) InsertOpts() river.InsertOpts   { return options(listQueue(j.Run)) }
+func (j scanJob) InsertOpts() river.InsertOpts   { return options(scanQueue(j.Run)) }
+func (j settleJob) InsertOpts() river.InsertOpts { return options(listQueue(j.Run)) }
+func (j verifyJob) InsertOpts() river.InsertOpts { return options(verifyQueue(j.Run)) }
 
 // options are those of a job that a run has once, and that is tried until it is done: what fails it is the store, or the end of its process.
 func options(queue string) river.InsertOpts {
 	return river.InsertOpts{Queue: queue, MaxAttempts: 30_000, UniqueOpts: river.UniqueOpts{ByArgs: true}}
 }
 
-// workOff begins or resumes a run and works on it until it is done or ctx ends.
-func (r *run) workOff(ctx context.Context, plan store.Plan) error {
-	id, resumed, err := r.Store.Begin(ctx, plan, r.Now())
-	if err != nil {
-		return err
+// workOff works on the run until it is done or ctx ends.
+func (r *run) workOff(ctx context.Context) error {
+	var scans sync.WaitGroup
+	for range r.jobs(scanMemory) {
+		scans.Go(func() {
+			for do := range r.work {
+				do()
+			}
+		})
 	}
-	r.id, r.worker = id, workerID()
-	if resumed {
-		r.Log.Info("going on with a run that was not finished", "run", id)
-	}
+	defer func() {
+		close(r.work)
+		done(ctx, ended(&scans))
+	}()
 	client, err := r.client()
 	if err != nil {
 		return fmt.Errorf("starting the queue: %w", err)
@@ -75,10 +80,10 @@ func (r *run) workOff(ctx context.Context, plan store.Plan) error {
 	if err := r.beat(ctx); err != nil {
 		return err
 	}
-	err = r.Store.Tx(ctx, func(tx *sql.Tx) error { // also of one that is resumed: it may have ended before it had any
+	err = r.Store.Tx(ctx, func(tx *sql.Tx) error { // a run that is resumed or joined may have ended before it had any
 		var jobs []river.InsertManyParams
 		for i := range r.refs {
-			jobs = append(jobs, river.InsertManyParams{Args: listJob{id, i}})
+			jobs = append(jobs, river.InsertManyParams{Args: listJob{r.id, i}})
 		}
 		return r.follow(ctx, client, tx, jobs)
 	})
@@ -151,9 +156,10 @@ func (r *run) client() (*river.Client[*sql.Tx], error) {
 		return river.QueueConfig{MaxWorkers: n, FetchCooldown: time.Millisecond, FetchPollInterval: poll}
 	}
 	return river.NewClient(r.Store.Driver(), &river.Config{
-		ID: r.worker, Logger: r.Log, Workers: workers, JobTimeout: -1, // a scan takes as long as its target is large
+		ID: r.worker, Logger: r.Log, Workers: workers,
+		JobTimeout: -1, RescueStuckJobsAfter: 365 * 24 * time.Hour, // a scan takes as long as its target is large; see beat for those that died
 		Queues: map[string]river.QueueConfig{
-			river.QueueDefault: queue(len(r.refs)), scanQueue: queue(r.jobs(targetMemory)), verifyQueue: queue(verifyAtOnce),
+			listQueue(r.id): queue(len(r.refs)), scanQueue(r.id): queue(r.jobs(targetMemory)), verifyQueue(r.id): queue(verifyAtOnce),
 		},
 	})
 }

@@ -17,7 +17,7 @@ type Plan struct {
 	Version string
 	Verify  string
 	Refs    []string
-	Digest  string // of all that decides what is scanned and what is found: a run is resumed only under the same
+	Recipe  string // all besides the refs that decides what is scanned and what is found: a run is resumed only under the same
 }
 
 // A Run is a stored run, as far as it came.
@@ -39,14 +39,14 @@ func (s *Store) Begin(ctx context.Context, p Plan, now time.Time) (id string, re
 		return "", false, err
 	}
 	err = s.Tx(ctx, func(tx *sql.Tx) error {
-		row := tx.QueryRowContext(ctx, `SELECT id FROM runs WHERE plan = $1 AND refs = $2 AND finished_at IS NULL ORDER BY started_at DESC LIMIT 1`, p.Digest, string(refs))
+		row := tx.QueryRowContext(ctx, `SELECT id FROM runs WHERE recipe = $1 AND refs = $2 AND finished_at IS NULL ORDER BY started_at DESC LIMIT 1`, p.Recipe, string(refs))
 		if err := row.Scan(&id); err == nil || !errors.Is(err, sql.ErrNoRows) {
 			resumed = err == nil
 			return err
 		}
 		id = newID()
-		_, err := tx.ExecContext(ctx, `INSERT INTO runs (id, plan, version, verify, refs, started_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-			id, p.Digest, p.Version, p.Verify, string(refs), now.UnixMilli())
+		_, err := tx.ExecContext(ctx, `INSERT INTO runs (id, recipe, version, verify, refs, started_at) VALUES ($1, $2, $3, $4, $5, $6)`,
+			id, p.Recipe, p.Version, p.Verify, string(refs), now.UnixMilli())
 		return err
 	})
 	if err != nil {
@@ -122,7 +122,7 @@ func (s *Store) Calls(ctx context.Context, id string) (map[string]int, error) {
 
 // Runs lists the stored runs, the youngest first.
 func (s *Store) Runs(ctx context.Context) ([]Run, error) {
-	runs, err := query(ctx, s.db, `SELECT id, plan, version, verify, refs, started_at, finished_at FROM runs ORDER BY started_at DESC, id`, scanRun)
+	runs, err := query(ctx, s.db, `SELECT id, recipe, version, verify, refs, started_at, finished_at FROM runs ORDER BY started_at DESC, id`, scanRun)
 	if err != nil {
 		return nil, fmt.Errorf("listing runs: %w", err)
 	}
@@ -134,9 +134,18 @@ func (s *Store) Runs(ctx context.Context) ([]Run, error) {
 	return runs, nil
 }
 
+// Open lists the runs that are not finished, the oldest first.
+func (s *Store) Open(ctx context.Context) ([]Run, error) {
+	runs, err := query(ctx, s.db, `SELECT id, recipe, version, verify, refs, started_at, finished_at FROM runs WHERE finished_at IS NULL ORDER BY started_at, id`, scanRun)
+	if err != nil {
+		return nil, fmt.Errorf("looking for open runs: %w", err)
+	}
+	return runs, nil
+}
+
 // Find returns the run of an id or of its beginning, or the youngest one for "".
 func (s *Store) Find(ctx context.Context, id string) (Run, error) {
-	runs, err := query(ctx, s.db, `SELECT id, plan, version, verify, refs, started_at, finished_at FROM runs
+	runs, err := query(ctx, s.db, `SELECT id, recipe, version, verify, refs, started_at, finished_at FROM runs
 		WHERE substr(id, 1, length($1)) = $1 ORDER BY started_at DESC, id LIMIT 2`, scanRun, id)
 	switch {
 	case err != nil:
@@ -153,7 +162,7 @@ func scanRun(rows *sql.Rows) (r Run, err error) {
 	var refs string
 	var started int64
 	var finished sql.NullInt64
-	if err = rows.Scan(&r.ID, &r.Digest, &r.Version, &r.Verify, &refs, &started, &finished); err != nil {
+	if err = rows.Scan(&r.ID, &r.Recipe, &r.Version, &r.Verify, &refs, &started, &finished); err != nil {
 		return r, err
 	}
 	r.StartedAt = time.UnixMilli(started).UTC()

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/internal/store"
+	"github.com/leakreach/leakreach/internal/store/storetest"
 )
 
 // stores runs a test in each sort of store; open opens the same one again each time it is called.
@@ -39,7 +39,7 @@ func stores(t *testing.T, test func(t *testing.T, open func() *store.Store)) {
 		test(t, func() *store.Store { return s })
 	})
 	t.Run("postgres", func(t *testing.T) {
-		url := postgres(t)
+		url := storetest.Postgres(t)
 		test(t, func() *store.Store { return open(t, url) })
 	})
 }
@@ -54,73 +54,12 @@ func open(t *testing.T, where string) *store.Store {
 	return s
 }
 
-// postgres starts a server with an empty database for this test.
-func postgres(t *testing.T) string {
-	t.Helper()
-	bin := postgresBin()
-	if bin == "" {
-		skip(t, "PostgreSQL is not installed: apt-get install postgresql")
-	}
-	if os.Getuid() == 0 {
-		if _, err := exec.LookPath("runuser"); err != nil {
-			skip(t, "PostgreSQL does not run as root, and there is no runuser")
-		}
-	}
-	dir, err := os.MkdirTemp("", "pg") // a socket's path is at most 107 bytes long
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	run := func(name string, args ...string) {
-		t.Helper()
-		cmd := exec.Command(filepath.Join(bin, name), args...)
-		if os.Getuid() == 0 {
-			cmd = exec.Command("runuser", append([]string{"-u", "postgres", "--", cmd.Path}, args...)...)
-		}
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", name, err, out)
-		}
-	}
-	if os.Getuid() == 0 {
-		if out, err := exec.Command("chown", "postgres", dir).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-	}
-	data := filepath.Join(dir, "data")
-	run("initdb", "-D", data, "-A", "trust", "-U", "test", "-N")
-	run("pg_ctl", "-D", data, "-w", "-l", filepath.Join(dir, "log"), "-o", "-c listen_addresses='' -c fsync=off -k "+dir, "start")
-	t.Cleanup(func() { run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop") })
-	return "postgres:///postgres?user=test&host=" + dir
-}
-
-func postgresBin() string {
-	dirs, _ := filepath.Glob("/usr/lib/postgresql/*/bin") // Debian's, not in PATH
-	for _, dir := range dirs {
-		if _, err := os.Stat(filepath.Join(dir, "initdb")); err == nil {
-			return dir
-		}
-	}
-	if path, err := exec.LookPath("initdb"); err == nil {
-		return filepath.Dir(path)
-	}
-	return ""
-}
-
-func skip(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
-}
-
 var now = time.Date(2026, 3, 19, 18, 32, 11, 0, time.UTC)
 
 // begin opens a run with one ref.
 func begin(t *testing.T, s *store.Store) string {
 	t.Helper()
-	id, resumed, err := s.Begin(t.Context(), store.Plan{Version: "1", Verify: "off", Refs: []string{"github:acme"}, Digest: t.Name()}, now)
+	id, resumed, err := s.Begin(t.Context(), store.Plan{Version: "1", Verify: "off", Refs: []string{"github:acme"}, Recipe: t.Name()}, now)
 	if err != nil || resumed {
 		t.Fatal(id, resumed, err)
 	}
@@ -137,7 +76,7 @@ func tx(t *testing.T, s *store.Store, do func(*sql.Tx) error) {
 func TestRunIsResumedUnderTheSamePlanOnly(t *testing.T) {
 	stores(t, func(t *testing.T, open func() *store.Store) {
 		ctx, s := t.Context(), open()
-		plan := store.Plan{Version: "1", Verify: "off", Refs: []string{"github:acme", "."}, Digest: "d"}
+		plan := store.Plan{Version: "1", Verify: "off", Refs: []string{"github:acme", "."}, Recipe: "d"}
 		id, resumed, err := s.Begin(ctx, plan, now)
 		if err != nil || resumed {
 			t.Fatal(id, resumed, err)
@@ -146,7 +85,7 @@ func TestRunIsResumedUnderTheSamePlanOnly(t *testing.T) {
 		if again != id || !resumed || err != nil {
 			t.Error("not resumed:", again, resumed, err)
 		}
-		for _, other := range []store.Plan{{Refs: plan.Refs, Digest: "other"}, {Refs: []string{"."}, Digest: "d"}} {
+		for _, other := range []store.Plan{{Refs: plan.Refs, Recipe: "other"}, {Refs: []string{"."}, Recipe: "d"}} {
 			if x, resumed, err := s.Begin(ctx, other, now.Add(time.Minute)); x == id || resumed || err != nil {
 				t.Error(other, "resumed:", x, resumed, err)
 			}
@@ -297,7 +236,7 @@ func TestFileIsOfOneOwnerAndOneProcess(t *testing.T) {
 
 // Processes that start at the same time do not get into each other's way.
 func TestOpenedByManyAtOnce(t *testing.T) {
-	url := postgres(t)
+	url := storetest.Postgres(t)
 	errs := make(chan error)
 	const n = 4
 	for range n {

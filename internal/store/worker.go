@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// silent is after how long a worker that said nothing is taken for dead.
-const silent = 30 * time.Second
+// silent is after how long a worker that said nothing is taken for dead: longer than a pause of its machine or of the database usually is.
+const silent = 15 * time.Second
 
 // Beat is how often a worker says that it is alive.
 const Beat = silent / 3

@@ -4,6 +4,7 @@
 package sweep
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,13 +12,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/leakreach/leakreach/internal/store/storetest"
 	"github.com/leakreach/leakreach/providers/forgetest"
 )
 
@@ -55,6 +56,74 @@ func TestKilled(t *testing.T) {
 	}
 }
 
+// TestWorkersKilled has three processes work on one run, kills one of them at a time with SIGKILL and starts it anew.
+func TestWorkersKilled(t *testing.T) {
+	const kills = 50
+	database := storetest.Postgres(t)
+	program := build(t)
+	url := acme(t, 120)
+	want, err := scan(t.Context(), t, program, url, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(2, 2))
+	commands := [][]string{scanCommand(database), {"worker", "--store", database, "--once"}, {"worker", "--store", database, "--once"}}
+	var running [3]*process
+	for i, args := range commands {
+		running[i] = begin(t, program, url, args)
+	}
+	killed := 0
+	for running[0].alive() {
+		time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond)
+		if i := random.IntN(3); killed < kills && running[i].alive() {
+			_ = running[i].cmd.Process.Kill()
+			<-running[i].ended
+			running[i] = begin(t, program, url, commands[i])
+			killed++
+		}
+	}
+	for _, p := range running {
+		<-p.ended
+	}
+	t.Logf("killed %d times", killed)
+	if killed < kills {
+		t.Errorf("the run was done after %d of %d kills", killed, kills)
+	}
+	if diff := cmp.Diff(want, parse(t, running[0].out.Bytes())); diff != "" {
+		t.Errorf("another result (-undisturbed +killed):\n%s", diff)
+	}
+}
+
+// A process is leakreach at work.
+type process struct {
+	cmd   *exec.Cmd
+	out   bytes.Buffer
+	ended chan struct{}
+}
+
+func begin(t *testing.T, program, url string, args []string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(program, args...), ended: make(chan struct{})}
+	p.cmd.Env, p.cmd.Stdout = environment(url), &p.out
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = p.cmd.Wait() // most are killed
+		close(p.ended)
+	}()
+	return p
+}
+
+func (p *process) alive() bool {
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
 func build(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "leakreach")
@@ -68,13 +137,14 @@ func build(t *testing.T) string {
 func acme(t *testing.T, n int) string {
 	t.Helper()
 	g := &forgetest.GitHub{Token: "test", Login: "auditor", Owners: []*forgetest.Owner{{Login: "acme"}}}
+	var dirs []string
+	for i := range min(n, 30) { // the others are forks
+		dirs = append(dirs, forgetest.Repository(t, forgetest.Commit{
+			"deploy.env": "TOKEN=" + token(uint64(i)) + "\n", "shared.env": "TOKEN=" + token(1000) + "\n",
+		}))
+	}
 	for i := range n {
-		g.Repos = append(g.Repos, &forgetest.GitHubRepo{
-			FullName: fmt.Sprintf("acme/r%02d", i), ID: int64(i + 1),
-			Dir: forgetest.Repository(t, forgetest.Commit{
-				"deploy.env": "TOKEN=" + token(uint64(i)) + "\n", "shared.env": "TOKEN=" + token(1000) + "\n",
-			}),
-		})
+		g.Repos = append(g.Repos, &forgetest.GitHubRepo{FullName: fmt.Sprintf("acme/r%03d", i), ID: int64(i + 1), Dir: dirs[i%len(dirs)]})
 	}
 	return forgetest.Start(t, g)
 }
@@ -90,11 +160,11 @@ func token(seed uint64) string {
 	return string(b)
 }
 
-// scan runs the program over the organisation and returns its report without what differs between any two runs.
+// scan runs the program over the organisation and returns its report.
 func scan(ctx context.Context, t *testing.T, program, url, store string) (map[string]any, error) {
 	t.Helper()
-	cmd := exec.CommandContext(ctx, program, "scan", "github:acme", "--store", store, "--format", "json", "--verify", "off", "--fail-on", "none", "--quiet")
-	cmd.Env = append(os.Environ(), "GITHUB_API_URL="+url, "GITHUB_TOKEN=test", "GH_TOKEN=", "LEAKREACH_KEY=test")
+	cmd := exec.CommandContext(ctx, program, scanCommand(store)...)
+	cmd.Env = environment(url)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -104,12 +174,24 @@ func scan(ctx context.Context, t *testing.T, program, url, store string) (map[st
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s", err, stderr.String())
 	}
-	var report map[string]any
-	out = regexp.MustCompile(`\b[0-9a-f]{40}\b`).ReplaceAll(out, []byte("id"))
+	return parse(t, out), nil
+}
+
+func scanCommand(store string) []string {
+	return []string{"scan", "github:acme", "--store", store, "--format", "json", "--verify", "off", "--fail-on", "none", "--quiet"}
+}
+
+func environment(url string) []string {
+	return append(os.Environ(), "GITHUB_API_URL="+url, "GITHUB_TOKEN=test", "GH_TOKEN=", "LEAKREACH_FINGERPRINT_KEY=0123456789abcdef0123")
+}
+
+// parse reads a report without what differs between any two runs.
+func parse(t *testing.T, out []byte) (report map[string]any) {
+	t.Helper()
 	if err := json.Unmarshal(out, &report); err != nil {
-		return nil, err
+		t.Fatalf("%v: %.1000s", err, out)
 	}
 	delete(report, "run")
 	delete(report, "calls") // a listing that was cut short is asked for again
-	return report, nil
+	return report
 }

@@ -3,7 +3,7 @@
 -- A run is one call of scan. It is open until finished_at is set; jobs counts what is still to be done for it.
 CREATE TABLE runs (
 	id          TEXT   PRIMARY KEY,
-	plan        TEXT   NOT NULL, -- digest of all that decides what is scanned and what is found
+	recipe      TEXT   NOT NULL, -- JSON of all besides refs that decides what is scanned and what is found
 	version     TEXT   NOT NULL,
 	verify      TEXT   NOT NULL,
 	refs        TEXT   NOT NULL, -- JSON

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"encoding/json"
+	"log/slog"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/engine"
+	"github.com/leakreach/leakreach/scanners"
+	"github.com/leakreach/leakreach/scanners/secrets"
+	"github.com/leakreach/leakreach/verify"
+)
+
+// A recipe is all besides refs that decides what a run scans and finds. It is stored with the run: another process works on it by the same
+// one, and only a run by the same one is resumed.
+type recipe struct {
+	Version    string       `json:"version"`
+	Key        string       `json:"key"` // digest of it: under another one, findings have other ids
+	Verify     string       `json:"verify"`
+	Region     string       `json:"region,omitempty"`
+	Since      string       `json:"since,omitempty"`
+	Sources    string       `json:"sources,omitempty"`
+	Rules      []string     `json:"rules,omitempty"`
+	NoHistory  bool         `json:"no_history,omitempty"`
+	NoIgnores  bool         `json:"no_ignores,omitempty"`
+	AllRefs    bool         `json:"all_refs,omitempty"`
+	Config     []byte       `json:"config,omitempty"`
+	ConfigPath string       `json:"config_path,omitempty"`
+	File       fileSettings `json:"file"`
+}
+
+// engine makes the engine that works by the recipe, and finds who reads the refs.
+func (r *recipe) engine(w world, log *slog.Logger, refs []string, memory audit.Memory) (*engine.Engine, []engine.Ref, error) {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	env := newEnv(w, log)
+	env.Memory = memory
+	so := secrets.Options{Config: r.Config, ConfigPath: r.ConfigPath, Rules: r.Rules, Memory: memory}
+	scanning, err := scanners.All(so)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, s := range scanning {
+		if n, ok := s.(interface{ Notes() []string }); ok {
+			for _, note := range n.Notes() {
+				log.Warn("configuration", "note", note)
+			}
+		}
+	}
+	list, err := r.refs(env, refs, so)
+	if err != nil {
+		return nil, nil, err
+	}
+	var verifiers []audit.Verifier
+	if r.Verify != "off" {
+		own := r.File.Leakreach.Verify
+		verifiers = verify.All(env, verify.Options{
+			Mode: r.Verify, Region: r.Region, Accounts: own.Accounts, CanaryAccounts: own.CanaryAccounts, CanaryKeys: own.CanaryKeys,
+		})
+	}
+	return &engine.Engine{
+		Version: versionString(), Recipe: string(text), Scanners: scanning, Verifiers: verifiers, Verify: r.Verify, Memory: memory,
+		NoIgnores: r.NoIgnores, SilencerFiles: secrets.SilencerFiles(), Calls: env.Calls, Log: log, Now: env.Now,
+	}, list, nil
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/engine"
+	"github.com/leakreach/leakreach/internal/store"
+)
+
+// newWorker joins the runs of a shared store.
+func newWorker(w world) *cobra.Command {
+	var o scanOptions
+	var once bool
+	cmd := &cobra.Command{
+		Use:   "worker",
+		Short: "Join the runs of a shared store",
+		Long: `Join the runs that scan has begun in a shared store, on this machine too, until interrupted.
+
+Credentials come from this process's environment: a worker needs the same rights on the forge as scan. LEAKREACH_FINGERPRINT_KEY must be
+the same in all processes. Refs that are paths are left to the process that was given them.`,
+		Example: "  leakreach scan github:acme --store postgres://db.corp.test/leakreach\n  leakreach worker --store postgres://db.corp.test/leakreach   # on other machines",
+		Args:    usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.jobs < 1 {
+				return fmt.Errorf("%w: --jobs is %d, less than 1", audit.ErrUsage, o.jobs)
+			}
+			kept, err := openStored(cmd, w, &o.store, &o.config)
+			if err != nil {
+				return err
+			}
+			defer kept.Close()
+			if !store.IsShared(o.store) {
+				return audit.Hint(fmt.Errorf("%w: one process works with a file", audit.ErrUsage), "share a store as postgres://…")
+			}
+			w.limit(o.memory)
+			log := slog.New(slog.NewTextHandler(w.stderr, &slog.HandlerOptions{Level: o.level()}))
+			return work(cmd.Context(), w, &o, kept, log, once)
+		},
+	}
+	f := cmd.Flags()
+	o.logLevel, o.memory = "info", defaultMemory
+	storeFlags(f, &o.store, &o.config)
+	f.IntVar(&o.jobs, "jobs", runtime.GOMAXPROCS(0), "how many to scan at once")
+	f.Var(size{&o.memory}, "memory", "how much to take, at least 256MiB")
+	f.BoolVar(&once, "once", false, "end when no run is open")
+	f.Var(choice{&o.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "what to log on stderr")
+	return cmd
+}
+
+// look is how often a worker looks for runs that were begun.
+const look = 2 * time.Second
+
+// work joins each open run once, until ctx ends, or with once until no run is open.
+func work(ctx context.Context, w world, o *scanOptions, kept *store.Store, log *slog.Logger, once bool) error {
+	key, err := fingerprintKey(w.getenv, log)
+	if err != nil {
+		return err
+	}
+	var joined sync.WaitGroup
+	defer joined.Wait()
+	known := map[string]bool{}
+	for {
+		runs, err := kept.Open(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return &exitError{exitInterrupted, nil}
+		case err != nil:
+			log.Warn("the store does not answer", "error", err)
+		case len(runs) == 0 && once:
+			return nil
+		}
+		for _, run := range runs {
+			if known[run.ID] {
+				continue
+			}
+			known[run.ID] = true
+			e, list, err := o.join(w, log, key, run)
+			if err != nil {
+				log.Warn("not joined", "run", run.ID, "reason", err)
+				continue
+			}
+			e.Store = kept
+			log.Info("joined", "run", run.ID, "refs", run.Refs)
+			joined.Go(func() {
+				if err := e.Join(ctx, run.ID, list); err != nil && ctx.Err() == nil {
+					log.Error("left", "run", run.ID, "error", err)
+				}
+			})
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(look):
+		}
+	}
+}
+
+// join makes what works on a run, by its own recipe.
+func (o *scanOptions) join(w world, log *slog.Logger, key audit.Key, run store.Run) (*engine.Engine, []engine.Ref, error) {
+	var r recipe
+	if err := json.Unmarshal([]byte(run.Recipe), &r); err != nil {
+		return nil, nil, fmt.Errorf("reading its recipe: %w", err)
+	}
+	switch {
+	case r.Version != versionString():
+		return nil, nil, fmt.Errorf("it is a run of version %s, this is %s", r.Version, versionString())
+	case r.Key != key.Digest("recipe"):
+		return nil, nil, errors.New("its findings are under another key: set LEAKREACH_FINGERPRINT_KEY to that of the process that began it")
+	}
+	e, list, err := r.engine(w, log, run.Refs, o.memory)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, ref := range list {
+		if ref.Rest == ref.Text { // no scheme
+			return nil, nil, fmt.Errorf("%s is a path on another machine", ref.Text)
+		}
+	}
+	e.Key, e.Jobs, e.Progress = key, o.jobs, nothing{}
+	return e, list, nil
+}
+
+// nothing shows no progress.
+type nothing struct{}
+
+func (nothing) Target(string, audit.TargetKind) {}
+func (nothing) Items(int, int64)                {}
+func (nothing) Finished(string, audit.Status)   {}
