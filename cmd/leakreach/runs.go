@@ -31,12 +31,12 @@ func newRuns(w world) *cobra.Command {
 		Short:   "List the runs of a store, with what each has covered",
 		Example: "  leakreach runs --store sweep.db",
 		Args:    usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			kept, err := openStored(cmd, w, &where, &config)
 			if err != nil {
 				return err
 			}
-			defer kept.Close()
+			defer func() { err = errors.Join(err, kept.Close()) }()
 			runs, err := kept.Runs(cmd.Context())
 			if err != nil {
 				return err
@@ -87,12 +87,12 @@ func newReport(w world) *cobra.Command {
 Nothing is scanned or asked. ` + exitHelp,
 		Example: "  leakreach report --store sweep.db --format sarif\n  leakreach report 3f2a --store sweep.db --out csv=findings.csv",
 		Args:    usageArgs(cobra.MaximumNArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			kept, err := openStored(cmd, w, &o.store, &o.config)
 			if err != nil {
 				return err
 			}
-			defer kept.Close()
+			defer func() { err = errors.Join(err, kept.Close()) }()
 			return reportRun(cmd.Context(), w, &o, kept, strings.Join(args, ""))
 		},
 	}

@@ -105,7 +105,7 @@ func (o *scanOptions) reportFlags(f *pflag.FlagSet) {
 }
 
 // scan runs the main job once.
-func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, config []byte, refs []string) error {
+func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, config []byte, refs []string) (err error) {
 	if o.jobs < 1 {
 		return fmt.Errorf("%w: --jobs is %d, less than 1", audit.ErrUsage, o.jobs)
 	}
@@ -143,7 +143,7 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	if err != nil {
 		return err
 	}
-	defer kept.Close()
+	defer func() { err = errors.Join(err, kept.Close()) }()
 	e.Store, e.Key, e.Baseline, e.Progress, e.Jobs = kept, key, baseline, bar, o.jobs
 	result, err := e.Run(ctx, list)
 	bar.Close()

@@ -30,7 +30,7 @@ Credentials come from this process's environment: a worker needs the same rights
 the same in all processes. Refs that are paths are left to the process that was given them.`,
 		Example: "  leakreach scan github:acme --store postgres://db.corp.test/leakreach\n  leakreach worker --store postgres://db.corp.test/leakreach   # on other machines",
 		Args:    usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if o.jobs < 1 {
 				return fmt.Errorf("%w: --jobs is %d, less than 1", audit.ErrUsage, o.jobs)
 			}
@@ -38,7 +38,7 @@ the same in all processes. Refs that are paths are left to the process that was 
 			if err != nil {
 				return err
 			}
-			defer kept.Close()
+			defer func() { err = errors.Join(err, kept.Close()) }()
 			if !store.IsShared(o.store) {
 				return audit.Hint(fmt.Errorf("%w: one process works with a file", audit.ErrUsage), "share a store as postgres://…")
 			}

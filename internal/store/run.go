@@ -211,7 +211,7 @@ func each[T any](ctx context.Context, db *sql.DB, text string, scan func(*sql.Ro
 			yield(none, err)
 			return
 		}
-		defer rows.Close()
+		defer func() { _ = rows.Close() }() // rows.Err tells what went wrong
 		for rows.Next() {
 			x, err := scan(rows)
 			if err != nil {

@@ -53,7 +53,7 @@ func Open(ctx context.Context, where string, log *slog.Logger) (*Store, error) {
 	if IsShared(where) {
 		err = s.openPostgres(ctx, where)
 	} else {
-		err = s.openSQLite(where)
+		err = s.openSQLite(ctx, where)
 	}
 	if err == nil {
 		err = s.migrate(ctx, log)
@@ -113,7 +113,7 @@ func (s *Store) openPostgres(ctx context.Context, where string) error {
 	return s.db.PingContext(ctx)
 }
 
-func (s *Store) openSQLite(where string) error {
+func (s *Store) openSQLite(ctx context.Context, where string) error {
 	dsn := ":memory:"
 	if where != "" {
 		if err := private(where); err != nil {
@@ -139,7 +139,7 @@ func (s *Store) openSQLite(where string) error {
 	db.SetMaxIdleConns(1)
 	db.SetConnMaxIdleTime(0)
 	s.db, s.driver = db, riversqlite.New(db)
-	_, err = db.Exec("PRAGMA foreign_keys = ON")
+	_, err = db.ExecContext(ctx, "PRAGMA foreign_keys = ON")
 	return err
 }
 
