@@ -112,7 +112,7 @@ func (l *list) read(b *builder, i int) int {
 			if l.text[i] == ',' {
 				l.comma = true
 			}
-			if i-l.hi > 64 { // blank bytes: a new list
+			if i-l.hi > 64 || l.text[i] == ')' && at(l.text, i+1) == ':' { // blank bytes, or a type in front of the list: hex(1):67,00
 				l.finish(b)
 			}
 			i++
@@ -197,6 +197,7 @@ func number(word []byte) (dec, hex byte, bases uint8) {
 // finish shows the list if it spells text.
 func (l *list) finish(b *builder) {
 	if len(l.dec) >= minValues {
+		l.dec, l.hex = narrow(l.dec), narrow(l.hex)
 		values := l.dec
 		if l.bases&pairs != 0 && (l.bases&decimal == 0 || !l.comma || !printable(l.dec)) && printable(l.hex) {
 			values = l.hex
@@ -206,6 +207,28 @@ func (l *list) finish(b *builder) {
 		}
 	}
 	l.dec, l.hex, l.comma = l.dec[:0], l.hex[:0], false
+}
+
+// narrow returns the characters of UTF-16 whose every other byte is zero, in place, or values as they are.
+func narrow(values []byte) []byte {
+	n := len(values) / 2
+	for _, zero := range []int{1, 0} { // little endian, as in exports of the Windows registry, and big endian
+		k := 0
+		for k < n && values[2*k+zero] == 0 {
+			k++
+		}
+		if k < n {
+			continue
+		}
+		for k = range n {
+			values[k] = values[2*k+1-zero]
+		}
+		for n > 0 && values[n-1] == 0 { // which ends a string
+			n--
+		}
+		return values[:n]
+	}
+	return values
 }
 
 // printable reports whether values are all text, or hold as much of it in a row as decoded bytes must.
@@ -219,5 +242,5 @@ func printable(values []byte) bool {
 			return true
 		}
 	}
-	return row == len(values)
+	return row == len(values) && row > 0
 }

@@ -108,7 +108,7 @@ func findZeroWidth(b *builder, m *marks, text []byte) {
 		r, n := utf8.DecodeRune(text[i:])
 		const full = 0xfee0 // between a full-width form and its ASCII
 		switch {
-		case r > full && r < full+0x7f && isA(byte(r-full), isWord):
+		case r > full && r < full+0x7f && (isA(byte(r-full), isWord) || r == full+'-'):
 			i = b.put1(i, i+n, []byte{byte(r - full)})
 			b.sub("full-width")
 			return i
@@ -377,20 +377,21 @@ func unescape(text []byte, i int) escape {
 		if r, ok := unhex(text, i+2, 8); ok {
 			return escape{r, 10, visible(r, 10), false}
 		}
-	case '0', '1', '2', '3':
+	case '0', '1', '2', '3', '4', '5', '6', '7':
 		j := i + 1
 		if c == '0' && at(text, j+3) >= '0' && at(text, j+3) <= '7' { // echo -e writes \0nnn
 			j++
 		}
 		var r rune
-		for _, o := range text[j:min(j+3, len(text))] {
-			if o < '0' || o > '7' {
-				return escape{}
-			}
-			r = r<<3 | rune(o-'0')
+		digits := 0
+		for ; digits < 3 && at(text, j+digits) >= '0' && at(text, j+digits) <= '7'; digits++ {
+			r = r<<3 | rune(text[j+digits]-'0')
 		}
-		if j+3 <= len(text) && r < 0x100 {
+		switch {
+		case digits == 3 && r < 0x100:
 			return escape{r, j + 3 - i, visible(r, j+3-i), true}
+		case digits == 2 && plain(r): // C needs no leading zero; other texts mean a group of an expression
+			return escape{r, j + 2 - i, false, true}
 		}
 	case 'e':
 		if at(text, i+2) == '[' {
@@ -401,6 +402,17 @@ func unescape(text []byte, i int) escape {
 		return escape{r, 2, run(text, i+2, minTail) >= minTail, false}
 	case '"', '\'':
 		return escape{rune(c), 2, jsonSign(at(text, i-1), at(text, i+2)) || run(text, i+2, minWord) >= minWord || runBefore(text, i, minWord) >= minWord, false}
+	case '_': // Markdown, LaTeX
+		const most = 4 // of them in one token
+		l, r, j := runBefore(text, i, minTail), 1, i+2
+		for k := 0; k < most && r < minTail; k++ {
+			n := run(text, j, minTail)
+			if r, j = r+n, j+n; n == 0 || at(text, j) != '\\' || at(text, j+1) != '_' {
+				break
+			}
+			j += 2
+		}
+		return escape{'_', 2, l > 0 && l+r >= minTail, false}
 	case '/':
 		l, r := runBefore(text, i, minTail), run(text, i+2, minTail)
 		return escape{'/', 2, l > 0 && r > 0 && l+r >= minTail, false}

@@ -197,6 +197,9 @@ func (d *decoder) decode(src source, depth int) {
 		findConcat(&b, &m, text)
 		b.done()
 	}
+	records := d.builder(&src, depth, "record")
+	findRecords(&records, text)
+	records.done()
 	dumps, wraps := d.builder(&src, depth, "hexdump"), d.builder(&src, depth, "wrap")
 	findLines(&dumps, &wraps, &m, text)
 	dumps.done()

@@ -53,6 +53,9 @@ func findWrap(b *builder, text []byte, p int) int {
 			break
 		}
 		next, _ := indent(text, p+1)
+		if sign := diffSign(text, p); sign != 0 && at(text, p+1) == sign {
+			next, _ = indent(text, p+2)
+		}
 		if isA(at(text, end-2), isToken) && isA(at(text, next), isToken) && odd(before(text, end-1), after(text, next)) {
 			return b.cut(end-1, next)
 		}
