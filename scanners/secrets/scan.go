@@ -67,6 +67,7 @@ type sheet struct {
 	creds    credfile.Search // of the text being scanned
 	halves   pair.Search     // of AWS keys in it
 	taken    []pair.Span     // of those that were found, and of what rules have
+	starts   []int           // of tokens in the part
 	line     struct {        // the last lines asked for: matches on one long line share the answer
 		start, end int
 		digest     uint64
@@ -104,7 +105,7 @@ func (p *pass) free(t *sheet) {
 	if cap(t.raw) > maxRaw {
 		t.raw = nil
 	}
-	*t = sheet{pass: p, view: t.view, lines: t.lines, creds: t.creds, halves: t.halves, taken: t.taken[:0], raw: t.raw}
+	*t = sheet{pass: p, view: t.view, lines: t.lines, creds: t.creds, halves: t.halves, taken: t.taken[:0], starts: t.starts[:0], raw: t.raw}
 	p.spare = append(p.spare, t)
 }
 
@@ -122,7 +123,26 @@ func (p *pass) text(in part) {
 	}
 	t.find(raw)
 	p.decoder.Views(in.content)(t.view)
+	switch {
+	case len(t.starts) == 0:
+	case t.binary:
+		t.unglue(raw)
+	default:
+		p.decoder.Joined(in.content, t.starts)(t.view)
+	}
 	p.free(t)
+}
+
+// unglue scans the tokens of a binary again that have a letter or digit in front, and nothing before that: it is the length of the
+// string, and makes the token begin in the midst of a word.
+func (t *sheet) unglue(raw []byte) {
+	const longest = 4 << 10 // of a token
+	for _, at := range t.starts {
+		if at >= 2 && raw[at-2] == '\n' && raw[at-1] > ' ' {
+			lo, hi := at, min(at+longest, len(raw))
+			t.decoded(decode.View{Text: raw[lo:hi], At: func(i int) int { return lo + i }})
+		}
+	}
 }
 
 // decoded scans a view of the part.
@@ -166,10 +186,15 @@ func (t *sheet) find(text []byte) {
 	t.creds.Begin(text)
 	t.halves.Begin(text)
 	matches, whole := t.matcher.Find(text, func(h literal.Hit) {
-		if h.Word >= t.credWords {
+		switch {
+		case h.Word >= t.otherWords:
+			if t.at == nil && len(t.starts) < decode.MaxStarts {
+				t.starts = append(t.starts, h.Start)
+			}
+		case h.Word >= t.credWords:
 			h.Word -= t.credWords
 			t.halves.At(h)
-		} else if reads {
+		case reads:
 			t.creds.At(h)
 		}
 	})

@@ -19,6 +19,7 @@ import (
 	"github.com/leakreach/leakreach/scanners/secrets/internal/archive"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/credfile"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/decode"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/match"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/pair"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/rules"
@@ -39,18 +40,19 @@ type Options struct {
 
 // A Scanner finds credentials.
 type Scanner struct {
-	decoder   decode.Decoder
-	matcher   *match.Matcher
-	credWords int32 // how many of the words it was given are credfile's; the others are pair's
-	byID      map[string]*audit.Rule
-	list      []audit.Rule
-	only      map[string]bool // nil for all
-	own       []ownList       // what the user's configuration exempts, whatever found it
-	seed      maphash.Seed    // of digests of lines
-	hollow    *hollow
-	notes     []string
-	passes    sync.Pool     // of *pass
-	unpacking chan struct{} // holds one for each container that is being unpacked
+	decoder decode.Decoder
+	matcher *match.Matcher
+	// The words that the matcher was given are credfile's up to credWords, then pair's up to otherWords, then what tokens begin with.
+	credWords, otherWords int32
+	byID                  map[string]*audit.Rule
+	list                  []audit.Rule
+	only                  map[string]bool // nil for all
+	own                   []ownList       // what the user's configuration exempts, whatever found it
+	seed                  maphash.Seed    // of digests of lines
+	hollow                *hollow
+	notes                 []string
+	passes                sync.Pool     // of *pass
+	unpacking             chan struct{} // holds one for each container that is being unpacked
 }
 
 // unpackMemory is what unpacking a container takes: 48 MiB of dictionaries and buffers, a member of 24 MiB that lies in another one of that
@@ -115,10 +117,15 @@ func New(o Options) (*Scanner, error) {
 			return nil, err
 		}
 	}
-	openDocuments(set, func(r rules.Rule) bool { return s.byID[r.ID] != nil && s.byID[r.ID].Generic })
+	openExempt(set, func(r rules.Rule) bool { return s.byID[r.ID] != nil && s.byID[r.ID].Generic })
 	creds := credfile.Words()
-	s.credWords = int32(len(creds))
-	s.matcher = match.New(set, append(creds, pair.Words()...)...)
+	halves := pair.Words()
+	var starts []literal.Word
+	for _, text := range decode.Starts() {
+		starts = append(starts, literal.Word{Text: text, Exact: true})
+	}
+	s.credWords, s.otherWords = int32(len(creds)), int32(len(creds)+len(halves))
+	s.matcher = match.New(set, slices.Concat(creds, halves, starts)...)
 	return s, nil
 }
 

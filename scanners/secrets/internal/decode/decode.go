@@ -53,14 +53,25 @@ type Decoder struct{ free sync.Pool } // of *decoder
 // Views yields the texts hidden in text, in the order of their encodings, not of their places. Views of nested encodings follow the view they lie in.
 func (d *Decoder) Views(text []byte) iter.Seq[View] {
 	return func(yield func(View) bool) {
-		one, _ := d.free.Get().(*decoder)
-		if one == nil {
-			one = new(decoder)
-		}
-		one.views(text, yield)
-		one.yield = nil
-		d.free.Put(one)
+		one := d.take(text, yield)
+		one.views(text)
+		d.give(one)
 	}
+}
+
+// take lends a decoder for a text; give takes it back.
+func (d *Decoder) take(text []byte, yield func(View) bool) *decoder {
+	one, _ := d.free.Get().(*decoder)
+	if one == nil {
+		one = new(decoder)
+	}
+	one.yield, one.stopped, one.budget = yield, false, nestedFloor+nestedShare*len(text)
+	return one
+}
+
+func (d *Decoder) give(one *decoder) {
+	one.yield = nil
+	d.free.Put(one)
 }
 
 // A source is a text to decode: the original one, or a view of it.
@@ -114,8 +125,7 @@ type buffers struct {
 	news []span
 }
 
-func (d *decoder) views(text []byte, yield func(View) bool) {
-	d.yield, d.stopped, d.budget = yield, false, nestedFloor+nestedShare*len(text)
+func (d *decoder) views(text []byte) {
 	d.decode(source{text: text}, 0)
 	for i := range d.levels {
 		if l := &d.levels[i]; max(cap(l.joined), 8*cap(l.words), 8*cap(l.pieces)) > window {
