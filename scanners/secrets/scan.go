@@ -115,6 +115,7 @@ func (p *pass) text(in part) {
 		return
 	}
 	t := p.sheet(in)
+	from := len(p.findings)
 	t.binary = !in.text && binary(in.content)
 	raw := in.content
 	if t.binary {
@@ -130,6 +131,7 @@ func (p *pass) text(in part) {
 	default:
 		p.decoder.Joined(in.content, t.starts)(t.view)
 	}
+	p.absorb(from)
 	p.free(t)
 }
 
@@ -219,11 +221,21 @@ func (t *sheet) find(text []byte) {
 			locked = append(locked, pair.Span{Start: c.Start, End: c.End})
 		}
 	}
+	var also map[*credfile.Credential][]string // what found more around a credential
 	for i := range matches {
 		m := &matches[i]
 		if t.binary && t.byID[m.Rule.ID].Generic {
 			m.SecretEnd = m.SecretStart // noise
 			continue
+		}
+		if t.byID[m.Rule.ID].Generic {
+			if c := wraps(text, m, creds); c != nil {
+				if also == nil {
+					also = map[*credfile.Credential][]string{}
+				}
+				also[c] = append(also[c], m.Rule.ID)
+				continue
+			}
 		}
 		rule := m.Rule.ID
 		if rule == rulePrivateKey && locked.meets(m.Start, m.End) {
@@ -240,9 +252,9 @@ func (t *sheet) find(text []byte) {
 		}
 	}
 	reported := newCover(t.taken)
-	for _, c := range creds {
-		if !reported.meets(c.Start, c.End) {
-			t.credential(c)
+	for i := range creds {
+		if c := &creds[i]; !reported.meets(c.Start, c.End) {
+			t.credential(text, c, also[c]...)
 		}
 	}
 }
@@ -305,16 +317,26 @@ func (t *sheet) keep(m *match.Match) func(audit.Location) bool {
 	return func(l audit.Location) bool { return x.Keep(l.Path, l.Commit) }
 }
 
-// credential reports what a file's format tells.
-func (t *sheet) credential(c credfile.Credential) {
+// credential reports what a file's format tells, and which other rules saw it.
+func (t *sheet) credential(text []byte, c *credfile.Credential, also ...string) {
 	rule := t.byID[c.Rule]
 	if rule == nil || c.Value == "" && c.ID == "" {
+		return
+	}
+	// What a format keeps encoded, a view may show decoded, and there it would be decoded once more.
+	first := spot{c.Rule, c.Start, -1}
+	if t.at != nil {
+		first.start = t.at(c.Start)
+	}
+	if again := t.seen[first]; again && t.at != nil && c.End <= len(text) && string(text[c.Start:c.End]) != c.Value {
 		return
 	}
 	loc, ok := t.locate(c.Rule, c.Start, max(c.End, c.Start+1), c.Start, c.End)
 	if !ok || loc.EndLine > loc.Line && t.glued(c.Start, c.End) {
 		return
 	}
+	loc.Rules = sorted(append(loc.Rules, also...))
+	t.seen[first] = true
 	secret := audit.NewSecret(c.Kind, c.ID, c.Value)
 	for name, value := range c.Parts {
 		secret.SetPart(name, value)

@@ -331,7 +331,7 @@ func (p *pass) place(content []byte) {
 	}
 	t := p.sheet(part{content: content})
 	for _, c := range credfile.Because(p.item.At.Path, content) {
-		t.credential(c)
+		t.credential(content, &c)
 	}
 	p.free(t)
 }

@@ -36,6 +36,9 @@ type want struct {
 }
 
 // What each row's files are is documented by the tool that the rule names.
+// dockerKeys are the secrets in Docker's configuration.
+const dockerKeys = "auth:basic identitytoken registrytoken password"
+
 var formats = []format{
 	// Clients of package registries, containers and version control.
 	{rule: "netrc-password", files: ".netrc _netrc netrc .authinfo authinfo", find: netrc},
@@ -55,7 +58,7 @@ var formats = []format{
 	{rule: "registry-credential", files: "settings.xml .m2/settings.xml", doc: xml, keys: "password passphrase privatetoken jobtoken deploytoken", sniff: "<settings|<servers>"},
 	{rule: "registry-credential", files: "settings-security.xml", doc: xml, made: true, keys: "master:braced"},
 	{rule: "docker-registry-auth", files: ".docker/config.json .dockercfg .dockerconfigjson containers/auth.json kaniko/config.json", doc: json, made: true,
-		keys: "auth:basic identitytoken registrytoken password", sniff: `"auths"|"auth"`},
+		keys: dockerKeys, sniff: `"auths"|"auth"`},
 	{rule: "version-control-password", files: ".cvspass", find: cvsServers},
 	{rule: "version-control-password", files: ".subversion/auth svn.simple/*", find: svnAuth},
 	{rule: "version-control-password", files: ".hgrc hgrc mercurial.ini .gitconfig .git/config .gitmodules", doc: lines, keys: "auth/* password extraheader token"},

@@ -365,10 +365,26 @@ func manifests(t []byte) (found []Credential) {
 		if (bytes.Contains(t[start:end], []byte("kind: Secret")) || bytes.Contains(t[start:end], []byte(`kind: "Secret"`))) && !bytes.Contains(t[start:end], []byte("kind: ConfigMap")) {
 			for _, c := range f.pick(yaml(t[start:end])) {
 				c.Start, c.End = c.Start+start, c.End+start
-				found = append(found, c)
+				found = append(found, registries(c)...)
 			}
 		}
 		start = end + 3
 	}
 	return found
+}
+
+// registries returns the logins in the Docker configuration that the value of a Secret is, or the value itself. All of them stand where it
+// does, and so only the first is told.
+func registries(c Credential) []Credential {
+	if !strings.HasPrefix(c.Value, "{") {
+		return []Credential{c}
+	}
+	f := &format{rule: "docker-registry-auth", doc: json, made: true, keys: dockerKeys}
+	f.compile()
+	logins := f.read([]byte(c.Value))
+	if len(logins) == 0 {
+		return []Credential{c}
+	}
+	logins[0].Start, logins[0].End = c.Start, c.End
+	return logins[:1]
 }

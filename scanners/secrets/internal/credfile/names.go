@@ -59,6 +59,9 @@ func aboutSecret(n string) bool {
 // for itself.
 func weakName(name string) bool {
 	n := plain(name)
+	if strings.HasSuffix(n, "accesskey") && !strings.HasSuffix(n, "secretaccesskey") && !strings.HasSuffix(n, "sharedaccesskey") {
+		return true // of S3 and its like: the user's name, beside a secret key
+	}
 	return !holdsAny(n, secretParts) && (strings.HasSuffix(n, "key") || strings.HasSuffix(n, "auth") || strings.HasSuffix(n, "salt") || strings.HasSuffix(n, "pat"))
 }
 
@@ -94,7 +97,7 @@ func kindOf(name string) string {
 
 // reference matches what stands in a secret's place until something fills it in: variables, templates, calls, and the addresses and
 // ciphertexts of secret stores.
-var reference = regexp.MustCompile(`^\$\{|^\$\(|\$\{[\w.:\-]+\}|^\$[A-Za-z_]\w*$|^\$env:|\{\{|<%|^%\(?\w+\)?[sdv%]$|^%[\w.]+%$|^<[^<>]*>$|^\{[^{}]*\}$|^\[[^\[\]]*\]$|` +
+var reference = regexp.MustCompile(`^\$\{|^\$\(|\$\{[\w.:\-]+\}|^(?:\$[A-Za-z_]\w*)+$|^\$env:|\{\{|<%|^%\(?\w+\)?[sdv%]$|^(?:%[\w.]+%)+$|^<[^<>]*>$|^\{[^{}]*\}$|^\[[^\[\]]*\]$|` +
 	`#\{[^{}]*\}|^@[\w.\-]+@$|^__\w+__$|^#[^#]*#$|^ENC[\[(]|^!|^\*[A-Za-z]\w*$|^(?i:vault|op|ref\+\w+|secretref|secretsmanager|ssm|awssm|keyring|file|env|gcpsm|azurekv)://?|^vault:|^env:|` +
 	`^\{cipher\}|^arn:aws|^\$ANSIBLE_VAULT|^(?:process\.env|os\.environ|os\.getenv|getenv|env\(|ENV\[|System\.getenv|Environment\.|config\(|var\.|local\.|data\.|module\.|secrets\.|each\.|self\.|this\.|params\.|settings\.|args\.|options\.)|` +
 	`^@Microsoft\.KeyVault|^projects/[^/]+/secrets/|\(\)$|^\$\$?\w+\(|^/(?:run|var|etc|home|opt|root|tmp|usr)/|^~/`)

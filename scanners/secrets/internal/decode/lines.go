@@ -229,7 +229,13 @@ func tokenish(left, right []byte) bool {
 	case hex == n && len(left) >= len(right) && len(left) >= digest:
 		return false
 	}
-	return !path(left) && !path(right)
+	return !path(left) && !path(right) && !assigns(right)
+}
+
+// assigns reports whether a run is a name with its value rather than the rest of one.
+func assigns(run []byte) bool {
+	k := bytes.IndexByte(run, '=')
+	return k > 0 && k+1 < len(run) && isA(run[k+1], isWord)
 }
 
 func path(b []byte) bool { return bytes.IndexByte(b, '/') >= 0 && bytes.IndexByte(b, '.') >= 0 }

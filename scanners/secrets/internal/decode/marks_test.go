@@ -14,11 +14,11 @@ import (
 
 // shown lists the views of a text, whether the finders look where it is marked or everywhere.
 func shown(text []byte, all bool) (views []string) {
-	d := decoder{all: all}
-	d.views(text, func(v View) bool {
+	d := decoder{all: all, budget: nestedFloor + nestedShare*len(text), yield: func(v View) bool {
 		views = append(views, fmt.Sprintf("%s %d-%d-%d %q", strings.Join(v.Encoding, "+"), v.At(0), v.At(len(v.Text)/2), v.At(len(v.Text)), v.Text))
 		return true
-	})
+	}}
+	d.views(text)
 	return views
 }
 
