@@ -44,6 +44,10 @@ func (p *pass) absorb(from int) {
 			if !unwraps(l.Encoding, outer.Encoding) || d.Secret.SameValue(f.Secret) {
 				continue
 			}
+			if f.Secret.BeginsWith(d.Secret) { // nothing was decoded but what follows: some of the bytes of a key are text
+				gone[d] = d.Rule == f.Rule
+				continue
+			}
 			l.Rules = sorted(append(slices.Clone(l.Rules), outer.Rules...))
 			if d.Keep == nil {
 				gone[f] = true
@@ -72,7 +76,12 @@ func before(a, b audit.Location) int { return cmp.Or(a.Line-b.Line, a.Column-b.C
 // decoded, all of which belongs to the value.
 func unwraps(inner, outer []string) bool {
 	n := len(outer)
-	return len(inner) > n && slices.Equal(inner[:n], outer) && slices.Contains([]string{"base64", "base32", "hex"}, inner[n])
+	return len(inner) > n && slices.Equal(inner[:n], outer) && isBlob(inner[n])
+}
+
+// isBlob tells whether an encoding makes one run of characters of any text.
+func isBlob(encoding string) bool {
+	return slices.Contains([]string{"base64", "base32", "hex"}, encoding)
 }
 
 // wraps tells whether the value of a rule that knows no shape is only more text around a credential, or its encoded form: "user:password" in

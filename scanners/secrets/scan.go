@@ -123,6 +123,11 @@ func (p *pass) text(in part) {
 		raw = t.raw
 	}
 	t.find(raw)
+	if t.binary {
+		for _, c := range credfile.Keys(in.content) {
+			t.credential(in.content, &c)
+		}
+	}
 	p.decoder.Views(in.content)(t.view)
 	switch {
 	case len(t.starts) == 0:
@@ -184,7 +189,8 @@ var legible = func() (t [256]byte) {
 // find reports what is in text, which is the part or a decoded view of it.
 func (t *sheet) find(text []byte) {
 	path, commit := t.item.At.Path+t.path, t.item.At.Commit
-	reads := !t.binary && len(text) <= maxCredentialFile
+	pieces := len(t.encoding) > 0 && t.encoding[0] == decode.Variable // of a token, which is known by its shape or not at all
+	reads := !t.binary && !pieces && len(text) <= maxCredentialFile
 	t.creds.Begin(text)
 	t.halves.Begin(text)
 	matches, whole := t.matcher.Find(text, func(h literal.Hit) {
@@ -224,7 +230,7 @@ func (t *sheet) find(text []byte) {
 	var also map[*credfile.Credential][]string // what found more around a credential
 	for i := range matches {
 		m := &matches[i]
-		if t.binary && t.byID[m.Rule.ID].Generic {
+		if (t.binary || pieces) && t.byID[m.Rule.ID].Generic {
 			m.SecretEnd = m.SecretStart // noise
 			continue
 		}

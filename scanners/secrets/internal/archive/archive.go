@@ -50,9 +50,9 @@ func DefaultLimits() Limits {
 		Depth:       8,       // a jar in a war in an rpm in an image's layer in its tar are five
 		Members:     200_000, // the files of a whole operating system
 		MemberBytes: 24 << 20,
-		TotalBytes:  1 << 30, // an image of 100 MiB holds some 300 MiB
-		Ratio:       200,     // sources and logs shrink 5 to 30 times, sparse ones 100 times
-		RatioFloor:  32 << 20,
+		TotalBytes:  1 << 30,  // an image of 100 MiB holds some 300 MiB
+		Ratio:       200,      // sources and logs shrink 5 to 30 times, sparse ones 100 times
+		RatioFloor:  64 << 20, // a log of one line again and again shrinks a thousand times
 		Memory:      48 << 20, // with xz -9's 64 MiB dictionary cut down to the size of what it holds
 	}
 }

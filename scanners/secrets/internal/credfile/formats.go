@@ -57,6 +57,7 @@ var formats = []format{
 	{rule: "registry-credential", files: "helm/repositories.yaml repositories.yaml", doc: yaml, made: true, keys: "password"},
 	{rule: "registry-credential", files: "settings.xml .m2/settings.xml", doc: xml, keys: "password passphrase privatetoken jobtoken deploytoken", sniff: "<settings|<servers>"},
 	{rule: "registry-credential", files: "settings-security.xml", doc: xml, made: true, keys: "master:braced"},
+	{rule: "pem-private-key", files: "*.jwk jwks.json", doc: json, made: true, keys: "d k", sniff: `"kty"|"d"`}, // RFC 7517; a public key has no "d"
 	{rule: "docker-registry-auth", files: ".docker/config.json .dockercfg .dockerconfigjson containers/auth.json kaniko/config.json", doc: json, made: true,
 		keys: dockerKeys, sniff: `"auths"|"auth"`},
 	{rule: "version-control-password", files: ".cvspass", find: cvsServers},

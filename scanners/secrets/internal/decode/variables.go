@@ -9,6 +9,9 @@ import (
 // MaxStarts is how many places of [Starts] are looked at in one text; a list of tokens is no program.
 const MaxStarts = 32
 
+// Variable is the encoding of the views of [Decoder.Joined].
+const Variable = "variable"
+
 // Bounds of the work for variables: a program that joins them does so near by.
 const (
 	nearby     = 16 << 10 // bytes before and behind the first piece in which the others are looked for
@@ -32,7 +35,7 @@ func Starts() []string { return slices.Clone(tokenStarts) }
 func (d *Decoder) Joined(text []byte, places []int) iter.Seq[View] {
 	return func(yield func(View) bool) {
 		one := d.take(text, yield)
-		b := one.builder(&source{text: text}, maxDepth-1, "variable")
+		b := one.builder(&source{text: text}, maxDepth-1, Variable)
 		for _, at := range places[:min(len(places), MaxStarts)] {
 			v := variables{text: text, first: at, lo: max(at-nearby, 0), hi: min(at+nearby, len(text))}
 			end, names := v.assigned(at)
