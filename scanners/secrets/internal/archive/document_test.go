@@ -125,6 +125,23 @@ func between(text, token string) bool {
 	}
 }
 
+// plistOf writes a binary property list of strings and, behind a zero byte, of data.
+func plistOf(objects ...string) string {
+	b := plistMagic
+	var offsets string
+	for _, o := range objects {
+		offsets += string(binary.BigEndian.AppendUint16(nil, uint16(len(b))))
+		kind := byte(0x5f)
+		if data, is := strings.CutPrefix(o, "\x00"); is {
+			kind, o = 0x4f, data
+		}
+		b += string(kind) + "\x11" + string(binary.BigEndian.AppendUint16(nil, uint16(len(o)))) + o
+	}
+	trailer := binary.BigEndian.AppendUint64([]byte("\x00\x00\x00\x00\x00\x00\x02\x01"), uint64(len(objects)))
+	trailer = binary.BigEndian.AppendUint64(trailer, 0)
+	return b + offsets + string(binary.BigEndian.AppendUint64(trailer, uint64(len(b))))
+}
+
 func TestDocuments(t *testing.T) {
 	for i, c := range []struct {
 		name string
@@ -161,6 +178,21 @@ func TestDocuments(t *testing.T) {
 		}, "x"},
 		{"pdf pieces", func(t string) string {
 			return pdfOf(pdfStream("/Filter /FlateDecode", zlibOf("BT ("+t[:3]+") Tj <"+hex.EncodeToString([]byte(t[3:9]))+"> Tj (\\"+fmt.Sprintf("%03o", t[9])+t[10:]+") Tj ET")))
+		}, "x"},
+		{"pdf letter by letter", func(t string) string {
+			text := "BT /F1 12 Tf 72 720 Td "
+			for i := range len(t) {
+				text += "(" + t[i:i+1] + ") Tj 7.2 0 Td "
+			}
+			return pdfOf(pdfStream("/Filter /FlateDecode", zlibOf(text+"ET")))
+		}, "x"},
+		{"pdf pieces of a line", func(t string) string {
+			return pdfOf(pdfStream("/Filter /FlateDecode", zlibOf(fmt.Sprintf("BT /F1 1 Tf 12 0 0 12 72 720 Tm (key) Tj ET BT 12 0 0 12 110 720 Tm (%s) Tj ET BT 12 0 0 12 %d 720 Tm (%s) Tj ET BT 12 0 0 12 72 700 Tm (next) Tj ET", t[:9], 110+9*7, t[9:]))))
+		}, "x"},
+		{"property list", func(t string) string { return plistOf("token", t) }, "x"},
+		{"property list of data", func(t string) string { return plistOf("token", "\x00"+zipOf(file{"f", t})) }, "x!data 1!f"},
+		{"mail subject", func(t string) string {
+			return "From: a@b\r\nMIME-Version: 1.0\r\nSubject: =?utf-8?Q?key=3A_" + strings.ReplaceAll(t, "_", "=5F") + "?=\r\n\r\nhello\r\n"
 		}, "x"},
 		{"pdf ascii85", func(t string) string {
 			return pdfOf(pdfStream("/Filter [/ASCII85Decode /FlateDecode]", ascii85Of(zlibOf("BT ("+t+") Tj ET"))))

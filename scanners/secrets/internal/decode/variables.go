@@ -206,7 +206,7 @@ func (v *variables) seam(lo, hi, k, blanks, operators, quotes, signs int) (next 
 		return k, true
 	case isQuote(last) && quotes == 1 && (operators > 0 || signs == 0): // A + "text", A "text"
 		return k, true
-	case operators > 2 || blanks > 0 && operators == 0: // A && B, "$A $B"
+	case operators > 2 || blanks > 0 && operators == 0 || bytes.Contains(v.text[hi:k], []byte("&&")): // "$A $B", A && B
 		return -1, false
 	case operators > 0 && (blanks > 0 || signs > 0) && quotes == 0: // A + B, $A.$B
 		return k, false
