@@ -44,7 +44,11 @@ func (p *pass) absorb(from int) {
 			if !unwraps(l.Encoding, outer.Encoding) || d.Secret.SameValue(f.Secret) {
 				continue
 			}
-			if f.Secret.BeginsWith(d.Secret) { // nothing was decoded but what follows: some of the bytes of a key are text
+			if within := f.Secret.Contains(d.Secret); p.undone[f.Secret] {
+				if !within { // a login that was read out of the whole, and d is the whole
+					continue
+				}
+			} else if within { // nothing was decoded but what follows: some of the bytes of a key are text
 				gone[d] = d.Rule == f.Rule
 				continue
 			}

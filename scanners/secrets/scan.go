@@ -26,6 +26,7 @@ type pass struct {
 	findings []audit.Finding
 	gaps     []audit.Gap
 	spare    []*sheet
+	undone   map[*audit.Secret]bool // those whose values a format keeps encoded
 }
 
 // begin lends a pass for an item; done takes it back.
@@ -41,6 +42,7 @@ func (s *Scanner) begin(it audit.Item) *pass {
 func (p *pass) done() (findings []audit.Finding, gaps []audit.Gap) {
 	findings, gaps = p.findings, p.gaps
 	p.item, p.findings, p.gaps = audit.Item{}, nil, nil
+	clear(p.undone)
 	p.passes.Put(p)
 	return findings, gaps
 }
@@ -334,7 +336,8 @@ func (t *sheet) credential(text []byte, c *credfile.Credential, also ...string) 
 	if t.at != nil {
 		first.start = t.at(c.Start)
 	}
-	if again := t.seen[first]; again && t.at != nil && c.End <= len(text) && string(text[c.Start:c.End]) != c.Value {
+	encoded := string(text[c.Start:min(c.End, len(text))]) != c.Value
+	if encoded && t.at != nil && t.seen[first] {
 		return
 	}
 	loc, ok := t.locate(c.Rule, c.Start, max(c.End, c.Start+1), c.Start, c.End)
@@ -344,6 +347,12 @@ func (t *sheet) credential(text []byte, c *credfile.Credential, also ...string) 
 	loc.Rules = sorted(append(loc.Rules, also...))
 	t.seen[first] = true
 	secret := audit.NewSecret(c.Kind, c.ID, c.Value)
+	if encoded {
+		if t.undone == nil {
+			t.undone = map[*audit.Secret]bool{}
+		}
+		t.undone[secret] = true
+	}
 	for name, value := range c.Parts {
 		secret.SetPart(name, value)
 	}
