@@ -35,10 +35,10 @@ type want struct {
 	decode string
 }
 
-// What each row's files are is documented by the tool that the rule names.
 // dockerKeys are the secrets in Docker's configuration.
 const dockerKeys = "auth:basic identitytoken registrytoken password"
 
+// What each row's files are is documented by the tool that the rule names.
 var formats = []format{
 	// Clients of package registries, containers and version control.
 	{rule: "netrc-password", files: ".netrc _netrc netrc .authinfo authinfo", find: netrc},

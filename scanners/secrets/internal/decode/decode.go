@@ -20,7 +20,7 @@ type View struct {
 	// Text is lent until the consumer asks for the next view.
 	Text []byte
 	// Encoding says what was undone, outermost first: "base64", "gzip", "hex", "percent", "escape", "utf-16", "ansi", "concat",
-	// "timestamp", "wrap" and so on.
+	// "timestamp", "wrap", "record", "variable" and so on.
 	Encoding []string
 	// At maps an offset in Text (0 to len(Text)) to the offset in the original text it stems from. Like Text it is lent.
 	// What was not decoded maps byte for byte: where Text[i:j] equals the original at At(i), the view shows nothing new.

@@ -143,8 +143,9 @@ func (v *variables) each(name []byte, f func(end int) bool) {
 func (v *variables) joined(name []byte) (rest []byte) {
 	v.each(name, func(end int) bool {
 		rest = rest[:0]
+		last := name
 		for range maxPieces {
-			next, isText := v.glue(end-len(name), end)
+			next, isText := v.glue(end-len(last), end)
 			if next < 0 {
 				break
 			}
@@ -153,8 +154,8 @@ func (v *variables) joined(name []byte) (rest []byte) {
 				if k := bytes.IndexFunc(piece, notWord); k >= 0 {
 					piece = piece[:k]
 				}
-				end, name = next+len(piece), piece
-				piece = v.value(name)
+				end, last = next+len(piece), piece
+				piece = v.value(last)
 			} else if end = next + len(piece); next == v.first || !isQuote(at(v.text, end)) {
 				break
 			}
