@@ -274,7 +274,7 @@ func (p *pass) members(prefix string, content []byte) (whole bool) {
 		defer func() { <-p.unpacking; p.unpacks = false }()
 	}
 	opened := false
-	problems := archive.Walk("", content, archive.DefaultLimits(), func(m archive.Member) {
+	problems := p.unpacker.Walk("", content, archive.DefaultLimits(), func(m archive.Member) {
 		opened = true
 		p.text(part{content: m.Content, path: prefix + "!" + strings.TrimPrefix(m.Path, "!"), text: m.Text})
 	})
