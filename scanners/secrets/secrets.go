@@ -263,7 +263,7 @@ func (p *pass) members(prefix string, content []byte) (whole bool) {
 	if archive.Kind(content) == "" {
 		return false
 	}
-	key := p.hollow.key(p, prefix, content)
+	key := p.hollow.key(p, lookInside, prefix, content)
 	if whole, known := p.hollow.get(key); known {
 		return whole
 	}
@@ -276,7 +276,7 @@ func (p *pass) members(prefix string, content []byte) (whole bool) {
 	opened := false
 	problems := p.unpacker.Walk("", content, archive.DefaultLimits(), func(m archive.Member) {
 		opened = true
-		p.text(part{content: m.Content, path: prefix + "!" + strings.TrimPrefix(m.Path, "!"), text: m.Text})
+		p.member(part{content: m.Content, path: prefix + "!" + strings.TrimPrefix(m.Path, "!"), text: m.Text})
 	})
 	for _, pr := range problems {
 		what := p.item.At.Path + prefix + "!" + strings.TrimPrefix(pr.What, "!")
@@ -287,6 +287,27 @@ func (p *pass) members(prefix string, content []byte) (whole bool) {
 		p.hollow.put(key, whole)
 	}
 	return whole
+}
+
+// member scans a member of a container, if it is not known that there is nothing in it.
+func (p *pass) member(in part) {
+	if len(in.content) < minHollow {
+		p.text(in)
+		return
+	}
+	how := lookMember
+	if in.text {
+		how = lookDocument
+	}
+	key := p.hollow.key(p, how, in.path, in.content)
+	if _, known := p.hollow.get(key); known {
+		return
+	}
+	before := len(p.findings) + len(p.gaps)
+	p.text(in)
+	if len(p.findings)+len(p.gaps) == before {
+		p.hollow.put(key, true)
+	}
 }
 
 // names scans a list of names, one a line. The place of a finding is the name itself; lines are those of the list, which nobody
