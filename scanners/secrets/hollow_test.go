@@ -98,3 +98,13 @@ func TestHollowMember(t *testing.T) {
 		}
 	}
 }
+
+// TestLimits: what is held of a container follows from the memory of the run.
+func TestLimits(t *testing.T) {
+	for _, c := range []struct{ memory, held, member int64 }{{0, 48, 24}, {1 << 30, 48, 24}, {256 << 20, 32, 16}} {
+		s := scanner(t, Options{Memory: audit.Memory(c.memory)})
+		if int64(s.limits.Memory) != c.held<<20 || int64(s.limits.MemberBytes) != c.member<<20 {
+			t.Errorf("of %d bytes: %d held, members of %d", c.memory, s.limits.Memory, s.limits.MemberBytes)
+		}
+	}
+}

@@ -33,7 +33,7 @@ type Options struct {
 	ConfigPath string
 	// Rules are the ids of the only rules to report; none means all.
 	Rules []string
-	// Memory bounds how many containers are unpacked at once.
+	// Memory bounds how many containers are unpacked at once, and what is held of one.
 	Memory audit.Memory
 }
 
@@ -49,7 +49,8 @@ type Scanner struct {
 	seed      maphash.Seed    // of digests of lines
 	hollow    *hollow
 	notes     []string
-	passes    sync.Pool     // of *pass
+	passes    sync.Pool // of *pass
+	limits    archive.Limits
 	unpacking chan struct{} // holds one for each container that is being unpacked
 }
 
@@ -72,6 +73,9 @@ const ruleAWSID = "aws-access-token"
 // [audit.ErrUsage].
 func New(o Options) (*Scanner, error) {
 	s := &Scanner{seed: maphash.MakeSeed(), hollow: newHollow(), byID: map[string]*audit.Rule{}}
+	s.limits = archive.DefaultLimits()
+	s.limits.Memory = int(o.Memory.Share(8, int64(s.limits.Memory)))
+	s.limits.MemberBytes = int(o.Memory.Share(16, int64(s.limits.MemberBytes)))
 	s.unpacking = make(chan struct{}, max(1, o.Memory.Share(unpackMemory, maxUnpacking)))
 	var set *rules.Set
 	var err error
@@ -274,7 +278,7 @@ func (p *pass) members(prefix string, content []byte) (whole bool) {
 		defer func() { <-p.unpacking; p.unpacks = false }()
 	}
 	opened := false
-	problems := p.unpacker.Walk("", content, archive.DefaultLimits(), func(m archive.Member) {
+	problems := p.unpacker.Walk("", content, p.limits, func(m archive.Member) {
 		opened = true
 		p.member(part{content: m.Content, path: prefix + "!" + strings.TrimPrefix(m.Path, "!"), text: m.Text})
 	})
