@@ -737,6 +737,36 @@ func FuzzWalk(f *testing.F) {
 	})
 }
 
+// FuzzGzip gives the same bytes in memory and as a stream, which are read in different ways.
+func FuzzGzip(f *testing.F) {
+	for _, text := range []string{"", "a", strings.Repeat("log of a build\n", 100), zlibOf("some text")} {
+		f.Add([]byte(gzipOf(text)))
+		f.Add([]byte(gzipOf(text) + gzipOf("second")))
+	}
+	lim := DefaultLimits()
+	lim.TotalBytes = 4 << 20
+	f.Fuzz(func(t *testing.T, content []byte) {
+		r, err := gzip.NewReader(bytes.NewReader(content))
+		if err != nil {
+			return
+		}
+		if text, _ := io.ReadAll(io.LimitReader(r, lim.TotalBytes)); sniff(text) != notContainer {
+			return // what is inside is looked at in different ways, too
+		}
+		walk := func(in *input) (seen []byte, problems int, left int64) {
+			w := &walker{Unpacker: new(Unpacker), lim: lim, left: lim.TotalBytes, memory: lim.Memory}
+			w.visit = func(m Member) { seen = append(append(append(seen, m.Path...), 0), m.Content...) }
+			w.open(kindGzip, place{"x", 1}, in)
+			return seen, len(w.problems), w.left
+		}
+		seen, problems, left := walk(&input{whole: content})
+		want, wantProblems, wantLeft := walk(&input{r: bytes.NewReader(content)})
+		if !bytes.Equal(seen, want) || problems != wantProblems || left != wantLeft {
+			t.Fatalf("%d bytes, %d problems, %d left; as a stream %d, %d, %d", len(seen), problems, left, len(want), wantProblems, wantLeft)
+		}
+	})
+}
+
 func BenchmarkNoContainer(b *testing.B) {
 	text := []byte(strings.Repeat("some text of a program\n", 1000))
 	b.ReportAllocs()
