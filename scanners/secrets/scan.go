@@ -23,6 +23,7 @@ type pass struct {
 	later    bool // the item's path comes after its content
 	depth    int  // encoded containers around the text being scanned
 	unpacks  bool // a container is being unpacked
+	unpacker archive.Unpacker
 	findings []audit.Finding
 	gaps     []audit.Gap
 	spare    []*sheet

@@ -34,7 +34,7 @@ type Options struct {
 	ConfigPath string
 	// Rules are the ids of the only rules to report; none means all.
 	Rules []string
-	// Memory bounds how many containers are unpacked at once.
+	// Memory bounds how many containers are unpacked at once, and what is held of one.
 	Memory audit.Memory
 }
 
@@ -52,6 +52,7 @@ type Scanner struct {
 	hollow                *hollow
 	notes                 []string
 	passes                sync.Pool     // of *pass
+	limits                archive.Limits
 	unpacking             chan struct{} // holds one for each container that is being unpacked
 }
 
@@ -74,6 +75,9 @@ const ruleAWSID = "aws-access-token"
 // [audit.ErrUsage].
 func New(o Options) (*Scanner, error) {
 	s := &Scanner{seed: maphash.MakeSeed(), hollow: newHollow(), byID: map[string]*audit.Rule{}}
+	s.limits = archive.DefaultLimits()
+	s.limits.Memory = int(o.Memory.Share(8, int64(s.limits.Memory)))
+	s.limits.MemberBytes = int(o.Memory.Share(16, int64(s.limits.MemberBytes)))
 	s.unpacking = make(chan struct{}, max(1, o.Memory.Share(unpackMemory, maxUnpacking)))
 	var set *rules.Set
 	var err error
@@ -270,7 +274,7 @@ func (p *pass) members(prefix string, content []byte) (whole bool) {
 	if archive.Kind(content) == "" {
 		return false
 	}
-	key := p.hollow.key(p, prefix, content)
+	key := p.hollow.key(p, lookInside, prefix, content)
 	if whole, known := p.hollow.get(key); known {
 		return whole
 	}
@@ -281,9 +285,9 @@ func (p *pass) members(prefix string, content []byte) (whole bool) {
 		defer func() { <-p.unpacking; p.unpacks = false }()
 	}
 	opened := false
-	problems := archive.Walk("", content, archive.DefaultLimits(), func(m archive.Member) {
+	problems := p.unpacker.Walk("", content, p.limits, func(m archive.Member) {
 		opened = true
-		p.text(part{content: m.Content, path: prefix + "!" + strings.TrimPrefix(m.Path, "!"), text: m.Text})
+		p.member(part{content: m.Content, path: prefix + "!" + strings.TrimPrefix(m.Path, "!"), text: m.Text})
 	})
 	for _, pr := range problems {
 		what := p.item.At.Path + prefix + "!" + strings.TrimPrefix(pr.What, "!")
@@ -294,6 +298,27 @@ func (p *pass) members(prefix string, content []byte) (whole bool) {
 		p.hollow.put(key, whole)
 	}
 	return whole
+}
+
+// member scans a member of a container, if it is not known that there is nothing in it.
+func (p *pass) member(in part) {
+	if len(in.content) < minHollow {
+		p.text(in)
+		return
+	}
+	how := lookMember
+	if in.text {
+		how = lookDocument
+	}
+	key := p.hollow.key(p, how, in.path, in.content)
+	if _, known := p.hollow.get(key); known {
+		return
+	}
+	before := len(p.findings) + len(p.gaps)
+	p.text(in)
+	if len(p.findings)+len(p.gaps) == before {
+		p.hollow.put(key, true)
+	}
 }
 
 // names scans a list of names, one a line. The place of a finding is the name itself; lines are those of the list, which nobody

@@ -8,7 +8,7 @@ import (
 	"runtime/debug"
 	"sync"
 
-	"github.com/leakreach/leakreach/providers/internal/inflate"
+	"github.com/leakreach/leakreach/inflate"
 )
 
 // maxChain is the longest chain of deltas that git writes.

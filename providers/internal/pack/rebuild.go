@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/leakreach/leakreach/providers/internal/inflate"
+	"github.com/leakreach/leakreach/inflate"
 )
 
 // entries finds where the entries of a pack start that has no index: each ends where its compressed data does, which only inflating it

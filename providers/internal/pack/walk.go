@@ -12,7 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/leakreach/leakreach/providers/internal/inflate"
+	"github.com/leakreach/leakreach/inflate"
 )
 
 const (

@@ -260,7 +260,7 @@ func TestDocuments(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			token := newToken(rand.New(rand.NewPCG(uint64(i), 3)))
 			var paths []string
-			problems := Walk("x", []byte(c.pack(token)), DefaultLimits(), func(m Member) {
+			problems := new(Unpacker).Walk("x", []byte(c.pack(token)), DefaultLimits(), func(m Member) {
 				if between(string(m.Content), token) {
 					paths = append(paths, m.Path)
 				}
@@ -286,7 +286,7 @@ func TestRowsOfASheet(t *testing.T) {
 		file{"xl/worksheets/sheet1.xml", `<row><c t="s"><v>1</v></c><c><v>7</v></c><c t="s"><v>0</v></c></row>`},
 		file{"xl/sharedStrings.xml", `<sst><si><t>hunter2</t></si><si><t>pass&amp;word</t></si></sst>`})
 	found := false
-	Walk("x", []byte(doc), DefaultLimits(), func(m Member) { found = found || strings.Contains(string(m.Content), "pass&word\t7\thunter2") })
+	new(Unpacker).Walk("x", []byte(doc), DefaultLimits(), func(m Member) { found = found || strings.Contains(string(m.Content), "pass&word\t7\thunter2") })
 	if !found {
 		t.Error("the cells of a row are not beside each other")
 	}
@@ -298,7 +298,7 @@ func TestEncryptedDocuments(t *testing.T) {
 		"office": "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + strings.Repeat("\x00", 1024) + string(utf16le("EncryptedPackage")),
 		"7z":     sevenzipOf("f", "text", func(t string) (string, string) { return t, "\x04\x06\xf1\x07\x01" }),
 	} {
-		if problems := Walk("x", []byte(content), DefaultLimits(), func(Member) {}); !strings.Contains(fmt.Sprint(problems), "encrypted") {
+		if problems := new(Unpacker).Walk("x", []byte(content), DefaultLimits(), func(Member) {}); !strings.Contains(fmt.Sprint(problems), "encrypted") {
 			t.Errorf("%s: problems %v", name, problems)
 		}
 	}
@@ -359,7 +359,7 @@ func TestSqlite(t *testing.T) {
 		}
 		content := must(os.ReadFile(path))
 		found := name == "deleted" && bytes.Contains(content, []byte(token)) // as it stands
-		problems := Walk("x", content, DefaultLimits(), func(m Member) { found = found || between(string(m.Content), token) })
+		problems := new(Unpacker).Walk("x", content, DefaultLimits(), func(m Member) { found = found || between(string(m.Content), token) })
 		if !found || len(problems) > 0 {
 			t.Errorf("%s: not found; problems %v", name, problems)
 		}
@@ -380,7 +380,7 @@ func TestPyc(t *testing.T) {
 		t.Skipf("python3 compiles nothing: %s", out)
 	}
 	found := false
-	problems := Walk("x", must(os.ReadFile(filepath.Join(dir, "m.pyc"))), DefaultLimits(), func(m Member) { found = found || between(string(m.Content), token) })
+	problems := new(Unpacker).Walk("x", must(os.ReadFile(filepath.Join(dir, "m.pyc"))), DefaultLimits(), func(m Member) { found = found || between(string(m.Content), token) })
 	if !found || len(problems) > 0 {
 		t.Errorf("not found; problems %v", problems)
 	}
@@ -404,7 +404,7 @@ func FuzzDocuments(f *testing.F) {
 	lim := DefaultLimits()
 	lim.TotalBytes = 4 << 20
 	f.Fuzz(func(t *testing.T, content []byte) {
-		w := &walker{lim: lim, left: lim.TotalBytes, memory: lim.Memory, visit: func(Member) {}}
+		w := &walker{Unpacker: new(Unpacker), lim: lim, left: lim.TotalBytes, memory: lim.Memory, visit: func(Member) {}}
 		if k := sniff(content); k != notContainer {
 			// Without the net that catches a decoder's panic.
 			_ = k.walk(w, place{"x", 1}, &input{whole: content})
