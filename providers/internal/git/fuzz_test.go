@@ -41,7 +41,7 @@ func FuzzTrees(f *testing.F) {
 		a, b := strings.Repeat("a", 40), strings.Repeat("62", 20)
 		tr.add(a, new)
 		tr.add(b, old)
-		list, whole := tr.list(tr.objectOf(a))
+		list, whole := tr.list(nil, tr.objectOf(a))
 		size := 0
 		for i, e := range list {
 			size += len(tr.nameOf(tr.entry[e].name)) + len("0 \x00") + 20
@@ -54,7 +54,7 @@ func FuzzTrees(f *testing.F) {
 		}
 		// Whatever is new must be listed, at a path that leads back to it.
 		want := map[change]bool{}
-		had, _ := tr.list(tr.objectOf(b))
+		had, _ := tr.list(nil, tr.objectOf(b))
 		for _, e := range list {
 			if te := tr.entry[e]; te.kind == file && !slices.Contains(had, e) {
 				want[change{path: tr.in(0, te.name), new: te.object}] = true

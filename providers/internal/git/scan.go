@@ -101,6 +101,10 @@ func (s *scan) run() error {
 	}
 	s.trees.byAge(s.commits)
 	s.graph = s.trees.graph(s.commits)
+	if s.trees.dropped > 0 && s.trees.load == nil { // they are read again when they are needed
+		s.trees.dropped, s.trees.load = 0, s.loadTree(s.ctx)
+		s.makeRoom()
+	}
 	if n := s.graph.missing(); n > 0 {
 		s.gap(plural(n, "commit"), "missing: commits that are there name them as parents")
 	}
