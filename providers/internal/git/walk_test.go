@@ -93,6 +93,7 @@ func TestLittleRoomForTrees(t *testing.T) {
 		defer func() { _ = repo.Close() }()
 		list := func(limit int, opts Options) (items map[string]int, s *scan) {
 			items = map[string]int{}
+			var some []string // contents of interest
 			s = &scan{
 				Repository: repo, ctx: t.Context(), Options: opts, lend: newLender(maxLent), trees: newTrees(repo.width/2, limit),
 				problems: map[string]*problem{}, yield: func(it audit.Item, err error) bool {
@@ -101,6 +102,12 @@ func TestLittleRoomForTrees(t *testing.T) {
 					}
 					if it.Done != nil {
 						it.Done()
+					}
+					if it.Kind == audit.KindFile && strings.Contains("012", it.Object[:1]) {
+						some = append(some, it.Object)
+					}
+					if it.Choose != nil {
+						it.Choose(audit.Choice{Objects: some, Path: func(path string) bool { return strings.HasSuffix(path, "a0") }})
 					}
 					return true
 				},
