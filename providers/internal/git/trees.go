@@ -20,7 +20,7 @@ type trees struct {
 	width int // of an object id in bytes
 	limit int // of their memory, in bytes
 	seed  maphash.Seed
-	load  func(id string) (content []byte, err error) // reads a tree that is not kept; nil if all that there are are
+	load  func(id string) (content []byte, err error) // reads a tree that is not kept; nil while all of them pass by
 
 	objects table
 	ids     []byte  // of objects, one after the other
