@@ -38,6 +38,7 @@ type trees struct {
 	lists  []byte   // of all trees, one after the other, see keepList
 	parsed []uint32 // scratch: the list that is being made
 	before []uint32 // and another one to compare it with
+	line   []byte   // scratch: an entry
 
 	paths   table
 	path    []pathPart
@@ -101,12 +102,13 @@ func newTrees(width, limit int) *trees {
 // size is the memory taken, in bytes; tables grow to twice of what they hold.
 func (t *trees) size() int {
 	return len(t.ids) + 8*len(t.about) + len(t.text) + 4*len(t.ends) + 20*len(t.entry) + len(t.lists) +
-		8*(len(t.objects.slots)+len(t.names.slots)+len(t.entries.slots))
+		t.objects.size() + t.names.size() + t.entries.size()
 }
 
 // object returns the number of an object, given by its id in binary.
 func (t *trees) object(id []byte) uint32 {
-	n, known := t.objects.number(t.hash(id), func(n uint32) bool { return bytes.Equal(t.id(n), id) })
+	n, known := t.objects.number(t.hash(id), func(n uint32) bool { return bytes.Equal(t.id(n), id) },
+		func(n uint32) uint32 { return t.hash(t.id(n)) })
 	if !known {
 		t.ids = append(t.ids, id...)
 		t.about = append(t.about, about{})
@@ -316,7 +318,7 @@ func (t *trees) parseEntry(content []byte, before uint32) (number uint32, size i
 		return 0, 0
 	}
 	key = key[:length+1+t.width]
-	number, known := t.entries.number(t.hash(key)^uint32(kind), func(n uint32) bool { return t.isAt(key, n, kind) })
+	number, known := t.entries.number(t.hash(key)^uint32(kind), func(n uint32) bool { return t.isAt(key, n, kind) }, t.hashOf)
 	if known {
 		return number, i + len(key)
 	}
@@ -330,6 +332,13 @@ func (t *trees) parseEntry(content []byte, before uint32) (number uint32, size i
 	return number, i + len(key)
 }
 
+// hashOf is the hash of an entry as it stands in a directory.
+func (t *trees) hashOf(number uint32) uint32 {
+	e := &t.entry[number]
+	t.line = append(append(append(t.line[:0], t.nameOf(e.name)...), 0), t.id(e.object)...)
+	return t.hash(t.line) ^ uint32(e.kind)
+}
+
 // isAt tells whether b starts with an entry, without its mode.
 func (t *trees) isAt(b []byte, number uint32, kind entryKind) bool {
 	e := &t.entry[number]
@@ -341,7 +350,8 @@ func (t *trees) isAt(b []byte, number uint32, kind entryKind) bool {
 
 // name returns the number of a name.
 func (t *trees) name(name []byte) uint32 {
-	n, known := t.names.number(t.hash(name), func(n uint32) bool { return bytes.Equal(t.nameOf(n), name) })
+	n, known := t.names.number(t.hash(name), func(n uint32) bool { return bytes.Equal(t.nameOf(n), name) },
+		func(n uint32) uint32 { return t.hash(t.nameOf(n)) })
 	if !known {
 		t.text = append(t.text, name...)
 		t.ends = append(t.ends, uint32(len(t.text)))
@@ -437,14 +447,20 @@ func (t *trees) isEmptyTree(object uint32) bool {
 
 // in returns the path of a name in a directory that is given by its own path.
 func (t *trees) in(dir, name uint32) uint32 {
-	var key [8]byte
-	binary.LittleEndian.PutUint32(key[:], dir)
-	binary.LittleEndian.PutUint32(key[4:], name)
-	n, known := t.paths.number(t.hash(key[:]), func(n uint32) bool { return t.path[n+1] == pathPart{dir, name} })
+	part := pathPart{dir, name}
+	n, known := t.paths.number(t.hashOfPath(part), func(n uint32) bool { return t.path[n+1] == part },
+		func(n uint32) uint32 { return t.hashOfPath(t.path[n+1]) })
 	if !known {
-		t.path = append(t.path, pathPart{dir, name})
+		t.path = append(t.path, part)
 	}
 	return n + 1 // behind the top
+}
+
+func (t *trees) hashOfPath(p pathPart) uint32 {
+	var key [8]byte
+	binary.LittleEndian.PutUint32(key[:], p.dir)
+	binary.LittleEndian.PutUint32(key[4:], p.name)
+	return t.hash(key[:])
 }
 
 // appendPath appends a path to b, as stored: any bytes but NUL.
@@ -470,42 +486,47 @@ func (t *trees) pathTo(path string) uint32 {
 	return at
 }
 
-// A table numbers things in the order in which they are met. It holds the numbers alone, with half of each thing's hash, so that
-// things that differ are seldom looked at and none is when the table grows. The things lie where their numbers lead.
+// A table numbers things in the order in which they are met. It holds the numbers alone, with a part of each thing's hash, so that things
+// that differ are seldom looked at. The things lie where their numbers lead.
 type table struct {
-	slots []uint64 // hash and number+1; 0 is free
-	n     uint32
+	tags    []uint8 // of each slot the part of the hash; 0 is free
+	numbers []uint32
+	n       uint32
 }
 
-// number returns the number of the thing with the given hash that same recognises, or the next number if it is new.
-func (t *table) number(hash uint32, same func(number uint32) bool) (number uint32, known bool) {
-	if 4*int(t.n) >= 3*len(t.slots) {
-		t.grow()
-	}
-	mask := uint32(len(t.slots) - 1)
-	i := hash & mask
-	for ; t.slots[i] != 0; i = (i + 1) & mask {
-		if n := uint32(t.slots[i]) - 1; uint32(t.slots[i]>>32) == hash && same(n) {
-			return n, true
+// number returns the number of the thing with the given hash that same recognises, or the next number if it is new. hashOf makes the
+// hash of a thing again.
+func (t *table) number(hash uint32, same func(number uint32) bool, hashOf func(number uint32) uint32) (number uint32, known bool) {
+	if 4*int(t.n) >= 3*len(t.tags) {
+		size := max(1024, 2*len(t.tags))
+		t.tags, t.numbers = make([]uint8, size), make([]uint32, size)
+		for n := range t.n {
+			t.put(hashOf(n), n)
 		}
 	}
+	mask, tag := uint32(len(t.tags)-1), tagOf(hash)
+	for i := hash & mask; t.tags[i] != 0; i = (i + 1) & mask {
+		if t.tags[i] == tag && same(t.numbers[i]) {
+			return t.numbers[i], true
+		}
+	}
+	t.put(hash, t.n)
 	t.n++
-	t.slots[i] = uint64(hash)<<32 | uint64(t.n)
 	return t.n - 1, false
 }
 
-func (t *table) grow() {
-	old := t.slots
-	t.slots = make([]uint64, max(1024, 2*len(old)))
-	mask := uint32(len(t.slots) - 1)
-	for _, slot := range old {
-		if slot == 0 {
-			continue
-		}
-		i := uint32(slot>>32) & mask
-		for t.slots[i] != 0 {
-			i = (i + 1) & mask
-		}
-		t.slots[i] = slot
+// put puts a number into the first free slot for a hash.
+func (t *table) put(hash, number uint32) {
+	mask := uint32(len(t.tags) - 1)
+	i := hash & mask
+	for t.tags[i] != 0 {
+		i = (i + 1) & mask
 	}
+	t.tags[i], t.numbers[i] = tagOf(hash), number
 }
+
+// tagOf is a part of a hash that its slot does not tell, and not 0.
+func tagOf(hash uint32) uint8 { return uint8(hash>>24) | 1 }
+
+// size is the memory taken, in bytes.
+func (t *table) size() int { return 5 * len(t.tags) }

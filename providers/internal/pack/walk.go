@@ -444,7 +444,7 @@ func (k *walker) below(pl *plan) {
 			continue
 		}
 		b.child = pl.next[c]
-		if pl.weight[c] == 0 {
+		if pl.unwanted(c) {
 			continue
 		}
 		if err := k.child(pl, c); err != nil {
@@ -524,7 +524,7 @@ func (k *walker) strangers(pl *plan, id ID) bool {
 		return false
 	}
 	for _, c := range children {
-		if pl.weight[c] == 0 {
+		if pl.unwanted(c) {
 			continue
 		}
 		k.push(base{none, none, kind, content, nil})
