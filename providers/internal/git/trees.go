@@ -89,8 +89,9 @@ type pathPart struct {
 // none is the number of nothing.
 const none = ^uint32(0)
 
-// maxTrees bounds the memory that trees take, in bytes: some 3 million objects, five times those of a project with 70,000 commits. With
-// it do three eighths of the memory, the largest share: trees stay until the listing ends.
+// maxTrees bounds the memory that trees take, in bytes: some 5 million objects, eight times those of a project with 70,000 commits. In a
+// larger history, trees are read a second time. With it do three eighths of the memory, the largest share: trees stay until the listing
+// ends.
 const maxTrees = 384 << 20
 
 func (r *Repository) treeMemory() int { return 3 * int(r.memory.Share(8, maxTrees/3)) }
