@@ -15,7 +15,7 @@ type plan struct {
 	rows    []uint32 // of each entry in the index; nil without one
 	first   []int32  // of each entry, the first of those that build on it, or none
 	next    []int32  // of each entry, the next that builds on the same base
-	weight  []uint32 // of each entry, how many objects that are wanted lie in the family below it, itself included
+	weight  []uint32 // of each entry, how many objects that are wanted lie in the family below it, itself included; nil if all are wanted
 	roots   []int32  // of families with something wanted, large families first
 	skip    []bool   // entries that are no more than bases; nil for none
 	bad     []failed // entries that cannot be reached
@@ -78,8 +78,14 @@ func newPlan(ctx context.Context, p *packFile, offsets []int64, wanted func(ID) 
 		}
 	}
 	pl.grow(base)
+	if wanted == nil {
+		pl.weight = nil
+	}
 	return pl, nil
 }
+
+// unwanted tells whether neither an entry nor anything in the family below it is to be given.
+func (pl *plan) unwanted(entry int32) bool { return pl.weight != nil && pl.weight[entry] == 0 }
 
 // fromIndex takes entries from an index, sorted by offset. Those outside the pack stay in front: their headers cannot be read.
 func (pl *plan) fromIndex(x *index) {

@@ -16,8 +16,10 @@ import (
 )
 
 const (
-	// batchSize is how many objects are handed over at once: handing over costs about as much as making a small object.
-	batchSize = 64
+	// batchSize is how many objects are handed over at once: handing over costs about as much as making a small object. Their contents
+	// are no more than batchBytes but for the last one: what is scanned soon is still in the processor's cache, and less is lent.
+	batchSize  = 64
+	batchBytes = slabSize
 	// MaxHeld is more than what honest packs make walkers hold, on a machine of few cores.
 	MaxHeld = 32 << 20
 	// bigContent is the size from which contents are made by one walker at a time, so that their memory does not add up.
@@ -199,6 +201,7 @@ type walker struct {
 	slab    *slab // that small contents are put into, or nil
 	filling *slab // of a content that is being made, or nil
 	batch   []Object
+	batched int    // bytes of contents in batch
 	bases   []base // that are being built on, from the root down
 	held    int64  // bytes of all but the last
 	hasBig  bool   // holds walk.big
@@ -230,14 +233,15 @@ func (k *walker) flush() {
 	case <-k.ctx.Done():
 		giveBack(k.batch)
 	}
-	k.batch = nil
+	k.batch, k.batched = nil, 0
 }
 
 func (k *walker) add(o Object) {
 	if k.batch == nil {
 		k.batch = make([]Object, 0, batchSize)
 	}
-	if k.batch = append(k.batch, o); len(k.batch) == batchSize {
+	k.batch, k.batched = append(k.batch, o), k.batched+len(o.Content)
+	if len(k.batch) == batchSize || k.batched >= batchBytes {
 		k.flush()
 	}
 }
@@ -440,7 +444,7 @@ func (k *walker) below(pl *plan) {
 			continue
 		}
 		b.child = pl.next[c]
-		if pl.weight[c] == 0 {
+		if pl.unwanted(c) {
 			continue
 		}
 		if err := k.child(pl, c); err != nil {
@@ -520,7 +524,7 @@ func (k *walker) strangers(pl *plan, id ID) bool {
 		return false
 	}
 	for _, c := range children {
-		if pl.weight[c] == 0 {
+		if pl.unwanted(c) {
 			continue
 		}
 		k.push(base{none, none, kind, content, nil})
