@@ -106,8 +106,10 @@ type Problem struct {
 // A packFile is a pack.
 type packFile struct {
 	*file
-	idSize int
-	index  atomic.Pointer[index] // nil if there is none yet
+	idSize  int
+	index   atomic.Pointer[index] // nil if there is none yet
+	partial atomic.Pointer[index] // of what is known until then; nil for nothing
+	arrival *Arrival              // nil if all of it is there
 }
 
 // packHeader is the size of a pack's own header: "PACK", the version and the number of objects.
@@ -230,7 +232,9 @@ func (s *Store) note(p ...Problem) {
 func (p *packFile) find(id ID) (offset int64, ok bool) {
 	x := p.index.Load()
 	if x == nil {
-		return 0, false
+		if x = p.partial.Load(); x == nil {
+			return 0, false
+		}
 	}
 	row, ok := x.find(id)
 	if !ok {

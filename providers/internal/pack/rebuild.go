@@ -52,7 +52,7 @@ func (d *decoder) skip(p *packFile, h header, limit int64) (int64, error) {
 	if h.size > limit {
 		return skipLarge(p, h)
 	}
-	end := min(h.data+h.size+h.size/8+1024, p.end())
+	end := min(h.data+longest(h.size), p.end())
 	src, err := p.view(h.data, end+inflate.Slack, &d.src)
 	if err != nil {
 		return 0, err
