@@ -37,6 +37,13 @@ func NewArrival(name string) (*Arrival, error) {
 	return a, nil
 }
 
+// arrived is a pack that is all there.
+func arrived(f *file) *Arrival {
+	a := &Arrival{file: f.f, size: f.size, ended: true}
+	a.grown.L = &a.mu
+	return a
+}
+
 // Write adds to the pack.
 func (a *Arrival) Write(b []byte) (int, error) {
 	n, err := a.file.Write(b)
@@ -103,7 +110,7 @@ func (p *packFile) settle(ctx context.Context) error {
 // windowSize is how much of an arriving pack is looked at at once: some ten packets of git's protocol. One object may need more.
 const windowSize = 1 << 20
 
-// An incoming is the listing of a pack in the order in which it comes. An object is made as soon as it is there, if it is whole or
+// An incoming is the listing of a pack without an index, in the order in which it comes. Where an entry ends, only inflating it can tell. An object is made as soon as it is there, if it is whole or
 // builds on one that was made shortly before. That is so for nearly all: git writes what builds on an object soon behind it. The others
 // are left for later.
 type incoming struct {
@@ -372,4 +379,24 @@ func (t *tail) Read(b []byte) (int, error) {
 	n, err := t.r.p.f.ReadAt(b[:min(int64(len(b)), size-t.at)], t.at)
 	t.at += int64(n)
 	return n, err
+}
+
+// A counter counts the bytes that are read. As an io.ByteReader, it is not read beyond the end of what is compressed.
+type counter struct {
+	in *bufio.Reader
+	n  int64
+}
+
+func (c *counter) Read(b []byte) (int, error) {
+	n, err := c.in.Read(b)
+	c.n += int64(n)
+	return n, err
+}
+
+func (c *counter) ReadByte() (byte, error) {
+	b, err := c.in.ReadByte()
+	if err == nil {
+		c.n++
+	}
+	return b, err
 }

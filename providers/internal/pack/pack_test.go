@@ -232,8 +232,12 @@ func TestWithoutIndex(t *testing.T) {
 			if err := os.Remove(strings.TrimSuffix(file, ".pack") + ".idx"); err != nil {
 				t.Fatal(err)
 			}
+			all, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
 			for name, open := range map[string]func() (*Store, error){
-				"a file":      func() (*Store, error) { return OpenFile(file, options(size)) },
+				"received":    func() (*Store, error) { return received(t, all, options(size)), nil },
 				"a directory": func() (*Store, error) { return Open(t.Context(), []string{objects(r)}, options(size)) },
 			} {
 				s, err := open()
@@ -271,11 +275,7 @@ func TestThin(t *testing.T) {
 		r.Write("dir/deep/medium", text(3, 50+v, 700))
 		r.Commit("more")
 	}
-	file := filepath.Join(r.TempDir(), "thin.pack")
 	thin := r.GitIn("HEAD\n^"+before+"\n", "pack-objects", "--revs", "--thin", "--stdout", "-q")
-	if err := os.WriteFile(file, []byte(thin), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	want := byGit(t, r.Dir, 20)
 	for id := range have {
 		delete(want, id)
@@ -291,12 +291,7 @@ func TestThin(t *testing.T) {
 		asked++
 		return base.Read(ctx, id)
 	}
-	s, err := OpenFile(file, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	same(t, summarize(t, s), want, 20)
+	same(t, summarize(t, received(t, []byte(thin), o)), want, 20)
 	if asked == 0 {
 		t.Error("the pack is not thin")
 	}

@@ -1,7 +1,6 @@
 package pack
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -120,17 +119,18 @@ func (w *walk) wanted(i int) func(ID) bool {
 func (w *walk) pack(p *packFile, wanted func(ID) bool) {
 	w.left.Store(w.s.growth)
 	var come table
-	var defect error
-	if p.arrival != nil && p.index.Load() == nil {
+	if p.index.Load() == nil {
+		var defect error
 		come, defect = w.arrive(p)
-		if err := p.settle(w.ctx); err != nil {
-			return // who receives it knows
+		if p.settle(w.ctx) != nil {
+			return // who receives it knows why
 		}
+		w.problem(p.name, defect)
 	} else {
 		w.left.Add(p.size * maxGrowth)
 	}
 	pl, err := w.plan(p, come, wanted)
-	w.problem(p.name, cmp.Or(defect, err))
+	w.problem(p.name, err)
 	if pl == nil {
 		return
 	}
@@ -156,19 +156,11 @@ func (w *walk) pack(p *packFile, wanted func(ID) bool) {
 	w.found = nil
 }
 
-// plan makes a pack's plan. Beside an error, it is what could be learnt.
+// plan makes a pack's plan.
 func (w *walk) plan(p *packFile, come table, wanted func(ID) bool) (pl *plan, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer guarded(&err)
-	var defect error
-	if come.offsets == nil && p.index.Load() == nil {
-		come.offsets, defect = entries(w.ctx, p, w.s.Limit)
-	}
-	pl, err = newPlan(w.ctx, p, come, wanted)
-	if err == nil {
-		err = defect
-	}
-	return pl, err
+	return newPlan(w.ctx, p, come, wanted)
 }
 
 func (w *walk) problem(file string, err error) {
