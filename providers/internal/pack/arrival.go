@@ -62,6 +62,13 @@ func (a *Arrival) End(err error) {
 	a.grown.Broadcast()
 }
 
+// has tells whether there are n bytes, or no more will come.
+func (a *Arrival) has(n int64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.size >= n || a.ended
+}
+
 // wait waits until there are more than n bytes, or no more will come, and tells how many there are.
 func (a *Arrival) wait(ctx context.Context, n int64) (size int64, ended bool, err error) {
 	stop := context.AfterFunc(ctx, func() {
@@ -153,9 +160,46 @@ func (w *walk) arrive(p *packFile) (table, error) {
 	err := r.list()
 	r.table.offsets = append(r.table.offsets, r.at)
 	if r.strays {
-		p.partial.Store(makeIndex(slices.Clone(w.found), p.idSize))
+		p.learnt.begin(w.found)
 	}
 	return r.table, err
+}
+
+// learnt tells where objects lie in a pack without an index, as far as they were made. It is kept only where deltas name their base by
+// its id.
+type learnt struct {
+	mu sync.Mutex
+	at map[ID]int64 // nil if it is not kept
+}
+
+func (l *learnt) begin(list []found) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.at = make(map[ID]int64, len(list))
+	for _, f := range list {
+		l.at[f.id] = f.offset
+	}
+}
+
+func (l *learnt) add(f found) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.at != nil {
+		l.at[f.id] = f.offset
+	}
+}
+
+func (l *learnt) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.at = nil
+}
+
+func (l *learnt) find(id ID) (offset int64, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	offset, ok = l.at[id]
+	return offset, ok
 }
 
 func (r *incoming) list() error {
@@ -187,6 +231,9 @@ func (r *incoming) list() error {
 func (r *incoming) look(n int) ([]byte, error) {
 	if len(r.window) >= n {
 		return r.window, nil
+	}
+	if !r.p.arrival.has(r.at + int64(n)) {
+		r.flush() // what was made need not wait for what has not come
 	}
 	size, _, err := r.p.arrival.wait(r.ctx, r.at+int64(n)-1)
 	if err != nil {
@@ -299,7 +346,7 @@ func (r *incoming) build(h header, delta []byte) (given bool, err error) {
 // give lists an object and keeps it.
 func (r *incoming) give(kind Kind, content []byte, s *slab) {
 	id := hashed(looseHeader(kind, int64(len(content))), content, r.p.idSize)
-	r.learn(id, r.at)
+	r.learn(r.p, id, r.at)
 	r.keep(base{kind: kind, content: content, slab: s})
 	r.lend(Object{ID: id, Kind: kind}, content, s)
 	r.walker.settle(s)
@@ -355,7 +402,7 @@ func (r *incoming) bigEntry(h header, head int) error {
 	if given {
 		var id ID
 		sum.Sum(id[:0])
-		r.learn(id, r.at)
+		r.learn(r.p, id, r.at)
 		r.add(Object{ID: id, Kind: h.kind, Size: h.size})
 	}
 	r.done(head+int(in.n), given)

@@ -108,7 +108,7 @@ type packFile struct {
 	*file
 	idSize  int
 	index   atomic.Pointer[index] // nil if there is none yet
-	partial atomic.Pointer[index] // of what is known until then; nil for nothing
+	learnt  learnt                // what is known until then
 	arrival *Arrival              // nil if there was an index from the start
 }
 
@@ -225,9 +225,7 @@ func (s *Store) note(p ...Problem) {
 func (p *packFile) find(id ID) (offset int64, ok bool) {
 	x := p.index.Load()
 	if x == nil {
-		if x = p.partial.Load(); x == nil {
-			return 0, false
-		}
+		return p.learnt.find(id)
 	}
 	row, ok := x.find(id)
 	if !ok {

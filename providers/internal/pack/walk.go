@@ -152,6 +152,7 @@ func (w *walk) pack(p *packFile, wanted func(ID) bool) {
 	w.parallel(p.name, len(pl.bad), func(k *walker, i int) { k.failOne(pl, pl.bad[i].entry, pl.bad[i].err) })
 	if pl.rows == nil && w.ctx.Err() == nil {
 		p.index.Store(makeIndex(w.found, p.idSize))
+		p.learnt.end()
 	}
 	w.found = nil
 }
@@ -390,7 +391,7 @@ func (k *walker) identify(pl *plan, entry int32, kind Kind, content []byte) ID {
 		return ID{} // it was learnt as the pack came
 	}
 	id := hashed(looseHeader(kind, int64(len(content))), content, pl.p.idSize)
-	k.learn(id, pl.offsets[entry])
+	k.learn(pl.p, id, pl.offsets[entry])
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, c := range pl.pending[id] {
@@ -401,7 +402,8 @@ func (k *walker) identify(pl *plan, entry int32, kind Kind, content []byte) ID {
 }
 
 // learn notes what lies at an offset of a pack without an index.
-func (w *walk) learn(id ID, offset int64) {
+func (w *walk) learn(p *packFile, id ID, offset int64) {
+	p.learnt.add(found{id, offset})
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.found = append(w.found, found{id, offset})
