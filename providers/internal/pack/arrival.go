@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"sync"
@@ -69,8 +70,8 @@ func (a *Arrival) has(n int64) bool {
 	return a.size >= n || a.ended
 }
 
-// wait waits until there are more than n bytes, or no more will come, and tells how many there are.
-func (a *Arrival) wait(ctx context.Context, n int64) (size int64, ended bool, err error) {
+// wait waits until there are n bytes, or no more will come, and tells how many there are.
+func (a *Arrival) wait(ctx context.Context, n int64) (size int64, err error) {
 	stop := context.AfterFunc(ctx, func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
@@ -79,10 +80,10 @@ func (a *Arrival) wait(ctx context.Context, n int64) (size int64, ended bool, er
 	defer stop()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for a.size <= n && !a.ended && ctx.Err() == nil {
+	for a.size < n && !a.ended && ctx.Err() == nil {
 		a.grown.Wait()
 	}
-	return a.size, a.ended, ctx.Err()
+	return a.size, ctx.Err()
 }
 
 // Receive opens a pack that is still being received: Objects lists its objects as they come, what else is asked waits for its end.
@@ -98,8 +99,7 @@ func (p *packFile) settle(ctx context.Context) error {
 	if a == nil {
 		return nil
 	}
-	const all = 1<<63 - 1
-	if _, _, err := a.wait(ctx, all); err != nil {
+	if _, err := a.wait(ctx, math.MaxInt64); err != nil {
 		return err
 	}
 	a.mu.Lock()
@@ -117,9 +117,9 @@ func (p *packFile) settle(ctx context.Context) error {
 // windowSize is how much of an arriving pack is looked at at once: some ten packets of git's protocol. One object may need more.
 const windowSize = 1 << 20
 
-// An incoming is the listing of a pack without an index, in the order in which it comes. Where an entry ends, only inflating it can tell. An object is made as soon as it is there, if it is whole or
-// builds on one that was made shortly before. That is so for nearly all: git writes what builds on an object soon behind it. The others
-// are left for later.
+// An incoming is the listing of a pack without an index, in the order in which it comes. Only inflating an entry can tell where it ends,
+// so an object is made at once if it is whole or builds on one that was made shortly before. That is so for nearly all: git writes what
+// builds on an object soon behind it. The others are left for a plan.
 type incoming struct {
 	*walker
 	p      *packFile
@@ -165,43 +165,7 @@ func (w *walk) arrive(p *packFile) (table, error) {
 	return r.table, err
 }
 
-// learnt tells where objects lie in a pack without an index, as far as they were made. It is kept only where deltas name their base by
-// its id.
-type learnt struct {
-	mu sync.Mutex
-	at map[ID]int64 // nil if it is not kept
-}
-
-func (l *learnt) begin(list []found) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.at = make(map[ID]int64, len(list))
-	for _, f := range list {
-		l.at[f.id] = f.offset
-	}
-}
-
-func (l *learnt) add(f found) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.at != nil {
-		l.at[f.id] = f.offset
-	}
-}
-
-func (l *learnt) end() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.at = nil
-}
-
-func (l *learnt) find(id ID) (offset int64, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	offset, ok = l.at[id]
-	return offset, ok
-}
-
+// list reads the header, the entries and the checksum behind them.
 func (r *incoming) list() error {
 	head, err := r.look(packHeader)
 	switch {
@@ -235,7 +199,7 @@ func (r *incoming) look(n int) ([]byte, error) {
 	if !r.p.arrival.has(r.at + int64(n)) {
 		r.flush() // what was made need not wait for what has not come
 	}
-	size, _, err := r.p.arrival.wait(r.ctx, r.at+int64(n)-1)
+	size, err := r.p.arrival.wait(r.ctx, r.at+int64(n))
 	if err != nil {
 		return nil, err
 	}
@@ -349,7 +313,7 @@ func (r *incoming) give(kind Kind, content []byte, s *slab) {
 	r.learn(r.p, id, r.at)
 	r.keep(base{kind: kind, content: content, slab: s})
 	r.lend(Object{ID: id, Kind: kind}, content, s)
-	r.walker.settle(s)
+	r.settle(s)
 }
 
 // keep makes the object at hand one to build on, and drops those that were that for longest.
@@ -384,7 +348,8 @@ func (r *incoming) dropAll() {
 
 // bigEntry passes over an object without holding it. One above the limit is listed without its content.
 func (r *incoming) bigEntry(h header, head int) error {
-	in := &counter{in: bufio.NewReaderSize(&tail{r, h.data}, windowSize)}
+	// As little at once as makes no more than some 16 MB: between two reads nobody looks whether this is still wanted.
+	in := &counter{in: bufio.NewReaderSize(&tail{r, h.data}, 16<<10)}
 	z, err := zlib.NewReader(in)
 	if err != nil {
 		return err
@@ -416,7 +381,7 @@ type tail struct {
 }
 
 func (t *tail) Read(b []byte) (int, error) {
-	size, _, err := t.r.p.arrival.wait(t.r.ctx, t.at)
+	size, err := t.r.p.arrival.wait(t.r.ctx, t.at+1)
 	if err != nil {
 		return 0, err
 	}
@@ -446,4 +411,41 @@ func (c *counter) ReadByte() (byte, error) {
 		c.n++
 	}
 	return b, err
+}
+
+// learnt tells where objects lie in a pack without an index, as far as they were made. It is kept only where deltas name their base by
+// its id.
+type learnt struct {
+	mu sync.Mutex
+	at map[ID]int64 // nil if it is not kept
+}
+
+func (l *learnt) begin(list []found) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.at = make(map[ID]int64, len(list))
+	for _, f := range list {
+		l.at[f.id] = f.offset
+	}
+}
+
+func (l *learnt) add(f found) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.at != nil {
+		l.at[f.id] = f.offset
+	}
+}
+
+func (l *learnt) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.at = nil
+}
+
+func (l *learnt) find(id ID) (offset int64, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	offset, ok = l.at[id]
+	return offset, ok
 }
