@@ -228,7 +228,7 @@ func begin(ctx context.Context, remote *wire.Remote, request wire.Request, bare 
 	in := &incoming{pack: arrival, cancel: cancel, ended: make(chan struct{})}
 	go func() {
 		defer close(in.ended)
-		defer delivery.Close()
+		defer func() { _ = delivery.Close() }()
 		if _, err := delivery.Receive(arrival); err != nil {
 			in.err = &BrokenError{fmt.Errorf("cloning %s: %w", remote.URL.Redacted(), err)}
 		}

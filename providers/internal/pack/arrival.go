@@ -114,7 +114,7 @@ func (p *packFile) settle(ctx context.Context) error {
 	return nil
 }
 
-// windowSize is how much of an arriving pack is looked at at once: some ten packets of git's protocol. One object may need more.
+// windowSize is how much of an arriving pack is in memory: some ten packets of git's protocol. One object may need more.
 const windowSize = 1 << 20
 
 // An incoming is the listing of a pack without an index, in the order in which it comes. Only inflating an entry can tell where it ends,
@@ -251,7 +251,7 @@ func (r *incoming) entry() error {
 	} else {
 		delta := grow(&r.delta, int(h.size)+inflate.Slack)[:h.size]
 		if used, err = r.Zlib(delta, src); err == nil && !whole {
-			given, err = r.build(h, delta)
+			given = r.build(h, delta) == nil
 		}
 	}
 	if err != nil {
@@ -281,30 +281,38 @@ func (r *incoming) whole(h header, src []byte) (used int, err error) {
 	return used, nil
 }
 
-// build makes an object of a delta, if what it builds on is at hand. Whatever is wrong with it is found when it is looked at again.
-func (r *incoming) build(h header, delta []byte) (given bool, err error) {
+// build makes an object of a delta. An error says that it is left for later, which is when what may be wrong with it is told.
+func (r *incoming) build(h header, delta []byte) error {
 	if h.kind == idDelta {
 		r.strays = true
-		return false, nil
+		return errBase
 	}
 	b, ok := r.bases[h.base]
 	if !ok {
-		return false, nil
+		return errBase
 	}
 	size, target, delta, err := deltaSizes(delta)
-	if err != nil || size != int64(len(b.content)) || target >= bigContent || target > r.s.Limit || r.spend(target) != nil {
-		return false, nil
+	switch {
+	case err != nil:
+		return err
+	case size != int64(len(b.content)):
+		return errDelta
+	case target >= bigContent || target > r.s.Limit:
+		return ErrTooLarge
+	}
+	if err := r.spend(target); err != nil {
+		return err
 	}
 	content, s, err := r.alloc(int(target))
 	if err != nil {
-		return false, err
+		return err
 	}
-	if apply(content, b.content, delta) != nil {
+	if err := apply(content, b.content, delta); err != nil {
 		r.settle(s)
-		return false, nil
+		return err
 	}
 	r.give(b.kind, content, s)
-	return true, nil
+	return nil
 }
 
 // give lists an object and keeps it.

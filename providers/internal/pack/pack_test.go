@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/leakreach/leakreach/providers/internal/gittest"
 )
@@ -312,6 +313,12 @@ func TestBreakOff(t *testing.T) {
 			o.Done()
 		}
 		break
+	}
+	for range 1000 { // one that closed its channel may not have been run to its end
+		if runtime.NumGoroutine() <= before {
+			break
+		}
+		time.Sleep(time.Millisecond)
 	}
 	if n := runtime.NumGoroutine(); n > before {
 		t.Errorf("%d goroutines, %d before", n, before)

@@ -79,7 +79,7 @@ func receive(ctx context.Context, r *Remote, q Request, w io.Writer) (*delivered
 	if err != nil {
 		return nil, err
 	}
-	defer d.Close()
+	defer func() { _ = d.Close() }()
 	p, err := d.Receive(w)
 	if err != nil {
 		return nil, err
