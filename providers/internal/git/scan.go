@@ -92,6 +92,9 @@ func (s *scan) run() error {
 	limited := s.Since != "" || s.Below != ""
 	var err error
 	if limited {
+		if err := s.incoming.wait(s.ctx); err != nil {
+			return err
+		}
 		err = s.someCommits()
 	} else {
 		err = s.everything()
@@ -180,6 +183,9 @@ func (s *scan) everything() error {
 		if err := s.object(object{id, o.Kind.String(), o.Size, o.Content, o.Done}); err != nil {
 			return err
 		}
+	}
+	if err := s.incoming.wait(s.ctx); err != nil {
+		return err
 	}
 	if err := s.ctx.Err(); err != nil {
 		return err

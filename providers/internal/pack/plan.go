@@ -33,13 +33,12 @@ type failed struct {
 	err   error
 }
 
-// newPlan reads the headers of all entries. offsets are those of a pack without an index. wanted tells whether an object of a pack that
-// has one is to be given; nil is for all.
-func newPlan(ctx context.Context, p *packFile, offsets []int64, wanted func(ID) bool) (*plan, error) {
-	pl := &plan{p: p, offsets: offsets, pending: map[ID][]int32{}}
-	x := p.index.Load()
-	if x != nil {
-		pl.fromIndex(x)
+// newPlan reads the headers of all entries: those of an index, or those that came. wanted tells whether an object of a pack that has an
+// index is to be given; nil is for all.
+func newPlan(ctx context.Context, p *packFile, come table, wanted func(ID) bool) (*plan, error) {
+	pl := &plan{p: p, offsets: come.offsets, skip: come.given, pending: map[ID][]int32{}}
+	if pl.offsets == nil {
+		pl.fromIndex(p.index.Load())
 	}
 	n := len(pl.offsets) - 1
 	pl.first, pl.next, pl.weight = make([]int32, n), make([]int32, n), make([]uint32, n)
@@ -55,7 +54,10 @@ func newPlan(ctx context.Context, p *packFile, offsets []int64, wanted func(ID) 
 		pl.first[i], pl.next[i], base[i] = none, none, none
 		pl.weight[i] = 1
 		if wanted != nil && !wanted(pl.id(i)) {
-			pl.weight[i], pl.skip[i] = 0, true
+			pl.skip[i] = true
+		}
+		if pl.skip != nil && pl.skip[i] {
+			pl.weight[i] = 0
 		}
 		h, err := p.header(pl.offsets[i], &scratch)
 		switch {

@@ -119,12 +119,23 @@ func (w *walk) wanted(i int) func(ID) bool {
 
 // pack lists the objects of a pack.
 func (w *walk) pack(p *packFile, wanted func(ID) bool) {
-	pl, err := w.plan(p, wanted)
+	w.left.Store(w.s.growth)
+	var come table
+	if p.index.Load() == nil {
+		var defect error
+		come, defect = w.arrive(p)
+		if p.settle(w.ctx) != nil {
+			return // who receives it knows why
+		}
+		w.problem(p.name, defect)
+	} else {
+		w.left.Add(p.size * maxGrowth)
+	}
+	pl, err := w.plan(p, come, wanted)
 	w.problem(p.name, err)
 	if pl == nil {
 		return
 	}
-	w.left.Store(w.s.growth + p.size*maxGrowth)
 	w.parallel(p.name, len(pl.roots), func(k *walker, i int) { k.family(pl, pl.roots[i]) })
 	// What still waits for its base builds on something outside the pack, on something that does so, or on nothing.
 	for solved := int64(1); solved > 0 && w.ctx.Err() == nil; {
@@ -143,24 +154,16 @@ func (w *walk) pack(p *packFile, wanted func(ID) bool) {
 	w.parallel(p.name, len(pl.bad), func(k *walker, i int) { k.failOne(pl, pl.bad[i].entry, pl.bad[i].err) })
 	if pl.rows == nil && w.ctx.Err() == nil {
 		p.index.Store(makeIndex(w.found, p.idSize))
+		p.learnt.end()
 	}
 	w.found = nil
 }
 
-// plan makes a pack's plan. Beside an error, it is what could be learnt.
-func (w *walk) plan(p *packFile, wanted func(ID) bool) (pl *plan, err error) {
+// plan makes a pack's plan.
+func (w *walk) plan(p *packFile, come table, wanted func(ID) bool) (pl *plan, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer guarded(&err)
-	var offsets []int64
-	var defect error
-	if p.index.Load() == nil {
-		offsets, defect = entries(w.ctx, p, w.s.Limit)
-	}
-	pl, err = newPlan(w.ctx, p, offsets, wanted)
-	if err == nil {
-		err = defect
-	}
-	return pl, err
+	return newPlan(w.ctx, p, come, wanted)
 }
 
 func (w *walk) problem(file string, err error) {
@@ -388,15 +391,26 @@ func (k *walker) identify(pl *plan, entry int32, kind Kind, content []byte) ID {
 	if pl.rows != nil {
 		return pl.id(entry)
 	}
+	if pl.skip != nil && pl.skip[entry] {
+		return ID{} // it was learnt as the pack came
+	}
 	id := hashed(looseHeader(kind, int64(len(content))), content, pl.p.idSize)
+	k.learn(pl.p, id, pl.offsets[entry])
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.found = append(k.found, found{id, pl.offsets[entry]})
 	for _, c := range pl.pending[id] {
 		pl.next[c], pl.first[entry] = pl.first[entry], c
 	}
 	delete(pl.pending, id)
 	return id
+}
+
+// learn notes what lies at an offset of a pack without an index.
+func (w *walk) learn(p *packFile, id ID, offset int64) {
+	p.learnt.add(found{id, offset})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.found = append(w.found, found{id, offset})
 }
 
 // push makes an object the one that is built on.
