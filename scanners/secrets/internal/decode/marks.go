@@ -177,15 +177,19 @@ func (m *marks) mark(text []byte, l *level) {
 		m.many = l.words
 	}
 	const step = planes.Blocks * planes.Size
-	var s sieve
+	if l.sieve == nil {
+		l.sieve = new(sieve)
+	}
+	s := l.sieve
+	*s = sieve{}
 	for at := 0; at <= len(text)+planes.Size/2; at += step { // what is marked by what follows has half a block to follow
 		byteClasses.Next(&s.group, text[min(at, len(text)):])
 		if end := len(text) - at; end >= 0 && end < step { // which may end a line
-			s.group[lineFeed][1+end/planes.Size] |= 1 << (end % planes.Size)
-			s.group[lineBreaks][1+end/planes.Size] |= 1 << (end % planes.Size)
+			s.group[lineFeed][planes.First+end/planes.Size] |= 1 << (end % planes.Size)
+			s.group[lineBreaks][planes.First+end/planes.Size] |= 1 << (end % planes.Size)
 		}
 		s.sift()
-		m.look(text, at, &s)
+		m.look(text, at, s)
 	}
 }
 
@@ -285,11 +289,11 @@ func lastQuote(text []byte, i int) int {
 }
 
 // longRun marks the run around byte p of the group of blocks at i, unless it is in the group and nothing but noise.
-func (m *marks) longRun(text []byte, i, p int, plane *[1 + planes.Blocks]uint64) {
-	b, bit := 1+p/planes.Size, p%planes.Size
+func (m *marks) longRun(text []byte, i, p int, plane *[planes.First + planes.Blocks]uint64) {
+	b, bit := planes.First+p/planes.Size, p%planes.Size
 	after := bits.TrailingZeros64(^plane[b] >> bit) // bytes of the run from p on
 	for k := b; after >= (k+1-b)*planes.Size-bit; {
-		if k++; k > planes.Blocks {
+		if k++; k == len(plane) {
 			m.long = i + planes.Blocks*planes.Size
 			m.set(markRuns, i+p)
 			return
@@ -299,7 +303,7 @@ func (m *marks) longRun(text []byte, i, p int, plane *[1 + planes.Blocks]uint64)
 	m.long = i + p + after
 	before := bits.LeadingZeros64(^plane[b] << (planes.Size - 1 - bit)) // bytes up to p
 	for k := b; before >= (b-k)*planes.Size+bit+1; {
-		if k--; k < 0 {
+		if k--; k < planes.First-1 {
 			m.set(markRuns, i+p)
 			return
 		}
@@ -329,8 +333,8 @@ func (m *marks) hexRun(text []byte, i int) {
 func (m *marks) array(text []byte, i int, g *planes.Group, b int) {
 	const half = planes.Size / 2 // findArrays counts digits on both sides of a place
 	ahead := func(lo, hi uint64, k int) uint64 { return lo>>k | hi<<(planes.Size-k) }
-	last, this := g[inList][b], g[inList][1+b]
-	words, words2 := last&g[alnum][b], this&g[alnum][1+b]
+	last, this := g[inList][planes.First+b-1], g[inList][planes.First+b]
+	words, words2 := last&g[alnum][planes.First+b-1], this&g[alnum][planes.First+b]
 	words, words2 = words&^(words<<1), words2&^behind(words, words2, 1)
 	lo, hi := behind(last, this, half), this>>half
 	for k := 1; k < probe; k *= 2 {

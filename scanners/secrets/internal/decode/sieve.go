@@ -41,34 +41,43 @@ const toToken = 17
 type sieve struct {
 	group planes.Group
 	found [ofPlaces][planes.Blocks]uint64
-	where [ofAny]uint8 // the blocks in which there is something
 	last  remains
-	rows  uint8 // 1 if a row ended in the last block of the group before
+	where [ofAny]uint8 // the blocks in which there is something
+	rows  uint8        // 1 if a row ended in the last block of the group before
 }
 
 // remains are the planes of the block before that are not in the group. A number says how many bytes of a kind in a row end at a place.
 type remains struct {
-	begins, magic, magic2             uint64 // where base64 may begin, and be a known format, as far as the first and the second byte tell
-	groups, groups2                   uint64 // ends of the first three characters of four in it that can stand for text, and of two such groups
-	run2, run4, run8, run16, run40    uint64 // base64
-	hex2, hex4, hex8, hex24           uint64 // base16
-	high2, high4                      uint64 // every other byte is the first digit of a byte of text
-	whole                             uint64 // bytes of the plane of base32 that are all ones
-	token2, token4, token8, token10   uint64 // tokens
-	row2, row4, row8, row16           uint64 // lists
-	control, back, ampersand, percent uint64 // signs by themselves
-	signs                             uint64 // equals signs after a token
-	letters, texts, ones, escapes     uint64 // of escapes that are no text
-	quotes, commas                    uint64 // quotes after a token, commas that follow
-	others, quoted, prefixes, calls   uint64 // what stands behind quotes
-	digits                            uint64 // after tokens with digits
-	left, leftDigits, leftLong        uint64 // line feeds after tokens; that have digits; that are long
+	begins, magic, magic2             past // where base64 may begin, and be a known format, as far as the first and the second byte tell
+	groups, groups2                   past // ends of the first three characters of four in it that can stand for text, and of two such groups
+	run2, run4, run8, run16, run40    past // base64
+	hex2, hex4, hex8, hex24           past // base16
+	high2, high4                      past // every other byte is the first digit of a byte of text
+	whole                             past // bytes of the plane of base32 that are all ones
+	token2, token4, token8, token10   past // tokens
+	row2, row4, row8, row16           past // lists
+	control, back, ampersand, percent past // signs by themselves
+	signs                             past // equals signs after a token
+	letters, texts, ones, escapes     past // of escapes that are no text
+	quotes, commas                    past // quotes after a token, commas that follow
+	others, quoted, prefixes, calls   past // what stands behind quotes
+	digits                            past // after tokens with digits
+	left, leftDigits, leftLong        past // line feeds after tokens; that have digits; that are long
 	carry                             carries
 }
 
 // carries are 1 if what passes through a plane goes on in the next block.
 type carries struct {
 	ampersand, seams, arguments, names, called, digits, right, ends, endsDigits, endsLong, next, nextDigits, nextLong uint64
+}
+
+// A past is a plane of the group before, up to the block that is looked at.
+type past [planes.Blocks]uint64
+
+// behind has the plane of block b be the past of the next, and returns what stands k bytes behind it.
+func (p *past) behind(b int, plane uint64, k int) uint64 {
+	p[b] = plane
+	return behind(p[(b+planes.Blocks-1)%planes.Blocks], plane, k)
 }
 
 // behind has bit j set if bit j-k of the plane is, which begins in last.
@@ -119,57 +128,52 @@ func (s *sieve) siftGo() {
 // runs looks at block b for binary encodings and lists.
 func (s *sieve) runs(b int) {
 	g, r := &s.group, &s.last
-	f := func(class int) uint64 { return g[class][1+b] }
-	after := func(class, k int) uint64 { return behind(g[class][b], g[class][1+b], k) }
+	f := func(class int) uint64 { return g[class][planes.First+b] }
+	after := func(class, k int) uint64 { return behind(g[class][planes.First+b-1], g[class][planes.First+b], k) }
 
 	begins := f(inRun) &^ after(alnum, 1)
 	magic := begins & f(magics)
-	magic2 := f(magics2) & behind(r.magic, magic, 1)
+	magic2 := f(magics2) & r.magic.behind(b, magic, 1)
 	groups := f(thirds) & after(follows, 1) & after(opens, 2)
-	groups2 := groups & behind(r.groups, groups, 4)
+	groups2 := groups & r.groups.behind(b, groups, 4)
 	run2 := f(inRun) & after(inRun, 1)
-	run4 := run2 & behind(r.run2, run2, 2)
-	run8 := run4 & behind(r.run4, run4, 4)
-	run16 := run8 & behind(r.run8, run8, 8)
-	run40 := run16 & behind(r.run16, run16, 16) & behind(r.run8, run8, 32)
-	s.put(inGroups, b, groups2&behind(r.groups, groups, 8)&behind(r.begins, begins, 10))
-	s.put(inMagics, b, run16&behind(r.magic2, magic2, minRun-2))
+	run4 := run2 & r.run2.behind(b, run2, 2)
+	run8 := run4 & r.run4.behind(b, run4, 4)
+	run16 := run8 & r.run8.behind(b, run8, 8)
+	run40 := run16 & r.run16.behind(b, run16, 16) & r.run8.behind(b, run8, 32)
+	s.put(inGroups, b, groups2&r.groups.behind(b, groups, 8)&r.begins.behind(b, begins, 10))
+	s.put(inMagics, b, run16&r.magic2.behind(b, magic2, minRun-2))
 
 	hex2 := f(inHex) & after(inHex, 1)
-	hex4 := hex2 & behind(r.hex2, hex2, 2)
-	hex8 := hex4 & behind(r.hex4, hex4, 4)
-	hex24 := hex8 & behind(r.hex8, hex8, 8) & behind(r.hex8, hex8, 16)
+	hex4 := hex2 & r.hex2.behind(b, hex2, 2)
+	hex8 := hex4 & r.hex4.behind(b, hex4, 4)
+	hex24 := hex8 & r.hex8.behind(b, hex8, 8) & r.hex8.behind(b, hex8, 16)
 	high2 := after(highDigit, 1) & after(highDigit, 3)
-	high4 := high2 & behind(r.high2, high2, 4)
-	high12 := high4 & behind(r.high4, high4, 8) & behind(r.high4, high4, 16)
+	high4 := high2 & r.high2.behind(b, high2, 4)
+	high12 := high4 & r.high4.behind(b, high4, 8) & r.high4.behind(b, high4, 16)
 	whole := octets(f(inBase32))
-	s.put(inTexts, b, groups2&behind(r.groups2, groups2, 8)&run8&behind(r.run8, run8, 7)|hex24&high12|whole&behind(r.whole, whole, 8))
-	s.put(inHexes, b, hex24&^behind(r.hex24, hex24, 1))
-	s.put(inEnds, b, (behind(r.run40, run40, 1)|behind(r.hex24, hex24, 1))&(f(lineBreaks)|f(quote)|f(trigger)&f(bends)&f(closes)))
-	s.put(inHeads, b, hex4&behind(r.hex2, hex2, 4)&after(lineFeed, minOffset))
+	s.put(inTexts, b, groups2&r.groups2.behind(b, groups2, 8)&run8&r.run8.behind(b, run8, 7)|hex24&high12|whole&r.whole.behind(b, whole, 8))
+	s.put(inHexes, b, hex24&^r.hex24.behind(b, hex24, 1))
+	s.put(inEnds, b, (r.run40.behind(b, run40, 1)|r.hex24.behind(b, hex24, 1))&(f(lineBreaks)|f(quote)|f(trigger)&f(bends)&f(closes)))
+	s.put(inHeads, b, hex4&r.hex2.behind(b, hex2, 4)&after(lineFeed, minOffset))
 
 	row2 := f(inList) & after(inList, 1)
-	row4 := row2 & behind(r.row2, row2, 2)
-	row8 := row4 & behind(r.row4, row4, 4)
-	row16 := row8 & behind(r.row8, row8, 8)
-	s.note(inRows, b, row16&behind(r.row16, row16, minRow-16))
-	if bits.OnesCount64(g[digit][b])+bits.OnesCount64(f(digit)) >= minDigits {
+	row4 := row2 & r.row2.behind(b, row2, 2)
+	row8 := row4 & r.row4.behind(b, row4, 4)
+	row16 := row8 & r.row8.behind(b, row8, 8)
+	s.note(inRows, b, row16&r.row16.behind(b, row16, minRow-16))
+	if bits.OnesCount64(g[digit][planes.First+b-1])+bits.OnesCount64(f(digit)) >= minDigits {
 		s.where[inDigits] |= 1 << b
 	}
 	s.note(inHigh, b, f(planes.High))
 	s.note(inOdds, b, f(odds))
-
-	r.begins, r.magic, r.magic2, r.groups, r.groups2 = begins, magic, magic2, groups, groups2
-	r.run2, r.run4, r.run8, r.run16, r.run40 = run2, run4, run8, run16, run40
-	r.hex2, r.hex4, r.hex8, r.hex24, r.high2, r.high4, r.whole = hex2, hex4, hex8, hex24, high2, high4, whole
-	r.row2, r.row4, r.row8, r.row16 = row2, row4, row8, row16
 }
 
 // signs looks at block b for bytes that mean something by themselves, and for seams.
 func (s *sieve) signs(b int) {
 	g, r := &s.group, &s.last
-	f := func(class int) uint64 { return g[class][1+b] }
-	after := func(class, k int) uint64 { return behind(g[class][b], g[class][1+b], k) }
+	f := func(class int) uint64 { return g[class][planes.First+b] }
+	after := func(class, k int) uint64 { return behind(g[class][planes.First+b-1], g[class][planes.First+b], k) }
 	beside := after(inToken, 1)
 
 	// What the signs are is told by what else they are.
@@ -177,30 +181,28 @@ func (s *sieve) signs(b int) {
 	rest := f(trigger) &^ f(bends)
 	ampersand := rest & f(inList) &^ f(closes)
 	percent := rest &^ f(inList) &^ f(closes)
-	s.put(inControls, b, behind(r.control, control, 1)&f(inList)&^f(inToken))
-	s.put(inPercents, b, behind(r.percent, percent, 2)&after(highDigit, 1)&f(inHex))
+	s.put(inControls, b, r.control.behind(b, control, 1)&f(inList)&^f(inToken))
+	s.put(inPercents, b, r.percent.behind(b, percent, 2)&after(highDigit, 1)&f(inHex))
 	s.put(inTags, b, rest&f(closes)&beside)
 
 	// A name or a number, after a # perhaps, and then a semicolon; a closing parenthesis is not told from it.
-	named := f(inToken) & (behind(r.ampersand, ampersand, 1) | behind(r.ampersand, ampersand, 2)&^beside&^after(inList, 1))
+	named := f(inToken) & (r.ampersand.behind(b, ampersand, 1) | r.ampersand.behind(b, ampersand, 2)&^beside&^after(inList, 1))
 	s.put(inEntities, b, through(f(inToken), named, &r.carry.ampersand)&f(closes)&^f(quote)&^f(comma)&^f(dead)&^f(trigger))
 
 	signs := f(dead) & f(inToken) &^ f(inRun) &^ f(inList) & beside
-	s.put(inSigns, b, behind(r.signs, signs, 2)&(after(digit, 1)&f(inHex)|after(lineBreaks, 1)&(f(inToken)|f(lineFeed))))
-
-	r.control, r.percent, r.ampersand, r.signs = control, percent, ampersand, signs
+	s.put(inSigns, b, r.signs.behind(b, signs, 2)&(after(digit, 1)&f(inHex)|after(lineBreaks, 1)&(f(inToken)|f(lineFeed))))
 }
 
 // seams looks at block b for quotes that may be joined to another literal, by what stands behind them.
 func (s *sieve) seams(b int) {
 	g, r := &s.group, &s.last
-	f := func(class int) uint64 { return g[class][1+b] }
-	after := func(class, k int) uint64 { return behind(g[class][b], g[class][1+b], k) }
+	f := func(class int) uint64 { return g[class][planes.First+b] }
+	after := func(class, k int) uint64 { return behind(g[class][planes.First+b-1], g[class][planes.First+b], k) }
 	near := after(quote, 1)
 
 	quotes := f(quote) & after(inToken, 1)
-	seams := behind(r.quotes, quotes, 1) &^ f(dead) &^ (near & after(bends, 1) & f(quote)) // two ` begin or end code
-	semicolon := f(closes) &^ f(quote) &^ f(comma) &^ f(dead) &^ f(trigger)                // and closing parenthesis
+	seams := r.quotes.behind(b, quotes, 1) &^ f(dead) &^ (near & after(bends, 1) & f(quote)) // two ` begin or end code
+	semicolon := f(closes) &^ f(quote) &^ f(comma) &^ f(dead) &^ f(trigger)                  // and closing parenthesis
 	blank := f(blanks) | f(lineBreaks)
 	found := through(blank|semicolon, seams, &r.carry.seams)
 
@@ -209,7 +211,7 @@ func (s *sieve) seams(b int) {
 	name := f(alnum) | f(inToken)&f(inList)&^f(inRun)&^f(dead) | f(inToken)&f(bends) | f(magics)&f(inList) // . - _
 	names := through(name, found&f(alnum), &r.carry.names)
 	called := through(f(blanks), names, &r.carry.called)
-	found |= through(blank, behind(r.commas, commas, 1), &r.carry.arguments)
+	found |= through(blank, r.commas.behind(b, commas, 1), &r.carry.arguments)
 
 	shut := f(dead) & (f(closes) | f(inList) | f(inToken)) // ] } : = /, after which there is none
 	prefixes := found & f(alnum)
@@ -221,60 +223,53 @@ func (s *sieve) seams(b int) {
 	others |= called &^ calls
 
 	// What begins a literal is followed by a token, a prefix and the parenthesis of a call by a quote.
-	s.put(inSeams, b, behind(r.others, others, 3)|
-		behind(r.quoted, quoted, 3)&after(inToken, 2)|
-		behind(r.prefixes, prefixes, 3)&(after(quote, 2)|near)|
-		behind(r.calls, calls, 3)&^(after(alnum, 2)&^near&^f(quote)))
-
-	r.quotes, r.commas = quotes, commas
-	r.others, r.quoted, r.prefixes, r.calls = others, quoted, prefixes, calls
+	s.put(inSeams, b, r.others.behind(b, others, 3)|
+		r.quoted.behind(b, quoted, 3)&after(inToken, 2)|
+		r.prefixes.behind(b, prefixes, 3)&(after(quote, 2)|near)|
+		r.calls.behind(b, calls, 3)&^(after(alnum, 2)&^near&^f(quote)))
 }
 
 // tokens looks at block b for tokens that are parted from what is before by an escape, and for those that end lines.
 func (s *sieve) tokens(b int) {
 	g, r := &s.group, &s.last
-	f := func(class int) uint64 { return g[class][1+b] }
-	after := func(class, k int) uint64 { return behind(g[class][b], g[class][1+b], k) }
+	f := func(class int) uint64 { return g[class][planes.First+b] }
+	after := func(class, k int) uint64 { return behind(g[class][planes.First+b-1], g[class][planes.First+b], k) }
 	s.put(inBends, b, f(lineBreaks)&after(bends, 1))
 
 	token := f(inToken)
 	token2 := token & after(inToken, 1)
-	token4 := token2 & behind(r.token2, token2, 2)
-	token8 := token4 & behind(r.token4, token4, 4)
-	token10 := token8 & behind(r.token2, token2, 8)
-	token16 := token8 & behind(r.token8, token8, 8)
+	token4 := token2 & r.token2.behind(b, token2, 2)
+	token8 := token4 & r.token4.behind(b, token4, 4)
+	token10 := token8 & r.token2.behind(b, token2, 8)
+	token16 := token8 & r.token8.behind(b, token8, 8)
 
 	// Letters that no list has, such as n, make an escape that does nothing but that. \x, from which \h and \r are not told, means
 	// something where a byte of text follows, or 1b; 1 is not told from 8 and 9.
 	back := f(trigger) & f(bends) & f(closes)
 	letters := f(inList) & f(alnum) &^ f(inHex) &^ f(highDigit) &^ f(opens)
 	texts, ones := f(digit)&f(inBase32), f(digit)&^f(inBase32)&^f(highDigit)
-	others := behind(r.letters, letters, 2) & after(inHex, 1) &^ (behind(r.texts, texts, 1) | behind(r.ones, ones, 1)&f(inHex)&^f(digit))
-	s.put(inEscapes, b, behind(r.back, back, toToken)&(token16|after(dead, toToken-1)|after(inList, toToken-1)&^behind(r.escapes, others, toToken-3)))
+	others := r.letters.behind(b, letters, 2) & after(inHex, 1) &^ (r.texts.behind(b, texts, 1) | r.ones.behind(b, ones, 1)&f(inHex)&^f(digit))
+	s.put(inEscapes, b, r.back.behind(b, back, toToken)&(token16|after(dead, toToken-1)|after(inList, toToken-1)&^r.escapes.behind(b, others, toToken-3)))
 
 	// A line ends in a token, which may have a digit, or be half as long as both ends must be together.
 	digits := through(token, token&f(digit), &r.carry.digits)
 	returned := after(lineBreaks, 1) &^ after(lineFeed, 1)
-	left := f(lineFeed) & (behind(r.token4, token4, 1) | behind(r.token4, token4, 2)&returned)
-	leftDigits := left & (digits | behind(r.digits, digits, 1)&returned)
-	leftLong := left & (behind(r.token10, token10, 1) | behind(r.token10, token10, 2)&returned)
+	left := f(lineFeed) & (r.token4.behind(b, token4, 1) | r.token4.behind(b, token4, 2)&returned)
+	leftDigits := left & (digits | r.digits.behind(b, digits, 1)&returned)
+	leftLong := left & (r.token10.behind(b, token10, 1) | r.token10.behind(b, token10, 2)&returned)
 
 	// So does the next, and before that token is a blank or nothing; behind it, closing signs.
 	lines := ^f(lineFeed)
-	right := through(token, token&(after(blanks, 1)|after(lineFeed, 1)), &r.carry.right) & behind(r.token4, token4, 1)
+	right := through(token, token&(after(blanks, 1)|after(lineFeed, 1)), &r.carry.right) & r.token4.behind(b, token4, 1)
 	closing := f(closes) | f(lineBreaks)&lines
 	ends := through(closing, right, &r.carry.ends)
 	endsDigits := through(closing, right&digits, &r.carry.endsDigits)
-	endsLong := through(closing, right&behind(r.token10, token10, 1), &r.carry.endsLong)
+	endsLong := through(closing, right&r.token10.behind(b, token10, 1), &r.carry.endsLong)
 
-	next := through(lines, behind(r.left, left, 1), &r.carry.next)
-	nextDigits := through(lines, behind(r.leftDigits, leftDigits, 1), &r.carry.nextDigits)
-	nextLong := through(lines, behind(r.leftLong, leftLong, 1), &r.carry.nextLong)
+	next := through(lines, r.left.behind(b, left, 1), &r.carry.next)
+	nextDigits := through(lines, r.leftDigits.behind(b, leftDigits, 1), &r.carry.nextDigits)
+	nextLong := through(lines, r.leftLong.behind(b, leftLong, 1), &r.carry.nextLong)
 	s.put(inWraps, b, next&ends&(nextDigits|endsDigits)&(nextLong|endsLong))
-
-	r.token2, r.token4, r.token8, r.token10, r.digits = token2, token4, token8, token10, digits
-	r.back, r.letters, r.texts, r.ones, r.escapes = back, letters, texts, ones, others
-	r.left, r.leftDigits, r.leftLong = left, leftDigits, leftLong
 }
 
 // put keeps a plane of places of block b.

@@ -30,8 +30,8 @@ GLOBL units<>(SB), RODATA|NOPTR, $32
 #define V9 Z9
 
 // THIS and LAST are the words of a class for the group's blocks, and for the blocks before each.
-#define THIS(class) (sieve_group+72*class+8)(DI)
-#define LAST(class) (sieve_group+72*class)(DI)
+#define THIS(class) (sieve_group+128*class+64)(DI)
+#define LAST(class) (sieve_group+128*class+56)(DI)
 
 #define LOAD(class, dst) VMOVDQU64 THIS(class), dst
 #define AND(a, b, dst) VPANDQ a, b, dst
@@ -43,12 +43,11 @@ GLOBL units<>(SB), RODATA|NOPTR, $32
 	VMOVDQU64 THIS(class), dst             \
 	VPSHLDQ   $k, LAST(class), dst, dst
 
-// BEHIND makes of a plane that of the blocks before, Z10, and keeps its last word for the next group.
+// BEHIND makes of a plane that of the blocks before, Z10, and keeps it for the next group.
 #define BEHIND(word, k, plane, dst) \
-	VPBROADCASTQ (sieve_last+word)(DI), Z10          \
-	VALIGNQ      $7, Z10, plane, Z10                 \
-	VMOVDQU64    plane, K7, (sieve_last+word-56)(DI) \
-	VPSHLDQ      $k, Z10, plane, dst
+	VALIGNQ   $7, (sieve_last+word)(DI), plane, Z10 \
+	VMOVDQU64 plane, (sieve_last+word)(DI)          \
+	VPSHLDQ   $k, Z10, plane, dst
 
 #define AGAIN(k, plane, dst) VPSHLDQ $k, Z10, plane, dst
 
@@ -102,8 +101,6 @@ TEXT ·siftAVX512(SB), NOSPLIT, $0-8
 	VPTERNLOGQ   $0xff, Z31, Z31, Z31
 	VPBROADCASTQ ones<>(SB), Z30
 	VPBROADCASTQ tops<>(SB), Z29
-	MOVL         $0x80, AX
-	KMOVB        AX, K7
 
 #include "sieve_amd64.h"
 
@@ -111,7 +108,7 @@ TEXT ·siftAVX512(SB), NOSPLIT, $0-8
 	RET
 
 // For AVX2, which takes half of the blocks at a time: those from SI on are at the places that they have from DI on in the sieve. CX is the
-// number of the first. Y15 is all ones, Y12 zero, Y10 and Y11 are the macros'.
+// number of the first; from R9 on are the blocks that their past begins with. Y15 is all ones, Y12 zero, Y10 and Y11 are the macros'.
 #undef V0
 #undef V1
 #undef V2
@@ -147,8 +144,8 @@ TEXT ·siftAVX512(SB), NOSPLIT, $0-8
 #define V7 Y7
 #define V8 Y8
 #define V9 Y9
-#define THIS(class) (sieve_group+72*class+8)(SI)
-#define LAST(class) (sieve_group+72*class)(SI)
+#define THIS(class) (sieve_group+128*class+64)(SI)
+#define LAST(class) (sieve_group+128*class+56)(SI)
 
 #define LOAD(class, dst) VMOVDQU THIS(class), dst
 #define AND(a, b, dst) VPAND a, b, dst
@@ -169,10 +166,9 @@ TEXT ·siftAVX512(SB), NOSPLIT, $0-8
 	VPOR   Y11, dst, dst
 
 #define BEHIND(word, k, plane, dst) \
-	VPERMQ       $0x93, plane, Y10          \
-	VPBROADCASTQ (sieve_last+word)(DI), Y11 \
-	VMOVQ        X10, (sieve_last+word)(DI) \
-	VPBLENDD     $0x03, Y11, Y10, Y10       \
+	VPERMQ   $0x93, plane, Y10                     \
+	VPBLENDD $0x03, (sieve_last+word)(R9), Y10, Y10 \
+	VMOVDQU  plane, (sieve_last+word)(SI)           \
 	AGAIN(k, plane, dst)
 
 #define OCTETS(plane, dst) \
@@ -217,7 +213,7 @@ TEXT ·siftAVX512(SB), NOSPLIT, $0-8
 
 // DIGIT notes whether block b has digits enough, with the one before whose number is in BX.
 #define DIGIT(b) \
-	POPCNTQ (sieve_group+72*const_digit+8+8*b)(SI), DX \
+	POPCNTQ (sieve_group+128*const_digit+64+8*b)(SI), DX \
 	ADDQ    DX, BX                                     \
 	CMPQ    BX, $const_minDigits                       \
 	SETCC   BX                                         \
@@ -239,6 +235,7 @@ TEXT ·siftAVX512(SB), NOSPLIT, $0-8
 TEXT ·siftAVX2(SB), NOSPLIT, $0-8
 	MOVQ s+0(FP), DI
 	MOVQ DI, SI
+	LEAQ 56(DI), R9
 	XORL CX, CX
 
 	VPCMPEQD     Y15, Y15, Y15
@@ -252,6 +249,7 @@ TEXT ·siftAVX2(SB), NOSPLIT, $0-8
 half:
 #include "sieve_amd64.h"
 
+	LEAQ 24(DI), R9
 	ADDQ $32, SI
 	ADDL $4, CX
 	CMPL CX, $8
