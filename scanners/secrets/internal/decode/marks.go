@@ -257,7 +257,7 @@ func (m *marks) look(text []byte, i int, s *sieve) {
 		}
 	}
 	for p := range s.left(inWraps) {
-		m.wrap(text, i+p)
+		m.wrap(text, s.feedBefore(text, i, p), i+p)
 	}
 	for p := range s.left(inBends) {
 		m.bend(text, i+p)
@@ -329,45 +329,40 @@ func (m *marks) hexRun(text []byte, i int) {
 	}
 }
 
-// array marks where findArrays can be at a list: at eight bytes that one is made of, in a row that has enough words of them.
+// array marks where findArrays finds a list when it comes by: it takes a step of half a block and looks on both sides of a place.
 func (m *marks) array(text []byte, i int, g *planes.Group, b int) {
-	const half = planes.Size / 2 // findArrays counts digits on both sides of a place
-	ahead := func(lo, hi uint64, k int) uint64 { return lo>>k | hi<<(planes.Size-k) }
-	last, this := g[inList][planes.First+b-1], g[inList][planes.First+b]
-	words, words2 := last&g[alnum][planes.First+b-1], this&g[alnum][planes.First+b]
-	words, words2 = words&^(words<<1), words2&^behind(words, words2, 1)
-	lo, hi := behind(last, this, half), this>>half
-	for k := 1; k < probe; k *= 2 {
-		lo, hi = lo&ahead(lo, hi, k), hi&(hi>>k)
-	}
-	for lo != 0 {
-		p := first(lo)
-		n := first(^(lo >> p)) // more places of the same row
-		begin, end := half+p, half+p+n+probe-1
-		if p == 0 {
-			begin -= bits.LeadingZeros64(^(last << half))
-		}
-		if p+n == planes.Size {
-			end = half + planes.Size + first(^(this >> half))
-		}
-		all := begin > 0 && end < 2*planes.Size // of the row is here
-		if count(words, words2, begin, end) >= minValues || !all && m.numbered(text, i-half+p) {
-			if p < half {
-				m.set(markArrays, i-half)
+	for _, p := range [...]int{i - stride/2, i + stride/2} {
+		around := func(class int) uint64 { // from p-stride to p+stride
+			last, this := g[class][planes.First+b-1], g[class][planes.First+b]
+			if p < i {
+				return ahead(last, this, planes.Size-stride/2-stride)
 			}
-			if p+n > half {
-				m.set(markArrays, i)
-			}
+			return ahead(last, this, planes.Size+stride/2-stride)
 		}
-		lo = lo >> p >> n << n << p
+		list, digits := around(inList), around(digit)
+		if list>>stride&(1<<probe-1) != 1<<probe-1 || bits.OnesCount64(digits) < minDigits {
+			continue
+		}
+		ahead := digits >> stride
+		if p+2*probe <= len(text) && (ahead&(1<<probe-1) == 0 || ahead>>probe&(1<<probe-1) == 0) {
+			continue
+		}
+		words := around(alnum)
+		if min(bits.LeadingZeros64(^(words<<stride)), maxDigits)+min(first(^(words>>stride)), maxDigits) > maxDigits {
+			continue
+		}
+		begin, end := stride-bits.LeadingZeros64(^(list<<stride)), stride+first(^(list>>stride))
+		words &= list
+		words &^= words << 1 // their first bytes
+		enough := bits.OnesCount64(words>>begin<<begin&(1<<end-1)) >= minValues
+		if enough || (begin == 0 || end == planes.Size) && m.numbered(text, p) { // not all of the row is here
+			m.set(markArrays, p)
+		}
 	}
 }
 
-// count returns how many bits from begin to end are set in two words.
-func count(lo, hi uint64, begin, end int) int {
-	ones := func(n int) uint64 { return 1<<min(max(n, 0), planes.Size) - 1 }
-	return bits.OnesCount64(lo&ones(end)&^ones(begin)) + bits.OnesCount64(hi&ones(end-planes.Size)&^ones(begin-planes.Size))
-}
+// ahead has bit j set if bit j+k of the plane is, which begins in last.
+func ahead(last, plane uint64, k int) uint64 { return last>>k | plane<<(planes.Size-k) }
 
 // A row is one of bytes of lists, as far as it was read: to its end or until it had words enough.
 type row struct{ hi, words int }
@@ -406,9 +401,11 @@ func (m *marks) escape(text []byte, i int) {
 	m.hexRun(text, i+2)
 }
 
-// wrap marks the line break before the one at i if a token may go over it.
-func (m *marks) wrap(text []byte, i int) {
-	p := bytes.LastIndexByte(text[:i], '\n')
+// wrap marks the line break at p if a token may go over it, and on in the line that ends at i.
+func (m *marks) wrap(text []byte, p, i int) {
+	if !leads(text[p+1 : i]) {
+		return
+	}
 	end := p
 	if at(text, end-1) == '\r' {
 		end--

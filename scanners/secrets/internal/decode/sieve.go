@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"bytes"
 	"math/bits"
 
 	"github.com/leakreach/leakreach/scanners/secrets/internal/planes"
@@ -104,6 +105,20 @@ func (s *sieve) left(kind int) func(yield func(int) bool) {
 			}
 		}
 	}
+}
+
+// feedBefore returns the place of the line feed before byte p of the group of blocks that begins at i.
+func (s *sieve) feedBefore(text []byte, i, p int) int {
+	plane := &s.group[lineFeed]
+	b := planes.First + p/planes.Size
+	word := plane[b] & (1<<(p%planes.Size) - 1)
+	for word == 0 {
+		if b--; b < planes.First-1 {
+			return bytes.LastIndexByte(text[:i], '\n')
+		}
+		word = plane[b]
+	}
+	return i + (b-planes.First)*planes.Size + bits.Len64(word) - 1
 }
 
 // through has bits of starts pass through the bits of the plane in a row that they are among, and come out behind them: added to these, they
