@@ -398,7 +398,9 @@ func (m *marks) escape(text []byte, i int) {
 		m.set(markEscape, i)
 	}
 	m.run(text, i+2) // the escape's letter is no part of it
-	m.hexRun(text, i+2)
+	if isA(at(text, i+1), isHex) {
+		m.hexRun(text, i+2)
+	}
 }
 
 // wrap marks the line break at p if a token may go over it, and on in the line that ends at i.
