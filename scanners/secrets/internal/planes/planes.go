@@ -2,7 +2,7 @@
 // says which of the bytes are of that class. Questions about neighbours ("a quote after a letter", "sixteen digits in a row") then
 // are shifts and ands that answer for 64 places at once.
 //
-// What reads the bytes is written three times: for AVX-512 (with VBMI and GFNI), for AVX2, and in plain Go.
+// What reads the bytes is written four times: for AVX-512 (with VBMI and GFNI), for AVX2, for NEON, and in plain Go.
 package planes
 
 import "bytes"
@@ -26,7 +26,7 @@ type Group [24][First + Blocks]uint64
 // A Table says which bytes are of which class.
 type Table struct {
 	lookup  [3][128]byte   // for AVX-512: of eight classes each, a bit a class
-	nibbles [24][16]byte   // for AVX2: by class and low nibble, a bit for each high nibble
+	nibbles [24][16]byte   // for AVX2 and NEON: by class and low nibble, a bit for each high nibble
 	spread  [3][256]uint64 // for plain Go: of eight classes each, a byte a class
 	classes int
 }
