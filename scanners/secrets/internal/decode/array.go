@@ -6,13 +6,14 @@ import (
 )
 
 const (
-	probe     = 8 // bytes that must look like a list before more is tried
-	minDigits = 5 // of the 32 bytes at least that are part of the list
+	stride    = 32 // a list of minValues is at least as long, so each step falls into it
+	probe     = 8  // bytes that must look like a list before more is tried
+	minDigits = 5  // of the 32 bytes at least that are part of the list
+	maxDigits = 8  // of a number: it is binary
 )
 
 // findArrays undoes lists of byte values: {0x67, 0x68}, [103, 104], "67 68", "67:68", 01100111 01101000.
 func findArrays(b *builder, m *marks, text []byte) {
-	const stride = 32 // a list of minValues is at least as long, so each step falls into it
 	l := list{text: text, level: b.level()}
 	done := 0
 	for p := stride / 2; p < len(text); p += stride {
@@ -51,15 +52,14 @@ func hasDigit(b []byte) bool {
 
 // wordy reports whether a word around p is longer than any number of a list.
 func wordy(text []byte, p int) bool {
-	const most = 8 // binary digits
 	lo, hi := p, p
-	for lo > 0 && lo > p-most && isA(text[lo-1], isWord) {
+	for lo > 0 && lo > p-maxDigits && isA(text[lo-1], isWord) {
 		lo--
 	}
-	for hi < len(text) && hi < p+most && isA(text[hi], isWord) {
+	for hi < len(text) && hi < p+maxDigits && isA(text[hi], isWord) {
 		hi++
 	}
-	return hi-lo > most
+	return hi-lo > maxDigits
 }
 
 // numeric reports whether text has as many digits as a list of byte values.

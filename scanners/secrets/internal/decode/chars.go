@@ -242,10 +242,13 @@ func findEntities(b *builder, m *marks, text []byte) {
 	})
 }
 
+// longestReference is that of those that stand for ASCII: &NewLine; &#x0000067;
+const longestReference = 12
+
 // reference returns the length of what is a character reference by its looks, or 0.
 func reference(text []byte, i int) int {
-	const shortest, longest = 4, 12 // of the references that stand for ASCII: &lt; &NewLine; &#x0000067;
-	for j := i + 1; j < len(text) && j < i+longest; j++ {
+	const shortest = 4 // of those that stand for ASCII: &lt;
+	for j := i + 1; j < len(text) && j < i+longestReference; j++ {
 		switch c := text[j]; {
 		case c == ';' && j+1-i >= shortest:
 			return j + 1 - i

@@ -110,6 +110,7 @@ type decoder struct {
 // A level is the memory of the finders at one depth. They take turns, and nested ones have the next.
 type level struct {
 	words   []uint64 // of marks
+	sieve   *sieve   // where its vectors are aligned
 	pieces  []span   // of a blob
 	cuts    []span   // where pieces are joined
 	joined  []byte   // pieces of a blob
