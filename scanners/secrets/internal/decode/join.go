@@ -368,9 +368,14 @@ func nextJoin(text []byte, i int) int {
 			continue
 		}
 		for k := minJoin - 2; k >= 0; k-- {
-			for set := uint8(words >> (k * len(joinWords))); set != 0; set &= set - 1 {
-				word, lo := joinWords[bits.TrailingZeros8(set)], p-k
-				if hi := lo + len(word); lo >= i && hi <= len(text) && bytes.EqualFold(text[lo:hi], []byte(word)) {
+			lo := p - k
+			if words>>(k*len(joinWords))&(1<<len(joinWords)-1) == 0 || lo < i || lo+minJoin > len(text) {
+				continue
+			}
+			begin, rest := joinPairs[joinPair(text[lo], text[lo+1])], joinPairs[joinPair(text[lo+2], text[lo+3])]
+			for set := uint8(begin & (rest >> (2 * len(joinWords)))); set != 0; set &= set - 1 {
+				word := joinWords[bits.TrailingZeros8(set)]
+				if hi := lo + len(word); hi <= len(text) && bytes.EqualFold(text[lo:hi], []byte(word)) {
 					return lo
 				}
 			}
