@@ -312,7 +312,7 @@ func padded(run []byte) bool {
 // no reason to look.
 func findEscapes(b *builder, m *marks, text []byte) {
 	b.hunt(m, markEscape, text, "\\", func(i int) int {
-		e := escapeAt(text, i)
+		e := unescape(text, i)
 		if e.n == 0 {
 			return i + 1
 		}
@@ -367,8 +367,8 @@ func beside(text []byte, lo, hi int) bool {
 	return run(text, hi, least) >= least || runBefore(text, lo, least) >= least
 }
 
-// escapeAt reads the escape that begins with the backslash at i.
-func escapeAt(text []byte, i int) escape {
+// unescape reads the escape that begins with the backslash at i.
+func unescape(text []byte, i int) escape {
 	switch c := at(text, i+1); c {
 	case 'x':
 		if at(text, i+2) == '{' {
@@ -423,10 +423,10 @@ func escapeAt(text []byte, i int) escape {
 	return escape{}
 }
 
-// unescape reads the escape that begins with the backslash at i, and reports whether there is one that is a reason to look.
-func unescape(text []byte, i int) (e escape, strong bool) {
-	e = escapeAt(text, i)
-	return e, e.n > 0 && e.hides(text, i)
+// reveals reports whether there is an escape at i that is a reason to look.
+func reveals(text []byte, i int) bool {
+	e := unescape(text, i)
+	return e.n > 0 && e.hides(text, i)
 }
 
 // hides reports whether the escape, which is at i, stands for a character that tokens are made of, or hides a token's beginning or end.
@@ -452,8 +452,7 @@ func (e escape) hides(text []byte, i int) bool {
 		if last == i+deepest {
 			return false
 		}
-		_, strong := unescape(text, last)
-		return strong || isQuote(at(text, last+1)) && jsonSign(at(text, i-1), 0)
+		return reveals(text, last) || isQuote(at(text, last+1)) && jsonSign(at(text, i-1), 0)
 	}
 	switch r := e.r; {
 	case !plain(r):

@@ -346,7 +346,7 @@ func (m *marks) trigger(text []byte, i int) {
 			m.set(markMarkup, i)
 		}
 	case '\\':
-		if _, strong := unescape(text, i); strong {
+		if reveals(text, i) {
 			m.set(markEscape, i)
 		}
 		m.run(text, i+2) // the escape's letter is no part of it
