@@ -51,7 +51,7 @@ type Scanner struct {
 	seed                  maphash.Seed    // of digests of lines
 	hollow                *hollow
 	notes                 []string
-	passes                sync.Pool     // of *pass
+	passes                sync.Pool // of *pass
 	limits                archive.Limits
 	unpacking             chan struct{} // holds one for each container that is being unpacked
 }

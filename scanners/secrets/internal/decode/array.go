@@ -80,6 +80,14 @@ var inArray = func() (t [256]bool) {
 	return t
 }()
 
+// inNumber are those of them that numbers and calls are made of.
+var inNumber = func() (t [256]bool) {
+	for c := range t {
+		t[c] = inArray[c] && isA(byte(c), isWord)
+	}
+	return t
+}()
+
 // minValues is how many byte values make a list: 12, as the shortest base64 run holds.
 const minValues = 12
 
@@ -106,10 +114,14 @@ type list struct {
 // read goes over the numbers from i on and returns where something else stands.
 func (l *list) read(b *builder, i int) int {
 	const most = window / 8 // values per view
+	text := l.text
 	l.hi = i
-	for i < len(l.text) && inArray[l.text[i]] {
-		if !isA(l.text[i], isWord) {
-			if l.text[i] == ',' {
+	for i < len(text) {
+		if !inNumber[text[i]] {
+			if !inArray[text[i]] {
+				break
+			}
+			if text[i] == ',' {
 				l.comma = true
 			}
 			if i-l.hi > 64 || l.text[i] == ')' && at(l.text, i+1) == ':' { // blank bytes, or a type in front of the list: hex(1):67,00
@@ -118,16 +130,16 @@ func (l *list) read(b *builder, i int) int {
 			i++
 			continue
 		}
-		end := i
-		for end < len(l.text) && inArray[l.text[end]] && isA(l.text[end], isWord) {
+		end := i + 1
+		for end < len(text) && inNumber[text[end]] {
 			end++
 		}
-		if l.text[i]|0x20 == 'c' && isCall(l.text[i:end]) {
+		if text[i]|0x20 == 'c' && isCall(text[i:end]) {
 			i = end
 			continue
 		}
-		dec, hex, bases := number(l.text[i:end])
-		if bases == 0 || l.bases&bases == 0 && len(l.dec) > 0 || len(l.dec) >= most {
+		dec, hex, bases := number(text[i:end])
+		if len(l.dec) > 0 && (l.bases&bases == 0 || len(l.dec) >= most) {
 			l.finish(b)
 		}
 		if bases != 0 {
@@ -136,6 +148,8 @@ func (l *list) read(b *builder, i int) int {
 			}
 			l.bases &= bases
 			l.dec, l.hex, l.hi = append(l.dec, dec), append(l.hex, hex), end
+		} else {
+			l.comma = false
 		}
 		i = end
 	}
@@ -150,19 +164,44 @@ func isCall(word []byte) bool {
 
 // number reads a byte value in every base its digits allow.
 func number(word []byte) (dec, hex byte, bases uint8) {
-	if n := len(word); n > 2 && (word[n-1]|0x20 == 'u' || word[n-1]|0x20 == 'h') {
-		word = word[:n-1]
-	} else if n > 3 && word[n-2] == 'u' && word[n-1] == '8' {
-		word = word[:n-2]
+	if n := len(word); n > 2 {
+		if last := word[n-1] | 0x20; last == 'u' || last == 'h' {
+			word = word[:n-1]
+		} else if n > 3 && word[n-2] == 'u' && word[n-1] == '8' {
+			word = word[:n-2]
+		}
 	}
-	if n := len(word); n > 2 && n <= 4 && word[0] == '0' && word[1]|0x20 == 'x' {
-		r, ok := unhex(word, 2, n-2)
-		if !ok {
+	switch n := len(word); n {
+	case 1:
+		if d := word[0] - '0'; d < 10 {
+			return d, 0, decimal
+		}
+		return 0, 0, 0
+	case 2:
+		if a, b := word[0]-'0', word[1]-'0'; a < 10 && b < 10 {
+			return a*10 + b, a<<4 | b, decimal | pairs
+		}
+		if a, b := base16s.value[word[0]], base16s.value[word[1]]; a|b >= 0 {
+			return 0, byte(a)<<4 | byte(b), pairs
+		}
+		return 0, 0, 0
+	case 3, 4:
+		if word[0] == '0' && word[1]|0x20 == 'x' {
+			v, ok := unhex(word, 2, n-2)
+			if !ok {
+				return 0, 0, 0
+			}
+			return byte(v), byte(v), prefixed
+		}
+		if n == 4 {
 			return 0, 0, 0
 		}
-		return byte(r), byte(r), prefixed
-	}
-	if len(word) == 8 {
+		a, b, c := word[0]-'0', word[1]-'0', word[2]-'0'
+		if v := int(a)*100 + int(b)*10 + int(c); a < 10 && b < 10 && c < 10 && v <= 0xff {
+			return byte(v), 0, decimal
+		}
+		return 0, 0, 0
+	case 8:
 		var v byte
 		for _, c := range word {
 			if c != '0' && c != '1' {
@@ -172,26 +211,7 @@ func number(word []byte) (dec, hex byte, bases uint8) {
 		}
 		return v, v, bits8
 	}
-	if len(word) > 3 {
-		return 0, 0, 0
-	}
-	v := 0
-	bases = decimal
-	for _, c := range word {
-		if !isA(c, isDigit) {
-			bases = 0
-		}
-		v = v*10 + int(c-'0')
-	}
-	if v > 0xff {
-		bases = 0
-	}
-	if len(word) == 2 {
-		if r, ok := unhex(word, 0, 2); ok {
-			return byte(v), byte(r), bases | pairs
-		}
-	}
-	return byte(v), 0, bases
+	return 0, 0, 0
 }
 
 // finish shows the list if it spells text.
@@ -199,7 +219,7 @@ func (l *list) finish(b *builder) {
 	if len(l.dec) >= minValues {
 		l.dec, l.hex = narrow(l.dec), narrow(l.hex)
 		values := l.dec
-		if l.bases&pairs != 0 && (l.bases&decimal == 0 || !l.comma || !printable(l.dec)) && printable(l.hex) {
+		if l.bases&pairs != 0 && (l.bases&decimal == 0 || (!l.comma || !printable(l.dec)) && printable(l.hex)) {
 			values = l.hex
 		}
 		if printable(values) {

@@ -296,6 +296,9 @@ func (b *builder) replace(lo, hi int, text []byte, num, den int) bool {
 		return true
 	}
 	b.reachTo(lo)
+	if last := len(b.segs) - 1; b.segs[last].out == len(b.out) { // nothing of the source since the last span
+		b.segs = b.segs[:last]
+	}
 	b.segs = append(b.segs, seg{len(b.out), lo, num, den})
 	b.mark(len(b.out), len(b.out)+len(text))
 	b.out = append(b.out, text...)

@@ -442,6 +442,55 @@ func TestPlainTextHasNoViews(t *testing.T) {
 	}
 }
 
+// Rows of escapes are longer than a view, and are undone many at once: all of each is shown, and each byte of it stems from its own escape.
+func TestRowsOfEscapes(t *testing.T) {
+	r := rand.New(rand.NewPCG(6, 6))
+	text := []byte(`var file = "\x41`)          // a reason to look
+	escapes := map[int]byte{len(text) - 4: 'A'} // by place
+	for len(escapes) < 3*window {
+		for range 1 + r.IntN(5000) {
+			c := byte(r.IntN(256))
+			escapes[len(text)] = c
+			text = fmt.Appendf(text, []string{`\x%02x`, `\x%02X`}[r.IntN(2)], c)
+		}
+		switch r.IntN(3) {
+		case 0:
+			text = append(text, "some text"[:1+r.IntN(9)]...)
+		case 1:
+			escapes[len(text)] = '\n'
+			text = append(text, `\n`...)
+		case 2:
+			escapes[len(text)] = 'A'
+			text = append(text, `\u0041`...)
+		}
+	}
+	text = append(text, "\"\n"...)
+	missing := len(escapes)
+	shown := map[int]bool{}
+	for v := range new(Decoder).Views(text) {
+		if !slices.Equal(v.Encoding, []string{"escape"}) {
+			continue
+		}
+		for i, c := range v.Text {
+			at := v.At(i)
+			want, is := escapes[at]
+			if !is {
+				want = text[at]
+			}
+			if c != want {
+				t.Fatalf("byte %d is %q, but at %d is %.6q", i, c, at, text[at:])
+			}
+			if is && !shown[at] {
+				shown[at] = true
+				missing--
+			}
+		}
+	}
+	if missing > 0 {
+		t.Errorf("%d of %d escapes are not shown", missing, len(escapes))
+	}
+}
+
 // A view must not begin or end inside of a value: its half would be taken for another one.
 func TestNoHalfValues(t *testing.T) {
 	value := "\"" + strings.Repeat("aB3$", 60) + "\""
@@ -588,6 +637,33 @@ func FuzzViews(f *testing.F) {
 			t.Fatal("the text was changed")
 		}
 	})
+}
+
+// BenchmarkEscapes reads a file that is embedded in a program.
+func BenchmarkEscapes(b *testing.B) {
+	text := []byte("var file = \"" + each(string(zipped(string(sourceText()), false)), `\x%02x`) + "\"\n")
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	var d Decoder
+	for b.Loop() {
+		for range d.Views(text) { //nolint:revive // only the cost counts
+		}
+	}
+}
+
+// BenchmarkLists reads a lock file, whose values and keys look like the elements of lists.
+func BenchmarkLists(b *testing.B) {
+	var buf bytes.Buffer
+	for n := range 5000 {
+		fmt.Fprintf(&buf, "    \"node_modules/module-%d\": {\n      \"version\": \"7.%d.1\",\n      \"dev\": true,\n      \"license\": \"MIT\",\n      \"engines\": {\n        \"node\": \">=12\"\n      }\n    },\n", n, n%30)
+	}
+	b.SetBytes(int64(buf.Len()))
+	b.ReportAllocs()
+	var d Decoder
+	for b.Loop() {
+		for range d.Views(buf.Bytes()) { //nolint:revive // only the cost counts
+		}
+	}
 }
 
 // sourceText resembles program text.

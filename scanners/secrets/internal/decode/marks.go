@@ -394,7 +394,7 @@ func (m *marks) numbered(text []byte, i int) bool {
 
 // escape marks the backslash at i.
 func (m *marks) escape(text []byte, i int) {
-	if !m.has(markEscape, i) && unescape(text, i).strong {
+	if !m.has(markEscape, i) && reveals(text, i) {
 		m.set(markEscape, i)
 	}
 	m.run(text, i+2) // the escape's letter is no part of it

@@ -148,7 +148,7 @@ func markedPlaces(t *testing.T, text []byte) {
 			next, how := literal(text, i)
 			want(markConcat, how != apart && isA(at(text, next), isToken))
 		case c == '\\':
-			want(markEscape, unescape(text, i).strong)
+			want(markEscape, reveals(text, i))
 		case c == '&':
 			want(markEntity, reference(text, i) > 0)
 		case c == '=':

@@ -24,7 +24,7 @@ func joinedIn(text string) (views []string) {
 	return views
 }
 
-func TestJoined(t *testing.T) {
+func TestVariables(t *testing.T) {
 	token := newToken(rand.New(rand.NewPCG(5, 5)))
 	a, b, c := token[:12], token[12:30], token[30:]
 	for _, text := range []string{
@@ -60,7 +60,7 @@ func TestJoined(t *testing.T) {
 	}
 }
 
-func FuzzJoined(f *testing.F) {
+func FuzzVariables(f *testing.F) {
 	f.Add([]byte("A=gh"+"p_0123456789\nB=abc\n$A$B\n#define C \"npm"+"_1\"\nC \"x\" {C}x a + b %A%%B%"), uint8(2))
 	f.Fuzz(func(t *testing.T, text []byte, step uint8) {
 		var places []int
