@@ -421,13 +421,13 @@ func TestCheapQuestions(t *testing.T) {
 		for range 1 + r.IntN(9) {
 			line = append(line, parts[r.IntN(len(parts))]...)
 		}
-		if assignment.Match(line) {
+		if assignment().Match(line) {
 			yes[0]++
 			if !mayAssign(line) {
 				t.Fatalf("%q may assign", line)
 			}
 		}
-		if m := authorization.FindSubmatchIndex(line); m != nil {
+		if m := authorization().FindSubmatchIndex(line); m != nil {
 			yes[1]++
 			if before := line[:m[2]]; len(before) > 15 || bytes.ContainsFunc(before, func(c rune) bool { return !isFiller(byte(c)) }) || !isMethod(line[m[2]]) {
 				t.Fatalf("%q may authorize", line)

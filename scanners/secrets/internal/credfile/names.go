@@ -2,7 +2,6 @@ package credfile
 
 import (
 	"math"
-	"regexp"
 	"strings"
 )
 
@@ -94,13 +93,13 @@ func kindOf(name string) string {
 
 // reference matches what stands in a secret's place until something fills it in: variables, templates, calls, and the addresses and
 // ciphertexts of secret stores.
-var reference = regexp.MustCompile(`^\$\{|^\$\(|\$\{[\w.:\-]+\}|^\$[A-Za-z_]\w*$|^\$env:|\{\{|<%|^%\(?\w+\)?[sdv%]$|^%[\w.]+%$|^<[^<>]*>$|^\{[^{}]*\}$|^\[[^\[\]]*\]$|` +
+var reference = expression(`^\$\{|^\$\(|\$\{[\w.:\-]+\}|^\$[A-Za-z_]\w*$|^\$env:|\{\{|<%|^%\(?\w+\)?[sdv%]$|^%[\w.]+%$|^<[^<>]*>$|^\{[^{}]*\}$|^\[[^\[\]]*\]$|` +
 	`#\{[^{}]*\}|^@[\w.\-]+@$|^__\w+__$|^#[^#]*#$|^ENC[\[(]|^!|^\*[A-Za-z]\w*$|^(?i:vault|op|ref\+\w+|secretref|secretsmanager|ssm|awssm|keyring|file|env|gcpsm|azurekv)://?|^vault:|^env:|` +
 	`^\{cipher\}|^arn:aws|^\$ANSIBLE_VAULT|^(?:process\.env|os\.environ|os\.getenv|getenv|env\(|ENV\[|System\.getenv|Environment\.|config\(|var\.|local\.|data\.|module\.|secrets\.|each\.|self\.|this\.|params\.|settings\.|args\.|options\.)|` +
 	`^@Microsoft\.KeyVault|^projects/[^/]+/secrets/|\(\)$|^\$\$?\w+\(|^/(?:run|var|etc|home|opt|root|tmp|usr)/|^~/`)
 
 // filler matches masks: one character again and again, or a run of what people type over a secret.
-var filler = regexp.MustCompile(`(?i)^(?:x+|\*+|\.+|-+|_+|\?+|0+|1+|#+|•+|…|n/?a)$|xxxx|\*\*\*\*|\.\.\.|…|••`)
+var filler = expression(`(?i)^(?:x+|\*+|\.+|-+|_+|\?+|0+|1+|#+|•+|…|n/?a)$|xxxx|\*\*\*\*|\.\.\.|…|••`)
 
 // words are values that mean "none yet", or a word for what belongs here. A file that is made for nothing but a credential
 // may hold them in earnest.
@@ -114,7 +113,7 @@ var words = set(`password passwd passwort passphrase pass pwd pw secret token ke
 var nothings = set(`null nil none undefined true false yes no on off`)
 
 // hollow matches a value that says itself that it is to be replaced.
-var hollow = regexp.MustCompile(`(?i:your[\W_]?|example|placeholder|redacted|change[\W_]?(?:me|this|it)|replace|insert[\W_]|enter[\W_]|put[\W_]?your|to[\W_]?be[\W_]|dummy|sample|fake[\W_]|^some[\W_]|^(?:my|the|a|test|dev|local|default|super)?[\W_]?(?:secret|password|passwd|token|api[\W_]?key|pass)(?:[\W_]?(?:here|key|value|token))?$|_here$|goes[\W_]here|abcdefgh|0123456789|123456789)|^[A-Z]+(?:_[A-Z0-9]+)+$|^(?:[A-Za-z]+[_\- ]){3,}[A-Za-z0-9]+$`)
+var hollow = expression(`(?i:your[\W_]?|example|placeholder|redacted|change[\W_]?(?:me|this|it)|replace|insert[\W_]|enter[\W_]|put[\W_]?your|to[\W_]?be[\W_]|dummy|sample|fake[\W_]|^some[\W_]|^(?:my|the|a|test|dev|local|default|super)?[\W_]?(?:secret|password|passwd|token|api[\W_]?key|pass)(?:[\W_]?(?:here|key|value|token))?$|_here$|goes[\W_]here|abcdefgh|0123456789|123456789)|^[A-Z]+(?:_[A-Z0-9]+)+$|^(?:[A-Za-z]+[_\- ]){3,}[A-Za-z0-9]+$`)
 
 func set(s string) map[string]bool {
 	m := map[string]bool{}
@@ -129,7 +128,7 @@ const maxValue = 16 << 10
 
 // filledIn tells whether v can be a value at all, in a file that is made for credentials.
 func filledIn(v string) bool {
-	return v != "" && len(v) <= maxValue && !(len(v) >= 8 && kinds(v) <= 2) && !nothings[strings.ToLower(v)] && !filler.MatchString(head(v)) && !reference.MatchString(head(v))
+	return v != "" && len(v) <= maxValue && !(len(v) >= 8 && kinds(v) <= 2) && !nothings[strings.ToLower(v)] && !filler().MatchString(head(v)) && !reference().MatchString(head(v))
 }
 
 // real tells whether v looks like a secret in earnest, in a file that holds all sorts of settings.
@@ -138,7 +137,7 @@ func real(v string) bool {
 		return false
 	}
 	h := head(v)
-	return !words[strings.ToLower(h)] && !hollow.MatchString(h) && (strings.ContainsAny(h, "0123456789") || !holdsAny(plain(h), secretParts))
+	return !words[strings.ToLower(h)] && !hollow().MatchString(h) && (strings.ContainsAny(h, "0123456789") || !holdsAny(plain(h), secretParts))
 }
 
 // random tells whether v looks drawn at random: long, of letters and digits, with few repetitions.

@@ -77,7 +77,7 @@ func hash(w uint32) uint32 {
 func New(words []Word) *Finder { return newFinder(words, filters()[0]) }
 
 func newFinder(words []Word, filter func(*[buckets]bucket) filter) *Finder {
-	estimate := newEstimate()
+	estimate := ordinary()
 	wins := make([][]window, len(words))
 	for i := range words {
 		wins[i] = words[i].windows(estimate)
@@ -90,7 +90,7 @@ func newFinder(words []Word, filter func(*[buckets]bucket) filter) *Finder {
 
 // NewLookup takes the words to look for.
 func NewLookup(words []Word) *Lookup {
-	estimate := newEstimate()
+	estimate := ordinary()
 	wins := make([]*window, len(words))
 	for i := range words {
 		wins[i] = &words[i].windows(estimate)[0]
@@ -102,18 +102,25 @@ func NewLookup(words []Word) *Lookup {
 
 // enter makes the table of words, each under its window.
 func (l *Lookup) enter(words []Word, wins []*window) {
-	under := map[uint32][]entry{}
+	hashes := make([][]uint32, len(wins))
 	for i, win := range wins {
-		e := words[i].entry(int32(i), win.off)
-		for _, h := range win.hashes() {
-			under[h] = append(under[h], e)
+		hashes[i] = win.hashes()
+		for _, h := range hashes[i] {
+			l.first[h+1]++
+			l.some[h] = 1
 		}
 	}
-	l.words = words
 	for h := range uint32(1 << hashBits) {
-		l.entries = append(l.entries, under[h]...)
-		l.first[h+1] = int32(len(l.entries))
-		l.some[h] = uint8(min(len(under[h]), 1))
+		l.first[h+1] += l.first[h]
+	}
+	l.words, l.entries = words, make([]entry, l.first[1<<hashBits])
+	next := l.first
+	for i, win := range wins {
+		e := words[i].entry(int32(i), win.off)
+		for _, h := range hashes[i] {
+			l.entries[next[h]] = e
+			next[h]++
+		}
 	}
 }
 

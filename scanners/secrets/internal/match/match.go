@@ -153,7 +153,7 @@ func (m *Matcher) around(keyword string, uses []use) (before, after literal.Set)
 		if !x.anchored || x.own != nil {
 			return literal.Set{}, literal.Set{}
 		}
-		b, a := x.prog.around(x.forward, x.back, &x.anchor[u.local], keyword[0])
+		b, a := x.prog.around(x.forward, x.back(), &x.anchor[u.local], keyword[0])
 		for i := range before {
 			before[i] |= b[i]
 			after[i] |= a[i]
@@ -246,7 +246,7 @@ type state struct {
 	rough   *dfa // nil if it is no other than forward
 	forward *dfa
 	trail   trail // of forward
-	back    *dfa
+	back    *dfa  // nil until it is needed
 	search  *dfa
 	needs   []*dfa
 }
