@@ -3,6 +3,10 @@ package credfile
 import (
 	"math"
 	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 )
 
 // plain folds a name to lower-case letters and digits: "DB_Password", "db-password" and "dbPassword" are one.
@@ -115,6 +119,48 @@ var nothings = set(`null nil none undefined true false yes no on off`)
 // hollow matches a value that says itself that it is to be replaced.
 var hollow = expression(`(?i:your[\W_]?|example|placeholder|redacted|change[\W_]?(?:me|this|it)|replace|insert[\W_]|enter[\W_]|put[\W_]?your|to[\W_]?be[\W_]|dummy|sample|fake[\W_]|^some[\W_]|^(?:my|the|a|test|dev|local|default|super)?[\W_]?(?:secret|password|passwd|token|api[\W_]?key|pass)(?:[\W_]?(?:here|key|value|token))?$|_here$|goes[\W_]here|abcdefgh|0123456789|123456789)|^[A-Z]+(?:_[A-Z0-9]+)+$|^(?:[A-Za-z]+[_\- ]){3,}[A-Za-z0-9]+$`)
 
+// mayMask tells whether filler may match v: it is short, has characters that are not ASCII, or one three times in a row, in whatever case.
+func mayMask(v string) bool {
+	if len(v) <= 3 {
+		return true
+	}
+	for i := range len(v) {
+		if v[i] >= utf8.RuneSelf || i >= 2 && v[i]|0x20 == v[i-1]|0x20 && v[i]|0x20 == v[i-2]|0x20 {
+			return true
+		}
+	}
+	return false
+}
+
+// mayRefer tells whether reference may match v: it has a character that is in most of what reference matches, or begins as the rest does.
+func mayRefer(v string) bool {
+	for _, prefix := range [...]string{"__", "/", "projects/", "getenv"} {
+		if strings.HasPrefix(v, prefix) {
+			return true
+		}
+	}
+	return strings.ContainsAny(v, "$%<{[(#@!*:.~")
+}
+
+// mayBeHollow tells whether hollow may match v: it is not plain ASCII, has a separator of words, or one of hollow's words.
+func mayBeHollow(v string) bool {
+	for i := range len(v) {
+		if c := v[i]; c >= utf8.RuneSelf || c == '_' || c == '-' || c == ' ' {
+			return true
+		}
+	}
+	return hollowWords().Contains([]byte(v))
+}
+
+// hollowWords has a word of each of hollow's alternatives that need no separator.
+var hollowWords = sync.OnceValue(func() *literal.Lookup {
+	var list []literal.Word
+	for _, w := range strings.Fields("your example placeholder redacted change replace insert enter be dummy sample fake some secret pass token api here abcdefgh 123456789") {
+		list = append(list, literal.Word{Text: w})
+	}
+	return literal.NewLookup(list)
+})
+
 func set(s string) map[string]bool {
 	m := map[string]bool{}
 	for _, w := range strings.Fields(s) {
@@ -128,7 +174,11 @@ const maxValue = 16 << 10
 
 // filledIn tells whether v can be a value at all, in a file that is made for credentials.
 func filledIn(v string) bool {
-	return v != "" && len(v) <= maxValue && !(len(v) >= 8 && kinds(v) <= 2) && !nothings[strings.ToLower(v)] && !filler().MatchString(head(v)) && !reference().MatchString(head(v))
+	if v == "" || len(v) > maxValue || len(v) >= 8 && kinds(v) <= 2 || nothings[strings.ToLower(v)] {
+		return false
+	}
+	h := head(v)
+	return !(mayMask(h) && filler().MatchString(h)) && !(mayRefer(h) && reference().MatchString(h))
 }
 
 // real tells whether v looks like a secret in earnest, in a file that holds all sorts of settings.
@@ -137,7 +187,7 @@ func real(v string) bool {
 		return false
 	}
 	h := head(v)
-	return !words[strings.ToLower(h)] && !hollow().MatchString(h) && (strings.ContainsAny(h, "0123456789") || !holdsAny(plain(h), secretParts))
+	return !words[strings.ToLower(h)] && !(mayBeHollow(h) && hollow().MatchString(h)) && (strings.ContainsAny(h, "0123456789") || !holdsAny(plain(h), secretParts))
 }
 
 // random tells whether v looks drawn at random: long, of letters and digits, with few repetitions.
