@@ -1,7 +1,6 @@
 package match
 
 import (
-	"encoding/binary"
 	"regexp/syntax"
 	"slices"
 	"unicode/utf8"
@@ -330,18 +329,18 @@ func (n *nfa) classify() {
 // the complement of a state at which there is something to say, the dead one or one that accepts. In front of that is whether it does.
 type dfa struct {
 	*nfa
-	search bool // begins anew at every byte
-	table  []int32
-	width  int32     // of a row: the classes, and one in front
-	sets   [][]int32 // of each row
-	index  map[string]int32
-	starts []int32 // states of start sets, by a caller's number; 0 unknown
-	seen   *set
-	key    []byte
-	resets int
+	search  bool // begins anew at every byte
+	table   []int32
+	width   int32   // of a row: the classes, and one in front
+	members []int32 // of the states' sets, in the order of their rows
+	ends    []int32 // of each row: where its set ends in members
+	index   []int32 // of the states, at a hash of their set or behind it; 0 for none
+	starts  []int32 // states of start sets, by a caller's number; 0 unknown
+	seen    *set
+	resets  int
 }
 
-// maxTable bounds one dfa's memory: half a MiB, and about as much for the sets. What is in a scratch is kept, and each rule has up to four.
+// maxTable bounds one dfa's memory: half a MiB for the table, and as much for the sets. What is in a scratch is kept, and each rule has up to four.
 const maxTable = 1 << 17
 
 func newDFA(n *nfa, search bool) *dfa {
@@ -355,8 +354,11 @@ func (d *dfa) dead() int32 { return d.width + 1 }
 
 func (d *dfa) reset() {
 	const rows = 16 // most automata meet no more
-	d.table, d.sets = make([]int32, 2*d.width, rows*d.width), make([][]int32, 2, rows)
-	d.index = map[string]int32{"": d.dead()}
+	if d.table == nil {
+		d.table, d.ends, d.index = make([]int32, 2*d.width, rows*d.width), make([]int32, 2, rows), make([]int32, 2*rows)
+	}
+	d.table, d.ends, d.members = d.table[:2*d.width], d.ends[:2], d.members[:0]
+	clear(d.index)
 	clear(d.starts)
 	for c := range d.table[d.dead():] {
 		d.table[d.dead()+int32(c)] = ^d.dead()
@@ -387,28 +389,59 @@ func (d *dfa) accepts(s int32) accept { return accept(d.table[s-1]) }
 // state returns the state of the set in d.seen.
 func (d *dfa) state(done accept) int32 {
 	nodes := d.seen.members
-	slices.Sort(nodes)
-	key := d.key[:0]
-	for _, i := range nodes {
-		key = binary.LittleEndian.AppendUint32(key, uint32(i))
+	if len(nodes) == 0 && done == 0 {
+		return d.dead()
 	}
-	if done != 0 {
-		key = append(key, byte(done))
+	at := d.slot(nodes, done)
+	for ; d.index[at] != 0; at = (at + 1) & (len(d.index) - 1) {
+		if s := d.index[at]; d.accepts(s) == done && d.seen.is(d.set(s)) {
+			return s
+		}
 	}
-	d.key = key
-	if s, ok := d.index[string(key)]; ok {
-		return s
-	}
-	if len(d.table) >= maxTable {
+	switch {
+	case len(d.table) >= maxTable || len(d.members) >= maxTable:
 		d.reset()
+		at = d.slot(nodes, done)
+	case 2*len(d.ends) > len(d.index):
+		d.index = make([]int32, 2*len(d.index))
+		for row := int32(2); row < int32(len(d.ends)); row++ {
+			s := row*d.width + 1
+			d.index[d.free(d.slot(d.set(s), d.accepts(s)))] = s
+		}
+		at = d.free(d.slot(nodes, done))
 	}
 	s := int32(len(d.table)) + 1
-	d.sets = append(d.sets, slices.Clone(nodes))
+	d.members = append(d.members, nodes...)
+	d.ends = append(d.ends, int32(len(d.members)))
 	d.table = slices.Grow(d.table, int(d.width))[:len(d.table)+int(d.width)]
 	clear(d.table[s:])
 	d.table[s-1] = int32(done)
-	d.index[string(key)] = s
+	d.index[at] = s
 	return s
+}
+
+// set returns the nodes of a state.
+func (d *dfa) set(s int32) []int32 {
+	row := s / d.width
+	return d.members[d.ends[row-1]:d.ends[row]]
+}
+
+// slot returns where in the index a set belongs, in whatever order its nodes are.
+func (d *dfa) slot(nodes []int32, done accept) int {
+	h := uint32(done)
+	for _, i := range nodes {
+		x := uint32(i) * 0x9e3779b1
+		h += (x ^ x>>15) * 0x85ebca6b
+	}
+	return int(h^h>>16) & (len(d.index) - 1)
+}
+
+// free returns the first place in the index from one on that has no state.
+func (d *dfa) free(at int) int {
+	for d.index[at] != 0 {
+		at = (at + 1) & (len(d.index) - 1)
+	}
+	return at
 }
 
 // step computes an entry that the table does not know yet.
@@ -417,7 +450,7 @@ func (d *dfa) step(s int32, class uint8) int32 {
 	d.seen.clear()
 	var done accept
 	resets := d.resets
-	for _, i := range d.sets[s/d.width] {
+	for _, i := range d.set(s) {
 		if x := &d.nodes[i]; x.takes(c) {
 			done |= x.done
 			for _, j := range x.next {
@@ -459,6 +492,19 @@ func (s *set) clear() {
 		clear(s.stamp)
 		s.now = 1
 	}
+}
+
+// is tells whether the set has just the given members, which are distinct.
+func (s *set) is(members []int32) bool {
+	if len(members) != len(s.members) {
+		return false
+	}
+	for _, i := range members {
+		if s.stamp[i] != s.now {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *set) add(i int32) bool {

@@ -212,22 +212,23 @@ func (m *Matcher) give(s *scratch) {
 
 // scratch is what one call of Find works with.
 type scratch struct {
-	content  []byte
-	lines    *Lines
-	text     uint32 // number of the text, so that states need no clearing
-	state    []state
-	searches []*dfa // of patterns
-	hits     []literal.Hit
-	found    []found
-	later    []*rule // that are looked at when all keywords are known
-	starts   []int
-	stack    []frame
-	choices  []choice
-	caps     []int
-	onLines  map[*allowlist]lineAnswer
-	path     []byte
-	low      string
-	lowered  bool
+	content   []byte
+	lines     *Lines
+	text      uint32 // number of the text, so that states need no clearing
+	state     []state
+	searches  []*dfa // of patterns
+	hits      []literal.Hit
+	found     []found
+	later     []*rule // that are looked at when all keywords are known
+	starts    []int
+	stack     []frame
+	choices   []choice
+	caps      []int
+	onLines   map[*allowlist]lineAnswer
+	path      []byte
+	surprises [maxKnown][]float64 // by length and number, as far as they are known
+	low       string
+	lowered   bool
 }
 
 // found is one match of an expression, as regexp would report it.
