@@ -340,7 +340,8 @@ type dfa struct {
 	resets  int
 }
 
-// maxTable bounds one dfa's memory: half a MiB for the table, and as much for the sets. What is in a scratch is kept, and each rule has up to four.
+// maxTable bounds one dfa's memory: half a MiB for the table, and up to four times as much for the sets. What is in a scratch is kept, and each
+// rule has up to four.
 const maxTable = 1 << 17
 
 func newDFA(n *nfa, search bool) *dfa {
@@ -399,7 +400,7 @@ func (d *dfa) state(done accept) int32 {
 		}
 	}
 	switch {
-	case len(d.table) >= maxTable || len(d.members) >= maxTable:
+	case len(d.table) >= maxTable || len(d.members) >= 4*maxTable:
 		d.reset()
 		at = d.slot(nodes, done)
 	case 2*len(d.ends) > len(d.index):
