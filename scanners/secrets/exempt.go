@@ -55,12 +55,9 @@ type ownList struct {
 }
 
 // ownLists returns the global lists that the default configuration does not have.
-func ownLists(set *rules.Set) ([]ownList, error) {
-	def, err := rules.Default()
-	if err != nil {
-		return nil, err
-	}
+func ownLists(set *rules.Set) []ownList {
 	var own []ownList
+	def := rules.Default()
 	for _, a := range set.Allow {
 		if slices.ContainsFunc(def.Allow, func(d rules.Allowlist) bool { return reflect.DeepEqual(a, d) }) {
 			continue
@@ -74,7 +71,7 @@ func ownLists(set *rules.Set) ([]ownList, error) {
 		}
 		own = append(own, x)
 	}
-	return own, nil
+	return own
 }
 
 // exempts decides about a value on a line as far as its content decides: drop says that it is exempt wherever it lies; keep, if

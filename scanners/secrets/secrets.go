@@ -82,7 +82,7 @@ func New(o Options) (*Scanner, error) {
 	var set *rules.Set
 	var err error
 	if o.Config == nil {
-		set, err = rules.Default()
+		set = rules.Default()
 	} else {
 		src := rules.Source{Data: o.Config, Name: o.ConfigPath}
 		if o.ConfigPath == "" {
@@ -117,9 +117,7 @@ func New(o Options) (*Scanner, error) {
 		return nil, err
 	}
 	if o.Config != nil {
-		if s.own, err = ownLists(set); err != nil {
-			return nil, err
-		}
+		s.own = ownLists(set)
 	}
 	openExempt(set, func(r rules.Rule) bool { return s.byID[r.ID] != nil && s.byID[r.ID].Generic })
 	creds := credfile.Words()

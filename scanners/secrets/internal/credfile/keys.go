@@ -5,7 +5,6 @@ import (
 	"crypto/aes"
 	"encoding/base64"
 	"encoding/binary"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -69,12 +68,12 @@ func keyRule(name string, body []byte) string {
 	return "pem-private-key"
 }
 
-var header = regexp.MustCompile(`(?m)^[ \t]*[A-Za-z][A-Za-z0-9\-]*:.*$`)
+var header = expression(`(?m)^[ \t]*[A-Za-z][A-Za-z0-9\-]*:.*$`)
 
 // armoured decodes the base64 of a block, past headers, indentation, quotes and line breaks written as \n.
 func armoured(body []byte) []byte {
 	body = bytes.ReplaceAll(bytes.ReplaceAll(body, []byte(`\r`), nil), []byte(`\n`), []byte("\n"))
-	body = header.ReplaceAll(body, nil)
+	body = header().ReplaceAll(body, nil)
 	clean := make([]byte, 0, len(body))
 	for _, line := range bytes.Split(body, []byte("\n")) {
 		line = bytes.Trim(line, " \t\r\"'`+,;|#*>\\")
