@@ -82,6 +82,9 @@ func (s *Secret) HasValue() bool { return s.value.p != nil }
 // SameValue tells whether two secrets have the same private half.
 func (s *Secret) SameValue(o *Secret) bool { return s.value.show() == o.value.show() }
 
+// Contains tells whether the private half of o is a part of that of s.
+func (s *Secret) Contains(o *Secret) bool { return strings.Contains(s.value.show(), o.value.show()) }
+
 // Reveal returns the private half. Only verifiers may call it.
 func (s *Secret) Reveal() string { return s.value.show() }
 

@@ -145,6 +145,21 @@ func TestHidingPlacesInGit(t *testing.T) {
 	g.commit("aws.ini", "[a]\naws_access_key_id = "+id+"\n", "id")
 	g.commit("aws.ini", "[a]\naws_secret_access_key = "+secret+"\n", "secret")
 
+	id, secret = g.m.keyID(), g.m.secret()
+	wants["id in a message, secret in a file of the commit"] = want{keyID: id}
+	g.commit("rotated.ini", "aws_secret_access_key = "+secret+"\n", "rotate to "+id)
+	raw := func(header, message string) { // a commit as it is stored
+		at := " <a@corp.test> 1700000000 +0000\n"
+		commit := "tree " + g.git("rev-parse", "HEAD^{tree}") + "\nauthor a" + at + "committer c" + at + header + "\n" + message
+		g.gitWith(commit, nil, "hash-object", "-t", "commit", "-w", "--stdin")
+	}
+	raw("x-origin "+hide("header that git does not know")+"\n", "raw\n")
+	raw("mergetag object "+root+"\n type commit\n tag t\n \n "+hide("merged tag")+"\n", "raw\n")
+	raw("encoding UTF-16LE\n", utf16Bytes("with "+hide("message in utf-16")+"\n", binary.LittleEndian, false))
+	g.commit("", "", "use\n\n"+wrap(b64(strings.Repeat("padding ", 9)+line(hide("base64 in a message"))), 64))
+	g.git("notes", "--ref", "gone", "add", "-m", hide("note that was removed"))
+	g.git("notes", "--ref", "gone", "remove")
+
 	for _, tt := range []struct{ name, how string }{{"working tree", g.dir}, {"packed bare clone", ""}} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := tt.how

@@ -290,6 +290,54 @@ func hidingPlaces() []hidden {
 		text("csv", "a.csv", func(t string) string { return "name,token\nx," + t + "\n" }),
 		text("allow comment that is not ours to obey", "b.py", func(t string) string { return "k = '" + t + "'  # gitleaks:allow\n" }),
 
+		text("base64 in an added file", "k.diff", func(t string) string {
+			return "--- /dev/null\n+++ b/k\n@@ -0,0 +1,3 @@\n+" + strings.ReplaceAll(strings.TrimSpace(wrap(b64(strings.Repeat("padding ", 9)+line(t)), 64)), "\n", "\n+") + "\n"
+		}),
+		text("hex behind its sign", "a.sol", func(t string) string { return "bytes k = 0x" + hex.EncodeToString([]byte(t)) + ";\n" }),
+		text("registry export in utf-16", "a.reg", func(t string) string {
+			return "\"Token\"=hex(1):" + strings.ReplaceAll(strings.TrimSuffix(escaped(utf16Bytes(t, binary.LittleEndian, false), "%02x,"), ","), ",00,5", ",00,\\\r\n  5") + "\r\n"
+		}),
+		text("octal without zeros", "a.c", func(t string) string { return `char *k = "` + escaped(t, `\%o`) + "\";\n" }),
+		text("escaped underscore", "a.md", func(t string) string { return "The token is " + strings.Replace(t, "_", `\_`, 1) + " as ever.\n" }),
+		text("full-width letters", "a.txt", func(t string) string {
+			return "token " + strings.Map(func(r rune) rune {
+				if r == '_' {
+					return r
+				}
+				return r + 0xfee0
+			}, t) + "\n"
+		}),
+		text("partial line of a container", "0.log", func(t string) string {
+			return "2026-03-19T18:32:11.1Z stdout P {\"token\": \"" + t[:9] + "\n2026-03-19T18:32:11.2Z stdout F " + t[9:] + "\", \"n\": 1}\n"
+		}),
+		text("partial line of docker", "x-json.log", func(t string) string {
+			return `{"log":"token: ` + t[:9] + `","stream":"stdout"}` + "\n" + `{"log":"` + t[9:] + ` is it\n","stream":"stdout"}` + "\n"
+		}),
+		text("recorded terminal", "a.cast", func(t string) string {
+			return `{"version": 2, "width": 80}` + "\n" + `[0.1, "o", "token: ` + t[:9] + `"]` + "\n" + `[0.2, "o", "` + t[9:] + `\r\n"]` + "\n"
+		}),
+		text("folded calendar", "a.ics", func(t string) string {
+			return "BEGIN:VCALENDAR\r\nDESCRIPTION:take " + t[:9] + "\r\n " + t[9:] + " for it\r\nEND:VCALENDAR\r\n"
+		}),
+		text("two shell variables", "a.sh", func(t string) string { return "A=" + t[:9] + "\nB=" + t[9:] + "\nexport TOKEN=\"$A$B\"\n" }),
+		text("two Python variables", "b.py", func(t string) string { return "a = '" + t[:9] + "'\nb = '" + t[9:] + "'\ntoken = a + b\n" }),
+		text("two constants of Go", "a.go", func(t string) string {
+			return "const (\n\ta = \"" + t[:9] + "\"\n\tb = \"" + t[9:] + "\"\n)\n\nvar token = a + b\n"
+		}),
+		text("two batch variables", "a.bat", func(t string) string { return "set A=" + t[:9] + "\r\nset B=" + t[9:] + "\r\nset T=%A%%B%\r\n" }),
+		text("pdf letter by letter", "a.pdf", func(t string) string { return pdf("BT /F1 12 Tf 72 720 Td " + escaped(t, "(%c) Tj 7.2 0 Td ") + "ET") }),
+		text("picture's comment", "a.jpg", func(t string) string {
+			return "\xff\xd8\xff\xfe" + string(binary.BigEndian.AppendUint16(nil, uint16(len(t)+2))) + t + "\xff\xd9"
+		}),
+		text("drawing", "a.svg", func(t string) string { return "<svg><text>" + t + "</text></svg>\n" }),
+		text("address of a locked package", "package-lock.json", func(t string) string {
+			return `{"packages": {"a": {"resolved": "https://npm.corp.test/a.tgz?token=` + t + `"}}}` + "\n"
+		}),
+		text("string of a binary behind its length", "dump.rdb", func(t string) string { return "REDIS0009\x00\x03tok\x00" + "A" + t + "\xff" }),
+		text("encoded word of a subject", "a.eml", func(t string) string {
+			return "From: a@corp.test\nMIME-Version: 1.0\nSubject: =?utf-8?Q?token=3A_" + strings.ReplaceAll(t, "_", "=5F") + "?=\n\nhello\n"
+		}),
+
 		pairIn("pair on a line", "a.txt", "aws {id} {secret}\n"),
 		pairIn("pair sixty lines apart", "a.py", "AWS_ACCESS_KEY_ID = '{id}'\n"+padding+"AWS_SECRET_ACCESS_KEY = '{secret}'\n"),
 		pairIn("pair in json", "a.json", `{"aws": {"accessKeyId": "{id}", "region": "eu-central-1", "secretAccessKey": "{secret}"}}`),
@@ -321,6 +369,14 @@ func hidingPlaces() []hidden {
 		secretIn("url with password", "README.md", "postgres://app:{}@db.corp.test:5432/app\n"),
 		secretIn("filezilla", "filezilla.xml", "<FileZilla3><Servers><Server><Host>ftp.corp.test</Host><User>ci</User><Pass>{}</Pass></Server></Servers></FileZilla3>\n"),
 		secretIn("sftp.json", ".vscode/sftp.json", `{"host":"ftp.corp.test","username":"ci","password":"{}"}`),
+		{name: "registry login in a Secret", path: "a.yaml", make: func(m maker) (string, want) {
+			p := m.password()
+			return "apiVersion: v1\nkind: Secret\ndata:\n  .dockerconfigjson: " + b64(`{"auths":{"r.corp.test":{"auth":"`+b64("ci:"+p)+`"}}}`) + "\n", want{value: p}
+		}},
+		{name: "JSON web key", path: "a.json", make: func(m maker) (string, want) {
+			d := m.from(alnum, 43)
+			return `{"kty":"OKP","crv":"Ed25519","x":"` + m.from(alnum, 43) + `","d":"` + d + `"}`, want{value: d}
+		}},
 		{name: "npmrc", path: ".npmrc", make: func(m maker) (string, want) {
 			t := m.from("0123456789abcdef", 8) + "-" + m.from("0123456789abcdef", 4) + "-4" + m.from("0123456789abcdef", 3) + "-a" + m.from("0123456789abcdef", 3) + "-" + m.from("0123456789abcdef", 12)
 			return "//registry.npmjs.org/:_authToken=" + t + "\n", want{value: t}

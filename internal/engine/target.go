@@ -39,8 +39,7 @@ type target struct {
 	unplaced  map[string][]scanned // findings in contents whose places are not known yet, by object
 	placed    map[string]bool      // objects that a place was listed for
 	lines     map[seen]bool        // which secret lies on which lines of which object
-	texts     map[string][]uint32  // digests of the lines of objects that hold a secret
-	textSize  int                  // lines in texts
+	texts     texts                // of objects that hold a secret
 	pair      comparison           // the last one
 	gaps      []audit.Gap
 	entries   []audit.Entry
@@ -67,9 +66,6 @@ type seen struct {
 	lines               uint64
 }
 
-// maxTexts bounds the lines whose digests are kept, 4 bytes each: enough for some thousand versions of a file of 2000 lines.
-const maxTexts = 8 << 20
-
 // A comparison of two contents: which lines of the object are not those of the one before.
 type comparison struct {
 	before, object string
@@ -81,7 +77,8 @@ func (r *run) target(ctx context.Context, ref Ref, at audit.Target) store.Result
 	r.Progress.Target(at.Name, at.Kind)
 	t := &target{
 		run: r, Target: at, ref: ref, scanners: ref.Scanners, seed: maphash.MakeSeed(),
-		unplaced: map[string][]scanned{}, placed: map[string]bool{}, lines: map[seen]bool{}, texts: map[string][]uint32{}, silencers: map[audit.Silencer]int{},
+		unplaced: map[string][]scanned{}, placed: map[string]bool{}, lines: map[seen]bool{},
+		texts: texts{known: map[uint64]uint32{}, parts: map[string][]uint32{}}, silencers: map[audit.Silencer]int{},
 	}
 	if t.scanners == nil {
 		t.scanners = r.Scanners
@@ -300,7 +297,9 @@ func (t *target) item(ctx context.Context, it audit.Item) {
 		}
 		t.note(it.Object, f)
 	}
-	t.remember(it.Object, lines)
+	if lines != nil {
+		t.texts.add(it.Object, lines)
+	}
 }
 
 // hold tells whether there is room for one more finding. t.mu is held.
@@ -326,14 +325,6 @@ func (t *target) digests(object string, content []byte, fs []scanned) []uint32 {
 		return nil
 	}
 	return lineDigests(t.seed, content)
-}
-
-// remember keeps the digests of an object's lines. t.mu is held.
-func (t *target) remember(object string, lines []uint32) {
-	if lines != nil && t.texts[object] == nil && t.textSize+len(lines) <= maxTexts {
-		t.textSize += len(lines)
-		t.texts[object] = lines
-	}
 }
 
 // read opens an item within the limits of size and of bytes held at once.
@@ -521,7 +512,9 @@ func (t *target) place(p *placed) {
 		}
 		t.add(f, loc, p.Item)
 	}
-	t.remember(p.Object, p.lines)
+	if p.lines != nil {
+		t.texts.add(p.Object, p.lines)
+	}
 	for _, f := range p.found {
 		t.note(p.Object, f)
 		t.add(f, f.Locations[0], p.Item)
@@ -559,7 +552,7 @@ func (t *target) moved(it audit.Item, loc audit.Location) bool {
 	}
 	if p := &t.pair; p.before != it.Prev || p.object != it.Object {
 		*p = comparison{before: it.Prev, object: it.Object}
-		before, after := t.texts[it.Prev], t.texts[it.Object]
+		before, after := t.texts.of(it.Prev), t.texts.of(it.Object)
 		if before != nil && after != nil {
 			p.added = addedLines(before, after)
 		}

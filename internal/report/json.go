@@ -1,7 +1,9 @@
 package report
 
 import (
+	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"io"
 	"slices"
@@ -11,8 +13,78 @@ import (
 	"github.com/leakreach/leakreach/audit"
 )
 
-// writeJSON writes the run as one indented object, leakreach.run/v1.
-func writeJSON(w io.Writer, run *audit.Run, _ Options) error { return encode(w, utc(run), "  ") }
+// writeJSON writes the run as one indented object, leakreach.run/v1: element by element, since the whole text of a sweep would have to be in memory
+// four times over.
+func writeJSON(w io.Writer, run *audit.Run, _ Options) error {
+	run = utc(run)
+	b := bufio.NewWriter(w)
+	o := object{w: b}
+	o.field("schema", run.Schema)
+	o.field("run", run.Info)
+	list(&o, "coverage", run.Coverage)
+	list(&o, "gaps", run.Gaps)
+	list(&o, "findings", run.Findings)
+	list(&o, "identities", run.Identities)
+	list(&o, "inventory", run.Inventory)
+	list(&o, "silencers", run.Silencers)
+	o.field("calls", run.Calls)
+	o.text("\n}\n")
+	return cmp.Or(o.err, b.Flush())
+}
+
+// An object is one that is being written, up to the first error.
+type object struct {
+	w    io.Writer
+	err  error
+	some bool // a field has been written
+}
+
+func (o *object) text(s string) {
+	if o.err == nil {
+		_, o.err = io.WriteString(o.w, s)
+	}
+}
+
+func (o *object) value(v any, prefix string) {
+	if o.err == nil {
+		var text []byte
+		if text, o.err = encoded(v, prefix, "  "); o.err == nil {
+			_, o.err = o.w.Write(bytes.TrimSuffix(text, []byte("\n")))
+		}
+	}
+}
+
+func (o *object) name(name string) {
+	if o.some {
+		o.text(",\n")
+	} else {
+		o.text("{\n")
+	}
+	o.some = true
+	o.text(`  "` + name + `": `)
+}
+
+func (o *object) field(name string, v any) {
+	o.name(name)
+	o.value(v, "  ")
+}
+
+func list[T any](o *object, name string, xs []T) {
+	if len(xs) == 0 {
+		o.field(name, xs) // [] or null
+		return
+	}
+	o.name(name)
+	for i := range xs {
+		if i == 0 {
+			o.text("[\n    ")
+		} else {
+			o.text(",\n    ")
+		}
+		o.value(&xs[i], "    ")
+	}
+	o.text("\n  ]")
+}
 
 // writeJSONL writes what the object of [writeJSON] is made of, one piece a line, each with its "type": first the run, last
 // the calls.
@@ -96,18 +168,26 @@ func lines[T any](w io.Writer, kind string, xs []T) error {
 	return nil
 }
 
-// encode writes v as JSON and a line end. Characters that are invisible, or that a CI runner obeys, are written as escapes: the
-// same strings to a JSON reader, and harmless where the text is printed.
+// encode writes v as JSON and a line end.
 func encode(w io.Writer, v any, indent string) error {
+	text, err := encoded(v, "", indent)
+	if err == nil {
+		_, err = w.Write(text)
+	}
+	return err
+}
+
+// encoded is v as JSON, with a line end. Characters that are invisible, or that a CI runner obeys, are escapes in it: the same strings to a JSON
+// reader, and harmless where the text is printed.
+func encoded(v any, prefix, indent string) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	e.SetIndent("", indent)
+	e.SetIndent(prefix, indent)
 	if err := e.Encode(v); err != nil {
-		return err
+		return nil, err
 	}
-	_, err := w.Write(escapeJSON(b.Bytes()))
-	return err
+	return escapeJSON(b.Bytes()), nil
 }
 
 // maxString bounds one string of a JSON report, in encoded bytes: nothing a person wrote as a name is longer, and a hostile one

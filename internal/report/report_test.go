@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -38,6 +39,47 @@ func TestGolden(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestJSONPieces: the object that is written element by element is the whole run's.
+func TestJSONPieces(t *testing.T) {
+	runs := map[string]*audit.Run{"nothing": {}}
+	for name, f := range fixtures() {
+		runs[name] = f.run
+	}
+	for name, run := range runs {
+		var got, want bytes.Buffer
+		if err := writeJSON(&got, run, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := encode(&want, utc(run), "  "); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want.String(), got.String()); diff != "" {
+			t.Errorf("%s (-whole +pieces):\n%s", name, diff)
+		}
+	}
+}
+
+// TestJSONUnwritable: a full disk is an error.
+func TestJSONUnwritable(t *testing.T) {
+	for n := range 3 {
+		if err := writeJSON(full{new(n)}, fixtures()["many"].run, Options{}); !errors.Is(err, errFull) {
+			t.Errorf("after %d writes: %v", n, err)
+		}
+	}
+}
+
+// full takes some writes only.
+type full struct{ left *int }
+
+var errFull = errors.New("full")
+
+func (f full) Write(p []byte) (int, error) {
+	if *f.left--; *f.left < 0 {
+		return 0, errFull
+	}
+	return len(p), nil
 }
 
 func golden(t *testing.T, path string, got []byte) {

@@ -15,6 +15,7 @@ import (
 const (
 	window  = 64 << 20
 	overlap = 64 << 10
+	growth  = 16 // of a buffer that is full: less to copy, and of a large one only the pages that are written to are memory
 )
 
 // stream lists standard input. One window is in memory at a time.
@@ -84,7 +85,7 @@ func (l *listing) fill(in io.Reader, kept, window int, buf *[]byte) (n int, end 
 				return
 			}
 			if kept+n == len(b) {
-				grown := make([]byte, min(max(2*len(b), 64<<10), window))
+				grown := make([]byte, min(max(growth*len(b), 64<<10), window))
 				copy(grown, b)
 				b = grown
 			}

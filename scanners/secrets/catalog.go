@@ -54,11 +54,6 @@ func variable(id string) string { return strings.ReplaceAll(id, "-", "_") }
 
 // words makes readable what an id says behind its provider.
 func words(rest string) string {
-	spelled := map[string]string{
-		"api": "API", "id": "id", "pat": "personal access token", "oauth": "OAuth", "url": "URL", "pub": "public", "cicd": "CI/CD",
-		"ptt": "pipeline trigger token", "rrt": "runner registration token", "scim": "SCIM", "ca": "CA", "tf": "Terraform", "ad": "Entra ID",
-		"app": "app", "aws": "AWS", "personnal": "personal", "v2": "(second form)",
-	}
 	var out []string
 	for w := range strings.SplitSeq(rest, "-") {
 		if s, ok := spelled[w]; ok {
@@ -67,6 +62,13 @@ func words(rest string) string {
 		out = append(out, w)
 	}
 	return strings.Join(out, " ")
+}
+
+// spelled has the words of ids that are not written as they are.
+var spelled = map[string]string{
+	"api": "API", "id": "id", "pat": "personal access token", "oauth": "OAuth", "url": "URL", "pub": "public", "cicd": "CI/CD",
+	"ptt": "pipeline trigger token", "rrt": "runner registration token", "scim": "SCIM", "ca": "CA", "tf": "Terraform", "ad": "Entra ID",
+	"app": "app", "aws": "AWS", "personnal": "personal", "v2": "(second form)",
 }
 
 // A kind is what a secret does, by the end of its rule's id.

@@ -10,25 +10,41 @@ import (
 	"github.com/leakreach/leakreach/scanners/secrets/internal/rules"
 )
 
-// documents is the entry of gitleaks' default path list that exempts documents and binaries, because patterns matched on their
-// bytes are noise. Here they are opened, and their bytes are scanned by the rules that know a token's shape; only rules that know
+// opened are the entries of gitleaks' default path list that exempt documents, binaries and pictures, because patterns matched on
+// their bytes are noise. Here they are opened, and their bytes are scanned by the rules that know a token's shape; only rules that know
 // none keep the exemption.
-const documents = `(?i)\.(?:docx?|xlsx?|pdf|bin|socket|vsidx|v2|suo|wsuo|.dll|pdb|exe|gltf)$`
+var opened = []string{
+	`(?i)\.(?:docx?|xlsx?|pdf|bin|socket|vsidx|v2|suo|wsuo|.dll|pdb|exe|gltf)$`,
+	`(?i)\.(?:bmp|gif|jpe?g|png|svg|tiff?)$`, // comments and what EXIF says, text of SVG
+}
 
-// openDocuments moves that entry from the global list to the rules that know no token shape.
-func openDocuments(set *rules.Set, generic func(rules.Rule) bool) {
-	moved := false
-	for i := range set.Allow {
-		if a := &set.Allow[i]; !a.All && slices.Contains(a.Paths, documents) {
-			a.Paths = slices.DeleteFunc(slices.Clone(a.Paths), func(p string) bool { return p == documents })
-			moved = true
+// locks is the entry that exempts lists of packages, which are full of digests. The addresses in them hold tokens of private
+// registries; only rules that go by a name beside the value keep the exemption.
+const locks = `(?:^|/)(?:deno\.lock|npm-shrinkwrap\.json|package-lock\.json|pnpm-lock\.yaml|yarn\.lock)$`
+
+// byName begins gitleaks' expressions for values that only the name of their service tells from others.
+const byName = `[\w.-]{0,50}?(?:`
+
+// openExempt moves those entries from the global list to the rules that keep them.
+func openExempt(set *rules.Set, generic func(rules.Rule) bool) {
+	move := func(path string, keeps func(rules.Rule) bool) {
+		moved := false
+		for i := range set.Allow {
+			if a := &set.Allow[i]; !a.All && slices.Contains(a.Paths, path) {
+				a.Paths = slices.DeleteFunc(slices.Clone(a.Paths), func(p string) bool { return p == path })
+				moved = true
+			}
+		}
+		for i := range set.Rules {
+			if r := &set.Rules[i]; moved && keeps(*r) {
+				r.Allow = append(slices.Clone(r.Allow), rules.Allowlist{Paths: []string{path}})
+			}
 		}
 	}
-	for i := range set.Rules {
-		if r := &set.Rules[i]; moved && generic(*r) {
-			r.Allow = append(slices.Clone(r.Allow), rules.Allowlist{Paths: []string{documents}})
-		}
+	for _, path := range opened {
+		move(path, generic)
 	}
+	move(locks, func(r rules.Rule) bool { return generic(r) || strings.Contains(r.Regex, byName) })
 }
 
 // An ownList is a global allowlist of the user's own configuration. gitleaks' default lists speak of gitleaks' rules; the user's
@@ -39,12 +55,9 @@ type ownList struct {
 }
 
 // ownLists returns the global lists that the default configuration does not have.
-func ownLists(set *rules.Set) ([]ownList, error) {
-	def, err := rules.Default()
-	if err != nil {
-		return nil, err
-	}
+func ownLists(set *rules.Set) []ownList {
 	var own []ownList
+	def := rules.Default()
 	for _, a := range set.Allow {
 		if slices.ContainsFunc(def.Allow, func(d rules.Allowlist) bool { return reflect.DeepEqual(a, d) }) {
 			continue
@@ -58,7 +71,7 @@ func ownLists(set *rules.Set) ([]ownList, error) {
 		}
 		own = append(own, x)
 	}
-	return own, nil
+	return own
 }
 
 // exempts decides about a value on a line as far as its content decides: drop says that it is exempt wherever it lies; keep, if

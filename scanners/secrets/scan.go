@@ -23,9 +23,11 @@ type pass struct {
 	later    bool // the item's path comes after its content
 	depth    int  // encoded containers around the text being scanned
 	unpacks  bool // a container is being unpacked
+	unpacker archive.Unpacker
 	findings []audit.Finding
 	gaps     []audit.Gap
 	spare    []*sheet
+	undone   map[*audit.Secret]bool // those whose values a format keeps encoded
 }
 
 // begin lends a pass for an item; done takes it back.
@@ -41,6 +43,7 @@ func (s *Scanner) begin(it audit.Item) *pass {
 func (p *pass) done() (findings []audit.Finding, gaps []audit.Gap) {
 	findings, gaps = p.findings, p.gaps
 	p.item, p.findings, p.gaps = audit.Item{}, nil, nil
+	clear(p.undone)
 	p.passes.Put(p)
 	return findings, gaps
 }
@@ -67,6 +70,7 @@ type sheet struct {
 	creds    credfile.Search // of the text being scanned
 	halves   pair.Search     // of AWS keys in it
 	taken    []pair.Span     // of those that were found, and of what rules have
+	starts   []int           // of tokens in the part
 	line     struct {        // the last lines asked for: matches on one long line share the answer
 		start, end int
 		digest     uint64
@@ -104,7 +108,7 @@ func (p *pass) free(t *sheet) {
 	if cap(t.raw) > maxRaw {
 		t.raw = nil
 	}
-	*t = sheet{pass: p, view: t.view, lines: t.lines, creds: t.creds, halves: t.halves, taken: t.taken[:0], raw: t.raw}
+	*t = sheet{pass: p, view: t.view, lines: t.lines, creds: t.creds, halves: t.halves, taken: t.taken[:0], starts: t.starts[:0], raw: t.raw}
 	p.spare = append(p.spare, t)
 }
 
@@ -114,6 +118,7 @@ func (p *pass) text(in part) {
 		return
 	}
 	t := p.sheet(in)
+	from := len(p.findings)
 	t.binary = !in.text && binary(in.content)
 	raw := in.content
 	if t.binary {
@@ -121,8 +126,33 @@ func (p *pass) text(in part) {
 		raw = t.raw
 	}
 	t.find(raw)
+	if t.binary {
+		for _, c := range credfile.Keys(in.content) {
+			t.credential(in.content, &c)
+		}
+	}
 	p.decoder.Views(in.content)(t.view)
+	switch {
+	case len(t.starts) == 0:
+	case t.binary:
+		t.unglue(raw)
+	default:
+		p.decoder.Joined(in.content, t.starts)(t.view)
+	}
+	p.absorb(from)
 	p.free(t)
+}
+
+// unglue scans the tokens of a binary again that have a letter or digit in front, and nothing before that: it is the length of the
+// string, and makes the token begin in the midst of a word.
+func (t *sheet) unglue(raw []byte) {
+	const longest = 4 << 10 // of a token
+	for _, at := range t.starts {
+		if at >= 2 && raw[at-2] == '\n' && raw[at-1] > ' ' {
+			lo, hi := at, min(at+longest, len(raw))
+			t.decoded(decode.View{Text: raw[lo:hi], At: func(i int) int { return lo + i }})
+		}
+	}
 }
 
 // decoded scans a view of the part.
@@ -162,14 +192,20 @@ var legible = func() (t [256]byte) {
 // find reports what is in text, which is the part or a decoded view of it.
 func (t *sheet) find(text []byte) {
 	path, commit := t.item.At.Path+t.path, t.item.At.Commit
-	reads := !t.binary && len(text) <= maxCredentialFile
+	pieces := len(t.encoding) > 0 && t.encoding[0] == decode.Variable // of a token, which is known by its shape or not at all
+	reads := !t.binary && !pieces && len(text) <= maxCredentialFile
 	t.creds.Begin(text)
 	t.halves.Begin(text)
 	matches, whole := t.matcher.Find(text, func(h literal.Hit) {
-		if h.Word >= t.credWords {
+		switch {
+		case h.Word >= t.otherWords:
+			if t.at == nil && len(t.starts) < decode.MaxStarts {
+				t.starts = append(t.starts, h.Start)
+			}
+		case h.Word >= t.credWords:
 			h.Word -= t.credWords
 			t.halves.At(h)
-		} else if reads {
+		case reads:
 			t.creds.At(h)
 		}
 	})
@@ -194,11 +230,21 @@ func (t *sheet) find(text []byte) {
 			locked = append(locked, pair.Span{Start: c.Start, End: c.End})
 		}
 	}
+	var also map[*credfile.Credential][]string // what found more around a credential
 	for i := range matches {
 		m := &matches[i]
-		if t.binary && t.byID[m.Rule.ID].Generic {
+		if (t.binary || pieces) && t.byID[m.Rule.ID].Generic {
 			m.SecretEnd = m.SecretStart // noise
 			continue
+		}
+		if t.byID[m.Rule.ID].Generic {
+			if c := wraps(text, m, creds); c != nil {
+				if also == nil {
+					also = map[*credfile.Credential][]string{}
+				}
+				also[c] = append(also[c], m.Rule.ID)
+				continue
+			}
 		}
 		rule := m.Rule.ID
 		if rule == rulePrivateKey && locked.meets(m.Start, m.End) {
@@ -215,9 +261,9 @@ func (t *sheet) find(text []byte) {
 		}
 	}
 	reported := newCover(t.taken)
-	for _, c := range creds {
-		if !reported.meets(c.Start, c.End) {
-			t.credential(c)
+	for i := range creds {
+		if c := &creds[i]; !reported.meets(c.Start, c.End) {
+			t.credential(text, c, also[c]...)
 		}
 	}
 }
@@ -280,17 +326,34 @@ func (t *sheet) keep(m *match.Match) func(audit.Location) bool {
 	return func(l audit.Location) bool { return x.Keep(l.Path, l.Commit) }
 }
 
-// credential reports what a file's format tells.
-func (t *sheet) credential(c credfile.Credential) {
+// credential reports what a file's format tells, and which other rules saw it.
+func (t *sheet) credential(text []byte, c *credfile.Credential, also ...string) {
 	rule := t.byID[c.Rule]
 	if rule == nil || c.Value == "" && c.ID == "" {
+		return
+	}
+	// What a format keeps encoded, a view may show decoded, and there it would be decoded once more.
+	first := spot{c.Rule, c.Start, -1}
+	if t.at != nil {
+		first.start = t.at(c.Start)
+	}
+	encoded := string(text[c.Start:min(c.End, len(text))]) != c.Value
+	if encoded && t.at != nil && t.seen[first] {
 		return
 	}
 	loc, ok := t.locate(c.Rule, c.Start, max(c.End, c.Start+1), c.Start, c.End)
 	if !ok || loc.EndLine > loc.Line && t.glued(c.Start, c.End) {
 		return
 	}
+	loc.Rules = sorted(append(loc.Rules, also...))
+	t.seen[first] = true
 	secret := audit.NewSecret(c.Kind, c.ID, c.Value)
+	if encoded {
+		if t.undone == nil {
+			t.undone = map[*audit.Secret]bool{}
+		}
+		t.undone[secret] = true
+	}
 	for name, value := range c.Parts {
 		secret.SetPart(name, value)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/leakreach/leakreach/scanners/secrets/internal/archive"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/credfile"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/decode"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/match"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/pair"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/rules"
@@ -33,24 +34,26 @@ type Options struct {
 	ConfigPath string
 	// Rules are the ids of the only rules to report; none means all.
 	Rules []string
-	// Memory bounds how many containers are unpacked at once.
+	// Memory bounds how many containers are unpacked at once, and what is held of one.
 	Memory audit.Memory
 }
 
 // A Scanner finds credentials.
 type Scanner struct {
-	decoder   decode.Decoder
-	matcher   *match.Matcher
-	credWords int32 // how many of the words it was given are credfile's; the others are pair's
-	byID      map[string]*audit.Rule
-	list      []audit.Rule
-	only      map[string]bool // nil for all
-	own       []ownList       // what the user's configuration exempts, whatever found it
-	seed      maphash.Seed    // of digests of lines
-	hollow    *hollow
-	notes     []string
-	passes    sync.Pool     // of *pass
-	unpacking chan struct{} // holds one for each container that is being unpacked
+	decoder decode.Decoder
+	matcher *match.Matcher
+	// The words that the matcher was given are credfile's up to credWords, then pair's up to otherWords, then what tokens begin with.
+	credWords, otherWords int32
+	byID                  map[string]*audit.Rule
+	list                  []audit.Rule
+	only                  map[string]bool // nil for all
+	own                   []ownList       // what the user's configuration exempts, whatever found it
+	seed                  maphash.Seed    // of digests of lines
+	hollow                *hollow
+	notes                 []string
+	passes                sync.Pool // of *pass
+	limits                archive.Limits
+	unpacking             chan struct{} // holds one for each container that is being unpacked
 }
 
 // unpackMemory is what unpacking a container takes: 48 MiB of dictionaries and buffers, a member of 24 MiB that lies in another one of that
@@ -72,11 +75,14 @@ const ruleAWSID = "aws-access-token"
 // [audit.ErrUsage].
 func New(o Options) (*Scanner, error) {
 	s := &Scanner{seed: maphash.MakeSeed(), hollow: newHollow(), byID: map[string]*audit.Rule{}}
+	s.limits = archive.DefaultLimits()
+	s.limits.Memory = int(o.Memory.Share(8, int64(s.limits.Memory)))
+	s.limits.MemberBytes = int(o.Memory.Share(16, int64(s.limits.MemberBytes)))
 	s.unpacking = make(chan struct{}, max(1, o.Memory.Share(unpackMemory, maxUnpacking)))
 	var set *rules.Set
 	var err error
 	if o.Config == nil {
-		set, err = rules.Default()
+		set = rules.Default()
 	} else {
 		src := rules.Source{Data: o.Config, Name: o.ConfigPath}
 		if o.ConfigPath == "" {
@@ -111,14 +117,17 @@ func New(o Options) (*Scanner, error) {
 		return nil, err
 	}
 	if o.Config != nil {
-		if s.own, err = ownLists(set); err != nil {
-			return nil, err
-		}
+		s.own = ownLists(set)
 	}
-	openDocuments(set, func(r rules.Rule) bool { return s.byID[r.ID] != nil && s.byID[r.ID].Generic })
+	openExempt(set, func(r rules.Rule) bool { return s.byID[r.ID] != nil && s.byID[r.ID].Generic })
 	creds := credfile.Words()
-	s.credWords = int32(len(creds))
-	s.matcher = match.New(set, append(creds, pair.Words()...)...)
+	halves := pair.Words()
+	var starts []literal.Word
+	for _, text := range decode.Starts() {
+		starts = append(starts, literal.Word{Text: text, Exact: true})
+	}
+	s.credWords, s.otherWords = int32(len(creds)), int32(len(creds)+len(halves))
+	s.matcher = match.New(set, slices.Concat(creds, halves, starts)...)
 	return s, nil
 }
 
@@ -263,7 +272,7 @@ func (p *pass) members(prefix string, content []byte) (whole bool) {
 	if archive.Kind(content) == "" {
 		return false
 	}
-	key := p.hollow.key(p, prefix, content)
+	key := p.hollow.key(p, lookInside, prefix, content)
 	if whole, known := p.hollow.get(key); known {
 		return whole
 	}
@@ -274,9 +283,9 @@ func (p *pass) members(prefix string, content []byte) (whole bool) {
 		defer func() { <-p.unpacking; p.unpacks = false }()
 	}
 	opened := false
-	problems := archive.Walk("", content, archive.DefaultLimits(), func(m archive.Member) {
+	problems := p.unpacker.Walk("", content, p.limits, func(m archive.Member) {
 		opened = true
-		p.text(part{content: m.Content, path: prefix + "!" + strings.TrimPrefix(m.Path, "!"), text: m.Text})
+		p.member(part{content: m.Content, path: prefix + "!" + strings.TrimPrefix(m.Path, "!"), text: m.Text})
 	})
 	for _, pr := range problems {
 		what := p.item.At.Path + prefix + "!" + strings.TrimPrefix(pr.What, "!")
@@ -287,6 +296,27 @@ func (p *pass) members(prefix string, content []byte) (whole bool) {
 		p.hollow.put(key, whole)
 	}
 	return whole
+}
+
+// member scans a member of a container, if it is not known that there is nothing in it.
+func (p *pass) member(in part) {
+	if len(in.content) < minHollow {
+		p.text(in)
+		return
+	}
+	how := lookMember
+	if in.text {
+		how = lookDocument
+	}
+	key := p.hollow.key(p, how, in.path, in.content)
+	if _, known := p.hollow.get(key); known {
+		return
+	}
+	before := len(p.findings) + len(p.gaps)
+	p.text(in)
+	if len(p.findings)+len(p.gaps) == before {
+		p.hollow.put(key, true)
+	}
 }
 
 // names scans a list of names, one a line. The place of a finding is the name itself; lines are those of the list, which nobody
@@ -324,7 +354,7 @@ func (p *pass) place(content []byte) {
 	}
 	t := p.sheet(part{content: content})
 	for _, c := range credfile.Because(p.item.At.Path, content) {
-		t.credential(c)
+		t.credential(content, &c)
 	}
 	p.free(t)
 }

@@ -3,6 +3,12 @@ package secrets
 import (
 	"archive/zip"
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	random "crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
@@ -113,6 +119,7 @@ func TestScan(t *testing.T) {
 		{"zip", "a.zip", zipped.String(), []string{"github-pat !a/b.txt2:7-2:46"}},
 		{"utf-16", "a.txt", string(wide), []string{"github-pat 1:15-1:93 utf-16"}},
 		{"binary", "a.o", "\x7fELF\x00\x00" + gh + "\x00", []string{"github-pat 1:7-1:46"}},
+		{"binary, behind its length", "a.o", "\x7fELF\x00(" + "\x00E" + gh + "\x00", []string{"github-pat 1:9-1:48"}},
 		{"value that ends with its line", "gradle.properties", "ossrhPassword=" + password + "\nsigning.keyId=ABCD\n", []string{"application-secret 1:15-1:34", "generic-api-key 1:15-1:34"}},
 		{"value that goes on", ".env", "MYSQL_PASSWORD=" + password[:12] + "\\\n" + password[12:] + "\n", []string{"env-file-secret 1:16-1:28", "env-file-secret 1:16-2:8 wrap", "generic-api-key 1:16-2:8 wrap"}},
 		{"pkcs12", "deploy/cert.p12", "x", []string{"pkcs12-file 0:0-0:0"}},
@@ -126,6 +133,79 @@ func TestScan(t *testing.T) {
 				t.Errorf("gaps %v", gaps)
 			}
 		})
+	}
+}
+
+// One secret is one finding: what goes by a name or a format sees its wrapping too, and says so.
+func TestWrapped(t *testing.T) {
+	r := newSource()
+	gh, password := r.github(), r.of(alnum, 9)+"-"+r.of(alnum, 9)+"7"
+	b64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+	s := scanner(t, Options{})
+	for _, tt := range []struct {
+		name, path, content string
+		rule                string
+		also                string
+	}{
+		{"token in a Secret", "a.yaml", "apiVersion: v1\nkind: Secret\ndata:\n  token: " + b64(gh) + "\n", "github-pat", "kubernetes-secret"},
+		{"password in a Secret", "a.yaml", "apiVersion: v1\nkind: Secret\ndata:\n  password: " + b64(password) + "\n", "kubernetes-secret", "generic-api-key"},
+		{"token behind a name", "a.py", "api_key = '" + b64("token = "+gh) + "'\n", "github-pat", "generic-api-key"},
+		{"login of a registry", ".docker/config.json", `{"auths": {"r.corp.test": {"auth": "` + b64("ci:"+password) + `"}}}`, "docker-registry-auth", "generic-api-key"},
+		{"user and password", "a.sh", "curl -u admin:" + password + " https://corp.test/\n", "shell-password", "curl-auth-user"},
+	} {
+		fs, _ := s.Scan(file(tt.path), []byte(tt.content))
+		fs = slices.DeleteFunc(fs, func(f audit.Finding) bool { return f.Candidate })
+		var by []string
+		for _, f := range fs {
+			by = append(append(by, f.Rule), f.Locations[0].Rules...)
+			if !f.Secret.SameValue(fs[0].Secret) {
+				t.Errorf("%s: two secrets, %q", tt.name, summary(fs))
+			}
+		}
+		if !slices.Contains(by, tt.rule) || !slices.Contains(by, tt.also) {
+			t.Errorf("%s: found by %q", tt.name, by)
+		}
+	}
+}
+
+// Keys and key stores are found in binaries, whatever the name.
+func TestBinaryKeys(t *testing.T) {
+	_, edwards, _ := ed25519.GenerateKey(random.Reader)
+	curve, err := ecdsa.GenerateKey(elliptic.P256(), random.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	modulus, err := rsa.GenerateKey(random.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded := func(b []byte, err error) string {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	public := encoded(x509.MarshalPKIXPublicKey(modulus.Public()))
+	pkcs8 := encoded(x509.MarshalPKCS8PrivateKey(modulus))
+	s := scanner(t, Options{})
+	for _, tt := range []struct{ name, content, want string }{
+		{"PKCS #8, RSA", pkcs8, "pem-private-key"},
+		{"PKCS #8, elliptic", encoded(x509.MarshalPKCS8PrivateKey(curve)), "pem-private-key"},
+		{"PKCS #8, Ed25519", encoded(x509.MarshalPKCS8PrivateKey(edwards)), "pem-private-key"},
+		{"PKCS #1", string(x509.MarshalPKCS1PrivateKey(modulus)), "pem-private-key"},
+		{"RFC 5915", encoded(x509.MarshalECPrivateKey(curve)), "pem-private-key"},
+		{"java", "\xfe\xed\xfe\xed\x00\x00\x00\x02" + strings.Repeat("\x00x", 50), "keystore"},
+		{"public key", public, ""},
+		{"cut off", pkcs8[:len(pkcs8)-1], ""},
+	} {
+		fs, _ := s.Scan(file("a.bin"), []byte(tt.content))
+		got := ""
+		for _, f := range fs {
+			got += f.Rule
+		}
+		if got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
 	}
 }
 
@@ -180,7 +260,8 @@ func TestPlaces(t *testing.T) {
 	content := []byte("key: " + gh + "\n")
 	fs, _ := s.Scan(audit.Item{Kind: audit.KindFile, Object: "1"}, content)
 	for path, want := range map[string][]string{
-		"a.txt": {"github-pat"}, "yarn.lock": nil, "x/node_modules/y": nil,
+		"a.txt": {"github-pat"}, "x/node_modules/y": nil,
+		"yarn.lock": {"github-pat"}, "a.svg": {"github-pat"}, // of gitleaks' exemptions only generic rules keep these
 		"@octokit/auth-token/README.md": {"generic-api-key"}, // where the rule that names it is silent, the generic one is not displaced
 	} {
 		var kept []string

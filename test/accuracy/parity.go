@@ -227,6 +227,8 @@ func (o own) less(s sighting, f leak) string {
 			elsewhere = elsewhere || key
 		case key:
 			return "reported there as a part of an AWS key"
+		case p.rule != s.rule:
+			return "reported there without its wrapping"
 		default:
 			return "REPORTED THERE WITH ANOTHER VALUE"
 		}

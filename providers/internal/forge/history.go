@@ -28,58 +28,81 @@ type Clone struct {
 const cloneTries = 2
 
 // History clones a target's repository and yields what [git.Repository.Items] does, with web addresses. A repository
-// that cannot be cloned is a gap.
+// that cannot be cloned is a gap. If only a part of it came, what was listed of that is listed again by the next try.
 func History(ctx context.Context, env audit.Env, target string, c Clone) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
-		r, err := clone(ctx, env, c)
-		if err != nil {
-			if ctx.Err() != nil {
-				yield(audit.Item{}, ctx.Err())
-				return
-			}
+		h := &history{Clone: c, target: target, yield: yield}
+		err := h.tries(ctx, env)
+		switch {
+		case err == nil || h.stopped:
+		case ctx.Err() != nil:
+			yield(audit.Item{}, ctx.Err())
+		default:
 			why := redact(err.Error(), c.Token)
 			if hint := audit.HintOf(err); hint != "" {
 				why += "; " + hint
 			}
 			yield(audit.Item{}, &audit.Gap{Target: target, What: "git history", Why: plainText(why, 500)})
-			return
-		}
-		defer func() { _ = r.Close() }()
-		if c.Newest {
-			c.Since = "" // a limit to history
-		}
-		for it, err := range r.Items(ctx, git.Options{Since: c.Since}) {
-			if gap := (*audit.Gap)(nil); errors.As(err, &gap) && gap.Target == "" {
-				gap.Target = target
-			}
-			it.At.URL = c.page(it.At)
-			if !yield(it, err) {
-				return
-			}
 		}
 	}
 }
 
-func clone(ctx context.Context, env audit.Env, c Clone) (*git.Repository, error) {
-	if c.Sleep == nil {
-		c.Sleep = sleep
+// A history is one being listed.
+type history struct {
+	Clone
+	target  string
+	yield   func(audit.Item, error) bool
+	stopped bool // the consumer has had enough
+}
+
+// tries lists the history, and once more if it broke. The error is that of the last try.
+func (h *history) tries(ctx context.Context, env audit.Env) error {
+	if h.Sleep == nil {
+		h.Sleep = sleep
 	}
-	options := git.CloneOptions{
-		HTTP: env.HTTP, Getenv: env.Getenv, Username: c.Username, Token: c.Token, Newest: c.Newest, AllRefs: c.AllRefs, Memory: env.Memory,
-	}
-	options.AllowHTTP = strings.HasPrefix(c.Address, "http:") // then the user's own address of the API is without TLS, too
 	for try := 1; ; try++ {
-		r, err := git.Clone(ctx, c.Address, options)
+		err := h.list(ctx, env)
 		final := errors.Is(err, audit.ErrAuth) || errors.Is(err, audit.ErrNothing) || errors.Is(err, audit.ErrUsage) ||
 			errors.Is(err, wire.ErrTooLarge)
 		if err == nil || final || try == cloneTries || ctx.Err() != nil {
-			return r, err
+			return err
 		}
-		env.Log.Debug("cloning again", "address", c.Address, "error", err)
-		if err := c.Sleep(ctx, 5*time.Second); err != nil {
-			return nil, err
+		env.Log.Debug("cloning again", "address", h.Address, "error", err)
+		if err := h.Sleep(ctx, 5*time.Second); err != nil {
+			return err
 		}
 	}
+}
+
+// list clones the repository and lists it. An error says that it could not be cloned, or not all of it.
+func (h *history) list(ctx context.Context, env audit.Env) error {
+	options := git.CloneOptions{
+		HTTP: env.HTTP, Getenv: env.Getenv, Username: h.Username, Token: h.Token, Newest: h.Newest, AllRefs: h.AllRefs, Memory: env.Memory,
+	}
+	options.AllowHTTP = strings.HasPrefix(h.Address, "http:") // then the user's own address of the API is without TLS, too
+	r, err := git.Clone(ctx, h.Address, options)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }()
+	since := h.Since
+	if h.Newest {
+		since = "" // a limit to history
+	}
+	for it, err := range r.Items(ctx, git.Options{Since: since}) {
+		if broken := (*git.BrokenError)(nil); errors.As(err, &broken) {
+			return broken
+		}
+		if gap := (*audit.Gap)(nil); errors.As(err, &gap) && gap.Target == "" {
+			gap.Target = h.target
+		}
+		it.At.URL = h.page(it.At)
+		if !h.yield(it, err) {
+			h.stopped = true
+			return nil
+		}
+	}
+	return nil
 }
 
 // page is the web address of a place in the history, as far as one is known.

@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/internal/pack"
 	"github.com/leakreach/leakreach/providers/internal/wire"
 )
 
@@ -41,9 +42,11 @@ type CloneOptions struct {
 	Memory audit.Memory
 }
 
-// Clone fetches a repository over HTTPS into a temporary directory that Close removes: one pack of at most 16 GiB, as it comes,
-// and a list of refs. Nothing is unpacked or checked out. An error wraps [audit.ErrAuth] if the server asks for other credentials,
-// and [audit.ErrNothing] if there is no such repository.
+// Clone fetches a repository over HTTPS into a temporary directory that Close removes: a list of refs and one pack of at most 16 GiB.
+// Nothing is unpacked or checked out. An error wraps [audit.ErrAuth] if the server asks for other credentials, and
+// [audit.ErrNothing] if there is no such repository.
+//
+// Clone returns when the pack begins to come. Items lists objects while it does, and ends with a [BrokenError] if not all of it came.
 //
 // The git program does this only for a server that speaks none of the protocols of package wire.
 func Clone(ctx context.Context, address string, o CloneOptions) (_ *Repository, err error) {
@@ -64,7 +67,12 @@ func Clone(ctx context.Context, address string, o CloneOptions) (_ *Repository, 
 		}
 	}()
 	bare := filepath.Join(dir, "repository.git")
-	gaps, err := o.receive(ctx, u, bare)
+	in, gaps, err := o.receive(ctx, u, bare)
+	defer func() {
+		if err != nil {
+			in.stop()
+		}
+	}()
 	if odd := (*wire.UnsupportedError)(nil); errors.As(err, &odd) {
 		if err = o.run(ctx, odd.URL, dir, bare); err != nil {
 			err = fmt.Errorf("%s, so git was asked: %w", odd.Why, err)
@@ -80,11 +88,11 @@ func Clone(ctx context.Context, address string, o CloneOptions) (_ *Repository, 
 	if err != nil {
 		return nil, fmt.Errorf("cloning %s: %w", u.Redacted(), err)
 	}
-	r, err := Open(ctx, l, o.Memory)
+	r, err := prepare(ctx, l, o.Memory, in.arrival())
 	if err != nil {
 		return nil, err
 	}
-	r.clone = dir
+	r.clone, r.incoming = dir, in
 	if o.Newest {
 		r.gaps = nil // the one there can be is that the clone is shallow
 	}
@@ -92,11 +100,11 @@ func Clone(ctx context.Context, address string, o CloneOptions) (_ *Repository, 
 	return r, nil
 }
 
-// receive makes a bare repository of what the server sends.
-func (o CloneOptions) receive(ctx context.Context, u *url.URL, bare string) ([]audit.Gap, error) {
+// receive begins to make a bare repository of what the server sends. There is nothing incoming if the server's is empty.
+func (o CloneOptions) receive(ctx context.Context, u *url.URL, bare string) (*incoming, []audit.Gap, error) {
 	remote, err := wire.Dial(ctx, u, wire.Options{HTTP: o.HTTP, Username: o.Username, Token: o.Token, MaxPack: maxPack})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	kinds := []string{"HEAD", "refs/heads/", "refs/tags/", "refs/notes/"}
 	switch {
@@ -107,7 +115,7 @@ func (o CloneOptions) receive(ctx context.Context, u *url.URL, bare string) ([]a
 	}
 	refs, err := remote.Refs(ctx, kinds...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	gaps := missing(refs, o.Newest)
 	request := wire.Request{}
@@ -119,12 +127,13 @@ func (o CloneOptions) receive(ctx context.Context, u *url.URL, bare string) ([]a
 		request.Wants = append(request.Wants, ref.ID)
 	}
 	if err := describe(bare, remote.Format, refs); err != nil {
-		return nil, fmt.Errorf("storing the list of refs: %w", err)
+		return nil, nil, fmt.Errorf("storing the list of refs: %w", err)
 	}
 	if len(request.Wants) == 0 {
-		return gaps, nil // an empty repository
+		return nil, gaps, nil // an empty repository
 	}
-	return gaps, store(ctx, remote, request, bare)
+	in, err := begin(ctx, remote, request, bare)
+	return in, gaps, err
 }
 
 // missing says what of a repository cannot be had, going by its refs.
@@ -188,27 +197,84 @@ func describe(bare, format string, refs *wire.Refs) error {
 
 func packDir(bare string) string { return filepath.Join(bare, "objects", "pack") }
 
-// store receives the pack.
-func store(ctx context.Context, remote *wire.Remote, request wire.Request, bare string) error {
-	f, err := os.CreateTemp(packDir(bare), "incoming-")
+// An incoming is a pack that is being received.
+type incoming struct {
+	pack   *pack.Arrival
+	cancel context.CancelFunc
+	ended  chan struct{}
+	err    error // why it ended early, when ended is closed
+}
+
+// A BrokenError says that a pack was not received as a whole. What was listed of it is sound.
+type BrokenError struct{ Err error }
+
+func (e *BrokenError) Error() string { return e.Err.Error() }
+func (e *BrokenError) Unwrap() error { return e.Err }
+
+// begin asks for the pack, and receives it until stop is called.
+func begin(ctx context.Context, remote *wire.Remote, request wire.Request, bare string) (*incoming, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	delivery, err := remote.Fetch(ctx, request)
 	if err != nil {
-		return fmt.Errorf("storing the pack: %w", err)
+		cancel()
+		return nil, err
 	}
-	pack, err := remote.Fetch(ctx, request, f)
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
+	arrival, err := store(delivery, bare)
 	if err != nil {
-		return err
+		_ = delivery.Close()
+		cancel()
+		return nil, fmt.Errorf("storing the pack: %w", err)
 	}
-	if len(pack.Shallow) > 0 {
-		border := strings.Join(pack.Shallow, "\n") + "\n"
+	in := &incoming{pack: arrival, cancel: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(in.ended)
+		defer func() { _ = delivery.Close() }()
+		if _, err := delivery.Receive(arrival); err != nil {
+			in.err = &BrokenError{fmt.Errorf("cloning %s: %w", remote.URL.Redacted(), err)}
+		}
+		arrival.End(in.err)
+	}()
+	return in, nil
+}
+
+// store makes room for the pack, and notes where the history it brings ends.
+func store(delivery *wire.Delivery, bare string) (*pack.Arrival, error) {
+	if len(delivery.Shallow) > 0 {
+		border := strings.Join(delivery.Shallow, "\n") + "\n"
 		if err := os.WriteFile(filepath.Join(bare, "shallow"), []byte(border), 0o600); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	file := filepath.Join(packDir(bare), "pack-"+pack.Checksum+".pack")
-	return os.Rename(f.Name(), file)
+	return pack.NewArrival(filepath.Join(packDir(bare), "pack-received.pack"))
+}
+
+// arrival is the pack, or nil if nothing comes.
+func (in *incoming) arrival() *pack.Arrival {
+	if in == nil {
+		return nil
+	}
+	return in.pack
+}
+
+// wait waits for the end of the pack.
+func (in *incoming) wait(ctx context.Context) error {
+	if in == nil {
+		return nil
+	}
+	select {
+	case <-in.ended:
+		return in.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// stop ends the receiving.
+func (in *incoming) stop() {
+	if in != nil {
+		in.cancel()
+		<-in.ended
+	}
 }
 
 // redact leaves out of an address what may be a password.

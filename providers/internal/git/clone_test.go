@@ -234,6 +234,9 @@ func TestCloneIsMirror(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = r.Close() }()
+		if err := r.incoming.wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		copied := source.At(r.CommonDir)
 		for _, pack := range packs(filepath.Join(copied.Dir, "objects")) {
 			copied.Git("index-pack", pack) // a clone need not have an index; git cannot look into it without

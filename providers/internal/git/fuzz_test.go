@@ -40,8 +40,10 @@ func FuzzTrees(f *testing.F) {
 		tr := newTrees(20, maxTrees)
 		a, b := strings.Repeat("a", 40), strings.Repeat("62", 20)
 		tr.add(a, new)
+		parsed := slices.Clone(tr.parsed)
 		tr.add(b, old)
-		list, whole := tr.list(tr.objectOf(a))
+		parsed = append(parsed, tr.parsed...)
+		list, whole := tr.list(nil, tr.objectOf(a))
 		size := 0
 		for i, e := range list {
 			size += len(tr.nameOf(tr.entry[e].name)) + len("0 \x00") + 20
@@ -54,7 +56,10 @@ func FuzzTrees(f *testing.F) {
 		}
 		// Whatever is new must be listed, at a path that leads back to it.
 		want := map[change]bool{}
-		had, _ := tr.list(tr.objectOf(b))
+		had, _ := tr.list(nil, tr.objectOf(b))
+		if !slices.Equal(append(slices.Clone(list), had...), parsed) {
+			t.Fatalf("kept as %v and %v, read as %v", list, had, parsed)
+		}
 		for _, e := range list {
 			if te := tr.entry[e]; te.kind == file && !slices.Contains(had, e) {
 				want[change{path: tr.in(0, te.name), new: te.object}] = true

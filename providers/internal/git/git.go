@@ -39,12 +39,18 @@ type Repository struct {
 
 	border   map[string]bool // commits of a shallow clone whose parents it lacks
 	promisor bool
+	incoming *incoming // nil unless Clone began it
 	objects  *objectReader
 	refs     *references // made by references when first needed
 }
 
 // Open prepares a repository for reading, within memory. The caller closes it; when ctx ends, nothing more can be read.
-func Open(ctx context.Context, l Layout, memory audit.Memory) (_ *Repository, err error) {
+func Open(ctx context.Context, l Layout, memory audit.Memory) (*Repository, error) {
+	return prepare(ctx, l, memory, nil)
+}
+
+// prepare is Open for a repository whose only pack may still be coming.
+func prepare(ctx context.Context, l Layout, memory audit.Memory, coming *pack.Arrival) (_ *Repository, err error) {
 	r := &Repository{Layout: l, git: program(), format: "sha1", width: 40, memory: memory}
 	if r.shadow, err = os.MkdirTemp("", "leakreach-git-"); err != nil {
 		return nil, fmt.Errorf("making a temporary directory: %w", err)
@@ -60,10 +66,11 @@ func Open(ctx context.Context, l Layout, memory audit.Memory) (_ *Repository, er
 	if err := r.cast(); err != nil {
 		return nil, fmt.Errorf("preparing to read the repository: %w", err)
 	}
-	store, err := pack.Open(ctx, r.dirs, pack.Options{
-		IDSize: r.width / 2, Limit: r.MaxContent(), Lend: r.lent(), Held: memory.Share(32, pack.MaxHeld),
-	})
-	if err != nil {
+	options := pack.Options{IDSize: r.width / 2, Limit: r.MaxContent(), Lend: r.lent(), Held: memory.Share(32, pack.MaxHeld)}
+	var store *pack.Store
+	if coming != nil {
+		store = pack.Receive(coming, options)
+	} else if store, err = pack.Open(ctx, r.dirs, options); err != nil {
 		return nil, fmt.Errorf("reading packs: %w", err)
 	}
 	r.objects = &objectReader{r: r, ctx: ctx, store: store}
@@ -72,6 +79,7 @@ func Open(ctx context.Context, l Layout, memory audit.Memory) (_ *Repository, er
 
 // Close ends all processes and removes what Open made. Contents can be opened no more.
 func (r *Repository) Close() error {
+	r.incoming.stop()
 	if r.objects != nil {
 		r.objects.close()
 	}

@@ -194,75 +194,10 @@ func escapeGlob(dir string) string {
 	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(dir)
 }
 
-// sound tells whether git will accept a pack: it refuses one whose last bytes, a checksum, are not those that the index names.
-func sound(pack string, size int) error {
-	want, err := lastBytes(strings.TrimSuffix(pack, ".pack")+".idx", 2*int64(size), size)
-	if err != nil {
-		return fmt.Errorf("its index cannot be read: %w", printableError(err))
-	}
-	have, err := lastBytes(pack, int64(size), size)
-	if err != nil {
-		return fmt.Errorf("it cannot be read: %w", printableError(err))
-	}
-	if !bytes.Equal(want, have) {
-		return errors.New("it is truncated or not the one its index describes")
-	}
-	return nil
-}
-
-// lastBytes reads n bytes that start back bytes before the end of a file.
-func lastBytes(file string, back int64, n int) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() < back {
-		return nil, io.ErrUnexpectedEOF
-	}
-	b := make([]byte, n)
-	_, err = f.ReadAt(b, info.Size()-back)
-	return b, err
-}
-
 // printableError leaves the path out of a file error: the message names the file already, in a form fit to print.
 func printableError(err error) error {
 	if pe := (*os.PathError)(nil); errors.As(err, &pe) {
 		return pe.Err
 	}
 	return err
-}
-
-// salvage unpacks what can be read of packs that git refuses as a whole, into the shadow: the store reads them without git, but git
-// compares the trees. It returns the packs that it made gaps of.
-func (r *Repository) salvage(ctx context.Context) (told map[string]bool, err error) {
-	told = map[string]bool{}
-	for _, dir := range r.dirs {
-		for _, file := range packs(dir) {
-			err := sound(file, r.width/2)
-			if _, e := os.Stat(strings.TrimSuffix(file, ".pack") + ".idx"); err == nil || e != nil {
-				continue
-			}
-			told[file] = true
-			r.gap("pack "+printable(filepath.Base(file)), err.Error()+"; what can be read of it was scanned")
-			f, err := os.Open(file)
-			if err != nil {
-				continue
-			}
-			p, err := r.start(ctx, f, "unpack-objects", "-r", "-q")
-			if err == nil {
-				_, _ = io.Copy(io.Discard, p.out)
-				_ = p.wait() // it fails at the defect, as expected
-			}
-			_ = f.Close()
-			if ctx.Err() != nil {
-				return told, ctx.Err()
-			}
-		}
-	}
-	return told, nil
 }

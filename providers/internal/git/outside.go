@@ -46,13 +46,14 @@ func (s *scan) outside(do func(place) error) error {
 
 // kindOf tells what an object is that a ref names, tags aside; "" if it is not there.
 func (s *scan) kindOf(id string) string {
-	switch facts := s.trees.about[s.trees.objectOf(id)].facts; {
+	object := s.trees.objectOf(id)
+	switch facts := s.trees.about[object].facts; {
 	case facts&isCommit != 0:
 		return "commit"
-	case facts&isTree != 0:
-		return "tree"
 	case facts&isBlob != 0 || s.listed(id):
 		return "blob"
+	case s.trees.has(object):
+		return "tree"
 	}
 	return ""
 }
@@ -124,11 +125,11 @@ func (s *scan) listTree(w *walk, tree, at uint32, what string) error {
 
 // contentsOf lists the blobs that the commits put somewhere, and those outside.
 func (s *scan) contentsOf() error {
-	seen := map[uint32]bool{}
+	seen := map[string]bool{}
 	var ids []string
 	add := func(at place) error {
-		if !seen[at.new] {
-			seen[at.new] = true
+		if !seen[string(s.trees.id(at.new))] {
+			seen[string(s.trees.id(at.new))] = true
 			ids = append(ids, s.trees.hex(at.new))
 		}
 		return nil

@@ -55,7 +55,7 @@ func (p *places) list(files []audit.Item) error {
 		return err
 	}
 	p.names = names{scan: p.scan, of: "file names"}
-	if err := p.compareAll(p.see); err != nil {
+	if err := p.compareAll(p.see, p.renumber); err != nil {
 		return err
 	}
 	if err := p.outside(p.see); err != nil {
@@ -135,13 +135,30 @@ func isIn(files []uint32, path, object uint32) bool {
 	return path < uint32(len(files)) && files[path] == object
 }
 
-// compareAll calls do for all that the commits put somewhere, in their order. What it cannot compare is a gap.
-func (s *scan) compareAll(do func(place) error) error {
+// renumber gives the objects new numbers that are still needed.
+func (p *places) renumber(moved func(object uint32) uint32) {
+	for i := range p.head {
+		p.head[i] = moved(p.head[i])
+	}
+	for i := range p.found {
+		at := &p.found[i].change
+		at.new, at.prev = moved(at.new), moved(at.prev)
+	}
+}
+
+// compareAll calls do for all that the commits put somewhere, in their order. What it cannot compare is a gap. Where the trees of the
+// whole history are more than there is room for, those read so far are forgotten now and then; renumber is called for objects that the
+// caller holds by their numbers.
+func (s *scan) compareAll(do func(place) error, renumber ...func(moved func(object uint32) uint32)) error {
 	var at uint32
 	w := &walk{trees: s.trees, ctx: s.ctx, below: s.Below, do: func(c change) error { return do(place{c, at, nil}) }}
 	var parents []uint32
 	malformed, lost := 0, 0
-	for i, c := range s.commits {
+	for i := range s.commits {
+		if s.trees.isFull() {
+			s.makeRoom(renumber...)
+		}
+		c := s.commits[i]
 		if c.left {
 			continue
 		}
@@ -174,6 +191,23 @@ func (s *scan) compareAll(do func(place) error) error {
 		s.gap(plural(lost, "commit"), "trees are missing, damaged or excessive: some places of contents are unknown")
 	}
 	return nil
+}
+
+// makeRoom forgets the trees. The objects that commits name get new numbers, and so do those that renumber asks for.
+func (s *scan) makeRoom(renumber ...func(moved func(object uint32) uint32)) {
+	moved := s.trees.renew()
+	for i := range s.commits {
+		c := &s.commits[i]
+		c.object, c.tree = moved(c.object), moved(c.tree)
+		for j := range c.parents {
+			c.parents[j] = moved(c.parents[j])
+		}
+	}
+	for _, do := range renumber {
+		do(moved)
+	}
+	s.graph = s.trees.graph(s.commits)
+	s.trees.needed = s.trees.size()
 }
 
 // see looks at one place: it is kept if the consumer wants it, and its path is named.

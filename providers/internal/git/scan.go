@@ -92,6 +92,9 @@ func (s *scan) run() error {
 	limited := s.Since != "" || s.Below != ""
 	var err error
 	if limited {
+		if err := s.incoming.wait(s.ctx); err != nil {
+			return err
+		}
 		err = s.someCommits()
 	} else {
 		err = s.everything()
@@ -101,6 +104,10 @@ func (s *scan) run() error {
 	}
 	s.trees.byAge(s.commits)
 	s.graph = s.trees.graph(s.commits)
+	if s.trees.dropped > 0 && s.trees.load == nil { // they are read again when they are needed
+		s.trees.dropped, s.trees.load = 0, s.loadTree(s.ctx)
+		s.makeRoom()
+	}
 	if n := s.graph.missing(); n > 0 {
 		s.gap(plural(n, "commit"), "missing: commits that are there name them as parents")
 	}
@@ -153,10 +160,6 @@ func (s *scan) give(it audit.Item) error {
 
 // everything lists all objects that are stored. Those that the store cannot read are left to git.
 func (s *scan) everything() error {
-	told, err := s.salvage(s.ctx)
-	if err != nil {
-		return err
-	}
 	var left []string
 	excessive, wrong := 0, 0
 	for o := range s.objects.store.Objects(s.ctx) {
@@ -181,13 +184,14 @@ func (s *scan) everything() error {
 			return err
 		}
 	}
+	if err := s.incoming.wait(s.ctx); err != nil {
+		return err
+	}
 	if err := s.ctx.Err(); err != nil {
 		return err
 	}
 	for _, p := range s.objects.store.Problems() {
-		if !told[p.File] {
-			s.gap("pack "+printable(filepath.Base(p.File)), printable(printableError(p.Err).Error())+"; what can be read of it was scanned")
-		}
+		s.gap("pack "+printable(filepath.Base(p.File)), printable(printableError(p.Err).Error())+"; what can be read of it was scanned")
 	}
 	if excessive > 0 {
 		s.gap(plural(excessive, "object"), "not read: "+pack.ErrExcessive.Error())

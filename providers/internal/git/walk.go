@@ -15,6 +15,7 @@ const (
 	maxTreeDepth = 2048     // of directories
 	maxPath      = 64 << 10 // of one path, in bytes: sixteen times what a file system takes
 	maxPaths     = 4 << 20  // different ones, 20 bytes each
+	maxOpen      = 4 << 20  // entries of the directories that lead to one, 4 bytes each
 )
 
 var (
@@ -43,6 +44,7 @@ type walk struct {
 	err   error  // what this one could not list
 	sides []side // scratch, used as a stack
 	olds  []uint32
+	open  []uint32 // entries of the directories that are being compared
 	bytes []byte
 }
 
@@ -57,7 +59,7 @@ type side struct {
 // errTooManySteps ends the walk.
 func (w *walk) compare(new uint32, olds ...uint32) (lost, err error) {
 	w.files, w.err = 0, nil
-	w.sides, w.olds = w.sides[:0], w.olds[:0]
+	w.sides, w.olds, w.open = w.sides[:0], w.olds[:0], w.open[:0]
 	if err = w.directory(new, olds, w.top, 0, 0); errors.Is(err, errTooManyFiles) {
 		return err, nil
 	}
@@ -71,22 +73,25 @@ func (w *walk) directory(new uint32, olds []uint32, dir uint32, depth, length in
 			return nil
 		}
 	}
-	if depth > maxTreeDepth || length > maxPath {
+	if depth > maxTreeDepth || length > maxPath || len(w.open) > maxOpen {
 		w.err = errTooManyFiles
 		return nil
 	}
+	first, start := len(w.sides), len(w.open)
+	defer func() { w.sides, w.open = w.sides[:first], w.open[:start] }()
 	entries := w.read(new)
-	size, first := len(entries), len(w.sides)
 	for _, old := range olds {
 		s := side{}
+		if len(w.open) > maxOpen {
+			w.err = errTooManyFiles
+			return nil
+		}
 		if old != none {
 			s.entries = w.read(old)
 		}
-		size += 1 + len(s.entries)
 		w.sides = append(w.sides, s)
 	}
-	defer func() { w.sides = w.sides[:first] }()
-	if err := w.step(stepsEach + size); err != nil {
+	if err := w.step(stepsEach + len(olds) + len(w.open) - start); err != nil {
 		return err
 	}
 	sides := w.sides[first:]
@@ -98,13 +103,13 @@ func (w *walk) directory(new uint32, olds []uint32, dir uint32, depth, length in
 	return nil
 }
 
-// read returns a tree's entries, as far as they are known.
+// read returns a tree's entries, as far as they are known. They are open until the stack is taken back.
 func (w *walk) read(tree uint32) []uint32 {
-	list, whole := w.list(tree)
-	if !whole {
+	start, whole := len(w.open), false
+	if w.open, whole = w.list(w.open, tree); !whole {
 		w.err = errors.New("a tree is missing or damaged")
 	}
-	return list
+	return w.open[start:]
 }
 
 // compareEntry compares one entry with those of its name on the other sides.

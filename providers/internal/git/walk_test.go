@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/providers/internal/gittest"
 )
 
@@ -63,6 +66,69 @@ func TestWalkAgainstGit(t *testing.T) {
 		for c := range got {
 			if problems++; problems < 20 {
 				t.Errorf("git does not say %q", c)
+			}
+		}
+	}
+}
+
+// TestLittleRoomForTrees lists a history within a part of the memory that its trees take: what is listed is the same.
+func TestLittleRoomForTrees(t *testing.T) {
+	r := gittest.New(t)
+	r.GitIn(randomHistory(2000), "fast-import", "--quiet", "--force")
+	r.Git("symbolic-ref", "HEAD", "refs/heads/b1")
+	r.Git("tag", "tree", "b2^{tree}")
+	dirs := []string{r.Dir}
+	if dir := os.Getenv("BENCH_REPOSITORY"); dir != "" {
+		dirs = append(dirs, dir)
+	}
+	for _, dir := range dirs {
+		l, err := Find(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		repo, err := Open(t.Context(), l, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = repo.Close() }()
+		list := func(limit int, opts Options) (items map[string]int, s *scan) {
+			items = map[string]int{}
+			var some []string // contents of interest
+			s = &scan{
+				Repository: repo, ctx: t.Context(), Options: opts, lend: newLender(maxLent), trees: newTrees(repo.width/2, limit),
+				problems: map[string]*problem{}, yield: func(it audit.Item, err error) bool {
+					if it.Kind != audit.KindPaths { // the order of names follows that of reading
+						items[fmt.Sprint(err, it.Kind, it.Object, it.Prev, it.At)]++
+					}
+					if it.Done != nil {
+						it.Done()
+					}
+					if it.Kind == audit.KindFile && strings.Contains("012", it.Object[:1]) {
+						some = append(some, it.Object)
+					}
+					if it.Choose != nil {
+						it.Choose(audit.Choice{Objects: some, Path: func(path string) bool { return strings.HasSuffix(path, "a0") }})
+					}
+					return true
+				},
+			}
+			if err := s.run(); err != nil {
+				t.Fatal(err)
+			}
+			return items, s
+		}
+		for _, opts := range []Options{{}, {Below: "lib"}} {
+			want, all := list(maxTrees, opts)
+			little := all.trees.size()
+			all.makeRoom()
+			little = all.trees.needed + (little-all.trees.needed)/4
+			got, some := list(little, opts)
+			if some.trees.needed == 0 || some.trees.dropped > 0 {
+				t.Errorf("%d bytes needed anyway, %d trees dropped: not what is to be tested", some.trees.needed, some.trees.dropped)
+			}
+			t.Logf("%d bytes of %d, %d items", little, all.trees.size(), len(want))
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%+v: %.2000s", opts, diff)
 			}
 		}
 	}

@@ -39,11 +39,15 @@ func openFile(name string) (*file, error) {
 		return nil, err
 	}
 	m := &file{name: name, f: f, size: info.Size()}
+	m.mapAll()
+	return m, nil
+}
+
+func (m *file) mapAll() {
 	if m.size > 0 && m.size == int64(int(m.size)) {
-		m.data, _ = mapFile(f, int(m.size)) // what cannot be mapped is read
+		m.data, _ = mapFile(m.f, int(m.size)) // what cannot be mapped is read
 		m.looked = make([]atomic.Bool, (m.size-1)/stretch+1)
 	}
-	return m, nil
 }
 
 // view returns the bytes from one offset to another, or to the end of the file. They are valid until scratch is used again and the

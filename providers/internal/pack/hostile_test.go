@@ -295,10 +295,6 @@ func TestThinChain(t *testing.T) {
 		entryFor{kind: idDelta, ref: idOf(texts[0]), data: delta(texts[0], texts[1])},
 		entryFor{kind: idDelta, ref: named("nowhere"), data: delta("x", "y")},
 	)
-	file := filepath.Join(t.TempDir(), "x.pack")
-	if err := os.WriteFile(file, pack, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	o := options(20)
 	o.Base = func(_ context.Context, id ID) (Kind, []byte, error) {
 		if id != idOf(texts[0]) {
@@ -306,11 +302,7 @@ func TestThinChain(t *testing.T) {
 		}
 		return Blob, []byte(texts[0]), nil
 	}
-	s, err := OpenFile(file, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s := received(t, pack, o)
 	if got := list(t, s); !maps.Equal(got, want) || len(s.Problems()) > 0 {
 		t.Errorf("%q, problems %v", got, s.Problems())
 	}
@@ -471,14 +463,7 @@ func TestDamagedIndex(t *testing.T) {
 func TestTruncatedPack(t *testing.T) {
 	pack, _ := write(entryFor{kind: Blob, data: "one"}, entryFor{kind: Blob, data: "two"}, entryFor{kind: Blob, data: strings.Repeat("three", 100)})
 	for cut := range pack {
-		file := filepath.Join(t.TempDir(), "x.pack")
-		if err := os.WriteFile(file, pack[:cut], 0o600); err != nil {
-			t.Fatal(err)
-		}
-		s, err := OpenFile(file, options(20))
-		if err != nil {
-			continue
-		}
+		s := received(t, pack[:cut], options(20))
 		for id, text := range list(t, s) {
 			if id != hashed(looseHeader(Blob, int64(len(text))), []byte(text), 20) {
 				t.Errorf("cut at %d: %s is %q", cut, id.Text(20), text)
@@ -487,7 +472,6 @@ func TestTruncatedPack(t *testing.T) {
 		if len(s.Problems()) == 0 {
 			t.Errorf("cut at %d: not told", cut)
 		}
-		s.Close()
 	}
 }
 
@@ -497,15 +481,7 @@ func FuzzPack(f *testing.F) {
 		entryFor{kind: idDelta, ref: hashed(looseHeader(Blob, 3), []byte("one"), 20), data: delta("one", "one three")})
 	f.Add(pack)
 	f.Fuzz(func(t *testing.T, pack []byte) {
-		file := filepath.Join(t.TempDir(), "x.pack")
-		if err := os.WriteFile(file, pack, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		s, err := OpenFile(file, Options{IDSize: 20, Limit: 1 << 16, Lend: 1 << 20})
-		if err != nil {
-			return
-		}
-		defer s.Close()
+		s := received(t, pack, Options{IDSize: 20, Limit: 1 << 16, Lend: 1 << 20})
 		s.growth, s.Held = 1<<20, 10
 		for o := range s.Objects(t.Context()) {
 			if o.Content != nil {

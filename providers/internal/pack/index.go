@@ -140,7 +140,7 @@ func readIndex(name string, pack *file, size int) (*index, error) {
 		}
 		sum, err := pack.view(pack.size-int64(size), pack.size, &scratch)
 		if err == nil && !bytes.Equal(sum, x.pack()) {
-			err = errors.New("the pack is not the one its index describes")
+			err = errors.New("the pack is truncated or not the one its index describes")
 		}
 		return x, err
 	}()

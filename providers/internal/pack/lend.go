@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
-	"github.com/leakreach/leakreach/providers/internal/inflate"
+	"github.com/leakreach/leakreach/inflate"
 )
 
 const (

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/leakreach/leakreach/providers/internal/inflate"
+	"github.com/leakreach/leakreach/inflate"
 )
 
 func looseFile(dir string, id ID, size int) string {

@@ -1,7 +1,7 @@
 // Package pack reads what git stores: packs, with or without an index, and loose objects, in SHA-1 and in SHA-256 repositories.
 //
-// [Open] takes the object directories of a repository; [Store.Objects] then lists every object once, each made from a base that is at
-// hand, by several goroutines, and [Store.Read] reads a single one.
+// [Open] takes the object directories of a repository, and [Receive] a pack that is still coming; [Store.Objects] then lists every
+// object once, each made from a base that is at hand, by several goroutines, and [Store.Read] reads a single one.
 //
 // What is stored is taken for hostile. Sizes are checked before memory is taken for them, chains of deltas may be as long as they
 // like or lead in circles, and an object that cannot be read is an error of that object alone.
@@ -106,8 +106,10 @@ type Problem struct {
 // A packFile is a pack.
 type packFile struct {
 	*file
-	idSize int
-	index  atomic.Pointer[index] // nil if there is none yet
+	idSize  int
+	index   atomic.Pointer[index] // nil if there is none yet
+	learnt  learnt                // what is known until then
+	arrival *Arrival              // nil if there was an index from the start
 }
 
 // packHeader is the size of a pack's own header: "PACK", the version and the number of objects.
@@ -134,16 +136,6 @@ func Open(ctx context.Context, dirs []string, o Options) (*Store, error) {
 			s.Close()
 			return nil, err
 		}
-	}
-	return s, nil
-}
-
-// OpenFile opens one pack, which needs no index: the ids of its objects are learnt as Objects lists them.
-func OpenFile(name string, o Options) (*Store, error) {
-	s := newStore(o)
-	s.add(name)
-	if len(s.packs) == 0 {
-		return nil, fmt.Errorf("opening pack: %w", s.problems[0].Err)
 	}
 	return s, nil
 }
@@ -181,8 +173,11 @@ func (s *Store) add(name string) {
 	x, err := readIndex(strings.TrimSuffix(name, ".pack")+".idx", f, s.IDSize)
 	if err == nil {
 		p.index.Store(x)
-	} else if !errors.Is(err, os.ErrNotExist) {
-		s.note(Problem{name, err})
+	} else {
+		p.arrival = arrived(f)
+		if !errors.Is(err, os.ErrNotExist) {
+			s.note(Problem{name, err})
+		}
 	}
 	s.packs = append(s.packs, p)
 }
@@ -230,7 +225,7 @@ func (s *Store) note(p ...Problem) {
 func (p *packFile) find(id ID) (offset int64, ok bool) {
 	x := p.index.Load()
 	if x == nil {
-		return 0, false
+		return p.learnt.find(id)
 	}
 	row, ok := x.find(id)
 	if !ok {

@@ -15,7 +15,7 @@ type plan struct {
 	rows    []uint32 // of each entry in the index; nil without one
 	first   []int32  // of each entry, the first of those that build on it, or none
 	next    []int32  // of each entry, the next that builds on the same base
-	weight  []uint32 // of each entry, how many objects that are wanted lie in the family below it, itself included
+	weight  []uint32 // of each entry, how many objects that are wanted lie in the family below it, itself included; nil if all are wanted
 	roots   []int32  // of families with something wanted, large families first
 	skip    []bool   // entries that are no more than bases; nil for none
 	bad     []failed // entries that cannot be reached
@@ -33,13 +33,12 @@ type failed struct {
 	err   error
 }
 
-// newPlan reads the headers of all entries. offsets are those of a pack without an index. wanted tells whether an object of a pack that
-// has one is to be given; nil is for all.
-func newPlan(ctx context.Context, p *packFile, offsets []int64, wanted func(ID) bool) (*plan, error) {
-	pl := &plan{p: p, offsets: offsets, pending: map[ID][]int32{}}
-	x := p.index.Load()
-	if x != nil {
-		pl.fromIndex(x)
+// newPlan reads the headers of all entries: those of an index, or those that came. wanted tells whether an object of a pack that has an
+// index is to be given; nil is for all.
+func newPlan(ctx context.Context, p *packFile, come table, wanted func(ID) bool) (*plan, error) {
+	pl := &plan{p: p, offsets: come.offsets, skip: come.given, pending: map[ID][]int32{}}
+	if pl.offsets == nil {
+		pl.fromIndex(p.index.Load())
 	}
 	n := len(pl.offsets) - 1
 	pl.first, pl.next, pl.weight = make([]int32, n), make([]int32, n), make([]uint32, n)
@@ -55,7 +54,10 @@ func newPlan(ctx context.Context, p *packFile, offsets []int64, wanted func(ID) 
 		pl.first[i], pl.next[i], base[i] = none, none, none
 		pl.weight[i] = 1
 		if wanted != nil && !wanted(pl.id(i)) {
-			pl.weight[i], pl.skip[i] = 0, true
+			pl.skip[i] = true
+		}
+		if pl.skip != nil && pl.skip[i] {
+			pl.weight[i] = 0
 		}
 		h, err := p.header(pl.offsets[i], &scratch)
 		switch {
@@ -78,8 +80,14 @@ func newPlan(ctx context.Context, p *packFile, offsets []int64, wanted func(ID) 
 		}
 	}
 	pl.grow(base)
+	if wanted == nil {
+		pl.weight = nil
+	}
 	return pl, nil
 }
+
+// unwanted tells whether neither an entry nor anything in the family below it is to be given.
+func (pl *plan) unwanted(entry int32) bool { return pl.weight != nil && pl.weight[entry] == 0 }
 
 // fromIndex takes entries from an index, sorted by offset. Those outside the pack stay in front: their headers cannot be read.
 func (pl *plan) fromIndex(x *index) {

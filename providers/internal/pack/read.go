@@ -8,7 +8,7 @@ import (
 	"runtime/debug"
 	"sync"
 
-	"github.com/leakreach/leakreach/providers/internal/inflate"
+	"github.com/leakreach/leakreach/inflate"
 )
 
 // maxChain is the longest chain of deltas that git writes.
@@ -59,6 +59,9 @@ func (s *Store) Read(ctx context.Context, id ID) (kind Kind, content []byte, err
 	}
 	defer leave()
 	for _, p := range s.packs {
+		if err := p.settle(ctx); err != nil {
+			return 0, nil, err
+		}
 		if err := s.needIndex(ctx, p); err != nil {
 			return 0, nil, err
 		}
@@ -204,9 +207,11 @@ func (s *Store) foreign(ctx context.Context, d *decoder, id ID) (kind Kind, cont
 	return kind, content, err
 }
 
-// endOf bounds where the compressed data behind a header ends, for want of a list of all entries: honest compressors add less than an
-// eighth to what they cannot compress.
-func (s *Store) endOf(p *packFile, h header) int64 { return min(h.data+h.size+h.size/8+1024, p.end()) }
+// endOf bounds where the compressed data behind a header ends, for want of a list of all entries.
+func (s *Store) endOf(p *packFile, h header) int64 { return min(h.data+longest(h.size), p.end()) }
+
+// longest bounds what size bytes are compressed to: honest compressors add less than an eighth to what they cannot compress.
+func longest(size int64) int64 { return size + size/8 + 1024 }
 
 // A place is where an object lies in a pack.
 type place struct {

@@ -12,12 +12,14 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/leakreach/leakreach/providers/internal/inflate"
+	"github.com/leakreach/leakreach/inflate"
 )
 
 const (
-	// batchSize is how many objects are handed over at once: handing over costs about as much as making a small object.
-	batchSize = 64
+	// batchSize is how many objects are handed over at once: handing over costs about as much as making a small object. Their contents
+	// are no more than batchBytes but for the last one: what is scanned soon is still in the processor's cache, and less is lent.
+	batchSize  = 64
+	batchBytes = slabSize
 	// MaxHeld is more than what honest packs make walkers hold, on a machine of few cores.
 	MaxHeld = 32 << 20
 	// bigContent is the size from which contents are made by one walker at a time, so that their memory does not add up.
@@ -117,12 +119,23 @@ func (w *walk) wanted(i int) func(ID) bool {
 
 // pack lists the objects of a pack.
 func (w *walk) pack(p *packFile, wanted func(ID) bool) {
-	pl, err := w.plan(p, wanted)
+	w.left.Store(w.s.growth)
+	var come table
+	if p.index.Load() == nil {
+		var defect error
+		come, defect = w.arrive(p)
+		if p.settle(w.ctx) != nil {
+			return // who receives it knows why
+		}
+		w.problem(p.name, defect)
+	} else {
+		w.left.Add(p.size * maxGrowth)
+	}
+	pl, err := w.plan(p, come, wanted)
 	w.problem(p.name, err)
 	if pl == nil {
 		return
 	}
-	w.left.Store(w.s.growth + p.size*maxGrowth)
 	w.parallel(p.name, len(pl.roots), func(k *walker, i int) { k.family(pl, pl.roots[i]) })
 	// What still waits for its base builds on something outside the pack, on something that does so, or on nothing.
 	for solved := int64(1); solved > 0 && w.ctx.Err() == nil; {
@@ -141,24 +154,16 @@ func (w *walk) pack(p *packFile, wanted func(ID) bool) {
 	w.parallel(p.name, len(pl.bad), func(k *walker, i int) { k.failOne(pl, pl.bad[i].entry, pl.bad[i].err) })
 	if pl.rows == nil && w.ctx.Err() == nil {
 		p.index.Store(makeIndex(w.found, p.idSize))
+		p.learnt.end()
 	}
 	w.found = nil
 }
 
-// plan makes a pack's plan. Beside an error, it is what could be learnt.
-func (w *walk) plan(p *packFile, wanted func(ID) bool) (pl *plan, err error) {
+// plan makes a pack's plan.
+func (w *walk) plan(p *packFile, come table, wanted func(ID) bool) (pl *plan, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer guarded(&err)
-	var offsets []int64
-	var defect error
-	if p.index.Load() == nil {
-		offsets, defect = entries(w.ctx, p, w.s.Limit)
-	}
-	pl, err = newPlan(w.ctx, p, offsets, wanted)
-	if err == nil {
-		err = defect
-	}
-	return pl, err
+	return newPlan(w.ctx, p, come, wanted)
 }
 
 func (w *walk) problem(file string, err error) {
@@ -199,6 +204,7 @@ type walker struct {
 	slab    *slab // that small contents are put into, or nil
 	filling *slab // of a content that is being made, or nil
 	batch   []Object
+	batched int    // bytes of contents in batch
 	bases   []base // that are being built on, from the root down
 	held    int64  // bytes of all but the last
 	hasBig  bool   // holds walk.big
@@ -230,14 +236,15 @@ func (k *walker) flush() {
 	case <-k.ctx.Done():
 		giveBack(k.batch)
 	}
-	k.batch = nil
+	k.batch, k.batched = nil, 0
 }
 
 func (k *walker) add(o Object) {
 	if k.batch == nil {
 		k.batch = make([]Object, 0, batchSize)
 	}
-	if k.batch = append(k.batch, o); len(k.batch) == batchSize {
+	k.batch, k.batched = append(k.batch, o), k.batched+len(o.Content)
+	if len(k.batch) == batchSize || k.batched >= batchBytes {
 		k.flush()
 	}
 }
@@ -384,15 +391,26 @@ func (k *walker) identify(pl *plan, entry int32, kind Kind, content []byte) ID {
 	if pl.rows != nil {
 		return pl.id(entry)
 	}
+	if pl.skip != nil && pl.skip[entry] {
+		return ID{} // it was learnt as the pack came
+	}
 	id := hashed(looseHeader(kind, int64(len(content))), content, pl.p.idSize)
+	k.learn(pl.p, id, pl.offsets[entry])
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.found = append(k.found, found{id, pl.offsets[entry]})
 	for _, c := range pl.pending[id] {
 		pl.next[c], pl.first[entry] = pl.first[entry], c
 	}
 	delete(pl.pending, id)
 	return id
+}
+
+// learn notes what lies at an offset of a pack without an index.
+func (w *walk) learn(p *packFile, id ID, offset int64) {
+	p.learnt.add(found{id, offset})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.found = append(w.found, found{id, offset})
 }
 
 // push makes an object the one that is built on.
@@ -440,7 +458,7 @@ func (k *walker) below(pl *plan) {
 			continue
 		}
 		b.child = pl.next[c]
-		if pl.weight[c] == 0 {
+		if pl.unwanted(c) {
 			continue
 		}
 		if err := k.child(pl, c); err != nil {
@@ -520,7 +538,7 @@ func (k *walker) strangers(pl *plan, id ID) bool {
 		return false
 	}
 	for _, c := range children {
-		if pl.weight[c] == 0 {
+		if pl.unwanted(c) {
 			continue
 		}
 		k.push(base{none, none, kind, content, nil})

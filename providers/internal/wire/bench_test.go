@@ -20,14 +20,14 @@ func BenchmarkPack(b *testing.B) {
 		rest = rest[n:]
 	}
 	answer.WriteString("0000")
-	r := &Remote{Format: "sha1", Options: Options{Preparation: defaultPreparation}}
+	r := &Remote{Format: "sha1", Options: Options{Preparation: defaultPreparation, MaxPack: 1 << 30}}
 	b.SetBytes(int64(len(body)))
 	for b.Loop() {
-		p, out := &Pack{}, newPackFile(io.Discard, "sha1", 1<<30)
-		if err := r.read2(newPackets(bytes.NewReader(answer.Bytes()), maxText), Request{}, p, out); err != nil {
+		d := &Delivery{r: r, in: newPackets(bytes.NewReader(answer.Bytes()), maxText)}
+		if err := d.begin2(Request{}); err != nil {
 			b.Fatal(err)
 		}
-		if err := out.finish(p); err != nil {
+		if _, err := d.Receive(io.Discard); err != nil {
 			b.Fatal(err)
 		}
 	}

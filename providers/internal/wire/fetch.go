@@ -33,21 +33,29 @@ type Request struct {
 // A Pack is what was received.
 type Pack struct {
 	Size     int64
-	Objects  uint32   // as its header says
-	Checksum string   // its last bytes in hex, which are that of the others
-	Shallow  []string // commits whose parents are left out
+	Objects  uint32 // as its header says
+	Checksum string // its last bytes in hex, which are that of the others
 }
 
-// Fetch receives a pack and writes it to w as it comes. Whatever is wrong with the pack as a file is an error: another format, a wrong
-// checksum, more objects than there is room for. What the objects are is not looked at.
-func (r *Remote) Fetch(ctx context.Context, q Request, w io.Writer) (*Pack, error) {
+// A Delivery is a pack that a server is about to send.
+type Delivery struct {
+	Shallow []string // commits whose parents are left out
+
+	r      *Remote
+	body   io.Closer
+	in     *packets
+	framed bool // the pack comes in packets
+}
+
+// Fetch asks for a pack, and returns when the server begins to send it. The caller closes the delivery.
+func (r *Remote) Fetch(ctx context.Context, q Request) (*Delivery, error) {
 	q.Wants, q.Haves = distinct(q.Wants), distinct(q.Haves)
 	if len(q.Wants) == 0 {
 		return nil, errors.New("nothing is asked for")
 	}
-	write, read := r.ask0, r.read0
+	write, begin := r.ask0, (*Delivery).begin0
 	if r.version == 2 {
-		write, read = r.ask2, r.read2
+		write, begin = r.ask2, (*Delivery).begin2
 	}
 	request, err := write(q)
 	if err != nil {
@@ -57,14 +65,31 @@ func (r *Remote) Fetch(ctx context.Context, q Request, w io.Writer) (*Pack, erro
 	if err != nil {
 		return nil, err
 	}
-	defer body.Close()
-	in := newPackets(body, maxText)
-	p := &Pack{}
-	out := newPackFile(w, r.Format, r.MaxPack)
-	if err := read(in, q, p, out); err != nil {
+	d := &Delivery{r: r, body: body, in: newPackets(body, maxText)}
+	if err := begin(d, q); err != nil {
+		_ = d.Close()
 		return nil, err
 	}
-	return p, out.finish(p)
+	return d, nil
+}
+
+// Close breaks off what was not received.
+func (d *Delivery) Close() error { return d.body.Close() }
+
+// Receive writes the pack to w as it comes. Whatever is wrong with the pack as a file is an error: another format, a wrong checksum,
+// more objects than there is room for. What the objects are is not looked at.
+func (d *Delivery) Receive(w io.Writer) (*Pack, error) {
+	out := newPackFile(w, d.r.Format, d.r.MaxPack)
+	var err error
+	if d.framed {
+		err = d.demultiplex(out)
+	} else {
+		_, err = io.Copy(out, d.in.rest()) // nothing around the pack: it ends with the answer
+	}
+	if err != nil {
+		return nil, err
+	}
+	return out.finish()
 }
 
 func distinct(ids []string) []string {
@@ -113,36 +138,37 @@ func (r *Remote) ask2(q Request) ([]byte, error) {
 	return m.Bytes(), nil
 }
 
-// read2 reads the answer of version 2: sections, of which the last is the pack. What we did not ask for is passed over.
-func (r *Remote) read2(in *packets, _ Request, p *Pack, out *packFile) error {
+// begin2 reads the answer of version 2 up to the pack: sections, of which that is the last. What we did not ask for is passed over.
+func (d *Delivery) begin2(Request) error {
+	d.framed = true
 	for {
-		m, line, err := in.line()
+		m, line, err := d.in.line()
 		switch {
 		case err != nil:
 			return err
 		case m != data:
 			return errors.New("the server sent no pack")
 		case string(line) == "packfile":
-			return r.demultiplex(in, out)
+			return nil
 		}
-		if err := r.section(in, string(line) == "shallow-info", p); err != nil {
+		if err := d.section(string(line) == "shallow-info"); err != nil {
 			return err
 		}
 	}
 }
 
 // section reads up to the end of a section.
-func (r *Remote) section(in *packets, isShallow bool, p *Pack) error {
+func (d *Delivery) section(isShallow bool) error {
 	for {
-		m, line, err := in.line()
+		m, line, err := d.in.line()
 		if err != nil {
 			return err
 		}
 		if m != data {
 			return nil
 		}
-		if id, ok := bytes.CutPrefix(line, []byte("shallow ")); ok && isShallow && validID(string(id), r.Format) {
-			p.Shallow = append(p.Shallow, string(id))
+		if id, ok := bytes.CutPrefix(line, []byte("shallow ")); ok && isShallow && validID(string(id), d.r.Format) {
+			d.Shallow = append(d.Shallow, string(id))
 		}
 	}
 }
@@ -183,34 +209,31 @@ func (r *Remote) ask0(q Request) ([]byte, error) {
 	return m.Bytes(), nil
 }
 
-// read0 reads the answer of versions 0 and 1: the border if a depth was asked for, one line that says whether anything we have is
-// known there, and the pack.
-func (r *Remote) read0(in *packets, q Request, p *Pack, out *packFile) error {
-	p.Shallow = r.shallow
+// begin0 reads the answer of versions 0 and 1 up to the pack: the border if a depth was asked for, and one line that says whether
+// anything we have is known there.
+func (d *Delivery) begin0(q Request) error {
+	d.Shallow = slices.Clone(d.r.shallow)
 	if q.Depth > 0 {
-		if err := r.section(in, true, p); err != nil {
+		if err := d.section(true); err != nil {
 			return err
 		}
 	}
-	m, line, err := in.line()
+	m, line, err := d.in.line()
 	switch {
 	case err != nil:
 		return err
 	case m != data || !bytes.Equal(line, []byte("NAK")) && !bytes.HasPrefix(line, []byte("ACK ")):
 		return errors.New("the server sent no pack")
 	}
-	if _, ok := r.capabilities["side-band-64k"]; ok {
-		return r.demultiplex(in, out)
-	}
-	_, err = io.Copy(out, in.rest()) // nothing around the pack: it ends with the answer
-	return err
+	_, d.framed = d.r.capabilities["side-band-64k"]
+	return nil
 }
 
 // demultiplex takes the pack out of what comes around it (gitprotocol-pack(5), "Packfile Data").
-func (r *Remote) demultiplex(in *packets, out *packFile) error {
+func (d *Delivery) demultiplex(out *packFile) error {
 	last := time.Now() // a part of the pack came, or it was asked for
 	for {
-		m, b, err := in.next()
+		m, b, err := d.in.next()
 		switch {
 		case err != nil:
 			return err
@@ -235,11 +258,11 @@ func (r *Remote) demultiplex(in *packets, out *packFile) error {
 			return fmt.Errorf("the server sent a packet on an unknown channel %d", channel)
 		}
 		// progress, or nothing but a sign of life
-		if err := in.spend(len(b)); err != nil {
+		if err := d.in.spend(len(b)); err != nil {
 			return err
 		}
-		if time.Since(last) > r.Preparation {
-			return fmt.Errorf("the server sent no part of the pack for %s", r.Preparation)
+		if time.Since(last) > d.r.Preparation {
+			return fmt.Errorf("the server sent no part of the pack for %s", d.r.Preparation)
 		}
 	}
 }
@@ -315,18 +338,18 @@ func (f *packFile) digest(b []byte) {
 }
 
 // finish describes the pack, which ends here.
-func (f *packFile) finish(p *Pack) error {
+func (f *packFile) finish() (*Pack, error) {
 	if f.size < int64(packHeader+f.width) {
-		return errors.New("the server sent no pack")
+		return nil, errors.New("the server sent no pack")
 	}
 	if !bytes.Equal(f.sum.Sum(nil), f.tail) {
-		return errors.New("the pack was damaged on its way: its checksum is another")
+		return nil, errors.New("the pack was damaged on its way: its checksum is another")
 	}
-	p.Size, p.Objects, p.Checksum = f.size, binary.BigEndian.Uint32(f.head[8:]), hex.EncodeToString(f.tail)
+	p := &Pack{f.size, binary.BigEndian.Uint32(f.head[8:]), hex.EncodeToString(f.tail)}
 	if int64(p.Objects)*leastObject > f.size {
-		return fmt.Errorf("the pack names more objects than it has room for: %d", p.Objects)
+		return nil, fmt.Errorf("the pack names more objects than it has room for: %d", p.Objects)
 	}
-	return nil
+	return p, nil
 }
 
 // bytesIn writes a limit with the largest unit that it is a multiple of.

@@ -69,24 +69,25 @@ func FuzzPack(f *testing.F) {
 	f.Add(2, 0, []byte(pkt("shallow-info", "shallow "+someID, "0001", "packfile\n", "\x01"+nothing[:3], "\x02working", "\x01", "\x01"+nothing[3:], "0000")))
 	f.Add(1, 0, []byte(pkt("NAK\n")+nothing))
 	f.Fuzz(func(t *testing.T, version, depth int, b []byte) {
-		r := &Remote{Format: "sha1", Options: Options{Preparation: defaultPreparation}}
+		r := &Remote{Format: "sha1", Options: Options{Preparation: defaultPreparation, MaxPack: 1 << 10}}
 		if version != 1 {
 			r.capabilities = map[string]string{"side-band-64k": ""}
 		}
-		read := r.read0
+		begin := (*Delivery).begin0
 		if version == 2 {
-			read = r.read2
+			begin = (*Delivery).begin2
 		}
 		var n counter
-		p, out := &Pack{}, newPackFile(&n, "sha1", 1<<10)
-		err := read(newPackets(bytes.NewReader(b), 1<<20), Request{Depth: depth}, p, out)
+		var p *Pack
+		d := &Delivery{r: r, in: newPackets(bytes.NewReader(b), 1<<20)}
+		err := begin(d, Request{Depth: depth})
 		if err == nil {
-			err = out.finish(p)
+			p, err = d.Receive(&n)
 		}
 		if n > 1<<10 || err == nil && (p.Size != int64(n) || int64(p.Objects) > p.Size || len(p.Checksum) != 40) {
 			t.Fatalf("%d bytes, %+v", n, p)
 		}
-		for _, id := range p.Shallow {
+		for _, id := range d.Shallow {
 			if !validID(id, "sha1") {
 				t.Fatalf("shallow at %q", id)
 			}

@@ -1,7 +1,8 @@
 // Package wire receives packs from git servers over HTTP, without the git program.
 //
-// [Dial] finds out what a server speaks, [Remote.Refs] lists its refs, and [Remote.Fetch] receives one pack of all they lead to. That
-// is git's protocol version 2 (gitprotocol-v2(5)), and versions 0 and 1 (gitprotocol-pack(5)) with a server that knows no other.
+// [Dial] finds out what a server speaks, [Remote.Refs] lists its refs, [Remote.Fetch] asks for one pack of all they lead to, and
+// [Delivery.Receive] receives it. That is git's protocol version 2 (gitprotocol-v2(5)), and versions 0 and 1 (gitprotocol-pack(5)) with a
+// server that knows no other.
 //
 // A server is not trusted: lengths, counts and sizes of what it sends are bounded, and so is its silence. What it sends reaches an
 // error message only as one short line without control characters. The token goes to the origin it was given for and nowhere else:

@@ -67,11 +67,31 @@ func list(t *testing.T, r *Remote, prefixes ...string) *Refs {
 	return refs
 }
 
+// A delivered is a pack, and what was told before it came.
+type delivered struct {
+	Pack
+	Shallow []string
+}
+
+// receive receives a pack.
+func receive(ctx context.Context, r *Remote, q Request, w io.Writer) (*delivered, error) {
+	d, err := r.Fetch(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = d.Close() }()
+	p, err := d.Receive(w)
+	if err != nil {
+		return nil, err
+	}
+	return &delivered{*p, d.Shallow}, nil
+}
+
 // fetch receives a pack and stores it in a repository.
-func fetch(t *testing.T, r *Remote, q Request, into *gittest.Repo) *Pack {
+func fetch(t *testing.T, r *Remote, q Request, into *gittest.Repo) *delivered {
 	t.Helper()
 	var b bytes.Buffer
-	p, err := r.Fetch(t.Context(), q, &b)
+	p, err := receive(t.Context(), r, q, &b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +277,7 @@ func TestManyRefs(t *testing.T) {
 			for _, ref := range refs.List {
 				q.Wants = append(q.Wants, ref.ID)
 			}
-			p, err := r.Fetch(t.Context(), q, &bytes.Buffer{})
+			p, err := receive(t.Context(), r, q, &bytes.Buffer{})
 			if err != nil || p.Objects != n+4 {
 				t.Errorf("%+v, %v", p, err)
 			}
@@ -427,7 +447,7 @@ func all(t *testing.T, u *url.URL) (*Refs, error) {
 	for _, ref := range refs.List {
 		q.Wants = append(q.Wants, ref.ID)
 	}
-	_, err = r.Fetch(t.Context(), q, &bytes.Buffer{})
+	_, err = receive(t.Context(), r, q, &bytes.Buffer{})
 	return refs, err
 }
 
@@ -546,7 +566,7 @@ func TestSilence(t *testing.T) {
 				_, err = r.Refs(ctx)
 			}
 			if err == nil {
-				_, err = r.Fetch(ctx, Request{Wants: []string{someID}}, &bytes.Buffer{})
+				_, err = receive(ctx, r, Request{Wants: []string{someID}}, &bytes.Buffer{})
 			}
 			return err
 		}
@@ -583,7 +603,7 @@ func TestPreparation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = r.Fetch(t.Context(), Request{Wants: []string{someID}}, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "no part of the pack for 1ns") {
+	if _, err = receive(t.Context(), r, Request{Wants: []string{someID}}, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "no part of the pack for 1ns") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -592,7 +612,7 @@ func TestPreparation(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	source := gittest.New(t)
 	r := dial(t, serve(t, source.Dir, "version=2").JoinPath(".git"))
-	if _, err := r.Fetch(t.Context(), Request{Wants: []string{source.Git("rev-parse", "HEAD")}}, full{}); !errors.Is(err, os.ErrPermission) {
+	if _, err := receive(t.Context(), r, Request{Wants: []string{source.Git("rev-parse", "HEAD")}}, full{}); !errors.Is(err, os.ErrPermission) {
 		t.Errorf("error %v", err)
 	}
 }

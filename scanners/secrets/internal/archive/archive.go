@@ -13,6 +13,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/leakreach/leakreach/inflate"
 )
 
 // A Member is something that lies in a container.
@@ -50,9 +52,9 @@ func DefaultLimits() Limits {
 		Depth:       8,       // a jar in a war in an rpm in an image's layer in its tar are five
 		Members:     200_000, // the files of a whole operating system
 		MemberBytes: 24 << 20,
-		TotalBytes:  1 << 30, // an image of 100 MiB holds some 300 MiB
-		Ratio:       200,     // sources and logs shrink 5 to 30 times, sparse ones 100 times
-		RatioFloor:  32 << 20,
+		TotalBytes:  1 << 30,  // an image of 100 MiB holds some 300 MiB
+		Ratio:       200,      // sources and logs shrink 5 to 30 times, sparse ones 100 times
+		RatioFloor:  64 << 20, // a log of one line again and again shrinks a thousand times
 		Memory:      48 << 20, // with xz -9's 64 MiB dictionary cut down to the size of what it holds
 	}
 }
@@ -63,14 +65,40 @@ const (
 	overlap = 8 << 10
 )
 
+// An Unpacker opens containers and keeps what it takes for the next one. The zero value is ready for use, in one goroutine at a time; a visit
+// may use it again.
+type Unpacker struct {
+	inflater inflate.Decoder // used between visits
+	spare    []byte          // for the next member; nil while it is lent
+}
+
+// maxSpare bounds the buffer that is kept: most members are smaller.
+const maxSpare = 1 << 20
+
+// buffer lends at least n bytes.
+func (u *Unpacker) buffer(n int) []byte {
+	if b := u.spare; cap(b) >= n {
+		u.spare = nil
+		return b[:n]
+	}
+	return make([]byte, n)
+}
+
+// keep takes a buffer back.
+func (u *Unpacker) keep(b []byte) {
+	if cap(b) <= maxSpare && cap(b) > cap(u.spare) {
+		u.spare = b
+	}
+}
+
 // Walk visits all that lies in content, which is called name, and returns what it could not look at. A content that is no container
 // has no members and no problems. The content itself is not visited.
-func Walk(name string, content []byte, lim Limits, visit func(Member)) []Problem {
+func (u *Unpacker) Walk(name string, content []byte, lim Limits, visit func(Member)) []Problem {
 	k := sniff(content)
 	if k == notContainer {
 		return nil
 	}
-	w := &walker{lim: lim, visit: visit, left: min(lim.TotalBytes, lim.RatioFloor+lim.Ratio*int64(len(content))), memory: lim.Memory}
+	w := &walker{Unpacker: u, lim: lim, visit: visit, left: min(lim.TotalBytes, lim.RatioFloor+lim.Ratio*int64(len(content))), memory: lim.Memory}
 	w.open(k, place{path: clean(name), depth: 1}, &input{whole: content})
 	return w.problems
 }
@@ -99,6 +127,7 @@ func Sealed(content []byte) bool {
 }
 
 type walker struct {
+	*Unpacker
 	lim      Limits
 	visit    func(Member)
 	members  int
@@ -218,8 +247,10 @@ func (w *walker) member(at place, name string, in *input) error {
 		}
 		in = &input{whole: data}
 		k = sniff(data) // the end of the data can tell, too
-	} else if err := w.spend(len(in.whole)); err != nil {
-		return err
+	} else if !in.paid {
+		if err := w.spend(len(in.whole)); err != nil {
+			return err
+		}
 	}
 	data := in.whole
 	raw := true
@@ -237,33 +268,60 @@ func (w *walker) member(at place, name string, in *input) error {
 
 // load reads a member into memory, as much as may be. The buffer is given back by release.
 func (w *walker) load(in *input) (data []byte, complete bool, release func(), err error) {
-	most := min(w.lim.MemberBytes, w.memory-4*window)
-	held := 0
-	release = func() { w.memory += held }
-	if most < window { // the levels above hold it all: windows only
-		most = window
+	if in.whole != nil {
+		return in.whole, true, func() {}, nil
 	}
-	data = make([]byte, 0, min(max(int(min(in.size, int64(most))), 4<<10), window)+1)
-	for {
+	most := max(min(w.lim.MemberBytes, w.memory-4*window), window) // if the levels above hold it all, a window only
+	data = w.buffer(min(max(int(min(in.size, int64(most))), 4<<10), window) + 1)[:0]
+	for err == nil && len(data) < most {
 		if len(data) == cap(data) {
-			if cap(data) >= most {
-				held = cap(data)
-				w.memory -= held
-				return data, false, release, nil
-			}
-			data = append(make([]byte, 0, min(2*cap(data), most)), data...)
+			more := append(w.buffer(min(2*cap(data), most))[:0], data...)
+			w.keep(data)
+			data = more
 		}
-		n, rerr := in.Read(data[len(data):cap(data)])
+		var n int
+		n, err = in.Read(data[len(data):min(cap(data), most)])
 		data = data[:len(data)+n]
-		if rerr != nil {
-			held = cap(data)
-			w.memory -= held
-			if !errors.Is(rerr, io.EOF) {
-				err = rerr
-			}
-			return data, true, release, err
-		}
 	}
+	complete = err != nil
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return data, complete, w.hold(data), err
+}
+
+// hold counts a buffer as held until release, which gives it back. What a spare one has beyond its content is not counted: what is left for other
+// members must not depend on those before.
+func (w *walker) hold(b []byte) (release func()) {
+	n := len(b)
+	if n > maxSpare {
+		n = cap(b)
+	}
+	w.memory -= n
+	return func() {
+		w.memory += n
+		w.keep(b)
+	}
+}
+
+// inflate decompresses a whole deflate stream that is said to come to size bytes. It returns nil if it does not, or if that is too much to hold at once:
+// then it is read as a stream, as far as that goes, and the error is that of the stream.
+func (w *walker) inflate(src []byte, size uint64) (in *input, release func()) {
+	const (
+		ratio = 1032 // at most: a code of one bit each for a length, of 258 bytes, and a distance
+		part  = 6    // of the memory: two levels leave room for a third one that zstd -19 has made, with a window of 8 MiB
+	)
+	if size == 0 || size > ratio*uint64(len(src)) || size > uint64(max(0, min(w.lim.MemberBytes, w.memory/part))) || int64(size) > w.left/2 {
+		return nil, nil
+	}
+	buf := w.buffer(int(size) + inflate.Slack)
+	data := buf[:size]
+	if used, err := w.inflater.Deflate(data, src); err != nil || used < len(src) {
+		w.keep(buf)
+		return nil, nil
+	}
+	w.left -= int64(size)
+	return &input{whole: data, paid: true}, w.hold(buf)
 }
 
 // windows visits a member that does not fit: head was read, in has the rest.
@@ -300,7 +358,11 @@ func (w *walker) text(at place, name string, text []byte) error {
 // expand walks what a decoder makes of a stream. It may use up half of what is left, so that there always is something left for
 // what comes after a bomb.
 func (w *walker) expand(at place, name string, r io.Reader) error {
-	in := &input{r: &meter{w: w, r: r, left: w.left/2 + 1}}
+	return w.expanded(at, name, &input{r: &meter{w: w, r: r, left: w.left/2 + 1}})
+}
+
+// expanded walks what was compressed.
+func (w *walker) expanded(at place, name string, in *input) error {
 	// A compressed archive is one container, not two.
 	if k := sniff(in.peek()); k != notContainer && formats[k].archive && w.open(k, at, in) {
 		return nil
@@ -357,6 +419,7 @@ func (n *notes) flush() {
 // An input is a container's bytes: either whole in memory, or to be read.
 type input struct {
 	whole []byte
+	paid  bool // whole is taken off what may be read
 	r     io.Reader
 	size  int64 // as far as known; to be believed only when seen
 
@@ -425,7 +488,7 @@ func (in *input) section(n int64) (part *input, rest func() error) {
 			hi = lo + int(max(n, 0))
 		}
 		in.off = hi
-		return &input{whole: in.whole[lo:hi:hi]}, func() error {
+		return &input{whole: in.whole[lo:hi:hi], paid: in.paid}, func() error {
 			if int64(hi-lo) < n {
 				return io.ErrUnexpectedEOF
 			}

@@ -321,7 +321,7 @@ func zip64Of(name, text string) string {
 func visited(t *testing.T, content, want string) (paths []string, problems []Problem) {
 	t.Helper()
 	kept := content
-	problems = Walk("x", []byte(content), DefaultLimits(), func(m Member) {
+	problems = new(Unpacker).Walk("x", []byte(content), DefaultLimits(), func(m Member) {
 		if strings.Contains(string(m.Content), want) {
 			paths = append(paths, m.Path)
 		}
@@ -363,13 +363,14 @@ func TestHidingPlaces(t *testing.T) {
 func TestNoContainer(t *testing.T) {
 	for _, text := range []string{"", "P", "package main\n", "x^2 + y^2 = z^2\n", "BZh is a word", "0707 and so on, a number", "7zip is a program", strings.Repeat("text ", 300), strings.Repeat("\x00", 2000)} {
 		n := 0
-		problems := Walk("x", []byte(text), DefaultLimits(), func(Member) { n++ })
+		problems := new(Unpacker).Walk("x", []byte(text), DefaultLimits(), func(Member) { n++ })
 		if n > 0 || len(problems) > 0 {
 			t.Errorf("%.20q: %d members, problems %v", text, n, problems)
 		}
 	}
 	text := []byte(strings.Repeat("some text of a program\n", 1000))
-	if n := testing.AllocsPerRun(10, func() { Walk("x", text, DefaultLimits(), nil) }); n > 0 {
+	var u Unpacker
+	if n := testing.AllocsPerRun(10, func() { u.Walk("x", text, DefaultLimits(), nil) }); n > 0 {
 		t.Errorf("%v allocations for what is no container", n)
 	}
 }
@@ -426,11 +427,76 @@ func TestHostileNames(t *testing.T) {
 		}
 		_ = w.Close()
 		for _, content := range []string{z, buf.String(), gzipOf(tarV7(strings.ReplaceAll(name, "\x00", "")[:min(len(name), 99)]+"f", "text"))} {
-			Walk("x", []byte(content), DefaultLimits(), func(m Member) {
+			new(Unpacker).Walk("x", []byte(content), DefaultLimits(), func(m Member) {
 				if len(m.Path) > 2000 || strings.Contains(m.Path, "../") || strings.ContainsAny(m.Path, "\x1b\n\u202e") || !utf8.ValidString(m.Path) {
 					t.Errorf("%.30q became %.60q", name, m.Path)
 				}
 			})
+		}
+	}
+}
+
+// TestGzipAsAStream: what is decompressed at once comes to the same as what the standard library reads as a stream, and takes as much off what may be
+// read; so do trailers that lie, and what is no single member.
+func TestGzipAsAStream(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var texts, packed []string
+	for _, size := range []int{0, 1, 500, 5000, 300_000, 9 << 20} { // the last one is more than is held at once
+		b := []byte("log of a build\n")
+		for len(b) < size {
+			b = fmt.Appendf(b, "%d: step %x\n", len(b), r.IntN(1<<16))
+		}
+		texts, packed = append(texts, string(b[:size])), append(packed, gzipOf(string(b[:size])))
+	}
+	trailer := func(sum, size int) func(string) string {
+		return func(z string) string {
+			b := []byte(z)
+			end := b[len(b)-8:]
+			binary.LittleEndian.PutUint32(end, binary.LittleEndian.Uint32(end)+uint32(sum))
+			binary.LittleEndian.PutUint32(end[4:], binary.LittleEndian.Uint32(end[4:])+uint32(size))
+			return string(b)
+		}
+	}
+	for name, change := range map[string]func(string) string{
+		"sound":           func(z string) string { return z },
+		"two members":     func(z string) string { return z + gzipOf("second") },
+		"two of a size":   func(z string) string { return z + z },
+		"padding":         func(z string) string { return z + "\x00\x00\x00\x00\x00\x00\x00\x00\x00" },
+		"its own trailer": func(z string) string { return z + z[len(z)-8:] },
+		"truncated":       func(z string) string { return z[:len(z)-9] },
+		"wrong sum":       trailer(1, 0),
+		"one byte more":   trailer(0, 1),
+		"one byte less":   trailer(0, -1),
+		"much more":       trailer(0, 4<<20),
+		"4 GiB less":      trailer(0, -1<<31),
+	} {
+		for i, text := range texts {
+			z := change(packed[i])
+			in, err := gzip.NewReader(strings.NewReader(z))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, wantErr := io.ReadAll(in)
+			var got []byte
+			w := &walker{Unpacker: new(Unpacker), lim: DefaultLimits(), left: 1 << 30, memory: DefaultLimits().Memory, visit: func(m Member) { got = append(got, m.Content...) }}
+			w.open(kindGzip, place{"x", 1}, &input{whole: []byte(z)})
+			if !bytes.Equal(got, want) || len(w.problems) > 0 != (wantErr != nil) || w.left != 1<<30-int64(len(want)) || w.memory != DefaultLimits().Memory {
+				t.Errorf("%s, of %d bytes: %d bytes, problems %v, %d left; want %d bytes, %v", name, len(text), len(got), w.problems, w.left, len(want), wantErr)
+			}
+		}
+	}
+}
+
+// TestZipAsAStream: a directory that lies about a size changes nothing of what is shown.
+func TestZipAsAStream(t *testing.T) {
+	text := strings.Repeat("some text of a program\n", 1000)
+	sound := zipOf(file{"f", text})
+	for _, size := range []int{0, 1, 100, len(text) - 1, len(text), len(text) + 1, 1 << 20, 1<<32 - 2} {
+		b := []byte(sound)
+		binary.LittleEndian.PutUint32(b[strings.LastIndex(sound, directoryMagic)+24:], uint32(size))
+		paths, problems := visited(t, string(b), text)
+		if len(paths) != 1 || len(problems) > 0 {
+			t.Errorf("said to be %d bytes: shown %d times, %v", size, len(paths), problems)
 		}
 	}
 }
@@ -454,6 +520,7 @@ func bombs() map[string]string {
 		"tiny tars":      gzipOf(strings.Repeat(tarV7("f", "x")[:1024], 100_000)),
 		"pdf":            pdfOf(slices.Repeat([]string{pdfStream("/Filter /FlateDecode", zlibOf("BT ("+zeros+") Tj ET"))}, 500)...),
 		"docx":           repeatDirectory(zipOf(file{"[Content_Types].xml", "<x>" + zeros[:7<<20] + "</x>"}), 500),
+		"overlap empty":  repeatDirectory(zipMethod(8, strings.Repeat("\x00\x00\x00\xff\xff", 20_000)+"\x03\x00", ""), 2000), // blocks of nothing
 		"overlap stored": overlappingStored(20_000, strings.Repeat("stored ", 1<<20)),
 	}
 	return r
@@ -547,7 +614,7 @@ func TestBombs(t *testing.T) {
 			var before, now runtime.MemStats
 			runtime.ReadMemStats(&before)
 			peak := uint64(0)
-			problems := Walk("x", []byte(content), DefaultLimits(), func(m Member) {
+			problems := new(Unpacker).Walk("x", []byte(content), DefaultLimits(), func(m Member) {
 				total += int64(len(m.Content))
 				if members++; members%1000 == 1 || len(m.Content) > 1<<19 && members%16 == 1 {
 					runtime.GC()
@@ -658,7 +725,7 @@ func FuzzWalk(f *testing.F) {
 	lim.TotalBytes = 4 << 20
 	f.Fuzz(func(t *testing.T, content []byte) {
 		var total int
-		Walk("x", content, lim, func(m Member) {
+		new(Unpacker).Walk("x", content, lim, func(m Member) {
 			total += len(m.Content)
 			if m.Depth < 1 || m.Depth > lim.Depth+1 || !utf8.ValidString(m.Path) {
 				t.Fatalf("member %q at depth %d", m.Path, m.Depth)
@@ -670,11 +737,41 @@ func FuzzWalk(f *testing.F) {
 	})
 }
 
+// FuzzGzip gives the same bytes in memory and as a stream, which are read in different ways.
+func FuzzGzip(f *testing.F) {
+	for _, text := range []string{"", "a", strings.Repeat("log of a build\n", 100), zlibOf("some text")} {
+		f.Add([]byte(gzipOf(text)))
+		f.Add([]byte(gzipOf(text) + gzipOf("second")))
+	}
+	lim := DefaultLimits()
+	lim.TotalBytes = 4 << 20
+	f.Fuzz(func(t *testing.T, content []byte) {
+		r, err := gzip.NewReader(bytes.NewReader(content))
+		if err != nil {
+			return
+		}
+		if text, _ := io.ReadAll(io.LimitReader(r, lim.TotalBytes)); sniff(text) != notContainer {
+			return // what is inside is looked at in different ways, too
+		}
+		walk := func(in *input) (seen []byte, problems int, left int64) {
+			w := &walker{Unpacker: new(Unpacker), lim: lim, left: lim.TotalBytes, memory: lim.Memory}
+			w.visit = func(m Member) { seen = append(append(append(seen, m.Path...), 0), m.Content...) }
+			w.open(kindGzip, place{"x", 1}, in)
+			return seen, len(w.problems), w.left
+		}
+		seen, problems, left := walk(&input{whole: content})
+		want, wantProblems, wantLeft := walk(&input{r: bytes.NewReader(content)})
+		if !bytes.Equal(seen, want) || problems != wantProblems || left != wantLeft {
+			t.Fatalf("%d bytes, %d problems, %d left; as a stream %d, %d, %d", len(seen), problems, left, len(want), wantProblems, wantLeft)
+		}
+	})
+}
+
 func BenchmarkNoContainer(b *testing.B) {
 	text := []byte(strings.Repeat("some text of a program\n", 1000))
 	b.ReportAllocs()
 	for b.Loop() {
-		Walk("x", text, DefaultLimits(), nil)
+		new(Unpacker).Walk("x", text, DefaultLimits(), nil)
 	}
 }
 
@@ -688,6 +785,6 @@ func BenchmarkImage(b *testing.B) {
 	b.SetBytes(int64(len(text) * 1000))
 	b.ReportAllocs()
 	for b.Loop() {
-		Walk("x", content, DefaultLimits(), func(Member) {})
+		new(Unpacker).Walk("x", content, DefaultLimits(), func(Member) {})
 	}
 }

@@ -125,6 +125,23 @@ func between(text, token string) bool {
 	}
 }
 
+// plistOf writes a binary property list of strings and, behind a zero byte, of data.
+func plistOf(objects ...string) string {
+	b := plistMagic
+	var offsets string
+	for _, o := range objects {
+		offsets += string(binary.BigEndian.AppendUint16(nil, uint16(len(b))))
+		kind := byte(0x5f)
+		if data, is := strings.CutPrefix(o, "\x00"); is {
+			kind, o = 0x4f, data
+		}
+		b += string(kind) + "\x11" + string(binary.BigEndian.AppendUint16(nil, uint16(len(o)))) + o
+	}
+	trailer := binary.BigEndian.AppendUint64([]byte("\x00\x00\x00\x00\x00\x00\x02\x01"), uint64(len(objects)))
+	trailer = binary.BigEndian.AppendUint64(trailer, 0)
+	return b + offsets + string(binary.BigEndian.AppendUint64(trailer, uint64(len(b))))
+}
+
 func TestDocuments(t *testing.T) {
 	for i, c := range []struct {
 		name string
@@ -161,6 +178,21 @@ func TestDocuments(t *testing.T) {
 		}, "x"},
 		{"pdf pieces", func(t string) string {
 			return pdfOf(pdfStream("/Filter /FlateDecode", zlibOf("BT ("+t[:3]+") Tj <"+hex.EncodeToString([]byte(t[3:9]))+"> Tj (\\"+fmt.Sprintf("%03o", t[9])+t[10:]+") Tj ET")))
+		}, "x"},
+		{"pdf letter by letter", func(t string) string {
+			text := "BT /F1 12 Tf 72 720 Td "
+			for i := range len(t) {
+				text += "(" + t[i:i+1] + ") Tj 7.2 0 Td "
+			}
+			return pdfOf(pdfStream("/Filter /FlateDecode", zlibOf(text+"ET")))
+		}, "x"},
+		{"pdf pieces of a line", func(t string) string {
+			return pdfOf(pdfStream("/Filter /FlateDecode", zlibOf(fmt.Sprintf("BT /F1 1 Tf 12 0 0 12 72 720 Tm (key) Tj ET BT 12 0 0 12 110 720 Tm (%s) Tj ET BT 12 0 0 12 %d 720 Tm (%s) Tj ET BT 12 0 0 12 72 700 Tm (next) Tj ET", t[:9], 110+9*7, t[9:]))))
+		}, "x"},
+		{"property list", func(t string) string { return plistOf("token", t) }, "x"},
+		{"property list of data", func(t string) string { return plistOf("token", "\x00"+zipOf(file{"f", t})) }, "x!data 1!f"},
+		{"mail subject", func(t string) string {
+			return "From: a@b\r\nMIME-Version: 1.0\r\nSubject: =?utf-8?Q?key=3A_" + strings.ReplaceAll(t, "_", "=5F") + "?=\r\n\r\nhello\r\n"
 		}, "x"},
 		{"pdf ascii85", func(t string) string {
 			return pdfOf(pdfStream("/Filter [/ASCII85Decode /FlateDecode]", ascii85Of(zlibOf("BT ("+t+") Tj ET"))))
@@ -228,7 +260,7 @@ func TestDocuments(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			token := newToken(rand.New(rand.NewPCG(uint64(i), 3)))
 			var paths []string
-			problems := Walk("x", []byte(c.pack(token)), DefaultLimits(), func(m Member) {
+			problems := new(Unpacker).Walk("x", []byte(c.pack(token)), DefaultLimits(), func(m Member) {
 				if between(string(m.Content), token) {
 					paths = append(paths, m.Path)
 				}
@@ -254,7 +286,7 @@ func TestRowsOfASheet(t *testing.T) {
 		file{"xl/worksheets/sheet1.xml", `<row><c t="s"><v>1</v></c><c><v>7</v></c><c t="s"><v>0</v></c></row>`},
 		file{"xl/sharedStrings.xml", `<sst><si><t>hunter2</t></si><si><t>pass&amp;word</t></si></sst>`})
 	found := false
-	Walk("x", []byte(doc), DefaultLimits(), func(m Member) { found = found || strings.Contains(string(m.Content), "pass&word\t7\thunter2") })
+	new(Unpacker).Walk("x", []byte(doc), DefaultLimits(), func(m Member) { found = found || strings.Contains(string(m.Content), "pass&word\t7\thunter2") })
 	if !found {
 		t.Error("the cells of a row are not beside each other")
 	}
@@ -266,7 +298,7 @@ func TestEncryptedDocuments(t *testing.T) {
 		"office": "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + strings.Repeat("\x00", 1024) + string(utf16le("EncryptedPackage")),
 		"7z":     sevenzipOf("f", "text", func(t string) (string, string) { return t, "\x04\x06\xf1\x07\x01" }),
 	} {
-		if problems := Walk("x", []byte(content), DefaultLimits(), func(Member) {}); !strings.Contains(fmt.Sprint(problems), "encrypted") {
+		if problems := new(Unpacker).Walk("x", []byte(content), DefaultLimits(), func(Member) {}); !strings.Contains(fmt.Sprint(problems), "encrypted") {
 			t.Errorf("%s: problems %v", name, problems)
 		}
 	}
@@ -327,7 +359,7 @@ func TestSqlite(t *testing.T) {
 		}
 		content := must(os.ReadFile(path))
 		found := name == "deleted" && bytes.Contains(content, []byte(token)) // as it stands
-		problems := Walk("x", content, DefaultLimits(), func(m Member) { found = found || between(string(m.Content), token) })
+		problems := new(Unpacker).Walk("x", content, DefaultLimits(), func(m Member) { found = found || between(string(m.Content), token) })
 		if !found || len(problems) > 0 {
 			t.Errorf("%s: not found; problems %v", name, problems)
 		}
@@ -348,7 +380,7 @@ func TestPyc(t *testing.T) {
 		t.Skipf("python3 compiles nothing: %s", out)
 	}
 	found := false
-	problems := Walk("x", must(os.ReadFile(filepath.Join(dir, "m.pyc"))), DefaultLimits(), func(m Member) { found = found || between(string(m.Content), token) })
+	problems := new(Unpacker).Walk("x", must(os.ReadFile(filepath.Join(dir, "m.pyc"))), DefaultLimits(), func(m Member) { found = found || between(string(m.Content), token) })
 	if !found || len(problems) > 0 {
 		t.Errorf("not found; problems %v", problems)
 	}
@@ -372,7 +404,7 @@ func FuzzDocuments(f *testing.F) {
 	lim := DefaultLimits()
 	lim.TotalBytes = 4 << 20
 	f.Fuzz(func(t *testing.T, content []byte) {
-		w := &walker{lim: lim, left: lim.TotalBytes, memory: lim.Memory, visit: func(Member) {}}
+		w := &walker{Unpacker: new(Unpacker), lim: lim, left: lim.TotalBytes, memory: lim.Memory, visit: func(Member) {}}
 		if k := sniff(content); k != notContainer {
 			// Without the net that catches a decoder's panic.
 			_ = k.walk(w, place{"x", 1}, &input{whole: content})

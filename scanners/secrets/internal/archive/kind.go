@@ -32,6 +32,7 @@ const (
 	kindClass
 	kindDex
 	kindPng
+	kindPlist
 	kindMail
 	kindNotebook
 	kindPack
@@ -69,6 +70,7 @@ var formats = [...]struct {
 	kindClass:    {name: "java class", document: true},
 	kindDex:      {name: "dex", document: true},
 	kindPng:      {name: "png", document: true},
+	kindPlist:    {name: "property list", document: true},
 	kindMail:     {name: "mail", document: true},
 	kindNotebook: {name: "notebook", document: true},
 	kindPack:     {name: "git pack", sure: true},
@@ -121,6 +123,8 @@ func (k kind) walk(w *walker, at place, in *input) error {
 		return walkDex(w, at, in)
 	case kindPng:
 		return walkPng(w, at, in)
+	case kindPlist:
+		return walkPlist(w, at, in)
 	case kindMail:
 		return walkMail(w, at, in)
 	case kindNotebook:
@@ -247,6 +251,9 @@ func sniff(b []byte) kind {
 	}
 	if isPyc(b) {
 		return kindPyc
+	}
+	if has(plistMagic) {
+		return kindPlist
 	}
 	if b[0]|0x20 >= 'a' && b[0]|0x20 <= 'z' && isMail(b) {
 		return kindMail

@@ -6,10 +6,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"mime/quotedprintable"
 	"net/textproto"
+	"slices"
 	"strings"
 )
 
@@ -56,6 +58,7 @@ func walkMail(w *walker, at place, in *input) error {
 		r := textproto.NewReader(bufio.NewReader(bytes.NewReader(message)))
 		h, err := r.ReadMIMEHeader()
 		if err == nil || len(h) > 0 {
+			w.mailWords(at, h)
 			if err := w.mailPart(at, h, r.R, 0); err != nil {
 				return err
 			}
@@ -65,6 +68,22 @@ func walkMail(w *walker, at place, in *input) error {
 		}
 	}
 	return errMembers
+}
+
+// mailWords visits what a header spells in encoded words (RFC 2047).
+func (w *walker) mailWords(at place, h textproto.MIMEHeader) {
+	n := notes{w: w, at: at}
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		for _, v := range h[name] {
+			if !strings.Contains(v, "=?") {
+				continue
+			}
+			if s, err := new(mime.WordDecoder).DecodeHeader(v); err == nil && s != v {
+				n.add(s)
+			}
+		}
+	}
+	n.flush()
 }
 
 func (w *walker) mailPart(at place, h textproto.MIMEHeader, r io.Reader, depth int) error {

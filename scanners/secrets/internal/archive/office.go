@@ -54,7 +54,7 @@ const officePart = 8 << 20
 
 // read visits the text of a member and returns it, to be visited as it is, too.
 func (o *office) read(w *walker, at place, name string, in *input) (*input, error) {
-	data, complete, release, err := w.load(&input{r: in, size: min(in.size, officePart)})
+	data, complete, release, err := w.load(in)
 	defer release()
 	w.problem(at.in(name), err)
 	if !complete {
@@ -157,16 +157,13 @@ func appendText(out, text []byte) []byte {
 
 // readShared reads the strings that a spreadsheet's cells refer to.
 func (o *office) readShared(w *walker, e zipEntry, data []byte) {
-	r, done, err := w.unzip(e, data)
-	if e.method == 0 {
-		r, done, err = bytes.NewReader(data), func() {}, nil
-	}
+	in, done, err := w.unzip(e, data)
 	if err != nil {
 		return
 	}
 	defer done()
 	b := make([]byte, min(e.size, officePart))
-	n, _ := fill(&meter{w: w, r: r, left: officePart}, b)
+	n, _ := fill(in, b)
 	var cell []byte
 	eachTag(b[:n], func(text []byte, tag string, end bool, _ []byte) {
 		cell = appendText(cell, text)

@@ -489,19 +489,24 @@ func (t *lexer) literal() {
 // content adds the text that a content stream shows (9.4). Where the same font name stands for several fonts, it is read with each.
 func (p *pdf) content(data []byte) {
 	before := len(p.text)
-	again := p.show(data, 0)
+	again, placed := p.show(data, 0, false)
 	for k := 1; again && k < 4; k++ {
 		if len(p.text)-before > pdfMost {
 			return
 		}
-		again = p.show(data, k)
+		again, _ = p.show(data, k, false)
+	}
+	if placed && len(p.text)-before <= pdfMost {
+		p.show(data, 0, true)
 	}
 }
 
-// show reads the stream with the k-th font of each name, and reports whether there are more.
-func (p *pdf) show(data []byte, k int) (more bool) {
+// show reads the stream with the k-th font of each name, and reports whether there are more, and whether pieces of a line are placed one by
+// one: words in some documents, and letters or parts of words in others. They stand apart, or together if that is asked for.
+func (p *pdf) show(data []byte, k int, together bool) (more, placed bool) {
 	// A wider gap inside of an array is a blank between words, in thousandths of the font's size; kerning is far less.
 	const blank = -270
+	pen := pen{scale: 1}
 	var font cmap
 	var strs [][]byte
 	var nums []float64
@@ -510,8 +515,10 @@ func (p *pdf) show(data []byte, k int) (more bool) {
 	put := func(s []byte) {
 		if font.to == nil {
 			p.text = append(p.text, plainString(s)...)
+			pen.shown += len(s)
 			return
 		}
+		pen.shown += len(s) / font.width
 		for ; len(s) >= font.width; s = s[font.width:] {
 			code := uint32(0)
 			for _, c := range s[:font.width] {
@@ -553,6 +560,9 @@ func (p *pdf) show(data []byte, k int) (more bool) {
 			case "Tf":
 				fonts := p.fonts[string(name)]
 				font = cmap{}
+				if n := len(nums); n > 0 {
+					pen.size = nums[n-1]
+				}
 				if len(fonts) > 0 {
 					font = p.cmaps[fonts[min(k, len(fonts)-1)]]
 					more = more || k+1 < len(fonts)
@@ -570,13 +580,29 @@ func (p *pdf) show(data []byte, k int) (more bool) {
 				for _, s := range strs {
 					put(s)
 				}
+			case "BT":
+				pen.begin()
 			case "Td", "TD":
-				if n := len(nums); n >= 2 && nums[n-1] == 0 {
+				near := pen.move(nums)
+				placed = placed || near
+				switch n := len(nums); {
+				case near && together:
+				case n >= 2 && nums[n-1] == 0:
 					p.text = append(p.text, ' ')
-				} else {
+				default:
 					line()
 				}
-			case "T*", "Tm", "ET":
+			case "Tm":
+				near := pen.place(nums)
+				if placed = placed || near; !near || !together {
+					line()
+				}
+			case "ET":
+				if !together { // another piece of the line may follow
+					line()
+				}
+			case "T*":
+				pen.shown = 0
 				line()
 			case "BI": // an inline image: its bytes are no tokens
 				if i := bytes.Index(t.b, []byte("EI")); i >= 0 {
@@ -587,7 +613,45 @@ func (p *pdf) show(data []byte, k int) (more bool) {
 		}
 	}
 	line()
-	return more
+	return more, placed
+}
+
+// A pen is where text is shown: what begins at from, in the coordinates of the page, has shown so many characters.
+type pen struct {
+	x, y        float64 // of the line, as it was set last
+	from        [2]float64
+	size, scale float64
+	shown       int
+}
+
+func (p *pen) begin() { p.x, p.y, p.scale = 0, 0, 1 }
+
+// move does what Td does, and place what Tm does (9.4.2). They report whether what follows goes on where the last text ends.
+func (p *pen) move(nums []float64) (near bool) {
+	n := len(nums)
+	if n < 2 {
+		return false
+	}
+	p.x, p.y = p.x+nums[n-2]*p.scale, p.y+nums[n-1]*p.scale
+	return p.set()
+}
+
+func (p *pen) place(nums []float64) (near bool) {
+	n := len(nums)
+	if n < 6 {
+		return false
+	}
+	p.x, p.y, p.scale = nums[n-2], nums[n-1], max(nums[n-6], -nums[n-6])
+	return p.set()
+}
+
+// set puts the pen down. The widths of characters are not known: half of the size is usual, and few are wider than these bounds together.
+func (p *pen) set() (near bool) {
+	const perCharacter, more = 0.72, 0.4 // of the size
+	width := p.x - p.from[0]
+	near = p.shown > 0 && p.y == p.from[1] && width > 0 && width <= (perCharacter*float64(p.shown)+more)*p.size*p.scale
+	p.from, p.shown = [2]float64{p.x, p.y}, 0
+	return near
 }
 
 // readCmap reads the mappings of a ToUnicode stream.

@@ -52,7 +52,12 @@ func inner(at place) string {
 
 // walkGzip reads RFC 1952, one member after the other as one.
 func walkGzip(w *walker, at place, in *input) error {
-	r, err := gzip.NewReader(bufio.NewReader(in))
+	whole := bytes.NewReader(in.whole)
+	var src io.Reader = whole
+	if in.whole == nil {
+		src = bufio.NewReader(in)
+	}
+	r, err := gzip.NewReader(src)
 	if err != nil {
 		return err
 	}
@@ -67,7 +72,29 @@ func walkGzip(w *walker, at place, in *input) error {
 	if name == "" {
 		name = inner(at)
 	}
+	if content, release := w.gunzip(in.whole[len(in.whole)-whole.Len():]); content != nil {
+		defer release()
+		return w.expanded(at, name, content)
+	}
 	return w.expand(at, name, r)
+}
+
+// gunzip decompresses what follows the header of a member that is the only one: what it comes to stands at its end. It returns nil for all that is
+// to be read as a stream.
+func (w *walker) gunzip(b []byte) (content *input, release func()) {
+	const trailerLen = 8
+	end := len(b) - trailerLen
+	if end < 0 {
+		return nil, nil
+	}
+	sum, size := binary.LittleEndian.Uint32(b[end:]), binary.LittleEndian.Uint32(b[end+4:])
+	content, release = w.inflate(b[:end], uint64(size))
+	if content != nil && crc32.ChecksumIEEE(content.whole) != sum {
+		w.left += int64(size) // it is read again
+		release()
+		return nil, nil
+	}
+	return content, release
 }
 
 func walkZlib(w *walker, at place, in *input) error {

@@ -179,18 +179,16 @@ func (w *walker) zipMember(at place, e zipEntry, data []byte, office *office) er
 	if len(data) == 0 {
 		return nil
 	}
-	in := &input{whole: data}
-	if e.method != 0 {
-		r, done, err := w.unzip(e, data)
-		if err != nil {
-			w.problem(at.in(e.name), err)
-			return nil
-		}
-		defer done()
-		in = &input{r: &meter{w: w, r: r, left: w.left/2 + 1}, size: int64(min(e.size, 1<<40))}
+	in, done, err := w.unzip(e, data)
+	if errors.Is(err, errLimit) {
+		return err
 	}
+	if err != nil {
+		w.problem(at.in(e.name), err)
+		return nil
+	}
+	defer done()
 	if office != nil && office.wants(e.name) {
-		var err error
 		if in, err = office.read(w, at, e.name, in); err != nil || in == nil {
 			return err
 		}
@@ -198,8 +196,26 @@ func (w *walker) zipMember(at place, e zipEntry, data []byte, office *office) er
 	return w.member(at, e.name, in)
 }
 
-// unzip returns a reader for the entry's method (4.4.5), and what to call when it has been read.
-func (w *walker) unzip(e zipEntry, data []byte) (io.Reader, func(), error) {
+// unzip undoes the entry's method; done is called when the result has been read.
+func (w *walker) unzip(e zipEntry, data []byte) (in *input, done func(), err error) {
+	const stored, deflated = 0, 8
+	if err := w.spend(len(data)); err != nil { // all entries can share bytes that take long to come to nothing
+		return nil, nil, err
+	}
+	switch e.method {
+	case stored:
+		return &input{whole: data}, func() {}, nil
+	case deflated:
+		if in, done = w.inflate(data, e.size); in != nil {
+			return in, done, nil
+		}
+	}
+	r, done, err := w.unzipped(e, data)
+	return &input{r: &meter{w: w, r: r, left: w.left/2 + 1}, size: int64(min(e.size, 1<<40))}, done, err
+}
+
+// unzipped returns a reader for the entry's method (4.4.5), and what to call when it has been read.
+func (w *walker) unzipped(e zipEntry, data []byte) (io.Reader, func(), error) {
 	r := bytes.NewReader(data)
 	none := func() {}
 	switch e.method {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"net/url"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -134,7 +133,7 @@ func isPort(v []byte) bool {
 // urlPassword tells a password from a port, a template and what documentation shows: a word for a password, or the user's own
 // name, on a host that no one else could reach.
 func urlPassword(user, pass, host string) bool {
-	if len(pass) < 3 || !filledIn(pass) || reference.MatchString(user) || !real(pass+"1234") && !real(pass) {
+	if len(pass) < 3 || !filledIn(pass) || reference().MatchString(user) || !real(pass+"1234") && !real(pass) {
 		return false
 	}
 	if strings.ContainsAny(pass, "%{}$") && (strings.Contains(pass, "%s") || strings.Contains(pass, "%v") || strings.Contains(pass, "${") ||
@@ -321,7 +320,7 @@ func lineStart(t []byte, i int) int {
 }
 
 // authorization matches HTTP credentials (RFC 7617, RFC 6750) behind the header's name, in a request, in code or in curl's -H.
-var authorization = regexp.MustCompile(`^["'\]]{0,3}\s{0,3}(?:[:=,]|=>)?\s{0,3}["'` + "`" + `]?\s{0,3}((?i:basic|bearer|token|apikey|api-key))\s+["']?([A-Za-z0-9+/_.~=\-]{6,})`)
+var authorization = expression(`^["'\]]{0,3}\s{0,3}(?:[:=,]|=>)?\s{0,3}["'` + "`" + `]?\s{0,3}((?i:basic|bearer|token|apikey|api-key))\s+["']?([A-Za-z0-9+/_.~=\-]{6,})`)
 
 // What stands between the name and the method, at most 15 bytes, and what a method begins with.
 func isFiller(c byte) bool { return isSpace(c) || bytes.IndexByte([]byte("\"'`]:=>,"), c) >= 0 }
@@ -338,7 +337,7 @@ func (s *Search) authorization(p *part, h literal.Hit) {
 	}
 	p.tried++
 	i := h.End
-	m := authorization.FindSubmatchIndex(t[i:min(len(t), i+1100)])
+	m := authorization().FindSubmatchIndex(t[i:min(len(t), i+1100)])
 	if m == nil {
 		return
 	}

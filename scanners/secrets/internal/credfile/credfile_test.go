@@ -47,6 +47,11 @@ var hidings = []struct{ path, text, want string }{
 	{"settings.xml", "<settings><servers><server><httpHeaders><property><name>Private-Token</name><value>P1</value></property></httpHeaders></server></servers></settings>", "-:P1"},
 	{".m2/settings-security.xml", "<settingsSecurity><master>{B(P1)}</master></settingsSecurity>", "-:B(P1)"},
 	{".docker/config.json", `{"auths": {"r.example.com": {"auth": "B(u:P1)"}, "s": {"identitytoken": "P2"}}, "credsStore": "x"}`, "u:P1 -:P2"},
+	{"key.jwk", `{"kty": "EC", "crv": "P-256", "x": "P1", "d": "P2"}`, "-:P2"},
+	{"app.json", `{"keys": [{"kty": "OKP", "d": "P1", "x": "P2"}]}`, "-:P1"},
+	{"jwks.json", `{"keys": [{"kty": "EC", "x": "P1", "y": "P2"}]}`, ""},
+	{"secret.yaml", "kind: Secret\ndata:\n  .dockerconfigjson: B({\"auths\": {\"r.example.com\": {\"username\": \"u\", \"password\": \"P1\"}}})\n", "u:P1"},
+	{"minio.env", "MINIO_ACCESS_KEY=admin\nMINIO_SECRET_KEY=P1\n", "-:P1"},
 	{".dockercfg", `{"https://index.docker.io/v1/": {"auth": "B(u:P1)", "email": "x@y"}}`, "u:P1"},
 	{".htdigest", "u:realm:0123456789abcdef0123456789abcdef\n", "u:0123456789abcdef0123456789abcdef"},
 	{"", `{"auths": {"r.example.com": {"auth": "B(u:P1)"}}}`, "u:P1"},
@@ -410,6 +415,40 @@ func TestScriptsOfOtherLanguagesAreNoShell(t *testing.T) {
 	}
 }
 
+// TestCheapQuestionsOfValues makes values of pieces of what the expressions match and of what they do not.
+func TestCheapQuestionsOfValues(t *testing.T) {
+	parts := strings.Split("x|X|xxxx|*|**|.|...|-|_|__|?|0|1|#|•|…|n|/|a|N/A|na|$|${|}|$(|)|{{|<%|%|(s|<|>|{|[|]|#{|@|ENC[|!|vault|op|ref+|:|://|:/|env|cipher|arn:aws|"+
+		"process.env|os.getenv|getenv|env(|ENV[|config(|var.|secrets.|this.|@Microsoft.KeyVault|projects/|secrets/|()|/etc/|/|~/|q|Zr|9|=|+| |"+
+		"your|example|placeholder|redacted|change|me|this|replace|insert|enter|put|to|be|dummy|sample|fake|some|my|the|secret|password|passwd|token|api|key|pass|"+
+		"here|value|goes|abcdefgh|0123456789|123456789|AB|to\u212aen|\u017fecret|é", "|")
+	asked := []struct {
+		may  func(string) bool
+		does *regexp.Regexp
+	}{{mayMask, filler()}, {mayRefer, reference()}, {mayBeHollow, hollow()}}
+	r := rand.New(rand.NewPCG(2, 8))
+	var yes, no [3]int
+	for range 300000 {
+		var v string
+		for range 1 + r.IntN(5) {
+			v += parts[r.IntN(len(parts))]
+		}
+		for i, q := range asked {
+			switch may := q.may(v); {
+			case q.does.MatchString(v):
+				yes[i]++
+				if !may {
+					t.Fatalf("%q is matched by %s", v, q.does)
+				}
+			case !may:
+				no[i]++
+			}
+		}
+	}
+	if min(yes[0], yes[1], yes[2], no[0], no[1], no[2]) < 1000 {
+		t.Errorf("the values are too poor: %v match, %v may not", yes, no)
+	}
+}
+
 // What is asked in front of an expression because it costs less never says no where the expression says yes.
 func TestCheapQuestions(t *testing.T) {
 	scheme := regexp.MustCompile(`(?i)^(?:.*\+)?(?:postgres(?:ql)?|mysql2?|mariadb|mongodb|rediss?|amqps?|mssql|sqlserver|cockroachdb|clickhouse|neo4j|cassandra|ldaps?|smtps?|ftps?|sftp|bolt|couchdb|influxdb|oracle|psycopg2?)`)
@@ -421,13 +460,13 @@ func TestCheapQuestions(t *testing.T) {
 		for range 1 + r.IntN(9) {
 			line = append(line, parts[r.IntN(len(parts))]...)
 		}
-		if assignment.Match(line) {
+		if assignment().Match(line) {
 			yes[0]++
 			if !mayAssign(line) {
 				t.Fatalf("%q may assign", line)
 			}
 		}
-		if m := authorization.FindSubmatchIndex(line); m != nil {
+		if m := authorization().FindSubmatchIndex(line); m != nil {
 			yes[1]++
 			if before := line[:m[2]]; len(before) > 15 || bytes.ContainsFunc(before, func(c rune) bool { return !isFiller(byte(c)) }) || !isMethod(line[m[2]]) {
 				t.Fatalf("%q may authorize", line)

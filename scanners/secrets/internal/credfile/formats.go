@@ -35,6 +35,9 @@ type want struct {
 	decode string
 }
 
+// dockerKeys are the secrets in Docker's configuration.
+const dockerKeys = "auth:basic identitytoken registrytoken password"
+
 // What each row's files are is documented by the tool that the rule names.
 var formats = []format{
 	// Clients of package registries, containers and version control.
@@ -54,8 +57,9 @@ var formats = []format{
 	{rule: "registry-credential", files: "helm/repositories.yaml repositories.yaml", doc: yaml, made: true, keys: "password"},
 	{rule: "registry-credential", files: "settings.xml .m2/settings.xml", doc: xml, keys: "password passphrase privatetoken jobtoken deploytoken", sniff: "<settings|<servers>"},
 	{rule: "registry-credential", files: "settings-security.xml", doc: xml, made: true, keys: "master:braced"},
+	{rule: "pem-private-key", files: "*.jwk jwks.json", doc: json, made: true, keys: "d k", sniff: `"kty"|"d"`}, // RFC 7517; a public key has no "d"
 	{rule: "docker-registry-auth", files: ".docker/config.json .dockercfg .dockerconfigjson containers/auth.json kaniko/config.json", doc: json, made: true,
-		keys: "auth:basic identitytoken registrytoken password", sniff: `"auths"|"auth"`},
+		keys: dockerKeys, sniff: `"auths"|"auth"`},
 	{rule: "version-control-password", files: ".cvspass", find: cvsServers},
 	{rule: "version-control-password", files: ".subversion/auth svn.simple/*", find: svnAuth},
 	{rule: "version-control-password", files: ".hgrc hgrc mercurial.ini .gitconfig .git/config .gitmodules", doc: lines, keys: "auth/* password extraheader token"},

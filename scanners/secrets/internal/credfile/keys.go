@@ -5,7 +5,6 @@ import (
 	"crypto/aes"
 	"encoding/base64"
 	"encoding/binary"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -69,12 +68,12 @@ func keyRule(name string, body []byte) string {
 	return "pem-private-key"
 }
 
-var header = regexp.MustCompile(`(?m)^[ \t]*[A-Za-z][A-Za-z0-9\-]*:.*$`)
+var header = expression(`(?m)^[ \t]*[A-Za-z][A-Za-z0-9\-]*:.*$`)
 
 // armoured decodes the base64 of a block, past headers, indentation, quotes and line breaks written as \n.
 func armoured(body []byte) []byte {
 	body = bytes.ReplaceAll(bytes.ReplaceAll(body, []byte(`\r`), nil), []byte(`\n`), []byte("\n"))
-	body = header.ReplaceAll(body, nil)
+	body = header().ReplaceAll(body, nil)
 	clean := make([]byte, 0, len(body))
 	for _, line := range bytes.Split(body, []byte("\n")) {
 		line = bytes.Trim(line, " \t\r\"'`+,;|#*>\\")
@@ -139,6 +138,46 @@ func field(t []byte, name string) (string, int) {
 	}
 	end := lineEnd(t, i+1)
 	return strings.TrimSpace(string(t[i+1+len(name) : end])), min(end+1, len(t))
+}
+
+// Keys returns the private key or key store that a binary content is, without looking for anything in it.
+func Keys(content []byte) []Credential { return derKey(content, keystores(content, nil)) }
+
+// keyTypes are what follows the version in a private key's DER: the algorithm in PKCS #8 (RFC 5208, RFC 8410), the octets of the number in the
+// form of RFC 5915, and the modulus, of 1024 bits and more, in that of RFC 8017.
+var keyTypes = [][]byte{
+	{2, 1, 0, 0x30, 0x0d, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1}, // RSA
+	{2, 1, 0, 0x30, 0x13, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1},          // elliptic curves
+	{2, 1, 0, 0x30, 0x10, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1},
+	{2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4}, // Ed25519
+	{2, 1, 1, 4, 0x20},
+	{2, 1, 1, 4, 0x30},
+	{2, 1, 1, 4, 0x42},
+	{2, 1, 0, 2, 0x81, 0x81, 0},
+	{2, 1, 0, 2, 0x82},
+}
+
+// derKey finds a content that is one bare private key in DER, a SEQUENCE that ends where the content does.
+func derKey(t []byte, found []Credential) []Credential {
+	if len(t) < 48 || len(t) > maxValue || t[0] != 0x30 {
+		return found
+	}
+	size, body := int(t[1]), t[2:]
+	switch t[1] {
+	case 0x81:
+		size, body = int(t[2]), t[3:]
+	case 0x82:
+		size, body = int(binary.BigEndian.Uint16(t[2:])), t[4:]
+	}
+	if size != len(body) {
+		return found
+	}
+	for _, head := range keyTypes {
+		if bytes.HasPrefix(body, head) {
+			return append(found, Credential{Rule: "pem-private-key", Kind: "private-key", Value: string(t), Start: 0, End: len(t)})
+		}
+	}
+	return found
 }
 
 // keystores finds files that are a Java or PKCS#12 key store (RFC 7292: a SEQUENCE that holds the version 3 and a ContentInfo of

@@ -2,7 +2,6 @@ package credfile
 
 import (
 	"bytes"
-	"regexp"
 	"strings"
 	"sync"
 
@@ -112,7 +111,7 @@ func pgpass(t []byte) (found []Credential) {
 }
 
 // identified matches how SQL gives a user a password.
-var identified = regexp.MustCompile(`(?i)\b(?:IDENTIFIED\s+(?:WITH\s+\S+\s+)?BY|PASSWORD)\s*=?\s*\(?\s*'([^'\n]{4,128})'`)
+var identified = expression(`(?i)\b(?:IDENTIFIED\s+(?:WITH\s+\S+\s+)?BY|PASSWORD)\s*=?\s*\(?\s*'([^'\n]{4,128})'`)
 
 var identifiedWords = sync.OnceValue(func() *literal.Finder {
 	return literal.New([]literal.Word{{Text: "identified"}, {Text: "password"}})
@@ -122,7 +121,7 @@ var identifiedWords = sync.OnceValue(func() *literal.Finder {
 func statements(t []byte) (found []Credential) {
 	linesWith(t, identifiedWords(), func(start, end int, _ []literal.Hit) {
 		line := t[start:min(end, start+16<<10)]
-		for _, m := range identified.FindAllSubmatchIndex(line, 64) {
+		for _, m := range identified().FindAllSubmatchIndex(line, 64) {
 			if v := string(line[m[2]:m[3]]); real(v) && len(found) < maxFound {
 				found = append(found, Credential{Kind: "password", Value: v, Start: start + m[2], End: start + m[3]})
 			}
@@ -133,12 +132,12 @@ func statements(t []byte) (found []Credential) {
 
 // crypted matches password hashes: crypt(5)'s modular form with all common prefixes, LDAP's schemes (RFC 2307), Apache's and
 // PBKDF2 as Django writes it.
-var crypted = regexp.MustCompile(`\$(?:1|5|6|apr1|2[abxy]?|7|y|gy|argon2id?|argon2i|scrypt|sha1|md5|P|H|S)\$[./A-Za-z0-9=,$+\-]{16,}|` +
+var crypted = expression(`\$(?:1|5|6|apr1|2[abxy]?|7|y|gy|argon2id?|argon2i|scrypt|sha1|md5|P|H|S)\$[./A-Za-z0-9=,$+\-]{16,}|` +
 	`\{(?:SSHA|SHA|SSHA512|SSHA256|MD5|SMD5|PBKDF2|SHA512|SHA256)\}[A-Za-z0-9+/=$.]{20,}|pbkdf2_sha(?:1|256|512)\$\d+\$[^\s$'"]+\$[A-Za-z0-9+/=]{20,}`)
 
 // hashes finds password hashes wherever they stand in a file of users or in a dump of their table.
 func hashes(t []byte) (found []Credential) {
-	for _, m := range crypted.FindAllIndex(t, maxFound) {
+	for _, m := range crypted().FindAllIndex(t, maxFound) {
 		v := string(t[m[0]:m[1]])
 		if strings.Contains(v, "......") {
 			continue
@@ -165,11 +164,11 @@ func lineUser(t []byte, at int) string {
 }
 
 // crypt matches the traditional hashes of crypt(3) in htpasswd files, and the MD5 of htdigest's, which name a realm before it.
-var crypt = regexp.MustCompile(`(?m)^([^:\s#]+):(?:[^:\n]+:)?([./A-Za-z0-9]{13}|[0-9a-f]{32})[ \t]*\r?$`)
+var crypt = expression(`(?m)^([^:\s#]+):(?:[^:\n]+:)?([./A-Za-z0-9]{13}|[0-9a-f]{32})[ \t]*\r?$`)
 
 func htpasswd(t []byte) []Credential {
 	found := hashes(t)
-	for _, m := range crypt.FindAllSubmatchIndex(t, maxFound) {
+	for _, m := range crypt().FindAllSubmatchIndex(t, maxFound) {
 		found = append(found, Credential{Kind: "password-hash", ID: string(t[m[2]:m[3]]), Value: string(t[m[4]:m[5]]), Start: m[4], End: m[5]})
 	}
 	return found
@@ -196,10 +195,10 @@ func joined(t []byte) []Credential {
 }
 
 // svnAuth reads Subversion's K/V pairs: "K 8", "password", "V 6", the value.
-var svnPassword = regexp.MustCompile(`(?m)^K 8\r?\npassword\r?\nV \d+\r?\n(.+?)\r?$`)
+var svnPassword = expression(`(?m)^K 8\r?\npassword\r?\nV \d+\r?\n(.+?)\r?$`)
 
 func svnAuth(t []byte) (found []Credential) {
-	for _, m := range svnPassword.FindAllSubmatchIndex(t, maxFound) {
+	for _, m := range svnPassword().FindAllSubmatchIndex(t, maxFound) {
 		found = append(found, Credential{Kind: "password", Value: string(t[m[2]:m[3]]), Start: m[2], End: m[3]})
 	}
 	return found
@@ -209,7 +208,7 @@ func svnAuth(t []byte) (found []Credential) {
 const quoted = `(?:'((?:[^'\\\n]|\\.)+)'|"((?:[^"\\\n]|\\.)+)")`
 
 // assignments in PHP, Ruby, Python and JavaScript: name = 'value', 'name' => 'value', name: 'value', define('name', 'value').
-var assignment = regexp.MustCompile(`(?i)(?:define\s*\(\s*|set\s*\(\s*)?["']?([A-Za-z_][\w.\-]*)["']?\]?\s*(?::=|=>|=|:|,)\s*[bru]?` + quoted)
+var assignment = expression(`(?i)(?:define\s*\(\s*|set\s*\(\s*)?["']?([A-Za-z_][\w.\-]*)["']?\]?\s*(?::=|=>|=|:|,)\s*[bru]?` + quoted)
 
 // code reads assignments of string literals.
 func code(t []byte) *doc {
@@ -220,7 +219,7 @@ func code(t []byte) *doc {
 			return
 		}
 		for at := start; at < end && mayAssign(t[at:end]); {
-			m := assignment.FindSubmatchIndex(t[at:end])
+			m := assignment().FindSubmatchIndex(t[at:end])
 			if m == nil {
 				break
 			}
@@ -257,7 +256,7 @@ func mayAssign(line []byte) bool {
 }
 
 // pair matches name=value as it stands among others on a line.
-var pair = regexp.MustCompile(`([A-Za-z_][\w.\-]{2,})\s*[=:]\s*` + arg)
+var pair = expression(`([A-Za-z_][\w.\-]{2,})\s*[=:]\s*` + arg)
 
 // inventory reads Ansible's INI inventories: hosts with variables on the same line.
 func inventory(t []byte) []Credential {
@@ -268,7 +267,7 @@ func inventory(t []byte) []Credential {
 		if start == end || t[start] == '#' || t[start] == ';' || end-start > 16<<10 || d.full() {
 			return
 		}
-		for _, m := range pair.FindAllSubmatchIndex(t[start:end], 64) {
+		for _, m := range pair().FindAllSubmatchIndex(t[start:end], 64) {
 			for g := 4; g <= 8; g += 2 {
 				if m[g] >= 0 {
 					d.add(entry{key: string(t[start+m[2] : start+m[3]]), start: start + m[g], end: start + m[g+1], quote: '"'})
@@ -313,10 +312,10 @@ func fetchmail(t []byte) (found []Credential) {
 }
 
 // login matches user and password as the two literals of a call.
-var login = regexp.MustCompile(`\.(?:login|signIn|authenticate|connect)\(\s*` + quoted + `\s*,\s*` + quoted)
+var login = expression(`\.(?:login|signIn|authenticate|connect)\(\s*` + quoted + `\s*,\s*` + quoted)
 
 func logins(t []byte) (found []Credential) {
-	for _, m := range login.FindAllSubmatchIndex(t, maxFound) {
+	for _, m := range login().FindAllSubmatchIndex(t, maxFound) {
 		u, p := 2, 6
 		if m[u] < 0 {
 			u = 4
@@ -341,10 +340,10 @@ func railsKey(t []byte) []Credential {
 }
 
 // cloudToken matches the tokens that gcloud keeps in its SQLite files: Google's refresh and access tokens.
-var cloudToken = regexp.MustCompile(`ya29\.[\w\-.]{30,}|1//0[\w\-]{30,}|"(?:refresh_token|client_secret)": ?"([^"]{8,})"`)
+var cloudToken = expression(`ya29\.[\w\-.]{30,}|1//0[\w\-]{30,}|"(?:refresh_token|client_secret)": ?"([^"]{8,})"`)
 
 func tokenDB(t []byte) (found []Credential) {
-	for _, m := range cloudToken.FindAllSubmatchIndex(t, maxFound) {
+	for _, m := range cloudToken().FindAllSubmatchIndex(t, maxFound) {
 		if m[2] < 0 {
 			m[2], m[3] = m[0], m[1]
 		}
@@ -365,10 +364,26 @@ func manifests(t []byte) (found []Credential) {
 		if (bytes.Contains(t[start:end], []byte("kind: Secret")) || bytes.Contains(t[start:end], []byte(`kind: "Secret"`))) && !bytes.Contains(t[start:end], []byte("kind: ConfigMap")) {
 			for _, c := range f.pick(yaml(t[start:end])) {
 				c.Start, c.End = c.Start+start, c.End+start
-				found = append(found, c)
+				found = append(found, registries(c)...)
 			}
 		}
 		start = end + 3
 	}
 	return found
+}
+
+// registries returns the logins in the Docker configuration that the value of a Secret is, or the value itself. All of them stand where it
+// does, and so only the first is told.
+func registries(c Credential) []Credential {
+	if !strings.HasPrefix(c.Value, "{") {
+		return []Credential{c}
+	}
+	f := &format{rule: "docker-registry-auth", doc: json, made: true, keys: dockerKeys}
+	f.compile()
+	logins := f.read([]byte(c.Value))
+	if len(logins) == 0 {
+		return []Credential{c}
+	}
+	logins[0].Start, logins[0].End = c.Start, c.End
+	return logins[:1]
 }

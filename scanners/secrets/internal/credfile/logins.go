@@ -31,7 +31,7 @@ func (s *Search) dsn(p *part, h literal.Hit) {
 // oracle finds the URLs of Oracle's thin driver for JDBC: jdbc:oracle:thin:user/password@host:port:database.
 func (s *Search) oracle(p *part, h literal.Hit) {
 	p.next = h.End
-	m := thin.FindSubmatchIndex(s.text[h.End:min(len(s.text), h.End+512)])
+	m := thin().FindSubmatchIndex(s.text[h.End:min(len(s.text), h.End+512)])
 	if m == nil {
 		return
 	}
@@ -42,7 +42,7 @@ func (s *Search) oracle(p *part, h literal.Hit) {
 	}
 }
 
-var thin = regexp.MustCompile(`^([\w.$#\-]+)/([^\s"'@/]+)@(?://)?([\w.\-]+)`)
+var thin = expression(`^([\w.$#\-]+)/([^\s"'@/]+)@(?://)?([\w.\-]+)`)
 
 // calls are functions and constructors that log in, each with the number of arguments before user and password.
 var calls = []struct {
@@ -61,7 +61,7 @@ var calls = []struct {
 // call finds literal passwords in a call that logs in.
 func (s *Search) call(p *part, h literal.Hit, before int) {
 	p.next = h.End
-	m := loginArguments[before].FindSubmatchIndex(s.text[h.End:min(len(s.text), h.End+1024)])
+	m := loginArguments[before]().FindSubmatchIndex(s.text[h.End:min(len(s.text), h.End+1024)])
 	if m == nil {
 		return
 	}
@@ -87,9 +87,9 @@ func (s *Search) call(p *part, h literal.Hit, before int) {
 
 // loginArguments match the arguments of a call by how many there are before the user: group 1 holds these, one of the next two the user,
 // one of the last two the password.
-var loginArguments = func() (exprs [3]*regexp.Regexp) {
+var loginArguments = func() (exprs [3]func() *regexp.Regexp) {
 	for n := range exprs {
-		exprs[n] = regexp.MustCompile(`^\s*((?:[^,()]{1,256},\s*){` + strconv.Itoa(n) + `})` + quoted + `\s*,\s*` + quoted)
+		exprs[n] = expression(`^\s*((?:[^,()]{1,256},\s*){` + strconv.Itoa(n) + `})` + quoted + `\s*,\s*` + quoted)
 	}
 	return exprs
 }()

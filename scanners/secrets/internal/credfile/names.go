@@ -2,8 +2,11 @@ package credfile
 
 import (
 	"math"
-	"regexp"
 	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 )
 
 // plain folds a name to lower-case letters and digits: "DB_Password", "db-password" and "dbPassword" are one.
@@ -59,6 +62,9 @@ func aboutSecret(n string) bool {
 // for itself.
 func weakName(name string) bool {
 	n := plain(name)
+	if strings.HasSuffix(n, "accesskey") && !strings.HasSuffix(n, "secretaccesskey") && !strings.HasSuffix(n, "sharedaccesskey") {
+		return true // of S3 and its like: the user's name, beside a secret key
+	}
 	return !holdsAny(n, secretParts) && (strings.HasSuffix(n, "key") || strings.HasSuffix(n, "auth") || strings.HasSuffix(n, "salt") || strings.HasSuffix(n, "pat"))
 }
 
@@ -94,13 +100,13 @@ func kindOf(name string) string {
 
 // reference matches what stands in a secret's place until something fills it in: variables, templates, calls, and the addresses and
 // ciphertexts of secret stores.
-var reference = regexp.MustCompile(`^\$\{|^\$\(|\$\{[\w.:\-]+\}|^\$[A-Za-z_]\w*$|^\$env:|\{\{|<%|^%\(?\w+\)?[sdv%]$|^%[\w.]+%$|^<[^<>]*>$|^\{[^{}]*\}$|^\[[^\[\]]*\]$|` +
+var reference = expression(`^\$\{|^\$\(|\$\{[\w.:\-]+\}|^(?:\$[A-Za-z_]\w*)+$|^\$env:|\{\{|<%|^%\(?\w+\)?[sdv%]$|^(?:%[\w.]+%)+$|^<[^<>]*>$|^\{[^{}]*\}$|^\[[^\[\]]*\]$|` +
 	`#\{[^{}]*\}|^@[\w.\-]+@$|^__\w+__$|^#[^#]*#$|^ENC[\[(]|^!|^\*[A-Za-z]\w*$|^(?i:vault|op|ref\+\w+|secretref|secretsmanager|ssm|awssm|keyring|file|env|gcpsm|azurekv)://?|^vault:|^env:|` +
 	`^\{cipher\}|^arn:aws|^\$ANSIBLE_VAULT|^(?:process\.env|os\.environ|os\.getenv|getenv|env\(|ENV\[|System\.getenv|Environment\.|config\(|var\.|local\.|data\.|module\.|secrets\.|each\.|self\.|this\.|params\.|settings\.|args\.|options\.)|` +
 	`^@Microsoft\.KeyVault|^projects/[^/]+/secrets/|\(\)$|^\$\$?\w+\(|^/(?:run|var|etc|home|opt|root|tmp|usr)/|^~/`)
 
 // filler matches masks: one character again and again, or a run of what people type over a secret.
-var filler = regexp.MustCompile(`(?i)^(?:x+|\*+|\.+|-+|_+|\?+|0+|1+|#+|•+|…|n/?a)$|xxxx|\*\*\*\*|\.\.\.|…|••`)
+var filler = expression(`(?i)^(?:x+|\*+|\.+|-+|_+|\?+|0+|1+|#+|•+|…|n/?a)$|xxxx|\*\*\*\*|\.\.\.|…|••`)
 
 // words are values that mean "none yet", or a word for what belongs here. A file that is made for nothing but a credential
 // may hold them in earnest.
@@ -114,7 +120,49 @@ var words = set(`password passwd passwort passphrase pass pwd pw secret token ke
 var nothings = set(`null nil none undefined true false yes no on off`)
 
 // hollow matches a value that says itself that it is to be replaced.
-var hollow = regexp.MustCompile(`(?i:your[\W_]?|example|placeholder|redacted|change[\W_]?(?:me|this|it)|replace|insert[\W_]|enter[\W_]|put[\W_]?your|to[\W_]?be[\W_]|dummy|sample|fake[\W_]|^some[\W_]|^(?:my|the|a|test|dev|local|default|super)?[\W_]?(?:secret|password|passwd|token|api[\W_]?key|pass)(?:[\W_]?(?:here|key|value|token))?$|_here$|goes[\W_]here|abcdefgh|0123456789|123456789)|^[A-Z]+(?:_[A-Z0-9]+)+$|^(?:[A-Za-z]+[_\- ]){3,}[A-Za-z0-9]+$`)
+var hollow = expression(`(?i:your[\W_]?|example|placeholder|redacted|change[\W_]?(?:me|this|it)|replace|insert[\W_]|enter[\W_]|put[\W_]?your|to[\W_]?be[\W_]|dummy|sample|fake[\W_]|^some[\W_]|^(?:my|the|a|test|dev|local|default|super)?[\W_]?(?:secret|password|passwd|token|api[\W_]?key|pass)(?:[\W_]?(?:here|key|value|token))?$|_here$|goes[\W_]here|abcdefgh|0123456789|123456789)|^[A-Z]+(?:_[A-Z0-9]+)+$|^(?:[A-Za-z]+[_\- ]){3,}[A-Za-z0-9]+$`)
+
+// mayMask tells whether filler may match v: it is short, has characters that are not ASCII, or one three times in a row, in whatever case.
+func mayMask(v string) bool {
+	if len(v) <= 3 {
+		return true
+	}
+	for i := range len(v) {
+		if v[i] >= utf8.RuneSelf || i >= 2 && v[i]|0x20 == v[i-1]|0x20 && v[i]|0x20 == v[i-2]|0x20 {
+			return true
+		}
+	}
+	return false
+}
+
+// mayRefer tells whether reference may match v: it has a character that is in most of what reference matches, or begins as the rest does.
+func mayRefer(v string) bool {
+	for _, prefix := range [...]string{"__", "/", "projects/", "getenv"} {
+		if strings.HasPrefix(v, prefix) {
+			return true
+		}
+	}
+	return strings.ContainsAny(v, "$%<{[(#@!*:.~")
+}
+
+// mayBeHollow tells whether hollow may match v: it is not plain ASCII, has a separator of words, or one of hollow's words.
+func mayBeHollow(v string) bool {
+	for i := range len(v) {
+		if c := v[i]; c >= utf8.RuneSelf || c == '_' || c == '-' || c == ' ' {
+			return true
+		}
+	}
+	return hollowWords().Contains([]byte(v))
+}
+
+// hollowWords has a word of each of hollow's alternatives that need no separator.
+var hollowWords = sync.OnceValue(func() *literal.Lookup {
+	var list []literal.Word
+	for _, w := range strings.Fields("your example placeholder redacted change replace insert enter be dummy sample fake some secret pass token api here abcdefgh 123456789") {
+		list = append(list, literal.Word{Text: w})
+	}
+	return literal.NewLookup(list)
+})
 
 func set(s string) map[string]bool {
 	m := map[string]bool{}
@@ -129,7 +177,11 @@ const maxValue = 16 << 10
 
 // filledIn tells whether v can be a value at all, in a file that is made for credentials.
 func filledIn(v string) bool {
-	return v != "" && len(v) <= maxValue && !(len(v) >= 8 && kinds(v) <= 2) && !nothings[strings.ToLower(v)] && !filler.MatchString(head(v)) && !reference.MatchString(head(v))
+	if v == "" || len(v) > maxValue || len(v) >= 8 && kinds(v) <= 2 || nothings[strings.ToLower(v)] {
+		return false
+	}
+	h := head(v)
+	return !(mayMask(h) && filler().MatchString(h)) && !(mayRefer(h) && reference().MatchString(h))
 }
 
 // real tells whether v looks like a secret in earnest, in a file that holds all sorts of settings.
@@ -138,7 +190,7 @@ func real(v string) bool {
 		return false
 	}
 	h := head(v)
-	return !words[strings.ToLower(h)] && !hollow.MatchString(h) && (strings.ContainsAny(h, "0123456789") || !holdsAny(plain(h), secretParts))
+	return !words[strings.ToLower(h)] && !(mayBeHollow(h) && hollow().MatchString(h)) && (strings.ContainsAny(h, "0123456789") || !holdsAny(plain(h), secretParts))
 }
 
 // random tells whether v looks drawn at random: long, of letters and digits, with few repetitions.

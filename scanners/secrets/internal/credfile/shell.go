@@ -14,7 +14,7 @@ const arg = `(?:'([^'\n]+)'|"([^"\n]+)"|([^\s'"|;&<>()` + "`" + `]+))`
 
 // A command is a way to pass a password on a command line: group 1 is the user where the command names one, the last group that
 // matched is the password.
-type command struct{ re *regexp.Regexp }
+type command struct{ re func() *regexp.Regexp }
 
 // A script is what lines of scripts are looked at for, and the words of which one is in every line that has it.
 type script struct {
@@ -55,7 +55,7 @@ var scripts = sync.OnceValue(func() *script {
 	}
 	for _, row := range table {
 		add(strings.Fields(row.marks))
-		s.commands = append(s.commands, command{regexp.MustCompile(row.re)})
+		s.commands = append(s.commands, command{expression(row.re)})
 	}
 	add(secretMarks)
 	s.finder = literal.New(words)
@@ -203,7 +203,7 @@ func argument(line []byte, i int) (from, to int) {
 }
 
 func (c command) each(line []byte, keep func(name, user string, from, to int)) {
-	for _, m := range c.re.FindAllSubmatchIndex(line, 16) {
+	for _, m := range c.re().FindAllSubmatchIndex(line, 16) {
 		user := ""
 		if m[2] >= 0 {
 			user = string(line[m[2]:m[3]])

@@ -6,13 +6,14 @@ import (
 )
 
 const (
-	probe     = 8 // bytes that must look like a list before more is tried
-	minDigits = 5 // of the 32 bytes at least that are part of the list
+	stride    = 32 // a list of minValues is at least as long, so each step falls into it
+	probe     = 8  // bytes that must look like a list before more is tried
+	minDigits = 5  // of the 32 bytes at least that are part of the list
+	maxDigits = 8  // of a number: it is binary
 )
 
 // findArrays undoes lists of byte values: {0x67, 0x68}, [103, 104], "67 68", "67:68", 01100111 01101000.
 func findArrays(b *builder, m *marks, text []byte) {
-	const stride = 32 // a list of minValues is at least as long, so each step falls into it
 	l := list{text: text, level: b.level()}
 	done := 0
 	for p := stride / 2; p < len(text); p += stride {
@@ -51,15 +52,14 @@ func hasDigit(b []byte) bool {
 
 // wordy reports whether a word around p is longer than any number of a list.
 func wordy(text []byte, p int) bool {
-	const most = 8 // binary digits
 	lo, hi := p, p
-	for lo > 0 && lo > p-most && isA(text[lo-1], isWord) {
+	for lo > 0 && lo > p-maxDigits && isA(text[lo-1], isWord) {
 		lo--
 	}
-	for hi < len(text) && hi < p+most && isA(text[hi], isWord) {
+	for hi < len(text) && hi < p+maxDigits && isA(text[hi], isWord) {
 		hi++
 	}
-	return hi-lo > most
+	return hi-lo > maxDigits
 }
 
 // numeric reports whether text has as many digits as a list of byte values.
@@ -76,6 +76,14 @@ func numeric(text []byte) bool {
 var inArray = func() (t [256]bool) {
 	for _, c := range []byte("0123456789abcdefABCDEFxXuUhHrR ,;:-_{}[]()'\"\n\r\t\\+.&|") {
 		t[c] = true
+	}
+	return t
+}()
+
+// inNumber are those of them that numbers and calls are made of.
+var inNumber = func() (t [256]bool) {
+	for c := range t {
+		t[c] = inArray[c] && isA(byte(c), isWord)
 	}
 	return t
 }()
@@ -106,28 +114,32 @@ type list struct {
 // read goes over the numbers from i on and returns where something else stands.
 func (l *list) read(b *builder, i int) int {
 	const most = window / 8 // values per view
+	text := l.text
 	l.hi = i
-	for i < len(l.text) && inArray[l.text[i]] {
-		if !isA(l.text[i], isWord) {
-			if l.text[i] == ',' {
+	for i < len(text) {
+		if !inNumber[text[i]] {
+			if !inArray[text[i]] {
+				break
+			}
+			if text[i] == ',' {
 				l.comma = true
 			}
-			if i-l.hi > 64 { // blank bytes: a new list
+			if i-l.hi > 64 || l.text[i] == ')' && at(l.text, i+1) == ':' { // blank bytes, or a type in front of the list: hex(1):67,00
 				l.finish(b)
 			}
 			i++
 			continue
 		}
-		end := i
-		for end < len(l.text) && inArray[l.text[end]] && isA(l.text[end], isWord) {
+		end := i + 1
+		for end < len(text) && inNumber[text[end]] {
 			end++
 		}
-		if l.text[i]|0x20 == 'c' && isCall(l.text[i:end]) {
+		if text[i]|0x20 == 'c' && isCall(text[i:end]) {
 			i = end
 			continue
 		}
-		dec, hex, bases := number(l.text[i:end])
-		if bases == 0 || l.bases&bases == 0 && len(l.dec) > 0 || len(l.dec) >= most {
+		dec, hex, bases := number(text[i:end])
+		if len(l.dec) > 0 && (l.bases&bases == 0 || len(l.dec) >= most) {
 			l.finish(b)
 		}
 		if bases != 0 {
@@ -136,6 +148,8 @@ func (l *list) read(b *builder, i int) int {
 			}
 			l.bases &= bases
 			l.dec, l.hex, l.hi = append(l.dec, dec), append(l.hex, hex), end
+		} else {
+			l.comma = false
 		}
 		i = end
 	}
@@ -150,19 +164,44 @@ func isCall(word []byte) bool {
 
 // number reads a byte value in every base its digits allow.
 func number(word []byte) (dec, hex byte, bases uint8) {
-	if n := len(word); n > 2 && (word[n-1]|0x20 == 'u' || word[n-1]|0x20 == 'h') {
-		word = word[:n-1]
-	} else if n > 3 && word[n-2] == 'u' && word[n-1] == '8' {
-		word = word[:n-2]
+	if n := len(word); n > 2 {
+		if last := word[n-1] | 0x20; last == 'u' || last == 'h' {
+			word = word[:n-1]
+		} else if n > 3 && word[n-2] == 'u' && word[n-1] == '8' {
+			word = word[:n-2]
+		}
 	}
-	if n := len(word); n > 2 && n <= 4 && word[0] == '0' && word[1]|0x20 == 'x' {
-		r, ok := unhex(word, 2, n-2)
-		if !ok {
+	switch n := len(word); n {
+	case 1:
+		if d := word[0] - '0'; d < 10 {
+			return d, 0, decimal
+		}
+		return 0, 0, 0
+	case 2:
+		if a, b := word[0]-'0', word[1]-'0'; a < 10 && b < 10 {
+			return a*10 + b, a<<4 | b, decimal | pairs
+		}
+		if a, b := base16s.value[word[0]], base16s.value[word[1]]; a|b >= 0 {
+			return 0, byte(a)<<4 | byte(b), pairs
+		}
+		return 0, 0, 0
+	case 3, 4:
+		if word[0] == '0' && word[1]|0x20 == 'x' {
+			v, ok := unhex(word, 2, n-2)
+			if !ok {
+				return 0, 0, 0
+			}
+			return byte(v), byte(v), prefixed
+		}
+		if n == 4 {
 			return 0, 0, 0
 		}
-		return byte(r), byte(r), prefixed
-	}
-	if len(word) == 8 {
+		a, b, c := word[0]-'0', word[1]-'0', word[2]-'0'
+		if v := int(a)*100 + int(b)*10 + int(c); a < 10 && b < 10 && c < 10 && v <= 0xff {
+			return byte(v), 0, decimal
+		}
+		return 0, 0, 0
+	case 8:
 		var v byte
 		for _, c := range word {
 			if c != '0' && c != '1' {
@@ -172,33 +211,15 @@ func number(word []byte) (dec, hex byte, bases uint8) {
 		}
 		return v, v, bits8
 	}
-	if len(word) > 3 {
-		return 0, 0, 0
-	}
-	v := 0
-	bases = decimal
-	for _, c := range word {
-		if !isA(c, isDigit) {
-			bases = 0
-		}
-		v = v*10 + int(c-'0')
-	}
-	if v > 0xff {
-		bases = 0
-	}
-	if len(word) == 2 {
-		if r, ok := unhex(word, 0, 2); ok {
-			return byte(v), byte(r), bases | pairs
-		}
-	}
-	return byte(v), 0, bases
+	return 0, 0, 0
 }
 
 // finish shows the list if it spells text.
 func (l *list) finish(b *builder) {
 	if len(l.dec) >= minValues {
+		l.dec, l.hex = narrow(l.dec), narrow(l.hex)
 		values := l.dec
-		if l.bases&pairs != 0 && (l.bases&decimal == 0 || !l.comma || !printable(l.dec)) && printable(l.hex) {
+		if l.bases&pairs != 0 && (l.bases&decimal == 0 || (!l.comma || !printable(l.dec)) && printable(l.hex)) {
 			values = l.hex
 		}
 		if printable(values) {
@@ -206,6 +227,28 @@ func (l *list) finish(b *builder) {
 		}
 	}
 	l.dec, l.hex, l.comma = l.dec[:0], l.hex[:0], false
+}
+
+// narrow returns the characters of UTF-16 whose every other byte is zero, in place, or values as they are.
+func narrow(values []byte) []byte {
+	n := len(values) / 2
+	for _, zero := range []int{1, 0} { // little endian, as in exports of the Windows registry, and big endian
+		k := 0
+		for k < n && values[2*k+zero] == 0 {
+			k++
+		}
+		if k < n {
+			continue
+		}
+		for k = range n {
+			values[k] = values[2*k+1-zero]
+		}
+		for n > 0 && values[n-1] == 0 { // which ends a string
+			n--
+		}
+		return values[:n]
+	}
+	return values
 }
 
 // printable reports whether values are all text, or hold as much of it in a row as decoded bytes must.
@@ -219,5 +262,5 @@ func printable(values []byte) bool {
 			return true
 		}
 	}
-	return row == len(values)
+	return row == len(values) && row > 0
 }

@@ -509,6 +509,11 @@ const starts = 6
 
 // tryBase64 decodes the run text[lo:hi], with the lines that continue it, and returns where it ended, or 0.
 func tryBase64(b *builder, at *block, text []byte, lo, hi int) int {
+	if diffed(text, lo, hi) { // the sign is a character of base64, too
+		if end := b.base64(at, text, lo+1, hi); end > 0 {
+			return end
+		}
+	}
 	for try := 0; try < starts && hi-lo >= minRun; try++ {
 		if hi-lo >= plainRun || promising(text[lo:]) {
 			if end := b.base64(at, text, lo, hi); end > 0 {
@@ -594,10 +599,14 @@ func (b *builder) named(text []byte, bl *blob) {
 func (bl *blob) wrapped(text []byte, alphabet uint8) bool {
 	width := bl.pieces[0].hi - bl.pieces[0].lo
 	hi := bl.pieces[0].hi
+	sign := diffSign(text, bl.pieces[0].lo)
 	for {
 		lo, kind := joint(text, hi)
 		if kind == apart {
 			break
+		}
+		if sign != 0 && kind == lined && diffSign(text, lo+1) == sign && text[lo] == sign {
+			lo, _ = indent(text, lo+1)
 		}
 		end := lo
 		for end < len(text) && class[text[end]]&alphabet != 0 {
@@ -667,11 +676,19 @@ func tryHex(b *builder, at *block, text []byte, lo, hi int) int {
 			bl.pieces, bl.end = bl.pieces[:1], h.hi
 			v = bl.judge(at, text)
 		}
+		if v == textual && hexSign(text, h.lo) {
+			b.cut(h.lo-len("0x"), h.lo) // or what is decoded would begin in the midst of a word
+		}
 		if v != noise && b.put(text, &bl, v) {
 			done, h.hi = bl.end, bl.end
 		}
 	}
 	return done
+}
+
+// hexSign reports whether the hexadecimal digits at i have their sign in front, and no other word.
+func hexSign(text []byte, i int) bool {
+	return i >= 2 && text[i-2] == '0' && text[i-1]|0x20 == 'x' && !isA(at(text, i-3), isWord)
 }
 
 // nextHex returns the next stretch of minHex and more hexadecimal characters after the last one, or none, in a run that ends at hi.

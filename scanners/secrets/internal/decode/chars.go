@@ -108,7 +108,7 @@ func findZeroWidth(b *builder, m *marks, text []byte) {
 		r, n := utf8.DecodeRune(text[i:])
 		const full = 0xfee0 // between a full-width form and its ASCII
 		switch {
-		case r > full && r < full+0x7f && isA(byte(r-full), isWord):
+		case r > full && r < full+0x7f && (isA(byte(r-full), isWord) || r == full+'-'):
 			i = b.put1(i, i+n, []byte{byte(r - full)})
 			b.sub("full-width")
 			return i
@@ -242,10 +242,13 @@ func findEntities(b *builder, m *marks, text []byte) {
 	})
 }
 
+// longestReference is that of those that stand for ASCII: &NewLine; &#x0000067;
+const longestReference = 12
+
 // reference returns the length of what is a character reference by its looks, or 0.
 func reference(text []byte, i int) int {
-	const shortest, longest = 4, 12 // of the references that stand for ASCII: &lt; &NewLine; &#x0000067;
-	for j := i + 1; j < len(text) && j < i+longest; j++ {
+	const shortest = 4 // of those that stand for ASCII: &lt;
+	for j := i + 1; j < len(text) && j < i+longestReference; j++ {
 		switch c := text[j]; {
 		case c == ';' && j+1-i >= shortest:
 			return j + 1 - i
@@ -316,8 +319,11 @@ func findEscapes(b *builder, m *marks, text []byte) {
 		if e.n == 0 {
 			return i + 1
 		}
-		if !e.strong && !b.near(i) {
+		if !b.near(i) && !e.hides(text, i) {
 			return i + e.n
+		}
+		if e.raw && text[i+1] == 'x' && b.src.at == nil { // else each is asked by itself whether it is news
+			return b.octets(text, i)
 		}
 		var buf [utf8.UTFMax]byte
 		if e.raw {
@@ -327,11 +333,35 @@ func findEscapes(b *builder, m *marks, text []byte) {
 	})
 }
 
+// octets undoes the row of \xNN that begins at i, as far as one view shows it: files are embedded in programs that way, a megabyte in one
+// literal. It returns where to go on.
+func (b *builder) octets(text []byte, i int) int {
+	const width = 4
+	var buf [1 << 10]byte
+	most := len(buf)
+	if b.open {
+		most = min(most, max(window+1-len(b.out), 1))
+	}
+	row, n := text[i:], 0
+	for n < most && len(row) >= width && row[0] == '\\' && row[1] == 'x' {
+		hi, lo := base16s.value[row[2]], base16s.value[row[3]]
+		if hi|lo < 0 {
+			break
+		}
+		buf[n] = byte(hi)<<4 | byte(lo)
+		n++
+		row = row[width:]
+	}
+	if !b.replace(i, i+n*width, buf[:n], width, 1) {
+		return i
+	}
+	return i + n*width
+}
+
 type escape struct {
-	r      rune
-	n      int // bytes of text; 0: no escape
-	strong bool
-	raw    bool // r is a byte, not a character
+	r   rune
+	n   int  // bytes of text; 0: no escape
+	raw bool // r is a byte, not a character
 }
 
 // beside reports whether a run of token characters that is long enough for a password or its name ends at lo or begins at hi.
@@ -342,25 +372,13 @@ func beside(text []byte, lo, hi int) bool {
 
 // unescape reads the escape that begins with the backslash at i.
 func unescape(text []byte, i int) escape {
-	visible := func(r rune, n int) bool {
-		switch {
-		case !plain(r):
-			return r == 0x1b || r >= 0x200b && r <= 0x2064
-		case isA(byte(r), isToken):
-			return true
-		case r != '`' && isQuote(byte(r)) && jsonSign(at(text, i-1), at(text, i+n)):
-			return true
-		}
-		return beside(text, i, i+n)
-	}
-	const minTail, minWord = 16, 8 // what makes "\n" and "\"" worth it: a token's run after it, a value's run beside it
 	switch c := at(text, i+1); c {
 	case 'x':
 		if at(text, i+2) == '{' {
-			return braced(text, i, visible)
+			return braced(text, i)
 		}
 		if r, ok := unhex(text, i+2, 2); ok {
-			return escape{r, 4, visible(r, 4), true}
+			return escape{r, 4, true}
 		}
 	case 'u':
 		j := i + 2
@@ -368,42 +386,81 @@ func unescape(text []byte, i int) escape {
 			j++
 		}
 		if at(text, j) == '{' {
-			return braced(text, j-2, visible)
+			return braced(text, j-2)
 		}
 		if r, ok := unhex(text, j, 4); ok {
-			return escape{r, j + 4 - i, visible(r, j+4-i), false}
+			return escape{r, j + 4 - i, false}
 		}
 	case 'U':
 		if r, ok := unhex(text, i+2, 8); ok {
-			return escape{r, 10, visible(r, 10), false}
+			return escape{r, 10, false}
 		}
-	case '0', '1', '2', '3':
+	case '0', '1', '2', '3', '4', '5', '6', '7':
 		j := i + 1
 		if c == '0' && at(text, j+3) >= '0' && at(text, j+3) <= '7' { // echo -e writes \0nnn
 			j++
 		}
 		var r rune
-		for _, o := range text[j:min(j+3, len(text))] {
-			if o < '0' || o > '7' {
-				return escape{}
-			}
-			r = r<<3 | rune(o-'0')
+		digits := 0
+		for ; digits < 3 && at(text, j+digits) >= '0' && at(text, j+digits) <= '7'; digits++ {
+			r = r<<3 | rune(text[j+digits]-'0')
 		}
-		if j+3 <= len(text) && r < 0x100 {
-			return escape{r, j + 3 - i, visible(r, j+3-i), true}
+		switch {
+		case digits == 3 && r < 0x100:
+			return escape{r, j + 3 - i, true}
+		case digits == 2 && plain(r): // C needs no leading zero; other texts mean a group of an expression, see hides
+			return escape{r, j + 2 - i, true}
 		}
 	case 'e':
 		if at(text, i+2) == '[' {
-			return escape{0x1b, 2, true, false}
+			return escape{0x1b, 2, false}
 		}
+	case 'n':
+		return escape{'\n', 2, false}
+	case 't':
+		return escape{'\t', 2, false}
+	case 'r':
+		return escape{'\r', 2, false}
+	case '"', '\'', '/', '\\', '_':
+		return escape{rune(c), 2, false}
+	}
+	return escape{}
+}
+
+// reveals reports whether there is an escape at i that is a reason to look.
+func reveals(text []byte, i int) bool {
+	e := unescape(text, i)
+	return e.n > 0 && e.hides(text, i)
+}
+
+// hides reports whether the escape, which is at i, stands for a character that tokens are made of, or hides a token's beginning or end.
+func (e escape) hides(text []byte, i int) bool {
+	const minTail, minWord = 16, 8 // what makes "\n" and "\"" worth it: a token's run after it, a value's run beside it
+	switch c := text[i+1]; c {
+	case 'e':
+		return true
 	case 'n', 't', 'r':
-		r := rune("\n\t\r"[strings.IndexByte("ntr", c)])
-		return escape{r, 2, run(text, i+2, minTail) >= minTail, false}
+		return run(text, i+2, minTail) >= minTail
 	case '"', '\'':
-		return escape{rune(c), 2, jsonSign(at(text, i-1), at(text, i+2)) || run(text, i+2, minWord) >= minWord || runBefore(text, i, minWord) >= minWord, false}
+		return jsonSign(at(text, i-1), at(text, i+2)) || run(text, i+2, minWord) >= minWord || runBefore(text, i, minWord) >= minWord
+	case '_': // Markdown, LaTeX
+		const most = 4 // of them in one token
+		l, r, j := runBefore(text, i, minTail), 1, i+2
+		for k := 0; k < most && r < minTail; k++ {
+			n := run(text, j, minTail)
+			if r, j = r+n, j+n; n == 0 || at(text, j) != '\\' || at(text, j+1) != '_' {
+				break
+			}
+			j += 2
+		}
+		return l > 0 && l+r >= minTail
+	case '0', '1', '2', '3', '4', '5', '6', '7':
+		if e.n == len(`\77`) {
+			return false
+		}
 	case '/':
 		l, r := runBefore(text, i, minTail), run(text, i+2, minTail)
-		return escape{'/', 2, l > 0 && r > 0 && l+r >= minTail, false}
+		return l > 0 && r > 0 && l+r >= minTail
 	case '\\':
 		// What the last of several backslashes escapes decides: \\u0067, or a quote of JSON in JSON in JSON.
 		const deepest = 16
@@ -411,10 +468,20 @@ func unescape(text []byte, i int) escape {
 		for last < i+deepest && at(text, last+1) == '\\' {
 			last++
 		}
-		strong := last < i+deepest && (unescape(text, last).strong || isQuote(at(text, last+1)) && jsonSign(at(text, i-1), 0))
-		return escape{'\\', 2, strong, false}
+		if last == i+deepest {
+			return false
+		}
+		return reveals(text, last) || isQuote(at(text, last+1)) && jsonSign(at(text, i-1), 0)
 	}
-	return escape{}
+	switch r := e.r; {
+	case !plain(r):
+		return r == 0x1b || r >= 0x200b && r <= 0x2064
+	case isA(byte(r), isToken):
+		return true
+	case r != '`' && isQuote(byte(r)) && jsonSign(at(text, i-1), at(text, i+e.n)):
+		return true
+	}
+	return beside(text, i, i+e.n)
 }
 
 // jsonSign reports whether a quote between the two bytes is one of JSON, in a string.
@@ -423,12 +490,12 @@ func jsonSign(before, after byte) bool {
 }
 
 // braced reads \u{…} or \x{…} at i.
-func braced(text []byte, i int, visible func(rune, int) bool) escape {
+func braced(text []byte, i int) escape {
 	const most = 6 // digits
 	var r rune
 	for j := i + 3; j < len(text) && j <= i+3+most; j++ {
 		if text[j] == '}' && j > i+3 {
-			return escape{r, j + 1 - i, visible(r, j+1-i), false}
+			return escape{r, j + 1 - i, false}
 		}
 		v := base16s.value[text[j]]
 		if v < 0 {

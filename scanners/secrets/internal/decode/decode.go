@@ -20,7 +20,7 @@ type View struct {
 	// Text is lent until the consumer asks for the next view.
 	Text []byte
 	// Encoding says what was undone, outermost first: "base64", "gzip", "hex", "percent", "escape", "utf-16", "ansi", "concat",
-	// "timestamp", "wrap" and so on.
+	// "timestamp", "wrap", "record", "variable" and so on.
 	Encoding []string
 	// At maps an offset in Text (0 to len(Text)) to the offset in the original text it stems from. Like Text it is lent.
 	// What was not decoded maps byte for byte: where Text[i:j] equals the original at At(i), the view shows nothing new.
@@ -53,14 +53,25 @@ type Decoder struct{ free sync.Pool } // of *decoder
 // Views yields the texts hidden in text, in the order of their encodings, not of their places. Views of nested encodings follow the view they lie in.
 func (d *Decoder) Views(text []byte) iter.Seq[View] {
 	return func(yield func(View) bool) {
-		one, _ := d.free.Get().(*decoder)
-		if one == nil {
-			one = new(decoder)
-		}
-		one.views(text, yield)
-		one.yield = nil
-		d.free.Put(one)
+		one := d.take(text, yield)
+		one.views(text)
+		d.give(one)
 	}
+}
+
+// take lends a decoder for a text; give takes it back.
+func (d *Decoder) take(text []byte, yield func(View) bool) *decoder {
+	one, _ := d.free.Get().(*decoder)
+	if one == nil {
+		one = new(decoder)
+	}
+	one.yield, one.stopped, one.budget = yield, false, nestedFloor+nestedShare*len(text)
+	return one
+}
+
+func (d *Decoder) give(one *decoder) {
+	one.yield = nil
+	d.free.Put(one)
 }
 
 // A source is a text to decode: the original one, or a view of it.
@@ -99,6 +110,7 @@ type decoder struct {
 // A level is the memory of the finders at one depth. They take turns, and nested ones have the next.
 type level struct {
 	words   []uint64 // of marks
+	sieve   *sieve   // where its vectors are aligned
 	pieces  []span   // of a blob
 	cuts    []span   // where pieces are joined
 	joined  []byte   // pieces of a blob
@@ -114,8 +126,7 @@ type buffers struct {
 	news []span
 }
 
-func (d *decoder) views(text []byte, yield func(View) bool) {
-	d.yield, d.stopped, d.budget = yield, false, nestedFloor+nestedShare*len(text)
+func (d *decoder) views(text []byte) {
 	d.decode(source{text: text}, 0)
 	for i := range d.levels {
 		if l := &d.levels[i]; max(cap(l.joined), 8*cap(l.words), 8*cap(l.pieces)) > window {
@@ -197,6 +208,9 @@ func (d *decoder) decode(src source, depth int) {
 		findConcat(&b, &m, text)
 		b.done()
 	}
+	records := d.builder(&src, depth, "record")
+	findRecords(&records, text)
+	records.done()
 	dumps, wraps := d.builder(&src, depth, "hexdump"), d.builder(&src, depth, "wrap")
 	findLines(&dumps, &wraps, &m, text)
 	dumps.done()
@@ -282,6 +296,9 @@ func (b *builder) replace(lo, hi int, text []byte, num, den int) bool {
 		return true
 	}
 	b.reachTo(lo)
+	if last := len(b.segs) - 1; b.segs[last].out == len(b.out) { // nothing of the source since the last span
+		b.segs = b.segs[:last]
+	}
 	b.segs = append(b.segs, seg{len(b.out), lo, num, den})
 	b.mark(len(b.out), len(b.out)+len(text))
 	b.out = append(b.out, text...)

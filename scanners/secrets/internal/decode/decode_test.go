@@ -293,7 +293,50 @@ var hidings = []hiding{
 	{"concat statements", func(t string) string { return "k = \"" + t[:4] + "\";\nk += \"" + t[4:] + "\";\n" }, "concat"},
 	{"concat shell statements", func(t string) string { return "K='" + t[:4] + "'\nK+='" + t[4:] + "'\n" }, "concat"},
 	{"concat method", func(t string) string { return `k = "` + t[:4] + `".concat("` + t[4:] + `")` }, "concat"},
+	{"base64 in an added file", func(t string) string {
+		return "--- /dev/null\n+++ b/k\n@@ -0,0 +1,4 @@\n" + signed("+", folded(b64(strings.Repeat("some text ", 20)+t+strings.Repeat(" more", 20)), 64, "\n"))
+	}, "base64"},
+	{"base64 in a deleted file", func(t string) string {
+		return "--- a/k\n+++ /dev/null\n@@ -1,4 +0,0 @@\n" + signed("-", folded(b64(strings.Repeat("some text ", 20)+t+strings.Repeat(" more", 20)), 76, "\n"))
+	}, "base64"},
+	{"base64 indented in an added block", func(t string) string {
+		return "@@ -0,0 +1,4 @@\n+data: |\n" + signed("+    ", folded(b64(strings.Repeat("some text ", 20)+t+strings.Repeat(" more", 20)), 60, "\n"))
+	}, "base64"},
+	{"continuation in a diff", func(t string) string { return "@@ -1 +1,2 @@\n+TOKEN=" + t[:15] + "\\\n+" + t[15:] + "\n" }, ""},
+	{"hexadecimal with its sign", func(t string) string { return prose("0x" + hex.EncodeToString([]byte(t))) }, "hex"},
+	{"registry, UTF-16", func(t string) string {
+		return "\"Token\"=hex(1):" + strings.Join(byteLines(utf16s(t+"\x00", le, false), 20), ",\\\r\n  ") + "\r\n"
+	}, "array"},
+	{"array of UTF-16, big endian", func(t string) string { return "{" + each(utf16s(t, be, false), "0x%02x, ") + "}\n" }, "array"},
+	{"octal without zeros", func(t string) string { return "k = \"" + each(t, `\%o`) + "\"\n" }, ""},
+	{"underscores of Markdown", func(t string) string { return "Use " + strings.Replace(t, "_", `\_`, 1) + " to log in\n" }, "escape"},
+	{"partial lines of a container", func(t string) string {
+		return "2026-03-19T18:32:11.1Z stdout P {\"a\": \"key " + t[:9] + "\n2026-03-19T18:32:11.2Z stdout P " + t[9:30] + "\n2026-03-19T18:32:11.3Z stdout F " + t[30:] + "\", \"n\": 1}\n"
+	}, "record"},
+	{"partial lines of docker", func(t string) string {
+		return `{"log":"the key is ` + t[:9] + `","stream":"stdout"}` + "\n" + `{"log":"` + t[9:] + ` and more\n","stream":"stdout"}` + "\n"
+	}, "record"},
+	{"recorded terminal", func(t string) string {
+		return `{"version": 2, "width": 80}` + "\n" + `[0.1, "o", "key: ` + t[:9] + `"]` + "\n" + `[0.25, "o", "` + t[9:] + `\r\n$ "]` + "\n"
+	}, "record"},
+	{"folded calendar", func(t string) string {
+		return "BEGIN:VCALENDAR\r\nDESCRIPTION:take " + t[:9] + "\r\n " + t[9:] + " for it\r\nEND:VCALENDAR\r\n"
+	}, "record"},
+	{"folded directory entry", func(t string) string { return "dn: cn=a\ndescription: " + t[:9] + "\n " + t[9:] + " is it\n" }, "record"},
 	{"concat of base64", func(t string) string { e := b64(t); return `k = "` + e[:22] + `" . "` + e[22:] + `"` }, ""},
+}
+
+// signed puts a sign before each line.
+func signed(sign, s string) string { return sign + strings.ReplaceAll(s, "\n", "\n"+sign) + "\n" }
+
+// byteLines lists the bytes of s, n to a line.
+func byteLines(s string, n int) (lines []string) {
+	for len(s) > 0 {
+		line := s[:min(n, len(s))]
+		lines = append(lines, strings.TrimSuffix(each(line, "%02x,"), ","))
+		s = s[len(line):]
+	}
+	return lines
 }
 
 // found returns the encodings of the views of text that show want, and where in text it begins.
@@ -396,6 +439,55 @@ func TestPlainTextHasNoViews(t *testing.T) {
 		for v := range new(Decoder).Views([]byte(text)) {
 			t.Errorf("%q shows %q by %q", text, v.Text, v.Encoding)
 		}
+	}
+}
+
+// Rows of escapes are longer than a view, and are undone many at once: all of each is shown, and each byte of it stems from its own escape.
+func TestRowsOfEscapes(t *testing.T) {
+	r := rand.New(rand.NewPCG(6, 6))
+	text := []byte(`var file = "\x41`)          // a reason to look
+	escapes := map[int]byte{len(text) - 4: 'A'} // by place
+	for len(escapes) < 3*window {
+		for range 1 + r.IntN(5000) {
+			c := byte(r.IntN(256))
+			escapes[len(text)] = c
+			text = fmt.Appendf(text, []string{`\x%02x`, `\x%02X`}[r.IntN(2)], c)
+		}
+		switch r.IntN(3) {
+		case 0:
+			text = append(text, "some text"[:1+r.IntN(9)]...)
+		case 1:
+			escapes[len(text)] = '\n'
+			text = append(text, `\n`...)
+		case 2:
+			escapes[len(text)] = 'A'
+			text = append(text, `\u0041`...)
+		}
+	}
+	text = append(text, "\"\n"...)
+	missing := len(escapes)
+	shown := map[int]bool{}
+	for v := range new(Decoder).Views(text) {
+		if !slices.Equal(v.Encoding, []string{"escape"}) {
+			continue
+		}
+		for i, c := range v.Text {
+			at := v.At(i)
+			want, is := escapes[at]
+			if !is {
+				want = text[at]
+			}
+			if c != want {
+				t.Fatalf("byte %d is %q, but at %d is %.6q", i, c, at, text[at:])
+			}
+			if is && !shown[at] {
+				shown[at] = true
+				missing--
+			}
+		}
+	}
+	if missing > 0 {
+		t.Errorf("%d of %d escapes are not shown", missing, len(escapes))
 	}
 }
 
@@ -545,6 +637,33 @@ func FuzzViews(f *testing.F) {
 			t.Fatal("the text was changed")
 		}
 	})
+}
+
+// BenchmarkEscapes reads a file that is embedded in a program.
+func BenchmarkEscapes(b *testing.B) {
+	text := []byte("var file = \"" + each(string(zipped(string(sourceText()), false)), `\x%02x`) + "\"\n")
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	var d Decoder
+	for b.Loop() {
+		for range d.Views(text) { //nolint:revive // only the cost counts
+		}
+	}
+}
+
+// BenchmarkLists reads a lock file, whose values and keys look like the elements of lists.
+func BenchmarkLists(b *testing.B) {
+	var buf bytes.Buffer
+	for n := range 5000 {
+		fmt.Fprintf(&buf, "    \"node_modules/module-%d\": {\n      \"version\": \"7.%d.1\",\n      \"dev\": true,\n      \"license\": \"MIT\",\n      \"engines\": {\n        \"node\": \">=12\"\n      }\n    },\n", n, n%30)
+	}
+	b.SetBytes(int64(buf.Len()))
+	b.ReportAllocs()
+	var d Decoder
+	for b.Loop() {
+		for range d.Views(buf.Bytes()) { //nolint:revive // only the cost counts
+		}
+	}
 }
 
 // sourceText resembles program text.

@@ -271,6 +271,7 @@ var ends, joins, called = func() (e, j, c [256]bool) {
 
 // findConcat joins string literals that are concatenated. Only a seam with token characters on both sides can break a token.
 func findConcat(b *builder, m *marks, text []byte) {
+	var without stretch
 	for i := m.next(markConcat, 0); i < len(text) && !b.d.stopped; i = m.next(markConcat, i) {
 		end := blockEnd(text, i)
 		if i = nextQuote(text[:end], i); i == end {
@@ -282,7 +283,7 @@ func findConcat(b *builder, m *marks, text []byte) {
 				if how == spliced {
 					to = b.splice(text, i, next)
 				} else {
-					to = b.list(text, i, next)
+					to = b.list(text, i, next, &without)
 				}
 			}
 		}
@@ -340,40 +341,76 @@ func (b *builder) splice(text []byte, i, next int) int {
 	return stop
 }
 
-// joined reports whether text has a word of a call that joins strings, or a format of strings and nothing else.
-func joined(text []byte) bool {
-	for i, c := range text {
-		word := ""
-		switch c {
-		case 'j', 'J':
-			word = "join"
-		case 'c', 'C':
-			word = "concat"
-		case 'i', 'I':
-			word = "implode"
-		case 's', 'S':
-			word = "strcat"
-		case 'p', 'P':
-			word = "paste0"
-		case '%':
-			word = "%s%s"
-		case '{':
-			if word = "{}{}"; at(text, i+1) == '0' {
-				word = "{0}{1}"
-			}
-		default:
-			continue
-		}
-		if n := i + len(word); n <= len(text) && text[i+1]|0x20 == word[1]|0x20 && bytes.EqualFold(text[i:n], []byte(word)) {
-			return true
+// joinWords are the words of calls that join strings, and formats of strings and nothing else. They are minJoin to maxJoin bytes long.
+var joinWords = [8]string{"join", "concat", "implode", "strcat", "paste0", "%s%s", "{}{}", "{0}{1}"}
+
+const minJoin, maxJoin = 4, 7
+
+// joinPairs tells which of joinWords have two bytes in a row: the lowest bits of an element stand for the words that begin with them, a byte
+// further those that have them one place later, and so on. As all are minJoin long, every third place of a text tells whether one is around.
+var joinPairs = func() (t [1 << 10]uint32) {
+	for w, word := range joinWords {
+		for k := range minJoin - 1 {
+			t[joinPair(word[k], word[k+1])] |= 1 << (k*len(joinWords) + w)
 		}
 	}
-	return false
+	return t
+}()
+
+// joinPair takes the five bits of each that tell letters apart and are the same in upper and lower case.
+func joinPair(a, b byte) int { return int(a&31)<<5 | int(b&31) }
+
+// nextJoin returns where the first of joinWords in text[i:] begins, or -1.
+func nextJoin(text []byte, i int) int {
+	for p := i; p+1 < len(text); p += minJoin - 1 {
+		words := joinPairs[joinPair(text[p], text[p+1])]
+		if words == 0 {
+			continue
+		}
+		for k := minJoin - 2; k >= 0; k-- {
+			lo := p - k
+			if words>>(k*len(joinWords))&(1<<len(joinWords)-1) == 0 || lo < i || lo+minJoin > len(text) {
+				continue
+			}
+			begin, rest := joinPairs[joinPair(text[lo], text[lo+1])], joinPairs[joinPair(text[lo+2], text[lo+3])]
+			for set := uint8(begin & (rest >> (2 * len(joinWords)))); set != 0; set &= set - 1 {
+				word := joinWords[bits.TrailingZeros8(set)]
+				if hi := lo + len(word); hi <= len(text) && bytes.EqualFold(text[lo:hi], []byte(word)) {
+					return lo
+				}
+			}
+		}
+	}
+	return -1
+}
+
+// A stretch of a text is one in which none of joinWords begins. The lists of a text lie so close that what surrounds them is asked for again
+// and again.
+type stretch struct{ lo, hi int }
+
+// joined reports whether text[lo:hi] has one of joinWords.
+func (s *stretch) joined(text []byte, lo, hi int) bool {
+	const far = 256 // from where the stretch ends: to read on from there costs more than to begin anew
+	if lo < s.lo || lo > s.hi+far {
+		*s = stretch{lo, lo}
+	}
+	for {
+		at := nextJoin(text[:hi], s.hi)
+		switch {
+		case at < 0:
+			s.hi = max(s.hi, hi-(maxJoin-1)) // one that begins later may be cut off
+			return false
+		case at >= lo:
+			s.hi = at
+			return true
+		}
+		*s = stretch{at + 1, at + 1}
+	}
 }
 
 // list joins the elements of a list whose first comma follows the quote at i, if they are single characters or something
 // nearby joins them. It returns where the list ends.
-func (b *builder) list(text []byte, i, next int) int {
+func (b *builder) list(text []byte, i, next int, without *stretch) int {
 	const (
 		longest = 512 // of an element
 		most    = 256 // elements; what follows is looked at as a list of its own
@@ -401,6 +438,17 @@ func (b *builder) list(text []byte, i, next int) int {
 	}
 	b.level().cuts = cuts
 	stop := max(end, i+1)
+	from := 0 // the first of the cuts to make
+	if !single || len(cuts) < enough {
+		first := max(i-longest, 0)
+		first += max(bytes.LastIndexByte(text[first:i], text[i]), 0)
+		if !without.joined(text, max(first-ahead, 0), i) && !without.joined(text, end, min(end+behind, len(text))) {
+			return stop
+		}
+		if bytes.ContainsAny(text[first:i], "%{") { // a format string is no part of the result
+			from = 1
+		}
+	}
 	var o oddity
 	o.add(before(text, i))
 	for k, c := range cuts {
@@ -413,17 +461,7 @@ func (b *builder) list(text []byte, i, next int) int {
 	if !o.settle() {
 		return stop
 	}
-	if !(single && len(cuts) >= enough) {
-		first := max(i-longest, 0)
-		first += max(bytes.LastIndexByte(text[first:i], text[i]), 0)
-		if bytes.ContainsAny(text[first:i], "%{") { // a format string is no part of the result
-			cuts = cuts[1:]
-		}
-		if !joined(text[max(first-ahead, 0):i]) && !joined(text[end:min(end+behind, len(text))]) {
-			return stop
-		}
-	}
-	for _, c := range cuts {
+	for _, c := range cuts[from:] {
 		if b.cut(c.lo, c.hi) == c.lo {
 			return i
 		}

@@ -53,6 +53,9 @@ func findWrap(b *builder, text []byte, p int) int {
 			break
 		}
 		next, _ := indent(text, p+1)
+		if sign := diffSign(text, p); sign != 0 && at(text, p+1) == sign {
+			next, _ = indent(text, p+2)
+		}
 		if isA(at(text, end-2), isToken) && isA(at(text, next), isToken) && odd(before(text, end-1), after(text, next)) {
 			return b.cut(end-1, next)
 		}
@@ -134,6 +137,18 @@ func precedes(line []byte) bool {
 	return true
 }
 
+// leads reports whether precedes can be true of the beginning of line, or all of it is a run: most lines of programs are neither.
+func leads(line []byte) bool {
+	lo, _ := indent(line, 0)
+	if lo == len(line) {
+		return false
+	}
+	if c := line[lo]; (c < 'a' || c > 'z') && c != '"' && c != '\'' {
+		return true
+	}
+	return bytes.IndexByte(line[lo:], ' ') < 0 || bytes.IndexByte(line, '\t') >= 0 || bytes.IndexByte(line, '|') >= 0
+}
+
 // unwrap joins the lines around the break at p if a token seems to go over it: the second line, without its prefix, is all one run of
 // token characters, and so is the end of the first.
 func unwrap(b *builder, text []byte, p, end int) int {
@@ -196,28 +211,21 @@ func alone(text []byte, i int) bool {
 // tokenish reports whether the two parts can be of one random token: letters and digits, or upper and lower case, are mixed more than in
 // words, and they are not digests of equal length.
 func tokenish(left, right []byte) bool {
-	var digits, alpha, hex, turns int
+	var counts [4]int // of each kind
+	var hex, turns int
 	last := uint8(0)
-	for _, part := range [][]byte{left, right} {
+	for _, part := range [...][]byte{left, right} {
 		for _, c := range part {
-			kind := uint8(0)
-			switch {
-			case isA(c, isDigit):
-				digits++
-				kind = 1
-			case isA(c, isWord):
-				alpha++
-				kind = c>>5&1 + 2 // upper and lower case
-			}
-			if kind != last {
+			kind := kinds[c]
+			counts[kind&3]++
+			hex += int(kind >> 2)
+			if (kind^last)&3 != 0 {
 				turns++
 			}
 			last = kind
-			if isA(c, isHex) {
-				hex++
-			}
 		}
 	}
+	digits, alpha := counts[1], counts[2]+counts[3]
 	const minDigits, minTurns, digest = 2, 8, 32
 	n := len(left) + len(right)
 	switch {
@@ -226,8 +234,30 @@ func tokenish(left, right []byte) bool {
 	case hex == n && len(left) >= len(right) && len(left) >= digest:
 		return false
 	}
-	return !path(left) && !path(right)
+	return !path(left) && !path(right) && !assigns(right)
 }
+
+// assigns reports whether a run is a name with its value rather than the rest of one.
+func assigns(run []byte) bool {
+	k := bytes.IndexByte(run, '=')
+	return k > 0 && k+1 < len(run) && isA(run[k+1], isWord)
+}
+
+// kinds has 1 for digits, 2 for upper and 3 for lower case, and 4 more for hexadecimal digits.
+var kinds = func() (t [256]uint8) {
+	for i := range t {
+		switch c := byte(i); {
+		case isA(c, isDigit):
+			t[i] = 1
+		case isA(c, isWord):
+			t[i] = c>>5&1 + 2
+		}
+		if isA(byte(i), isHex) {
+			t[i] |= 4
+		}
+	}
+	return t
+}()
 
 func path(b []byte) bool { return bytes.IndexByte(b, '/') >= 0 && bytes.IndexByte(b, '.') >= 0 }
 

@@ -43,7 +43,6 @@ type marks struct {
 	words   int      // of each finder
 	any     [finders]bool
 	control bool // there are control characters that text does not have
-	judged  int  // line breaks before this have been judged
 	long    int  // long runs that end before this have been judged
 	row     row  // of bytes of lists, that numbered has read last
 }
@@ -61,6 +60,12 @@ func (m *marks) set(finder, i int) {
 		m.of(finder)[w] |= 1 << (i >> blockBits & (1<<wordBits - 1))
 		m.any[finder] = true
 	}
+}
+
+// has reports whether the block of byte i is marked already.
+func (m *marks) has(finder, i int) bool {
+	w := i / wordBytes
+	return w < m.words && m.of(finder)[w]>>(i>>blockBits&(1<<wordBits-1))&1 != 0
 }
 
 // setAll marks all blocks for all finders.
@@ -99,29 +104,29 @@ func blockEnd(text []byte, i int) int { return min(i|(planes.Size-1)+1, len(text
 
 // Classes of bytes that marks are found by.
 const (
-	inRun        = iota // base64
-	alnum               // letters and digits
-	opens               // base64 whose group of four begins with an ASCII character, as far as its first,
-	follows             // second
-	thirds              // and third character tell
-	magics              // first
-	magics2             // and second characters of the formats that function magic knows, in base64
-	inBase16or32        //
-	inList              // see inArray
-	digit               //
-	inToken             //
-	trigger             // ESC ^ % & \
-	less                // <
-	equal               // =
-	quote               //
-	dead                // what makes a quote before it no seam
-	lineFeed            //
-	lineBreaks          // line feed and carriage return
-	closes              // see isClosing
-	bends               // what may follow a token that goes on in the next line, or end a PEM header: \ ` ^ -
-	odds                // control characters that text does not have
-	comma               //
-	space               //
+	inRun      = iota // base64
+	alnum             // letters and digits
+	opens             // base64 whose group of four begins with a byte of text, as far as its first,
+	follows           // second
+	thirds            // and third character tell
+	magics            // first
+	magics2           // and second characters of the formats that function magic knows, in base64
+	inBase32          //
+	inHex             // base16
+	highDigit         // the first digit of a byte of text in base16; u, as in %u0041
+	inList            // see inArray
+	digit             //
+	inToken           //
+	trigger           // ESC ^ % & < \
+	quote             //
+	dead              // what makes a quote before it no seam
+	lineFeed          //
+	lineBreaks        // line feed and carriage return
+	closes            // see isClosing
+	bends             // what may follow a token that goes on in the next line, or end a PEM header: \ ` ^ -; and ESC
+	odds              // control characters that text does not have
+	comma             //
+	blanks            // space and tab
 )
 
 var byteClasses = func() *planes.Table {
@@ -137,27 +142,27 @@ var byteClasses = func() *planes.Table {
 		v := base64s.value[c]
 		set(inRun, isA(c, isBase64))
 		set(alnum, isA(c, isWord) && c != '_')
-		set(opens, v >= 0 && v < 32)
-		set(follows, v >= 0 && v&8 == 0)
+		set(opens, v >= 8 && v < 32 || v == 0 || v == 2 || v == 3) // the first bytes of text are ' ' to '~' and "\x00\t\n\r"
+		set(follows, v >= 0 && v&8 == 0 && v&15 != 1)              // and so are the second
 		set(thirds, v >= 0 && v&2 == 0)
 		set(magics, among("HeUQ/_KNJB7I"))
 		set(magics2, among("4AFJNElTL3V1CaT"))
-		set(inBase16or32, isA(c, isHex) || base32s.value[c] >= 0)
+		set(inBase32, base32s.value[c] >= 0)
+		set(inHex, isA(c, isHex))
+		set(highDigit, among("0234567u"))
 		set(inList, inArray[c])
 		set(digit, isA(c, isDigit))
 		set(inToken, isA(c, isToken))
-		set(trigger, among("\x1b^%&\\"))
-		set(less, c == '<')
-		set(equal, c == '=')
+		set(trigger, among("\x1b^%&<\\"))
 		set(quote, isQuote(c))
 		set(dead, among(":]}>=/?"))
 		set(lineFeed, c == '\n')
 		set(lineBreaks, c == '\n' || c == '\r')
 		set(closes, isA(c, isClosing))
-		set(bends, among("\\`^-"))
+		set(bends, among("\\`^-\x1b"))
 		set(odds, isControl(c))
 		set(comma, c == ',')
-		set(space, c == ' ')
+		set(blanks, c == ' ' || c == '\t')
 	}
 	return planes.New(&classes)
 }()
@@ -172,15 +177,19 @@ func (m *marks) mark(text []byte, l *level) {
 		m.many = l.words
 	}
 	const step = planes.Blocks * planes.Size
-	var s sieve
+	if l.sieve == nil {
+		l.sieve = new(sieve)
+	}
+	s := l.sieve
+	*s = sieve{}
 	for at := 0; at <= len(text)+planes.Size/2; at += step { // what is marked by what follows has half a block to follow
 		byteClasses.Next(&s.group, text[min(at, len(text)):])
 		if end := len(text) - at; end >= 0 && end < step { // which may end a line
-			s.group[lineFeed][1+end/planes.Size] |= 1 << (end % planes.Size)
-			s.group[lineBreaks][1+end/planes.Size] |= 1 << (end % planes.Size)
+			s.group[lineFeed][planes.First+end/planes.Size] |= 1 << (end % planes.Size)
+			s.group[lineBreaks][planes.First+end/planes.Size] |= 1 << (end % planes.Size)
 		}
 		s.sift()
-		m.look(text, at, &s)
+		m.look(text, at, s)
 	}
 }
 
@@ -195,34 +204,60 @@ func (m *marks) look(text []byte, i int, s *sieve) {
 		m.run(text, i+p-10)
 	}
 	for p := range s.left(inMagics) {
-		m.run(text, i+p-1)
+		m.run(text, i+p-(minRun-1))
 	}
-	for p := range s.left(inLong) {
+	for p := range s.left(inTexts) {
 		if i+p >= m.long {
 			m.longRun(text, i, p, &s.group[inRun])
 		}
+	}
+	for p := range s.left(inHexes) {
+		m.hexRun(text, i+p-(minHex-1))
+	}
+	for p := range s.left(inEnds) {
+		m.set(markRuns, i+p-1)
 	}
 	rows := s.where[inRows] | s.where[inRows]<<1 | s.rows // the row of a place ends in its block or the next
 	s.rows = s.where[inRows] >> (planes.Blocks - 1)
 	for w := s.where[inDigits] & rows; w != 0; w &= w - 1 {
 		b := first(uint64(w))
-		m.array(text, i+b*planes.Size, s.group[inList][b], s.group[inList][1+b])
+		m.array(text, i+b*planes.Size, &s.group, b)
 	}
-	for p := range s.left(inTriggers) {
-		m.trigger(text, i+p)
+	for p := range s.left(inControls) {
+		if p += i - 1; text[p] == 0x1b || at(text, p+1) == '[' && at(text, p+2) == '[' {
+			m.set(markControl, p)
+		}
+	}
+	for p := range s.left(inPercents) {
+		m.set(markPercent, i+p-2)
+	}
+	for p := range s.left(inEntities) {
+		p += i
+		lo := max(p-longestReference, 0)
+		if k := bytes.LastIndexByte(text[lo:min(p, len(text))], '&'); k >= 0 && reference(text, lo+k) > 0 {
+			m.set(markEntity, lo+k)
+		}
+	}
+	for p := range s.left(inTags) {
+		if inlineTag(text, i+p) > 0 {
+			m.set(markMarkup, i+p)
+		}
+	}
+	for p := range s.left(inEscapes) {
+		m.escape(text, i+p-toToken)
 	}
 	for p := range s.left(inSigns) {
-		if p += i - 1; signs(text, p) {
+		if p += i - 2; signs(text, p) {
 			m.set(markQuoted, p)
 		}
 	}
 	for p := range s.left(inSeams) {
-		if p += i - 5; seamy(text, p) {
+		if p = lastQuote(text, i+p-3); p >= 0 && !m.has(markConcat, p) && seamy(text, p) {
 			m.set(markConcat, p)
 		}
 	}
 	for p := range s.left(inWraps) {
-		m.wrap(text, i+p)
+		m.wrap(text, s.feedBefore(text, i, p), i+p)
 	}
 	for p := range s.left(inBends) {
 		m.bend(text, i+p)
@@ -246,12 +281,19 @@ func (m *marks) run(text []byte, i int) {
 	}
 }
 
+// lastQuote returns the place of the last quote before i, or -1.
+func lastQuote(text []byte, i int) int {
+	for i = min(i, len(text)) - 1; i >= 0 && !isQuote(text[i]); i-- {
+	}
+	return i
+}
+
 // longRun marks the run around byte p of the group of blocks at i, unless it is in the group and nothing but noise.
-func (m *marks) longRun(text []byte, i, p int, plane *[1 + planes.Blocks]uint64) {
-	b, bit := 1+p/planes.Size, p%planes.Size
+func (m *marks) longRun(text []byte, i, p int, plane *[planes.First + planes.Blocks]uint64) {
+	b, bit := planes.First+p/planes.Size, p%planes.Size
 	after := bits.TrailingZeros64(^plane[b] >> bit) // bytes of the run from p on
 	for k := b; after >= (k+1-b)*planes.Size-bit; {
-		if k++; k > planes.Blocks {
+		if k++; k == len(plane) {
 			m.long = i + planes.Blocks*planes.Size
 			m.set(markRuns, i+p)
 			return
@@ -261,40 +303,66 @@ func (m *marks) longRun(text []byte, i, p int, plane *[1 + planes.Blocks]uint64)
 	m.long = i + p + after
 	before := bits.LeadingZeros64(^plane[b] << (planes.Size - 1 - bit)) // bytes up to p
 	for k := b; before >= (b-k)*planes.Size+bit+1; {
-		if k--; k < 0 {
+		if k--; k < planes.First-1 {
 			m.set(markRuns, i+p)
 			return
 		}
 		before = (b-1-k)*planes.Size + bit + 1 + bits.LeadingZeros64(^plane[k])
 	}
-	if continues(text, m.long) || hides(text, i+p+1-before, m.long) {
+	if hides(text, i+p+1-before, m.long) {
 		m.set(markRuns, i+p)
 	}
 }
 
-// array marks where findArrays can be at a list: at eight bytes that one is made of, in a row that has enough words of them.
-func (m *marks) array(text []byte, i int, last, b uint64) {
-	const half = planes.Size / 2 // findArrays counts digits on both sides of a place
-	ahead := func(lo, hi uint64, k int) uint64 { return lo>>k | hi<<(planes.Size-k) }
-	lo, hi := behind(last, b, half), b>>half
-	for k := 1; k < probe; k *= 2 {
-		lo, hi = lo&ahead(lo, hi, k), hi&(hi>>k)
-	}
-	for lo != 0 {
-		p := first(lo)
-		n := first(^(lo >> p)) // more places of the same row
-		short := p > 0 && p+n < planes.Size && n+probe-1 < minRow
-		if !short && m.numbered(text, i-half+p) {
-			if p < half {
-				m.set(markArrays, i-half)
-			}
-			if p+n > half {
-				m.set(markArrays, i)
-			}
+// hexRun marks base16 at i if it is of a known format.
+func (m *marks) hexRun(text []byte, i int) {
+	var head [8]byte
+	for k := range head {
+		r, ok := unhex(text, i+2*k, 2)
+		if !ok || k == 0 && !magical[r] {
+			return
 		}
-		lo = lo >> p >> n << n << p
+		head[k] = byte(r)
+	}
+	if magic(head[:]) != noise {
+		m.set(markRuns, i)
 	}
 }
+
+// array marks where findArrays finds a list when it comes by: it takes a step of half a block and looks on both sides of a place.
+func (m *marks) array(text []byte, i int, g *planes.Group, b int) {
+	for _, p := range [...]int{i - stride/2, i + stride/2} {
+		around := func(class int) uint64 { // from p-stride to p+stride
+			last, this := g[class][planes.First+b-1], g[class][planes.First+b]
+			if p < i {
+				return ahead(last, this, planes.Size-stride/2-stride)
+			}
+			return ahead(last, this, planes.Size+stride/2-stride)
+		}
+		list, digits := around(inList), around(digit)
+		if list>>stride&(1<<probe-1) != 1<<probe-1 || bits.OnesCount64(digits) < minDigits {
+			continue
+		}
+		ahead := digits >> stride
+		if p+2*probe <= len(text) && (ahead&(1<<probe-1) == 0 || ahead>>probe&(1<<probe-1) == 0) {
+			continue
+		}
+		words := around(alnum)
+		if min(bits.LeadingZeros64(^(words<<stride)), maxDigits)+min(first(^(words>>stride)), maxDigits) > maxDigits {
+			continue
+		}
+		begin, end := stride-bits.LeadingZeros64(^(list<<stride)), stride+first(^(list>>stride))
+		words &= list
+		words &^= words << 1 // their first bytes
+		enough := bits.OnesCount64(words>>begin<<begin&(1<<end-1)) >= minValues
+		if enough || (begin == 0 || end == planes.Size) && m.numbered(text, p) { // not all of the row is here
+			m.set(markArrays, p)
+		}
+	}
+}
+
+// ahead has bit j set if bit j+k of the plane is, which begins in last.
+func ahead(last, plane uint64, k int) uint64 { return last>>k | plane<<(planes.Size-k) }
 
 // A row is one of bytes of lists, as far as it was read: to its end or until it had words enough.
 type row struct{ hi, words int }
@@ -324,58 +392,22 @@ func (m *marks) numbered(text []byte, i int) bool {
 	return r.words >= minValues
 }
 
-// trigger marks what begins with a byte of its own.
-func (m *marks) trigger(text []byte, i int) {
-	switch c := at(text, i+1); text[i] {
-	case 0x1b:
-		m.set(markControl, i)
-	case '^':
-		if c == '[' && at(text, i+2) == '[' {
-			m.set(markControl, i)
-		}
-	case '%':
-		if isA(at(text, i+2), isHex) && (c >= '2' && c <= '7' || c == 'u') {
-			m.set(markPercent, i)
-		}
-	case '&':
-		if reference(text, i) > 0 {
-			m.set(markEntity, i)
-		}
-	case '<':
-		if inlineTag(text, i) > 0 {
-			m.set(markMarkup, i)
-		}
-	case '\\':
-		if unescape(text, i).strong {
-			m.set(markEscape, i)
-		}
-		m.run(text, i+2) // the escape's letter is no part of it
+// escape marks the backslash at i.
+func (m *marks) escape(text []byte, i int) {
+	if !m.has(markEscape, i) && reveals(text, i) {
+		m.set(markEscape, i)
+	}
+	m.run(text, i+2) // the escape's letter is no part of it
+	if isA(at(text, i+1), isHex) {
+		m.hexRun(text, i+2)
 	}
 }
 
-// wrap marks the line break at i, where a line ends in a token with a digit, and the one before if the token may go over them.
-func (m *marks) wrap(text []byte, i int) {
-	const widest = 2 << 10 // of a line that is a prefix and a part of a token
-	if i < len(text) && text[i] == '\r' {
-		i++
-	}
-	if i < len(text) && text[i] != '\n' {
+// wrap marks the line break at p if a token may go over it, and on in the line that ends at i.
+func (m *marks) wrap(text []byte, p, i int) {
+	if !leads(text[p+1 : i]) {
 		return
 	}
-	if line := text[max(i-widest, m.judged, 0):i]; bytes.IndexByte(line, '\n') >= 0 { // is faster to say no
-		m.broken(text, i-len(line)+bytes.LastIndexByte(line, '\n'))
-	}
-	if i < len(text) {
-		m.broken(text, i)
-	}
-}
-
-// broken marks the line break at p if a token may go over it.
-func (m *marks) broken(text []byte, p int) {
-	if p < m.judged {
-		return
-	}
-	m.judged = p + 1
 	end := p
 	if at(text, end-1) == '\r' {
 		end--

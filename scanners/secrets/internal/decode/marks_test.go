@@ -14,11 +14,11 @@ import (
 
 // shown lists the views of a text, whether the finders look where it is marked or everywhere.
 func shown(text []byte, all bool) (views []string) {
-	d := decoder{all: all}
-	d.views(text, func(v View) bool {
+	d := decoder{all: all, budget: nestedFloor + nestedShare*len(text), yield: func(v View) bool {
 		views = append(views, fmt.Sprintf("%s %d-%d-%d %q", strings.Join(v.Encoding, "+"), v.At(0), v.At(len(v.Text)/2), v.At(len(v.Text)), v.Text))
 		return true
-	})
+	}}
+	d.views(text)
 	return views
 }
 
@@ -94,5 +94,100 @@ func FuzzMarks(f *testing.F) {
 	for _, h := range hidings {
 		f.Add([]byte(h.hide(newToken(r))))
 	}
-	f.Fuzz(func(t *testing.T, text []byte) { sameViews(t, "fuzz", text) })
+	f.Fuzz(func(t *testing.T, text []byte) {
+		sameViews(t, "fuzz", text)
+		markedPlaces(t, text)
+	})
+}
+
+// fragments are what the sieve looks for, and what makes it look away.
+var fragments = []string{
+	"\n", "\r\n", "\r", " ", "\t", "\"", "'", "`", ",", ";", ")", "(", "}", "{", "]", "[", "+", "..", "||", "<<", "&", "=", "=\n", "=3D", "//", "/*", "--", "|", "\\", "\\\n",
+	"\\n", "\\x4", "\\x1b", "\\u00", "\\r", "\\\"", "\\/", "\x1b[", "^[[", "%7", "%u", "&lt", "&#x4", "<b>", "</b>", "é", "$x", ">", "@", "f\"",
+	"a", "B2", "xY", "7", "f6", "0", "_", "-", ".", ":", "append(", "foo", "name1", "aB3dE6gH", "GhIjKlMnOpQr", "0123456789", "deadbeef", "ABCDEFGH", "4142434445464748",
+	"-----", "1f8b08", "H4sIAAAA", "QUJDREVG", "    ", "12, 34, 56, ", "0x41, ",
+}
+
+// The marks speak of each place at which what looks closer would say yes, of random texts of what it looks at.
+func TestMarkedPlaces(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 2))
+	rounds := 30_000
+	if testing.Short() {
+		rounds = 2000
+	}
+	for range rounds {
+		text := []byte(strings.Repeat(" ", r.IntN(2*planes.Size)))
+		some := fragments
+		if n := 3 + r.IntN(8); r.IntN(2) == 0 { // repeated more often
+			some = nil
+			for range n {
+				some = append(some, fragments[r.IntN(len(fragments))])
+			}
+		}
+		for n := r.IntN(1200); len(text) < n; {
+			text = append(text, some[r.IntN(len(some))]...)
+		}
+		markedPlaces(t, text)
+	}
+}
+
+func markedPlaces(t *testing.T, text []byte) {
+	t.Helper()
+	var m marks
+	m.mark(text, new(level))
+	for i := range text {
+		want := func(finder int, is bool) {
+			t.Helper()
+			if is && !m.has(finder, i) {
+				t.Fatalf("finder %d is not led to byte %d of %q, in %q", finder, i, text[max(i-40, 0):min(i+60, len(text))], text)
+			}
+		}
+		after := isA(at(text, i-1), isToken)
+		switch c := text[i]; {
+		case isQuote(c) && after:
+			next, how := literal(text, i)
+			want(markConcat, how != apart && isA(at(text, next), isToken))
+		case c == '\\':
+			want(markEscape, reveals(text, i))
+		case c == '&':
+			want(markEntity, reference(text, i) > 0)
+		case c == '=':
+			want(markQuoted, signs(text, i))
+		case c == '<' && after:
+			want(markMarkup, inlineTag(text, i) > 0)
+		case c == '%':
+			_, ok := unhex(text, i+1, 2)
+			want(markPercent, ok && text[i+1] >= '2' && text[i+1] <= '7')
+			_, ok = unhex(text, i+2, 4)
+			want(markPercent, ok && text[i+1] == 'u')
+		case c == 0x1b:
+			want(markControl, strings.IndexByte("[]()", at(text, i+1)) >= 0 && i+1 < len(text))
+		case c == '^':
+			want(markControl, at(text, i+1) == '[' && at(text, i+2) == '[')
+		case c == '\n':
+			end := i
+			if at(text, end-1) == '\r' {
+				end--
+			}
+			want(markLines, wraps(text, i, end) || offset(text, i+1))
+			want(markLines, bytes.HasSuffix(text[:end], []byte("-----")))
+			want(markLines, strings.IndexByte("\\`^", at(text, end-1)) >= 0 && end > 0 && isA(at(text, end-2), isToken))
+		}
+	}
+	for lo := 0; lo < len(text); lo++ {
+		hi := lo
+		for hi < len(text) && isA(text[hi], isBase64) {
+			hi++
+		}
+		if hi-lo >= minRun && (hides(text, lo, hi) || hi-lo > plainRun && continues(text, hi)) {
+			marked := false
+			for i := lo; i < hi; i++ {
+				marked = marked || m.has(markRuns, i)
+			}
+			if !marked {
+				t.Fatalf("finders are not led to the run %q, in %q", text[lo:hi], text)
+			}
+		}
+		lo = hi
+	}
 }

@@ -2,6 +2,7 @@ package literal
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
@@ -83,17 +84,23 @@ func cluster(words [][]window, e *estimate) (all *[buckets]bucket, chosen []*win
 		for n := range words[i] {
 			w := &words[i][n]
 			var unions [buckets][width]place
-			var then [buckets]float32
-			var near [buckets]int
+			var then, more [buckets]float32
 			for j := range all {
-				then[j], near[j] = 1, j
+				then[j] = 1
 				for k := range width {
 					unions[j][k] = all[j].places[k].or(w.places[k])
 					then[j] *= e.share(unions[j][k])
 				}
+				more[j] = then[j] - now[j]
 			}
-			slices.SortFunc(near[:], func(i, j int) int { return cmp.Compare(then[i]-now[i], then[j]-now[j]) })
-			for _, j := range near[:candidates] {
+			for range candidates {
+				j := 0
+				for k := range more {
+					if more[k] < more[j] {
+						j = k
+					}
+				}
+				more[j] = math.MaxFloat32
 				if p := e.passes(&unions[j]); chosen[i] == nil || p-all[j].passes < least {
 					to, chosen[i], least, passes, roughly = j, w, p-all[j].passes, p, then[j]
 				}

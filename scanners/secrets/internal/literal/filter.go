@@ -36,13 +36,8 @@ func newPortable(all *[buckets]bucket) filter {
 
 // low5 is the set of the low five bits of the bytes in s.
 func low5(s *Set) uint32 {
-	var low uint32
-	for c := range 256 {
-		if s.Has(byte(c)) {
-			low |= 1 << (c & 31)
-		}
-	}
-	return low
+	all := s[0] | s[1] | s[2] | s[3]
+	return uint32(all) | uint32(all>>32)
 }
 
 // pairs numbers the pairs in w that start at bytes 0, 2, 4 and 6, in lanes of 16 bits.

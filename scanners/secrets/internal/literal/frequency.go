@@ -3,6 +3,7 @@ package literal
 import (
 	"math"
 	"math/bits"
+	"sync"
 )
 
 // A place is what may stand at one place of a window, as filters that look at the halves of a byte see it: any of the low halves
@@ -53,9 +54,11 @@ func (p place) classes() (set uint64) {
 type estimate struct {
 	one  [64]float32     // share of each class
 	then [64][64]float32 // chance of a class behind another
+	sums [8][256]float32 // shares of the sets of eight classes
 }
 
-func newEstimate() *estimate {
+// ordinary is the estimate for all finders.
+var ordinary = sync.OnceValue(func() *estimate {
 	e := &estimate{}
 	var share ['z' - 'a' + 1]float32
 	for i := range share {
@@ -70,14 +73,19 @@ func newEstimate() *estimate {
 			e.then[a][b] /= e.one[a]
 		}
 	}
+	for k := range e.sums {
+		for set := 1; set < 256; set++ {
+			e.sums[k][set] = e.sums[k][set&(set-1)] + e.one[8*k+bits.TrailingZeros(uint(set))]
+		}
+	}
 	return e
-}
+})
 
 // share returns how much of ordinary text the bytes of one place are.
 func (e *estimate) share(p place) float32 {
-	sum := float32(0)
-	for s := p.classes(); s != 0; s &= s - 1 {
-		sum += e.one[bits.TrailingZeros64(s)]
+	sum, set := float32(0), p.classes()
+	for k := range e.sums {
+		sum += e.sums[k][uint8(set>>(8*k))]
 	}
 	return sum
 }

@@ -54,15 +54,33 @@ type room struct {
 type Lookup struct {
 	words   []Word
 	first   [1<<hashBits + 1]int32 // index of the first entry of each hash
-	some    [1 << hashBits]uint8   // 1 if there is any
+	some    [1 << hashBits]uint8   // which low three bits the byte behind the hashed ones may have, a bit for each
 	entries []entry
 }
 
 // An entry is a word under a hash that its window can have.
 type entry struct {
-	want, fold, mask uint64 // of the word's first eight bytes, want is what remains under fold and mask
-	word             int32
-	back             int32 // offset of the window in the word
+	first  pattern[uint64] // of the word
+	window pattern[uint32] // of what the window has of the word
+	word   int32
+	back   int32 // offset of the window in the word
+}
+
+// A pattern is the bytes of a word that a number holds: what remains of a text under fold and mask.
+type pattern[N uint32 | uint64] struct{ want, fold, mask N }
+
+func (p *pattern[N]) matches(n N) bool { return (n|p.fold)&p.mask == p.want }
+
+func patternOf[N uint32 | uint64](text string, exact bool, size int) (p pattern[N]) {
+	for i := range min(len(text), size) {
+		c := text[i]
+		if !exact && 'a' <= c && c <= 'z' {
+			p.fold |= 0x20 << (8 * i)
+		}
+		p.want |= N(c) << (8 * i)
+		p.mask |= 0xff << (8 * i)
+	}
+	return p
 }
 
 // hashBits: a few hundred words fill less than a tenth of the table, and it is half of a first-level cache.
@@ -77,7 +95,7 @@ func hash(w uint32) uint32 {
 func New(words []Word) *Finder { return newFinder(words, filters()[0]) }
 
 func newFinder(words []Word, filter func(*[buckets]bucket) filter) *Finder {
-	estimate := newEstimate()
+	estimate := ordinary()
 	wins := make([][]window, len(words))
 	for i := range words {
 		wins[i] = words[i].windows(estimate)
@@ -90,7 +108,7 @@ func newFinder(words []Word, filter func(*[buckets]bucket) filter) *Finder {
 
 // NewLookup takes the words to look for.
 func NewLookup(words []Word) *Lookup {
-	estimate := newEstimate()
+	estimate := ordinary()
 	wins := make([]*window, len(words))
 	for i := range words {
 		wins[i] = &words[i].windows(estimate)[0]
@@ -102,32 +120,27 @@ func NewLookup(words []Word) *Lookup {
 
 // enter makes the table of words, each under its window.
 func (l *Lookup) enter(words []Word, wins []*window) {
-	under := map[uint32][]entry{}
+	hashes := make([][]uint32, len(wins))
 	for i, win := range wins {
-		e := words[i].entry(int32(i), win.off)
-		for _, h := range win.hashes() {
-			under[h] = append(under[h], e)
+		hashes[i] = win.hashes()
+		for _, h := range hashes[i] {
+			l.first[h+1]++
+			l.some[h] |= win.behind()
 		}
 	}
-	l.words = words
 	for h := range uint32(1 << hashBits) {
-		l.entries = append(l.entries, under[h]...)
-		l.first[h+1] = int32(len(l.entries))
-		l.some[h] = uint8(min(len(under[h]), 1))
+		l.first[h+1] += l.first[h]
 	}
-}
-
-func (w *Word) entry(word int32, back int) entry {
-	e := entry{word: word, back: int32(back)}
-	for i := range min(len(w.Text), 8) {
-		c := w.Text[i]
-		if !w.Exact && 'a' <= c && c <= 'z' {
-			e.fold |= 0x20 << (8 * i)
+	l.words, l.entries = words, make([]entry, l.first[1<<hashBits])
+	next := l.first
+	for i, win := range wins {
+		w := &words[i]
+		e := entry{patternOf[uint64](w.Text, w.Exact, 8), patternOf[uint32](w.Text[win.off:], w.Exact, width), int32(i), int32(win.off)}
+		for _, h := range hashes[i] {
+			l.entries[next[h]] = e
+			next[h]++
 		}
-		e.want |= uint64(c) << (8 * i)
-		e.mask |= 0xff << (8 * i)
 	}
-	return e
 }
 
 // hashes lists the hashes of a window. Only of words of two bytes there is more than one.
@@ -145,6 +158,12 @@ func (w *window) hashes() (list []uint32) {
 	}
 	slices.Sort(list)
 	return slices.Compact(list)
+}
+
+// behind returns the low three bits that the last byte of a window can have, a bit for each.
+func (w *window) behind() uint8 {
+	low := low5(&w.sets[width-1])
+	return uint8(low | low>>8 | low>>16 | low>>24)
 }
 
 // stretch is how many positions are filtered at once: enough to make the call cheap, and what passes is still at hand.
@@ -188,19 +207,23 @@ func (f *Finder) check(text []byte, from, to int, masks []uint64, offsets *[stre
 	known := 0
 	for _, o := range offsets[:n] {
 		offsets[known] = o
-		known += int(f.some[hash(load(text, from+int(o)))])
+		known += int(f.may(load(text, from+int(o))))
 	}
 	for _, o := range offsets[:known] {
 		at := from + int(o)
-		for i, end := f.under(load(text, at)); i < end; i++ {
+		w := load(text, at)
+		for i, end := f.under(w); i < end; i++ {
 			x := &f.entries[i]
-			if start := at - int(x.back); f.stands(x, text, start) {
+			if start := at - int(x.back); x.window.matches(w) && f.stands(x, text, start) {
 				hits = append(hits, Hit{start, start + len(f.words[x.word].Text), x.word})
 			}
 		}
 	}
 	return hits
 }
+
+// may returns 1 if there may be an entry for a window, else 0.
+func (l *Lookup) may(w uint32) uint8 { return l.some[hash(w)] >> (w >> 24 & 7) & 1 }
 
 // under returns which entries there are for a window.
 func (l *Lookup) under(w uint32) (first, end int32) {
@@ -215,7 +238,7 @@ func (l *Lookup) stands(x *entry, text []byte, start int) bool {
 	}
 	w := &l.words[x.word]
 	if start+8 <= len(text) {
-		if (binary.LittleEndian.Uint64(text[start:])|x.fold)&x.mask != x.want || len(w.Text) > 8 && !w.spelled(text, start) {
+		if !x.first.matches(binary.LittleEndian.Uint64(text[start:])) || len(w.Text) > 8 && !w.spelled(text, start) {
 			return false
 		}
 	} else if !w.spelled(text, start) {
@@ -253,11 +276,11 @@ func (l *Lookup) Words() []Word { return l.words }
 func (l *Lookup) Contains(text []byte) bool {
 	for at := range text {
 		w := load(text, at)
-		if l.some[hash(w)] == 0 {
+		if l.may(w) == 0 {
 			continue
 		}
 		for i, end := l.under(w); i < end; i++ {
-			if x := &l.entries[i]; l.stands(x, text, at-int(x.back)) {
+			if x := &l.entries[i]; x.window.matches(w) && l.stands(x, text, at-int(x.back)) {
 				return true
 			}
 		}

@@ -2,6 +2,7 @@ package match
 
 import (
 	"math"
+	"math/bits"
 	"regexp"
 	"regexp/syntax"
 	"strings"
@@ -171,24 +172,21 @@ func isASCII[T string | []byte](s T) bool {
 }
 
 // entropy is Shannon's, in bits per rune, over the length in bytes as gitleaks has it.
-func entropy(b []byte) float64 {
+func (s *scratch) entropy(b []byte) float64 {
 	if len(b) == 0 {
 		return 0
 	}
-	inverse := 1 / float64(len(b))
 	sum := 0.0
-	add := func(n int) {
-		f := float64(n) * inverse
-		sum -= f * math.Log2(f)
-	}
 	if isASCII(b) {
 		var count [utf8.RuneSelf]int
+		var present [2]uint64
 		for _, c := range b {
 			count[c]++
+			present[c>>6] |= 1 << (c & 63)
 		}
-		for _, n := range count {
-			if n > 0 {
-				add(n)
+		for half, set := range present {
+			for ; set != 0; set &= set - 1 {
+				sum += s.surprise(count[64*half+bits.TrailingZeros64(set)], len(b))
 			}
 		}
 		return sum
@@ -198,7 +196,31 @@ func entropy(b []byte) float64 {
 		count[r]++
 	}
 	for _, n := range count {
-		add(n)
+		sum += s.surprise(n, len(b))
 	}
 	return sum
+}
+
+// maxKnown bounds the lengths for which logarithms are kept: most secrets are shorter.
+const maxKnown = 128
+
+// surprise is the part of entropy of a rune that stands n times among so many bytes.
+func (s *scratch) surprise(n, of int) float64 {
+	if of > maxKnown {
+		return surprise(n, of)
+	}
+	known := s.surprises[of-1]
+	if known == nil {
+		known = make([]float64, of)
+		for i := range known {
+			known[i] = surprise(i+1, of)
+		}
+		s.surprises[of-1] = known
+	}
+	return known[n-1]
+}
+
+func surprise(n, of int) float64 {
+	f := float64(n) * (1 / float64(of))
+	return -f * math.Log2(f)
 }

@@ -1,7 +1,6 @@
 package match
 
 import (
-	"encoding/binary"
 	"regexp/syntax"
 	"slices"
 	"unicode/utf8"
@@ -53,12 +52,14 @@ func newNFA(p *program) (n *nfa, pcs []uint32) {
 		}
 	}
 	seen := newSet(len(p.inst))
+	var all []int32 // one list that the nodes share costs less than one for each
 	for i, pc := range pcs {
-		x := &n.nodes[i]
-		x.next, x.done = p.closure(p.inst[pc].out, id, seen, 0)
+		x, from := &n.nodes[i], len(all)
+		all, x.done = p.closure(p.inst[pc].out, id, seen, 0, all)
+		x.next = all[from:len(all):len(all)]
 	}
-	n.begin, _ = p.closure(p.start, id, seen, 0)
-	n.origin, n.empty = p.closure(p.start, id, seen, syntax.EmptyBeginText)
+	n.begin, _ = p.closure(p.start, id, seen, 0, nil)
+	n.origin, n.empty = p.closure(p.start, id, seen, syntax.EmptyBeginText, nil)
 	n.classify()
 	return n, pcs
 }
@@ -111,11 +112,14 @@ func (p *program) begins(barred syntax.EmptyOp) map[int32]bool {
 	return begins
 }
 
-// closure lists the nodes reachable from pc without taking a byte.
-func (p *program) closure(pc uint32, id []int32, seen *set, met syntax.EmptyOp) (nodes []int32, done accept) {
+// closure appends the nodes reachable from pc without taking a byte.
+func (p *program) closure(pc uint32, id []int32, seen *set, met syntax.EmptyOp, nodes []int32) ([]int32, accept) {
+	var done accept
+	stack := make([]uint32, 0, 64) // most need no more
 	for _, end := range []bool{false, true} {
 		seen.clear()
-		stack := []uint32{pc}
+		ends := false // it matters whether the text does
+		stack = append(stack[:0], pc)
 		for len(stack) > 0 {
 			pc := stack[len(stack)-1]
 			stack = stack[:len(stack)-1]
@@ -129,14 +133,16 @@ func (p *program) closure(pc uint32, id []int32, seen *set, met syntax.EmptyOp) 
 				stack = append(stack, in.out)
 			case syntax.InstEmptyWidth:
 				op := syntax.EmptyOp(in.arg)
-				if op&syntax.EmptyEndText != 0 && !end || op&syntax.EmptyBeginText&^met != 0 {
+				if op&syntax.EmptyEndText != 0 && !end {
+					ends = true
 					continue
 				}
-				stack = append(stack, in.out)
+				if op&syntax.EmptyBeginText&^met == 0 {
+					stack = append(stack, in.out)
+				}
 			case syntax.InstMatch:
-				if end {
-					done |= atEnd
-				} else {
+				done |= atEnd
+				if !end {
 					done |= anywhere
 				}
 			default:
@@ -145,15 +151,29 @@ func (p *program) closure(pc uint32, id []int32, seen *set, met syntax.EmptyOp) 
 				}
 			}
 		}
+		if !ends {
+			break
+		}
 	}
 	return nodes, done
 }
 
 // reverse returns the automaton that reads backwards. A node's done says that a match can begin with it.
 func (n *nfa) reverse() *nfa {
-	r := &nfa{nodes: make([]node, len(n.nodes))}
+	r := &nfa{nodes: make([]node, len(n.nodes)), class: n.class, sample: n.sample}
+	edges := make([]int, len(n.nodes))
+	total := 0
 	for i := range n.nodes {
 		r.nodes[i].ascii, r.nodes[i].high = n.nodes[i].ascii, n.nodes[i].high
+		total += len(n.nodes[i].next)
+		for _, j := range n.nodes[i].next {
+			edges[j]++
+		}
+	}
+	all := make([]int32, 0, total)
+	for i, k := range edges {
+		r.nodes[i].next = all[len(all) : len(all) : len(all)+k]
+		all = all[:len(all)+k]
 	}
 	for i := range n.nodes {
 		for _, j := range n.nodes[i].next {
@@ -163,32 +183,12 @@ func (n *nfa) reverse() *nfa {
 	for _, i := range slices.Concat(n.begin, n.origin) {
 		r.nodes[i].done = anywhere
 	}
-	r.classify()
 	return r
 }
 
 // rough returns an automaton that counts no optional repetitions, x{3,20} being x{3,}, and the node in it of each node of n. It accepts more, and has
 // so few states that they stay in the cache. If there is nothing to leave out it is n itself.
 func (n *nfa) rough() (r *nfa, of []int32) {
-	type option struct {
-		set  [3]uint64
-		done accept
-		exit string
-	}
-	// A node that can be left for others than its next copy is one of an option if the copy can be left for the same.
-	options := make([]option, len(n.nodes))
-	for i := range n.nodes {
-		x := &n.nodes[i]
-		o := option{set: x.key(), done: x.done}
-		var exit []byte
-		for _, j := range x.next {
-			if n.nodes[j].key() != o.set {
-				exit = binary.LittleEndian.AppendUint32(exit, uint32(j))
-			}
-		}
-		o.exit = string(exit)
-		options[i] = o
-	}
 	of = make([]int32, len(n.nodes))
 	first := make([]int32, len(n.nodes)) // of the copies
 	for i := range first {
@@ -197,7 +197,7 @@ func (n *nfa) rough() (r *nfa, of []int32) {
 	merged := false
 	for i := range n.nodes {
 		for _, j := range n.nodes[i].next {
-			if int(j) > i && options[i] == options[j] && (options[i].exit != "" || options[i].done != 0) {
+			if int(j) > i && n.optional(i, int(j)) {
 				first[j], merged = first[i], true
 			}
 		}
@@ -220,7 +220,9 @@ func (n *nfa) rough() (r *nfa, of []int32) {
 	for i := range n.nodes {
 		x := &r.nodes[of[i]]
 		x.done |= n.nodes[i].done
-		x.next = append(x.next, through(of, n.nodes[i].next)...)
+		for _, j := range n.nodes[i].next {
+			x.next = append(x.next, of[j])
+		}
 	}
 	for i := range r.nodes {
 		slices.Sort(r.nodes[i].next)
@@ -228,6 +230,28 @@ func (n *nfa) rough() (r *nfa, of []int32) {
 	}
 	r.begin, r.origin = through(of, n.begin), through(of, n.origin)
 	return r, of
+}
+
+// optional tells whether node j repeats node i, and the repetition can be left out: both can be left for the same nodes that take other bytes,
+// or for the end.
+func (n *nfa) optional(i, j int) bool {
+	x, y := &n.nodes[i], &n.nodes[j]
+	key := x.key()
+	if y.key() != key || x.done != y.done {
+		return false
+	}
+	others := func(list []int32) []int32 { // without the repetitions in front
+		for len(list) > 0 && n.nodes[list[0]].key() == key {
+			list = list[1:]
+		}
+		return list
+	}
+	a, b := others(x.next), others(y.next)
+	leaves := len(a) > 0 || x.done != 0
+	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
+		a, b = others(a[1:]), others(b[1:])
+	}
+	return leaves && len(a) == 0 && len(b) == 0
 }
 
 // through returns what nodes are in another automaton.
@@ -268,48 +292,35 @@ func beyondASCII(in *syntax.Inst) bool {
 
 // classify numbers the bytes so that no two of one class can be told apart.
 func (n *nfa) classify() {
-	// Refine one partition by each distinct set of bytes.
-	var class [256]uint8
-	for c := utf8.RuneSelf; c < 256; c++ {
-		class[c] = 1 // continues a rune, so it is a class of its own
-	}
-	count := 2
-	seen := map[[3]uint64]bool{}
+	// Split the bytes of ASCII by each distinct set. Bytes beyond continue a rune, so they are a class of their own.
+	classes := [][2]uint64{{^uint64(0), ^uint64(0)}}
+	seen := map[[2]uint64]bool{}
 	for i := range n.nodes {
-		x := &n.nodes[i]
-		key := x.key()
-		if seen[key] {
+		by := n.nodes[i].ascii
+		if seen[by] {
 			continue
 		}
-		seen[key] = true
-		var to [256]int
-		for c := range to {
-			to[c] = -1
-		}
-		var refined [256]uint8
-		var pair [2][256]int
-		for k := range pair {
-			pair[k] = to
-		}
-		next := 0
-		for c := range 256 {
-			k := 0
-			if x.takes(byte(c)) {
-				k = 1
+		seen[by] = true
+		for k, c := range classes {
+			in, out := [2]uint64{c[0] & by[0], c[1] & by[1]}, [2]uint64{c[0] &^ by[0], c[1] &^ by[1]}
+			if in != [2]uint64{} && out != [2]uint64{} {
+				classes[k] = in
+				classes = append(classes, out)
 			}
-			if pair[k][class[c]] < 0 {
-				pair[k][class[c]] = next
-				next++
-			}
-			refined[c] = uint8(pair[k][class[c]])
 		}
-		class, count = refined, next
 	}
-	n.class = class
-	n.sample = make([]byte, count)
-	for c := 255; c >= 0; c-- {
-		n.sample[class[c]] = byte(c)
+	n.sample = make([]byte, len(classes)+1)
+	for k, c := range classes {
+		for b := byte(utf8.RuneSelf); b > 0; {
+			if b--; c[b>>6]>>(b&63)&1 != 0 {
+				n.class[b], n.sample[k] = uint8(k), b
+			}
+		}
 	}
+	for b := utf8.RuneSelf; b < 256; b++ {
+		n.class[b] = uint8(len(classes))
+	}
+	n.sample[len(classes)] = utf8.RuneSelf
 }
 
 // A dfa runs an nfa and remembers the sets of nodes it has met. It belongs to one goroutine.
@@ -318,18 +329,19 @@ func (n *nfa) classify() {
 // the complement of a state at which there is something to say, the dead one or one that accepts. In front of that is whether it does.
 type dfa struct {
 	*nfa
-	search bool // begins anew at every byte
-	table  []int32
-	width  int32     // of a row: the classes, and one in front
-	sets   [][]int32 // of each row
-	index  map[string]int32
-	starts []int32 // states of start sets, by a caller's number; 0 unknown
-	seen   *set
-	key    []byte
-	resets int
+	search  bool // begins anew at every byte
+	table   []int32
+	width   int32   // of a row: the classes, and one in front
+	members []int32 // of the states' sets, in the order of their rows
+	ends    []int32 // of each row: where its set ends in members
+	index   []int32 // of the states, at a hash of their set or behind it; 0 for none
+	starts  []int32 // states of start sets, by a caller's number; 0 unknown
+	seen    *set
+	resets  int
 }
 
-// maxTable bounds one dfa's memory: half a MiB, and about as much for the sets. What is in a scratch is kept, and each rule has up to four.
+// maxTable bounds one dfa's memory: half a MiB for the table, and up to four times as much for the sets. What is in a scratch is kept, and each
+// rule has up to four.
 const maxTable = 1 << 17
 
 func newDFA(n *nfa, search bool) *dfa {
@@ -343,8 +355,11 @@ func (d *dfa) dead() int32 { return d.width + 1 }
 
 func (d *dfa) reset() {
 	const rows = 16 // most automata meet no more
-	d.table, d.sets = make([]int32, 2*d.width, rows*d.width), make([][]int32, 2, rows)
-	d.index = map[string]int32{"": d.dead()}
+	if d.table == nil {
+		d.table, d.ends, d.index = make([]int32, 2*d.width, rows*d.width), make([]int32, 2, rows), make([]int32, 2*rows)
+	}
+	d.table, d.ends, d.members = d.table[:2*d.width], d.ends[:2], d.members[:0]
+	clear(d.index)
 	clear(d.starts)
 	for c := range d.table[d.dead():] {
 		d.table[d.dead()+int32(c)] = ^d.dead()
@@ -375,28 +390,59 @@ func (d *dfa) accepts(s int32) accept { return accept(d.table[s-1]) }
 // state returns the state of the set in d.seen.
 func (d *dfa) state(done accept) int32 {
 	nodes := d.seen.members
-	slices.Sort(nodes)
-	key := d.key[:0]
-	for _, i := range nodes {
-		key = binary.LittleEndian.AppendUint32(key, uint32(i))
+	if len(nodes) == 0 && done == 0 {
+		return d.dead()
 	}
-	if done != 0 {
-		key = append(key, byte(done))
+	at := d.slot(nodes, done)
+	for ; d.index[at] != 0; at = (at + 1) & (len(d.index) - 1) {
+		if s := d.index[at]; d.accepts(s) == done && d.seen.is(d.set(s)) {
+			return s
+		}
 	}
-	d.key = key
-	if s, ok := d.index[string(key)]; ok {
-		return s
-	}
-	if len(d.table) >= maxTable {
+	switch {
+	case len(d.table) >= maxTable || len(d.members) >= 4*maxTable:
 		d.reset()
+		at = d.slot(nodes, done)
+	case 2*len(d.ends) > len(d.index):
+		d.index = make([]int32, 2*len(d.index))
+		for row := int32(2); row < int32(len(d.ends)); row++ {
+			s := row*d.width + 1
+			d.index[d.free(d.slot(d.set(s), d.accepts(s)))] = s
+		}
+		at = d.free(d.slot(nodes, done))
 	}
 	s := int32(len(d.table)) + 1
-	d.sets = append(d.sets, slices.Clone(nodes))
+	d.members = append(d.members, nodes...)
+	d.ends = append(d.ends, int32(len(d.members)))
 	d.table = slices.Grow(d.table, int(d.width))[:len(d.table)+int(d.width)]
 	clear(d.table[s:])
 	d.table[s-1] = int32(done)
-	d.index[string(key)] = s
+	d.index[at] = s
 	return s
+}
+
+// set returns the nodes of a state.
+func (d *dfa) set(s int32) []int32 {
+	row := s / d.width
+	return d.members[d.ends[row-1]:d.ends[row]]
+}
+
+// slot returns where in the index a set belongs, in whatever order its nodes are.
+func (d *dfa) slot(nodes []int32, done accept) int {
+	h := uint32(done)
+	for _, i := range nodes {
+		x := uint32(i) * 0x9e3779b1
+		h += (x ^ x>>15) * 0x85ebca6b
+	}
+	return int(h^h>>16) & (len(d.index) - 1)
+}
+
+// free returns the first place in the index from one on that has no state.
+func (d *dfa) free(at int) int {
+	for d.index[at] != 0 {
+		at = (at + 1) & (len(d.index) - 1)
+	}
+	return at
 }
 
 // step computes an entry that the table does not know yet.
@@ -405,7 +451,7 @@ func (d *dfa) step(s int32, class uint8) int32 {
 	d.seen.clear()
 	var done accept
 	resets := d.resets
-	for _, i := range d.sets[s/d.width] {
+	for _, i := range d.set(s) {
 		if x := &d.nodes[i]; x.takes(c) {
 			done |= x.done
 			for _, j := range x.next {
@@ -447,6 +493,19 @@ func (s *set) clear() {
 		clear(s.stamp)
 		s.now = 1
 	}
+}
+
+// is tells whether the set has just the given members, which are distinct.
+func (s *set) is(members []int32) bool {
+	if len(members) != len(s.members) {
+		return false
+	}
+	for _, i := range members {
+		if s.stamp[i] != s.now {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *set) add(i int32) bool {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/rules"
 )
 
 // texts are what benchmarks read: all blobs of the git repository BENCH_REPO, or else the standard library's source.
@@ -77,7 +78,7 @@ func BenchmarkLogs(b *testing.B) {
 }
 
 func find(b *testing.B, all [][]byte, size int64) {
-	m := New(widened(b))
+	m := New(rules.Default())
 	b.SetBytes(size)
 	b.ReportAllocs()
 	n := 0
@@ -94,7 +95,7 @@ func find(b *testing.B, all [][]byte, size int64) {
 // BenchmarkKeywords is the pass for the keywords alone.
 func BenchmarkKeywords(b *testing.B) {
 	all, size := texts(b)
-	m := New(widened(b))
+	m := New(rules.Default())
 	b.SetBytes(size)
 	var hits []literal.Hit
 	n := 0
@@ -110,7 +111,7 @@ func BenchmarkKeywords(b *testing.B) {
 
 // BenchmarkNew is what starting costs.
 func BenchmarkNew(b *testing.B) {
-	set := widened(b)
+	set := rules.Default()
 	for b.Loop() {
 		New(set)
 	}

@@ -29,10 +29,7 @@ func (p *program) anchors(n *nfa, pcs []uint32, keywords []string) (each []ancho
 	if n.empty != 0 || len(keywords) == 0 {
 		return nil, 0, 0, mayLack
 	}
-	if wide, why = w.longest(true); why != "" {
-		return nil, 0, 0, why
-	}
-	if reach, why = w.longest(false); why != "" {
+	if reach, wide, why = w.longest(); why != "" {
 		return nil, 0, 0, why
 	}
 	for i := range w.each {
@@ -54,7 +51,7 @@ const (
 // length returns the greatest number of bytes a match has, or -1.
 func (p *program) length(n *nfa, pcs []uint32) int {
 	w := walk{p: p, n: n, pcs: pcs, trie: newTrie(nil), whole: true}
-	if l, why := w.longest(true); why == "" {
+	if _, l, why := w.longest(); why == "" {
 		return l
 	}
 	return -1
@@ -68,73 +65,79 @@ type walk struct {
 	each  []anchor
 	whole bool // to the end of the match rather than to the first keyword
 
-	folding bool
-	dist    []int32           // node × trie state → 1 + longest way on; 0 for not walked, -1 while being walked
+	dist    []ways            // node × trie state
 	takes   [][]input         // of each node, as far as they are known
 	classes map[*rune][]input // of classes
 	failed  string            // what stands against the proof
 }
 
+// ways are 1 + the longest ways on in ordinary text and in text with the two runes that fold into ASCII; 0 for not walked, -1 while being
+// walked.
+type ways struct{ reach, wide int32 }
+
 // An input is a byte that a node takes, with the widest rune that amounts to it.
 type input struct {
 	c     byte
-	width int
+	folds bool // the rune is beyond ASCII
+	width int32
 }
 
 // maxProduct bounds the time one expression's analysis takes to a few hundred milliseconds.
 const maxProduct = 400_000
 
-func (w *walk) longest(folding bool) (most int, why string) {
-	w.folding, w.failed, w.takes = folding, "", make([][]input, len(w.n.nodes))
-	w.classes = map[*rune][]input{}
+func (w *walk) longest() (reach, wide int, why string) {
+	w.takes, w.classes = make([][]input, len(w.n.nodes)), map[*rune][]input{}
 	if len(w.n.nodes)*len(w.trie.next) > maxProduct {
-		return 0, tooLarge
+		return 0, 0, tooLarge
 	}
-	w.dist = make([]int32, len(w.n.nodes)*len(w.trie.next))
+	w.dist = make([]ways, len(w.n.nodes)*len(w.trie.next))
+	most := ways{}
 	for _, i := range slices.Concat(w.n.begin, w.n.origin) {
-		most = max(most, w.from(i, 0))
+		on := w.from(i, 0)
+		most = ways{max(most.reach, on.reach), max(most.wide, on.wide)}
 	}
-	return most, w.failed
+	return int(most.reach), int(most.wide), w.failed
 }
 
-func (w *walk) from(i int32, q int) int {
+func (w *walk) from(i int32, q int) ways {
 	key := int(i)*len(w.trie.next) + q
-	if d := w.dist[key]; d != 0 || w.failed != "" {
-		if d < 0 && w.failed == "" { // a cycle
+	if d := w.dist[key]; d.wide != 0 || w.failed != "" {
+		if d.wide < 0 && w.failed == "" { // a cycle
 			w.failed = mayStray
 		}
-		return int(d) - 1
+		return ways{d.reach - 1, d.wide - 1}
 	}
-	w.dist[key] = -1
+	w.dist[key] = ways{-1, -1}
 	x := &w.n.nodes[i]
-	most := 0
+	most := ways{}
 	for _, in := range w.inputs(i) {
+		on := ways{}
 		to := q
 		if !w.whole {
 			to = int(w.trie.next[q][in.c])
-			if ends := w.trie.ends[to]; len(ends) > 0 {
-				for _, k := range ends {
-					a := &w.each[k]
-					a.after = append(a.after, x.next...)
-					a.before = append(a.before, i)
-					a.afterDone |= x.done
-				}
-				most = max(most, in.width)
-				continue
+		}
+		if ends := w.trie.ends[to]; len(ends) > 0 {
+			for _, k := range ends {
+				a := &w.each[k]
+				a.after = append(a.after, x.next...)
+				a.before = append(a.before, i)
+				a.afterDone |= x.done
 			}
-			if x.done != 0 {
+		} else {
+			if x.done != 0 && !w.whole {
 				w.failed = mayLack
-				return 0
+				return ways{}
+			}
+			for _, j := range x.next {
+				next := w.from(j, to)
+				on = ways{max(on.reach, next.reach), max(on.wide, next.wide)}
 			}
 		}
-		if x.done != 0 {
-			most = max(most, in.width)
-		}
-		for _, j := range x.next {
-			most = max(most, in.width+w.from(j, to))
+		if most.wide = max(most.wide, in.width+on.wide); !in.folds {
+			most.reach = max(most.reach, in.width+on.reach)
 		}
 	}
-	w.dist[key] = int32(most) + 1
+	w.dist[key] = ways{most.reach + 1, most.wide + 1}
 	return most
 }
 
@@ -163,23 +166,21 @@ func (w *walk) inputs(i int32) []input {
 			}
 		}
 		if w.trie.letter[low] {
-			list = append(list, input{low, 1})
+			list = append(list, input{c: low, width: 1})
 		} else {
 			other = 1
 		}
 	}
 	if x.high {
 		other = max(other, widest(in))
-		if w.folding {
-			for r, to := range map[rune]byte{'ſ': 's', '\u212a': 'k'} {
-				if in.MatchRune(r) {
-					list = append(list, input{to, utf8.RuneLen(r)})
-				}
+		for r, to := range map[rune]byte{'ſ': 's', '\u212a': 'k'} {
+			if in.MatchRune(r) {
+				list = append(list, input{to, true, int32(utf8.RuneLen(r))})
 			}
 		}
 	}
 	if other > 0 {
-		list = append(list, input{0, other})
+		list = append(list, input{width: int32(other)})
 	}
 	w.takes[i], w.classes[class] = list, list
 	return list
@@ -209,20 +210,20 @@ func widest(in *syntax.Inst) int {
 
 // A trie is an Aho-Corasick automaton over few literals.
 type trie struct {
-	next   [][256]int32
+	next   [][utf8.RuneSelf]int32
 	ends   [][]int // literals that end in a state
-	letter [256]bool
+	letter [utf8.RuneSelf]bool
 }
 
 func newTrie(lits []string) *trie {
-	t := &trie{next: make([][256]int32, 1), ends: make([][]int, 1)}
+	t := &trie{next: make([][utf8.RuneSelf]int32, 1), ends: make([][]int, 1)}
 	for k, l := range lits {
 		q := int32(0)
 		for i := range len(l) {
 			t.letter[l[i]] = true
 			if t.next[q][l[i]] == 0 {
 				t.next[q][l[i]] = int32(len(t.next))
-				t.next, t.ends = append(t.next, [256]int32{}), append(t.ends, nil)
+				t.next, t.ends = append(t.next, [utf8.RuneSelf]int32{}), append(t.ends, nil)
 			}
 			q = t.next[q][l[i]]
 		}

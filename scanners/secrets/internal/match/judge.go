@@ -58,7 +58,7 @@ func (m *Matcher) judge(s *scratch, f found) (x Match, ok bool) {
 	}
 	x.SecretStart = f.start + lead + at
 	x.SecretEnd = x.SecretStart + len(secret)
-	if f.rule.Entropy != 0 && entropy(secret) <= f.rule.Entropy {
+	if f.rule.Entropy != 0 && s.entropy(secret) <= f.rule.Entropy {
 		return x, false
 	}
 	x.locate(s.lines)

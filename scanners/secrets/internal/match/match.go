@@ -153,7 +153,7 @@ func (m *Matcher) around(keyword string, uses []use) (before, after literal.Set)
 		if !x.anchored || x.own != nil {
 			return literal.Set{}, literal.Set{}
 		}
-		b, a := x.prog.around(x.forward, x.back, &x.anchor[u.local], keyword[0])
+		b, a := x.prog.around(x.forward, x.back(), &x.anchor[u.local], keyword[0])
 		for i := range before {
 			before[i] |= b[i]
 			after[i] |= a[i]
@@ -212,22 +212,23 @@ func (m *Matcher) give(s *scratch) {
 
 // scratch is what one call of Find works with.
 type scratch struct {
-	content  []byte
-	lines    *Lines
-	text     uint32 // number of the text, so that states need no clearing
-	state    []state
-	searches []*dfa // of patterns
-	hits     []literal.Hit
-	found    []found
-	later    []*rule // that are looked at when all keywords are known
-	starts   []int
-	stack    []frame
-	choices  []choice
-	caps     []int
-	onLines  map[*allowlist]lineAnswer
-	path     []byte
-	low      string
-	lowered  bool
+	content   []byte
+	lines     *Lines
+	text      uint32 // number of the text, so that states need no clearing
+	state     []state
+	searches  []*dfa // of patterns
+	hits      []literal.Hit
+	found     []found
+	later     []*rule // that are looked at when all keywords are known
+	starts    []int
+	stack     []frame
+	choices   []choice
+	caps      []int
+	onLines   map[*allowlist]lineAnswer
+	path      []byte
+	surprises [maxKnown][]float64 // by length and number, as far as they are known
+	low       string
+	lowered   bool
 }
 
 // found is one match of an expression, as regexp would report it.
@@ -246,7 +247,7 @@ type state struct {
 	rough   *dfa // nil if it is no other than forward
 	forward *dfa
 	trail   trail // of forward
-	back    *dfa
+	back    *dfa  // nil until it is needed
 	search  *dfa
 	needs   []*dfa
 }

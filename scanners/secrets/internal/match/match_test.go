@@ -81,16 +81,6 @@ func matcher(t testing.TB) *Matcher {
 	return New(set)
 }
 
-// widened is the set that is the default here.
-func widened(t testing.TB) *rules.Set {
-	t.Helper()
-	set, err := rules.Default()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return set
-}
-
 // ours writes our matches likewise. A path may have "@commit" behind it.
 func ours(m *Matcher, text, path string) (all []string) {
 	path, commit, _ := strings.Cut(path, "@")
@@ -140,7 +130,7 @@ func TestGenerated(t *testing.T) {
 
 // TestGeneratedWidened does it with the widened expressions, in our hands and in gitleaks'.
 func TestGeneratedWidened(t *testing.T) {
-	set := widened(t)
+	set := rules.Default()
 	m := New(set)
 	generated(t, m, changed(t, m), oracleOf(t, config.DefaultConfig, set))
 }
@@ -191,7 +181,7 @@ func generated(t *testing.T, m *Matcher, from []*rule, want func(text, path stri
 // TestWidened holds the widened rules against those of gitleaks: they find all that those find, the same secret at the same place, and
 // more only where none of gitleaks' ends follows, nor anything that could continue the secret.
 func TestWidened(t *testing.T) {
-	plain, m := matcher(t), New(widened(t))
+	plain, m := matcher(t), New(rules.Default())
 	ends := regexp.MustCompile("^(?:[\\w\\x60'\"\\s;]|\\\\[nr]|$)")
 	rounds := 400
 	if testing.Short() {
@@ -329,7 +319,7 @@ func TestConfigurations(t *testing.T) {
 
 // TestWords compares the hits of words of the caller's own with a pass for them alone.
 func TestWords(t *testing.T) {
-	set := widened(t)
+	set := rules.Default()
 	words := []literal.Word{{Text: "key"}, {Text: "zz"}, {Text: "sk"}, {Text: "ey"}, {Text: "KEY", Exact: true}, {Text: "key"}, {Text: "s.", After: literal.Set{1: 2}}, {Text: "ſ", Exact: true}}
 	m, bare, alone := New(set, words...), New(set), literal.New(words)
 	rnd := rand.New(rand.NewPCG(15, 16))

@@ -2,6 +2,7 @@ package match
 
 import (
 	"regexp/syntax"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -55,11 +56,34 @@ func classOf(in *syntax.Inst) *rune {
 	return nil
 }
 
+// takesASCII is what MatchRune says of each rune of ASCII.
 func takesASCII(in *syntax.Inst) (set [2]uint64) {
-	for c := range rune(utf8.RuneSelf) {
-		if in.MatchRune(c) {
+	add := func(lo, hi rune) {
+		for c := lo; c <= min(hi, unicode.MaxASCII); c++ {
 			set[c>>6] |= 1 << (c & 63)
 		}
+	}
+	switch in.Op {
+	case syntax.InstRuneAny:
+		add(0, unicode.MaxASCII)
+		return set
+	case syntax.InstRuneAnyNotNL:
+		add(0, '\n'-1)
+		add('\n'+1, unicode.MaxASCII)
+		return set
+	}
+	if len(in.Rune) == 1 {
+		r := in.Rune[0]
+		add(r, r)
+		if syntax.Flags(in.Arg)&syntax.FoldCase != 0 {
+			for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+				add(f, f)
+			}
+		}
+		return set
+	}
+	for i := 0; i+1 < len(in.Rune); i += 2 {
+		add(in.Rune[i], in.Rune[i+1])
 	}
 	return set
 }

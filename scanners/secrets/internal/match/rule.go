@@ -38,7 +38,7 @@ type expr struct {
 	groups  int                   // how many it has
 	prog    *program
 	forward *nfa
-	back    *nfa
+	back    func() *nfa // made when it is first needed
 	rough   *nfa
 	plain   bool // can match the empty text, so only regexp will do
 
@@ -64,7 +64,7 @@ func (r *rule) compile(words []literal.Word) *expr {
 		x := &expr{prog: newProgram(prog), groups: prog.NumCap/2 - 1}
 		x.re = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(r.Regex) })
 		n, pcs := newNFA(x.prog)
-		x.forward, x.back = n, n.reverse()
+		x.forward, x.back = n, sync.OnceValue(n.reverse)
 		x.plain = n.empty != 0
 		for c := range x.prog.first {
 			for _, i := range append(n.begin, n.origin...) {
@@ -85,11 +85,10 @@ func (r *rule) compile(words []literal.Word) *expr {
 				if own := literals(r.Regex, least); len(own) > 0 && len(own) <= 64 {
 					var why string
 					x.anchor, x.reach, x.wide, why = x.prog.anchors(n, pcs, own)
-					x.own, x.anchored = finder(own), why == ""
+					if x.anchored = why == ""; x.anchored {
+						x.own = finder(own)
+					}
 				}
-			}
-			if !x.anchored {
-				x.own = nil
 			}
 		}
 		var of []int32

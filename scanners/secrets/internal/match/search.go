@@ -145,7 +145,7 @@ func (m *Matcher) meet(s *scratch, r *rule) {
 
 // automata makes what try needs.
 func (st *state) automata(x *expr) {
-	st.forward, st.back = newDFA(x.forward, false), newDFA(x.back, false)
+	st.forward = newDFA(x.forward, false)
 	if x.rough != x.forward {
 		st.rough = newDFA(x.rough, false)
 	}
@@ -218,6 +218,9 @@ func (m *Matcher) try(s *scratch, r *rule, local int32, h literal.Hit, folding b
 	}
 	if !can {
 		return
+	}
+	if st.back == nil {
+		st.back = newDFA(x.back(), false)
 	}
 	reach := x.reach
 	if folding {

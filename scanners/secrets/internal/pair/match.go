@@ -15,6 +15,7 @@ const (
 type matcher struct {
 	text       []byte
 	marks      []mark
+	values     []string    // of the marks
 	secretOf   map[int]int // mark of an id to the mark of its secret
 	tokenOf    map[int]int
 	doneID     map[string]bool
@@ -26,6 +27,10 @@ type matcher struct {
 // longer in the way.
 func (m *matcher) run() {
 	m.full = map[int]bool{}
+	m.values = make([]string, len(m.marks))
+	for i, k := range m.marks {
+		m.values[i] = Value(m.text, k.Span)
+	}
 	deepest := 0
 	for _, k := range m.marks {
 		deepest = max(deepest, len(k.scope))
@@ -62,15 +67,13 @@ func (m *matcher) left(in []int, w what, done map[string]bool) []int {
 		if m.marks[i].what != w {
 			continue
 		}
-		if v := m.value(i); !done[v] && !seen[v] {
+		if v := m.values[i]; !done[v] && !seen[v] {
 			seen[v] = true
 			out = append(out, i)
 		}
 	}
 	return out
 }
-
-func (m *matcher) value(i int) string { return Value(m.text, m.marks[i].Span) }
 
 func (m *matcher) match(depth int, ids, secrets []int) {
 	if len(ids) == 0 || len(secrets) == 0 {
@@ -100,7 +103,7 @@ func (m *matcher) match(depth int, ids, secrets []int) {
 	}
 	slices.SortStableFunc(edges, func(a, b edge) int { return cmp.Or(a.cost-b.cost, a.id-b.id, a.secret-b.secret) })
 	for _, e := range edges {
-		if !m.doneID[m.value(e.id)] && !m.doneSecret[m.value(e.secret)] {
+		if !m.doneID[m.values[e.id]] && !m.doneSecret[m.values[e.secret]] {
 			m.pair(e.id, e.secret)
 		}
 	}
@@ -171,7 +174,7 @@ func abs(n int) int { return max(n, -n) }
 
 func (m *matcher) pair(id, secret int) {
 	m.secretOf[id] = secret
-	m.doneID[m.value(id)], m.doneSecret[m.value(secret)] = true, true
+	m.doneID[m.values[id]], m.doneSecret[m.values[secret]] = true, true
 	a, b := m.marks[id].scope, m.marks[secret].scope
 	for d := 0; d < len(a) && d < len(b) && a[d] == b[d]; d++ {
 		m.full[a[d]] = true
@@ -239,7 +242,7 @@ func (m *matcher) found() []Found {
 		if r := m.region(i, regions); r >= 0 {
 			f.Region = m.marks[r].Span
 		}
-		if f.Secret.empty() && !m.doneID[m.value(i)] {
+		if f.Secret.empty() && !m.doneID[m.values[i]] {
 			f.Candidates = m.candidates(i, secrets)
 		}
 		out = append(out, f)
@@ -276,12 +279,12 @@ func (m *matcher) candidates(id int, secrets []int) []Span {
 	near := m.around(id, secrets)
 	near = slices.Clone(near)
 	slices.SortStableFunc(near, func(a, b int) int {
-		return cmp.Or(boolInt(m.doneSecret[m.value(a)])-boolInt(m.doneSecret[m.value(b)]), m.marks[b].rank-m.marks[a].rank, m.cost(id, a)-m.cost(id, b))
+		return cmp.Or(boolInt(m.doneSecret[m.values[a]])-boolInt(m.doneSecret[m.values[b]]), m.marks[b].rank-m.marks[a].rank, m.cost(id, a)-m.cost(id, b))
 	})
 	var out []Span
 	seen := map[string]bool{}
 	for _, s := range near {
-		if v := m.value(s); !seen[v] && len(out) < maxCandidates {
+		if v := m.values[s]; !seen[v] && len(out) < maxCandidates {
 			seen[v] = true
 			out = append(out, m.marks[s].Span)
 		}
@@ -304,7 +307,7 @@ func (m *matcher) rest() []mark {
 	}
 	var out []mark
 	for i, k := range m.marks {
-		if k.what == isSecret && !m.doneSecret[m.value(i)] || k.what == isToken && !taken[i] {
+		if k.what == isSecret && !m.doneSecret[m.values[i]] || k.what == isToken && !taken[i] {
 			out = append(out, k)
 		}
 	}

@@ -36,15 +36,14 @@ const (
 	exact // "secret access key" and its like
 )
 
-// secrets appends the secrets and tokens. Of a run of 40 bytes the 8 from some multiple of 33 on are a part, and no other bytes
-// need be looked at.
+// secrets appends the secrets and tokens. Of a run of 40 bytes the 8 from some multiple of 33 on are a part, the 8 behind or in front of
+// them are another, and no other bytes need be looked at.
 func secrets(t []byte, marks []mark) []mark {
 	const part = 8
 	const stride = 40 - part + 1
 	n := len(marks)
 	for i := 0; i+part <= len(t) && len(marks)-n < maxSecrets; i += stride {
-		b := t[i : i+part : i+part]
-		if class[b[0]]&class[b[1]]&class[b[2]]&class[b[3]]&class[b[4]]&class[b[5]]&class[b[6]]&class[b[7]]&inRun == 0 {
+		if !inOneRun((*[part]byte)(t[i:])) || (i+2*part > len(t) || !inOneRun((*[part]byte)(t[i+part:]))) && (i < part || !inOneRun((*[part]byte)(t[i-part:]))) {
 			continue
 		}
 		start, end := i, i+part
@@ -60,6 +59,10 @@ func secrets(t []byte, marks []mark) []mark {
 		i = max(i, end-stride) // behind the run
 	}
 	return marks
+}
+
+func inOneRun(b *[8]byte) bool {
+	return class[b[0]]&class[b[1]]&class[b[2]]&class[b[3]]&class[b[4]]&class[b[5]]&class[b[6]]&class[b[7]]&inRun != 0
 }
 
 // id reads an access key id: four letters of a kind and 16 characters of base32, on their own.
@@ -92,12 +95,13 @@ func isHex(c byte) bool { return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20
 
 // Classes of bytes.
 const (
-	word   = 1 << iota // of Go's \w
-	inRun              // may stand in a secret or in an escape inside one
-	upper              // letters and digits of a secret's alphabet
-	lower              //
-	digit              //
-	symbol             // "/" and "+"
+	word    = 1 << iota // of Go's \w
+	inRun               // may stand in a secret or in an escape inside one
+	upper               // letters and digits of a secret's alphabet
+	lower               //
+	digit               //
+	symbol              // "/" and "+"
+	bracket             // of any kind
 )
 
 const alphabet = upper | lower | digit | symbol
@@ -115,6 +119,9 @@ var class = func() (c [256]byte) {
 	c['_'] = word
 	c['/'], c['+'] = inRun|symbol, inRun|symbol
 	c['\\'], c['%'] = inRun, inRun
+	for _, b := range []byte("{}()[]") {
+		c[b] = bracket
+	}
 	return c
 }()
 
@@ -148,14 +155,16 @@ func runs(t []byte, start, end int, marks []mark) []mark {
 	for i := start; i < end; {
 		from, n := i, 0
 		for i < end {
-			size := 1
-			if class[t[i]]&alphabet == 0 {
-				if _, size = unit(t[:end], i); size == 0 {
-					break
-				}
+			plain := escape(t[i:end])
+			n, i = n+plain, i+plain
+			if i == end {
+				break
 			}
-			n++
-			i += size
+			_, size := unit(t[:end], i)
+			if size == 0 {
+				break
+			}
+			n, i = n+1, i+size
 		}
 		switch {
 		case n == 40 && alone(t, from, i):
@@ -180,6 +189,26 @@ func runs(t []byte, start, end int, marks []mark) []mark {
 		}
 	}
 	return marks
+}
+
+// escape returns where in a run the first byte stands that is not of a secret's alphabet: a backslash or a percent sign. If there is
+// none it is the run's length. It looks ahead by so much that a run without any takes few steps, and one full of them not much work.
+func escape(run []byte) int {
+	const ahead = 128
+	for from := 0; from < len(run); from += ahead {
+		part := run[from:min(from+ahead, len(run))]
+		n := len(part)
+		if i := bytes.IndexByte(part, '\\'); i >= 0 {
+			part = part[:i]
+		}
+		if i := bytes.IndexByte(part, '%'); i >= 0 {
+			part = part[:i]
+		}
+		if len(part) < n {
+			return from + len(part)
+		}
+	}
+	return len(run)
 }
 
 // alone tells whether a run stands on its own, and not as the piece of a longer base64 text or identifier that other characters

@@ -23,21 +23,32 @@ func locate(t []byte, marks []mark) {
 			end = start + i
 		}
 		l.begin(t[start:end])
-		for i := start; i < end; i++ {
-			for next < len(marks) && marks[next].Start == i {
-				l.tell(&marks[next])
-				next++
+		for i := start; next < len(marks); next++ {
+			stop := min(end, marks[next].Start)
+			for ; i < stop; i++ {
+				if i+8 <= stop && !anyBracket((*[8]byte)(t[i:])) {
+					i += 7
+					continue
+				}
+				switch t[i] {
+				case '{', '(', '[':
+					l.push('{', 0)
+				case '}', ')', ']':
+					l.close()
+				}
 			}
-			switch t[i] {
-			case '{', '(', '[':
-				l.push('{', 0)
-			case '}', ')', ']':
-				l.close()
+			if stop == end {
+				break
 			}
+			l.tell(&marks[next])
 		}
 		l.end()
 		start = end + 1
 	}
+}
+
+func anyBracket(b *[8]byte) bool {
+	return (class[b[0]]|class[b[1]]|class[b[2]]|class[b[3]]|class[b[4]]|class[b[5]]|class[b[6]]|class[b[7]])&bracket != 0
 }
 
 type locator struct {

@@ -2,7 +2,7 @@
 // says which of the bytes are of that class. Questions about neighbours ("a quote after a letter", "sixteen digits in a row") then
 // are shifts and ands that answer for 64 places at once.
 //
-// What reads the bytes is written three times: for AVX-512 (with VBMI and GFNI), for AVX2, and in plain Go.
+// What reads the bytes is written four times: for AVX-512 (with VBMI and GFNI), for AVX2, for NEON, and in plain Go.
 package planes
 
 import "bytes"
@@ -10,20 +10,23 @@ import "bytes"
 // Size is how many bytes a word of a plane speaks of.
 const Size = 64
 
-// Blocks is how many words of each plane a [Group] has.
+// Blocks is how many blocks a [Group] speaks of.
 const Blocks = 8
 
 // High is the plane of the bytes above 0x7f. They are of no other class.
 const High = 23
 
-// A Group has the planes of eight blocks of 64 bytes: bit j of g[class][1+b] is set if byte j of block b is of the class. Word 0 is the
-// last one of the group before.
-type Group [24][1 + Blocks]uint64
+// First is the word of a plane of a [Group] that speaks of its first block. The one before is the last of the group before. What is left
+// of the words before keeps those of the blocks together in a line of the cache, if the group begins with one.
+const First = Blocks
+
+// A Group has the planes of eight blocks of 64 bytes: bit j of g[class][First+b] is set if byte j of block b is of the class.
+type Group [24][First + Blocks]uint64
 
 // A Table says which bytes are of which class.
 type Table struct {
 	lookup  [3][128]byte   // for AVX-512: of eight classes each, a bit a class
-	nibbles [24][16]byte   // for AVX2: by class and low nibble, a bit for each high nibble
+	nibbles [24][16]byte   // for AVX2 and NEON: by class and low nibble, a bit for each high nibble
 	spread  [3][256]uint64 // for plain Go: of eight classes each, a byte a class
 	classes int
 }
@@ -52,7 +55,7 @@ func New(classes *[128]uint32) *Table {
 // Next moves g on by the Size*Blocks bytes that text begins with. Where text ends before, it reads as if blanks followed.
 func (t *Table) Next(g *Group, text []byte) {
 	for k := range g {
-		g[k][0] = g[k][Blocks]
+		g[k][First-1] = g[k][First+Blocks-1]
 	}
 	if len(text) >= Size*Blocks {
 		t.split(g, (*[Size * Blocks]byte)(text))
@@ -84,10 +87,10 @@ func (t *Table) splitGo(g *Group, text *[Size * Blocks]byte) {
 			w4, w6 = swap(w4, w6, 16, 0x0000ffff0000ffff)
 			w5, w7 = swap(w5, w7, 16, 0x0000ffff0000ffff)
 			row := g[8*k : 8*k+8]
-			row[0][1+b], row[1][1+b] = swap(w0, w1, 8, 0x00ff00ff00ff00ff)
-			row[2][1+b], row[3][1+b] = swap(w2, w3, 8, 0x00ff00ff00ff00ff)
-			row[4][1+b], row[5][1+b] = swap(w4, w5, 8, 0x00ff00ff00ff00ff)
-			row[6][1+b], row[7][1+b] = swap(w6, w7, 8, 0x00ff00ff00ff00ff)
+			row[0][First+b], row[1][First+b] = swap(w0, w1, 8, 0x00ff00ff00ff00ff)
+			row[2][First+b], row[3][First+b] = swap(w2, w3, 8, 0x00ff00ff00ff00ff)
+			row[4][First+b], row[5][First+b] = swap(w4, w5, 8, 0x00ff00ff00ff00ff)
+			row[6][First+b], row[7][First+b] = swap(w6, w7, 8, 0x00ff00ff00ff00ff)
 		}
 	}
 }

@@ -45,11 +45,11 @@ func TestSplit(t *testing.T) {
 				}
 				split(&g, &text)
 				for k := range g {
-					if g[k][0] != 42 {
-						t.Fatalf("class %d: the word before the first is %d now", k, g[k][0])
+					if g[k][First-1] != 42 {
+						t.Fatalf("class %d: the word before the first is %d now", k, g[k][First-1])
 					}
 					for b := range Blocks {
-						if got, want := g[k][1+b], want(&classes, text[:], b, k); got != want {
+						if got, want := g[k][First+b], want(&classes, text[:], b, k); got != want {
 							t.Fatalf("block %d, class %d: %064b, want %064b", b, k, got, want)
 						}
 					}
@@ -72,16 +72,16 @@ func TestNext(t *testing.T) {
 		for at := 0; at < n+Size; at += Size * Blocks {
 			var last [len(g)]uint64
 			for k := range g {
-				last[k] = g[k][Blocks]
+				last[k] = g[k][First+Blocks-1]
 			}
 			rest := text[min(at, n):]
 			table.Next(&g, rest)
 			for k := range g {
-				if g[k][0] != last[k] {
+				if g[k][First-1] != last[k] {
 					t.Fatalf("%d bytes, at %d, class %d: the block before is lost", n, at, k)
 				}
 				for b := range Blocks {
-					if got, want := g[k][1+b], want(&classes, rest, b, k); got != want {
+					if got, want := g[k][First+b], want(&classes, rest, b, k); got != want {
 						t.Fatalf("%d bytes, at %d, block %d, class %d: %064b, want %064b", n, at, b, k, got, want)
 					}
 				}

@@ -77,15 +77,15 @@ GLOBL units<>(SB), RODATA|NOPTR, $8
 	VSHUFI64X2  $0xdd, Z7, Z5, Z14  \
 	VSHUFI64X2  $0xdd, Z4, Z2, Z15  \
 	VSHUFI64X2  $0xdd, Z8, Z6, Z25  \
-	VMOVDQU64   Z9, 8(DI)         \
-	VMOVDQU64   Z10, 80(DI)       \
-	VMOVDQU64   Z11, 152(DI)      \
-	VMOVDQU64   Z12, 224(DI)      \
-	VMOVDQU64   Z13, 296(DI)      \
-	VMOVDQU64   Z14, 368(DI)      \
-	VMOVDQU64   Z15, 440(DI)      \
-	VMOVDQU64   Z25, 512(DI)      \
-	ADDQ        $576, DI
+	VMOVDQU64   Z9, 64(DI)         \
+	VMOVDQU64   Z10, 192(DI)       \
+	VMOVDQU64   Z11, 320(DI)      \
+	VMOVDQU64   Z12, 448(DI)      \
+	VMOVDQU64   Z13, 576(DI)      \
+	VMOVDQU64   Z14, 704(DI)      \
+	VMOVDQU64   Z15, 832(DI)      \
+	VMOVDQU64   Z25, 960(DI)      \
+	ADDQ        $1024, DI
 
 #define HIGH(bytes, word) \
 	VMOVDQU64 bytes, Z0 \
@@ -144,7 +144,7 @@ TEXT ·splitAVX2(SB), NOSPLIT, $0-32
 	SHLQ $4, R8
 	ADDQ DX, R8              // the end of the tables in use
 	MOVQ $8, CX
-	ADDQ $8, DI              // word 0 is that of the block before
+	ADDQ $64, DI             // the words before are those of the blocks before
 
 	VPBROADCASTQ   low<>(SB), Y15
 	VBROADCASTI128 highs<>(SB), Y14
@@ -157,7 +157,7 @@ block:
 	VPMOVMSKB Y1, BX
 	SHLQ      $32, BX
 	ORQ       BX, AX
-	MOVQ      AX, 1656(DI)
+	MOVQ      AX, 2944(DI)
 
 	VPSRLW  $4, Y0, Y2
 	VPSRLW  $4, Y1, Y3
@@ -186,7 +186,7 @@ class:
 	NOTQ           AX
 	MOVQ           AX, (R10)
 	ADDQ           $16, R9
-	ADDQ           $72, R10
+	ADDQ           $128, R10
 	CMPQ           R9, R8
 	JB             class
 

@@ -83,14 +83,11 @@ type Source struct {
 	Open func(name string) ([]byte, error)
 }
 
-// Default returns gitleaks' own rules, with tokens that spell out what they are found before any text that cannot continue them.
-func Default() (*Set, error) {
-	l, err := standard()
-	if err != nil {
-		return nil, err
-	}
-	set, _, err := l.translate()
-	return set, err
+// Default returns gitleaks' own rules, with tokens that spell out what they are found before any text that cannot continue them. It is
+// what [Load] makes of a configuration that says nothing, kept as data, since reading gitleaks' file takes longer than scanning a small
+// repository. What it holds by reference is not to be changed.
+func Default() *Set {
+	return &Set{Rules: slices.Clone(defaultSet.Rules), Allow: slices.Clone(defaultSet.Allow)}
 }
 
 // Load reads a configuration. What it does not say is taken from the default set, unless it says `useDefault = false` under
@@ -407,7 +404,7 @@ func (l *layer) translate() (*Set, []string, error) {
 			return nil, notes, fmt.Errorf("%s: has neither regex nor path, so it finds nothing", r.ID)
 		case r.AllowList != nil && len(r.Allowlists) > 0:
 			return nil, notes, fmt.Errorf("%s: [rules.allowlist] is deprecated and cannot be used alongside [[rules.allowlists]]", r.ID)
-		case r.SecretGroup < 0 || r.Regex != "" && r.SecretGroup > groups(r.Regex):
+		case r.SecretGroup < 0 || r.SecretGroup > 0 && r.Regex != "" && r.SecretGroup > groups(r.Regex):
 			return nil, notes, fmt.Errorf("%s: secretGroup %d, but the regex has %d groups", r.ID, r.SecretGroup, groups(r.Regex))
 		}
 		for _, a := range append(slices.Clone(r.Allowlists), r.AllowList) {

@@ -171,20 +171,6 @@ func TestLikeGitleaks(t *testing.T) {
 	}
 }
 
-func TestDefault(t *testing.T) {
-	set, err := Default()
-	if err != nil {
-		t.Fatal(err)
-	}
-	bare, notes, err := Load(Source{Data: []byte("title = 'nothing else'\n"), Name: "c"})
-	if err != nil || len(notes) > 0 {
-		t.Fatal(err, notes)
-	}
-	if len(set.Rules) != 222 || !cmp.Equal(set.Rules, bare.Rules) {
-		t.Errorf("%d rules, %d with a configuration that says nothing", len(set.Rules), len(bare.Rules))
-	}
-}
-
 func TestErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"[[rules]]\nid='a'\nregex='('\n":                            "a: regex: ",

@@ -2,6 +2,7 @@ package inflate
 
 import (
 	"bytes"
+	"compress/flate"
 	"compress/zlib"
 	"errors"
 	"fmt"
@@ -81,6 +82,12 @@ func TestZlib(t *testing.T) {
 					used, err := d.Zlib(dst, append(bytes.Clone(stream), tail...))
 					if err != nil || used != len(stream) || !bytes.Equal(dst, content) {
 						t.Fatalf("%s, level %d, slack %d, tail %d: %d of %d, %v", name, level, slack, len(tail), used, len(stream), err)
+					}
+					clear(dst)
+					bare := stream[2 : len(stream)-4]
+					used, err = d.Deflate(dst, append(bytes.Clone(bare), tail...))
+					if err != nil || used != len(bare) || !bytes.Equal(dst, content) {
+						t.Fatalf("%s, level %d, slack %d, tail %d, bare: %d of %d, %v", name, level, slack, len(tail), used, len(bare), err)
 					}
 				}
 			}
@@ -274,6 +281,36 @@ func FuzzZlib(f *testing.F) {
 				t.Fatalf("%d of %d bytes, %v", used, len(stream)-in.Len(), own)
 			}
 		} else if own == nil {
+			t.Fatalf("accepted what the standard library refuses: %v", err)
+		}
+	})
+}
+
+// FuzzDeflate is FuzzZlib for streams that no checksum guards.
+func FuzzDeflate(f *testing.F) {
+	for _, content := range contents() {
+		if len(content) < 300 {
+			f.Add(deflate(f, content, 6)[2:], byte(Slack))
+			f.Add(deflate(f, content, -2)[2:], byte(0))
+		}
+	}
+	var d Decoder
+	f.Fuzz(func(t *testing.T, stream []byte, slack byte) {
+		in := bytes.NewReader(stream)
+		want, err := io.ReadAll(io.LimitReader(flate.NewReader(in), 1<<20))
+		if len(want) == 1<<20 {
+			t.Skip("a bomb")
+		}
+		guard := bytes.Repeat([]byte{0xa5}, len(want)+int(slack)+8)
+		dst := guard[: len(want) : len(want)+int(slack)]
+		used, own := d.Deflate(dst, stream)
+		if string(guard[len(guard)-8:]) != strings.Repeat("\xa5", 8) {
+			t.Fatal("wrote beyond the capacity")
+		}
+		if err == nil && (own != nil || !bytes.Equal(dst, want) || used != len(stream)-in.Len()) {
+			t.Fatalf("%d of %d bytes, %v", used, len(stream)-in.Len(), own)
+		}
+		if err != nil && own == nil {
 			t.Fatalf("accepted what the standard library refuses: %v", err)
 		}
 	})
