@@ -80,12 +80,11 @@ func (r *run) workOff(ctx context.Context) error {
 	if err := r.beat(ctx); err != nil {
 		return err
 	}
-	err = r.Store.Tx(ctx, func(tx *sql.Tx) error { // a run that is resumed or joined may have ended before it had any
-		var jobs []river.InsertManyParams
+	err = r.add(ctx, client, 0, func(*sql.Tx) (jobs []river.InsertManyParams, err error) { // a run that is resumed or joined may have ended before it had any
 		for i := range r.refs {
 			jobs = append(jobs, river.InsertManyParams{Args: listJob{r.id, i}})
 		}
-		return r.follow(ctx, client, tx, jobs)
+		return jobs, nil
 	})
 	if err != nil {
 		return err
@@ -153,60 +152,28 @@ func (r *run) client() (*river.Client[*sql.Tx], error) {
 	river.AddWorker(workers, river.WorkFunc(r.settle))
 	river.AddWorker(workers, river.WorkFunc(r.ask))
 	queue := func(n int) river.QueueConfig {
-		return river.QueueConfig{MaxWorkers: n, FetchCooldown: time.Millisecond, FetchPollInterval: poll}
+		return river.QueueConfig{MaxWorkers: n}
 	}
 	return river.NewClient(r.Store.Driver(), &river.Config{
 		ID: r.worker, Logger: r.Log, Workers: workers,
-		JobTimeout: -1, RescueStuckJobsAfter: 365 * 24 * time.Hour, // a scan takes as long as its target is large; see beat for those that died
+		FetchCooldown: time.Millisecond,                               // within one, a second job is not told of, and waits for the next poll
+		JobTimeout:    -1, RescueStuckJobsAfter: 365 * 24 * time.Hour, // a scan takes as long as its target is large; see beat for those that died
 		Queues: map[string]river.QueueConfig{
 			listQueue(r.id): queue(len(r.refs)), scanQueue(r.id): queue(r.jobs(targetMemory)), verifyQueue(r.id): queue(verifyAtOnce),
 		},
 	})
 }
 
-// poll is how often a queue is looked into that nobody tells of new jobs: SQLite has no notifications. A look takes some 0.1 ms.
-const poll = 20 * time.Millisecond
-
-// follow adds jobs to the run. Those that it has already are left out.
-func (r *run) follow(ctx context.Context, client *river.Client[*sql.Tx], tx *sql.Tx, jobs []river.InsertManyParams) error {
-	if len(jobs) == 0 {
-		return nil
-	}
-	added, err := client.InsertManyTx(ctx, tx, jobs)
-	if err != nil {
-		return fmt.Errorf("adding jobs: %w", err)
-	}
-	n := 0
-	for _, a := range added {
-		if !a.UniqueSkippedAsDuplicate {
-			n++
-		}
-	}
-	_, err = r.Store.Expect(ctx, tx, r.id, n)
-	return err
-}
-
-// complete ends a job in a transaction with what it did and what follows from that. With the last job on targets comes the one that
-// settles; with the last of all the run is done.
-func complete[T river.JobArgs](ctx context.Context, r *run, job *river.Job[T], do func(ctx context.Context, tx *sql.Tx, client *river.Client[*sql.Tx]) error) error {
-	client := river.ClientFromContext[*sql.Tx](ctx)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain) // what was found is kept, also when the run is interrupted
-	defer cancel()
+// add does something in a transaction that ends so many jobs, and adds the jobs that it returns. With the last job on targets comes the one
+// that settles; with the last of all the run is done.
+func (r *run) add(ctx context.Context, client *river.Client[*sql.Tx], ends int, do func(*sql.Tx) ([]river.InsertManyParams, error)) error {
+	var jobs []river.InsertManyParams
 	finished := false
-	err := r.Store.Tx(ctx, func(tx *sql.Tx) error {
-		if err := r.Store.Hold(ctx, tx, job.ID, job.Attempt); err != nil {
+	err := r.Store.Tx(ctx, func(tx *sql.Tx) (err error) {
+		if jobs, err = do(tx); err != nil {
 			return err
 		}
-		if err := do(ctx, tx, client); err != nil {
-			return err
-		}
-		if err := r.Store.Called(ctx, tx, r.id, r.worker, r.Calls.Snapshot()); err != nil {
-			return err
-		}
-		if _, err := river.JobCompleteTx[riverdriver.Driver[*sql.Tx]](ctx, tx, job); err != nil {
-			return fmt.Errorf("completing a job: %w", err)
-		}
-		left, err := r.Store.Expect(ctx, tx, r.id, -1)
+		left, err := r.follow(ctx, client, tx, jobs, ends)
 		if err != nil || left > 0 {
 			return err
 		}
@@ -215,15 +182,67 @@ func complete[T river.JobArgs](ctx context.Context, r *run, job *river.Job[T], d
 			return err
 		}
 		if first {
-			return r.follow(ctx, client, tx, []river.InsertManyParams{{Args: settleJob{r.id}}})
+			jobs = []river.InsertManyParams{{Args: settleJob{r.id}}}
+			_, err = r.follow(ctx, client, tx, jobs, 0)
+			return err
 		}
 		finished = true
 		return r.Store.Finish(ctx, tx, r.id, r.Now())
 	})
-	if err == nil && finished {
+	if err != nil {
+		return err
+	}
+	if finished {
 		r.done()
 	}
-	return err
+	if len(jobs) == 0 || r.Store.Tells() {
+		return nil
+	}
+	// The queue is told by one of them that is added once more, outside a transaction, and left out because it is there already.
+	if _, err := client.Insert(ctx, jobs[0].Args, nil); err != nil {
+		return fmt.Errorf("telling the queue of new jobs: %w", err)
+	}
+	return nil
+}
+
+// follow adds jobs to the run, but for those that it has already, and takes off those that end. It returns how many are left.
+func (r *run) follow(ctx context.Context, client *river.Client[*sql.Tx], tx *sql.Tx, jobs []river.InsertManyParams, ends int) (left int, err error) {
+	n := -ends
+	if len(jobs) > 0 {
+		added, err := client.InsertManyTx(ctx, tx, jobs)
+		if err != nil {
+			return 0, fmt.Errorf("adding jobs: %w", err)
+		}
+		for _, a := range added {
+			if !a.UniqueSkippedAsDuplicate {
+				n++
+			}
+		}
+	}
+	return r.Store.Expect(ctx, tx, r.id, n)
+}
+
+// complete ends a job in a transaction with what it did and the jobs that follow from that.
+func complete[T river.JobArgs](ctx context.Context, r *run, job *river.Job[T], do func(context.Context, *sql.Tx) ([]river.InsertManyParams, error)) error {
+	client := river.ClientFromContext[*sql.Tx](ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain) // what was found is kept, also when the run is interrupted
+	defer cancel()
+	return r.add(ctx, client, 1, func(tx *sql.Tx) ([]river.InsertManyParams, error) {
+		if err := r.Store.Hold(ctx, tx, job.ID, job.Attempt); err != nil {
+			return nil, err
+		}
+		jobs, err := do(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		if err := r.Store.Called(ctx, tx, r.id, r.worker, r.Calls.Snapshot()); err != nil {
+			return nil, err
+		}
+		if _, err := river.JobCompleteTx[riverdriver.Driver[*sql.Tx]](ctx, tx, job); err != nil {
+			return nil, fmt.Errorf("completing a job: %w", err)
+		}
+		return jobs, nil
+	})
 }
 
 // page is how many targets are added in one transaction.
@@ -235,20 +254,16 @@ func (r *run) list(ctx context.Context, job *river.Job[listJob]) error {
 	client := river.ClientFromContext[*sql.Tx](ctx)
 	var targets []audit.Target
 	var gaps []audit.Gap
-	add := func(ctx context.Context, tx *sql.Tx) error {
+	add := func(ctx context.Context, tx *sql.Tx) (jobs []river.InsertManyParams, err error) {
 		if err := r.Store.Note(ctx, tx, r.id, gaps...); err != nil {
-			return err
+			return nil, err
 		}
 		added, err := r.Store.AddTargets(ctx, tx, r.id, job.Args.Ref, targets)
-		if err != nil {
-			return err
-		}
-		var jobs []river.InsertManyParams
 		for _, t := range added {
 			jobs = append(jobs, river.InsertManyParams{Args: scanJob{r.id, t.Name}})
 		}
 		targets, gaps = targets[:0], gaps[:0]
-		return r.follow(ctx, client, tx, jobs)
+		return jobs, err
 	}
 	var failure error
 	for t, err := range ref.Provider.Targets(ctx, ref.Rest) {
@@ -265,7 +280,7 @@ func (r *run) list(ctx context.Context, job *river.Job[listJob]) error {
 			break
 		}
 		if targets = append(targets, t); len(targets) == page {
-			if err := r.Store.Tx(ctx, func(tx *sql.Tx) error { return add(ctx, tx) }); err != nil {
+			if err := r.add(ctx, client, 0, func(tx *sql.Tx) ([]river.InsertManyParams, error) { return add(ctx, tx) }); err != nil {
 				return err
 			}
 		}
@@ -273,25 +288,29 @@ func (r *run) list(ctx context.Context, job *river.Job[listJob]) error {
 	if ctx.Err() != nil {
 		return river.JobSnooze(0)
 	}
-	return complete(ctx, r, job, func(ctx context.Context, tx *sql.Tx, _ *river.Client[*sql.Tx]) error {
+	return complete(ctx, r, job, func(ctx context.Context, tx *sql.Tx) ([]river.InsertManyParams, error) {
 		if failure != nil {
-			status := audit.Failed
-			if errors.Is(failure, audit.ErrNothing) {
-				status = audit.Skipped
-			}
-			if _, err := r.Store.AddTargets(ctx, tx, r.id, job.Args.Ref, []audit.Target{{Name: ref.Text}}); err != nil {
-				return err
-			}
-			ended := failed(fmt.Errorf("listing %s: %w", ref.Text, failure))
-			ended.Whole = true
-			if err := r.Store.Settle(ctx, tx, r.id, store.Result{
-				Coverage: audit.Coverage{Target: ref.Text, Status: status, Reason: failure.Error()}, Failure: ended,
-			}); err != nil {
-				return err
+			if err := r.ended(ctx, tx, job.Args.Ref, failure); err != nil {
+				return nil, err
 			}
 		}
 		return add(ctx, tx)
 	})
+}
+
+// ended stores what ended the listing of a ref: a row of the coverage in its own name.
+func (r *run) ended(ctx context.Context, tx *sql.Tx, ref int, err error) error {
+	name := r.refs[ref].Text
+	status := audit.Failed
+	if errors.Is(err, audit.ErrNothing) {
+		status = audit.Skipped
+	}
+	why := failed(fmt.Errorf("listing %s: %w", name, err))
+	why.Whole = true
+	if _, err := r.Store.AddTargets(ctx, tx, r.id, ref, []audit.Target{{Name: name}}); err != nil {
+		return err
+	}
+	return r.Store.Settle(ctx, tx, r.id, store.Result{Coverage: audit.Coverage{Target: name, Status: status, Reason: err.Error()}, Failure: why})
 }
 
 // scanTarget scans a target.
@@ -307,17 +326,13 @@ func (r *run) scanTarget(ctx context.Context, job *river.Job[scanJob]) error {
 		err := r.Store.Tx(ctx, func(tx *sql.Tx) error { return r.Store.Settle(ctx, tx, r.id, result) })
 		return errors.Join(err, river.JobSnooze(0))
 	}
-	return complete(ctx, r, job, func(ctx context.Context, tx *sql.Tx, client *river.Client[*sql.Tx]) error {
-		if err := r.Store.Settle(ctx, tx, r.id, result); err != nil {
-			return err
-		}
-		var jobs []river.InsertManyParams // for what may be a half of something is asked when all targets are scanned
-		for _, f := range result.Findings {
+	return complete(ctx, r, job, func(ctx context.Context, tx *sql.Tx) (jobs []river.InsertManyParams, err error) {
+		for _, f := range result.Findings { // about what may be a half of something is asked when all targets are scanned
 			if f.Whole && r.asks(&f) {
 				jobs = append(jobs, river.InsertManyParams{Args: verifyJob{r.id, f.Identity}})
 			}
 		}
-		return r.follow(ctx, client, tx, jobs)
+		return jobs, r.Store.Settle(ctx, tx, r.id, result)
 	})
 }
 
@@ -328,24 +343,22 @@ func (r *run) settle(ctx context.Context, job *river.Job[settleJob]) error {
 		m.add(r.kept(f.Finding))
 	}
 	result := store.Result{Findings: m.list()} // of no target
-	for f, err := range r.Store.Findings(ctx, r.id) {
-		if err != nil {
-			return err
+	if len(r.byKind) > 0 {
+		for f, err := range r.Store.Findings(ctx, r.id) {
+			if err != nil {
+				return err
+			}
+			m.add(f)
 		}
-		m.add(f)
+		m.adoptHalves()
 	}
-	m.adoptHalves()
-	var jobs []river.InsertManyParams
-	for identity, f := range m.findings {
-		if r.asks(f) {
-			jobs = append(jobs, river.InsertManyParams{Args: verifyJob{r.id, identity}})
+	return complete(ctx, r, job, func(ctx context.Context, tx *sql.Tx) (jobs []river.InsertManyParams, err error) {
+		for identity, f := range m.findings {
+			if r.asks(f) {
+				jobs = append(jobs, river.InsertManyParams{Args: verifyJob{r.id, identity}})
+			}
 		}
-	}
-	return complete(ctx, r, job, func(ctx context.Context, tx *sql.Tx, client *river.Client[*sql.Tx]) error {
-		if err := r.Store.Settle(ctx, tx, r.id, result); err != nil {
-			return err
-		}
-		return r.follow(ctx, client, tx, jobs)
+		return jobs, r.Store.Settle(ctx, tx, r.id, result)
 	})
 }
 
@@ -362,8 +375,8 @@ func (r *run) ask(ctx context.Context, job *river.Job[verifyJob]) error {
 	if ctx.Err() != nil {
 		return river.JobSnooze(0)
 	}
-	return complete(ctx, r, job, func(ctx context.Context, tx *sql.Tx, _ *river.Client[*sql.Tx]) error {
-		return r.Store.SetVerdict(ctx, tx, r.id, job.Args.Identity, v)
+	return complete(ctx, r, job, func(ctx context.Context, tx *sql.Tx) ([]river.InsertManyParams, error) {
+		return nil, r.Store.SetVerdict(ctx, tx, r.id, job.Args.Identity, v)
 	})
 }
 

@@ -138,13 +138,23 @@ func (s *Store) openSQLite(ctx context.Context, where string) error {
 	db.SetMaxOpenConns(1) // a database in memory is that of its connection, and a file has one writer
 	db.SetMaxIdleConns(1)
 	db.SetConnMaxIdleTime(0)
-	s.db, s.driver = db, riversqlite.New(db)
+	s.db, s.driver = db, local{riversqlite.New(db)}
 	_, err = db.ExecContext(ctx, "PRAGMA foreign_keys = ON")
 	return err
 }
 
 // errInUse says that another process works with the file.
 var errInUse = audit.Hint(errors.New("another leakreach works with it"), "wait for it to end, or share a PostgreSQL store")
+
+// local is the driver of a database that one process works with. Without a listener, River tells its queues itself of jobs that are added
+// outside of transactions; with one it would ask the database twenty times a second.
+type local struct{ *riversqlite.Driver }
+
+func (local) SupportsListener() bool     { return false }
+func (local) SupportsListenNotify() bool { return false }
+
+// Tells says whether the database tells the queues of jobs that transactions have added.
+func (s *Store) Tells() bool { return s.postgres }
 
 // private makes the file of a store, readable by its owner alone, or refuses one that others can read.
 func private(file string) error {

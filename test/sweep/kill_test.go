@@ -26,7 +26,7 @@ import (
 // nobody disturbed.
 func TestKilled(t *testing.T) {
 	program := build(t)
-	url := acme(t, 30)
+	url := acme(t, 120)
 	want, _ := scan(t.Context(), t, program, url, "")
 	if n := len(want["findings"].([]any)); n < 30 {
 		t.Fatalf("only %d findings to lose", n)
@@ -35,20 +35,24 @@ func TestKilled(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
 	kills := 0
 	for {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(random.IntN(700))*time.Millisecond+50*time.Millisecond)
+		ctx, cancel := context.WithCancel(t.Context())
+		if kills < 50 {
+			ctx, cancel = context.WithTimeout(t.Context(), time.Duration(20+random.IntN(300))*time.Millisecond)
+		}
 		got, err := scan(ctx, t, program, url, file)
 		killed := ctx.Err() != nil
 		cancel()
-		if !killed {
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("after %d kills another result (-undisturbed +killed):\n%s", kills, diff)
-			}
-			break
+		if killed {
+			kills++
+			continue
 		}
-		kills++
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("after %d kills another result (-undisturbed +killed):\n%s", kills, diff)
+		}
+		break
 	}
 	t.Logf("killed %d times", kills)
 	if kills == 0 {
