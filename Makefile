@@ -139,6 +139,7 @@ debian:
 	@missing=(); \
 	command -v rsync >/dev/null || missing+=(rsync); \
 	aws --version >/dev/null 2>&1 || missing+=(awscli); \
+	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || missing+=(postgresql); \
 	[ $${#missing[@]} -gt 0 ] || exit 0; \
 	[ $$(id -u) = 0 ] && command -v apt-get >/dev/null || $(call without,$${missing[*]},not installed and only root on Debian can: apt-get install $${missing[*]}); \
 	echo "   installing $${missing[*]}"; \
