@@ -8,6 +8,8 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -483,6 +485,36 @@ func TestValuesInNamesAreMasked(t *testing.T) {
 	}
 	if got := r.Findings[0].Locations[0].Path; got != "dir/kkkk…llll.txt" {
 		t.Errorf("path is %q", got)
+	}
+}
+
+// No file of a store has a value in it, wherever it stood and whatever a verifier says.
+func TestNoValueInTheStore(t *testing.T) {
+	value := strings.Repeat("k", 10) + strings.Repeat("l", 15)
+	dir := t.TempDir()
+	kept, err := store.Open(t.Context(), filepath.Join(dir, "store.db"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = kept.Close() })
+	r, err := start(t, one(file("dir/"+value+".txt", "secret:"+value), &audit.Gap{What: value, Why: "lost"}), func(e *engine.Engine, _ *engine.Ref) {
+		e.Store = kept
+		e.Verifiers = []audit.Verifier{verdicts(func(*audit.Secret) (audit.Verdict, error) {
+			return audit.Verdict{Facts: map[string]string{"url": "https://example.org/" + value}}, errors.New("refused " + value)
+		})}
+	})
+	if err != nil || len(r.Findings) != 1 || r.Findings[0].Verdict.Error == "" {
+		t.Fatal(err, show(r))
+	}
+	names, err := os.ReadDir(dir)
+	if err != nil || len(names) < 2 {
+		t.Fatal(names, err)
+	}
+	for _, name := range names {
+		content, err := os.ReadFile(filepath.Join(dir, name.Name()))
+		if err != nil || bytes.Contains(content, []byte(value)) {
+			t.Errorf("%s: the value is in it; %v", name.Name(), err)
+		}
 	}
 }
 

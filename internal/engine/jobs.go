@@ -368,9 +368,12 @@ func (r *run) ask(ctx context.Context, job *river.Job[verifyJob]) error {
 	if err != nil {
 		return err
 	}
-	v := audit.Verdict{Validity: audit.Unknown, How: r.Verify, Error: "its value is not kept, and was not found again where it lay", CheckedAt: r.Now().UTC()}
+	v := store.Verdict{Secret: secret}
+	v.Verdict = audit.Verdict{Validity: audit.Unknown, How: r.Verify, Error: "its value is not kept, and was not found again where it lay", CheckedAt: r.Now().UTC()}
 	if secret != nil {
-		v = r.verdict(ctx, secret)
+		v.Verdict = r.verdict(ctx, secret)
+		v.Reach = v.Verdict.Reach
+		redact(&audit.Run{Findings: []audit.Finding{{Secret: secret, Verdict: &v.Verdict, Reach: v.Reach}}}, []*audit.Secret{secret})
 	}
 	if ctx.Err() != nil {
 		return river.JobSnooze(0)

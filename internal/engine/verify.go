@@ -28,7 +28,7 @@ func (r *run) verdict(ctx context.Context, s *audit.Secret) audit.Verdict {
 
 // judge gives each finding its verdict and the severity that follows, and returns who the secrets act as. A secret that nobody
 // was asked about is unchecked.
-func (m *merger) judge(verdicts map[string]audit.Verdict) (identities []audit.Identity) {
+func (m *merger) judge(verdicts map[string]store.Verdict) (identities []audit.Identity) {
 	levels := map[audit.Identity]audit.Level{}
 	for identity, f := range m.findings {
 		if f.Secret == nil {
@@ -36,9 +36,12 @@ func (m *merger) judge(verdicts map[string]audit.Verdict) (identities []audit.Id
 		}
 		v, ok := verdicts[identity]
 		if !ok {
-			v = audit.Verdict{Validity: audit.Unchecked}
+			v.Verdict = audit.Verdict{Validity: audit.Unchecked}
 		}
-		f.Verdict, f.Reach = &v, v.Reach
+		f.Verdict, f.Reach = &v.Verdict, v.Reach
+		if v.Secret != nil {
+			f.Secret = v.Secret
+		}
 		f.Severity = judged(f.Finding)
 		if v.Identity == nil {
 			continue

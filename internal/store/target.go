@@ -182,12 +182,16 @@ func (s *Store) Holders(ctx context.Context, run, identity string) ([]string, er
 	}, run, identity)
 }
 
+// A Verdict is what was learned of an identity.
+type Verdict struct {
+	audit.Verdict
+	Reach  *audit.Reach  `json:"reach,omitempty"`  // audit.Verdict's, which no report has there
+	Secret *audit.Secret `json:"secret,omitempty"` // as it is since then: the question may have settled which of several values is the right one
+}
+
 // SetVerdict stores what was learned of an identity.
-func (s *Store) SetVerdict(ctx context.Context, tx *sql.Tx, run, identity string, v audit.Verdict) error {
-	doc, err := json.Marshal(struct {
-		audit.Verdict
-		Reach *audit.Reach `json:"reach,omitempty"`
-	}{v, v.Reach})
+func (s *Store) SetVerdict(ctx context.Context, tx *sql.Tx, run, identity string, v Verdict) error {
+	doc, err := json.Marshal(v)
 	if err == nil {
 		_, err = tx.ExecContext(ctx, `INSERT INTO verdicts (run, identity, doc) VALUES ($1, $2, $3) ON CONFLICT (run, identity) DO UPDATE SET doc = excluded.doc`, run, identity, string(doc))
 	}
@@ -198,29 +202,23 @@ func (s *Store) SetVerdict(ctx context.Context, tx *sql.Tx, run, identity string
 }
 
 // Verdicts returns what was learned, by identity.
-func (s *Store) Verdicts(ctx context.Context, run string) (map[string]audit.Verdict, error) {
-	out := map[string]audit.Verdict{}
+func (s *Store) Verdicts(ctx context.Context, run string) (map[string]Verdict, error) {
 	type row struct {
 		identity string
-		audit.Verdict
+		Verdict
 	}
-	for r, err := range each(ctx, s.db, `SELECT identity, doc FROM verdicts WHERE run = $1`, func(rows *sql.Rows) (r row, err error) {
+	rows, err := query(ctx, s.db, `SELECT identity, doc FROM verdicts WHERE run = $1`, func(rows *sql.Rows) (r row, err error) {
 		var doc string
 		if err := rows.Scan(&r.identity, &doc); err != nil {
 			return r, err
 		}
-		var x struct {
-			audit.Verdict
-			Reach *audit.Reach `json:"reach"`
-		}
-		err = json.Unmarshal([]byte(doc), &x)
-		r.Verdict = x.Verdict
-		r.Reach = x.Reach
-		return r, err
-	}, run) {
-		if err != nil {
-			return nil, err
-		}
+		return r, json.Unmarshal([]byte(doc), &r.Verdict)
+	}, run)
+	if err != nil {
+		return nil, fmt.Errorf("reading verdicts: %w", err)
+	}
+	out := map[string]Verdict{}
+	for _, r := range rows {
 		out[r.identity] = r.Verdict
 	}
 	return out, nil
