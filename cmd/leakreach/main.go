@@ -95,7 +95,10 @@ func run(ctx context.Context, args []string, w world) int {
 		err = exit.err
 	}
 	if code == exitInterrupted {
-		err = errors.New("interrupted") // whatever it broke off
+		hint := audit.HintOf(err)
+		if err = errors.New("interrupted"); hint != "" { // whatever it broke off
+			err = audit.Hint(err, hint)
+		}
 	}
 	if err != nil {
 		fmt.Fprintf(w.stderr, "leakreach: %s\n", report.Clean(err.Error()))

@@ -161,8 +161,11 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	if werr := o.write(w, result, scanning, outs, code); werr != nil {
 		return werr
 	}
-	if code == exitOK {
+	switch {
+	case code == exitOK:
 		return nil
+	case code == exitInterrupted && o.store != "":
+		err = audit.Hint(ctx.Err(), "the same command goes on where this one ended")
 	}
 	return &exitError{code, err}
 }

@@ -9,10 +9,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,7 +28,7 @@ import (
 // nobody disturbed.
 func TestKilled(t *testing.T) {
 	program := build(t)
-	url := acme(t, 120)
+	url := acme(t, 120, nil)
 	want, _ := scan(t.Context(), t, program, url, "")
 	if n := len(want["findings"].([]any)); n < 30 {
 		t.Fatalf("only %d findings to lose", n)
@@ -60,12 +62,44 @@ func TestKilled(t *testing.T) {
 	}
 }
 
+// TestInterrupted breaks a run off, which says how to go on, and goes on.
+func TestInterrupted(t *testing.T) {
+	program := build(t)
+	var seen, stop atomic.Int32 // requests, and after how many to break off
+	some := make(chan struct{})
+	url := acme(t, 120, func() {
+		if seen.Add(1) == stop.Load() {
+			close(some)
+		}
+	})
+	want, err := scan(t.Context(), t, program, url, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop.Store(seen.Load() + seen.Load()/2)
+	file := filepath.Join(t.TempDir(), "store.db")
+	p := begin(t, program, url, scanCommand(file))
+	<-some
+	_ = p.cmd.Process.Signal(os.Interrupt)
+	<-p.ended
+	if code := p.cmd.ProcessState.ExitCode(); code != 130 || !strings.Contains(p.stderr.String(), "the same command goes on") {
+		t.Errorf("exit code %d: %s", code, p.stderr.String())
+	}
+	if n := len(parse(t, p.out.Bytes())["findings"].([]any)); n == 0 {
+		t.Error("nothing that was done is reported")
+	}
+	got, err := scan(t.Context(), t, program, url, file)
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v: another result (-undisturbed +interrupted):\n%s", err, diff)
+	}
+}
+
 // TestWorkersKilled has three processes work on one run, kills one of them at a time with SIGKILL and starts it anew.
 func TestWorkersKilled(t *testing.T) {
 	const kills = 50
 	database := storetest.Postgres(t)
 	program := build(t)
-	url := acme(t, 120)
+	url := acme(t, 120, nil)
 	want, err := scan(t.Context(), t, program, url, "")
 	if err != nil {
 		t.Fatal(err)
@@ -100,15 +134,15 @@ func TestWorkersKilled(t *testing.T) {
 
 // A process is leakreach at work.
 type process struct {
-	cmd   *exec.Cmd
-	out   bytes.Buffer
-	ended chan struct{}
+	cmd         *exec.Cmd
+	out, stderr bytes.Buffer
+	ended       chan struct{}
 }
 
 func begin(t *testing.T, program, url string, args []string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(program, args...), ended: make(chan struct{})}
-	p.cmd.Env, p.cmd.Stdout = environment(url), &p.out
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = environment(url), &p.out, &p.stderr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -137,8 +171,9 @@ func build(t *testing.T) string {
 	return program
 }
 
-// acme is a forge with an organisation of n repositories. In each lies a token of its own, and one that all of them have.
-func acme(t *testing.T, n int) string {
+// acme is a forge with an organisation of n repositories. In each lies a token of its own, and one that all of them have. It calls asked, if
+// that is not nil, at each request.
+func acme(t *testing.T, n int, asked func()) string {
 	t.Helper()
 	g := &forgetest.GitHub{Token: "test", Login: "auditor", Owners: []*forgetest.Owner{{Login: "acme"}}}
 	var dirs []string
@@ -149,6 +184,12 @@ func acme(t *testing.T, n int) string {
 	}
 	for i := range n {
 		g.Repos = append(g.Repos, &forgetest.GitHubRepo{FullName: fmt.Sprintf("acme/r%03d", i), ID: int64(i + 1), Dir: dirs[i%len(dirs)]})
+	}
+	if asked != nil {
+		g.Fault = func(http.ResponseWriter, *http.Request) bool {
+			asked()
+			return false
+		}
 	}
 	return forgetest.Start(t, g)
 }
