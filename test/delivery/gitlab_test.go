@@ -78,18 +78,18 @@ func TestGitlabComponentPasses(t *testing.T) {
 
 // TestGitlabComponentFork: what a fork brings along does not silence the scan, and no key is used.
 func TestGitlabComponentFork(t *testing.T) {
-	dir, id, _ := gitlabProject(t, "image: "+image, "verify: owner")
-	path := filepath.Join(dir, "deploy/env")
-	write(t, path, strings.ReplaceAll(read(t, path), "\n", " # gitleaks:allow\n"))
-	output(t, dir, nil, "git", "add", "-A")
-	output(t, dir, nil, "git", "-c", "user.name=Test", "-c", "user.email=test@example.com", "commit", "-q", "--amend", "-m", "state")
-	output(t, dir, nil, "git", "reflog", "expire", "--expire=now", "--all")
-	output(t, dir, nil, "git", "prune", "--expire=now") // the file was never without the comment
 	for name, c := range map[string]struct {
 		source string
 		code   bool
 	}{"own": {"1", false}, "fork": {"2", true}} {
 		t.Run(name, func(t *testing.T) {
+			dir, id, _ := gitlabProject(t, "image: "+image, "verify: owner") // one each: the reports of a job are files of the next
+			path := filepath.Join(dir, "deploy/env")
+			write(t, path, strings.ReplaceAll(read(t, path), "\n", " # gitleaks:allow\n"))
+			output(t, dir, nil, "git", "add", "-A")
+			output(t, dir, nil, "git", "-c", "user.name=Test", "-c", "user.email=test@example.com", "commit", "-q", "--amend", "-m", "state")
+			output(t, dir, nil, "git", "reflog", "expire", "--expire=now", "--all")
+			output(t, dir, nil, "git", "prune", "--expire=now") // the file was never without the comment
 			run := runGitlab(t, dir, nil, "--variable", "CI_MERGE_REQUEST_PROJECT_ID=1", "--variable", "CI_MERGE_REQUEST_SOURCE_PROJECT_ID="+c.source)
 			if failed := run.code != 0; failed != c.code {
 				t.Errorf("job failed: %t, want %t\n%s", failed, c.code, run.all())
