@@ -67,7 +67,7 @@ func TestInterrupted(t *testing.T) {
 	program := build(t)
 	var seen, stop atomic.Int32 // requests, and after how many to break off
 	some := make(chan struct{})
-	url := acme(t, 120, func() {
+	url := acme(t, 120, func(*http.Request) {
 		if seen.Add(1) == stop.Load() {
 			close(some)
 		}
@@ -99,11 +99,21 @@ func TestWorkersKilled(t *testing.T) {
 	const kills = 50
 	database := storetest.Postgres(t)
 	program := build(t)
-	url := acme(t, 120, nil)
+	var held atomic.Bool // the last repository, so that the run is not done before all are killed
+	free := make(chan struct{})
+	url := acme(t, 120, func(r *http.Request) {
+		if held.Load() && strings.Contains(r.URL.Path, "/r119") {
+			select {
+			case <-free:
+			case <-r.Context().Done():
+			}
+		}
+	})
 	want, err := scan(t.Context(), t, program, url, "")
 	if err != nil {
 		t.Fatal(err)
 	}
+	held.Store(true)
 	random := rand.New(rand.NewPCG(2, 2))
 	commands := [][]string{scanCommand(database), {"worker", "--store", database, "--once"}, {"worker", "--store", database, "--once"}}
 	var running [3]*process
@@ -117,8 +127,13 @@ func TestWorkersKilled(t *testing.T) {
 			_ = running[i].cmd.Process.Kill()
 			<-running[i].ended
 			running[i] = begin(t, program, url, commands[i])
-			killed++
+			if killed++; killed == kills {
+				close(free)
+			}
 		}
+	}
+	if killed < kills {
+		close(free)
 	}
 	for _, p := range running {
 		<-p.ended
@@ -173,7 +188,7 @@ func build(t *testing.T) string {
 
 // acme is a forge with an organisation of n repositories. In each lies a token of its own, and one that all of them have. It calls asked, if
 // that is not nil, at each request.
-func acme(t *testing.T, n int, asked func()) string {
+func acme(t *testing.T, n int, asked func(*http.Request)) string {
 	t.Helper()
 	g := &forgetest.GitHub{Token: "test", Login: "auditor", Owners: []*forgetest.Owner{{Login: "acme"}}}
 	var dirs []string
@@ -186,8 +201,8 @@ func acme(t *testing.T, n int, asked func()) string {
 		g.Repos = append(g.Repos, &forgetest.GitHubRepo{FullName: fmt.Sprintf("acme/r%03d", i), ID: int64(i + 1), Dir: dirs[i%len(dirs)]})
 	}
 	if asked != nil {
-		g.Fault = func(http.ResponseWriter, *http.Request) bool {
-			asked()
+		g.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+			asked(r)
 			return false
 		}
 	}
