@@ -117,13 +117,7 @@ func reportRun(ctx context.Context, w world, o *scanOptions, kept *store.Store, 
 	if err != nil {
 		return err
 	}
-	rules := map[string]audit.Rule{}
-	for _, s := range all {
-		for _, r := range s.Rules() {
-			rules[r.ID] = r
-		}
-	}
-	result, failed, err := engine.Load(ctx, kept, run.ID, rules)
+	result, failed, err := engine.Load(ctx, kept, run.ID, rulesOf(all))
 	if err != nil {
 		return err
 	}

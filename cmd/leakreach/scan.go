@@ -367,13 +367,7 @@ func (o *scanOptions) counts(f audit.Finding) bool {
 
 // write prints the report and writes the others. A report that cannot be written is an error: nobody would miss it otherwise.
 func (o *scanOptions) write(w world, result *audit.Run, scanning []audit.Scanner, outs []outFile, code int) error {
-	rules := map[string]audit.Rule{}
-	for _, s := range scanning {
-		for _, r := range s.Rules() {
-			rules[r.ID] = r
-		}
-	}
-	opts := report.Options{Rules: rules, FailOn: o.failOn, ExitCode: code, CI: w.getenv("CI") != "", Fold: w.getenv("GITHUB_ACTIONS") == "true"}
+	opts := report.Options{Rules: rulesOf(scanning), FailOn: o.failOn, ExitCode: code, CI: w.getenv("CI") != "", Fold: w.getenv("GITHUB_ACTIONS") == "true"}
 	var errs []error
 	for _, out := range outs {
 		errs = append(errs, writeFile(w, out, result, opts))
@@ -388,6 +382,17 @@ func (o *scanOptions) write(w world, result *audit.Run, scanning []audit.Scanner
 		errs = append(errs, report.Annotations(w.stderr, result))
 	}
 	return errors.Join(errs...)
+}
+
+// rulesOf are all rules of some scanners, by id.
+func rulesOf(all []audit.Scanner) map[string]audit.Rule {
+	rules := map[string]audit.Rule{}
+	for _, s := range all {
+		for _, r := range s.Rules() {
+			rules[r.ID] = r
+		}
+	}
+	return rules
 }
 
 // writeFile writes a report beside its final name and moves it there: a reader never sees half of it.

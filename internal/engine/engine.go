@@ -105,7 +105,7 @@ func (e *Engine) Join(ctx context.Context, id string, refs []Ref) error {
 
 func (e *Engine) newRun(id string, refs []Ref) *run {
 	r := &run{
-		Engine: e, id: id, worker: workerID(), refs: refs, reading: semaphore.NewWeighted(e.Memory.Share(16, maxReading)), work: make(chan func()),
+		Engine: e, id: id, worker: store.NewID(), refs: refs, reading: semaphore.NewWeighted(e.Memory.Share(16, maxReading)), work: make(chan func()),
 		rules: map[string]audit.Rule{}, vault: map[string]*audit.Secret{}, loose: map[string][]scanned{}, byKind: map[string]audit.Verifier{}, finished: make(chan struct{}),
 	}
 	r.done = sync.OnceFunc(func() { close(r.finished) })

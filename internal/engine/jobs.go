@@ -2,9 +2,7 @@ package engine
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
@@ -136,12 +134,6 @@ func (r *run) await(ctx context.Context) error {
 		case <-time.After(time.Second): // another process may have finished it
 		}
 	}
-}
-
-func workerID() string {
-	b := make([]byte, 8)
-	_, _ = rand.Read(b) // never fails, see crypto/rand
-	return hex.EncodeToString(b)
 }
 
 // client makes the one that works on the run.

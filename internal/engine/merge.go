@@ -35,7 +35,7 @@ func (t *target) result() store.Result {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
-	out := store.Result{Gaps: t.gaps, Inventory: t.entries, Loose: len(loose) > 0}
+	out := store.Result{Gaps: t.gaps, Inventory: t.entries}
 	for s, n := range t.silencers {
 		s.Count = n
 		out.Silencers = append(out.Silencers, s)

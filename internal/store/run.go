@@ -44,7 +44,7 @@ func (s *Store) Begin(ctx context.Context, p Plan, now time.Time) (id string, re
 			resumed = err == nil
 			return err
 		}
-		id = newID()
+		id = NewID()
 		_, err := tx.ExecContext(ctx, `INSERT INTO runs (id, recipe, version, verify, refs, started_at) VALUES ($1, $2, $3, $4, $5, $6)`,
 			id, p.Recipe, p.Version, p.Verify, string(refs), now.UnixMilli())
 		return err
@@ -55,7 +55,8 @@ func (s *Store) Begin(ctx context.Context, p Plan, now time.Time) (id string, re
 	return id, resumed, nil
 }
 
-func newID() string {
+// NewID makes an id for a run, or for a process that works on one.
+func NewID() string {
 	b := make([]byte, 8)
 	_, _ = rand.Read(b) // never fails, see crypto/rand
 	return hex.EncodeToString(b)

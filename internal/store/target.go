@@ -19,7 +19,6 @@ type Result struct {
 	Inventory []audit.Entry
 	Silencers []audit.Silencer
 	Failure   *Failure // what ended it early, or nil
-	Loose     bool     // it has halves that are joined over all targets
 }
 
 // A Failure is an error as it is stored.
@@ -100,12 +99,7 @@ func (s *Store) Settle(ctx context.Context, tx *sql.Tx, run string, r Result) er
 	if r.Failure != nil {
 		failure = document(r.Failure)
 	}
-	loose := 0
-	if r.Loose {
-		loose = 1
-	}
-	exec(`UPDATE targets SET status = $1, coverage = $2, failure = $3, loose = $4 WHERE run = $5 AND name = $6`,
-		string(r.Coverage.Status), string(coverage), failure, loose, run, name)
+	exec(`UPDATE targets SET status = $1, coverage = $2, failure = $3 WHERE run = $4 AND name = $5`, string(r.Coverage.Status), string(coverage), failure, run, name)
 	for _, g := range r.Gaps {
 		exec(`INSERT INTO gaps (run, target, what, why) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, run, name, g.What, g.Why)
 	}
@@ -155,14 +149,13 @@ type Row struct {
 	Name     string
 	Coverage audit.Coverage // zero if it was not scanned
 	Failure  *Failure
-	Loose    bool
 }
 
 // Targets lists a run's targets.
 func (s *Store) Targets(ctx context.Context, run string) iter.Seq2[Row, error] {
-	return each(ctx, s.db, `SELECT ref, name, coverage, failure, loose FROM targets WHERE run = $1 ORDER BY ref, name`, func(rows *sql.Rows) (r Row, err error) {
+	return each(ctx, s.db, `SELECT ref, name, coverage, failure FROM targets WHERE run = $1 ORDER BY ref, name`, func(rows *sql.Rows) (r Row, err error) {
 		var coverage, failure string
-		if err := rows.Scan(&r.Ref, &r.Name, &coverage, &failure, &r.Loose); err != nil {
+		if err := rows.Scan(&r.Ref, &r.Name, &coverage, &failure); err != nil {
 			return r, err
 		}
 		if coverage != "" {

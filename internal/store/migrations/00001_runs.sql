@@ -22,7 +22,6 @@ CREATE TABLE targets (
 	status   TEXT   NOT NULL DEFAULT '',
 	coverage TEXT   NOT NULL DEFAULT '',
 	failure  TEXT   NOT NULL DEFAULT '', -- JSON of what ended it early
-	loose    BIGINT NOT NULL DEFAULT 0,  -- whether it has halves that are joined over all targets
 	PRIMARY KEY (run, name)
 );
 

@@ -300,15 +300,8 @@ func (r *incoming) build(h header, delta []byte) error {
 	case target >= bigContent || target > r.s.Limit:
 		return ErrTooLarge
 	}
-	if err := r.spend(target); err != nil {
-		return err
-	}
-	content, s, err := r.alloc(int(target))
+	content, s, err := r.follow(b.content, delta, target)
 	if err != nil {
-		return err
-	}
-	if err := apply(content, b.content, delta); err != nil {
-		r.settle(s)
 		return err
 	}
 	r.give(b.kind, content, s)

@@ -499,15 +499,8 @@ func (k *walker) child(pl *plan, c int32) error {
 		k.large(pl, c, b.kind, h)
 		return nil
 	}
-	if err := k.spend(target); err != nil {
-		return err
-	}
-	content, s, err := k.alloc(int(target))
+	content, s, err := k.follow(b.content, delta, target)
 	if err != nil {
-		return err
-	}
-	if err := apply(content, b.content, delta); err != nil {
-		k.settle(s)
 		return err
 	}
 	kind := b.kind
@@ -516,6 +509,22 @@ func (k *walker) child(pl *plan, c int32) error {
 	}
 	k.made(pl, c, kind, content, s)
 	return nil
+}
+
+// follow makes the content of n bytes that a delta makes of its base.
+func (k *walker) follow(base, delta []byte, n int64) ([]byte, *slab, error) {
+	if err := k.spend(n); err != nil {
+		return nil, nil, err
+	}
+	content, s, err := k.alloc(int(n))
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := apply(content, base, delta); err != nil {
+		k.settle(s)
+		return nil, nil, err
+	}
+	return content, s, nil
 }
 
 // restore makes a base again that was dropped.
