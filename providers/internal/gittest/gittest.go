@@ -48,6 +48,12 @@ func (r *Repo) Git(args ...string) string { r.Helper(); return r.GitIn("", args.
 // GitIn is Git with standard input.
 func (r *Repo) GitIn(stdin string, args ...string) string {
 	r.Helper()
+	return strings.TrimSpace(string(r.GitRaw(stdin, args...)))
+}
+
+// GitRaw is GitIn for what is not text: a pack may end in a byte that looks like white space.
+func (r *Repo) GitRaw(stdin string, args ...string) []byte {
+	r.Helper()
 	cmd := exec.Command("git", args...)
 	cmd.Dir = r.Dir
 	cmd.Stdin = strings.NewReader(stdin)
@@ -60,7 +66,7 @@ func (r *Repo) GitIn(stdin string, args ...string) string {
 	if err != nil {
 		r.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
-	return strings.TrimSpace(string(out))
+	return out
 }
 
 // Write writes a file of the working tree, with its directories.

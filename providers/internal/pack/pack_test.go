@@ -276,7 +276,7 @@ func TestThin(t *testing.T) {
 		r.Write("dir/deep/medium", text(3, 50+v, 700))
 		r.Commit("more")
 	}
-	thin := r.GitIn("HEAD\n^"+before+"\n", "pack-objects", "--revs", "--thin", "--stdout", "-q")
+	thin := r.GitRaw("HEAD\n^"+before+"\n", "pack-objects", "--revs", "--thin", "--stdout", "-q")
 	want := byGit(t, r.Dir, 20)
 	for id := range have {
 		delete(want, id)
@@ -292,7 +292,7 @@ func TestThin(t *testing.T) {
 		asked++
 		return base.Read(ctx, id)
 	}
-	same(t, summarize(t, received(t, []byte(thin), o)), want, 20)
+	same(t, summarize(t, received(t, thin, o)), want, 20)
 	if asked == 0 {
 		t.Error("the pack is not thin")
 	}
