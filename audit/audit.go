@@ -25,9 +25,19 @@ type Provider interface {
 	Name() string
 	// Targets turns a ref, given without its scheme, into units of work, in a stable order.
 	Targets(ctx context.Context, ref string) iter.Seq2[Target, error]
-	// Items lists what can be read in a target that Targets yielded. Contents come first; items of kind [KindPlace],
-	// which say where contents listed before them lie, come last. Between them may be an item of kind [KindChoice].
+	// Items lists what can be read in a target that Targets yielded, or in the one of its parts that Target.Part names. Contents come
+	// first; items of kind [KindPlace], which say where contents listed before them lie, come last. Between them may be an item of
+	// kind [KindChoice].
+	//
+	// If the state of the target is still that of Target.Past, a provider may yield an item of kind [KindState] with it and nothing else.
 	Items(ctx context.Context, t Target) iter.Seq2[Item, error]
+}
+
+// A Resumer is a provider whose listing of targets can go on where an earlier one ended.
+type Resumer interface {
+	Provider
+	// TargetsAfter is Targets from the page on that a cursor of an earlier target stands for: see [Target]. Some targets may come again.
+	TargetsAfter(ctx context.Context, ref, cursor string) iter.Seq2[Target, error]
 }
 
 // A Scanner tells what is wrong with an item. It is a pure function of the item and its content: no network, disk or clock, and
@@ -71,6 +81,32 @@ type Env struct {
 	Calls     *Calls              // counts requests per API; never nil
 	Now       func() time.Time    // never nil
 	Memory    Memory              // what the run may take
+	Quotas    Quotas              // of the forges' APIs; nil where nobody shares them
+	Cache     Cache               // of what was fetched
+}
+
+// A Cache is a directory for what was fetched from forges, so that the next run need only fetch what is new.
+type Cache struct {
+	Dir  string // "" for none: what is fetched is dropped. Only its owner may read it: it has what the repositories have
+	Size int64  // that it may have, in bytes
+}
+
+// A Quota is what an API grants to one credential, or to one resource of it, for some time.
+type Quota struct {
+	API        string // as in Calls
+	Host       string
+	Credential string // a digest of it, or ""
+	Resource   string // what the API counts separately, such as GitHub's "core" and "graphql"; "" for all
+}
+
+// Quotas are counted by all that send requests with the same credentials, on whatever machine.
+type Quotas interface {
+	// Take takes a request out of a quota. While nothing is left of it, or only what is left to people, nothing is taken, and until says how long.
+	Take(ctx context.Context, q Quota) (until time.Time, err error)
+	// Told notes what an answer said: how much is granted and left until when.
+	Told(ctx context.Context, q Quota, limit, remaining int, reset time.Time) error
+	// Refused notes that the API asked for a pause.
+	Refused(ctx context.Context, q Quota, until time.Time) error
 }
 
 // Errors that decide the exit code when a provider or the configuration ends with them.
@@ -107,6 +143,35 @@ type Target struct {
 	Own  bool       // a working tree of the user's own, whose ignore comments and files are honoured
 	// Attrs carry what Items needs beyond the name, such as a clone address. Never a secret.
 	Attrs map[string]string
+
+	// Parts are what of the target can be read apart from the rest, most telling first. Without any, it is read at once.
+	Parts []Part
+	Part  Part // which one is asked for
+
+	// What the listing tells already, as far as it does: it decides in which order targets are scanned.
+	Size   int64     // of its contents, in bytes
+	Pushed time.Time // when something was last changed
+	// State stands for the contents as they were listed, if the forge promises that it changes with them; else "".
+	State string
+	// Cursor stands for the page that comes next in the listing, for a [Resumer]; "" if there is none.
+	Cursor string `json:"-"`
+	// Past is what the last scan of the target, or of that part of it, has learned by the same rules; nil if there was none.
+	Past *Past `json:"-"`
+}
+
+// A Part of a target is one job of its own.
+type Part string
+
+// The parts of a target.
+const (
+	PartSettings Part = "settings" // few requests to the forge's API
+	PartContents Part = "contents" // all that git keeps
+)
+
+// A Past is what an earlier scan of a target has left to the next one.
+type Past struct {
+	State   string   // that the provider named in an item of kind KindState: what was there then has been scanned
+	Objects []string // those among it that something was found in, or that could not be scanned whole: they are to be listed again
 }
 
 // TargetKind says what a target is; it is the kind of its coverage row.
@@ -142,6 +207,9 @@ type Item struct {
 	// Open reads the content once. The engine calls it only if a scanner wants the item.
 	Open func(ctx context.Context) (io.ReadCloser, error)
 
+	// State is, for a KindState, what the provider knows the target's state by. Never a secret.
+	State string
+
 	// Entry is the item's line in the report's inventory, or nil.
 	Entry *Entry
 	// Silencer is what the provider left out because the target asks for it, or nil. An item may be nothing else.
@@ -156,6 +224,7 @@ const (
 	KindFile        ItemKind = "file"        // content of a file; At.Path is "" where places follow
 	KindPlace       ItemKind = "place"       // says that the content Object lies at At; opens to that content
 	KindChoice      ItemKind = "choice"      // nothing to read: all contents with an Object were listed, and their places can be chosen
+	KindState       ItemKind = "state"       // nothing to read: what the state was, of all that the listing has
 	KindCommit      ItemKind = "commit"      // a commit, tag or note as git stores it: message, names
 	KindPaths       ItemKind = "paths"       // file names, one a line
 	KindVariable    ItemKind = "variable"    // a CI variable with its value as content
