@@ -29,7 +29,8 @@ type Provider interface {
 	// first; items of kind [KindPlace], which say where contents listed before them lie, come last. Between them may be an item of
 	// kind [KindChoice].
 	//
-	// If the state of the target is still that of Target.Past, a provider may yield an item of kind [KindState] with it and nothing else.
+	// A provider that can tell in what state a target is names it by an item of kind [KindState]. As long as it is the one of Target.Past, it may
+	// yield one item of kind [KindUnchanged] instead of all that it listed then.
 	Items(ctx context.Context, t Target) iter.Seq2[Item, error]
 }
 
@@ -81,6 +82,7 @@ type Env struct {
 	Calls     *Calls              // counts requests per API; never nil
 	Now       func() time.Time    // never nil
 	Memory    Memory              // what the run may take
+	Rules     string              // a digest of all that decides what scanners say of a content
 	Quotas    Quotas              // of the forges' APIs; nil where nobody shares them
 	Cache     Cache               // of what was fetched
 }
@@ -155,8 +157,8 @@ type Target struct {
 	State string
 	// Cursor stands for the page that comes next in the listing, for a [Resumer]; "" if there is none.
 	Cursor string `json:"-"`
-	// Past is what the last scan of the target, or of that part of it, has learned by the same rules; nil if there was none.
-	Past *Past `json:"-"`
+	// Past is the state that the provider named when the target, or that part of it, was last scanned whole by the same rules; "" if it was not.
+	Past string `json:"-"`
 }
 
 // A Part of a target is one job of its own.
@@ -167,12 +169,6 @@ const (
 	PartSettings Part = "settings" // few requests to the forge's API
 	PartContents Part = "contents" // all that git keeps
 )
-
-// A Past is what an earlier scan of a target has left to the next one.
-type Past struct {
-	State   string   // that the provider named in an item of kind KindState: what was there then has been scanned
-	Objects []string // those among it that something was found in, or that could not be scanned whole: they are to be listed again
-}
 
 // TargetKind says what a target is; it is the kind of its coverage row.
 type TargetKind string
@@ -207,7 +203,7 @@ type Item struct {
 	// Open reads the content once. The engine calls it only if a scanner wants the item.
 	Open func(ctx context.Context) (io.ReadCloser, error)
 
-	// State is, for a KindState, what the provider knows the target's state by. Never a secret.
+	// State is, for a KindState or KindUnchanged, what the provider knows the state of the target by. Never a secret.
 	State string
 
 	// Entry is the item's line in the report's inventory, or nil.
@@ -224,7 +220,8 @@ const (
 	KindFile        ItemKind = "file"        // content of a file; At.Path is "" where places follow
 	KindPlace       ItemKind = "place"       // says that the content Object lies at At; opens to that content
 	KindChoice      ItemKind = "choice"      // nothing to read: all contents with an Object were listed, and their places can be chosen
-	KindState       ItemKind = "state"       // nothing to read: what the state was, of all that the listing has
+	KindState       ItemKind = "state"       // nothing to read: in what State the target is listed
+	KindUnchanged   ItemKind = "unchanged"   // nothing to read: all is as it was in Target.Past, which is now called State; nothing follows
 	KindCommit      ItemKind = "commit"      // a commit, tag or note as git stores it: message, names
 	KindPaths       ItemKind = "paths"       // file names, one a line
 	KindVariable    ItemKind = "variable"    // a CI variable with its value as content
@@ -238,6 +235,7 @@ const (
 // take in may be listed all the same.
 type Choice struct {
 	Objects []string               // all places of these
+	Again   []string               // objects that scanning said anything about: a provider that remembers what it has listed lists these again
 	Path    func(path string) bool // and whatever lies at such a path; it is asked until the listing ends
 }
 
