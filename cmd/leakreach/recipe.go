@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"log/slog"
 
@@ -35,8 +37,12 @@ func (r *recipe) engine(w world, log *slog.Logger, refs []string, memory audit.M
 	if err != nil {
 		return nil, nil, err
 	}
+	rules, err := r.rules()
+	if err != nil {
+		return nil, nil, err
+	}
 	env := newEnv(w, log)
-	env.Memory = memory
+	env.Memory, env.Rules = memory, rules
 	so := secrets.Options{Config: r.Config, ConfigPath: r.ConfigPath, Rules: r.Rules, Memory: memory}
 	scanning, err := scanners.All(so)
 	if err != nil {
@@ -61,7 +67,16 @@ func (r *recipe) engine(w world, log *slog.Logger, refs []string, memory audit.M
 		})
 	}
 	return &engine.Engine{
-		Version: versionString(), Recipe: string(text), Scanners: scanning, Verifiers: verifiers, Verify: r.Verify, Memory: memory,
+		Version: versionString(), Recipe: string(text), Rules: rules, Scanners: scanning, Verifiers: verifiers, Verify: r.Verify, Memory: memory,
 		NoIgnores: r.NoIgnores, SilencerFiles: secrets.SilencerFiles(), Calls: env.Calls, Log: log, Now: env.Now,
 	}, list, nil
+}
+
+// rules is a digest of what of the recipe decides what is found in a target. What a found key opens is asked anew in each run.
+func (r *recipe) rules() (string, error) {
+	found := *r
+	found.Verify, found.Region, found.File = "", "", fileSettings{}
+	text, err := json.Marshal(found)
+	digest := sha256.Sum256(text)
+	return hex.EncodeToString(digest[:16]), err
 }

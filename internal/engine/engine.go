@@ -72,6 +72,7 @@ type Engine struct {
 	Progress      Progress
 	Store         *store.Store // of runs and of the work on them
 	Recipe        string       // all besides refs that decides what is scanned and what is found
+	Rules         string       // a digest of the part of it that decides what is found in a target: what was found under the same is not looked for again
 	Calls         *audit.Calls
 	Log           *slog.Logger
 	Now           func() time.Time
@@ -81,7 +82,7 @@ type Engine struct {
 // what ended a ref as a whole (where nothing of a ref was scanned, also what ended its targets), and ctx's error if the run was
 // interrupted. One that was interrupted goes on where it ended when the same refs are asked for under the same recipe.
 func (e *Engine) Run(ctx context.Context, refs []Ref) (*audit.Run, error) {
-	plan := store.Plan{Version: e.Version, Verify: e.Verify, Recipe: e.Recipe}
+	plan := store.Plan{Version: e.Version, Verify: e.Verify, Recipe: e.Recipe, Rules: e.Rules}
 	for _, ref := range refs {
 		plan.Refs = append(plan.Refs, ref.Text)
 	}
@@ -106,7 +107,7 @@ func (e *Engine) Join(ctx context.Context, id string, refs []Ref) error {
 func (e *Engine) newRun(id string, refs []Ref) *run {
 	r := &run{
 		Engine: e, id: id, worker: store.NewID(), refs: refs, reading: semaphore.NewWeighted(e.Memory.Share(16, maxReading)), work: make(chan func()),
-		rules: map[string]audit.Rule{}, vault: map[string]*audit.Secret{}, loose: map[string][]scanned{}, byKind: map[string]audit.Verifier{}, finished: make(chan struct{}),
+		rules: map[string]audit.Rule{}, vault: map[string]*audit.Secret{}, loose: map[at][]scanned{}, held: map[int64]bool{}, byKind: map[string]audit.Verifier{}, finished: make(chan struct{}),
 	}
 	r.done = sync.OnceFunc(func() { close(r.finished) })
 	scanners := slices.Clone(e.Scanners)
@@ -140,12 +141,14 @@ type run struct {
 	rules   map[string]audit.Rule
 	byKind  map[string]audit.Verifier
 
-	finished chan struct{} // is closed when the run is done
-	done     func()        // closes it, once
+	finished chan struct{}  // is closed when the run is done
+	done     func()         // closes it, once
+	strange  map[int64]bool // jobs that this process is said to have, and has not
 
 	mu    sync.Mutex               // guards all below
 	vault map[string]*audit.Secret // what this process has found, with values, by identity
-	loose map[string][]scanned     // halves from CI variables and secrets, joined over all targets at the end; by target
+	loose map[at][]scanned         // halves from CI variables, joined over all targets at the end
+	held  map[int64]bool           // jobs that this process works on
 }
 
 // report makes the report of what is stored. failed joins what ended refs of which nothing was scanned.
@@ -225,7 +228,11 @@ func Load(ctx context.Context, s *store.Store, id string, rules map[string]audit
 		default:
 			early = append(early, restored(t.Failure))
 		}
-		out.Coverage = append(out.Coverage, t.Coverage)
+		if n := len(out.Coverage); n > 0 && out.Coverage[n-1].Target == t.Coverage.Target { // of another part
+			out.Coverage[n-1] = covered(out.Coverage[n-1], t.Coverage)
+		} else {
+			out.Coverage = append(out.Coverage, t.Coverage)
+		}
 		complete = complete && t.Coverage.Status != audit.Failed
 	}
 	end()
@@ -239,6 +246,17 @@ func Load(ctx context.Context, s *store.Store, id string, rules map[string]audit
 	sortRun(out)
 	fillEmpty(out)
 	return out, errors.Join(errs...), nil
+}
+
+// covered is the coverage of a target that two parts of it make.
+func covered(a, b audit.Coverage) audit.Coverage {
+	order := []audit.Status{audit.Skipped, audit.Scanned, audit.Partial, audit.Failed}
+	a.Status = order[max(slices.Index(order, a.Status), slices.Index(order, b.Status))]
+	a.Items, a.Bytes = a.Items+b.Items, a.Bytes+b.Bytes
+	if a.Reason != b.Reason {
+		a.Reason = strings.Trim(a.Reason+"; "+b.Reason, "; ")
+	}
+	return a
 }
 
 // markIntroduced marks, per target, the earliest place a value was seen at. Of places with the same date the first one listed

@@ -1,10 +1,13 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,8 +27,9 @@ type (
 		Ref int    `json:"ref" river:"unique"` // index into the run's refs
 	}
 	scanJob struct {
-		Run    string `json:"run" river:"unique"`
-		Target string `json:"target" river:"unique"`
+		Run    string     `json:"run" river:"unique"`
+		Target string     `json:"target" river:"unique"`
+		Part   audit.Part `json:"part,omitempty" river:"unique"`
 	}
 	settleJob struct {
 		Run string `json:"run" river:"unique"`
@@ -55,6 +59,32 @@ func (j verifyJob) InsertOpts() river.InsertOpts { return options(verifyQueue(j.
 // options are those of a job that a run has once, and that is tried until it is done: what fails it is the store, or the end of its process.
 func options(queue string) river.InsertOpts {
 	return river.InsertOpts{Queue: queue, MaxAttempts: 30_000, UniqueOpts: river.UniqueOpts{ByArgs: true}}
+}
+
+// Priorities in the queue of scans, of the four that River has: what tells most for its cost comes first.
+const (
+	soon  = 2 // settings: a few requests, and values that lie open
+	usual = 3
+	late  = 4 // what is large, or has not been touched for long
+)
+
+// What makes a target late. Most repositories of an organisation are smaller, and what was not pushed to for a quarter of a year is seldom
+// where a key of today lies.
+const (
+	large = 64 << 20 // bytes
+	stale = 90 * 24 * time.Hour
+)
+
+// insert is the job of scanning a target.
+func (r *run) insert(t audit.Target) river.InsertManyParams {
+	priority := usual
+	switch {
+	case t.Part == audit.PartSettings:
+		priority = soon
+	case t.Size > large, !t.Pushed.IsZero() && r.Now().Sub(t.Pushed) > stale:
+		priority = late
+	}
+	return river.InsertManyParams{Args: scanJob{r.id, t.Name, t.Part}, InsertOpts: &river.InsertOpts{Priority: priority}}
 }
 
 // workOff works on the run until it is done or ctx ends.
@@ -99,36 +129,70 @@ func (r *run) workOff(ctx context.Context) error {
 // drain is how long a run that ends waits for what its jobs have begun.
 const drain = 5 * time.Second
 
-// beat says that this process is alive, and takes over from those that are not.
+// beat says that this process is alive, takes over from those that are not, and gives back what it was given without knowing.
 func (r *run) beat(ctx context.Context) error {
-	if err := r.Store.Alive(ctx, r.worker, r.Now()); err != nil {
+	late, err := r.Store.Alive(ctx, r.worker)
+	if err != nil {
 		return err
 	}
-	n, err := r.Store.Free(ctx, r.worker, r.Now())
-	if n > 0 {
-		r.Log.Info("took over from processes that ended", "jobs", n)
+	if !late { // else the others, too, have yet to say that they are alive
+		n, err := r.Store.Free(ctx, r.worker)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			r.Log.Info("took over from processes that ended", "jobs", n)
+		}
 	}
-	return err
+	held, err := r.Store.Held(ctx, r.worker)
+	if err != nil {
+		return err
+	}
+	strange := map[int64]bool{}
+	for _, id := range held {
+		switch {
+		case r.working(id):
+		case r.strange[id]: // at the last beat, too, so that it is not one on its way
+			r.Log.Debug("gave back a job", "id", id)
+			if err := r.Store.Return(ctx, r.worker, id); err != nil {
+				return err
+			}
+		default:
+			strange[id] = true
+		}
+	}
+	r.strange = strange
+	return nil
 }
+
+// patience is how long a run waits for a store that is away. Then it ends, to be resumed.
+const patience = 15 * time.Minute
 
 // await waits until the run is done.
 func (r *run) await(ctx context.Context) error {
 	beat := time.NewTicker(store.Beat)
 	defer beat.Stop()
+	var away time.Time // since when the store is
 	for {
 		done, err := r.Store.Finished(ctx, r.id)
-		if done || ctx.Err() != nil {
+		switch {
+		case done || ctx.Err() != nil:
 			return nil
+		case err == nil && !away.IsZero():
+			r.Log.Info("the store is back")
+			away = time.Time{}
+		case err != nil && away.IsZero():
+			away = time.Now()
 		}
-		if err != nil {
-			return fmt.Errorf("asking whether the run is done: %w", err)
+		if why, passes := store.Away(err); err != nil && (!passes || time.Since(away) > patience) {
+			return audit.Hint(fmt.Errorf("asking the store whether the run is done: %w", err), cmp.Or(why, "it failed")+"; once it works again, the same command goes on where this one ended")
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-r.finished:
 		case <-beat.C:
-			if err := r.beat(ctx); err != nil {
+			if err := r.beat(ctx); err != nil && away.IsZero() && ctx.Err() == nil {
 				r.Log.Warn("the store does not answer", "error", err)
 			}
 		case <-time.After(time.Second): // another process may have finished it
@@ -136,13 +200,56 @@ func (r *run) await(ctx context.Context) error {
 	}
 }
 
+// patiently does something in the store, and while that is away waits for it and does it again.
+func (r *run) patiently(ctx context.Context, do func() error) error {
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, store.Beat) {
+		err := do()
+		why, away := store.Away(err)
+		if !away || ctx.Err() != nil {
+			return err
+		}
+		r.Log.Warn("waiting for the store: "+why, "error", err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
+}
+
+// steady makes a worker of what does a job. While the store is away the job waits, and then is begun anew.
+func steady[T river.JobArgs](r *run, do func(context.Context, *river.Job[T]) error) river.Worker[T] {
+	return river.WorkFunc(func(ctx context.Context, job *river.Job[T]) error {
+		defer r.hold(job.ID)()
+		return r.patiently(ctx, func() error { return do(ctx, job) })
+	})
+}
+
+// hold notes that this process works on a job until release is called.
+func (r *run) hold(job int64) (release func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held[job] = true
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.held, job)
+	}
+}
+
+func (r *run) working(job int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.held[job]
+}
+
 // client makes the one that works on the run.
 func (r *run) client() (*river.Client[*sql.Tx], error) {
 	workers := river.NewWorkers()
-	river.AddWorker(workers, river.WorkFunc(r.list))
-	river.AddWorker(workers, river.WorkFunc(r.scanTarget))
-	river.AddWorker(workers, river.WorkFunc(r.settle))
-	river.AddWorker(workers, river.WorkFunc(r.ask))
+	river.AddWorker(workers, steady(r, r.list))
+	river.AddWorker(workers, steady(r, r.scanTarget))
+	river.AddWorker(workers, steady(r, r.settle))
+	river.AddWorker(workers, steady(r, r.ask))
 	queue := func(n int) river.QueueConfig {
 		return river.QueueConfig{MaxWorkers: n}
 	}
@@ -217,8 +324,21 @@ func (r *run) follow(ctx context.Context, client *river.Client[*sql.Tx], tx *sql
 // complete ends a job in a transaction with what it did and the jobs that follow from that.
 func complete[T river.JobArgs](ctx context.Context, r *run, job *river.Job[T], do func(context.Context, *sql.Tx) ([]river.InsertManyParams, error)) error {
 	client := river.ClientFromContext[*sql.Tx](ctx)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain) // what was found is kept, also when the run is interrupted
+	whole := ctx
+	ctx, cancel := outlive(ctx) // what was found is kept, also when the run is interrupted
 	defer cancel()
+	return r.patiently(whole, func() error { return end(ctx, r, client, job, do) })
+}
+
+// outlive returns a context that ends a little after ctx does.
+func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(drain, cancel) })
+	return longer, func() { stop(); cancel() }
+}
+
+// end is one try of complete.
+func end[T river.JobArgs](ctx context.Context, r *run, client *river.Client[*sql.Tx], job *river.Job[T], do func(context.Context, *sql.Tx) ([]river.InsertManyParams, error)) error {
 	return r.add(ctx, client, 1, func(tx *sql.Tx) ([]river.InsertManyParams, error) {
 		if err := r.Store.Hold(ctx, tx, job.ID, job.Attempt); err != nil {
 			return nil, err
@@ -237,45 +357,76 @@ func complete[T river.JobArgs](ctx context.Context, r *run, job *river.Job[T], d
 	})
 }
 
-// page is how many targets are added in one transaction.
-const page = 100
+// maxPage is how many targets are added in one transaction: a few pages of a forge's listing.
+const maxPage = 500
 
-// list lists a ref's targets.
+// A page is what is listed and not stored yet.
+type page struct {
+	ref     int
+	targets []audit.Target
+	gaps    []audit.Gap
+	cursor  string // where the listing goes on behind it; "" if that is not known
+}
+
+// store adds a page to the run.
+func (r *run) store(ctx context.Context, tx *sql.Tx, p page) (jobs []river.InsertManyParams, err error) {
+	if err := r.Store.Note(ctx, tx, r.id, p.gaps...); err != nil {
+		return nil, err
+	}
+	added, err := r.Store.AddTargets(ctx, tx, r.id, p.ref, p.targets)
+	if err == nil && p.cursor != "" {
+		err = r.Store.SetCursor(ctx, tx, r.id, p.ref, p.cursor)
+	}
+	for _, t := range added {
+		jobs = append(jobs, r.insert(t))
+	}
+	return jobs, err
+}
+
+// list lists a ref's targets, from where an earlier attempt came to.
 func (r *run) list(ctx context.Context, job *river.Job[listJob]) error {
 	ref := r.refs[job.Args.Ref]
 	client := river.ClientFromContext[*sql.Tx](ctx)
-	var targets []audit.Target
-	var gaps []audit.Gap
-	add := func(ctx context.Context, tx *sql.Tx) (jobs []river.InsertManyParams, err error) {
-		if err := r.Store.Note(ctx, tx, r.id, gaps...); err != nil {
-			return nil, err
-		}
-		added, err := r.Store.AddTargets(ctx, tx, r.id, job.Args.Ref, targets)
-		for _, t := range added {
-			jobs = append(jobs, river.InsertManyParams{Args: scanJob{r.id, t.Name}})
-		}
-		targets, gaps = targets[:0], gaps[:0]
-		return jobs, err
+	cursor, err := r.Store.Cursor(ctx, r.id, job.Args.Ref)
+	if err != nil {
+		return err
+	}
+	listed := ref.Provider.Targets(ctx, ref.Rest)
+	if p, ok := ref.Provider.(audit.Resumer); ok && cursor != "" {
+		listed = p.TargetsAfter(ctx, ref.Rest, cursor)
+	}
+	next := page{ref: job.Args.Ref}
+	last := "" // cursor of the last target
+	flush := func() error {
+		err := r.patiently(ctx, func() error {
+			return r.add(ctx, client, 0, func(tx *sql.Tx) ([]river.InsertManyParams, error) { return r.store(ctx, tx, next) })
+		})
+		next = page{ref: next.ref}
+		return err
 	}
 	var failure error
-	for t, err := range ref.Provider.Targets(ctx, ref.Rest) {
+	for t, err := range listed {
 		if gap := (*audit.Gap)(nil); errors.As(err, &gap) {
 			g := *gap
 			if g.Target == "" {
 				g.Target = ref.Text
 			}
-			gaps = append(gaps, g)
+			next.gaps = append(next.gaps, g)
 			continue
 		}
 		if err != nil {
 			failure = err
 			break
 		}
-		if targets = append(targets, t); len(targets) == page {
-			if err := r.add(ctx, client, 0, func(tx *sql.Tx) ([]river.InsertManyParams, error) { return add(ctx, tx) }); err != nil {
+		if t.Cursor != last { // the first one of the next page
+			next.cursor, last = last, t.Cursor
+		}
+		if next.cursor != "" || len(next.targets) == maxPage {
+			if err := flush(); err != nil {
 				return err
 			}
 		}
+		next.targets = append(next.targets, t)
 	}
 	if ctx.Err() != nil {
 		return river.JobSnooze(0)
@@ -286,7 +437,7 @@ func (r *run) list(ctx context.Context, job *river.Job[listJob]) error {
 				return nil, err
 			}
 		}
-		return add(ctx, tx)
+		return r.store(ctx, tx, next)
 	})
 }
 
@@ -305,44 +456,71 @@ func (r *run) ended(ctx context.Context, tx *sql.Tx, ref int, err error) error {
 	return r.Store.Settle(ctx, tx, r.id, store.Result{Coverage: audit.Coverage{Target: name, Status: status, Reason: err.Error()}, Failure: why})
 }
 
-// scanTarget scans a target.
+// scanTarget scans a target, or a part of it.
 func (r *run) scanTarget(ctx context.Context, job *river.Job[scanJob]) error {
-	t, ref, err := r.Store.Target(ctx, r.id, job.Args.Target)
+	t, ref, err := r.Store.Target(ctx, r.id, job.Args.Target, job.Args.Part)
 	if err != nil {
 		return err
 	}
-	result := r.target(ctx, r.refs[ref], t)
+	near, beside, err := r.beside(ctx, t)
+	if err != nil {
+		return err
+	}
+	past, err := r.Store.Past(ctx, r.id, t.Name, t.Part, beside)
+	if err != nil {
+		return err
+	}
+	t.Past = past.State
+	result, unchanged := r.target(ctx, r.refs[ref], t, near)
+	result.Beside = beside
 	if result.Coverage.Reason == interrupted {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+		ctx, cancel := outlive(ctx)
 		defer cancel()
 		err := r.Store.Tx(ctx, func(tx *sql.Tx) error { return r.Store.Settle(ctx, tx, r.id, result) })
 		return errors.Join(err, river.JobSnooze(0))
 	}
-	return complete(ctx, r, job, func(ctx context.Context, tx *sql.Tx) (jobs []river.InsertManyParams, err error) {
-		for _, f := range result.Findings { // about what may be a half of something is asked when all targets are scanned
-			if f.Whole && r.asks(&f) {
-				jobs = append(jobs, river.InsertManyParams{Args: verifyJob{r.id, f.Identity}})
-			}
+	return complete(ctx, r, job, func(ctx context.Context, tx *sql.Tx) ([]river.InsertManyParams, error) {
+		if !unchanged {
+			return r.questions(result.Findings), r.Store.Settle(ctx, tx, r.id, result)
 		}
-		return jobs, r.Store.Settle(ctx, tx, r.id, result)
+		carried, err := r.Store.Carry(ctx, tx, r.id, t.Name, t.Part, past, result.State)
+		return r.questions(carried), err
 	})
+}
+
+// questions are the jobs of asking about whole secrets. About what may be a half of something is asked when all targets are scanned.
+func (r *run) questions(found []store.Finding) (jobs []river.InsertManyParams) {
+	for _, f := range found {
+		if f.Whole && r.asks(&f) {
+			jobs = append(jobs, river.InsertManyParams{Args: verifyJob{r.id, f.Identity}})
+		}
+	}
+	return jobs
 }
 
 // settle does what takes all targets: it joins halves of different ones, and sees that every secret that a verifier knows is asked about.
 func (r *run) settle(ctx context.Context, job *river.Job[settleJob]) error {
+	if err := r.rejoin(ctx); err != nil {
+		return err
+	}
+	if err := r.gatherHalves(ctx); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return river.JobSnooze(0)
+	}
 	m := r.merger()
 	for _, f := range r.joined() {
 		m.add(r.kept(f.Finding))
 	}
 	result := store.Result{Findings: m.list()} // of no target
 	if len(r.byKind) > 0 {
-		for f, err := range r.Store.Findings(ctx, r.id) {
+		for f, err := range r.Store.Findings(ctx, r.id, slices.Sorted(maps.Keys(r.byKind))...) {
 			if err != nil {
 				return err
 			}
 			m.add(f)
 		}
-		m.adoptHalves()
 	}
 	return complete(ctx, r, job, func(ctx context.Context, tx *sql.Tx) (jobs []river.InsertManyParams, err error) {
 		for identity, f := range m.findings {
@@ -375,8 +553,11 @@ func (r *run) ask(ctx context.Context, job *river.Job[verifyJob]) error {
 	})
 }
 
-// secret returns a secret with its value: from what this process found, or else from where it was found before. It is nil where it is no
-// longer there.
+// live is the mode of verification that uses the found secret itself: it alone needs the value.
+const live = "live"
+
+// secret returns a secret with its value, where that is needed: from what this process found, or else from where it was found before. It is
+// nil where it is no longer there.
 func (r *run) secret(ctx context.Context, identity string) (*audit.Secret, error) {
 	known := func() *audit.Secret {
 		r.mu.Lock()
@@ -386,16 +567,17 @@ func (r *run) secret(ctx context.Context, identity string) (*audit.Secret, error
 	if s := known(); s != nil {
 		return s, nil
 	}
-	targets, err := r.Store.Holders(ctx, r.id, identity)
+	if r.Verify != live {
+		return r.Store.Secret(ctx, r.id, identity)
+	}
+	holders, err := r.Store.Holders(ctx, r.id, identity)
 	if err != nil {
 		return nil, fmt.Errorf("looking for a secret again: %w", err)
 	}
-	for _, name := range targets {
-		t, ref, err := r.Store.Target(ctx, r.id, name)
-		if err != nil {
+	for _, h := range holders {
+		if _, err := r.again(ctx, h); err != nil {
 			return nil, err
 		}
-		r.target(ctx, r.refs[ref], t)
 		if s := known(); s != nil {
 			return s, nil
 		}

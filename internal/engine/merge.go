@@ -9,17 +9,21 @@ import (
 	"github.com/leakreach/leakreach/internal/store"
 )
 
-// result joins, silences and merges what a target's scan found. No value is in it; the run keeps those that a verifier may ask for.
-func (t *target) result() store.Result {
+// result joins, silences and merges what a target's scan found, with near, the halves that other parts of the target have. No value is in it;
+// the run keeps those that a verifier may ask for.
+func (t *target) result(near []scanned) store.Result {
 	byScanner := map[int][]scanned{}
 	for _, f := range t.found {
+		byScanner[f.scanner] = append(byScanner[f.scanner], f)
+	}
+	for _, f := range near {
 		byScanner[f.scanner] = append(byScanner[f.scanner], f)
 	}
 	var all, loose []scanned
 	for i, s := range t.scanners {
 		fs := byScanner[i]
-		for _, f := range fs {
-			if inVariable(f.Finding) && halfOf(f.Finding) {
+		for _, f := range t.found {
+			if f.scanner == i && inVariable(f.Finding) && halfOf(f.Finding) {
 				loose = append(loose, f)
 			}
 		}
@@ -28,14 +32,14 @@ func (t *target) result() store.Result {
 	t.silence(all)
 	m := t.merger()
 	for _, f := range all {
-		if !f.Candidate {
+		if !f.Candidate && (len(near) == 0 || !onlyInVariables(f.Finding)) { // else it is the other part's
 			m.add(t.kept(f.Finding))
 		}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
-	out := store.Result{Gaps: t.gaps, Inventory: t.entries}
+	out := store.Result{Part: t.Part, State: t.state, Halves: t.halvesOf(loose), Gaps: t.gaps, Inventory: t.entries}
 	for s, n := range t.silencers {
 		s.Count = n
 		out.Silencers = append(out.Silencers, s)
@@ -43,7 +47,7 @@ func (t *target) result() store.Result {
 	out.Findings = m.list()
 	t.redact(&out)
 	t.run.mu.Lock()
-	t.run.loose[t.Name] = loose
+	t.run.loose[at{t.Name, t.Part}] = loose
 	t.run.mu.Unlock()
 	return out
 }
@@ -72,12 +76,16 @@ func (r *run) kept(f audit.Finding) store.Finding {
 		out.Whole, out.ValueDigest, out.TokenDigest = s.HasValue(), r.Key.ValueDigest(s), r.Key.PartDigest(s, audit.PartSessionToken)
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if have := r.vault[out.Identity]; have == nil || out.Whole && !have.HasValue() {
+		if have := r.vault[out.Identity]; have == nil && len(r.vault) < maxVault || have != nil && out.Whole && !have.HasValue() {
 			r.vault[out.Identity] = s
 		}
 	}
 	return out
 }
+
+// maxVault is how many secrets a process keeps the values of: with some hundred bytes each, that is little. Those beyond are read again
+// where they lie, if a verifier needs them.
+const maxVault = 50_000
 
 // join lets a joining scanner put together what it found apart. Its findings are signed anew: a completed key is named by its id.
 func join(s audit.Scanner, fs []scanned) []scanned {
@@ -100,6 +108,10 @@ func inVariable(f audit.Finding) bool {
 	return slices.ContainsFunc(f.Locations, func(l audit.Location) bool { return l.Kind == audit.InVariable })
 }
 
+func onlyInVariables(f audit.Finding) bool {
+	return !slices.ContainsFunc(f.Locations, func(l audit.Location) bool { return l.Kind != audit.InVariable })
+}
+
 // halfOf tells whether f may be one half of an AWS key: an id without its secret, or a candidate.
 func halfOf(f audit.Finding) bool {
 	return f.Candidate || f.Secret != nil && f.Secret.Kind == audit.KindAWSKey && (f.Secret.ID == "" || !f.Secret.HasValue())
@@ -110,8 +122,11 @@ func (r *run) joined() []scanned {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var loose []scanned
-	for _, target := range slices.Sorted(maps.Keys(r.loose)) {
-		loose = append(loose, r.loose[target]...)
+	where := slices.SortedFunc(maps.Keys(r.loose), func(a, b at) int {
+		return firstNonZero(strings.Compare(a.target, b.target), strings.Compare(string(a.part), string(b.part)))
+	})
+	for _, at := range where {
+		loose = append(loose, r.loose[at]...)
 	}
 	if len(loose) < 2 {
 		return nil

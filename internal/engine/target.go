@@ -33,6 +33,9 @@ type target struct {
 	seed     maphash.Seed
 	pending  sync.WaitGroup // items handed to the workers
 
+	state     string // that the provider named
+	unchanged bool   // since the target's past
+
 	mu        sync.Mutex // guards all below
 	closed    bool       // the target's result is made: what comes later is dropped
 	found     []scanned
@@ -41,6 +44,8 @@ type target struct {
 	lines     map[seen]bool        // which secret lies on which lines of which object
 	texts     texts                // of objects that hold a secret
 	pair      comparison           // the last one
+	again     map[string]bool      // objects that scanning said anything about
+	flawed    bool                 // something went wrong that need not the next time
 	gaps      []audit.Gap
 	entries   []audit.Entry
 	silencers map[audit.Silencer]int
@@ -72,12 +77,13 @@ type comparison struct {
 	added          []bool // nil if unknown
 }
 
-// target scans one target. An error says that it ended early, and is in the result too.
-func (r *run) target(ctx context.Context, ref Ref, at audit.Target) store.Result {
+// target scans one target, or a part of it, beside whose other parts the halves near were found. unchanged says that nothing of it was listed:
+// what its past has holds.
+func (r *run) target(ctx context.Context, ref Ref, at audit.Target, near []scanned) (_ store.Result, unchanged bool) {
 	r.Progress.Target(at.Name, at.Kind)
 	t := &target{
 		run: r, Target: at, ref: ref, scanners: ref.Scanners, seed: maphash.MakeSeed(),
-		unplaced: map[string][]scanned{}, placed: map[string]bool{}, lines: map[seen]bool{},
+		unplaced: map[string][]scanned{}, placed: map[string]bool{}, lines: map[seen]bool{}, again: map[string]bool{},
 		texts: texts{known: map[uint64]uint32{}, parts: map[string][]uint32{}}, silencers: map[audit.Silencer]int{},
 	}
 	if t.scanners == nil {
@@ -100,13 +106,16 @@ func (r *run) target(ctx context.Context, ref Ref, at audit.Target) store.Result
 	case len(t.gaps) > 0:
 		status = audit.Partial
 	}
-	out := t.result()
+	if err != nil || ctx.Err() != nil || t.flawed {
+		t.state = ""
+	}
+	out := t.result(near)
 	out.Coverage = audit.Coverage{Target: at.Name, Kind: at.Kind, Status: status, Items: t.items, Bytes: t.bytes, Reason: reason, URL: at.URL}
 	if err != nil && ctx.Err() == nil {
 		out.Failure = failed(fmt.Errorf("scanning %s: %w", at.Name, err))
 	}
 	r.Progress.Finished(at.Name, status)
-	return out
+	return out, t.unchanged
 }
 
 // interrupted is the reason of a target that is scanned again when the run is resumed.
@@ -141,6 +150,17 @@ func (t *target) scan(ctx context.Context) (err error) {
 		}
 		if s := it.Silencer; s != nil {
 			t.addSilencer(s.What, s.Count, s.Obeyed)
+		}
+		if it.Kind == audit.KindState {
+			t.state = it.State
+			continue
+		}
+		if it.Kind == audit.KindUnchanged {
+			if t.Past == "" {
+				return errors.New("it is said to be unchanged, and nothing is known of it")
+			}
+			t.state, t.unchanged = it.State, true
+			return nil
 		}
 		if it.Choose != nil {
 			t.wait(ctx)
@@ -191,7 +211,7 @@ func (t *target) hand(ctx context.Context, do func()) error {
 func (t *target) choice() audit.Choice {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return audit.Choice{Objects: slices.Collect(maps.Keys(t.unplaced)), Path: func(path string) bool {
+	return audit.Choice{Objects: slices.Collect(maps.Keys(t.unplaced)), Again: slices.Collect(maps.Keys(t.again)), Path: func(path string) bool {
 		return t.SilencerFiles[path] != nil || t.wants(audit.Item{Kind: audit.KindPlace, At: audit.Location{Path: path}})
 	}}
 }
@@ -268,9 +288,7 @@ func (t *target) item(ctx context.Context, it audit.Item) {
 		var err error
 		content, release, err = t.read(ctx, it)
 		if err != nil {
-			if ctx.Err() == nil {
-				t.gap(placeName(it.At), err.Error())
-			}
+			t.unread(ctx, it, err)
 			return
 		}
 		defer release()
@@ -365,11 +383,31 @@ func (t *target) read(ctx context.Context, it audit.Item) (content []byte, relea
 	}
 }
 
+// unread makes a gap of an item that could not be read.
+func (t *target) unread(ctx context.Context, it audit.Item, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	t.gap(placeName(it.At), err.Error())
+	if !errors.Is(err, errTooLarge) {
+		t.flaw()
+	}
+}
+
+// flaw notes that something went wrong that need not the next time.
+func (t *target) flaw() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.flawed = true
+}
+
+var errTooLarge = errors.New("not read")
+
 func tooLarge(size, limit int64) error {
 	if size < 0 {
-		return fmt.Errorf("not read: larger than %d MiB", limit>>20)
+		return fmt.Errorf("%w: larger than %d MiB", errTooLarge, limit>>20)
 	}
-	return fmt.Errorf("not read: %d MiB, larger than %d MiB", size>>20, limit>>20)
+	return fmt.Errorf("%w: %d MiB, larger than %d MiB", errTooLarge, size>>20, limit>>20)
 }
 
 // scanContent runs every scanner that wants the item over its content. A scanner that panics has a defect; the item becomes a
@@ -383,11 +421,17 @@ func (t *target) scanContent(it audit.Item, content []byte) (out []scanned) {
 			defer func() {
 				if p := recover(); p != nil {
 					t.Log.Error("scanner panicked", "target", t.Name, "item", placeName(it.At), "stack", string(debug.Stack()))
+					t.flaw()
 					fs, gaps = nil, []audit.Gap{{What: placeName(it.At), Why: "scanning stopped by an internal error"}}
 				}
 			}()
 			return s.Scan(it, content)
 		}()
+		if it.Object != "" && len(fs)+len(gaps) > 0 {
+			t.mu.Lock()
+			t.again[it.Object] = true
+			t.mu.Unlock()
+		}
 		for _, g := range gaps {
 			if g.What == "" {
 				g.What = placeName(it.At)
@@ -455,9 +499,7 @@ func (t *target) look(ctx context.Context, it audit.Item) (*placed, error) {
 	}
 	content, release, err := t.read(ctx, it)
 	if err != nil {
-		if ctx.Err() == nil {
-			t.gap(placeName(it.At), err.Error())
-		}
+		t.unread(ctx, it, err)
 		return p, nil
 	}
 	if counts { // the entries of an ignore file in the current tree of a repository

@@ -18,6 +18,7 @@ type Plan struct {
 	Verify  string
 	Refs    []string
 	Recipe  string // all besides the refs that decides what is scanned and what is found: a run is resumed only under the same
+	Rules   string // a digest of the part of it that decides what is found in a target
 }
 
 // A Run is a stored run, as far as it came.
@@ -45,8 +46,8 @@ func (s *Store) Begin(ctx context.Context, p Plan, now time.Time) (id string, re
 			return err
 		}
 		id = NewID()
-		_, err := tx.ExecContext(ctx, `INSERT INTO runs (id, recipe, version, verify, refs, started_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-			id, p.Recipe, p.Version, p.Verify, string(refs), now.UnixMilli())
+		_, err := tx.ExecContext(ctx, `INSERT INTO runs (id, recipe, rules, version, verify, refs, started_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+			id, p.Recipe, p.Rules, p.Version, p.Verify, string(refs), now.UnixMilli())
 		return err
 	})
 	if err != nil {
@@ -123,7 +124,7 @@ func (s *Store) Calls(ctx context.Context, id string) (map[string]int, error) {
 
 // Runs lists the stored runs, the youngest first.
 func (s *Store) Runs(ctx context.Context) ([]Run, error) {
-	runs, err := query(ctx, s.db, `SELECT id, recipe, version, verify, refs, started_at, finished_at FROM runs ORDER BY started_at DESC, id`, scanRun)
+	runs, err := query(ctx, s.db, `SELECT id, recipe, rules, version, verify, refs, started_at, finished_at FROM runs ORDER BY started_at DESC, id`, scanRun)
 	if err != nil {
 		return nil, fmt.Errorf("listing runs: %w", err)
 	}
@@ -137,7 +138,7 @@ func (s *Store) Runs(ctx context.Context) ([]Run, error) {
 
 // Open lists the runs that are not finished, the oldest first.
 func (s *Store) Open(ctx context.Context) ([]Run, error) {
-	runs, err := query(ctx, s.db, `SELECT id, recipe, version, verify, refs, started_at, finished_at FROM runs WHERE finished_at IS NULL ORDER BY started_at, id`, scanRun)
+	runs, err := query(ctx, s.db, `SELECT id, recipe, rules, version, verify, refs, started_at, finished_at FROM runs WHERE finished_at IS NULL ORDER BY started_at, id`, scanRun)
 	if err != nil {
 		return nil, fmt.Errorf("looking for open runs: %w", err)
 	}
@@ -146,7 +147,7 @@ func (s *Store) Open(ctx context.Context) ([]Run, error) {
 
 // Find returns the run of an id or of its beginning, or the youngest one for "".
 func (s *Store) Find(ctx context.Context, id string) (Run, error) {
-	runs, err := query(ctx, s.db, `SELECT id, recipe, version, verify, refs, started_at, finished_at FROM runs
+	runs, err := query(ctx, s.db, `SELECT id, recipe, rules, version, verify, refs, started_at, finished_at FROM runs
 		WHERE substr(id, 1, length($1)) = $1 ORDER BY started_at DESC, id LIMIT 2`, scanRun, id)
 	switch {
 	case err != nil:
@@ -163,7 +164,7 @@ func scanRun(rows *sql.Rows) (r Run, err error) {
 	var refs string
 	var started int64
 	var finished sql.NullInt64
-	if err = rows.Scan(&r.ID, &r.Recipe, &r.Version, &r.Verify, &refs, &started, &finished); err != nil {
+	if err = rows.Scan(&r.ID, &r.Recipe, &r.Rules, &r.Version, &r.Verify, &refs, &started, &finished); err != nil {
 		return r, err
 	}
 	r.StartedAt = time.UnixMilli(started).UTC()
@@ -173,15 +174,16 @@ func scanRun(rows *sql.Rows) (r Run, err error) {
 	return r, json.Unmarshal([]byte(refs), &r.Refs)
 }
 
-// count fills in how many targets a run has of each status.
+// count fills in how many targets a run has of each status. One in parts has the worst of theirs, as in the report.
 func (s *Store) count(ctx context.Context, r *Run) error {
 	type row struct {
 		status string
 		n      int
 	}
-	rows, err := query(ctx, s.db, `SELECT status, count(*) FROM targets WHERE run = $1 GROUP BY status`, func(rows *sql.Rows) (x row, err error) {
-		return x, rows.Scan(&x.status, &x.n)
-	}, r.ID)
+	rows, err := query(ctx, s.db, `SELECT status, count(*) FROM (SELECT CASE
+			WHEN min(status) = '' THEN '' WHEN sum(CASE status WHEN 'failed' THEN 1 ELSE 0 END) > 0 THEN 'failed' WHEN sum(CASE status WHEN 'partial' THEN 1 ELSE 0 END) > 0 THEN 'partial'
+			WHEN sum(CASE status WHEN 'scanned' THEN 1 ELSE 0 END) > 0 THEN 'scanned' ELSE min(status) END AS status FROM targets WHERE run = $1 GROUP BY name) AS t GROUP BY status`,
+		func(rows *sql.Rows) (x row, err error) { return x, rows.Scan(&x.status, &x.n) }, r.ID)
 	if err != nil {
 		return fmt.Errorf("counting the targets of run %s: %w", r.ID, err)
 	}
@@ -194,7 +196,15 @@ func (s *Store) count(ctx context.Context, r *Run) error {
 
 // query collects rows.
 func query[T any](ctx context.Context, db *sql.DB, text string, scan func(*sql.Rows) (T, error), args ...any) (out []T, err error) {
-	for x, err := range each(ctx, db, text, scan, args...) {
+	rows, err := db.QueryContext(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows, scan)
+}
+
+func collect[T any](rows *sql.Rows, scan func(*sql.Rows) (T, error)) (out []T, err error) {
+	for x, err := range walk(rows, scan) {
 		if err != nil {
 			return nil, err
 		}
@@ -206,12 +216,20 @@ func query[T any](ctx context.Context, db *sql.DB, text string, scan func(*sql.R
 // each yields rows as they come.
 func each[T any](ctx context.Context, db *sql.DB, text string, scan func(*sql.Rows) (T, error), args ...any) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		var none T
 		rows, err := db.QueryContext(ctx, text, args...)
 		if err != nil {
+			var none T
 			yield(none, err)
 			return
 		}
+		walk(rows, scan)(yield)
+	}
+}
+
+// walk yields rows, and closes them.
+func walk[T any](rows *sql.Rows, scan func(*sql.Rows) (T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
 		defer func() { _ = rows.Close() }() // rows.Err tells what went wrong
 		for rows.Next() {
 			x, err := scan(rows)

@@ -120,7 +120,7 @@ func TestSettledOnceHoweverOften(t *testing.T) {
 				return err
 			})
 		}
-		got, ref, err := s.Target(ctx, id, web.Name)
+		got, ref, err := s.Target(ctx, id, web.Name, "")
 		if diff := cmp.Diff(web, got); err != nil || ref != 0 || diff != "" {
 			t.Error(err, ref, diff)
 		}

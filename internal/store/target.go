@@ -7,13 +7,19 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strconv"
+	"strings"
 
 	"github.com/leakreach/leakreach/audit"
 )
 
-// A Result is all that came of scanning one target.
+// A Result is all that came of scanning one target, or one part of it.
 type Result struct {
 	Coverage  audit.Coverage // names the target
+	Part      audit.Part
+	State     string // that the provider named, if all was listed; "" where none can be told
+	Halves    string // see Halves
+	Beside    string // Halves of the target's other parts, which its own findings were joined with
 	Gaps      []audit.Gap
 	Findings  []Finding
 	Inventory []audit.Entry
@@ -46,38 +52,66 @@ type stored struct {
 	TokenDigest string        `json:"token_digest,omitempty"`
 }
 
-// AddTargets notes targets that are to be scanned, and returns those that the run did not have.
+// parts are those that a target is read in.
+func parts(t audit.Target) []audit.Part {
+	if len(t.Parts) == 0 {
+		return []audit.Part{""}
+	}
+	return t.Parts
+}
+
+// AddTargets notes targets that are to be scanned, and returns those that the run did not have, each once for every part.
 func (s *Store) AddTargets(ctx context.Context, tx *sql.Tx, run string, ref int, targets []audit.Target) (added []audit.Target, err error) {
 	for _, t := range targets {
-		doc, err := json.Marshal(t)
-		if err != nil {
-			return nil, err
-		}
-		done, err := tx.ExecContext(ctx, `INSERT INTO targets (run, name, ref, doc) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, run, t.Name, ref, string(doc))
-		if err != nil {
-			return nil, fmt.Errorf("adding %s: %w", t.Name, err)
-		}
-		if n, err := done.RowsAffected(); err != nil {
-			return nil, err
-		} else if n > 0 {
-			added = append(added, t)
+		for _, t.Part = range parts(t) {
+			doc, err := json.Marshal(t)
+			if err != nil {
+				return nil, err
+			}
+			done, err := tx.ExecContext(ctx, `INSERT INTO targets (run, name, part, ref, doc) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, run, t.Name, string(t.Part), ref, string(doc))
+			if err != nil {
+				return nil, fmt.Errorf("adding %s: %w", t.Name, err)
+			}
+			if n, err := done.RowsAffected(); err != nil {
+				return nil, err
+			} else if n > 0 {
+				added = append(added, t)
+			}
 		}
 	}
 	return added, nil
 }
 
-// Target returns a target of a run and the index of the ref it belongs to.
-func (s *Store) Target(ctx context.Context, run, name string) (t audit.Target, ref int, err error) {
+// Target returns a target of a run, as its part is listed, and the index of the ref it belongs to.
+func (s *Store) Target(ctx context.Context, run, name string, part audit.Part) (t audit.Target, ref int, err error) {
 	var doc string
-	if err := s.db.QueryRowContext(ctx, `SELECT ref, doc FROM targets WHERE run = $1 AND name = $2`, run, name).Scan(&ref, &doc); err != nil {
+	if err := s.db.QueryRowContext(ctx, `SELECT ref, doc FROM targets WHERE run = $1 AND name = $2 AND part = $3`, run, name, string(part)).Scan(&ref, &doc); err != nil {
 		return t, 0, fmt.Errorf("looking for %s: %w", name, err)
 	}
 	return t, ref, json.Unmarshal([]byte(doc), &t)
 }
 
-// Settle stores what came of scanning a target, in place of what an earlier attempt left.
+// Cursor is where the listing of a ref's targets goes on; "" at its start.
+func (s *Store) Cursor(ctx context.Context, run string, ref int) (cursor string, err error) {
+	err = s.db.QueryRowContext(ctx, `SELECT cursor FROM cursors WHERE run = $1 AND ref = $2`, run, ref).Scan(&cursor)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("looking for the place in a listing: %w", err)
+	}
+	return cursor, nil
+}
+
+// SetCursor notes where the listing of a ref's targets goes on.
+func (s *Store) SetCursor(ctx context.Context, tx *sql.Tx, run string, ref int, cursor string) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO cursors (run, ref, cursor) VALUES ($1, $2, $3) ON CONFLICT (run, ref) DO UPDATE SET cursor = excluded.cursor`, run, ref, cursor)
+	if err != nil {
+		return fmt.Errorf("noting the place in a listing: %w", err)
+	}
+	return nil
+}
+
+// Settle stores what came of scanning a target, or a part of it, in place of what an earlier attempt left.
 func (s *Store) Settle(ctx context.Context, tx *sql.Tx, run string, r Result) error {
-	name := r.Coverage.Target
+	name, part := r.Coverage.Target, string(r.Part)
 	coverage, err := json.Marshal(r.Coverage)
 	if err != nil {
 		return err
@@ -93,25 +127,30 @@ func (s *Store) Settle(ctx context.Context, tx *sql.Tx, run string, r Result) er
 		return string(doc)
 	}
 	for _, table := range []string{"gaps", "findings", "notes"} {
-		exec(`DELETE FROM `+table+` WHERE run = $1 AND target = $2`, run, name)
+		exec(`DELETE FROM `+table+` WHERE run = $1 AND target = $2 AND part = $3`, run, name, part)
 	}
 	failure := ""
 	if r.Failure != nil {
 		failure = document(r.Failure)
 	}
-	exec(`UPDATE targets SET status = $1, coverage = $2, failure = $3 WHERE run = $4 AND name = $5`, string(r.Coverage.Status), string(coverage), failure, run, name)
+	exec(`UPDATE targets SET status = $1, coverage = $2, failure = $3, state = $4, halves = $5, beside = $6 WHERE run = $7 AND name = $8 AND part = $9`,
+		string(r.Coverage.Status), string(coverage), failure, r.State, r.Halves, r.Beside, run, name, part)
 	for _, g := range r.Gaps {
-		exec(`INSERT INTO gaps (run, target, what, why) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, run, name, g.What, g.Why)
+		exec(`INSERT INTO gaps (run, target, part, what, why) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, run, name, part, g.What, g.Why)
 	}
 	for _, f := range r.Findings {
-		exec(`INSERT INTO findings (run, identity, target, doc) VALUES ($1, $2, $3, $4)`, run, f.Identity, name,
+		kind := ""
+		if f.Secret != nil {
+			kind = f.Secret.Kind
+		}
+		exec(`INSERT INTO findings (run, identity, target, part, kind, doc) VALUES ($1, $2, $3, $4, $5, $6)`, run, f.Identity, name, part, kind,
 			document(stored{f.Finding, f.Whole, f.ValueDigest, f.TokenDigest}))
 	}
 	for _, e := range r.Inventory {
-		exec(`INSERT INTO notes (run, target, kind, doc) VALUES ($1, $2, 'entry', $3)`, run, name, document(e))
+		exec(`INSERT INTO notes (run, target, part, kind, doc) VALUES ($1, $2, $3, 'entry', $4)`, run, name, part, document(e))
 	}
 	for _, x := range r.Silencers {
-		exec(`INSERT INTO notes (run, target, kind, doc) VALUES ($1, $2, 'silencer', $3)`, run, name, document(x))
+		exec(`INSERT INTO notes (run, target, part, kind, doc) VALUES ($1, $2, $3, 'silencer', $4)`, run, name, part, document(x))
 	}
 	if err != nil {
 		return fmt.Errorf("storing what was found in %s: %w", name, err)
@@ -119,60 +158,102 @@ func (s *Store) Settle(ctx context.Context, tx *sql.Tx, run string, r Result) er
 	return nil
 }
 
-// Findings yields a run's findings, those of one identity together.
-func (s *Store) Findings(ctx context.Context, run string) iter.Seq2[Finding, error] {
-	return each(ctx, s.db, `SELECT identity, doc FROM findings WHERE run = $1 ORDER BY identity, target`, func(rows *sql.Rows) (f Finding, err error) {
-		var doc string
-		if err := rows.Scan(&f.Identity, &doc); err != nil {
-			return f, err
+// Findings yields a run's findings, those of one identity together: all, or those of secrets of these kinds.
+func (s *Store) Findings(ctx context.Context, run string, kinds ...string) iter.Seq2[Finding, error] {
+	text, args := `SELECT identity, doc FROM findings WHERE run = $1`, []any{run}
+	if len(kinds) > 0 {
+		var list []string
+		for _, k := range kinds {
+			args = append(args, k)
+			list = append(list, "$"+strconv.Itoa(len(args)))
 		}
-		var x stored
-		err = json.Unmarshal([]byte(doc), &x)
-		f.Finding, f.Whole, f.ValueDigest, f.TokenDigest = x.Finding, x.Whole, x.ValueDigest, x.TokenDigest
-		return f, err
-	}, run)
+		text += ` AND kind IN (` + strings.Join(list, ", ") + `)`
+	}
+	return each(ctx, s.db, text+` ORDER BY identity, target, part`, scanFinding, args...)
 }
 
-// Note stores gaps of a target, or of a ref that is none.
+func scanFinding(rows *sql.Rows) (f Finding, err error) {
+	var doc string
+	if err := rows.Scan(&f.Identity, &doc); err != nil {
+		return f, err
+	}
+	var x stored
+	err = json.Unmarshal([]byte(doc), &x)
+	f.Finding, f.Whole, f.ValueDigest, f.TokenDigest = x.Finding, x.Whole, x.ValueDigest, x.TokenDigest
+	return f, err
+}
+
+// listing stands in place of a part for gaps that a listing of targets showed: scanning a target does not replace them.
+const listing = "listing"
+
+// Note stores gaps that the listing of targets showed.
 func (s *Store) Note(ctx context.Context, tx *sql.Tx, run string, gaps ...audit.Gap) error {
 	for _, g := range gaps {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO gaps (run, target, what, why) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, run, g.Target, g.What, g.Why); err != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO gaps (run, target, part, what, why) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, run, g.Target, listing, g.What, g.Why); err != nil {
 			return fmt.Errorf("storing a gap: %w", err)
 		}
 	}
 	return nil
 }
 
-// A Row is a target as far as it was scanned.
+// A Row is a part of a target as far as it was scanned.
 type Row struct {
 	Ref      int
 	Name     string
+	Part     audit.Part
 	Coverage audit.Coverage // zero if it was not scanned
 	Failure  *Failure
+	Halves   string
 }
 
-// Targets lists a run's targets.
+// Targets lists a run's targets, the parts of one together.
 func (s *Store) Targets(ctx context.Context, run string) iter.Seq2[Row, error] {
-	return each(ctx, s.db, `SELECT ref, name, coverage, failure FROM targets WHERE run = $1 ORDER BY ref, name`, func(rows *sql.Rows) (r Row, err error) {
-		var coverage, failure string
-		if err := rows.Scan(&r.Ref, &r.Name, &coverage, &failure); err != nil {
-			return r, err
-		}
-		if coverage != "" {
-			err = json.Unmarshal([]byte(coverage), &r.Coverage)
-		}
-		if failure != "" {
-			err = errors.Join(err, json.Unmarshal([]byte(failure), &r.Failure))
-		}
-		return r, err
-	}, run)
+	return each(ctx, s.db, `SELECT ref, name, part, coverage, failure, halves FROM targets WHERE run = $1 ORDER BY ref, name, part`, scanRow, run)
 }
 
-// Holders are the names of the targets in which an identity was found.
-func (s *Store) Holders(ctx context.Context, run, identity string) ([]string, error) {
-	return query(ctx, s.db, `SELECT target FROM findings WHERE run = $1 AND identity = $2 ORDER BY target`, func(rows *sql.Rows) (name string, err error) {
-		return name, rows.Scan(&name)
-	}, run, identity)
+// WithHalves lists those parts of a run's targets, or of one of them, that have halves of credentials in CI variables.
+func (s *Store) WithHalves(ctx context.Context, run, target string) ([]Row, error) {
+	return query(ctx, s.db, `SELECT ref, name, part, coverage, failure, halves FROM targets WHERE run = $1 AND halves <> '' AND ($2 = '' OR name = $2) ORDER BY name, part`, scanRow, run, target)
+}
+
+// Apart lists the parts of a run's targets that were scanned before the halves of credentials in other parts of the target were known.
+func (s *Store) Apart(ctx context.Context, run string) ([]Row, error) {
+	return query(ctx, s.db, `SELECT t.ref, t.name, t.part, t.coverage, t.failure, t.halves FROM targets t JOIN targets o ON o.run = t.run AND o.name = t.name AND o.part <> t.part
+		WHERE t.run = $1 AND o.halves <> '' AND t.beside <> o.halves AND t.part <> 'settings' ORDER BY t.name, t.part`, scanRow, run)
+}
+
+func scanRow(rows *sql.Rows) (r Row, err error) {
+	var coverage, failure string
+	if err := rows.Scan(&r.Ref, &r.Name, &r.Part, &coverage, &failure, &r.Halves); err != nil {
+		return r, err
+	}
+	if coverage != "" {
+		err = json.Unmarshal([]byte(coverage), &r.Coverage)
+	}
+	if failure != "" {
+		err = errors.Join(err, json.Unmarshal([]byte(failure), &r.Failure))
+	}
+	return r, err
+}
+
+// Holders are the parts of targets in which an identity was found.
+func (s *Store) Holders(ctx context.Context, run, identity string) ([]Row, error) {
+	return query(ctx, s.db, `SELECT t.ref, t.name, t.part, t.coverage, t.failure, t.halves FROM findings f JOIN targets t ON t.run = f.run AND t.name = f.target AND t.part = f.part
+		WHERE f.run = $1 AND f.identity = $2 ORDER BY t.name, t.part`, scanRow, run, identity)
+}
+
+// Secret is a secret of a run without its value, as the finding that knows most of it has it, or nil.
+func (s *Store) Secret(ctx context.Context, run, identity string) (secret *audit.Secret, err error) {
+	whole := false
+	for f, err := range each(ctx, s.db, `SELECT identity, doc FROM findings WHERE run = $1 AND identity = $2 ORDER BY target, part`, scanFinding, run, identity) {
+		if err != nil {
+			return nil, fmt.Errorf("reading a secret: %w", err)
+		}
+		if f.Secret != nil && (secret == nil || f.Whole && !whole) {
+			secret, whole = f.Secret, f.Whole
+		}
+	}
+	return secret, nil
 }
 
 // A Verdict is what was learned of an identity.

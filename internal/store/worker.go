@@ -14,32 +14,65 @@ const silent = 15 * time.Second
 // Beat is how often a worker says that it is alive.
 const Beat = silent / 3
 
-// Alive says that a worker is.
-func (s *Store) Alive(ctx context.Context, worker string, now time.Time) error {
-	_, err := s.db.ExecContext(ctx, `INSERT INTO workers (id, seen) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET seen = excluded.seen`, worker, now.UnixMilli())
-	if err != nil {
-		return fmt.Errorf("saying that this process is alive: %w", err)
+// clock is the time by the database, in milliseconds since 1970: those of its users need not agree.
+func (s *Store) clock() string {
+	if s.postgres {
+		return `CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)`
 	}
-	return nil
+	return `CAST(unixepoch('subsec') * 1000 AS INTEGER)`
+}
+
+// Alive says that a worker is. late tells that it had not said so for long enough to be taken for dead, as all others may have been if it was
+// the database that was away.
+func (s *Store) Alive(ctx context.Context, worker string) (late bool, err error) {
+	err = s.Tx(ctx, func(tx *sql.Tx) error {
+		row := tx.QueryRowContext(ctx, `SELECT seen < `+s.clock()+` - $2 FROM workers WHERE id = $1`, worker, silent.Milliseconds())
+		if err := row.Scan(&late); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO workers (id, seen) VALUES ($1, `+s.clock()+`) ON CONFLICT (id) DO UPDATE SET seen = excluded.seen`, worker)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("saying that this process is alive: %w", err)
+	}
+	return late, nil
+}
+
+// holder is who works on a job, in the SQL of this database.
+func (s *Store) holder() string {
+	if s.postgres {
+		return `attempted_by[array_length(attempted_by, 1)]`
+	}
+	return `json_extract(attempted_by, '$[#-1]')`
 }
 
 // Free gives back the jobs of processes that are dead, and tells how many: those of all others for a file, which one process
 // works with; of those that have not been seen for a while where a store is shared.
-func (s *Store) Free(ctx context.Context, worker string, now time.Time) (int64, error) {
-	holder := `json_extract(attempted_by, '$[#-1]')`
+func (s *Store) Free(ctx context.Context, worker string) (int64, error) {
+	text, args := `UPDATE river_job SET state = 'available' WHERE state = 'running' AND `+s.holder()+` <> $1`, []any{worker}
 	if s.postgres {
-		holder = `attempted_by[array_length(attempted_by, 1)]`
-	}
-	text, args := `UPDATE river_job SET state = 'available' WHERE state = 'running' AND `+holder+` <> $1`, []any{worker}
-	if s.postgres {
-		text += ` AND NOT EXISTS (SELECT 1 FROM workers WHERE id = ` + holder + ` AND seen > $2)`
-		args = append(args, now.Add(-silent).UnixMilli())
+		text += ` AND NOT EXISTS (SELECT 1 FROM workers WHERE id = ` + s.holder() + ` AND seen > ` + s.clock() + ` - $2)`
+		args = append(args, silent.Milliseconds())
 	}
 	done, err := s.db.ExecContext(ctx, text, args...)
 	if err != nil {
 		return 0, fmt.Errorf("taking over the jobs of processes that ended: %w", err)
 	}
 	return done.RowsAffected()
+}
+
+// Held lists the jobs that a worker has, as far as the database knows.
+func (s *Store) Held(ctx context.Context, worker string) ([]int64, error) {
+	return query(ctx, s.db, `SELECT id FROM river_job WHERE state = 'running' AND `+s.holder()+` = $1`, func(rows *sql.Rows) (id int64, err error) {
+		return id, rows.Scan(&id)
+	}, worker)
+}
+
+// Return gives back a job that its worker does not know of: the answer that gave it was lost.
+func (s *Store) Return(ctx context.Context, worker string, job int64) error {
+	_, err := s.db.ExecContext(ctx, `UPDATE river_job SET state = 'available' WHERE id = $1 AND state = 'running' AND `+s.holder()+` = $2`, job, worker)
+	return err
 }
 
 // Hold makes sure, and sees to it that it stays so until the transaction ends, that a job is still this attempt's. One whose process was

@@ -1,0 +1,58 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/leakreach/leakreach/audit"
+)
+
+// A Past is the youngest scan of a target, or of a part of it, whose rows hold as long as the provider knows it by the same state.
+type Past struct {
+	Run   string
+	State string
+}
+
+// Past looks among earlier runs under the same rules for what a run may carry over. beside is what Result.Beside would be.
+func (s *Store) Past(ctx context.Context, run, target string, part audit.Part, beside string) (p Past, err error) {
+	err = s.db.QueryRowContext(ctx, `SELECT t.run, t.state FROM targets t JOIN runs r ON r.id = t.run
+		WHERE t.name = $1 AND t.part = $2 AND t.run <> $3 AND t.state <> '' AND t.beside = $4 AND r.rules = (SELECT rules FROM runs WHERE id = $3)
+		ORDER BY r.started_at DESC LIMIT 1`, target, string(part), run, beside).Scan(&p.Run, &p.State)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return Past{}, fmt.Errorf("looking for an earlier scan of %s: %w", target, err)
+	}
+	return p, nil
+}
+
+// Carry settles a target, or a part of it, with all that its past has, and returns the findings among that.
+func (s *Store) Carry(ctx context.Context, tx *sql.Tx, run, target string, part audit.Part, past Past, state string) ([]Finding, error) {
+	done, err := tx.ExecContext(ctx, `UPDATE targets SET status = p.status, coverage = p.coverage, failure = p.failure, halves = p.halves, beside = p.beside, state = $1
+		FROM (SELECT * FROM targets WHERE run = $2 AND name = $3 AND part = $4) AS p WHERE targets.run = $5 AND targets.name = $3 AND targets.part = $4`,
+		state, past.Run, target, string(part), run)
+	if err == nil {
+		var n int64
+		if n, err = done.RowsAffected(); err == nil && n == 0 {
+			err = fmt.Errorf("run %s: %w", past.Run, ErrNoRun) // it was removed since
+		}
+	}
+	for table, columns := range map[string]string{"gaps": "what, why", "findings": "identity, kind, doc", "notes": "kind, doc"} {
+		for _, text := range []string{
+			`DELETE FROM ` + table + ` WHERE run = $1 AND target = $2 AND part = $3 AND run <> $4`,
+			`INSERT INTO ` + table + ` (run, target, part, ` + columns + `) SELECT $1, target, part, ` + columns + ` FROM ` + table + ` WHERE run = $4 AND target = $2 AND part = $3`,
+		} {
+			if err == nil {
+				_, err = tx.ExecContext(ctx, text, run, target, string(part), past.Run)
+			}
+		}
+	}
+	var rows *sql.Rows
+	if err == nil {
+		rows, err = tx.QueryContext(ctx, `SELECT identity, doc FROM findings WHERE run = $1 AND target = $2 AND part = $3`, run, target, string(part))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("carrying over what was found in %s: %w", target, err)
+	}
+	return collect(rows, scanFinding)
+}
