@@ -46,9 +46,11 @@ func (t *target) result(near []scanned) store.Result {
 	}
 	out.Findings = m.list()
 	t.redact(&out)
-	t.run.mu.Lock()
-	t.run.loose[at{t.Name, t.Part}] = loose
-	t.run.mu.Unlock()
+	if !t.unchanged { // else they are not known
+		t.run.mu.Lock()
+		defer t.run.mu.Unlock()
+		t.run.loose[at{t.Name, t.Part}] = loose
+	}
 	return out
 }
 
