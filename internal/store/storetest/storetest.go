@@ -11,6 +11,19 @@ import (
 // Postgres starts a server with an empty database until the test ends, and returns its address. It skips the test where there is no PostgreSQL.
 func Postgres(t testing.TB) string {
 	t.Helper()
+	return NewServer(t).URL
+}
+
+// A Server is one that can be stopped and started.
+type Server struct {
+	URL   string
+	Stop  func() // at once, as when its machine goes down
+	Start func()
+}
+
+// NewServer starts a server as Postgres does.
+func NewServer(t testing.TB) *Server {
+	t.Helper()
 	bin := postgresBin()
 	if bin == "" {
 		skip(t, "PostgreSQL is not installed: apt-get install postgresql")
@@ -43,9 +56,23 @@ func Postgres(t testing.TB) string {
 	}
 	data := filepath.Join(dir, "data")
 	run("initdb", "-D", data, "-A", "trust", "-U", "test", "-N")
-	run("pg_ctl", "-D", data, "-w", "-l", filepath.Join(dir, "log"), "-o", "-c listen_addresses='' -c fsync=off -k "+dir, "start")
-	t.Cleanup(func() { run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop") })
-	return "postgres:///postgres?user=test&host=" + dir
+	s := &Server{URL: "postgres:///postgres?user=test&host=" + dir}
+	running := false
+	s.Start = func() {
+		t.Helper()
+		run("pg_ctl", "-D", data, "-w", "-l", filepath.Join(dir, "log"), "-o", "-c listen_addresses='' -c fsync=off -k "+dir, "start")
+		running = true
+	}
+	s.Stop = func() {
+		t.Helper()
+		if running {
+			run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+		}
+		running = false
+	}
+	s.Start()
+	t.Cleanup(s.Stop)
+	return s
 }
 
 func postgresBin() string {
