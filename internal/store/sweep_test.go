@@ -93,7 +93,9 @@ func TestThePastOfATarget(t *testing.T) {
 			t.Error("carried over from a run that is gone:", err)
 		}
 		result.State = ""
-		tx(t, s, func(tx *sql.Tx) error { return errors.Join(s.Settle(ctx, tx, run, result), s.Settle(ctx, tx, old, result)) })
+		tx(t, s, func(tx *sql.Tx) error {
+			return errors.Join(s.Settle(ctx, tx, run, result), s.Settle(ctx, tx, old, result))
+		})
 		if past, err := s.Past(ctx, third, target, audit.PartContents, "id:1"); err != nil || past != (store.Past{}) {
 			t.Error("a target without a state has a past:", past, err)
 		}
@@ -193,7 +195,7 @@ func TestAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer full.Close()
+	t.Cleanup(func() { _ = full.Close() })
 	if _, err := full.ExecContext(t.Context(), `CREATE TABLE t (x BLOB)`); err != nil {
 		t.Fatal(err)
 	}
