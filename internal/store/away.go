@@ -26,7 +26,9 @@ func Away(err error) (why string, away bool) {
 		switch e.Code() & 0xff { // the rest says more closely why: sqlite.org/rescode.html
 		case sqlite3.SQLITE_FULL:
 			return full, true
-		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR:
+		case sqlite3.SQLITE_IOERR:
+			return "its file cannot be read or written", true
+		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 			return silent, true
 		}
 		return "", false

@@ -3,8 +3,12 @@
 package sweep
 
 import (
+	"bytes"
 	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -69,4 +73,53 @@ func withoutQuiet(args []string) (out []string) {
 		}
 	}
 	return out
+}
+
+// TestDiskFull has the file of a store grow no more in the midst of a run, until there is room again.
+func TestDiskFull(t *testing.T) {
+	if _, err := exec.LookPath("prlimit"); err != nil {
+		t.Skip("there is no prlimit: apt-get install util-linux")
+	}
+	program := build(t)
+	url := acme(t, 120, nil)
+	want, err := scan(t.Context(), t, program, url, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "store.db")
+	log := filepath.Join(t.TempDir(), "log") // read while the process writes it
+	stderr, err := os.Create(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stderr.Close()
+	cmd := exec.Command("prlimit", append([]string{"--fsize=2000000:unlimited", program}, withoutQuiet(scanCommand(file))...)...)
+	cmd.Env, cmd.Stderr = environment(url), stderr
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	said := func() string {
+		text, _ := os.ReadFile(log)
+		return string(text)
+	}
+	for !strings.Contains(said(), "waiting for the store") {
+		select {
+		case err := <-ended:
+			t.Fatalf("ended, and was not short of room: %v\n%s", err, said())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	if out, err := exec.Command("prlimit", "--pid", strconv.Itoa(cmd.Process.Pid), "--fsize=unlimited:unlimited").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if err := <-ended; err != nil {
+		t.Fatalf("%v\n%s", err, said())
+	}
+	if diff := cmp.Diff(want, parse(t, out.Bytes())); diff != "" {
+		t.Errorf("another result (-undisturbed +disturbed):\n%s", diff)
+	}
 }
