@@ -4,6 +4,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -39,6 +41,28 @@ func versionString() string {
 		return strings.TrimPrefix(info.Main.Version, "v")
 	}
 	return "0.1.0-dev"
+}
+
+// buildString tells builds apart that may find different things: a release by its version, one of a working tree by the program itself.
+func buildString() string {
+	v := versionString()
+	if !strings.HasSuffix(v, "-dev") && !strings.HasSuffix(v, "+dirty") {
+		return v
+	}
+	path, err := os.Executable()
+	if err != nil {
+		return v
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return v
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return v
+	}
+	return v + " " + hex.EncodeToString(h.Sum(nil)[:6])
 }
 
 // world is all the program sees of the system it runs on, so that a test can run it whole in its own process.

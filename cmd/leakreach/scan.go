@@ -128,8 +128,12 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	if len(refs) == 0 {
 		refs = []string{"."}
 	}
+	version := versionString()
+	if o.store != "" {
+		version = buildString()
+	}
 	r := recipe{
-		Version: versionString(), Key: key.Digest("recipe"), Verify: o.verify, Region: o.awsRegion, Since: o.since, Sources: o.sources, Rules: o.rules,
+		Version: version, Key: key.Digest("recipe"), Verify: o.verify, Region: o.awsRegion, Since: o.since, Sources: o.sources, Rules: o.rules,
 		NoHistory: o.noHistory, NoIgnores: o.noIgnores, AllRefs: o.allRefs, Config: config, ConfigPath: o.config, File: file,
 	}
 	e, list, err := r.engine(w, log, refs, o.memory)

@@ -66,6 +66,7 @@ func work(ctx context.Context, w world, o *scanOptions, kept *store.Store, log *
 	if err != nil {
 		return err
 	}
+	build := buildString()
 	var joined sync.WaitGroup
 	defer joined.Wait()
 	known := map[string]bool{}
@@ -84,7 +85,7 @@ func work(ctx context.Context, w world, o *scanOptions, kept *store.Store, log *
 				continue
 			}
 			known[run.ID] = true
-			e, list, err := o.join(w, log, key, run)
+			e, list, err := o.join(w, log, key, build, run)
 			if err != nil {
 				log.Warn("not joined", "run", run.ID, "reason", err)
 				continue
@@ -105,14 +106,14 @@ func work(ctx context.Context, w world, o *scanOptions, kept *store.Store, log *
 }
 
 // join makes what works on a run, by its own recipe.
-func (o *scanOptions) join(w world, log *slog.Logger, key audit.Key, run store.Run) (*engine.Engine, []engine.Ref, error) {
+func (o *scanOptions) join(w world, log *slog.Logger, key audit.Key, build string, run store.Run) (*engine.Engine, []engine.Ref, error) {
 	var r recipe
 	if err := json.Unmarshal([]byte(run.Recipe), &r); err != nil {
 		return nil, nil, fmt.Errorf("reading its recipe: %w", err)
 	}
 	switch {
-	case r.Version != versionString():
-		return nil, nil, fmt.Errorf("it is a run of version %s, this is %s", r.Version, versionString())
+	case r.Version != build:
+		return nil, nil, fmt.Errorf("it is a run of version %s, this is %s", r.Version, build)
 	case r.Key != key.Digest("recipe"):
 		return nil, nil, errors.New("its findings are under another key: set LEAKREACH_FINGERPRINT_KEY to that of the process that began it")
 	}
