@@ -46,10 +46,12 @@ func (t *target) result(near []scanned) store.Result {
 	}
 	out.Findings = m.list()
 	t.redact(&out)
-	if !t.unchanged { // else they are not known
-		t.run.mu.Lock()
-		defer t.run.mu.Unlock()
+	t.run.mu.Lock()
+	defer t.run.mu.Unlock()
+	if len(loose) > 0 {
 		t.run.loose[at{t.Name, t.Part}] = loose
+	} else if !t.unchanged { // else what is known of them still holds
+		delete(t.run.loose, at{t.Name, t.Part})
 	}
 	return out
 }
@@ -87,7 +89,7 @@ func (r *run) kept(f audit.Finding) store.Finding {
 
 // maxVault is how many secrets a process keeps the values of: with some hundred bytes each, that is little. Those beyond are read again
 // where they lie, if a verifier needs them.
-const maxVault = 50_000
+const maxVault = 20_000
 
 // join lets a joining scanner put together what it found apart. Its findings are signed anew: a completed key is named by its id.
 func join(s audit.Scanner, fs []scanned) []scanned {
