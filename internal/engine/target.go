@@ -211,7 +211,7 @@ func (t *target) hand(ctx context.Context, do func()) error {
 func (t *target) choice() audit.Choice {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return audit.Choice{Objects: slices.Collect(maps.Keys(t.unplaced)), Again: slices.Collect(maps.Keys(t.again)), Path: func(path string) bool {
+	return audit.Choice{Objects: slices.Collect(maps.Keys(t.unplaced)), Again: slices.AppendSeq([]string{}, maps.Keys(t.again)), Path: func(path string) bool {
 		return t.SilencerFiles[path] != nil || t.wants(audit.Item{Kind: audit.KindPlace, At: audit.Location{Path: path}})
 	}}
 }
