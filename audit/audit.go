@@ -99,13 +99,14 @@ type Quota struct {
 	Host       string
 	Credential string // a digest of it, or ""
 	Resource   string // what the API counts separately, such as GitHub's "core" and "graphql"; "" for all
+	Budget     int    // percent of it that are ours; the rest is left to people
 }
 
 // Quotas are counted by all that send requests with the same credentials, on whatever machine.
 type Quotas interface {
 	// Take takes a request out of a quota. While nothing is left of it, or only what is left to people, nothing is taken, and until says how long.
 	Take(ctx context.Context, q Quota) (until time.Time, err error)
-	// Told notes what an answer said: how much is granted and left until when.
+	// Told notes what the answer to a request that was taken said: how much is granted and left until when.
 	Told(ctx context.Context, q Quota, limit, remaining int, reset time.Time) error
 	// Refused notes that the API asked for a pause.
 	Refused(ctx context.Context, q Quota, until time.Time) error

@@ -43,6 +43,8 @@ type Options struct {
 	NoIgnores bool   // read files that an ignore file of the user names
 	Since     string // a commit or a date: leave out history before it
 	AllRefs   bool   // of forges: also the refs of pull and merge requests
+	// Percent of an API's quota that is ours; 0 for the default.
+	GitHubBudget, GitLabBudget int
 }
 
 // All makes every provider. The first one reads refs without a scheme.
@@ -51,9 +53,11 @@ func All(env audit.Env, o Options) []audit.Provider {
 		local.New(env, local.Options{NoHistory: !o.History, NoIgnores: o.NoIgnores, Since: o.Since}),
 		github.New(env, github.Options{
 			History: o.History, Files: o.Files, Variables: o.Variables, Secrets: o.Secrets, Settings: o.Settings, Runners: o.Runners, Since: o.Since, AllRefs: o.AllRefs,
+			Budget: o.GitHubBudget,
 		}),
 		gitlab.New(env, gitlab.Options{
 			History: o.History, Files: o.Files, Variables: o.Variables, Settings: o.Settings, Runners: o.Runners, Since: o.Since, AllRefs: o.AllRefs,
+			Budget: o.GitLabBudget,
 		}),
 	}
 }

@@ -31,8 +31,8 @@ type recipe struct {
 	File       fileSettings `json:"file"`
 }
 
-// engine makes the engine that works by the recipe, and finds who reads the refs.
-func (r *recipe) engine(w world, log *slog.Logger, refs []string, memory audit.Memory) (*engine.Engine, []engine.Ref, error) {
+// engine makes the engine that works by the recipe, and finds who reads the refs. quotas may be nil.
+func (r *recipe) engine(w world, log *slog.Logger, refs []string, memory audit.Memory, most limits, quotas audit.Quotas) (*engine.Engine, []engine.Ref, error) {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return nil, nil, err
@@ -42,7 +42,7 @@ func (r *recipe) engine(w world, log *slog.Logger, refs []string, memory audit.M
 		return nil, nil, err
 	}
 	env := newEnv(w, log)
-	env.Memory, env.Rules = memory, rules
+	env.Memory, env.Rules, env.Quotas = memory, rules, quotas
 	so := secrets.Options{Config: r.Config, ConfigPath: r.ConfigPath, Rules: r.Rules, Memory: memory}
 	scanning, err := scanners.All(so)
 	if err != nil {
@@ -55,7 +55,7 @@ func (r *recipe) engine(w world, log *slog.Logger, refs []string, memory audit.M
 			}
 		}
 	}
-	list, err := r.refs(env, refs, so)
+	list, err := r.refs(env, refs, so, most)
 	if err != nil {
 		return nil, nil, err
 	}

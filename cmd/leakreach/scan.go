@@ -38,6 +38,7 @@ type scanOptions struct {
 	out, rules                                []string
 	jobs                                      int
 	memory                                    audit.Memory
+	limits                                    limits
 	noHistory, noIgnores, allowGaps, annotate bool
 	allRefs                                   bool
 	quiet, dryRun                             bool
@@ -129,25 +130,28 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 		refs = []string{"."}
 	}
 	version := versionString()
-	if o.store != "" {
-		version = buildString()
+	var kept *store.Store
+	var quotas audit.Quotas // shared where the run is kept, for one that is not has no time to wait for them
+	if !o.dryRun {
+		if kept, err = store.Open(ctx, o.store, log); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, kept.Close()) }()
+		if o.store != "" {
+			version, quotas = buildString(), kept.Counter(time.Now)
+		}
 	}
 	r := recipe{
 		Version: version, Key: key.Digest("recipe"), Verify: o.verify, Region: o.awsRegion, Since: o.since, Sources: o.sources, Rules: o.rules,
 		NoHistory: o.noHistory, NoIgnores: o.noIgnores, AllRefs: o.allRefs, Config: config, ConfigPath: o.config, File: file,
 	}
-	e, list, err := r.engine(w, log, refs, o.memory)
+	e, list, err := r.engine(w, log, refs, o.memory, file.Leakreach.Limits, quotas)
 	if err != nil {
 		return err
 	}
 	if o.dryRun {
 		return plan(w.stdout, o, list)
 	}
-	kept, err := store.Open(ctx, o.store, log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, kept.Close()) }()
 	e.Store, e.Key, e.Baseline, e.Progress, e.Jobs = kept, key, baseline, bar, o.jobs
 	result, err := e.Run(ctx, list)
 	bar.Close()
@@ -206,7 +210,7 @@ var later = map[string]string{
 }
 
 // refs finds the provider of each ref. A ref without a known scheme is a path.
-func (r *recipe) refs(env audit.Env, refs []string, so secrets.Options) ([]engine.Ref, error) {
+func (r *recipe) refs(env audit.Env, refs []string, so secrets.Options, most limits) ([]engine.Ref, error) {
 	sources, err := providers.ParseSources(r.Sources)
 	if err != nil {
 		return nil, fmt.Errorf("%w: --sources: %w", audit.ErrUsage, err)
@@ -214,7 +218,9 @@ func (r *recipe) refs(env audit.Env, refs []string, so secrets.Options) ([]engin
 	if r.NoHistory {
 		sources.History = false
 	}
-	all := providers.All(env, providers.Options{Sources: sources, Since: r.Since, NoIgnores: r.NoIgnores, AllRefs: r.AllRefs})
+	all := providers.All(env, providers.Options{
+		Sources: sources, Since: r.Since, NoIgnores: r.NoIgnores, AllRefs: r.AllRefs, GitHubBudget: most.GitHub, GitLabBudget: most.GitLab,
+	})
 	var list []engine.Ref
 	for _, text := range refs {
 		ref := engine.Ref{Text: text, Rest: text, Provider: all[0]}

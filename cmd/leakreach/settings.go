@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -16,16 +17,38 @@ import (
 	"github.com/leakreach/leakreach/audit"
 )
 
-// fileSettings is the part of a --config file that is not gitleaks' own: defaults for flags, and what verification may touch.
+// fileSettings is the part of a --config file that is not gitleaks' own: defaults for flags, what may be asked of forges, and what verification may touch.
 type fileSettings struct {
 	Leakreach struct {
 		Flags  map[string]any `toml:"flags"`
+		Limits limits         `toml:"limits" json:"-"` // of each process, not of a run
 		Verify struct {
 			Accounts       []string `toml:"accounts"`        // the user's own AWS accounts: keys of others are not called
 			CanaryAccounts []string `toml:"canary_accounts"` // accounts of planted keys
 			CanaryKeys     []string `toml:"canary_keys"`     // planted key ids
 		} `toml:"verify"`
 	} `toml:"leakreach"`
+}
+
+// limits are what may be asked of forges.
+type limits struct {
+	GitHub int `toml:"github_budget"` // percent of the API's quota that is ours; 0 is the default
+	GitLab int `toml:"gitlab_budget"`
+}
+
+// read takes from the environment what is set there, and checks all.
+func (l *limits) read(getenv func(string) string) error {
+	for name, budget := range map[string]*int{"github_budget": &l.GitHub, "gitlab_budget": &l.GitLab} {
+		given := *budget != 0
+		if v := getenv("LEAKREACH_" + strings.ToUpper(name)); v != "" {
+			given = true
+			*budget, _ = strconv.Atoi(v)
+		}
+		if given && (*budget < 1 || *budget > 100) {
+			return audit.Hint(fmt.Errorf("%w: %s is not a percentage from 1 to 100", audit.ErrUsage, name), "it is what a scan may use up of an API's quota; 60 is the default")
+		}
+	}
+	return nil
 }
 
 // maxConfig bounds a configuration file, in bytes; the default rules are 100 kB.
@@ -49,7 +72,7 @@ func readSettings(cmd *cobra.Command, getenv func(string) string, path *string) 
 				"it must be a TOML file in gitleaks' format; flag defaults go into [leakreach.flags]")
 		}
 	}
-	var errs []error
+	errs := []error{file.Leakreach.Limits.read(getenv)}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if err := fromEnv(f, getenv); err != nil {
 			errs = append(errs, err)

@@ -34,6 +34,11 @@ the same in all processes. Refs that are paths are left to the process that was 
 			if o.jobs < 1 {
 				return fmt.Errorf("%w: --jobs is %d, less than 1", audit.ErrUsage, o.jobs)
 			}
+			file, _, err := readSettings(cmd, w.getenv, &o.config)
+			if err != nil {
+				return err
+			}
+			o.limits = file.Leakreach.Limits
 			kept, err := openStored(cmd, w, &o.store, &o.config)
 			if err != nil {
 				return err
@@ -66,10 +71,10 @@ func work(ctx context.Context, w world, o *scanOptions, kept *store.Store, log *
 	if err != nil {
 		return err
 	}
-	build := buildString()
 	var joined sync.WaitGroup
 	defer joined.Wait()
 	known := map[string]bool{}
+	quotas := kept.Counter(time.Now)
 	for {
 		runs, err := kept.Open(ctx)
 		switch {
@@ -85,7 +90,7 @@ func work(ctx context.Context, w world, o *scanOptions, kept *store.Store, log *
 				continue
 			}
 			known[run.ID] = true
-			e, list, err := o.join(w, log, key, build, run)
+			e, list, err := o.join(w, log, key, run, quotas)
 			if err != nil {
 				log.Warn("not joined", "run", run.ID, "reason", err)
 				continue
@@ -106,18 +111,18 @@ func work(ctx context.Context, w world, o *scanOptions, kept *store.Store, log *
 }
 
 // join makes what works on a run, by its own recipe.
-func (o *scanOptions) join(w world, log *slog.Logger, key audit.Key, build string, run store.Run) (*engine.Engine, []engine.Ref, error) {
+func (o *scanOptions) join(w world, log *slog.Logger, key audit.Key, run store.Run, quotas audit.Quotas) (*engine.Engine, []engine.Ref, error) {
 	var r recipe
 	if err := json.Unmarshal([]byte(run.Recipe), &r); err != nil {
 		return nil, nil, fmt.Errorf("reading its recipe: %w", err)
 	}
-	switch {
+	switch build := buildString(); {
 	case r.Version != build:
 		return nil, nil, fmt.Errorf("it is a run of version %s, this is %s", r.Version, build)
 	case r.Key != key.Digest("recipe"):
 		return nil, nil, errors.New("its findings are under another key: set LEAKREACH_FINGERPRINT_KEY to that of the process that began it")
 	}
-	e, list, err := r.engine(w, log, run.Refs, o.memory)
+	e, list, err := r.engine(w, log, run.Refs, o.memory, o.limits, quotas)
 	if err != nil {
 		return nil, nil, err
 	}

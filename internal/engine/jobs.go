@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -387,6 +388,9 @@ func (r *run) store(ctx context.Context, tx *sql.Tx, p page) (jobs []river.Inser
 func (r *run) list(ctx context.Context, job *river.Job[listJob]) error {
 	ref := r.refs[job.Args.Ref]
 	client := river.ClientFromContext[*sql.Tx](ctx)
+	if err := r.quota(ctx, ref); err != nil {
+		return err
+	}
 	cursor, err := r.Store.Cursor(ctx, r.id, job.Args.Ref)
 	if err != nil {
 		return err
@@ -456,11 +460,28 @@ func (r *run) ended(ctx context.Context, tx *sql.Tx, ref int, err error) error {
 	return r.Store.Settle(ctx, tx, r.id, store.Result{Coverage: audit.Coverage{Target: name, Status: status, Reason: err.Error()}, Failure: why})
 }
 
+// quota puts a job off while the API of a ref's provider takes no requests, so that others, which need none, can go on. They come back one
+// after the other.
+func (r *run) quota(ctx context.Context, ref Ref) error {
+	until, err := r.Store.QuotaUntil(ctx, ref.Provider.Name(), r.Now())
+	wait := until.Sub(r.Now())
+	if err != nil || wait <= 0 {
+		return err
+	}
+	r.Log.Debug("put off until the quota is filled", "api", ref.Provider.Name(), "until", until)
+	return river.JobSnooze(wait + rand.N(time.Minute)) //nolint:gosec // spreads load, hides nothing
+}
+
 // scanTarget scans a target, or a part of it.
 func (r *run) scanTarget(ctx context.Context, job *river.Job[scanJob]) error {
 	t, ref, err := r.Store.Target(ctx, r.id, job.Args.Target, job.Args.Part)
 	if err != nil {
 		return err
+	}
+	if t.Part != audit.PartContents { // those come without requests to the API
+		if err := r.quota(ctx, r.refs[ref]); err != nil {
+			return err
+		}
 	}
 	near, beside, err := r.beside(ctx, t)
 	if err != nil {

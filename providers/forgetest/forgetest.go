@@ -7,9 +7,12 @@ package forgetest
 
 import (
 	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -36,8 +39,14 @@ type server struct {
 	// Fault, if set, sees each request first and answers it if it wants to: it tells whether it did.
 	Fault func(w http.ResponseWriter, r *http.Request) bool
 
+	// Limit, if set, is how many requests each token may send until Reset, which then is an hour later. Answers say what is left.
+	Limit int
+	Reset time.Time
+	Now   func() time.Time // for Reset and Date; nil means the time of day
+
 	mu       sync.Mutex
 	requests []Request
+	used     map[string]int // by token
 }
 
 // Requests are the requests so far.
@@ -62,6 +71,64 @@ func (s *server) before(w http.ResponseWriter, r *http.Request) (answered bool) 
 	s.requests = append(s.requests, Request{r.Method, r.URL.EscapedPath(), r.URL.Query(), r.Header.Clone()})
 	s.mu.Unlock()
 	return s.Fault != nil && s.Fault(w, r)
+}
+
+// Used tells how many requests a token has spent since the last reset.
+func (s *server) Used(token string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.used[token]
+}
+
+// answer serves a request with the entity tag of what it is answered, which may be that nothing has changed, and with what then is left of the
+// limit. prefix is that of the headers that say so. An answer that nothing has changed costs nothing where free is set, as on GitHub.
+func (s *server) answer(w http.ResponseWriter, r *http.Request, token, prefix string, free bool, serve http.HandlerFunc) {
+	now := time.Now
+	if s.Now != nil {
+		now = s.Now
+	}
+	at := now()
+	w.Header().Set("Date", at.UTC().Format(http.TimeFormat))
+	spend := func(n int) (left int) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !at.Before(s.Reset) {
+			s.used, s.Reset = map[string]int{}, at.Truncate(time.Second).Add(time.Hour)
+		}
+		if left = s.Limit - s.used[token] - n; left >= 0 && s.Limit > 0 {
+			s.used[token] += n
+		}
+		if s.Limit > 0 {
+			w.Header().Set(prefix+"Limit", strconv.Itoa(s.Limit))
+			w.Header().Set(prefix+"Remaining", strconv.Itoa(max(left, 0)))
+			w.Header().Set(prefix+"Reset", strconv.FormatInt(s.Reset.Unix(), 10))
+		}
+		return left
+	}
+	rec := httptest.NewRecorder()
+	serve(rec, r)
+	sum := sha256.Sum256(rec.Body.Bytes())
+	tag := `W/"` + hex.EncodeToString(sum[:]) + `"`
+	same := rec.Code == http.StatusOK && r.Header.Get("If-None-Match") == tag
+	cost := 1
+	if same && free {
+		cost = 0
+	}
+	if spend(cost) < 0 && s.Limit > 0 {
+		Fail(w, http.StatusForbidden, "API rate limit exceeded")
+		return
+	}
+	maps.Copy(w.Header(), rec.Header())
+	if rec.Code == http.StatusOK {
+		w.Header().Set("ETag", tag)
+	}
+	if same {
+		w.Header().Del("Content-Type")
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	w.WriteHeader(rec.Code)
+	_, _ = w.Write(rec.Body.Bytes())
 }
 
 // Start serves a fake until the test ends and returns its address.

@@ -12,14 +12,33 @@ import (
 // GitHub is a fake of GitHub's REST API and of its git server, on one host. The API is served at the root and below /api/v3.
 type GitHub struct {
 	server
-	Token  string        // the one accepted token; without it only public repositories are seen
+	Token  string        // the one accepted token, besides Tokens; without it only public repositories are seen
 	Login  string        // the user the token belongs to; "" for one that belongs to no user, such as an App's
 	Owners []*Owner      // organisations and users
 	Repos  []*GitHubRepo // in the order they are listed
 
-	// App, if set, checks who asks for an installation token; a good answer is Token.
-	App func(jwt, installation string) error
+	Tokens map[string]GitHubToken // further ones
+
+	// App, if set, checks who asks as the App, for an installation or for a list of them (""). An installation's token is Token, or for one of
+	// Installations its id behind InstallationToken.
+	App           func(jwt, installation string) error
+	Installations []Installation
 }
+
+// A GitHubToken is one besides GitHub.Token.
+type GitHubToken struct {
+	Login string // as GitHub.Login
+	Owner string // whose repositories it sees; "" for all
+}
+
+// An Installation is a GitHub App in an account.
+type Installation struct {
+	ID    int64
+	Owner string
+}
+
+// InstallationToken begins the tokens of installations.
+const InstallationToken = "token-of-installation-"
 
 // An Owner is an organisation or a user.
 type Owner struct {
@@ -119,25 +138,104 @@ func (g *GitHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return nil, 0
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { Fail(w, http.StatusNotFound, "Not Found") })
-	mux.HandleFunc("POST /app/installations/{id}/access_tokens", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("POST /app/installations/{id}/access_tokens", g.asApp(func(w http.ResponseWriter, r *http.Request) {
+		token := g.Token
+		if i := g.installation(r.PathValue("id")); i != nil {
+			token = InstallationToken + r.PathValue("id")
+		}
+		writeJSON(w, http.StatusCreated, map[string]any{"token": token, "expires_at": time.Now().Add(time.Hour).UTC().Format(time.RFC3339)})
+	}))
+	mux.HandleFunc("GET /app/installations/{id}", g.asApp(func(w http.ResponseWriter, r *http.Request) {
+		if i := g.installation(r.PathValue("id")); i != nil {
+			writeJSON(w, http.StatusOK, describeInstallation(r, *i))
+			return
+		}
+		Fail(w, http.StatusNotFound, "Not Found")
+	}))
+	mux.HandleFunc("GET /app/installations", g.asApp(func(w http.ResponseWriter, r *http.Request) {
+		var all []any
+		for _, i := range g.Installations {
+			all = append(all, describeInstallation(r, i))
+		}
+		g.page(w, r, "", all, 100)
+	}))
+	path, api := r.URL.Path, http.Handler(mux)
+	if below, ok := strings.CutPrefix(path, "/api/v3"); ok {
+		path, api = below, http.StripPrefix("/api/v3", mux)
+	}
+	if strings.HasPrefix(path, "/app/") {
+		api.ServeHTTP(w, r)
+		return
+	}
+	token := bearer(r)
+	if _, known := g.login(token); token != "" && !known {
+		Fail(w, http.StatusUnauthorized, "Bad credentials")
+		return
+	}
+	w.Header().Set("X-GitHub-Request-Id", "F0RG:"+strconv.Itoa(len(g.Requests())))
+	if g.Limit > 0 {
+		w.Header().Set("X-RateLimit-Resource", "core")
+	}
+	g.answer(w, r, token, "X-RateLimit-", true, api.ServeHTTP)
+}
+
+// asApp serves those who ask as the App.
+func (g *GitHub) asApp(serve http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		if g.App == nil {
 			Fail(w, http.StatusNotFound, "Not Found")
 		} else if err := g.App(bearer(r), r.PathValue("id")); err != nil {
 			Fail(w, http.StatusUnauthorized, err.Error())
 		} else {
-			writeJSON(w, http.StatusCreated, map[string]any{"token": g.Token, "expires_at": time.Now().Add(time.Hour).UTC().Format(time.RFC3339)})
+			serve(w, r)
 		}
-	})
-	if token := bearer(r); token != "" && token != g.Token && !strings.HasSuffix(r.URL.Path, "/access_tokens") {
-		Fail(w, http.StatusUnauthorized, "Bad credentials")
-		return
 	}
-	w.Header().Set("X-GitHub-Request-Id", "F0RG:"+strconv.Itoa(len(g.Requests())))
-	if strings.HasPrefix(r.URL.Path, "/api/v3/") {
-		http.StripPrefix("/api/v3", mux).ServeHTTP(w, r)
-		return
+}
+
+func (g *GitHub) installation(id string) *Installation {
+	for i := range g.Installations {
+		if strconv.FormatInt(g.Installations[i].ID, 10) == id {
+			return &g.Installations[i]
+		}
 	}
-	mux.ServeHTTP(w, r)
+	return nil
+}
+
+func describeInstallation(r *http.Request, i Installation) map[string]any {
+	api := "http://" + r.Host + "/app/installations/" + strconv.FormatInt(i.ID, 10)
+	return map[string]any{
+		"id": i.ID, "account": account(r, i.Owner, "Organization"), "repository_selection": "all", "access_tokens_url": api + "/access_tokens",
+		"repositories_url": "http://" + r.Host + "/installation/repositories", "html_url": "http://" + r.Host + "/settings/installations/1", "app_id": 1,
+		"target_id": 1, "target_type": "Organization", "permissions": map[string]string{"contents": "read"}, "events": []string{}, "created_at": Created,
+		"updated_at": Updated, "single_file_name": nil, "app_slug": "leakreach", "suspended_by": nil, "suspended_at": nil,
+	}
+}
+
+// login is the user a token belongs to, if it is one.
+func (g *GitHub) login(token string) (login string, ok bool) {
+	if token == "" {
+		return "", false
+	}
+	if token == g.Token {
+		return g.Login, true
+	}
+	if id, ok := strings.CutPrefix(token, InstallationToken); ok && g.installation(id) != nil {
+		return "", true
+	}
+	t, ok := g.Tokens[token]
+	return t.Login, ok
+}
+
+// sees tells whether a token may see the private side of an owner.
+func (g *GitHub) sees(token, owner string) bool {
+	if _, ok := g.login(token); !ok {
+		return false
+	}
+	if id, ok := strings.CutPrefix(token, InstallationToken); ok {
+		return strings.EqualFold(g.installation(id).Owner, owner)
+	}
+	t := g.Tokens[token]
+	return t.Owner == "" || strings.EqualFold(t.Owner, owner)
 }
 
 func bearer(r *http.Request) string {
@@ -148,7 +246,8 @@ func bearer(r *http.Request) string {
 	return ""
 }
 
-func (g *GitHub) trusted(r *http.Request) bool { return g.Token != "" && bearer(r) == g.Token }
+// trusted tells whether a request comes from somebody who sees all of its owner's.
+func (g *GitHub) trusted(r *http.Request) bool { return g.sees(bearer(r), r.PathValue("owner")) }
 
 // gitPath takes apart /OWNER/REPO.git/CALL.
 func gitPath(path string) (owner, repo, call string, ok bool) {
@@ -163,8 +262,10 @@ func gitPath(path string) (owner, repo, call string, ok bool) {
 func (g *GitHub) git(w http.ResponseWriter, r *http.Request, name, call string) {
 	x := g.find(name)
 	_, password, _ := r.BasicAuth()
-	if x == nil || x.Gone || password != g.Token && (x.Private || password != "") {
-		if password == g.Token {
+	owner, _, _ := strings.Cut(name, "/")
+	sees := g.sees(password, owner)
+	if x == nil || x.Gone || !sees && (x.Private || password != "") {
+		if sees {
 			http.Error(w, "Repository not found.", http.StatusNotFound)
 			return
 		}
@@ -223,13 +324,14 @@ func (g *GitHub) page(w http.ResponseWriter, r *http.Request, key string, items 
 }
 
 func (g *GitHub) user(w http.ResponseWriter, r *http.Request) {
+	login, ok := g.login(bearer(r))
 	switch {
-	case !g.trusted(r):
+	case !ok:
 		Fail(w, http.StatusUnauthorized, "Requires authentication")
-	case g.Login == "":
+	case login == "":
 		Fail(w, http.StatusForbidden, "Resource not accessible by integration")
 	default:
-		u := account(r, g.Login, "User")
+		u := account(r, login, "User")
 		for _, k := range []string{"bio", "blog", "company", "email", "hireable", "location", "name"} {
 			u[k] = nil
 		}
@@ -243,13 +345,14 @@ func (g *GitHub) user(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *GitHub) userRepos(w http.ResponseWriter, r *http.Request) {
-	if !g.trusted(r) {
+	login, ok := g.login(bearer(r))
+	if !ok {
 		Fail(w, http.StatusUnauthorized, "Requires authentication")
 		return
 	}
 	var items []any
 	for _, x := range g.Repos {
-		if strings.EqualFold(g.owner(x.FullName).Login, g.Login) {
+		if strings.EqualFold(g.owner(x.FullName).Login, login) {
 			items = append(items, g.describe(r, x))
 		}
 	}

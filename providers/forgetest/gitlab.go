@@ -11,11 +11,12 @@ import (
 // GitLab is a fake of GitLab's REST API v4, below /api/v4, and of its git server.
 type GitLab struct {
 	server
-	Token     string // the one accepted access token; without it only public groups and projects are seen
-	JobToken  string // accepted for cloning projects with JobMayRead, and for nothing else
-	Admin     bool   // Token is an administrator's
-	AdminMode bool   // an administrator's token that lacks scope admin_mode: 403 for what administrators may
-	NoKeyset  bool   // answers 405 to keyset paging, as for listings without it
+	Token     string   // the accepted access token; without it only public groups and projects are seen
+	Tokens    []string // further ones
+	JobToken  string   // accepted for cloning projects with JobMayRead, and for nothing else
+	Admin     bool     // Token is an administrator's
+	AdminMode bool     // an administrator's token that lacks scope admin_mode: 403 for what administrators may
+	NoKeyset  bool     // answers 405 to keyset paging, as for listings without it
 	Users     []string
 	Groups    []*Group
 	Projects  []*Project
@@ -69,7 +70,8 @@ func (g *GitLab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.git(w, r, owner+"/"+repo, call)
 		return
 	}
-	if token := r.Header.Get("Private-Token"); token != "" && token != g.Token {
+	token := r.Header.Get("Private-Token")
+	if token != "" && !g.knows(token) {
 		gitlabFail(w, http.StatusUnauthorized)
 		return
 	}
@@ -133,7 +135,7 @@ func (g *GitLab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { gitlabFail(w, http.StatusNotFound) })
-	http.StripPrefix("/api/v4", mux).ServeHTTP(w, r)
+	g.answer(w, r, token, "RateLimit-", false, http.StripPrefix("/api/v4", mux).ServeHTTP)
 }
 
 // gitlabFail answers as GitLab does: the status is in the message.
@@ -142,7 +144,11 @@ func gitlabFail(w http.ResponseWriter, status int) {
 }
 
 func (g *GitLab) trusted(r *http.Request) bool {
-	return g.Token != "" && r.Header.Get("Private-Token") == g.Token
+	return g.knows(r.Header.Get("Private-Token"))
+}
+
+func (g *GitLab) knows(token string) bool {
+	return token != "" && (token == g.Token || slices.Contains(g.Tokens, token))
 }
 
 // may answers for a caller who may not read a setting.
@@ -161,7 +167,7 @@ func (g *GitLab) may(w http.ResponseWriter, r *http.Request, denied bool) bool {
 func (g *GitLab) git(w http.ResponseWriter, r *http.Request, path, call string) {
 	user, password, _ := r.BasicAuth()
 	i := slices.IndexFunc(g.Projects, func(x *Project) bool { return x.Path == path })
-	allowed := i >= 0 && !g.Projects[i].Gone && (!g.Projects[i].Private && password == "" || password == g.Token && g.Token != "" ||
+	allowed := i >= 0 && !g.Projects[i].Gone && (!g.Projects[i].Private && password == "" || g.knows(password) ||
 		user == "gitlab-ci-token" && password == g.JobToken && g.JobToken != "" && g.Projects[i].JobMayRead)
 	if !allowed {
 		w.Header().Set("WWW-Authenticate", `Basic realm="GitLab"`)

@@ -101,9 +101,9 @@ func TestAppSettings(t *testing.T) {
 		id, installation, file string
 		want                   error
 	}{
-		{"12", "", good, audit.ErrUsage},
+		{"12", "", good, audit.ErrAuth},
 		{"", "77", "", audit.ErrUsage},
-		{"12", "../x", good, audit.ErrUsage},
+		{"12", "77,../x", good, audit.ErrUsage},
 		{"12", "77", good + ".none", audit.ErrUsage},
 		{"12", "77", writeKey(t, "RSA PRIVATE "+"KEY", []byte("junk")), audit.ErrUsage},
 		{"12", "77", good, audit.ErrAuth},

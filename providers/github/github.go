@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -35,7 +36,8 @@ type Options struct {
 	Since     string // only history since this commit or date; "" for all
 	AllRefs   bool   // history of what is no branch, tag or note, too: pull requests
 
-	MaxWait time.Duration // longest wait for a rate limit; 0 means 15 minutes
+	Budget  int           // percent of the API's quota that is ours; 0 means 60
+	MaxWait time.Duration // longest wait for a rate limit; 0 means 15 minutes, or two hours where quotas are shared
 
 	sleep func(context.Context, time.Duration) error // for tests
 }
@@ -48,8 +50,8 @@ type Provider struct {
 }
 
 // New makes a provider. Where GitHub is and with which credential is read from the environment on first use: GITHUB_API_URL;
-// GH_TOKEN, else GITHUB_TOKEN, else LEAKREACH_GITHUB_APP_ID, _INSTALLATION_ID and _PRIVATE_KEY_FILE. Without any of them public
-// repositories can be read.
+// GH_TOKEN, else GITHUB_TOKEN, each of which may have several tokens, separated by commas; else LEAKREACH_GITHUB_APP_ID,
+// _PRIVATE_KEY_FILE and _INSTALLATION_ID, without which all installations of the App are used. Without any of them public repositories can be read.
 func New(env audit.Env, o Options) *Provider {
 	return &Provider{env: env, opts: o, connect: sync.OnceValues(func() (*client, error) { return newClient(env, o) })}
 }
@@ -60,10 +62,15 @@ func (p *Provider) Name() string { return "github" }
 // client is the API with what else is known of the instance.
 type client struct {
 	*github.Client
-	web   []*url.URL                            // origins of the instance's pages and repositories, the likeliest first
-	token func(context.Context) (string, error) // nil without a credential
-	from  string                                // where the credential comes from
+	web    []*url.URL          // origins of the instance's pages and repositories, the likeliest first
+	tokens []*forge.Credential // of the environment
+	app    *app                // or nil
+	from   string              // where the credential comes from
+	parts  []audit.Part        // of a repository
 }
+
+// signed tells whether there is a credential.
+func (c *client) signed() bool { return len(c.tokens) > 0 || c.app != nil }
 
 func newClient(env audit.Env, o Options) (*client, error) {
 	const baseVar = "GITHUB_API_URL"
@@ -75,31 +82,53 @@ func newClient(env audit.Env, o Options) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &client{web: webOrigins(base, env.Getenv("GITHUB_SERVER_URL"))}
-	config := forge.Config{API: "github", Base: base, BaseVar: baseVar, Header: "Authorization", Prefix: "Bearer ", MaxWait: o.MaxWait, Sleep: o.sleep}
+	c := &client{web: webOrigins(base, env.Getenv("GITHUB_SERVER_URL")), parts: parts(o)}
+	// All that is asked here counts in the quota that GitHub calls core.
+	config := forge.Config{
+		API: "github", Base: base, BaseVar: baseVar, Header: "Authorization", Prefix: "Bearer ", Resource: "core", Budget: o.Budget, MaxWait: o.MaxWait, Sleep: o.sleep,
+	}
 	for _, name := range []string{"GH_TOKEN", "GITHUB_TOKEN"} {
-		token, err := forge.Token(name, env.Getenv(name))
-		if err != nil {
+		if c.tokens, err = forge.Tokens(name, env.Getenv(name)); err != nil {
 			return nil, err
 		}
-		if token != "" {
-			c.token, c.from = forge.Static(token), name
+		if len(c.tokens) > 0 {
+			c.from = name
 			break
 		}
 	}
-	if c.token == nil {
-		app, err := appFromEnv(env, config)
-		if err != nil {
-			return nil, err
-		}
-		if app != nil {
-			c.token, c.from = app.token, "the GitHub App"
-		}
+	if len(c.tokens) > 0 {
+		config.Credentials = forge.Any(c.tokens)
+	} else if c.app, err = appFromEnv(env, config); err != nil {
+		return nil, err
+	} else if c.app != nil {
+		config.Credentials, c.from = c.app.choose, "the GitHub App"
 	}
-	config.Token = c.token
 	c.Client = github.NewClient(forge.New(env, config))
 	c.BaseURL = base.JoinPath("/")
 	return c, nil
+}
+
+// parts are those of a repository: none where one of them would be empty.
+func parts(o Options) []audit.Part {
+	if (o.History || o.Files) && (o.Variables || o.Secrets || o.Settings || o.Runners) {
+		return []audit.Part{audit.PartSettings, audit.PartContents}
+	}
+	return nil
+}
+
+// cloneToken is one that may read a repository; "" if there is none.
+func (c *client) cloneToken(ctx context.Context, owner, repo string) (string, error) {
+	if c.app != nil {
+		credential, err := c.app.of(ctx, owner)
+		if err != nil {
+			return "", err
+		}
+		return credential.Token(ctx)
+	}
+	return forge.TokenThatSees(ctx, c.tokens, func(ctx context.Context) error {
+		_, err := c.get(ctx, "repos/"+owner+"/"+repo, nil, nil)
+		return err
+	})
 }
 
 // webOrigins are the addresses under which the instance with this API serves pages and repositories: api.github.com belongs to
@@ -128,6 +157,11 @@ func validRepository(name string) bool {
 
 // Targets yields for OWNER the organisation, if it is one, and each of its repositories; for OWNER/REPO that repository.
 func (p *Provider) Targets(ctx context.Context, ref string) iter.Seq2[audit.Target, error] {
+	return p.TargetsAfter(ctx, ref, "")
+}
+
+// TargetsAfter yields the targets from a cursor on, or all if it is none of ours.
+func (p *Provider) TargetsAfter(ctx context.Context, ref, after string) iter.Seq2[audit.Target, error] {
 	return func(yield func(audit.Target, error) bool) {
 		owner, repo, one := strings.Cut(strings.TrimSuffix(ref, "/"), "/")
 		repo = strings.TrimSuffix(repo, ".git")
@@ -144,7 +178,8 @@ func (p *Provider) Targets(ctx context.Context, ref string) iter.Seq2[audit.Targ
 		if one {
 			c.oneTarget(ctx, owner, repo, yield)
 		} else {
-			c.ownerTargets(ctx, owner, yield)
+			at, _ := parseCursor(after)
+			c.ownerTargets(ctx, owner, at, yield)
 		}
 	}
 }
@@ -162,24 +197,66 @@ func (c *client) oneTarget(ctx context.Context, owner, repo string, yield func(a
 	yield(t, err)
 }
 
-func (c *client) ownerTargets(ctx context.Context, owner string, yield func(audit.Target, error) bool) {
-	isOrg, listed := true, 0
-	for r, err := range c.orgRepositories(ctx, owner) {
-		if listed == 0 && forge.StatusOf(err) == http.StatusNotFound {
-			isOrg = false
-			break
-		}
-		if listed == 0 && err == nil {
-			if login, _, _ := strings.Cut(r.GetFullName(), "/"); strings.EqualFold(login, owner) {
-				owner = login // as GitHub writes it
+// A cursor is where a listing of repositories goes on.
+type cursor struct {
+	kind string // of listing: org, user, own
+	page int
+}
+
+var cursorText = regexp.MustCompile(`^(org|user|own) ([1-9][0-9]{0,5})$`)
+
+func parseCursor(text string) (at cursor, ok bool) {
+	m := cursorText.FindStringSubmatch(text)
+	if m == nil {
+		return at, false
+	}
+	at.kind = m[1]
+	at.page, _ = strconv.Atoi(m[2])
+	return at, true
+}
+
+// text is what a target carries; "" after the last page.
+func (at cursor) text() string {
+	if at.page == 0 {
+		return ""
+	}
+	return at.kind + " " + strconv.Itoa(at.page)
+}
+
+// back is the page to go on from, and how many repositories come before it. It is the page before the one that comes next: repositories
+// that were deleted meanwhile have let those behind them slip forward.
+func (at cursor) back(kind string) (page, before int) {
+	if page = at.page - 1; at.kind != kind || page <= 1 {
+		return 0, 0
+	}
+	return page, (page - 1) * repositoryPage
+}
+
+func (c *client) ownerTargets(ctx context.Context, owner string, after cursor, yield func(audit.Target, error) bool) {
+	page, before := after.back("org")
+	isOrg, listed := after.kind == "" || after.kind == "org", before
+	if isOrg {
+		for r, err := range c.orgRepositories(ctx, owner, page) {
+			if listed == before && forge.StatusOf(err) == http.StatusNotFound {
+				isOrg = false
+				break
 			}
-			if !yield(c.organisation(owner), nil) {
+			if listed == before && err == nil {
+				if login, _, _ := strings.Cut(r.GetFullName(), "/"); strings.EqualFold(login, owner) {
+					owner = login // as GitHub writes it
+				}
+				if !yield(c.organisation(owner), nil) {
+					return
+				}
+			}
+			if !c.yieldTarget(ctx, owner, r, err, &listed, yield) {
 				return
 			}
 		}
-		if !c.yieldTarget(ctx, owner, r, err, &listed, yield) {
-			return
-		}
+	}
+	if isOrg && listed == before && before > 0 { // it has shrunk by more than a page
+		c.ownerTargets(ctx, owner, cursor{}, yield)
+		return
 	}
 	if isOrg {
 		if listed == 0 && !yield(c.organisation(owner), nil) {
@@ -188,12 +265,17 @@ func (c *client) ownerTargets(ctx context.Context, owner string, yield func(audi
 		c.compareCount(ctx, owner, listed, yield)
 		return
 	}
-	for r, err := range c.userRepositories(ctx, owner) {
+	listed = 0
+	for r, err := range c.userRepositories(ctx, owner, after) {
 		if !c.yieldTarget(ctx, owner, r, err, &listed, yield) {
 			return
 		}
 	}
-	if listed == 0 {
+	switch {
+	case listed > 0:
+	case after.kind != "":
+		c.ownerTargets(ctx, owner, cursor{}, yield)
+	default:
 		yield(audit.Target{}, audit.Hint(fmt.Errorf("%w: github:%s has no repository that can be seen", audit.ErrNothing, owner),
 			"private repositories need a token that may read them in GH_TOKEN"))
 	}
@@ -204,7 +286,7 @@ func (c *client) organisation(login string) audit.Target {
 }
 
 // yieldTarget yields one outcome of a listing of repositories, and tells whether to go on.
-func (c *client) yieldTarget(ctx context.Context, owner string, r *github.Repository, err error, listed *int, yield func(audit.Target, error) bool) bool {
+func (c *client) yieldTarget(ctx context.Context, owner string, r *repository, err error, listed *int, yield func(audit.Target, error) bool) bool {
 	if err != nil {
 		if *listed > 0 && ctx.Err() == nil {
 			return yield(audit.Target{}, forge.Gap("github:"+owner, fmt.Sprintf("repositories after the first %d", *listed), err))
@@ -213,7 +295,9 @@ func (c *client) yieldTarget(ctx context.Context, owner string, r *github.Reposi
 		return false
 	}
 	*listed++
-	return yield(c.target(r))
+	t, err := c.target(r.Repository)
+	t.Cursor = r.next.text()
+	return yield(t, err)
 }
 
 // compareCount says so when the organisation has more repositories than the token sees.
@@ -230,36 +314,69 @@ func (c *client) compareCount(ctx context.Context, owner string, listed int, yie
 	}
 }
 
-func repositoryKey(r *github.Repository) string {
+// repositoryPage is how many repositories a page has, GitHub's most.
+const repositoryPage = 100
+
+// repository is one of a listing, with what comes after its page.
+type repository struct {
+	*github.Repository
+	next cursor
+}
+
+func repositoryKey(r *repository) string {
 	return strconv.FormatInt(r.GetID(), 10) + r.GetFullName()
 }
 
-func (c *client) orgRepositories(ctx context.Context, owner string) iter.Seq2[*github.Repository, error] {
-	return paged(ctx, 100, repositoryKey, func(o github.ListOptions) ([]*github.Repository, int, *github.Response, error) {
-		rs, resp, err := c.Repositories.ListByOrg(ctx, owner, &github.RepositoryListByOrgOptions{Type: "all", Sort: "full_name", Direction: "asc", ListOptions: o})
-		return rs, 0, resp, err
+// repositories walks a listing from a page on.
+func repositories(ctx context.Context, kind string, page int, get func(github.ListOptions) ([]*github.Repository, *github.Response, error)) iter.Seq2[*repository, error] {
+	from := ""
+	if page > 0 {
+		from = strconv.Itoa(page)
+	}
+	return pagedFrom(ctx, from, repositoryPage, repositoryKey, func(o github.ListOptions) (all []*repository, total int, resp *github.Response, err error) {
+		rs, resp, err := get(o)
+		if err != nil {
+			return nil, 0, resp, err
+		}
+		for _, r := range rs {
+			if r != nil {
+				all = append(all, &repository{r, cursor{kind, resp.NextPage}})
+			}
+		}
+		return all, 0, resp, nil
 	})
 }
 
-// userRepositories lists the public repositories of a user, and the private ones too where the token is that user's own.
-func (c *client) userRepositories(ctx context.Context, owner string) iter.Seq2[*github.Repository, error] {
-	own := false
-	if c.token != nil {
-		if u, _, err := c.Users.Get(ctx, ""); err == nil {
-			own = strings.EqualFold(u.GetLogin(), owner)
-		} else if forge.StatusOf(err) == http.StatusUnauthorized {
-			return func(yield func(*github.Repository, error) bool) { yield(nil, err) }
+func (c *client) orgRepositories(ctx context.Context, owner string, page int) iter.Seq2[*repository, error] {
+	return repositories(ctx, "org", page, func(o github.ListOptions) ([]*github.Repository, *github.Response, error) {
+		return c.Repositories.ListByOrg(ctx, owner, &github.RepositoryListByOrgOptions{Type: "all", Sort: "full_name", Direction: "asc", ListOptions: o})
+	})
+}
+
+// userRepositories lists the public repositories of a user, and the private ones too where a token is that user's own.
+func (c *client) userRepositories(ctx context.Context, owner string, after cursor) iter.Seq2[*repository, error] {
+	var refused error
+	for _, token := range c.tokens {
+		own := forge.With(ctx, token)
+		u, _, err := c.Users.Get(own, "")
+		switch {
+		case err == nil && strings.EqualFold(u.GetLogin(), owner):
+			page, _ := after.back("own")
+			return repositories(ctx, "own", page, func(o github.ListOptions) ([]*github.Repository, *github.Response, error) {
+				return c.Repositories.ListByAuthenticatedUser(own, &github.RepositoryListByAuthenticatedUserOptions{
+					Visibility: "all", Affiliation: "owner", Sort: "full_name", Direction: "asc", ListOptions: o,
+				})
+			})
+		case forge.StatusOf(err) == http.StatusUnauthorized:
+			refused = err
 		}
 	}
-	return paged(ctx, 100, repositoryKey, func(o github.ListOptions) ([]*github.Repository, int, *github.Response, error) {
-		if own {
-			rs, resp, err := c.Repositories.ListByAuthenticatedUser(ctx, &github.RepositoryListByAuthenticatedUserOptions{
-				Visibility: "all", Affiliation: "owner", Sort: "full_name", Direction: "asc", ListOptions: o,
-			})
-			return rs, 0, resp, err
-		}
-		rs, resp, err := c.Repositories.ListByUser(ctx, owner, &github.RepositoryListByUserOptions{Type: "owner", Sort: "full_name", Direction: "asc", ListOptions: o})
-		return rs, 0, resp, err
+	if refused != nil && len(c.tokens) == 1 {
+		return func(yield func(*repository, error) bool) { yield(nil, refused) }
+	}
+	page, _ := after.back("user")
+	return repositories(ctx, "user", page, func(o github.ListOptions) ([]*github.Repository, *github.Response, error) {
+		return c.Repositories.ListByUser(ctx, owner, &github.RepositoryListByUserOptions{Type: "owner", Sort: "full_name", Direction: "asc", ListOptions: o})
 	})
 }
 
@@ -273,8 +390,9 @@ func (c *client) target(r *github.Repository) (audit.Target, error) {
 		}
 	}
 	full := owner + "/" + name
+	// Without a State: nothing of what GitHub documents says that every change of a ref moves pushed_at.
 	return audit.Target{
-		Name: "github:" + full, Kind: audit.TargetRepository, URL: c.page(full),
+		Name: "github:" + full, Kind: audit.TargetRepository, URL: c.page(full), Parts: c.parts, Size: max(0, int64(r.GetSize())) << 10, Pushed: r.GetPushedAt().Time,
 		Attrs: map[string]string{
 			"owner": owner, "repo": name, "id": strconv.FormatInt(r.GetID(), 10),
 			"clone_url":      forge.RepositoryURL(r.GetCloneURL(), full, c.web...),
@@ -307,17 +425,17 @@ func (c *client) fail(ctx context.Context, doing string, err error) error {
 	switch {
 	case !errors.As(err, &e):
 		return fmt.Errorf("%s: %w", doing, err)
-	case !e.Until.IsZero() && c.token == nil:
+	case !e.Until.IsZero() && !c.signed():
 		return audit.Hint(fmt.Errorf("%s: %w", doing, err), "set GH_TOKEN: without a token GitHub allows 60 requests an hour")
 	case !e.Until.IsZero():
 		return fmt.Errorf("%s: %w", doing, err)
-	case e.Status == http.StatusUnauthorized && c.token != nil:
+	case e.Status == http.StatusUnauthorized && c.signed():
 		return audit.Hint(fmt.Errorf("%w: %s: %w", audit.ErrAuth, doing, err), "check "+c.from+": it is expired, revoked or not meant for "+c.BaseURL.Host)
 	case e.Status == http.StatusForbidden && e.SSO:
 		return audit.Hint(fmt.Errorf("%w: %s: %w", audit.ErrAuth, doing, err), "authorise the token for the organisation's single sign-on in GitHub's token settings")
 	case e.Status == http.StatusUnauthorized, e.Status == http.StatusForbidden:
 		return audit.Hint(fmt.Errorf("%w: %s: %w", audit.ErrAuth, doing, err), "set GH_TOKEN to a token that may read it")
-	case e.Status == http.StatusNotFound && c.token == nil:
+	case e.Status == http.StatusNotFound && !c.signed():
 		return audit.Hint(fmt.Errorf("%w: %s: it does not exist, or needs a token: %w", audit.ErrAuth, doing, err), "set GH_TOKEN to a token that may read it")
 	case e.Status == http.StatusNotFound:
 		return audit.Hint(fmt.Errorf("%w: %s: it does not exist, or the token may not see it: %w", audit.ErrAuth, doing, err),
@@ -328,7 +446,12 @@ func (c *client) fail(ctx context.Context, doing string, err error) error {
 
 // paged walks a listing. total is the number of all items, where the answer tells it.
 func paged[T any](ctx context.Context, size int, key func(*T) string, get func(github.ListOptions) (items []*T, total int, resp *github.Response, err error)) iter.Seq2[*T, error] {
-	return forge.Pages(ctx, key, func(_ context.Context, cursor string) (forge.Page[*T], error) {
+	return pagedFrom(ctx, "", size, key, get)
+}
+
+// pagedFrom walks it from a page on.
+func pagedFrom[T any](ctx context.Context, from string, size int, key func(*T) string, get func(github.ListOptions) (items []*T, total int, resp *github.Response, err error)) iter.Seq2[*T, error] {
+	return forge.PagesFrom(ctx, from, key, func(_ context.Context, cursor string) (forge.Page[*T], error) {
 		number, _ := strconv.Atoi(cursor)
 		items, total, resp, err := get(github.ListOptions{Page: number, PerPage: size})
 		if err != nil {
@@ -357,4 +480,18 @@ func (c *client) get(ctx context.Context, path string, q url.Values, out any) (*
 		return nil, err
 	}
 	return c.Do(ctx, req, out)
+}
+
+// again asks for what get has asked for, with further headers.
+func (c *client) again(ctx context.Context, path string, header http.Header) (status int, err error) {
+	req, err := c.NewRequest(http.MethodGet, path, nil)
+	if err != nil {
+		return 0, err
+	}
+	maps.Copy(req.Header, header)
+	resp, err := c.Do(ctx, req, nil)
+	if resp != nil { // what is no success is an error, too
+		return resp.StatusCode, nil
+	}
+	return 0, err
 }

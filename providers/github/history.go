@@ -10,16 +10,12 @@ import (
 
 // history yields the repository's files, commits and the rest of what git keeps.
 func (p *Provider) history(ctx context.Context, c *client, t audit.Target) iter.Seq2[audit.Item, error] {
-	how := forge.Clone{
-		Address: t.Attrs["clone_url"], Username: "x-access-token", Since: p.opts.Since, Newest: !p.opts.History, AllRefs: p.opts.AllRefs, Sleep: p.opts.sleep,
-		Blobs: t.URL + "/blob/", Commits: t.URL + "/commit/",
+	token, err := c.cloneToken(ctx, t.Attrs["owner"], t.Attrs["repo"])
+	if err != nil {
+		return func(yield func(audit.Item, error) bool) { yield(audit.Item{}, forge.Gap(t.Name, "git history", err)) }
 	}
-	if c.token != nil {
-		token, err := c.token(ctx)
-		if err != nil {
-			return func(yield func(audit.Item, error) bool) { yield(audit.Item{}, forge.Gap(t.Name, "git history", err)) }
-		}
-		how.Token = token
-	}
-	return forge.History(ctx, p.env, t.Name, how)
+	return forge.History(ctx, p.env, t.Name, forge.Clone{
+		Address: t.Attrs["clone_url"], Username: "x-access-token", Token: token, Since: p.opts.Since, Newest: !p.opts.History, AllRefs: p.opts.AllRefs,
+		Blobs: t.URL + "/blob/", Commits: t.URL + "/commit/", Sleep: p.opts.sleep,
+	})
 }

@@ -24,7 +24,7 @@ type listing struct {
 	items iter.Seq2[audit.Item, error]
 }
 
-// Items yields the target's variables, secret names, environments and runners, then its history.
+// Items yields the target's variables, secret names, environments and runners, then its history, or one of the two.
 func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
 		c, err := p.connect()
@@ -32,11 +32,28 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 			yield(audit.Item{}, err)
 			return
 		}
+		o := p.opts
+		settings := forge.Listing{
+			Head:  fmt.Sprintf("1 %t %t %t %t %q", o.Variables, o.Secrets, o.Settings, o.Runners, t.Attrs["alone"]),
+			List:  func(ctx context.Context) iter.Seq2[audit.Item, error] { return p.settings(ctx, c, t) },
+			Again: c.again,
+		}
+		var contents func(audit.Target) iter.Seq2[audit.Item, error]
+		if t.Kind == audit.TargetRepository && (o.History || o.Files) {
+			contents = func(t audit.Target) iter.Seq2[audit.Item, error] { return p.history(ctx, c, t) }
+		}
+		forge.Items(ctx, t, settings, contents)(yield)
+	}
+}
+
+// settings yields what the API has of the target.
+func (p *Provider) settings(ctx context.Context, c *client, t audit.Target) iter.Seq2[audit.Item, error] {
+	return func(yield func(audit.Item, error) bool) {
 		here := &place{c, t, t.Attrs["owner"], t.Attrs["repo"]}
 		gone := sync404{here: here}
 		slow := false
 		for _, l := range p.listings(ctx, here) {
-			if c.token == nil {
+			if !c.signed() {
 				if !yield(audit.Item{}, &audit.Gap{Target: t.Name, What: l.what, Why: "needs a token: GH_TOKEN is not set"}) {
 					return
 				}
@@ -73,14 +90,6 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 				if !yield(audit.Item{}, gap) {
 					return
 				}
-			}
-		}
-		if t.Kind != audit.TargetRepository || !p.opts.History && !p.opts.Files {
-			return
-		}
-		for it, err := range p.history(ctx, c, t) {
-			if !yield(it, err) {
-				return
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -34,7 +35,8 @@ type Options struct {
 	Since     string // only history since this commit or date; "" for all
 	AllRefs   bool   // history of what is no branch, tag or note, too: merge requests
 
-	MaxWait time.Duration // longest wait for a rate limit; 0 means 15 minutes
+	Budget  int           // percent of the API's quota that is ours; 0 means 60
+	MaxWait time.Duration // longest wait for a rate limit; 0 means 15 minutes, or two hours where quotas are shared
 
 	sleep func(context.Context, time.Duration) error // for tests
 }
@@ -47,7 +49,8 @@ type Provider struct {
 }
 
 // New makes a provider. Where GitLab is and with which credential is read from the environment on first use: GITLAB_URL, else
-// CI_API_V4_URL, else gitlab.com; GITLAB_TOKEN, else CI_JOB_TOKEN where the instance is the one the job runs on.
+// CI_API_V4_URL, else gitlab.com; GITLAB_TOKEN, which may have several tokens, separated by commas, else CI_JOB_TOKEN where the instance is
+// the one the job runs on.
 func New(env audit.Env, o Options) *Provider {
 	return &Provider{env: env, opts: o, connect: sync.OnceValues(func() (*client, error) { return newClient(env, o) })}
 }
@@ -58,41 +61,53 @@ func (p *Provider) Name() string { return "gitlab" }
 // client is the API with what else is known of the instance.
 type client struct {
 	*gitlab.Client
-	env   audit.Env
-	web   []*url.URL // origins of the instance's pages and repositories, the likeliest first
-	host  string
-	token string // "" for none
-	job   bool   // token is a job's own, which may do little
-	from  string // variable it comes from
+	env    audit.Env
+	web    []*url.URL // origins of the instance's pages and repositories, the likeliest first
+	host   string
+	tokens []*forge.Credential
+	job    bool         // the token is a job's own, which may do little
+	from   string       // variable it comes from
+	parts  []audit.Part // of a project
 }
+
+// signed tells whether there is a token.
+func (c *client) signed() bool { return len(c.tokens) > 0 }
 
 func newClient(env audit.Env, o Options) (*client, error) {
 	web, api, from, err := instance(env.Getenv)
 	if err != nil {
 		return nil, err
 	}
-	c := &client{env: env, web: origins(web, env.Getenv("CI_SERVER_URL")), host: api.Host}
-	config := forge.Config{API: "gitlab", Base: api, BaseVar: from, Header: "Private-Token", MaxWait: o.MaxWait, Sleep: o.sleep}
+	c := &client{env: env, web: origins(web, env.Getenv("CI_SERVER_URL")), host: api.Host, parts: parts(o)}
+	config := forge.Config{API: "gitlab", Base: api, BaseVar: from, Header: "Private-Token", Budget: o.Budget, MaxWait: o.MaxWait, Sleep: o.sleep}
 	for _, name := range []string{"GITLAB_TOKEN", "CI_JOB_TOKEN"} {
-		token, err := forge.Token(name, env.Getenv(name))
+		tokens, err := forge.Tokens(name, env.Getenv(name))
 		if err != nil {
 			return nil, err
 		}
-		if token != "" && (name != "CI_JOB_TOKEN" || ownInstance(env.Getenv, api)) {
-			c.token, c.from, c.job = token, name, name == "CI_JOB_TOKEN"
+		if len(tokens) > 0 && (name != "CI_JOB_TOKEN" || ownInstance(env.Getenv, api)) {
+			c.tokens, c.from, c.job = tokens, name, name == "CI_JOB_TOKEN"
 			break
 		}
 	}
 	if c.job {
 		config.Header = "Job-Token"
 	}
-	config.Token = forge.Static(c.token)
+	config.Credentials = forge.Any(c.tokens)
 	c.Client, err = gitlab.NewClient("", gitlab.WithBaseURL(api.String()), gitlab.WithHTTPClient(forge.New(env, config)),
 		gitlab.WithoutRetries(), gitlab.WithCustomLimiter(unlimited{}))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", audit.ErrUsage, from, err)
 	}
 	return c, nil
+}
+
+// parts are those of a project: none where one of them would be empty.
+func parts(o Options) []audit.Part {
+	if (o.History || o.Files) && (o.Variables || o.Settings || o.Runners) {
+		return []audit.Part{audit.PartSettings, audit.PartContents}
+	}
+	return nil
 }
 
 // unlimited switches off go-gitlab's limiter, which takes the first answer's limit for that of every endpoint.
@@ -155,6 +170,11 @@ func validPath(path string) bool {
 // Targets yields for a group the instance, if the token is an administrator's, the groups above it, the group itself, the groups
 // below, and all their projects; for a project what is above it and the project; for a user the projects.
 func (p *Provider) Targets(ctx context.Context, ref string) iter.Seq2[audit.Target, error] {
+	return p.TargetsAfter(ctx, ref, "")
+}
+
+// TargetsAfter yields the projects from a cursor on; all targets, if it is none of ours.
+func (p *Provider) TargetsAfter(ctx context.Context, ref, after string) iter.Seq2[audit.Target, error] {
 	return func(yield func(audit.Target, error) bool) {
 		path := strings.TrimSuffix(strings.TrimSuffix(ref, "/"), ".git")
 		if !validPath(path) {
@@ -167,7 +187,7 @@ func (p *Provider) Targets(ctx context.Context, ref string) iter.Seq2[audit.Targ
 			yield(audit.Target{}, err)
 			return
 		}
-		if err := c.resolve(ctx, path, yield); err != nil {
+		if err := c.resolve(ctx, path, cursorText.FindStringSubmatch(after), yield); err != nil {
 			yield(audit.Target{}, err)
 		}
 	}
@@ -195,13 +215,20 @@ type project struct {
 	ForkedFrom *struct {
 		ID int `json:"id"`
 	} `json:"forked_from_project"`
+	LastActivity time.Time `json:"last_activity_at"`
+
+	cursor string // what comes after its page
 }
+
+// cursorText is where a listing of projects goes on: after the project of an id, or where an instance numbers pages, with one of them. It
+// has what matches and the two parts of it; it is nil at the beginning.
+var cursorText = regexp.MustCompile(`^(after|page) ([1-9][0-9]{0,17})$`)
 
 // errBroken says that the consumer broke off.
 var errBroken = errors.New("broken off")
 
-// resolve finds out what path is and yields its targets. It returns what ends the ref.
-func (c *client) resolve(ctx context.Context, path string, yield func(audit.Target, error) bool) error {
+// resolve finds out what path is and yields its targets, or its projects from a cursor on. It returns what ends the ref.
+func (c *client) resolve(ctx context.Context, path string, after []string, yield func(audit.Target, error) bool) error {
 	send := func(t audit.Target, err error) error {
 		if !yield(t, err) {
 			return errBroken
@@ -212,11 +239,11 @@ func (c *client) resolve(ctx context.Context, path string, yield func(audit.Targ
 	var err error
 	if c.job && nested {
 		err = c.resolveProject(ctx, path, send) // a job's token may not ask for groups
-	} else if err = c.resolveGroup(ctx, path, send); forge.StatusOf(err) == http.StatusNotFound {
+	} else if err = c.resolveGroup(ctx, path, after, send); forge.StatusOf(err) == http.StatusNotFound {
 		if nested {
 			err = c.resolveProject(ctx, path, send)
 		} else {
-			err = c.resolveUser(ctx, path, send)
+			err = c.resolveUser(ctx, path, after, send)
 		}
 	}
 	if errors.Is(err, errBroken) {
@@ -230,15 +257,26 @@ func (c *client) resolve(ctx context.Context, path string, yield func(audit.Targ
 
 type sender func(audit.Target, error) error
 
-func (c *client) resolveGroup(ctx context.Context, path string, send sender) error {
+func (c *client) resolveGroup(ctx context.Context, path string, after []string, send sender) error {
 	var g group
 	if _, err := c.get(ctx, "groups/"+gitlab.PathEscape(path), map[string]string{"with_projects": "false"}, "", &g); err != nil {
 		return err
 	}
+	if after == nil {
+		if err := c.groups(ctx, path, &g, send); err != nil {
+			return err
+		}
+	}
+	query := map[string]string{"include_subgroups": "true", "with_shared": "false", "order_by": "id", "sort": "asc"}
+	return c.sendProjects(ctx, "gitlab:"+path, fmt.Sprintf("groups/%d/projects", g.ID), query, after, send)
+}
+
+// groups sends a group, what hands variables down to it, and the groups below.
+func (c *client) groups(ctx context.Context, path string, g *group, send sender) error {
 	if err := c.above(ctx, path, send); err != nil {
 		return err
 	}
-	top, err := c.groupTarget(&g)
+	top, err := c.groupTarget(g)
 	if err == nil {
 		top.Attrs["alone"] = "true"
 	}
@@ -256,22 +294,37 @@ func (c *client) resolveGroup(ctx context.Context, path string, send sender) err
 			return err
 		}
 	}
-	query := map[string]string{"include_subgroups": "true", "with_shared": "false", "order_by": "id", "sort": "asc"}
-	return c.sendProjects(ctx, name, fmt.Sprintf("groups/%d/projects", g.ID), query, send)
+	return nil
 }
 
-func (c *client) sendProjects(ctx context.Context, name, path string, query map[string]string, send sender) error {
+func (c *client) sendProjects(ctx context.Context, name, path string, query map[string]string, after []string, send sender) error {
 	// Ordered by id, pages can be asked for by key: then a project that is deleted meanwhile makes no other slip through. Where
 	// an instance has no keys for a listing it says 405.
 	query = listQuery(query)
 	query["pagination"] = "keyset"
+	from := ""
+	if after != nil && after[1] == "after" {
+		query["id_after"] = after[2]
+	} else if after != nil {
+		delete(query, "pagination")
+		if n, _ := strconv.Atoi(after[2]); n > 2 {
+			from = strconv.Itoa(n - 1) // projects that were deleted meanwhile have let those behind them slip forward
+		}
+	}
 	listed := 0
-	for x, err := range paged(ctx, func(x *project) string { return strconv.Itoa(x.ID) + x.Path }, func(cursor string) ([]*project, *gitlab.Response, error) {
+	for x, err := range pagedFrom(ctx, from, func(x *project) string { return strconv.Itoa(x.ID) + x.Path }, func(cursor string) ([]*project, *gitlab.Response, error) {
 		var xs []*project
 		resp, err := c.get(ctx, path, query, cursor, &xs)
 		if cursor == "" && forge.StatusOf(err) == http.StatusMethodNotAllowed {
 			delete(query, "pagination")
 			resp, err = c.get(ctx, path, query, cursor, &xs)
+		}
+		if err == nil {
+			for _, x := range xs {
+				if x != nil {
+					x.cursor = cursorOf(next(resp))
+				}
+			}
 		}
 		return xs, resp, err
 	}) {
@@ -323,7 +376,7 @@ func (c *client) above(ctx context.Context, path string, send sender) error {
 // instance sends the instance as a target if its variables are readable. Where they are not, that is normal, unless the token
 // is an administrator's and still lacks the right.
 func (c *client) instance(ctx context.Context, send sender) error {
-	if c.token == "" || c.job {
+	if !c.signed() || c.job {
 		return nil
 	}
 	_, err := c.get(ctx, "admin/ci/variables", map[string]string{"per_page": "1"}, "", new([]struct{}))
@@ -367,19 +420,21 @@ func (c *client) resolveProject(ctx context.Context, path string, send sender) e
 	return send(t, err)
 }
 
-func (c *client) resolveUser(ctx context.Context, name string, send sender) error {
+func (c *client) resolveUser(ctx context.Context, name string, after []string, send sender) error {
 	sent, path := 0, "users/"+gitlab.PathEscape(name)+"/projects"
 	if _, err := c.get(ctx, path, map[string]string{"per_page": "1"}, "", new([]struct{})); err != nil {
 		return err // so that it ends the ref, and is not a gap in a list of projects
 	}
-	if err := c.instance(ctx, send); err != nil {
-		return err
+	if after == nil {
+		if err := c.instance(ctx, send); err != nil {
+			return err
+		}
 	}
-	err := c.sendProjects(ctx, "gitlab:"+name, path, map[string]string{"order_by": "id", "sort": "asc"}, func(t audit.Target, err error) error {
+	err := c.sendProjects(ctx, "gitlab:"+name, path, map[string]string{"order_by": "id", "sort": "asc"}, after, func(t audit.Target, err error) error {
 		sent++
 		return send(t, err)
 	})
-	if err == nil && sent == 0 {
+	if err == nil && sent == 0 && after == nil {
 		return audit.Hint(fmt.Errorf("%w: user %s has no project that can be seen", audit.ErrNothing, name), "private projects need a token that may read them in GITLAB_TOKEN")
 	}
 	return err
@@ -401,8 +456,9 @@ func (c *client) projectTarget(x *project) (audit.Target, error) {
 	if !validPath(x.Path) || !strings.Contains(x.Path, "/") {
 		return audit.Target{}, &audit.Gap{Target: "gitlab:", What: fmt.Sprintf("project with id %d", x.ID), Why: fmt.Sprintf("impossible path %.200q", x.Path)}
 	}
+	// Without a State: last_activity_at moves only now and then, and with more than git's refs.
 	t := audit.Target{
-		Name: "gitlab:" + x.Path, Kind: audit.TargetRepository, URL: c.page(x.Path),
+		Name: "gitlab:" + x.Path, Kind: audit.TargetRepository, URL: c.page(x.Path), Parts: c.parts, Pushed: x.LastActivity, Cursor: x.cursor,
 		Attrs: map[string]string{
 			"path": x.Path, "clone_url": forge.RepositoryURL(x.CloneURL, x.Path, c.web...),
 			"default_branch": x.DefaultBranch, "visibility": x.Visibility, "private": strconv.FormatBool(x.Visibility == "private"),
@@ -443,14 +499,14 @@ func (c *client) fail(ctx context.Context, doing string, err error) error {
 	}
 	switch e.Status {
 	case http.StatusUnauthorized:
-		if c.token != "" && !c.job {
+		if c.signed() && !c.job {
 			advice = "check " + c.from + ": it is expired, revoked or not meant for " + c.host
 		}
 		return audit.Hint(fmt.Errorf("%w: %s: %w", audit.ErrAuth, doing, err), advice)
 	case http.StatusForbidden:
 		return audit.Hint(fmt.Errorf("%w: %s: %w", audit.ErrAuth, doing, err), advice)
 	case http.StatusNotFound:
-		if c.token == "" {
+		if !c.signed() {
 			return audit.Hint(fmt.Errorf("%w: %s: it does not exist, or needs a token: %w", audit.ErrAuth, doing, err), advice)
 		}
 		return audit.Hint(fmt.Errorf("%w: %s: it does not exist, or the token may not see it: %w", audit.ErrAuth, doing, err),
@@ -490,7 +546,12 @@ func listQuery(more map[string]string) map[string]string {
 
 // paged walks a listing, by numbered pages or by links, as the instance offers.
 func paged[T any](ctx context.Context, key func(*T) string, get func(cursor string) ([]*T, *gitlab.Response, error)) iter.Seq2[*T, error] {
-	return forge.Pages(ctx, key, func(_ context.Context, cursor string) (forge.Page[*T], error) {
+	return pagedFrom(ctx, "", key, get)
+}
+
+// pagedFrom walks it from a numbered page on.
+func pagedFrom[T any](ctx context.Context, from string, key func(*T) string, get func(cursor string) ([]*T, *gitlab.Response, error)) iter.Seq2[*T, error] {
+	return forge.PagesFrom(ctx, from, key, func(_ context.Context, cursor string) (forge.Page[*T], error) {
 		items, resp, err := get(cursor)
 		if err != nil {
 			return forge.Page[*T]{}, forge.Plain(err)
@@ -519,4 +580,35 @@ func next(resp *gitlab.Response) string {
 		return q.Get("page")
 	}
 	return resp.NextLink
+}
+
+// cursorOf makes of what [next] returned what cursorText matches; "" where nothing comes next, or it cannot be told by an id.
+func cursorOf(next string) string {
+	if _, err := strconv.Atoi(next); err == nil {
+		return "page " + next
+	}
+	link, err := url.Parse(next)
+	if err != nil {
+		return ""
+	}
+	if cursor := "after " + link.Query().Get("id_after"); cursorText.MatchString(cursor) {
+		return cursor
+	}
+	return ""
+}
+
+// again asks for what get has asked for, with further headers.
+func (c *client) again(ctx context.Context, path string, header http.Header) (status int, err error) {
+	path, query, _ := strings.Cut(path, "?")
+	options := []gitlab.RequestOptionFunc{gitlab.WithContext(ctx), gitlab.WithKeysetPaginationParameters("?" + query)}
+	req, err := c.NewRequest(http.MethodGet, path, nil, options)
+	if err != nil {
+		return 0, err
+	}
+	maps.Copy(req.Header, header)
+	resp, err := c.Do(req, nil)
+	if resp != nil { // what is no success is an error, too
+		return resp.StatusCode, nil
+	}
+	return 0, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"net/http"
 	"strconv"
@@ -22,7 +23,7 @@ type listing struct {
 	items iter.Seq2[audit.Item, error]
 }
 
-// Items yields the target's variables, environments and runners, then its history.
+// Items yields the target's variables, environments and runners, then its history, or one of the two.
 func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
 		c, err := p.connect()
@@ -30,9 +31,26 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 			yield(audit.Item{}, err)
 			return
 		}
+		o := p.opts
+		settings := forge.Listing{
+			Head:  fmt.Sprintf("1 %t %t %t %q", o.Variables, o.Settings, o.Runners, t.Attrs["alone"]),
+			List:  func(ctx context.Context) iter.Seq2[audit.Item, error] { return p.settings(ctx, c, t) },
+			Again: c.again,
+		}
+		var contents func(audit.Target) iter.Seq2[audit.Item, error]
+		if t.Kind == audit.TargetRepository && (o.History || o.Files) && t.Attrs["empty"] == "" {
+			contents = func(t audit.Target) iter.Seq2[audit.Item, error] { return p.history(ctx, c, t) }
+		}
+		forge.Items(ctx, t, settings, contents)(yield)
+	}
+}
+
+// settings yields what the API has of the target.
+func (p *Provider) settings(ctx context.Context, c *client, t audit.Target) iter.Seq2[audit.Item, error] {
+	return func(yield func(audit.Item, error) bool) {
 		here := newPlace(c, t)
 		why := ""
-		if c.token == "" {
+		if !c.signed() {
 			why = "needs a token: GITLAB_TOKEN is not set"
 		}
 		asked := c.job // a job's token sees 404 for what it may not ask
@@ -71,18 +89,6 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 				if !yield(audit.Item{}, gap) {
 					return
 				}
-			}
-		}
-		if t.Kind != audit.TargetRepository || !p.opts.History && !p.opts.Files || t.Attrs["empty"] != "" {
-			return
-		}
-		if t.Attrs["repository"] == "disabled" {
-			yield(audit.Item{}, &audit.Gap{Target: t.Name, What: "git history", Why: "the project's repository is switched off"})
-			return
-		}
-		for it, err := range p.history(ctx, c, t) {
-			if !yield(it, err) {
-				return
 			}
 		}
 	}

@@ -27,8 +27,15 @@ type Config struct {
 	// taken out of everything an error says.
 	Header, Prefix string
 	Token          func(context.Context) (string, error)
+	// Credentials, if not nil, takes the place of Token: it tells which ones a request can go with. It is sent with the one that has most left
+	// of its quota, and with the others where that one may not see what is asked for.
+	Credentials func(*http.Request) ([]*Credential, error)
 
-	MaxWait time.Duration                              // longest wait for a rate limit; 0 means 15 minutes
+	Resource string // which of the API's quotas requests count in, if it has several
+	Budget   int    // percent of a credential's quota that is ours, the rest is left to people; 0 means 60
+	AtOnce   int    // requests under way at once; 0 means 100, the most that GitHub allows
+
+	MaxWait time.Duration                              // longest wait for a rate limit; 0 means 15 minutes, or two hours where Env.Quotas are shared
 	Timeout time.Duration                              // for one request and its answer; 0 means that of Env.HTTP, or 30 seconds
 	MaxBody int64                                      // largest answer in bytes, decompressed; 0 means 32 MiB
 	Sleep   func(context.Context, time.Duration) error // nil means a timer; tests that replace it also replace Env.Now
@@ -42,9 +49,9 @@ func Static(token string) func(context.Context) (string, error) {
 	return func(context.Context) (string, error) { return token, nil }
 }
 
-// New makes an HTTP client for one API with one credential. It is safe for concurrent use, and all who use it share its view
-// of the rate limit: when the forge asks for a pause, everybody waits. Waits longer than MaxWait are refused with an error
-// that carries the time (see [Error.Until]) and cost no request until then.
+// New makes an HTTP client for one API. It is safe for concurrent use, and all who use it share its view of the rate limits: when
+// the forge asks for a pause, everybody waits, on other machines too where Env.Quotas are shared. Waits longer than MaxWait are
+// refused with an error that carries the time (see [Error.Until]) and cost no request until then.
 func New(env audit.Env, c Config) *http.Client {
 	client := *env.HTTP
 	if c.Timeout == 0 {
@@ -54,7 +61,16 @@ func New(env audit.Env, c Config) *http.Client {
 		c.Timeout = 30 * time.Second
 	}
 	if c.MaxWait == 0 {
-		c.MaxWait = 15 * time.Minute
+		c.MaxWait = shortWait
+		if env.Quotas != nil {
+			c.MaxWait = longWait
+		}
+	}
+	if c.Budget == 0 {
+		c.Budget = 60
+	}
+	if c.AtOnce == 0 {
+		c.AtOnce = 100 // docs.github.com/rest: "About secondary rate limits"
 	}
 	if c.MaxBody == 0 {
 		c.MaxBody = 32 << 20
@@ -67,7 +83,7 @@ func New(env audit.Env, c Config) *http.Client {
 		next = http.DefaultTransport
 	}
 	client.Timeout = 0 // would count waits for rate limits; the transport limits each attempt instead
-	client.Transport = &transport{Config: c, env: env, next: next}
+	client.Transport = &transport{Config: c, env: env, next: next, accounts: map[*Credential]*account{}, only: []*Credential{{Token: c.Token}}}
 	client.CheckRedirect = func(req *http.Request, via []*http.Request) error {
 		if !SameOrigin(req.URL, c.Base) {
 			return &Error{API: c.API, Method: req.Method, URL: plainURL(via[0].URL), Message: fmt.Sprintf(
@@ -80,6 +96,13 @@ func New(env audit.Env, c Config) *http.Client {
 	}
 	return &client
 }
+
+const (
+	// shortWait is for runs that begin anew when they end before their time: they had better say soon that they cannot go on.
+	shortWait = 15 * time.Minute
+	// longWait is for runs that share a store, and have time. Of the forges' windows the longest lasts an hour.
+	longWait = 2 * time.Hour
+)
 
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)

@@ -147,7 +147,7 @@ func TestWaits(t *testing.T) {
 		{"429 with a date", []answer{{429, "Retry-After: Sun, 01 Mar 2026 12:00:20 GMT", ""}, ok}, 2, 20 * time.Second, 22 * time.Second, ""},
 		{"429 with GitLab's reset", []answer{{429, "RateLimit-Remaining: 0\nRateLimit-Reset: " + reset(40*time.Second), ""}, ok}, 2, 40 * time.Second, 42 * time.Second, ""},
 		{"429 without a word", []answer{{429, "", ""}, {429, "", ""}, ok}, 3, 3 * time.Minute, 190 * time.Second, ""},
-		{"403 of the primary limit", []answer{{403, "X-RateLimit-Remaining: 0\nX-RateLimit-Reset: " + reset(5*time.Minute), `{}`}, ok}, 2, 5 * time.Minute, 302 * time.Second, ""},
+		{"403 of the primary limit", []answer{{403, "X-RateLimit-Remaining: 0\nX-RateLimit-Reset: " + reset(5*time.Minute), `{}`}, ok}, 2, 5 * time.Minute, 305 * time.Second, ""},
 		{"403 of a secondary limit", []answer{{403, "X-RateLimit-Remaining: 88", `{"message":"You have exceeded a secondary rate limit. Please wait"}`}, ok}, 2, time.Minute, 62 * time.Second, ""},
 		{"403 with Retry-After", []answer{{403, "Retry-After: 3", `{}`}, ok}, 2, 3 * time.Second, 5 * time.Second, ""},
 		{"reset too far away", []answer{{403, "X-RateLimit-Remaining: 0\nX-RateLimit-Reset: " + reset(time.Hour), `{}`}}, 1, 0, 0, "rate limit until 2026-03-01T13:00:00Z"},

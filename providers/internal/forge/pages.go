@@ -35,12 +35,18 @@ const (
 // walked, are yielded once; key identifies them. Errors are yielded with an item to ignore: a page that could not be read, after which
 // the walk goes on if the next page's number is known; a listing that is shorter than its own total, repeats itself or does not end.
 func Pages[T any](ctx context.Context, key func(T) string, fetch func(ctx context.Context, cursor string) (Page[T], error)) iter.Seq2[T, error] {
+	return PagesFrom(ctx, "", key, fetch)
+}
+
+// PagesFrom is Pages from a cursor on, which an earlier walk had.
+func PagesFrom[T any](ctx context.Context, cursor string, key func(T) string, fetch func(ctx context.Context, cursor string) (Page[T], error)) iter.Seq2[T, error] {
+	first := cursor
 	return func(yield func(T, error) bool) {
 		var none T
 		seen := map[string]bool{}
-		var cursor string
+		cursor := first
 		var last, total int
-		whole := true
+		whole := first == ""
 		for n := 1; ; n++ {
 			page, err := fetch(ctx, cursor)
 			if err != nil {

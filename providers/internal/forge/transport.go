@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,25 +30,47 @@ type transport struct {
 	Config
 	env  audit.Env
 	next http.RoundTripper
-	gate gate
+	only []*Credential // Config.Token
 
-	answered atomic.Bool // the host has answered before: one that never did is not asked twice
+	mu       sync.Mutex
+	accounts map[*Credential]*account
+
+	answered    atomic.Bool  // the host has answered before: one that never did is not asked twice
+	storeAway   atomic.Int64 // until when it is not asked again
+	storeFailed atomic.Bool  // and was said to
 }
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.roundTrip(req)
+	if trail := trailOf(req.Context()); trail != nil {
+		trail.add(t.Base, req, resp, err)
+	}
+	return resp, err
+}
+
+func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
 	if !SameOrigin(req.URL, t.Base) {
 		return nil, &Error{API: t.API, Method: req.Method, URL: plainURL(req.URL), Message: "not the host of the API: not sent"}
 	}
+	all, err := t.accountsFor(req)
+	if err != nil {
+		return nil, err
+	}
 	ctx := req.Context()
 	for try := 1; ; {
-		if err := t.pass(req); err != nil {
-			return nil, err
-		}
-		token, err := t.token(ctx)
+		a, err := t.pass(req, all)
 		if err != nil {
 			return nil, err
 		}
-		resp, err := t.send(req, token)
+		token, err := a.token(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := a.flight.start(ctx); err != nil {
+			return nil, err
+		}
+		resp, err := t.send(req, a, token)
+		a.flight.land()
 		if err == nil {
 			return resp, nil
 		}
@@ -60,6 +83,12 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		case !e.Until.IsZero():
 			continue // the gate is shut; passing it again is the wait
+		case len(all) > 1 && e.denied():
+			if e.Status == http.StatusUnauthorized && a.drop() {
+				t.env.Log.Warn("not used any more, as it is not accepted", "api", t.API, "credential", a.Name)
+			}
+			all = slices.DeleteFunc(slices.Clone(all), func(x *account) bool { return x == a })
+			continue
 		case !e.passing() || req.Method != http.MethodGet, e.retryAfter > t.MaxWait:
 			return nil, err
 		case try == attempts, e.slow && (try == slowTries || !t.answered.Load()):
@@ -74,6 +103,11 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
+// denied tells whether another credential may see what this one may not.
+func (e *Error) denied() bool {
+	return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden || e.Status == http.StatusNotFound
+}
+
 // passing tells whether the same request may succeed a little later.
 func (e *Error) passing() bool {
 	return e.Status == 0 && e.cause != nil || e.Status >= 500 && e.Status != http.StatusNotImplemented
@@ -82,35 +116,8 @@ func (e *Error) passing() bool {
 // jitter returns between half of d and d.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2) } //nolint:gosec // spreads load, hides nothing
 
-// pass waits until the rate limit allows a request.
-func (t *transport) pass(req *http.Request) error {
-	for {
-		until, first := t.gate.shutUntil()
-		wait := until.Sub(t.env.Now())
-		if wait <= 0 {
-			return req.Context().Err()
-		}
-		if wait > t.MaxWait {
-			return &Error{API: t.API, Status: http.StatusTooManyRequests, Method: req.Method, URL: plainURL(req.URL), Until: until}
-		}
-		if first {
-			t.env.Log.Warn("waiting for the rate limit", "api", t.API, "host", t.Base.Host, "until", until.UTC().Format(time.RFC3339))
-		}
-		if err := t.Sleep(req.Context(), wait+jitter(min(wait, time.Second))); err != nil {
-			return err
-		}
-	}
-}
-
-func (t *transport) token(ctx context.Context) (string, error) {
-	if t.Token == nil {
-		return "", nil
-	}
-	return t.Token(ctx)
-}
-
 // send makes one attempt and reads its answer whole.
-func (t *transport) send(req *http.Request, token string) (*http.Response, error) {
+func (t *transport) send(req *http.Request, a *account, token string) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(req.Context(), t.Timeout)
 	defer cancel()
 	out := req.Clone(ctx)
@@ -153,17 +160,20 @@ func (t *transport) send(req *http.Request, token string) (*http.Response, error
 		return fail(&Error{Message: fmt.Sprintf("the answer is larger than %d MiB", t.MaxBody>>20)})
 	}
 
+	t.learn(req.Context(), a, resp)
 	if wait, limited := rateLimit(resp, body); limited {
 		e := newError(t.API, req, resp, body, token)
-		e.Until = t.gate.shut(t.env.Now(), sent, wait)
+		now := t.env.Now()
+		if remaining(resp) != "0" {
+			a.flight.halve(sent, now)
+		}
+		e.Until = a.gate.shut(now, sent, wait)
+		t.shared(req.Context(), func(ctx context.Context, q audit.Quotas) error { return q.Refused(ctx, a.quota, e.Until) })
 		return nil, e
 	}
-	t.gate.open(sent)
-	if wait, empty := exhausted(resp); empty {
-		t.gate.shutFor(t.env.Now(), wait)
-	}
+	a.gate.open(sent)
 	switch {
-	case isRedirect(resp.StatusCode):
+	case isRedirect(resp.StatusCode), resp.StatusCode == http.StatusNotModified && req.Header.Get("If-None-Match") != "":
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
 		e := newError(t.API, req, resp, body, token)
 		if s := resp.Header.Get("Retry-After"); s != "" {
@@ -235,8 +245,8 @@ func rateLimit(resp *http.Response, body []byte) (wait time.Duration, limited bo
 	if after != "" {
 		return max(retryAfter(after, serverTime(resp, time.Now())), time.Second), true
 	}
-	if wait, empty := exhausted(resp); empty {
-		return max(wait, time.Second), true
+	if b, ok := budgetOf(resp, time.Now(), 100); ok && b.remaining == 0 {
+		return max(b.wait, time.Second), true
 	}
 	return 0, true
 }
@@ -245,15 +255,38 @@ func remaining(resp *http.Response) string {
 	return firstOf(resp.Header, "X-RateLimit-Remaining", "RateLimit-Remaining")
 }
 
-// exhausted tells whether an answer used up the budget, and how long until it is filled again.
-func exhausted(resp *http.Response) (time.Duration, bool) {
-	reset, err := strconv.ParseInt(firstOf(resp.Header, "X-RateLimit-Reset", "RateLimit-Reset"), 10, 64)
-	if err != nil || remaining(resp) != "0" {
-		return 0, false
-	}
-	// The forge's clock decides, not ours: the reset time is on it.
-	return clamp(time.Unix(reset, 0).Sub(serverTime(resp, time.Now()))), true
+// A budget is what an answer says of a quota.
+type budget struct {
+	resource                  string // "" if it does not say
+	limit, remaining, reserve int    // limit is 0 if it does not say
+	wait                      time.Duration
+	reset                     time.Time // on our clock
 }
+
+func (b budget) ours() int { return b.remaining - b.reserve }
+
+// budgetOf reads it, if it is there. percent of the limit are ours.
+func budgetOf(resp *http.Response, now time.Time, percent int) (b budget, ok bool) {
+	reset, err := strconv.ParseInt(firstOf(resp.Header, "X-RateLimit-Reset", "RateLimit-Reset"), 10, 64)
+	if err != nil {
+		return b, false
+	}
+	if b.remaining, err = strconv.Atoi(remaining(resp)); err != nil || b.remaining < 0 {
+		return b, false
+	}
+	if b.limit, err = strconv.Atoi(firstOf(resp.Header, "X-RateLimit-Limit", "RateLimit-Limit")); err != nil || b.limit < 0 || b.limit > maxLimit {
+		b.limit = 0
+	}
+	b.reserve = b.limit - b.limit*percent/100
+	b.resource = plainText(resp.Header.Get("X-RateLimit-Resource"), 40)
+	// The forge's clock decides, not ours: the reset time is on it.
+	b.wait = clamp(time.Unix(reset, 0).Sub(serverTime(resp, now)))
+	b.reset = now.Add(b.wait)
+	return b, b.wait > 0 || b.remaining == 0
+}
+
+// maxLimit is more than any forge grants; reckoning with it does not overflow.
+const maxLimit = 1 << 30
 
 func retryAfter(s string, now time.Time) time.Duration {
 	if n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
@@ -283,11 +316,28 @@ type gate struct {
 	told    bool // somebody was told of this wait
 }
 
-func (g *gate) shutUntil() (until time.Time, first bool) {
+func (g *gate) shutUntil() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.until
+}
+
+// tell tells whether nobody was told of this wait before.
+func (g *gate) tell() (first bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	first, g.told = !g.told, true
-	return g.until, first
+	return first
+}
+
+// manyStrikes is after how many refusals in a row the forge's own word on how long to wait is no longer believed.
+const manyStrikes = 5
+
+// hopeless tells whether the forge refuses whatever it is asked.
+func (g *gate) hopeless() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.strikes > manyStrikes
 }
 
 // shut closes the gate after a refusal of a request that was sent at sent. The forge's own word counts, at least a minute where it
@@ -304,17 +354,17 @@ func (g *gate) shut(now, sent time.Time, wait time.Duration) time.Time {
 		return g.until
 	case wait == 0:
 		wait = time.Minute << min(g.strikes-1, 10)
-	case g.strikes > 5:
+	case g.strikes > manyStrikes:
 		wait = max(wait, time.Second<<min(g.strikes, 16))
 	}
 	g.extend(now, wait)
 	return g.until
 }
 
-func (g *gate) shutFor(now time.Time, wait time.Duration) {
+func (g *gate) shutTill(now, until time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.extend(now, wait)
+	g.extend(now, until.Sub(now))
 }
 
 func (g *gate) extend(now time.Time, wait time.Duration) {
