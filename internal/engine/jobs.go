@@ -469,7 +469,7 @@ func (r *run) quota(ctx context.Context, ref Ref) error {
 		return err
 	}
 	r.Log.Debug("put off until the quota is filled", "api", ref.Provider.Name(), "until", until)
-	return river.JobSnooze(wait + rand.N(time.Minute)) //nolint:gosec // spreads load, hides nothing
+	return river.JobSnooze(wait + rand.N(min(wait, time.Minute))) //nolint:gosec // spreads load, hides nothing
 }
 
 // scanTarget scans a target, or a part of it.

@@ -322,6 +322,34 @@ func TestListingGoesOnAtItsPage(t *testing.T) {
 	}
 }
 
+// While an API takes no requests, contents are scanned, which take none; settings follow when it does again.
+func TestSettingsWaitForTheQuota(t *testing.T) {
+	f, kept := web(), inMemory(t)
+	f.repositories = append(f.repositories, "fake:x/zoo")
+	quotas := kept.Counter(time.Now)
+	reset := time.Now().Add(2 * time.Second)
+	f.ending = func(name string) {
+		if name == "fake:x/zoo" { // the last one is listed: now nothing is left
+			err := quotas.Told(t.Context(), audit.Quota{API: "fake", Host: "example.org", Budget: 60}, 100, 40, reset)
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	out, err := start(t, world{}, func(e *engine.Engine, ref *engine.Ref) { e.Store, ref.Provider = kept, f })
+	if err != nil || len(out.Coverage) != 3 || !out.Info.Complete && len(out.Gaps) != 2 {
+		t.Error(err, out)
+	}
+	for i, key := range f.listed {
+		if want := i >= 3; strings.HasSuffix(key, "settings") != want {
+			t.Fatal("listed in this order:", f.listed)
+		}
+	}
+	if time.Now().Before(reset) {
+		t.Error("settings were asked for before the quota was filled")
+	}
+}
+
 // A verifier that does not use the secret is asked about those that are carried over without their values; for one that does, they are read again.
 func TestVerifiedAgainWithOrWithoutTheValue(t *testing.T) {
 	for mode, want := range map[string]bool{"offline": false, "live": true} {
