@@ -12,6 +12,7 @@ import (
 func (p *Provider) history(ctx context.Context, c *client, t audit.Target) iter.Seq2[audit.Item, error] {
 	how := forge.Clone{
 		Address: t.Attrs["clone_url"], Username: "x-access-token", Since: p.opts.Since, Newest: !p.opts.History, AllRefs: p.opts.AllRefs, Sleep: p.opts.sleep,
+		Past: t.Past, Listed: t.State,
 		Blobs: t.URL + "/blob/", Commits: t.URL + "/commit/",
 	}
 	if c.token != nil {
