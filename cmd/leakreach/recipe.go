@@ -32,7 +32,7 @@ type recipe struct {
 }
 
 // engine makes the engine that works by the recipe, and finds who reads the refs.
-func (r *recipe) engine(w world, log *slog.Logger, refs []string, memory audit.Memory) (*engine.Engine, []engine.Ref, error) {
+func (r *recipe) engine(w world, log *slog.Logger, refs []string, memory audit.Memory, cache audit.Cache) (*engine.Engine, []engine.Ref, error) {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return nil, nil, err
@@ -42,7 +42,7 @@ func (r *recipe) engine(w world, log *slog.Logger, refs []string, memory audit.M
 		return nil, nil, err
 	}
 	env := newEnv(w, log)
-	env.Memory, env.Rules = memory, rules
+	env.Memory, env.Rules, env.Cache = memory, rules, cache
 	so := secrets.Options{Config: r.Config, ConfigPath: r.ConfigPath, Rules: r.Rules, Memory: memory}
 	scanning, err := scanners.All(so)
 	if err != nil {
