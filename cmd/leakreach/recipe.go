@@ -31,8 +31,16 @@ type recipe struct {
 	File       fileSettings `json:"file"`
 }
 
-// engine makes the engine that works by the recipe, and finds who reads the refs. quotas may be nil.
-func (r *recipe) engine(w world, log *slog.Logger, refs []string, memory audit.Memory, most limits, quotas audit.Quotas) (*engine.Engine, []engine.Ref, error) {
+// means are what this process has for its work. They change nothing of what is found.
+type means struct {
+	memory audit.Memory
+	cache  audit.Cache
+	limits limits
+	quotas audit.Quotas // nil if nobody shares them
+}
+
+// engine makes the engine that works by the recipe, and finds who reads the refs.
+func (r *recipe) engine(w world, log *slog.Logger, refs []string, m means) (*engine.Engine, []engine.Ref, error) {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return nil, nil, err
@@ -42,8 +50,8 @@ func (r *recipe) engine(w world, log *slog.Logger, refs []string, memory audit.M
 		return nil, nil, err
 	}
 	env := newEnv(w, log)
-	env.Memory, env.Rules, env.Quotas = memory, rules, quotas
-	so := secrets.Options{Config: r.Config, ConfigPath: r.ConfigPath, Rules: r.Rules, Memory: memory}
+	env.Memory, env.Rules, env.Quotas, env.Cache = m.memory, rules, m.quotas, m.cache
+	so := secrets.Options{Config: r.Config, ConfigPath: r.ConfigPath, Rules: r.Rules, Memory: m.memory}
 	scanning, err := scanners.All(so)
 	if err != nil {
 		return nil, nil, err
@@ -55,7 +63,7 @@ func (r *recipe) engine(w world, log *slog.Logger, refs []string, memory audit.M
 			}
 		}
 	}
-	list, err := r.refs(env, refs, so, most)
+	list, err := r.refs(env, refs, so, m.limits)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -67,7 +75,7 @@ func (r *recipe) engine(w world, log *slog.Logger, refs []string, memory audit.M
 		})
 	}
 	return &engine.Engine{
-		Version: versionString(), Recipe: string(text), Rules: rules, Scanners: scanning, Verifiers: verifiers, Verify: r.Verify, Memory: memory,
+		Version: versionString(), Recipe: string(text), Rules: rules, Scanners: scanning, Verifiers: verifiers, Verify: r.Verify, Memory: m.memory,
 		NoIgnores: r.NoIgnores, SilencerFiles: secrets.SilencerFiles(), Calls: env.Calls, Log: log, Now: env.Now,
 	}, list, nil
 }

@@ -57,6 +57,7 @@ the same in all processes. Refs that are paths are left to the process that was 
 	storeFlags(f, &o.store, &o.config)
 	f.IntVar(&o.jobs, "jobs", runtime.GOMAXPROCS(0), "how many to scan at once")
 	f.Var(size{&o.memory}, "memory", "how much to take, at least 256MiB")
+	cacheFlag(f, &o.cacheSize)
 	f.BoolVar(&once, "once", false, "end when no run is open")
 	f.Var(choice{&o.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "what to log on stderr")
 	return cmd
@@ -122,7 +123,7 @@ func (o *scanOptions) join(w world, log *slog.Logger, key audit.Key, run store.R
 	case r.Key != key.Digest("recipe"):
 		return nil, nil, errors.New("its findings are under another key: set LEAKREACH_FINGERPRINT_KEY to that of the process that began it")
 	}
-	e, list, err := r.engine(w, log, run.Refs, o.memory, o.limits, quotas)
+	e, list, err := r.engine(w, log, run.Refs, means{o.memory, o.cache(w.getenv), o.limits, quotas})
 	if err != nil {
 		return nil, nil, err
 	}
