@@ -45,7 +45,7 @@ func (r *recipe) engine(w world, log *slog.Logger, refs []string, m means) (*eng
 	if err != nil {
 		return nil, nil, err
 	}
-	rules, err := r.rules()
+	rules, err := r.rules(m.memory)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -80,9 +80,12 @@ func (r *recipe) engine(w world, log *slog.Logger, refs []string, m means) (*eng
 	}, list, nil
 }
 
-// rules is a digest of what of the recipe decides what is found in a target. What a found key opens is asked anew in each run.
-func (r *recipe) rules() (string, error) {
-	found := *r
+// rules is a digest of what decides what is found in a target. What a found key opens is asked anew in each run.
+func (r *recipe) rules(memory audit.Memory) (string, error) {
+	found := struct {
+		recipe
+		Memory audit.Memory // more does not leave out less
+	}{*r, min(memory, defaultMemory)}
 	found.Verify, found.Region, found.File = "", "", fileSettings{}
 	text, err := json.Marshal(found)
 	digest := sha256.Sum256(text)

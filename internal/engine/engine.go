@@ -72,7 +72,7 @@ type Engine struct {
 	Progress      Progress
 	Store         *store.Store // of runs and of the work on them
 	Recipe        string       // all besides refs that decides what is scanned and what is found
-	Rules         string       // a digest of the part of it that decides what is found in a target: what was found under the same is not looked for again
+	Rules         string       // a digest of all that decides what is found in a target: what was found by the same is not looked for again
 	Calls         *audit.Calls
 	Log           *slog.Logger
 	Now           func() time.Time
@@ -82,7 +82,7 @@ type Engine struct {
 // what ended a ref as a whole (where nothing of a ref was scanned, also what ended its targets), and ctx's error if the run was
 // interrupted. One that was interrupted goes on where it ended when the same refs are asked for under the same recipe.
 func (e *Engine) Run(ctx context.Context, refs []Ref) (*audit.Run, error) {
-	plan := store.Plan{Version: e.Version, Verify: e.Verify, Recipe: e.Recipe, Rules: e.Rules}
+	plan := store.Plan{Version: e.Version, Verify: e.Verify, Recipe: e.Recipe}
 	for _, ref := range refs {
 		plan.Refs = append(plan.Refs, ref.Text)
 	}

@@ -487,7 +487,7 @@ func (r *run) scanTarget(ctx context.Context, job *river.Job[scanJob]) error {
 	if err != nil {
 		return err
 	}
-	past, err := r.Store.Past(ctx, r.id, t.Name, t.Part, beside)
+	past, err := r.Store.Past(ctx, r.id, t.Name, t.Part, r.Rules, beside)
 	if err != nil {
 		return err
 	}

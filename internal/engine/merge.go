@@ -39,7 +39,7 @@ func (t *target) result(near []scanned) store.Result {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
-	out := store.Result{Part: t.Part, State: t.state, Halves: t.halvesOf(loose), Gaps: t.gaps, Inventory: t.entries}
+	out := store.Result{Part: t.Part, Rules: t.Rules, State: t.state, Halves: t.halvesOf(loose), Gaps: t.gaps, Inventory: t.entries}
 	for s, n := range t.silencers {
 		s.Count = n
 		out.Silencers = append(out.Silencers, s)

@@ -15,11 +15,11 @@ type Past struct {
 	State string
 }
 
-// Past looks among earlier runs under the same rules for what a run may carry over. beside is what Result.Beside would be.
-func (s *Store) Past(ctx context.Context, run, target string, part audit.Part, beside string) (p Past, err error) {
+// Past looks among earlier runs for what a run may carry over; rules and beside are those that the result would have.
+func (s *Store) Past(ctx context.Context, run, target string, part audit.Part, rules, beside string) (p Past, err error) {
 	err = s.db.QueryRowContext(ctx, `SELECT t.run, t.state FROM targets t JOIN runs r ON r.id = t.run
-		WHERE t.name = $1 AND t.part = $2 AND t.run <> $3 AND t.state <> '' AND t.beside = $4 AND r.rules = (SELECT rules FROM runs WHERE id = $3)
-		ORDER BY r.started_at DESC LIMIT 1`, target, string(part), run, beside).Scan(&p.Run, &p.State)
+		WHERE t.name = $1 AND t.part = $2 AND t.run <> $3 AND t.state <> '' AND t.beside = $4 AND t.rules = $5
+		ORDER BY r.started_at DESC LIMIT 1`, target, string(part), run, beside, rules).Scan(&p.Run, &p.State)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return Past{}, fmt.Errorf("looking for an earlier scan of %s: %w", target, err)
 	}
@@ -28,7 +28,7 @@ func (s *Store) Past(ctx context.Context, run, target string, part audit.Part, b
 
 // Carry settles a target, or a part of it, with all that its past has, and returns the findings among that.
 func (s *Store) Carry(ctx context.Context, tx *sql.Tx, run, target string, part audit.Part, past Past, state string) ([]Finding, error) {
-	done, err := tx.ExecContext(ctx, `UPDATE targets SET status = p.status, coverage = p.coverage, failure = p.failure, halves = p.halves, beside = p.beside, state = $1
+	done, err := tx.ExecContext(ctx, `UPDATE targets SET status = p.status, coverage = p.coverage, failure = p.failure, halves = p.halves, beside = p.beside, rules = p.rules, state = $1
 		FROM (SELECT * FROM targets WHERE run = $2 AND name = $3 AND part = $4) AS p WHERE targets.run = $5 AND targets.name = $3 AND targets.part = $4`,
 		state, past.Run, target, string(part), run)
 	if err == nil {

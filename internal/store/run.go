@@ -18,7 +18,6 @@ type Plan struct {
 	Verify  string
 	Refs    []string
 	Recipe  string // all besides the refs that decides what is scanned and what is found: a run is resumed only under the same
-	Rules   string // a digest of the part of it that decides what is found in a target
 }
 
 // A Run is a stored run, as far as it came.
@@ -46,8 +45,8 @@ func (s *Store) Begin(ctx context.Context, p Plan, now time.Time) (id string, re
 			return err
 		}
 		id = NewID()
-		_, err := tx.ExecContext(ctx, `INSERT INTO runs (id, recipe, rules, version, verify, refs, started_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-			id, p.Recipe, p.Rules, p.Version, p.Verify, string(refs), now.UnixMilli())
+		_, err := tx.ExecContext(ctx, `INSERT INTO runs (id, recipe, version, verify, refs, started_at) VALUES ($1, $2, $3, $4, $5, $6)`,
+			id, p.Recipe, p.Version, p.Verify, string(refs), now.UnixMilli())
 		return err
 	})
 	if err != nil {
@@ -124,7 +123,7 @@ func (s *Store) Calls(ctx context.Context, id string) (map[string]int, error) {
 
 // Runs lists the stored runs, the youngest first.
 func (s *Store) Runs(ctx context.Context) ([]Run, error) {
-	runs, err := query(ctx, s.db, `SELECT id, recipe, rules, version, verify, refs, started_at, finished_at FROM runs ORDER BY started_at DESC, id`, scanRun)
+	runs, err := query(ctx, s.db, `SELECT id, recipe, version, verify, refs, started_at, finished_at FROM runs ORDER BY started_at DESC, id`, scanRun)
 	if err != nil {
 		return nil, fmt.Errorf("listing runs: %w", err)
 	}
@@ -138,7 +137,7 @@ func (s *Store) Runs(ctx context.Context) ([]Run, error) {
 
 // Open lists the runs that are not finished, the oldest first.
 func (s *Store) Open(ctx context.Context) ([]Run, error) {
-	runs, err := query(ctx, s.db, `SELECT id, recipe, rules, version, verify, refs, started_at, finished_at FROM runs WHERE finished_at IS NULL ORDER BY started_at, id`, scanRun)
+	runs, err := query(ctx, s.db, `SELECT id, recipe, version, verify, refs, started_at, finished_at FROM runs WHERE finished_at IS NULL ORDER BY started_at, id`, scanRun)
 	if err != nil {
 		return nil, fmt.Errorf("looking for open runs: %w", err)
 	}
@@ -147,7 +146,7 @@ func (s *Store) Open(ctx context.Context) ([]Run, error) {
 
 // Find returns the run of an id or of its beginning, or the youngest one for "".
 func (s *Store) Find(ctx context.Context, id string) (Run, error) {
-	runs, err := query(ctx, s.db, `SELECT id, recipe, rules, version, verify, refs, started_at, finished_at FROM runs
+	runs, err := query(ctx, s.db, `SELECT id, recipe, version, verify, refs, started_at, finished_at FROM runs
 		WHERE substr(id, 1, length($1)) = $1 ORDER BY started_at DESC, id LIMIT 2`, scanRun, id)
 	switch {
 	case err != nil:
@@ -164,7 +163,7 @@ func scanRun(rows *sql.Rows) (r Run, err error) {
 	var refs string
 	var started int64
 	var finished sql.NullInt64
-	if err = rows.Scan(&r.ID, &r.Recipe, &r.Rules, &r.Version, &r.Verify, &refs, &started, &finished); err != nil {
+	if err = rows.Scan(&r.ID, &r.Recipe, &r.Version, &r.Verify, &refs, &started, &finished); err != nil {
 		return r, err
 	}
 	r.StartedAt = time.UnixMilli(started).UTC()

@@ -22,7 +22,7 @@ const target = "github:acme/web"
 // settled begins a run under rules in which a target's part has been scanned.
 func settled(t *testing.T, s *store.Store, rules string, at time.Time, r store.Result) string {
 	t.Helper()
-	id, _, err := s.Begin(t.Context(), store.Plan{Refs: []string{"github:acme"}, Recipe: rules + at.String(), Rules: rules}, at)
+	id, _, err := s.Begin(t.Context(), store.Plan{Refs: []string{"github:acme"}, Recipe: rules + at.String()}, at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestThePastOfATarget(t *testing.T) {
 	stores(t, func(t *testing.T, open func() *store.Store) {
 		ctx, s := t.Context(), open()
 		result := store.Result{
-			Coverage: audit.Coverage{Target: target, Status: audit.Partial, Items: 2}, Part: audit.PartContents, State: "1", Beside: "id:1", Halves: "value:2",
+			Coverage: audit.Coverage{Target: target, Status: audit.Partial, Items: 2}, Part: audit.PartContents, Rules: "r", State: "1", Beside: "id:1", Halves: "value:2",
 			Gaps:      []audit.Gap{{Target: target, What: "a", Why: "encrypted"}},
 			Findings:  []store.Finding{{Identity: "i", Finding: audit.Finding{Rule: "word", Locations: []audit.Location{{Target: target, Path: "a"}}}, Whole: true}},
 			Inventory: []audit.Entry{{Target: target, Name: "N"}},
@@ -49,16 +49,15 @@ func TestThePastOfATarget(t *testing.T) {
 		old := settled(t, s, "r", now, result)
 		run := settled(t, s, "r", now.Add(time.Hour), store.Result{})
 		s = open()
-		past, err := s.Past(ctx, run, target, audit.PartContents, "id:1")
+		past, err := s.Past(ctx, run, target, audit.PartContents, "r", "id:1")
 		if diff := cmp.Diff(store.Past{Run: old, State: "1"}, past); err != nil || diff != "" {
 			t.Error(err, diff)
 		}
-		other := settled(t, s, "others", now.Add(2*time.Hour), store.Result{})
-		for _, no := range []struct{ run, target, part, beside string }{
-			{run, target, "contents", ""}, {run, target, "contents", "id:2"}, {run, target, "settings", "id:1"}, {run, "github:acme/api", "contents", "id:1"},
-			{other, target, "contents", "id:1"}, {old, target, "contents", "id:1"},
+		for _, no := range []struct{ run, target, part, rules, beside string }{
+			{run, target, "contents", "r", ""}, {run, target, "contents", "r", "id:2"}, {run, target, "settings", "r", "id:1"}, {run, "github:acme/api", "contents", "r", "id:1"},
+			{run, target, "contents", "others", "id:1"}, {old, target, "contents", "r", "id:1"},
 		} {
-			if p, err := s.Past(ctx, no.run, no.target, audit.Part(no.part), no.beside); err != nil || p != (store.Past{}) {
+			if p, err := s.Past(ctx, no.run, no.target, audit.Part(no.part), no.rules, no.beside); err != nil || p != (store.Past{}) {
 				t.Error(no, "has a past:", p, err)
 			}
 		}
@@ -83,7 +82,7 @@ func TestThePastOfATarget(t *testing.T) {
 			}
 		}
 		third := settled(t, s, "r", now.Add(3*time.Hour), store.Result{})
-		if past, err := s.Past(ctx, third, target, audit.PartContents, "id:1"); err != nil || past != (store.Past{Run: run, State: "2"}) {
+		if past, err := s.Past(ctx, third, target, audit.PartContents, "r", "id:1"); err != nil || past != (store.Past{Run: run, State: "2"}) {
 			t.Error("not the youngest:", past, err)
 		}
 		if err := s.Tx(ctx, func(tx *sql.Tx) error {
@@ -96,7 +95,7 @@ func TestThePastOfATarget(t *testing.T) {
 		tx(t, s, func(tx *sql.Tx) error {
 			return errors.Join(s.Settle(ctx, tx, run, result), s.Settle(ctx, tx, old, result))
 		})
-		if past, err := s.Past(ctx, third, target, audit.PartContents, "id:1"); err != nil || past != (store.Past{}) {
+		if past, err := s.Past(ctx, third, target, audit.PartContents, "r", "id:1"); err != nil || past != (store.Past{}) {
 			t.Error("a target without a state has a past:", past, err)
 		}
 	})

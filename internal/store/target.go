@@ -17,6 +17,7 @@ import (
 type Result struct {
 	Coverage  audit.Coverage // names the target
 	Part      audit.Part
+	Rules     string // a digest of all that decided what was found
 	State     string // that the provider named, if all was listed; "" where none can be told
 	Halves    string // see Halves
 	Beside    string // Halves of the target's other parts, which its own findings were joined with
@@ -133,8 +134,8 @@ func (s *Store) Settle(ctx context.Context, tx *sql.Tx, run string, r Result) er
 	if r.Failure != nil {
 		failure = document(r.Failure)
 	}
-	exec(`UPDATE targets SET status = $1, coverage = $2, failure = $3, state = $4, halves = $5, beside = $6 WHERE run = $7 AND name = $8 AND part = $9`,
-		string(r.Coverage.Status), string(coverage), failure, r.State, r.Halves, r.Beside, run, name, part)
+	exec(`UPDATE targets SET status = $1, coverage = $2, failure = $3, rules = $4, state = $5, halves = $6, beside = $7 WHERE run = $8 AND name = $9 AND part = $10`,
+		string(r.Coverage.Status), string(coverage), failure, r.Rules, r.State, r.Halves, r.Beside, run, name, part)
 	for _, g := range r.Gaps {
 		exec(`INSERT INTO gaps (run, target, part, what, why) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, run, name, part, g.What, g.Why)
 	}

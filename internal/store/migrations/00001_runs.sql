@@ -4,7 +4,6 @@
 CREATE TABLE runs (
 	id          TEXT   PRIMARY KEY,
 	recipe      TEXT   NOT NULL, -- JSON of all besides refs that decides what is scanned and what is found
-	rules       TEXT   NOT NULL, -- digest of the part of it that decides what is found in a target: under the same, an earlier run's rows hold
 	version     TEXT   NOT NULL,
 	verify      TEXT   NOT NULL,
 	refs        TEXT   NOT NULL, -- JSON
@@ -25,6 +24,7 @@ CREATE TABLE targets (
 	status   TEXT   NOT NULL DEFAULT '',
 	coverage TEXT   NOT NULL DEFAULT '',
 	failure  TEXT   NOT NULL DEFAULT '', -- JSON of what ended it early
+	rules    TEXT   NOT NULL DEFAULT '', -- digest of what decides what is found: by the same, and in the same state, a later run would find the same
 	state    TEXT   NOT NULL DEFAULT '', -- by which the provider knows that it has not changed
 	halves   TEXT   NOT NULL DEFAULT '', -- which halves of credentials its CI variables have, and a keyed digest of them
 	beside   TEXT   NOT NULL DEFAULT '', -- the halves of the target's other part that its own were joined with

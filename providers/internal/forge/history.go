@@ -62,7 +62,6 @@ type history struct {
 	Clone
 	target  string
 	yield   func(audit.Item, error) bool
-	begun   bool // something was listed
 	stopped bool // the consumer has had enough
 }
 
@@ -105,8 +104,13 @@ func (h *history) list(ctx context.Context, env audit.Env) error {
 	if err != nil {
 		return err
 	}
-	if since == "" && h.named(remote.State) {
+	state := ""
+	if since == "" && remote.State != "" {
+		state = h.asked() + " " + remote.State + " " + h.Listed
+	}
+	if past := strings.SplitN(h.Past, " ", 3); len(past) == 3 && strings.HasPrefix(state, past[0]+" "+past[1]+" ") {
 		cache.Touch(env.Cache, h.Address)
+		h.stopped = !h.yield(audit.Item{Kind: audit.KindUnchanged, State: state}, nil)
 		return nil
 	}
 	r, err := remote.Clone(ctx)
@@ -126,6 +130,9 @@ func (h *history) list(ctx context.Context, env audit.Env) error {
 			h.stopped = true
 			return nil
 		}
+	}
+	if state != "" {
+		h.stopped = !h.yield(audit.Item{Kind: audit.KindState, State: state}, nil)
 	}
 	return nil
 }
@@ -148,22 +155,6 @@ func (c Clone) asked() string {
 func (h *history) isListed() bool {
 	past := strings.SplitN(h.Past, " ", 3)
 	return h.Since == "" && h.Listed != "" && !h.AllRefs && len(past) == 3 && past[0] == h.asked() && past[2] == h.Listed
-}
-
-// named names the state with some refs, and tells whether there is no more to say: all is as it was, or the consumer has had enough.
-func (h *history) named(refs string) bool {
-	if refs == "" {
-		return false
-	}
-	it := audit.Item{Kind: audit.KindState, State: h.asked() + " " + refs + " " + h.Listed}
-	past := strings.SplitN(h.Past, " ", 3)
-	isSame := !h.begun && len(past) == 3 && past[0] == h.asked() && past[1] == refs
-	if isSame {
-		it.Kind = audit.KindUnchanged
-	}
-	h.begun = true
-	h.stopped = !h.yield(it, nil)
-	return isSame || h.stopped
 }
 
 // page is the web address of a place in the history, as far as one is known.
