@@ -275,12 +275,13 @@ func (c *counter) borrow(ctx context.Context, q audit.Quota, l *lot, now time.Ti
 	err = c.store.db.QueryRowContext(ctx, `SELECT quota, remaining, reserve, resets_at, paused_until FROM quotas
 		WHERE api = $1 AND host = $2 AND credential = $3 AND resource = $4`, q.API, q.Host, q.Credential, q.Resource).
 		Scan(&x.Limit, &x.Remaining, &x.Reserve, &reset, &paused)
-	switch {
-	case err != nil && !errors.Is(err, sql.ErrNoRows):
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return time.Time{}, fmt.Errorf("reading a quota: %w", err)
-	case err == nil && paused > now.UnixMilli():
+	}
+	switch {
+	case paused > now.UnixMilli():
 		return time.UnixMilli(paused), nil
-	case err != nil || x.Limit == 0: // nobody knows
+	case x.Limit == 0: // nobody knows
 		l.left, l.ends, l.reset, l.blind = lotSize, now.Add(lotTime), time.Time{}, true
 		l.take()
 		return time.Time{}, nil

@@ -283,7 +283,7 @@ func BenchmarkQuota(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer s.Close()
+			defer func() { _ = s.Close() }()
 			c, reset := s.Counter(time.Now), time.Now().Add(time.Hour)
 			remaining := 1 << 30
 			for b.Loop() {

@@ -203,8 +203,10 @@ func (g *GitHub) installation(id string) *Installation {
 
 func describeInstallation(r *http.Request, i Installation) map[string]any {
 	api := "http://" + r.Host + "/app/installations/" + strconv.FormatInt(i.ID, 10)
+	in := account(r, i.Owner, "Organization")
+	in["name"], in["slug"], in["created_at"], in["updated_at"] = i.Owner, i.Owner, Created, Updated // of a list, the description wants what enterprises have, too
 	return map[string]any{
-		"id": i.ID, "account": account(r, i.Owner, "Organization"), "repository_selection": "all", "access_tokens_url": api + "/access_tokens",
+		"id": i.ID, "account": in, "repository_selection": "all", "access_tokens_url": api + "/access_tokens",
 		"repositories_url": "http://" + r.Host + "/installation/repositories", "html_url": "http://" + r.Host + "/settings/installations/1", "app_id": 1,
 		"target_id": 1, "target_type": "Organization", "permissions": map[string]string{"contents": "read"}, "events": []string{}, "created_at": Created,
 		"updated_at": Updated, "single_file_name": nil, "app_slug": "leakreach", "suspended_by": nil, "suspended_at": nil,

@@ -202,6 +202,9 @@ func TestProject(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if it.Entry == nil { // the state
+			continue
+		}
 		switch it.Entry.Name {
 		case "HIDDEN":
 			if it.Content != nil || it.Entry.Facts["hidden"] != "true" {

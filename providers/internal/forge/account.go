@@ -212,11 +212,10 @@ func (t *transport) pass(req *http.Request, all []*account) (*account, error) {
 // away is how long a store that failed is not asked again.
 const away = 30 * time.Second
 
-// shared does something with the quotas that others count in, too. It tells whether it could be done: if not, this process goes by what it
-// has seen itself.
-func (t *transport) shared(ctx context.Context, do func(context.Context, audit.Quotas) error) bool {
+// shared does something with the quotas that others count in, too. If it cannot be done, this process goes by what it has seen itself.
+func (t *transport) shared(ctx context.Context, do func(context.Context, audit.Quotas) error) {
 	if t.env.Quotas == nil || t.env.Now().UnixNano() < t.storeAway.Load() {
-		return false
+		return
 	}
 	// A store that hangs must not hold up what could go on without it.
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -224,13 +223,12 @@ func (t *transport) shared(ctx context.Context, do func(context.Context, audit.Q
 	err := do(ctx, t.env.Quotas)
 	if err == nil {
 		t.storeFailed.Store(false)
-		return true
+		return
 	}
 	t.storeAway.Store(t.env.Now().Add(away).UnixNano())
 	if ctx.Err() != context.Canceled && !t.storeFailed.Swap(true) {
 		t.env.Log.Warn("quotas are not shared while the store does not answer", "api", t.API, "error", err)
 	}
-	return false
 }
 
 // take takes a request out of the shared quota, or returns until when none can be taken.

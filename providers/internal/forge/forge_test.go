@@ -464,6 +464,9 @@ func FuzzAnswers(f *testing.F) {
 		if wait, _ := rateLimit(resp, body); wait < 0 || wait > longest {
 			t.Errorf("waits %s", wait)
 		}
+		if b, ok := budgetOf(resp, start, 60); ok && (b.wait < 0 || b.wait > longest || b.remaining < 0 || b.reserve < 0 || b.reserve > b.limit) {
+			t.Errorf("budget %+v", b)
+		}
 		req := &http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: "https", Host: "x.example"}}
 		e := newError("forge", req, resp, append(body, secret...), secret)
 		if s := e.Error(); strings.Contains(s, secret) || strings.ContainsAny(s, "\x1b\n\r") || len(e.Message) > 4*301 {
@@ -476,4 +479,14 @@ func FuzzAnswers(f *testing.F) {
 			}
 		}
 	})
+}
+
+// base is the address of the server.
+func (w *world) base(t *testing.T) *url.URL {
+	t.Helper()
+	base, err := url.Parse(w.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base
 }

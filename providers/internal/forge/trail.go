@@ -108,7 +108,10 @@ var tag = regexp.MustCompile(`^(?:W/)?"[!#-~]{1,128}"$`)
 func (t *trail) add(base *url.URL, req *http.Request, resp *http.Response, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	path, below := strings.CutPrefix(req.URL.EscapedPath(), base.EscapedPath()+"/")
+	path, below := strings.TrimPrefix(req.URL.EscapedPath(), "/"), true
+	if api := strings.Trim(base.EscapedPath(), "/"); api != "" {
+		path, below = strings.CutPrefix(path, api+"/")
+	}
 	if err != nil || req.Method != http.MethodGet || resp.StatusCode != http.StatusOK || !tag.MatchString(resp.Header.Get("ETag")) || !below {
 		t.broken = true
 		return
