@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/internal/cache"
 	"github.com/leakreach/leakreach/providers/internal/git"
 	"github.com/leakreach/leakreach/providers/internal/wire"
 )
@@ -21,6 +22,7 @@ type Clone struct {
 	Newest          bool   // only the files of the default branch as they are now
 	AllRefs         bool   // also what is no branch, tag or note, such as the refs of pull and merge requests
 	Blobs, Commits  string // web addresses that the commit id, and for a file "/" and its path, are added to
+	Past, Listed    string // the target's Past and State
 	Sleep           func(context.Context, time.Duration) error
 }
 
@@ -29,9 +31,17 @@ const cloneTries = 2
 
 // History clones a target's repository and yields what [git.Repository.Items] does, with web addresses. A repository
 // that cannot be cloned is a gap. If only a part of it came, what was listed of that is listed again by the next try.
+//
+// It names the state of the repository, and lists nothing of one that is as it was. Of one that the cache has, it fetches and lists the
+// contents and messages that are new, and those that scanning said something of: see [audit.Choice].
 func History(ctx context.Context, env audit.Env, target string, c Clone) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
 		h := &history{Clone: c, target: target, yield: yield}
+		if h.isListed() {
+			cache.Touch(env.Cache, c.Address)
+			yield(audit.Item{Kind: audit.KindUnchanged, State: c.Past}, nil)
+			return
+		}
 		err := h.tries(ctx, env)
 		switch {
 		case err == nil || h.stopped:
@@ -52,6 +62,7 @@ type history struct {
 	Clone
 	target  string
 	yield   func(audit.Item, error) bool
+	begun   bool // something was listed
 	stopped bool // the consumer has had enough
 }
 
@@ -62,6 +73,9 @@ func (h *history) tries(ctx context.Context, env audit.Env) error {
 	}
 	for try := 1; ; try++ {
 		err := h.list(ctx, env)
+		if errors.Is(err, cache.ErrDamaged) { // what was kept is gone now, so this happens once
+			err = h.list(ctx, env)
+		}
 		final := errors.Is(err, audit.ErrAuth) || errors.Is(err, audit.ErrNothing) || errors.Is(err, audit.ErrUsage) ||
 			errors.Is(err, wire.ErrTooLarge)
 		if err == nil || final || try == cloneTries || ctx.Err() != nil {
@@ -77,21 +91,32 @@ func (h *history) tries(ctx context.Context, env audit.Env) error {
 // list clones the repository and lists it. An error says that it could not be cloned, or not all of it.
 func (h *history) list(ctx context.Context, env audit.Env) error {
 	options := git.CloneOptions{
-		HTTP: env.HTTP, Getenv: env.Getenv, Username: h.Username, Token: h.Token, Newest: h.Newest, AllRefs: h.AllRefs, Memory: env.Memory,
+		HTTP: env.HTTP, Getenv: env.Getenv, Username: h.Username, Token: h.Token, Newest: h.Newest, AllRefs: h.AllRefs, Memory: env.Memory, Rules: env.Rules,
 	}
 	options.AllowHTTP = strings.HasPrefix(h.Address, "http:") // then the user's own address of the API is without TLS, too
-	r, err := git.Clone(ctx, h.Address, options)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = r.Close() }()
 	since := h.Since
 	if h.Newest {
 		since = "" // a limit to history
 	}
+	if since == "" {
+		options.Cache = env.Cache // it is filled by whole listings only
+	}
+	remote, err := git.Dial(ctx, h.Address, options)
+	if err != nil {
+		return err
+	}
+	if since == "" && h.named(remote.State) {
+		cache.Touch(env.Cache, h.Address)
+		return nil
+	}
+	r, err := remote.Clone(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }()
 	for it, err := range r.Items(ctx, git.Options{Since: since}) {
-		if broken := (*git.BrokenError)(nil); errors.As(err, &broken) {
-			return broken
+		if broken := (*git.BrokenError)(nil); errors.As(err, &broken) || errors.Is(err, cache.ErrDamaged) {
+			return err
 		}
 		if gap := (*audit.Gap)(nil); errors.As(err, &gap) && gap.Target == "" {
 			gap.Target = h.target
@@ -103,6 +128,42 @@ func (h *history) list(ctx context.Context, env audit.Env) error {
 		}
 	}
 	return nil
+}
+
+// A repository's state, as its listing is to name it, is what is asked for, a digest of its refs, and the state in the forge's own listing if that
+// stands for all that is asked for: three words, of which the last may be empty.
+
+// asked is the first word.
+func (c Clone) asked() string {
+	switch {
+	case c.Newest:
+		return "newest"
+	case c.AllRefs:
+		return "all"
+	}
+	return "refs"
+}
+
+// isListed tells whether the forge's listing promises that all is as it was. It does not know of refs that are no branch or tag.
+func (h *history) isListed() bool {
+	past := strings.SplitN(h.Past, " ", 3)
+	return h.Since == "" && h.Listed != "" && !h.AllRefs && len(past) == 3 && past[0] == h.asked() && past[2] == h.Listed
+}
+
+// named names the state with some refs, and tells whether there is no more to say: all is as it was, or the consumer has had enough.
+func (h *history) named(refs string) bool {
+	if refs == "" {
+		return false
+	}
+	it := audit.Item{Kind: audit.KindState, State: h.asked() + " " + refs + " " + h.Listed}
+	past := strings.SplitN(h.Past, " ", 3)
+	isSame := !h.begun && len(past) == 3 && past[0] == h.asked() && past[1] == refs
+	if isSame {
+		it.Kind = audit.KindUnchanged
+	}
+	h.begun = true
+	h.stopped = !h.yield(it, nil)
+	return isSame || h.stopped
 }
 
 // page is the web address of a place in the history, as far as one is known.

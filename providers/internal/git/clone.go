@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +19,7 @@ import (
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/internal/cache"
 	"github.com/leakreach/leakreach/providers/internal/pack"
 	"github.com/leakreach/leakreach/providers/internal/wire"
 )
@@ -40,16 +43,27 @@ type CloneOptions struct {
 	AllowHTTP bool
 	// Memory is what Open takes.
 	Memory audit.Memory
+	// Cache keeps what was fetched, and what of it Items has listed for scanning by Rules, a digest of them. It is not used with Newest.
+	Cache audit.Cache
+	Rules string
 }
 
-// Clone fetches a repository over HTTPS into a temporary directory that Close removes: a list of refs and one pack of at most 16 GiB.
-// Nothing is unpacked or checked out. An error wraps [audit.ErrAuth] if the server asks for other credentials, and
+// A Remote is a repository on a server, before it is fetched.
+type Remote struct {
+	// State stands for all that Clone brings: while it stays the same, so does that. It is "" where that cannot be told.
+	State string
+
+	CloneOptions
+	url  *url.URL
+	wire *wire.Remote // nil if the git program has to do it, for the reason in why
+	why  string
+	refs *wire.Refs
+	gaps []audit.Gap
+}
+
+// Dial asks a server over HTTPS what refs a repository has. An error wraps [audit.ErrAuth] if it asks for other credentials, and
 // [audit.ErrNothing] if there is no such repository.
-//
-// Clone returns when the pack begins to come. Items lists objects while it does, and ends with a [BrokenError] if not all of it came.
-//
-// The git program does this only for a server that speaks none of the protocols of package wire.
-func Clone(ctx context.Context, address string, o CloneOptions) (_ *Repository, err error) {
+func Dial(ctx context.Context, address string, o CloneOptions) (*Remote, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, fmt.Errorf("%w: %q is not an HTTPS address of a repository", audit.ErrUsage, printable(redact(address)))
@@ -57,84 +71,163 @@ func Clone(ctx context.Context, address string, o CloneOptions) (_ *Repository, 
 	if u.Scheme == "http" && !o.AllowHTTP && !loopback(u.Hostname()) {
 		return nil, audit.Hint(fmt.Errorf("%w: %s is not protected by TLS", audit.ErrUsage, u.Host), "use an https address")
 	}
-	dir, err := os.MkdirTemp("", "leakreach-clone-")
-	if err != nil {
-		return nil, fmt.Errorf("making a temporary directory: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			_ = os.RemoveAll(dir)
+	m := &Remote{CloneOptions: o, url: u}
+	if err := m.dial(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
-	}()
-	bare := filepath.Join(dir, "repository.git")
-	in, gaps, err := o.receive(ctx, u, bare)
-	defer func() {
-		if err != nil {
-			in.stop()
-		}
-	}()
-	if odd := (*wire.UnsupportedError)(nil); errors.As(err, &odd) {
-		if err = o.run(ctx, odd.URL, dir, bare); err != nil {
-			err = fmt.Errorf("%s, so git was asked: %w", odd.Why, err)
-		}
-	}
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	if err != nil {
 		return nil, fmt.Errorf("cloning %s: %w", u.Redacted(), err)
 	}
-	l, err := Find(bare)
-	if err != nil {
-		return nil, fmt.Errorf("cloning %s: %w", u.Redacted(), err)
-	}
-	r, err := prepare(ctx, l, o.Memory, in.arrival())
-	if err != nil {
-		return nil, err
-	}
-	r.clone, r.incoming = dir, in
-	if o.Newest {
-		r.gaps = nil // the one there can be is that the clone is shallow
-	}
-	r.gaps = append(r.gaps, gaps...)
-	return r, nil
+	return m, nil
 }
 
-// receive begins to make a bare repository of what the server sends. There is nothing incoming if the server's is empty.
-func (o CloneOptions) receive(ctx context.Context, u *url.URL, bare string) (*incoming, []audit.Gap, error) {
-	remote, err := wire.Dial(ctx, u, wire.Options{HTTP: o.HTTP, Username: o.Username, Token: o.Token, MaxPack: maxPack})
+func (m *Remote) dial(ctx context.Context) error {
+	remote, err := wire.Dial(ctx, m.url, wire.Options{HTTP: m.HTTP, Username: m.Username, Token: m.Token, MaxPack: maxPack})
+	if odd := (*wire.UnsupportedError)(nil); errors.As(err, &odd) {
+		m.url, m.why = odd.URL, odd.Why
+		return nil
+	}
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	kinds := []string{"HEAD", "refs/heads/", "refs/tags/", "refs/notes/"}
 	switch {
-	case o.Newest:
+	case m.Newest:
 		kinds = kinds[:2]
-	case o.AllRefs:
+	case m.AllRefs:
 		kinds = nil
 	}
-	refs, err := remote.Refs(ctx, kinds...)
-	if err != nil {
-		return nil, nil, err
+	if m.refs, err = remote.Refs(ctx, kinds...); err != nil {
+		return err
 	}
-	gaps := missing(refs, o.Newest)
-	request := wire.Request{}
-	if o.Newest {
-		request.Depth = 1
-		refs.List = newest(refs)
+	m.wire, m.gaps = remote, missing(m.refs, m.Newest)
+	if m.Newest {
+		m.refs.List = newest(m.refs)
 	}
+	if len(m.gaps) == 0 {
+		m.State = state(remote.Format, m.refs)
+	}
+	return nil
+}
+
+// state is a digest of what a repository has.
+func state(format string, refs *wire.Refs) string {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s\n%s\n", format, refs.Head)
 	for _, ref := range refs.List {
-		request.Wants = append(request.Wants, ref.ID)
+		fmt.Fprintf(sum, "%s %s\n", ref.ID, ref.Name)
 	}
-	if err := describe(bare, remote.Format, refs); err != nil {
-		return nil, nil, fmt.Errorf("storing the list of refs: %w", err)
+	return hex.EncodeToString(sum.Sum(nil)[:16])
+}
+
+// Clone fetches the repository into a temporary directory that Close removes: a list of refs and one pack of at most 16 GiB.
+// Nothing is unpacked or checked out.
+//
+// Clone returns when the pack begins to come. Items lists objects while it does, and ends with a [BrokenError] if not all of it came.
+// Where the cache has the repository already, only what is new is fetched, and Clone returns when that is there.
+//
+// The git program does this only for a server that speaks none of the protocols of package wire.
+func (m *Remote) Clone(ctx context.Context) (_ *Repository, err error) {
+	r := &Repository{memory: m.Memory}
+	defer func() {
+		if err == nil {
+			return
+		}
+		err = cmpErr(ctx.Err(), fmt.Errorf("cloning %s: %w", m.url.Redacted(), err))
+		_ = r.Close()
+	}()
+	var ids []string
+	if m.wire != nil {
+		for _, ref := range m.refs.List {
+			ids = append(ids, ref.ID)
+		}
+	}
+	if m.wire != nil && !m.Newest {
+		r.entry, r.rules = cache.Open(m.Cache, m.wire.URL, m.wire.Format, ids), m.Rules
+	}
+	if r.entry != nil {
+		r.clone = r.entry.Incoming()
+	} else if r.clone, err = os.MkdirTemp("", "leakreach-clone-"); err != nil {
+		return nil, fmt.Errorf("making a temporary directory: %w", err)
+	}
+	bare := filepath.Join(r.clone, "repository.git")
+	if m.wire == nil {
+		err = m.run(ctx, m.url, r.clone, bare)
+		if err != nil {
+			return nil, fmt.Errorf("%s, so git was asked: %w", m.why, err)
+		}
+	} else if err = m.receive(ctx, r, bare, ids); err != nil {
+		return nil, err
+	}
+	if r.Layout, err = Find(bare); err != nil {
+		return nil, err
+	}
+	if err = r.prepare(ctx, r.incoming.arrival()); err != nil {
+		return nil, err
+	}
+	if m.Newest {
+		r.gaps = nil // the one there can be is that the clone is shallow
+	}
+	r.gaps = append(r.gaps, m.gaps...)
+	return r, nil
+}
+
+// receive begins to make a bare repository of what the server sends. Nothing is incoming if all of it is there.
+func (m *Remote) receive(ctx context.Context, r *Repository, bare string, ids []string) error {
+	if err := describe(bare, m.wire.Format, m.refs); err != nil {
+		return fmt.Errorf("storing the list of refs: %w", err)
+	}
+	request := wire.Request{Wants: ids}
+	if m.Newest {
+		request.Depth = 1
+	}
+	r.isKept = r.entry != nil && !r.entry.Empty()
+	if r.isKept {
+		if err := borrow(bare, r.entry.Objects()); err != nil {
+			return fmt.Errorf("making use of the cache: %w", err)
+		}
+		request.Wants, request.Haves = r.entry.Ask(ids)
 	}
 	if len(request.Wants) == 0 {
-		return nil, gaps, nil // an empty repository
+		return nil // it is empty, or has nothing new
 	}
-	in, err := begin(ctx, remote, request, bare)
-	return in, gaps, err
+	if r.isKept {
+		return m.fetch(ctx, request, bare)
+	}
+	var err error
+	r.incoming, err = begin(ctx, m.wire, request, bare)
+	return err
 }
+
+// borrow lets a repository have the objects of another object directory.
+func borrow(bare, objects string) error {
+	info := filepath.Join(bare, "objects", "info")
+	if err := os.MkdirAll(info, 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(info, "alternates"), []byte(quoteAlternate(objects)+"\n"), 0o600)
+}
+
+// fetch receives a pack at once.
+func (m *Remote) fetch(ctx context.Context, request wire.Request, bare string) error {
+	delivery, err := m.wire.Fetch(ctx, request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = delivery.Close() }()
+	if len(delivery.Shallow) > 0 {
+		return errors.New("the server has lost a part of the history")
+	}
+	f, err := os.OpenFile(received(bare), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("storing the pack: %w", err)
+	}
+	_, err = delivery.Receive(f)
+	return errors.Join(err, f.Close())
+}
+
+// received is the file that a pack is received into.
+func received(bare string) string { return filepath.Join(packDir(bare), "pack-received.pack") }
 
 // missing says what of a repository cannot be had, going by its refs.
 func missing(refs *wire.Refs, newest bool) (gaps []audit.Gap) {
@@ -245,7 +338,7 @@ func store(delivery *wire.Delivery, bare string) (*pack.Arrival, error) {
 			return nil, err
 		}
 	}
-	return pack.NewArrival(filepath.Join(packDir(bare), "pack-received.pack"))
+	return pack.NewArrival(received(bare))
 }
 
 // arrival is the pack, or nil if nothing comes.

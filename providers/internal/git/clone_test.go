@@ -93,7 +93,7 @@ func TestClone(t *testing.T) {
 	for _, name := range []string{"web.git", "old.git"} {
 		o := options(token)
 		o.AllRefs = name == "old.git"
-		r, err := Clone(t.Context(), s.URL+"/acme/"+name, o)
+		r, err := clone(t.Context(), s.URL+"/acme/"+name, o)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -148,7 +148,7 @@ func TestClone(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r, err := Clone(t.Context(), tt.address, options(tt.token))
+			r, err := clone(t.Context(), tt.address, options(tt.token))
 			if err == nil {
 				_ = r.Close()
 				t.Fatal("it was cloned")
@@ -165,7 +165,7 @@ func TestClone(t *testing.T) {
 	t.Run("silence", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
-		if _, err := Clone(ctx, s.URL+"/acme/silent.git", options(token)); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := clone(ctx, s.URL+"/acme/silent.git", options(token)); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error %v, want the context's", err)
 		}
 	})
@@ -229,7 +229,7 @@ func TestCloneIsMirror(t *testing.T) {
 		source.Git("clone", "-q", "--mirror", ".", mirror.Dir)
 		o := options("")
 		o.AllRefs = true
-		r, err := Clone(t.Context(), listen(t, gittest.Server(t, source.Dir), ".git"), o)
+		r, err := clone(t.Context(), listen(t, gittest.Server(t, source.Dir), ".git"), o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,10 +257,18 @@ func TestCloneIsMirror(t *testing.T) {
 	}
 }
 
+func clone(ctx context.Context, address string, o CloneOptions) (*Repository, error) {
+	m, err := Dial(ctx, address, o)
+	if err != nil {
+		return nil, err
+	}
+	return m.Clone(ctx)
+}
+
 // contents lists what a clone holds, and its gaps.
 func contents(t *testing.T, address string, o CloneOptions) (all string, gaps []string) {
 	t.Helper()
-	r, err := Clone(t.Context(), address, o)
+	r, err := clone(t.Context(), address, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,11 +324,11 @@ func TestCloneDumb(t *testing.T) {
 		t.Errorf("contents %q, gaps %q", got, gaps)
 	}
 	source.Remove(".git/objects")
-	if _, err := Clone(t.Context(), address, options("")); err == nil || !strings.Contains(err.Error(), "dumb protocol") {
+	if _, err := clone(t.Context(), address, options("")); err == nil || !strings.Contains(err.Error(), "dumb protocol") {
 		t.Errorf("error %v", err)
 	}
 	t.Setenv("PATH", t.TempDir())
-	if _, err := Clone(t.Context(), address, options("")); !errors.Is(err, ErrNoGit) || audit.HintOf(err) == "" {
+	if _, err := clone(t.Context(), address, options("")); !errors.Is(err, ErrNoGit) || audit.HintOf(err) == "" {
 		t.Errorf("error %v, hint %q", err, audit.HintOf(err))
 	}
 }

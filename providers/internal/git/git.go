@@ -1,6 +1,6 @@
 // Package git reads repositories: each content that was ever stored, once, and the places it lies at.
 //
-// A caller finds a repository with [Find] or [Enclosing], or fetches one with [Clone], opens it with [Open] and lists it with
+// A caller finds a repository with [Find] or [Enclosing], or fetches one with [Dial] and [Remote.Clone], opens it with [Open] and lists it with
 // [Repository.Items]. Nothing that the repository configures has an effect: no hook, filter, attribute, fsmonitor, include,
 // credential helper, replacement or graft, and nothing is ever fetched or written. That is so because git runs on a git
 // directory of our own making, which only borrows the repository's objects; refs, reflogs and configuration are read by this
@@ -21,6 +21,7 @@ import (
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/internal/cache"
 	"github.com/leakreach/leakreach/providers/internal/pack"
 )
 
@@ -39,42 +40,45 @@ type Repository struct {
 
 	border   map[string]bool // commits of a shallow clone whose parents it lacks
 	promisor bool
-	incoming *incoming // nil unless Clone began it
+	incoming *incoming    // nil unless Clone began it
+	entry    *cache.Entry // nil if what was fetched is not kept
+	isKept   bool         // it had been fetched before, but for what is new
+	rules    string       // a digest of what decides what scanning says of a content
 	objects  *objectReader
 	refs     *references // made by references when first needed
 }
 
 // Open prepares a repository for reading, within memory. The caller closes it; when ctx ends, nothing more can be read.
 func Open(ctx context.Context, l Layout, memory audit.Memory) (*Repository, error) {
-	return prepare(ctx, l, memory, nil)
+	r := &Repository{Layout: l, memory: memory}
+	if err := r.prepare(ctx, nil); err != nil {
+		_ = r.Close()
+		return nil, err
+	}
+	return r, nil
 }
 
 // prepare is Open for a repository whose only pack may still be coming.
-func prepare(ctx context.Context, l Layout, memory audit.Memory, coming *pack.Arrival) (_ *Repository, err error) {
-	r := &Repository{Layout: l, git: program(), format: "sha1", width: 40, memory: memory}
+func (r *Repository) prepare(ctx context.Context, coming *pack.Arrival) (err error) {
+	r.git, r.format, r.width = program(), "sha1", 40
 	if r.shadow, err = os.MkdirTemp("", "leakreach-git-"); err != nil {
-		return nil, fmt.Errorf("making a temporary directory: %w", err)
+		return fmt.Errorf("making a temporary directory: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			_ = r.Close()
-		}
-	}()
 	if err := r.configure(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := r.cast(); err != nil {
-		return nil, fmt.Errorf("preparing to read the repository: %w", err)
+		return fmt.Errorf("preparing to read the repository: %w", err)
 	}
-	options := pack.Options{IDSize: r.width / 2, Limit: r.MaxContent(), Lend: r.lent(), Held: memory.Share(32, pack.MaxHeld)}
+	options := pack.Options{IDSize: r.width / 2, Limit: r.MaxContent(), Lend: r.lent(), Held: r.memory.Share(32, pack.MaxHeld)}
 	var store *pack.Store
 	if coming != nil {
 		store = pack.Receive(coming, options)
 	} else if store, err = pack.Open(ctx, r.dirs, options); err != nil {
-		return nil, fmt.Errorf("reading packs: %w", err)
+		return fmt.Errorf("reading packs: %w", err)
 	}
 	r.objects = &objectReader{r: r, ctx: ctx, store: store}
-	return r, nil
+	return nil
 }
 
 // Close ends all processes and removes what Open made. Contents can be opened no more.
@@ -86,6 +90,9 @@ func (r *Repository) Close() error {
 	err := os.RemoveAll(r.shadow)
 	if r.clone != "" {
 		err = errors.Join(err, os.RemoveAll(r.clone))
+	}
+	if r.entry != nil {
+		r.entry.Close()
 	}
 	return err
 }

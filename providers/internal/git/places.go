@@ -225,7 +225,7 @@ func (p *places) see(at place) error {
 			p.example = at.path
 		}
 	case content&isTooLarge != 0:
-		p.tooLarge(at)
+		p.seeLarge(at)
 	case p.choice != nil && content&isOfInterest == 0 && facts&isChosen == 0:
 	case len(p.found) == maxPlaces:
 		p.left++
@@ -291,10 +291,11 @@ func (p *places) content(object uint32) facts {
 	return *f
 }
 
-// tooLarge says once of a content that it was not read.
-func (p *places) tooLarge(at place) {
+// seeLarge says once of a content that it was not read.
+func (p *places) seeLarge(at place) {
 	id := p.trees.hex(at.new)
 	if size := p.large[id]; size >= 0 {
+		p.tooLarge++
 		l := p.location(at)
 		p.gap(strconv.Quote(l.Path)+" at "+l.Commit, fmt.Sprintf("not read: %d MiB, larger than %d MiB", size>>20, p.MaxContent()>>20))
 		p.large[id] = -1

@@ -66,16 +66,20 @@ type scan struct {
 	yield func(audit.Item, error) bool
 	lend  *lender
 
-	trees   *trees
-	commits []commit // oldest first, once all are read
-	graph   *graph   // of commits
-	tags    []tag
-	blobs   []uint64          // short ids of the blobs listed
-	only    func(commit) bool // of which commits what they say and change is listed; nil: all
-	silent  bool              // contents of commits and tags are noted, not listed
-	large   map[string]int64  // blobs above it
-	missing int               // objects that were asked for and not there
-	failed  int               // objects that could not be read
+	trees    *trees
+	commits  []commit // oldest first, once all are read
+	graph    *graph   // of commits
+	tags     []tag
+	blobs    []uint64          // short ids of the blobs listed
+	only     func(commit) bool // of which commits what they say and change is listed; nil: all
+	silent   bool              // contents of commits and tags are noted, not listed
+	large    map[string]int64  // blobs above it
+	tooLarge int               // gaps of them
+	missing  int               // objects that were asked for and not there
+	failed   int               // objects that could not be read
+	isSound  bool              // all could be read, but for what is large
+
+	elsewhere []string // objects that scanning said something about and only others lead to that share what is kept
 
 	problems map[string]*problem
 }
@@ -91,12 +95,15 @@ func (s *scan) run() error {
 	s.references()
 	limited := s.Since != "" || s.Below != ""
 	var err error
-	if limited {
+	switch {
+	case limited:
 		if err := s.incoming.wait(s.ctx); err != nil {
 			return err
 		}
 		err = s.someCommits()
-	} else {
+	case s.isKept:
+		err = s.whatIsNew()
+	default:
 		err = s.everything()
 	}
 	if err != nil {
@@ -135,13 +142,20 @@ func (s *scan) run() error {
 			}
 		}
 	}
-	if err := (&places{scan: s}).list(files); err != nil {
+	places := &places{scan: s}
+	if err := places.list(files); err != nil {
 		return err
 	}
 	if s.trees.dropped > 0 {
 		s.gap(plural(s.trees.dropped, "tree"), fmt.Sprintf("left out: together they take more than %d MiB; some places of contents are unknown", s.trees.limit>>20))
 	}
-	return s.report()
+	if err := s.report(); err != nil {
+		return err
+	}
+	if !limited {
+		s.keep(places.choice)
+	}
+	return nil
 }
 
 // give hands an item over. Its Done is called here if the consumer has had enough.
@@ -422,6 +436,7 @@ func (s *scan) problem(what, why, example string, n int) {
 
 // report gives what could not be read.
 func (s *scan) report() error {
+	s.isSound = len(s.gaps) == s.tooLarge && s.failed+s.missing+len(s.problems) == 0
 	for oid, size := range s.large {
 		if size >= 0 {
 			s.gap("object "+oid, fmt.Sprintf("not read: %d MiB, larger than %d MiB", size>>20, s.MaxContent()>>20))

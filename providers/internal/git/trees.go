@@ -64,6 +64,9 @@ const (
 	hasContent                     // a blob whose content was listed
 	isTooLarge                     // a blob whose content is too large to be listed
 	isOfInterest                   // a blob whose places the consumer wants
+	isScanned                      // of a repository that is kept: it was scanned before
+	isReached                      // likewise: a ref leads to it
+	isWanted                       // likewise: it is to be listed
 )
 
 // A treeEntry is one line of a directory. Files, executable files and links are not told apart: a change from one to the other

@@ -12,6 +12,7 @@
 package pack
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
@@ -130,6 +131,7 @@ func Open(ctx context.Context, dirs []string, o Options) (*Store, error) {
 			}
 		}
 	}
+	slices.SortStableFunc(s.packs, func(a, b *packFile) int { return cmp.Compare(b.size, a.size) }) // most is found in the largest
 	// Several packs, or loose objects beside one, can hold the same object. It takes an index to know.
 	for _, p := range s.packs {
 		if err := s.needIndex(ctx, p); err != nil {

@@ -71,6 +71,31 @@ func (s *Store) Read(ctx context.Context, id ID) (kind Kind, content []byte, err
 	return s.read(ctx, d, id, 0)
 }
 
+// Size tells how large an object in a pack is, without making it.
+func (s *Store) Size(id ID) (size int64, err error) {
+	leave, err := s.enter()
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer guarded(&err)
+	d := s.decoder()
+	defer s.decoders.Put(d)
+	for _, p := range s.packs {
+		at, ok := p.find(id)
+		if !ok {
+			continue
+		}
+		h, err := p.header(at, &d.head)
+		if err != nil || h.kind != offsetDelta && h.kind != idDelta {
+			return h.size, err
+		}
+		return d.targetSize(p, h, s.endOf(p, h))
+	}
+	return 0, os.ErrNotExist
+}
+
 func (s *Store) decoder() *decoder {
 	if d, ok := s.decoders.Get().(*decoder); ok {
 		return d

@@ -32,7 +32,13 @@ const (
 
 // Objects lists every stored object once, in no order. Contents are lent until their Done is called; the consumer must call it, and must
 // not wait for further objects before it does. When ctx ends or the consumer breaks off, nothing is left running.
-func (s *Store) Objects(ctx context.Context) iter.Seq[Object] {
+func (s *Store) Objects(ctx context.Context) iter.Seq[Object] { return s.list(ctx, false) }
+
+// Structure is Objects without the contents of files, as far as they are told from the rest without being made. All packs must have
+// come as a whole.
+func (s *Store) Structure(ctx context.Context) iter.Seq[Object] { return s.list(ctx, true) }
+
+func (s *Store) list(ctx context.Context, structure bool) iter.Seq[Object] {
 	return func(yield func(Object) bool) {
 		leave, err := s.enter()
 		if err != nil {
@@ -41,7 +47,7 @@ func (s *Store) Objects(ctx context.Context) iter.Seq[Object] {
 		}
 		defer leave()
 		ctx, cancel := context.WithCancel(ctx)
-		w := &walk{s: s, ctx: ctx, out: make(chan []Object, 2*runtime.GOMAXPROCS(0)), lender: newLender(s.Lend)}
+		w := &walk{s: s, ctx: ctx, out: make(chan []Object, 2*runtime.GOMAXPROCS(0)), lender: newLender(s.Lend), structure: structure}
 		go func() {
 			defer close(w.out)
 			w.run()
@@ -74,15 +80,16 @@ func giveBack(batch []Object) {
 
 // A walk is one listing of all objects.
 type walk struct {
-	s        *Store
-	ctx      context.Context
-	out      chan []Object
-	lender   *lender
-	big      sync.Mutex   // held by a walker while it has big contents
-	left     atomic.Int64 // bytes that may still be made of the pack
-	mu       sync.Mutex   // guards all below, and the plan's pending
-	found    []found      // in a pack without an index
-	problems []Problem
+	s         *Store
+	ctx       context.Context
+	out       chan []Object
+	lender    *lender
+	structure bool         // contents of files are left out
+	big       sync.Mutex   // held by a walker while it has big contents
+	left      atomic.Int64 // bytes that may still be made of the pack
+	mu        sync.Mutex   // guards all below, and the plan's pending
+	found     []found      // in a pack without an index
+	problems  []Problem
 }
 
 // run lists one pack after the other, and then what is loose.
@@ -334,6 +341,9 @@ func (k *walker) root(pl *plan, root int32) error {
 	if err != nil {
 		return err
 	}
+	if k.structure && h.kind == Blob {
+		return nil
+	}
 	end := pl.offsets[root+1]
 	if !plausible(h.size, h.data, end) {
 		return errEntry
@@ -578,7 +588,7 @@ func (k *walker) large(pl *plan, entry int32, kind Kind, h header) {
 		size := h.size
 		if h.kind == offsetDelta || h.kind == idDelta {
 			var err error
-			if size, err = k.targetSize(pl, i, h); err == nil && size <= k.s.Limit {
+			if size, err = k.targetSize(pl.p, h, pl.offsets[i+1]); err == nil && size <= k.s.Limit {
 				err = errLargeBase
 			}
 			if err != nil {
@@ -600,9 +610,9 @@ func (k *walker) large(pl *plan, entry int32, kind Kind, h header) {
 }
 
 // targetSize reads no more of a delta than the sizes at its start.
-func (k *walker) targetSize(pl *plan, entry int32, h header) (int64, error) {
+func (d *decoder) targetSize(p *packFile, h header, end int64) (int64, error) {
 	var sizes [20]byte
-	err := k.inflated(pl.p, h.data, pl.offsets[entry+1], sizes[:min(int64(len(sizes)), h.size)])
+	err := d.inflated(p, h.data, end, sizes[:min(int64(len(sizes)), h.size)])
 	if err != nil && !errors.Is(err, inflate.ErrLong) {
 		return 0, err
 	}

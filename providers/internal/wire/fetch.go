@@ -24,7 +24,8 @@ const maxText = 16 << 20
 type Request struct {
 	// Wants are ids that the server listed: all they lead to is sent. Required; one id may come several times.
 	Wants []string
-	// Haves are commits whose objects the receiver has: they are left out. Deltas of the pack may be against them.
+	// Haves are ids of which the receiver has all that they lead to: it is left out. The pack is whole all the same: no delta in it builds on
+	// what is left out, so that it can be kept as it is. That makes it a little larger, by half for ten commits.
 	Haves []string
 	// Depth leaves out what lies more than so many commits deep; 0 leaves out nothing.
 	Depth int
@@ -124,9 +125,6 @@ func (r *Remote) ask2(q Request) ([]byte, error) {
 		}
 		m.add(fmt.Sprintf("deepen %d", q.Depth))
 	}
-	if len(q.Haves) > 0 {
-		m.add("thin-pack")
-	}
 	for _, id := range q.Wants {
 		m.add("want", id)
 	}
@@ -176,8 +174,8 @@ func (d *Delivery) section(isShallow bool) error {
 // ask0 writes the request of versions 0 and 1.
 func (r *Remote) ask0(q Request) ([]byte, error) {
 	use := []string{}
-	for _, c := range []string{"side-band-64k", "ofs-delta", "no-progress", "thin-pack"} {
-		if _, ok := r.capabilities[c]; ok && (c != "thin-pack" || len(q.Haves) > 0) {
+	for _, c := range []string{"side-band-64k", "ofs-delta", "no-progress"} {
+		if _, ok := r.capabilities[c]; ok {
 			use = append(use, c)
 		}
 	}

@@ -223,7 +223,7 @@ func TestShallow(t *testing.T) {
 	}
 }
 
-// TestHaves receives what is new, as deltas against what was there.
+// TestHaves receives what is new.
 func TestHaves(t *testing.T) {
 	source := gittest.New(t)
 	var lines strings.Builder
@@ -241,8 +241,8 @@ func TestHaves(t *testing.T) {
 			copied := empty(t)
 			fetch(t, r, Request{Wants: []string{old}}, copied)
 			p := fetch(t, r, Request{Wants: []string{head}, Haves: []string{old}}, copied)
-			if p.Objects != 3 || p.Size > 1000 || objects(copied) != objects(source) {
-				t.Errorf("%+v, want a commit, a tree and the delta of a file", p)
+			if p.Objects != 3 || objects(copied) != objects(source) {
+				t.Errorf("%+v, want a commit, a tree and a file", p)
 			}
 		})
 	}

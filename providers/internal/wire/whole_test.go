@@ -1,12 +1,10 @@
 package wire
 
 import (
-	"context"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/leakreach/leakreach/providers/internal/gittest"
@@ -32,8 +30,8 @@ func listing(t *testing.T, s *pack.Store) string {
 	return strings.Join(lines, "\n")
 }
 
-// TestThin receives what is new as deltas against what was there, and completes them from a store of that, while they come.
-func TestThin(t *testing.T) {
+// TestWhole receives what is new as a pack that needs nothing of what was there.
+func TestWhole(t *testing.T) {
 	for _, format := range []string{"sha1", "sha256"} {
 		source := gittest.New(t, "--object-format="+format)
 		var lines strings.Builder
@@ -56,31 +54,18 @@ func TestThin(t *testing.T) {
 			t.Run(format+" "+name, func(t *testing.T) {
 				r := dial(t, serve(t, source.Dir, version).JoinPath(".git"))
 				options := pack.Options{IDSize: width(format), Limit: 1 << 20, Lend: 1 << 20}
-				open := func(q Request) *pack.Store {
-					a, err := pack.NewArrival(filepath.Join(t.TempDir(), "x.pack"))
-					if err != nil {
-						t.Fatal(err)
-					}
-					s := pack.Receive(a, options)
-					t.Cleanup(s.Close)
-					go func() {
-						_, err := receive(t.Context(), r, q, a)
-						a.End(err)
-					}()
-					return s
+				a, err := pack.NewArrival(filepath.Join(t.TempDir(), "x.pack"))
+				if err != nil {
+					t.Fatal(err)
 				}
-				had := open(Request{Wants: []string{old}})
-				listing(t, had)
-				var asked atomic.Int32
-				options.Base = func(ctx context.Context, id pack.ID) (pack.Kind, []byte, error) {
-					asked.Add(1)
-					return had.Read(ctx, id)
-				}
-				if got := listing(t, open(Request{Wants: []string{head}, Haves: []string{old}})); got != strings.Join(want, "\n") {
+				s := pack.Receive(a, options)
+				defer s.Close()
+				go func() {
+					_, err := receive(t.Context(), r, Request{Wants: []string{head}, Haves: []string{old}}, a)
+					a.End(err)
+				}()
+				if got := listing(t, s); got != strings.Join(want, "\n") {
 					t.Errorf("%s\nwant\n%s", got, strings.Join(want, "\n"))
-				}
-				if asked.Load() == 0 {
-					t.Error("the pack is not thin")
 				}
 			})
 		}

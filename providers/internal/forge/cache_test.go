@@ -1,0 +1,291 @@
+package forge
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/internal/gittest"
+)
+
+// A gitServer has repositories, and is asked by us.
+type gitServer struct {
+	*httptest.Server
+	env     audit.Env
+	asked   atomic.Int64 // requests
+	fetches atomic.Int64 // packs
+	bytes   atomic.Int64 // of answers
+}
+
+func serveGit(t testing.TB, dir string) *gitServer {
+	w := &gitServer{}
+	backend := gittest.Server(t, dir)
+	w.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.asked.Add(1)
+		backend.ServeHTTP(&counting{rw, w, false}, r)
+	}))
+	t.Cleanup(w.Close)
+	w.env = audit.Env{HTTP: w.Client(), Getenv: func(string) string { return "" }, Log: slog.New(slog.DiscardHandler), Rules: "a"}
+	return w
+}
+
+type counting struct {
+	http.ResponseWriter
+	w      *gitServer
+	isPack bool
+}
+
+func (c *counting) Write(b []byte) (int, error) {
+	if !c.isPack && strings.Contains(string(b), "packfile") {
+		c.isPack = true
+		c.w.fetches.Add(1)
+	}
+	c.w.bytes.Add(int64(len(b)))
+	return c.ResponseWriter.Write(b)
+}
+
+// A sweep is what a consumer makes of one listing.
+type sweep struct {
+	found    []string // findings and gaps, with all that is said of their places
+	contents int      // that were listed, and their size
+	size     int
+	state    string
+	isSame   bool
+}
+
+var rules = map[string]*regexp.Regexp{"a": regexp.MustCompile(`KEY-\d+`), "b": regexp.MustCompile(`(KEY|WORD)-\d+`)}
+
+// run lists a repository and scans it. With most > 0 it breaks off after so many items; silent does not choose.
+func (w *gitServer) run(t testing.TB, c Clone, most int, silent bool) *sweep {
+	t.Helper()
+	s := &sweep{}
+	rule := rules[w.env.Rules]
+	hits := map[string][]string{} // by object
+	again := []string{}
+	c.Blobs, c.Commits = "https://example.com/blob/", "https://example.com/commit/"
+	c.Sleep = func(context.Context, time.Duration) error { return nil }
+	n := 0
+	for it, err := range History(t.Context(), w.env, "target", c) {
+		if n++; n == most {
+			if it.Done != nil {
+				it.Done()
+			}
+			return nil
+		}
+		content := string(it.Content)
+		if it.Done != nil {
+			it.Done()
+		}
+		found := rule.FindAllString(content, -1)
+		switch {
+		case err != nil:
+			s.found = append(s.found, err.Error())
+		case it.Kind == audit.KindState || it.Kind == audit.KindUnchanged:
+			s.state, s.isSame = it.State, it.Kind == audit.KindUnchanged
+		case it.Kind == audit.KindFile:
+			s.contents++
+			s.size += len(content)
+			if len(found) > 0 {
+				hits[it.Object] = found
+				again = append(again, it.Object)
+			}
+		case it.Kind == audit.KindCommit:
+			if len(found) > 0 {
+				again = append(again, it.Object)
+			}
+			s.found = append(s.found, w.places(it, found)...)
+		case it.Kind == audit.KindPaths:
+			s.found = append(s.found, w.places(it, found)...)
+		case it.Kind == audit.KindChoice && !silent:
+			it.Choose(audit.Choice{Objects: slices.Collect(maps.Keys(hits)), Again: again, Path: func(path string) bool { return strings.HasSuffix(path, ".env") }})
+		case it.Kind == audit.KindPlace:
+			found = slices.Clone(hits[it.Object])
+			if strings.HasSuffix(it.At.Path, ".env") {
+				r, err := it.Open(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				b, _ := io.ReadAll(r)
+				found = append(found, "file "+string(b))
+			}
+			for i := range found { // what held it before matters only if that was a finding, too
+				found[i] += fmt.Sprint(" before: ", hits[it.Prev])
+			}
+			s.found = append(s.found, w.places(it, found)...)
+		}
+	}
+	slices.Sort(s.found)
+	return s
+}
+
+func (w *gitServer) places(it audit.Item, found []string) (list []string) {
+	for _, f := range found {
+		list = append(list, fmt.Sprintf("%s %s %s: %+v", it.Kind, it.Object, f, it.At))
+	}
+	return list
+}
+
+// A scribe changes a repository at random.
+type scribe struct {
+	*gittest.Repo
+	*rand.Rand
+	others []string // directories of repositories to merge from
+}
+
+func (s *scribe) text() string {
+	var b strings.Builder
+	for range 1 + s.IntN(20) {
+		switch n := s.IntN(1000); {
+		case n < 80:
+			fmt.Fprintf(&b, "KEY-%d\n", n%8)
+		case n < 160:
+			fmt.Fprintf(&b, "WORD-%d\n", n%8)
+		default:
+			fmt.Fprintf(&b, "line %d\n", n)
+		}
+	}
+	return b.String()
+}
+
+func (s *scribe) name() string {
+	return fmt.Sprintf("d%d/f%d%s", s.IntN(3), s.IntN(4), []string{"", ".env", "-KEY-1"}[s.IntN(3)])
+}
+
+func (s *scribe) step() {
+	branch := fmt.Sprint("b", s.IntN(3))
+	files := strings.Fields(s.Git("ls-files"))
+	file := files[s.IntN(len(files))]
+	switch s.IntN(14) {
+	case 0, 1, 2, 3:
+		for range 1 + s.IntN(4) {
+			s.Write(s.name(), s.text())
+		}
+		s.Commit("write " + s.text())
+	case 4:
+		s.Git("mv", "-f", file, "moved"+fmt.Sprint(s.IntN(100)))
+		s.Commit("rename")
+	case 5:
+		s.Git("branch", "-f", "other"+fmt.Sprint(s.IntN(3)), "HEAD")
+	case 6:
+		if list := strings.Fields(s.Git("for-each-ref", "--format=%(refname:short)", "refs/heads/other*")); len(list) > 0 {
+			s.Git("branch", "-D", list[s.IntN(len(list))])
+		}
+	case 7: // a force push
+		if s.Git("rev-list", "--count", "--first-parent", "HEAD") > "1" {
+			s.Git("reset", "-q", "--hard", "HEAD~1")
+		}
+	case 8:
+		s.Git("checkout", "-q", "-B", branch)
+	case 9:
+		if list := strings.Fields(s.Git("for-each-ref", "--format=%(refname:short)", "refs/heads/")); len(list) > 0 {
+			s.Git("merge", "-q", "-s", "ours", "--allow-unrelated-histories", "-m", "merge KEY-5", list[s.IntN(len(list))])
+		}
+	case 10:
+		s.Git("tag", "-f", "-a", "-m", s.text(), fmt.Sprint("v", s.IntN(3)), "HEAD")
+	case 11:
+		s.Git("tag", "-f", fmt.Sprint("light", s.IntN(2)), []string{"HEAD", "HEAD:" + file, "HEAD^{tree}"}[s.IntN(3)])
+	case 12:
+		if list := strings.Fields(s.Git("tag")); len(list) > 0 {
+			s.Git("tag", "-d", list[s.IntN(len(list))])
+		}
+	case 13:
+		if len(s.others) > 0 {
+			s.Git("fetch", "-q", s.others[s.IntN(len(s.others))], "HEAD")
+			s.Git("merge", "-q", "-s", "ours", "--allow-unrelated-histories", "-m", "from another", "FETCH_HEAD")
+			s.Git("read-tree", "-u", "--reset", "FETCH_HEAD")
+			s.Commit("take over")
+		}
+	}
+}
+
+// TestCacheIsExact changes repositories at random, some of them forks of others, and holds each listing with the cache against one without.
+func TestCacheIsExact(t *testing.T) {
+	seeds := 4
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range seeds {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			random := rand.New(rand.NewPCG(uint64(seed), 1))
+			top := t.TempDir()
+			first := gittest.New(t)
+			var all []*scribe
+			for i := range 3 {
+				dir := filepath.Join(top, fmt.Sprint("r", i))
+				from := first.Dir
+				if i > 0 {
+					from = all[0].Dir
+				}
+				first.Git("clone", "-q", from, dir)
+				s := &scribe{Repo: first.At(dir), Rand: random}
+				for _, other := range all {
+					s.others = append(s.others, other.Dir)
+				}
+				all = append(all, s)
+				for range 20 {
+					s.step()
+				}
+			}
+			all[0].others = []string{all[1].Dir}
+			w := serveGit(t, top)
+			cache := audit.Cache{Dir: filepath.Join(t.TempDir(), "cache"), Size: 1 << 30}
+			cached, whole, past := 0, 0, map[string]string{}
+			for range 25 {
+				s := all[random.IntN(len(all))]
+				for range random.IntN(4) {
+					s.step()
+				}
+				w.env.Rules = "a"
+				if random.IntN(10) == 0 {
+					w.env.Rules = "b"
+				}
+				c := Clone{Address: w.URL + "/" + filepath.Base(s.Dir) + "/.git", AllRefs: random.IntN(5) == 0}
+				w.env.Cache = audit.Cache{}
+				want := w.run(t, c, 0, false)
+				whole += want.contents
+				w.env.Cache = cache
+				switch random.IntN(6) {
+				case 0:
+					w.run(t, c, 1+random.IntN(40), false)
+				case 1:
+					w.run(t, c, 0, true)
+				}
+				got := w.run(t, c, 0, false)
+				cached += got.contents
+				if !slices.Equal(got.found, want.found) {
+					t.Fatalf("%s\nextra %s\nmissing %s", c.Address, strings.Join(without(got.found, want.found), "\n"), strings.Join(without(want.found, got.found), "\n"))
+				}
+				if got.state != want.state || got.state == "" {
+					t.Errorf("state %q, want %q", got.state, want.state)
+				}
+				key := c.Address + " " + fmt.Sprint(c.AllRefs)
+				c.Past = past[key]
+				if again := w.run(t, c, 0, false); again.isSame != (c.Past == got.state) {
+					t.Errorf("unchanged: %v, past %q, state %q", again.isSame, c.Past, got.state)
+				}
+				past[key] = got.state
+			}
+			t.Logf("%d contents listed, %d without cache", cached, whole)
+			if cached*2 > whole {
+				t.Errorf("%d contents listed, %d without cache", cached, whole)
+			}
+		})
+	}
+}
+
+func without(list, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(others, s) })
+}
