@@ -11,9 +11,12 @@
 package cache
 
 import (
+	"bytes"
+	"crypto/sha1" //nolint:gosec // see isSound
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io"
 	"maps"
 	"net/url"
 	"os"
@@ -128,7 +131,8 @@ func isAt(f *os.File, path string) bool {
 	return err == nil && err2 == nil && os.SameFile(open, there)
 }
 
-// tidy removes what an earlier process left, and tells whether all is there that the state names.
+// tidy removes what an earlier process left, and tells whether all is there that the state names, with sound indexes: an object that an index
+// does not have would not be missed, one that is damaged is.
 func (e *Entry) tidy() bool {
 	files, err := os.ReadDir(e.packs())
 	missing := map[string]bool{}
@@ -142,7 +146,29 @@ func (e *Entry) tidy() bool {
 			_ = os.Remove(filepath.Join(e.packs(), f.Name()))
 		}
 	}
-	return err == nil && len(missing) == 0
+	return err == nil && len(missing) == 0 && all(e.Packs, func(name string) bool { return isSound(filepath.Join(e.packs(), name+".idx"), e.Format) })
+}
+
+// isSound holds a file against the checksum at its end, as git writes it.
+func isSound(file, format string) bool {
+	f, err := os.Open(file)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	h := sha1.New() //nolint:gosec // git's checksum, which is no promise of safety
+	if format == "sha256" {
+		h = sha256.New()
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	if _, err := io.CopyN(h, f, info.Size()-int64(h.Size())); err != nil {
+		return false
+	}
+	sum, err := io.ReadAll(f)
+	return err == nil && bytes.Equal(sum, h.Sum(nil))
 }
 
 // forget empties the entry. What is known of it goes first.
