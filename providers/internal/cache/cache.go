@@ -267,10 +267,8 @@ func (e *Entry) Save(rules string, tips, again []string, keep func(dir string) (
 			next.Members[key] = m
 		}
 	}
-	slices.Sort(again)
-	slices.Sort(tips)
-	next.Rules, next.Again = rules, slices.Compact(again)
-	next.Members[e.key] = member{slices.Compact(tips), e.announced, true}
+	next.Rules, next.Again = rules, distinct(again)
+	next.Members[e.key] = member{distinct(tips), e.announced, true}
 	before, after := e.size(e.Packs), e.size(next.Packs)
 	if after > e.root.limit/maxShare {
 		e.forget()
@@ -283,6 +281,8 @@ func (e *Entry) Save(rules string, tips, again []string, keep func(dir string) (
 	e.state = next
 	return e.root.account(after - before)
 }
+
+func distinct(ids []string) []string { return slices.Compact(slices.Sorted(slices.Values(ids))) }
 
 // size is that of packs with their indexes.
 func (e *Entry) size(packs []string) (n int64) {

@@ -35,10 +35,9 @@ const maxLinks = 8
 // links names the tips that a repository is found by.
 func (r root) links(address *url.URL, tips []string) []string {
 	host := sha256.Sum256([]byte(address.Scheme + "://" + address.Host))
-	least := slices.Clone(tips[min(1, len(tips)):])
-	slices.Sort(least)
-	least = slices.Compact(least)
-	names := append(slices.Clone(tips[:min(1, len(tips))]), least[:min(maxLinks-1, len(least))]...)
+	head := min(1, len(tips))
+	least := distinct(tips[head:])
+	names := slices.Concat(tips[:head], least[:min(maxLinks-1, len(least))])
 	for i, id := range names {
 		names[i] = hex.EncodeToString(host[:8]) + "-" + id
 	}

@@ -1,0 +1,217 @@
+package cache
+
+import (
+	"crypto/sha1"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/leakreach/leakreach/audit"
+)
+
+func id(n int) string { return fmt.Sprintf("%040x", n) }
+
+func at(t testing.TB, path string) *url.URL {
+	u, err := url.Parse("https://git.example.com/" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// save makes an entry of a repository with some tips and a pack of a size.
+func save(t testing.TB, c audit.Cache, path string, size int, tips ...string) {
+	t.Helper()
+	e := Open(c, at(t, path), "sha1", tips)
+	if e == nil {
+		t.Fatal("no entry")
+	}
+	defer e.Close()
+	err := e.Save("rules", tips, []string{}, func(dir string) ([]string, error) {
+		name := "pack-" + id(len(e.Packs)+1)
+		index := sha1.Sum(nil)
+		if err := os.WriteFile(filepath.Join(dir, name+".idx"), index[:], 0o600); err != nil {
+			return nil, err
+		}
+		return []string{name}, os.WriteFile(filepath.Join(dir, name+".pack"), make([]byte, size), 0o600)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// packs counts the packs of a repository's entry.
+func packs(t testing.TB, c audit.Cache, path string, tips ...string) int {
+	t.Helper()
+	e := Open(c, at(t, path), "sha1", tips)
+	if e == nil {
+		t.Fatal("no entry")
+	}
+	defer e.Close()
+	return len(e.Packs)
+}
+
+func newCache(t testing.TB, size int64) audit.Cache {
+	return audit.Cache{Dir: filepath.Join(t.TempDir(), "cache"), Size: size}
+}
+
+func TestAsk(t *testing.T) {
+	e := &Entry{key: "own", state: state{Members: map[string]member{
+		"own":   {Tips: []string{id(1), id(2)}},
+		"other": {Tips: []string{id(2), id(3), id(4)}},
+	}}}
+	wants, haves := e.Ask([]string{id(2), id(3), id(5), id(5)})
+	if !slices.Equal(wants, []string{id(5)}) || !slices.Equal(haves, []string{id(1), id(2), id(3)}) {
+		t.Errorf("wants %q, haves %q: another's tip that is not listed is nobody's business", wants, haves)
+	}
+}
+
+// TestHosts has the same tip on two hosts.
+func TestHosts(t *testing.T) {
+	c := newCache(t, 1<<20)
+	save(t, c, "a", 100, id(1))
+	if n := packs(t, c, "b", id(1)); n != 1 {
+		t.Errorf("the fork has %d packs", n)
+	}
+	elsewhere := at(t, "b")
+	elsewhere.Host = "elsewhere.example.com"
+	e := Open(c, elsewhere, "sha1", []string{id(1)})
+	if e == nil || !e.Empty() {
+		t.Fatalf("a repository of another host has joined: %+v", e)
+	}
+	e.Close()
+	if e = Open(c, at(t, "c"), "sha256", []string{id(1)}); e == nil || !e.Empty() {
+		t.Fatalf("a repository of another format has joined: %+v", e)
+	}
+	e.Close()
+}
+
+func TestLinks(t *testing.T) {
+	var tips []string
+	for i := range 100 {
+		tips = append(tips, id(1000-i))
+	}
+	links := root{}.links(at(t, "a"), tips)
+	if len(links) != maxLinks || !strings.HasSuffix(links[0], tips[0]) || !strings.HasSuffix(links[1], id(901)) {
+		t.Errorf("links %q", links)
+	}
+	c := newCache(t, 1<<20)
+	save(t, c, "a", 100, tips...)
+	save(t, c, "a", 100, tips[1:]...)
+	if names, _ := os.ReadDir(filepath.Join(c.Dir, "tips")); len(names) != maxLinks {
+		t.Errorf("%d links, want those of the last time: %v", len(names), names)
+	}
+	if n := packs(t, c, "fork", append([]string{id(5000)}, tips[50:]...)...); n != 2 {
+		t.Errorf("the fork has %d packs", n)
+	}
+}
+
+func TestSize(t *testing.T) {
+	c := newCache(t, 10_000)
+	save(t, c, "large", 3000, id(1))
+	if n := packs(t, c, "large"); n != 0 {
+		t.Error("an entry takes more than its share")
+	}
+	old := time.Now().Add(-time.Hour)
+	for i := range 9 {
+		path := fmt.Sprint("r", i)
+		save(t, c, path, 1000, id(100+i))
+		then := old.Add(time.Duration(i) * time.Minute)
+		if err := os.Chtimes(filepath.Join(c.Dir, "repositories", keyOf(at(t, path)), stateFile), then, then); err != nil {
+			t.Fatal(err)
+		}
+	}
+	Touch(c, at(t, "r0").String())
+	held := Open(c, at(t, "r1"), "sha1", nil)
+	defer held.Close()
+	save(t, c, "r9", 1000, id(109)) // together they are too large now
+	for i, want := range []int{1, 1, 0, 0, 1, 1, 1, 1, 1, 1} {
+		path := fmt.Sprint("r", i)
+		_, err := os.Stat(filepath.Join(c.Dir, "repositories", keyOf(at(t, path)), stateFile))
+		if (err == nil) != (want == 1) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(c.Dir, "tips", root{}.links(at(t, ""), []string{id(102)})[0])); err == nil {
+		t.Error("a link to an evicted entry is left")
+	}
+	b, err := os.ReadFile(filepath.Join(c.Dir, "size"))
+	if err != nil || string(b) != fmt.Sprint(8*1020) {
+		t.Errorf("size %q, %v", b, err)
+	}
+}
+
+// TestHeld has an entry that is in use, and one that is left as it was made.
+func TestHeld(t *testing.T) {
+	c := newCache(t, 1<<20)
+	e := Open(c, at(t, "a"), "sha1", nil)
+	if Open(c, at(t, "a"), "sha1", nil) != nil {
+		t.Error("two have one entry")
+	}
+	e.Close()
+	if left, _ := os.ReadDir(filepath.Join(c.Dir, "repositories")); len(left) > 0 {
+		t.Errorf("left %v", left)
+	}
+	for _, c := range []audit.Cache{{}, {Dir: c.Dir}, {Dir: "/dev/null/x", Size: 1}, {Dir: "a\nb", Size: 1}} {
+		if Open(c, at(t, "a"), "sha1", nil) != nil {
+			t.Errorf("an entry in %+v", c)
+		}
+	}
+}
+
+// TestManyPacks has more packs than one looks into.
+func TestManyPacks(t *testing.T) {
+	c := newCache(t, 1<<20)
+	for range maxPacks {
+		save(t, c, "a", 100, id(1))
+	}
+	if n := packs(t, c, "a", id(1)); n != 0 {
+		t.Errorf("%d packs", n)
+	}
+	if files, _ := filepath.Glob(filepath.Join(c.Dir, "repositories", "*", "objects", "pack", "*")); len(files) > 0 {
+		t.Errorf("left %q", files)
+	}
+}
+
+func FuzzState(f *testing.F) {
+	s := state{Format: "sha1", Packs: []string{"pack-" + id(1)}, Members: map[string]member{"a": {Tips: []string{id(2)}, Links: []string{"x"}, Scanned: true}}, Again: []string{id(3)}}
+	text, _ := json.Marshal(s)
+	f.Add(text)
+	f.Add([]byte(`{"format":"sha1","members":{"a":{"links":["../x"]}}}`))
+	f.Add([]byte(`{"format":"sha256","members":{},"packs":["pack-../x"]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if _, err := parseState(text); err == nil && !strings.Contains(string(text), "\n") {
+			t.Error("it has no checksum")
+		}
+		s, err := parseState(append([]byte(checksum(text)+"\n"), text...))
+		if err != nil {
+			return
+		}
+		for _, name := range s.Packs {
+			if filepath.Base(name) != name || !strings.HasPrefix(name, "pack-") {
+				t.Errorf("a pack %q", name)
+			}
+		}
+		for _, m := range s.Members {
+			for _, name := range m.Links {
+				if !filepath.IsLocal(name) || filepath.Base(name) != name {
+					t.Errorf("a link %q", name)
+				}
+			}
+		}
+		file := filepath.Join(t.TempDir(), "state")
+		if err := s.write(file); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := readState(file); err != nil || !reflect.DeepEqual(s, again) {
+			t.Errorf("%+v, then %+v, %v", s, again, err)
+		}
+	})
+}
