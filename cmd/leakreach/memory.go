@@ -38,17 +38,35 @@ func (s size) String() string {
 	if s.value == nil {
 		return ""
 	}
+	return sizeText(int64(*s.value))
+}
+
+func sizeText(n int64) string {
 	for _, u := range units {
-		if n := int64(*s.value); n != 0 && n%u.bytes == 0 {
+		if n != 0 && n%u.bytes == 0 {
 			return strconv.FormatInt(n/u.bytes, 10) + u.name
 		}
 	}
-	return strconv.FormatInt(int64(*s.value), 10)
+	return strconv.FormatInt(n, 10)
 }
 
 func (size) Type() string { return "SIZE" }
 
 func (s size) Set(text string) error {
+	n, err := parseSize(text)
+	if err != nil {
+		return err
+	}
+	m := audit.Memory(n)
+	if m < minMemory {
+		return audit.Hint(fmt.Errorf("%s is less than %s", text, size{new(minMemory)}),
+			"the rules, one content and one container that is unpacked need that much")
+	}
+	*s.value = m
+	return nil
+}
+
+func parseSize(text string) (int64, error) {
 	number, unit := text, int64(1)
 	for _, u := range units {
 		if rest, ok := strings.CutSuffix(text, u.name); ok {
@@ -59,17 +77,11 @@ func (s size) Set(text string) error {
 	n, err := strconv.ParseUint(number, 10, 63)
 	switch {
 	case errors.Is(err, strconv.ErrRange) || err == nil && n > uint64(math.MaxInt64/unit):
-		return fmt.Errorf("%q is too large", text)
+		return 0, fmt.Errorf("%q is too large", text)
 	case err != nil:
-		return audit.Hint(fmt.Errorf("%q is no size", text), "a size is a whole number of bytes, or of KiB, MiB or GiB: 512MiB")
+		return 0, audit.Hint(fmt.Errorf("%q is no size", text), "a size is a whole number of bytes, or of KiB, MiB or GiB: 512MiB")
 	}
-	m := audit.Memory(int64(n) * unit)
-	if m < minMemory {
-		return audit.Hint(fmt.Errorf("%s is less than %s", text, size{new(minMemory)}),
-			"the rules, one content and one container that is unpacked need that much")
-	}
-	*s.value = m
-	return nil
+	return int64(n) * unit, nil
 }
 
 // limitMemory has the runtime keep the process below m. What is set for the runtime by its own variables counts where it is stricter.

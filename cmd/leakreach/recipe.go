@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"log/slog"
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/internal/engine"
@@ -31,8 +30,8 @@ type recipe struct {
 	File       fileSettings `json:"file"`
 }
 
-// engine makes the engine that works by the recipe, and finds who reads the refs. quotas may be nil.
-func (r *recipe) engine(w world, log *slog.Logger, refs []string, memory audit.Memory, most limits, quotas audit.Quotas) (*engine.Engine, []engine.Ref, error) {
+// engine makes the engine that works by the recipe, and finds who reads the refs.
+func (r *recipe) engine(env audit.Env, refs []string, most limits) (*engine.Engine, []engine.Ref, error) {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return nil, nil, err
@@ -41,9 +40,8 @@ func (r *recipe) engine(w world, log *slog.Logger, refs []string, memory audit.M
 	if err != nil {
 		return nil, nil, err
 	}
-	env := newEnv(w, log)
-	env.Memory, env.Rules, env.Quotas = memory, rules, quotas
-	so := secrets.Options{Config: r.Config, ConfigPath: r.ConfigPath, Rules: r.Rules, Memory: memory}
+	env.Rules = rules
+	so := secrets.Options{Config: r.Config, ConfigPath: r.ConfigPath, Rules: r.Rules, Memory: env.Memory}
 	scanning, err := scanners.All(so)
 	if err != nil {
 		return nil, nil, err
@@ -51,7 +49,7 @@ func (r *recipe) engine(w world, log *slog.Logger, refs []string, memory audit.M
 	for _, s := range scanning {
 		if n, ok := s.(interface{ Notes() []string }); ok {
 			for _, note := range n.Notes() {
-				log.Warn("configuration", "note", note)
+				env.Log.Warn("configuration", "note", note)
 			}
 		}
 	}
@@ -67,8 +65,8 @@ func (r *recipe) engine(w world, log *slog.Logger, refs []string, memory audit.M
 		})
 	}
 	return &engine.Engine{
-		Version: versionString(), Recipe: string(text), Rules: rules, Scanners: scanning, Verifiers: verifiers, Verify: r.Verify, Memory: memory,
-		NoIgnores: r.NoIgnores, SilencerFiles: secrets.SilencerFiles(), Calls: env.Calls, Log: log, Now: env.Now,
+		Version: versionString(), Recipe: string(text), Rules: rules, Scanners: scanning, Verifiers: verifiers, Verify: r.Verify, Memory: env.Memory,
+		NoIgnores: r.NoIgnores, SilencerFiles: secrets.SilencerFiles(), Calls: env.Calls, Log: env.Log, Now: env.Now,
 	}, list, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -447,7 +448,7 @@ func TestDamage(t *testing.T) {
 	n := 0
 	for how, do := range damage {
 		for _, what := range []string{"state", "objects/pack/*.pack", "objects/pack/*.idx"} {
-			files, _ := filepath.Glob(filepath.Join(w.env.Cache.Dir, "repositories", "*", what))
+			files := glob(w.env.Cache.Dir, what)
 			file := files[n%len(files)]
 			b, err := os.ReadFile(file)
 			if err == nil {
@@ -507,11 +508,55 @@ func TestPrivate(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	packs, _ := filepath.Glob(filepath.Join(w.env.Cache.Dir, "repositories", "*", "objects", "pack", "*.idx"))
+	packs := glob(w.env.Cache.Dir, "objects/pack/*.idx")
 	if len(packs) != 2 {
 		t.Errorf("packs %q", packs)
 	}
 	for _, p := range packs {
 		r.Git("verify-pack", p)
 	}
+}
+
+// TestKilled kills processes at random moments while they fill and use a cache.
+func TestKilled(t *testing.T) {
+	if at := os.Getenv("LEAKREACH_TEST_LISTS"); at != "" { // one of those
+		address, dir, _ := strings.Cut(at, " ")
+		w := &gitServer{env: audit.Env{HTTP: http.DefaultClient, Getenv: func(string) string { return "" }, Log: slog.New(slog.DiscardHandler), Rules: "a"}}
+		w.env.Cache = audit.Cache{Dir: dir, Size: 1 << 30}
+		for {
+			w.run(t, Clone{Address: address}, 0, false)
+			for _, state := range glob(dir, "state") { // now and then all has to be fetched
+				if rand.IntN(4) == 0 {
+					_ = os.Remove(state)
+				}
+			}
+		}
+	}
+	r, w, c := one(t)
+	random := rand.New(rand.NewPCG(1, 1))
+	for i := range 30 {
+		child := exec.Command(os.Args[0], "-test.run=^TestKilled$")
+		child.Env = append(os.Environ(), "LEAKREACH_TEST_LISTS="+c.Address+" "+w.env.Cache.Dir)
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(random.IntN(400)) * time.Millisecond)
+		_ = child.Process.Kill()
+		_ = child.Wait()
+		r.Write("more", fmt.Sprint("KEY-3\n", i))
+		r.Commit("more")
+		w.same(t, c)
+	}
+	w.run(t, c, 0, false)
+	for _, left := range glob(w.env.Cache.Dir, "*") {
+		if base := filepath.Base(left); base != "state" && base != "lock" && base != "objects" {
+			t.Errorf("left behind: %s", left)
+		}
+	}
+}
+
+// glob finds files of entries.
+func glob(cache, name string) []string {
+	list, _ := filepath.Glob(filepath.Join(cache, "repositories", "*", name))
+	return list
 }
