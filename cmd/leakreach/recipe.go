@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"log/slog"
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/internal/engine"
@@ -31,27 +30,18 @@ type recipe struct {
 	File       fileSettings `json:"file"`
 }
 
-// means are what this process has for its work. They change nothing of what is found.
-type means struct {
-	memory audit.Memory
-	cache  audit.Cache
-	limits limits
-	quotas audit.Quotas // nil if nobody shares them
-}
-
 // engine makes the engine that works by the recipe, and finds who reads the refs.
-func (r *recipe) engine(w world, log *slog.Logger, refs []string, m means) (*engine.Engine, []engine.Ref, error) {
+func (r *recipe) engine(env audit.Env, refs []string, most limits) (*engine.Engine, []engine.Ref, error) {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return nil, nil, err
 	}
-	rules, err := r.rules(m.memory)
+	rules, err := r.rules(env.Memory)
 	if err != nil {
 		return nil, nil, err
 	}
-	env := newEnv(w, log)
-	env.Memory, env.Rules, env.Quotas, env.Cache = m.memory, rules, m.quotas, m.cache
-	so := secrets.Options{Config: r.Config, ConfigPath: r.ConfigPath, Rules: r.Rules, Memory: m.memory}
+	env.Rules = rules
+	so := secrets.Options{Config: r.Config, ConfigPath: r.ConfigPath, Rules: r.Rules, Memory: env.Memory}
 	scanning, err := scanners.All(so)
 	if err != nil {
 		return nil, nil, err
@@ -59,11 +49,11 @@ func (r *recipe) engine(w world, log *slog.Logger, refs []string, m means) (*eng
 	for _, s := range scanning {
 		if n, ok := s.(interface{ Notes() []string }); ok {
 			for _, note := range n.Notes() {
-				log.Warn("configuration", "note", note)
+				env.Log.Warn("configuration", "note", note)
 			}
 		}
 	}
-	list, err := r.refs(env, refs, so, m.limits)
+	list, err := r.refs(env, refs, so, most)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -75,8 +65,8 @@ func (r *recipe) engine(w world, log *slog.Logger, refs []string, m means) (*eng
 		})
 	}
 	return &engine.Engine{
-		Version: versionString(), Recipe: string(text), Rules: rules, Scanners: scanning, Verifiers: verifiers, Verify: r.Verify, Memory: m.memory,
-		NoIgnores: r.NoIgnores, SilencerFiles: secrets.SilencerFiles(), Calls: env.Calls, Log: log, Now: env.Now,
+		Version: versionString(), Recipe: string(text), Rules: rules, Scanners: scanning, Verifiers: verifiers, Verify: r.Verify, Memory: env.Memory,
+		NoIgnores: r.NoIgnores, SilencerFiles: secrets.SilencerFiles(), Calls: env.Calls, Log: env.Log, Now: env.Now,
 	}, list, nil
 }
 

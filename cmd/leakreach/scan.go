@@ -147,7 +147,7 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 		Version: version, Key: key.Digest("recipe"), Verify: o.verify, Region: o.awsRegion, Since: o.since, Sources: o.sources, Rules: o.rules,
 		NoHistory: o.noHistory, NoIgnores: o.noIgnores, AllRefs: o.allRefs, Config: config, ConfigPath: o.config, File: file,
 	}
-	e, list, err := r.engine(w, log, refs, means{o.memory, o.cache(w.getenv), file.Leakreach.Limits, quotas})
+	e, list, err := r.engine(o.env(w, log, quotas), refs, file.Leakreach.Limits)
 	if err != nil {
 		return err
 	}
@@ -180,12 +180,14 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	return &exitError{code, err}
 }
 
-func newEnv(w world, log *slog.Logger) audit.Env {
+// env is what plug-ins are given. quotas may be nil.
+func (o *scanOptions) env(w world, log *slog.Logger, quotas audit.Quotas) audit.Env {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = 2 * time.Minute // a forge may take a minute for a large page, no longer
 	return audit.Env{
 		HTTP: &http.Client{Transport: transport}, Getenv: w.getenv, Log: log, Stdin: w.stdin,
 		UserAgent: "leakreach/" + versionString(), Calls: &audit.Calls{}, Now: time.Now,
+		Memory: o.memory, Quotas: quotas, Cache: o.cache(w.getenv),
 	}
 }
 

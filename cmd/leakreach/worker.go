@@ -123,7 +123,7 @@ func (o *scanOptions) join(w world, log *slog.Logger, key audit.Key, run store.R
 	case r.Key != key.Digest("recipe"):
 		return nil, nil, errors.New("its findings are under another key: set LEAKREACH_FINGERPRINT_KEY to that of the process that began it")
 	}
-	e, list, err := r.engine(w, log, run.Refs, means{o.memory, o.cache(w.getenv), o.limits, quotas})
+	e, list, err := r.engine(o.env(w, log, quotas), run.Refs, o.limits)
 	if err != nil {
 		return nil, nil, err
 	}

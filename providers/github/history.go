@@ -16,6 +16,7 @@ func (p *Provider) history(ctx context.Context, c *client, t audit.Target) iter.
 	}
 	return forge.History(ctx, p.env, t.Name, forge.Clone{
 		Address: t.Attrs["clone_url"], Username: "x-access-token", Token: token, Since: p.opts.Since, Newest: !p.opts.History, AllRefs: p.opts.AllRefs,
-		Blobs: t.URL + "/blob/", Commits: t.URL + "/commit/", Sleep: p.opts.sleep, Past: t.Past, Listed: t.State,
+		Blobs: t.URL + "/blob/", Commits: t.URL + "/commit/", Sleep: p.opts.sleep,
+		Past: t.Past, Listed: t.State,
 	})
 }

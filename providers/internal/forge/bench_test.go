@@ -2,8 +2,10 @@ package forge
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -27,7 +29,6 @@ func BenchmarkSweep(b *testing.B) {
 	top := b.TempDir()
 	r = r.At(filepath.Join(top, "r.git"))
 	r.At(top).Git("clone", "-q", "--mirror", "--shared", from, r.Dir)
-	tip, before := r.Git("rev-parse", "HEAD"), r.Git("rev-parse", "HEAD~10")
 	w := serveGit(b, top)
 	c := Clone{Address: w.URL + "/r.git"}
 	sweep := func(b *testing.B, dir string) (state string) {
@@ -64,7 +65,6 @@ func BenchmarkSweep(b *testing.B) {
 		}
 	})
 	dir := b.TempDir()
-	r.Git("update-ref", "HEAD", before)
 	b.Run("first", func(b *testing.B) {
 		for b.Loop() {
 			_ = os.RemoveAll(dir)
@@ -82,7 +82,15 @@ func BenchmarkSweep(b *testing.B) {
 			sweep(b, dir)
 		}
 	})
-	r.Git("update-ref", "HEAD", tip)
+	var commits strings.Builder
+	for i := range 10 {
+		fmt.Fprintf(&commits, "commit %s\ncommitter A <a@example.com> %d +0000\ndata 1\nm\n", r.Git("symbolic-ref", "HEAD"), 1_800_000_000+i)
+		if i == 0 {
+			fmt.Fprintf(&commits, "from %s\n", r.Git("rev-parse", "HEAD"))
+		}
+		fmt.Fprintf(&commits, "M 100644 inline file%d\ndata <<end\n%s\nend\n", i, strings.Repeat(fmt.Sprintln("line", i), 1000))
+	}
+	r.GitIn(commits.String(), "fast-import", "--quiet")
 	b.Run("ten commits", func(b *testing.B) {
 		for b.Loop() {
 			b.StopTimer()
