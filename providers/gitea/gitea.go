@@ -1,0 +1,249 @@
+// Package gitea lists what lies in an organisation, user account or repository of Gitea or Forgejo: the repositories with their history,
+// the variables of Actions with their values, the names of secrets, and runners.
+//
+// Paths, parameters and rights are those of Gitea's REST API v1, which each server describes itself (/swagger.v1.json). It only sends GET
+// requests, by itself: Gitea's Go client keeps the context of a request in the client, so that jobs that share one cannot be
+// cancelled one by one, asks for the server's version first, and brings SSH agents along, all that for eight listings.
+package gitea
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/internal/forge"
+)
+
+// Options say what to read of each target.
+type Options struct {
+	History   bool // every commit that is reachable from any ref
+	Files     bool // the default branch's tree; part of History
+	Variables bool
+	Secrets   bool // names only, Gitea never hands out values
+	Runners   bool
+	Since     string // only history since this commit or date; "" for all
+	AllRefs   bool   // history of what is no branch, tag or note, too: pull requests
+
+	MaxWait time.Duration // longest wait for a rate limit; 0 means 15 minutes
+
+	sleep func(context.Context, time.Duration) error // for tests
+}
+
+func (o Options) settings() bool { return o.Variables || o.Secrets || o.Runners }
+func (o Options) contents() bool { return o.History || o.Files }
+
+// parts are those of a repository, if there are two.
+func (o Options) parts() []audit.Part {
+	if !o.settings() || !o.contents() {
+		return nil
+	}
+	return []audit.Part{audit.PartSettings, audit.PartContents}
+}
+
+// Provider reads refs of the form OWNER and OWNER/REPO.
+type Provider struct {
+	env     audit.Env
+	opts    Options
+	connect func() (*client, error)
+}
+
+// New makes a provider. Where Gitea is and with which credential is read from the environment on first use: GITEA_URL, else gitea.com;
+// GITEA_TOKEN. Without a token public repositories can be read.
+func New(env audit.Env, o Options) *Provider {
+	return &Provider{env: env, opts: o, connect: sync.OnceValues(func() (*client, error) { return newClient(env, o) })}
+}
+
+// Name is "gitea".
+func (p *Provider) Name() string { return "gitea" }
+
+const (
+	urlVar   = "GITEA_URL"
+	tokenVar = "GITEA_TOKEN"
+)
+
+// client is the API with what else is known of the instance.
+type client struct {
+	http  *http.Client
+	web   *url.URL // where pages and repositories are
+	api   *url.URL
+	token string // "" for none
+}
+
+func newClient(env audit.Env, o Options) (*client, error) {
+	address := env.Getenv(urlVar)
+	if address == "" {
+		address = "https://gitea.com"
+	}
+	web, err := forge.BaseURL(urlVar, address)
+	if err != nil {
+		return nil, err
+	}
+	web.Path, web.RawPath = strings.TrimSuffix(web.Path, "/api/v1"), ""
+	token, err := forge.Token(tokenVar, env.Getenv(tokenVar))
+	if err != nil {
+		return nil, err
+	}
+	c := &client{web: web, api: web.JoinPath("api/v1"), token: token}
+	c.http = forge.New(env, forge.Config{
+		API: "gitea", Base: c.api, BaseVar: urlVar, Header: "Authorization", Prefix: "token ", Token: forge.Static(token), MaxWait: o.MaxWait, Sleep: o.sleep,
+	})
+	return c, nil
+}
+
+// Names of users, organisations and repositories are of letters, digits, and these three; the rest of Gitea's rules, which older versions
+// did not have, is left to it.
+var (
+	ownerName      = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$`)
+	repositoryName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`)
+)
+
+func validRepository(name string) bool {
+	return repositoryName.MatchString(name) && name != "." && name != ".."
+}
+
+// Targets yields for OWNER the organisation, or the user if the token is that user's own, and each of its repositories; for OWNER/REPO
+// what hands variables down to that repository, and the repository.
+func (p *Provider) Targets(ctx context.Context, ref string) iter.Seq2[audit.Target, error] {
+	return p.TargetsAfter(ctx, ref, "")
+}
+
+// TargetsAfter is Targets from a page of the list of repositories on.
+func (p *Provider) TargetsAfter(ctx context.Context, ref, cursor string) iter.Seq2[audit.Target, error] {
+	return func(yield func(audit.Target, error) bool) {
+		owner, repo, one := strings.Cut(strings.TrimSuffix(ref, "/"), "/")
+		repo = strings.TrimSuffix(repo, ".git")
+		if !ownerName.MatchString(owner) || one && !validRepository(repo) {
+			yield(audit.Target{}, audit.Hint(fmt.Errorf("%w: gitea:%s is not gitea:OWNER or gitea:OWNER/REPO", audit.ErrUsage, ref),
+				"name an organisation, a user, or one repository, such as gitea:acme/web"))
+			return
+		}
+		c, err := p.connect()
+		if err != nil {
+			yield(audit.Target{}, err)
+			return
+		}
+		l := &listing{client: c, opts: p.opts, ctx: ctx, owner: owner, yield: yield}
+		doing := "listing repositories of " + owner
+		if one {
+			doing = "reading repository " + owner + "/" + repo
+			err = l.one(repo)
+		} else {
+			err = l.all(parseSpot(cursor))
+		}
+		if err != nil && !errors.Is(err, errBroken) {
+			yield(audit.Target{}, c.fail(ctx, doing, err))
+		}
+	}
+}
+
+// get reads one answer and returns its header.
+func (c *client) get(ctx context.Context, path string, query url.Values, out any) (http.Header, error) {
+	address := c.api.JoinPath(path)
+	address.RawQuery = query.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, forge.Plain(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+		return nil, fmt.Errorf("GET %s: the answer is not what Gitea describes: %w", address.Path, err)
+	}
+	return resp.Header, nil
+}
+
+// webPage is the address of a page for people.
+func (c *client) webPage(path ...string) string { return c.web.JoinPath(path...).String() }
+
+// pageSize is what is asked for at once. Gitea gives 50, or what its administrator lets it.
+const pageSize = 100
+
+// getPage reads page number of a listing: its items, the number of the next page or 0, and how many items there are in all.
+func getPage[T any](ctx context.Context, c *client, path string, number int, out *[]T) (next, total int, err error) {
+	q := url.Values{"limit": {strconv.Itoa(pageSize)}, "page": {strconv.Itoa(number)}}
+	h, err := c.get(ctx, path, q, out)
+	if err != nil {
+		return 0, 0, err
+	}
+	total, _ = strconv.Atoi(h.Get("X-Total-Count"))
+	return nextPage(h), max(total, 0), nil
+}
+
+var nextLink = regexp.MustCompile(`<([^<>]*)>; rel="next"`)
+
+// nextPage is the number in a link to the next page: the address is not followed.
+func nextPage(h http.Header) int {
+	m := nextLink.FindStringSubmatch(h.Get("Link"))
+	if m == nil {
+		return 0
+	}
+	link, err := url.Parse(m[1])
+	if err != nil {
+		return 0
+	}
+	number, _ := strconv.Atoi(link.Query().Get("page"))
+	return max(number, 0)
+}
+
+// fail makes of an error what ends a ref: the exit code it decides and what to do about it.
+func (c *client) fail(ctx context.Context, doing string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if errors.Is(err, audit.ErrNothing) {
+		return err
+	}
+	err = needing("", err)
+	e := (*forge.Error)(nil)
+	if !errors.As(err, &e) || !e.Until.IsZero() {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	advice := "set " + tokenVar + " to a token with scopes read:repository, read:organization and read:user that may read it"
+	switch e.Status {
+	case http.StatusUnauthorized:
+		if c.token != "" {
+			advice = "check " + tokenVar + ": it is revoked or not meant for " + c.web.Host
+		}
+		return audit.Hint(fmt.Errorf("%w: %s: %w", audit.ErrAuth, doing, err), advice)
+	case http.StatusForbidden:
+		return audit.Hint(fmt.Errorf("%w: %s: %w", audit.ErrAuth, doing, err), advice)
+	case http.StatusNotFound:
+		if c.token == "" {
+			return audit.Hint(fmt.Errorf("%w: %s: it does not exist, or needs a token: %w", audit.ErrAuth, doing, err), advice)
+		}
+		return audit.Hint(fmt.Errorf("%w: %s: it does not exist, or the token may not see it: %w", audit.ErrAuth, doing, err),
+			"check the name, and that the token in "+tokenVar+" belongs to somebody who may see it")
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// scopes is in what Gitea answers a token that may not do what its user may.
+var scopes = regexp.MustCompile(`required=\[([a-z:, ]{1,100})\]`)
+
+// needing says in a refusal what would have been enough: the token's scope, else the role of its user.
+func needing(role string, err error) error {
+	e := (*forge.Error)(nil)
+	if !errors.As(err, &e) || e.Status != http.StatusForbidden {
+		return err
+	}
+	more := *e
+	if m := scopes.FindStringSubmatch(e.Message); m != nil {
+		more.Needs, more.Message = "a token with scope "+strings.Join(strings.Fields(m[1]), " or "), ""
+	} else if more.Needs == "" {
+		more.Needs = role
+	}
+	return &more
+}
