@@ -295,7 +295,7 @@ func giteaUser(r *http.Request, name string) map[string]any {
 		"id": 1, "login": name, "login_name": "", "source_id": 0, "full_name": "", "email": name + "@noreply.example.com", "avatar_url": "",
 		"html_url": "http://" + r.Host + "/" + name, "language": "", "is_admin": false, "last_login": Updated, "created": Created, "restricted": false,
 		"active": true, "prohibit_login": false, "location": "", "website": "", "description": "", "visibility": "public", "followers_count": 0,
-		"following_count": 0, "starred_repos_count": 0, "username": name,
+		"following_count": 0, "starred_repos_count": 0,
 	}
 }
 

@@ -7,5 +7,7 @@ import "testing"
 // TestGitea starts one server for all tests.
 func TestGitea(t *testing.T) {
 	s := start(t)
+	t.Run("checker", func(t *testing.T) { checkerTest(t, s) })
+	t.Run("contract", func(t *testing.T) { contractTest(t, s) })
 	t.Run("sweep", func(t *testing.T) { sweepTest(t, s) })
 }
