@@ -171,31 +171,46 @@ func (c *client) webPage(path ...string) string { return c.web.JoinPath(path...)
 // pageSize is what is asked for at once. Gitea gives 50, or what its administrator lets it.
 const pageSize = 100
 
-// getPage reads page number of a listing: its items, the number of the next page or 0, and how many items there are in all.
-func getPage[T any](ctx context.Context, c *client, path string, number int, out *[]T) (next, total int, err error) {
-	q := url.Values{"limit": {strconv.Itoa(pageSize)}, "page": {strconv.Itoa(number)}}
-	h, err := c.get(ctx, path, q, out)
+// around is what an answer tells of the pages around it.
+type around struct{ next, last, total int } // numbers of pages, and of all items; 0 where it does not tell
+
+// getPage reads page number of a listing that is plain.
+func getPage[T any](ctx context.Context, c *client, path string, number int) (items []*T, at around, err error) {
+	var found []*T
+	h, err := c.get(ctx, path, pageQuery(number), &found)
 	if err != nil {
-		return 0, 0, err
+		return nil, at, err
 	}
-	total, _ = strconv.Atoi(h.Get("X-Total-Count"))
-	return nextPage(h), max(total, 0), nil
+	for _, item := range found {
+		if item != nil {
+			items = append(items, item)
+		}
+	}
+	return items, aroundOf(h), nil
 }
 
-var nextLink = regexp.MustCompile(`<([^<>]*)>; rel="next"`)
+func pageQuery(number int) url.Values {
+	return url.Values{"limit": {strconv.Itoa(pageSize)}, "page": {strconv.Itoa(number)}}
+}
 
-// nextPage is the number in a link to the next page: the address is not followed.
-func nextPage(h http.Header) int {
-	m := nextLink.FindStringSubmatch(h.Get("Link"))
-	if m == nil {
-		return 0
+var links = regexp.MustCompile(`<([^<>]*)>; rel="(next|last)"`)
+
+// aroundOf reads a header. Of links the number counts: the addresses are not followed.
+func aroundOf(h http.Header) (at around) {
+	at.total, _ = strconv.Atoi(h.Get("X-Total-Count"))
+	for _, m := range links.FindAllStringSubmatch(h.Get("Link"), -1) {
+		link, err := url.Parse(m[1])
+		if err != nil {
+			continue
+		}
+		number, _ := strconv.Atoi(link.Query().Get("page"))
+		if m[2] == "next" {
+			at.next = number
+		} else {
+			at.last = number
+		}
 	}
-	link, err := url.Parse(m[1])
-	if err != nil {
-		return 0
-	}
-	number, _ := strconv.Atoi(link.Query().Get("page"))
-	return max(number, 0)
+	return at
 }
 
 // fail makes of an error what ends a ref: the exit code it decides and what to do about it.

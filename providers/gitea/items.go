@@ -6,7 +6,7 @@ import (
 	"errors"
 	"iter"
 	"net/http"
-	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -149,9 +149,8 @@ func (h *place) variables(ctx context.Context) iter.Seq2[audit.Item, error] {
 		Data        string `json:"data"`
 		Description string `json:"description"`
 	}
-	return each(paged(ctx, func(v *variable) string { return v.Name }, func(number int, _ int) (vs []*variable, next, total int, err error) {
-		next, total, err = getPage(ctx, h.client, h.path+"/actions/variables", number, &vs)
-		return vs, next, total, err
+	return each(paged(ctx, func(v *variable) string { return v.Name }, func(number, _ int) ([]*variable, around, error) {
+		return getPage[variable](ctx, h.client, h.path+"/actions/variables", number)
 	}), func(v *variable) audit.Item {
 		return audit.Item{
 			Kind: audit.KindVariable, Size: int64(len(v.Data)), Content: []byte(v.Data),
@@ -167,9 +166,8 @@ func (h *place) secrets(ctx context.Context) iter.Seq2[audit.Item, error] {
 		Description string    `json:"description"`
 		Created     time.Time `json:"created_at"`
 	}
-	return each(paged(ctx, func(s *secret) string { return s.Name }, func(number int, _ int) (ss []*secret, next, total int, err error) {
-		next, total, err = getPage(ctx, h.client, h.path+"/actions/secrets", number, &ss)
-		return ss, next, total, err
+	return each(paged(ctx, func(s *secret) string { return s.Name }, func(number, _ int) ([]*secret, around, error) {
+		return getPage[secret](ctx, h.client, h.path+"/actions/secrets", number)
 	}), func(s *secret) audit.Item {
 		return audit.Item{
 			Kind:  audit.KindSecret,
@@ -210,22 +208,28 @@ type runnerList struct {
 
 func (l *runnerList) UnmarshalJSON(b []byte) error {
 	type plain runnerList
-	if json.Unmarshal(b, (*plain)(l)) == nil {
-		return nil
+	if json.Unmarshal(b, (*plain)(l)) != nil {
+		l.Runners = nil
+		if err := json.Unmarshal(b, &l.Runners); err != nil {
+			return err
+		}
 	}
-	return json.Unmarshal(b, &l.Runners)
+	l.Runners = slices.DeleteFunc(l.Runners, func(r *runner) bool { return r == nil })
+	return nil
 }
 
 func (h *place) runners(ctx context.Context) iter.Seq2[audit.Item, error] {
-	return each(paged(ctx, func(r *runner) string { return strconv.FormatInt(r.ID, 10) + r.Name }, func(number, before int) ([]*runner, int, int, error) {
+	return each(paged(ctx, func(r *runner) string { return strconv.FormatInt(r.ID, 10) + r.Name }, func(number, before int) ([]*runner, around, error) {
 		var list runnerList
-		q := url.Values{"limit": {strconv.Itoa(pageSize)}, "page": {strconv.Itoa(number)}}
-		header, err := h.get(ctx, h.path+"/actions/runners", q, &list)
-		next := nextPage(header)
-		if next == 0 && len(list.Runners) > 0 && before+len(list.Runners) < list.Total {
-			next = number + 1
+		header, err := h.get(ctx, h.path+"/actions/runners", pageQuery(number), &list)
+		at := aroundOf(header)
+		if list.Total > 0 {
+			at.total = list.Total
+			if n := len(list.Runners); n > 0 && before+n < list.Total {
+				at.next = number + 1
+			}
 		}
-		return list.Runners, next, list.Total, err
+		return list.Runners, at, err
 	}), func(r *runner) audit.Item {
 		var labels []string
 		for _, l := range r.Labels {
@@ -243,25 +247,20 @@ func (h *place) runners(ctx context.Context) iter.Seq2[audit.Item, error] {
 	})
 }
 
-// paged walks a listing. get reads page number, before which came that many items, and tells the next page, or 0, and the number of all items.
-func paged[T any](ctx context.Context, key func(*T) string, get func(number, before int) (items []*T, next, total int, err error)) iter.Seq2[*T, error] {
+// paged walks a listing. get reads page number, before which came that many items.
+func paged[T any](ctx context.Context, key func(*T) string, get func(number, before int) ([]*T, around, error)) iter.Seq2[*T, error] {
 	before := 0
 	return forge.Pages(ctx, key, func(_ context.Context, cursor string) (forge.Page[*T], error) {
 		number, _ := strconv.Atoi(cursor)
 		number = max(number, 1)
-		items, next, total, err := get(number, before)
+		items, at, err := get(number, before)
 		if err != nil {
 			return forge.Page[*T]{}, err
 		}
 		before += len(items)
-		page := forge.Page[*T]{Total: total}
-		for _, item := range items {
-			if item != nil {
-				page.Items = append(page.Items, item)
-			}
-		}
-		if next > number {
-			page.Next = strconv.Itoa(next)
+		page := forge.Page[*T]{Items: items, Last: at.last, Total: at.total}
+		if at.next > number {
+			page.Next = strconv.Itoa(at.next)
 		}
 		return page, nil
 	})

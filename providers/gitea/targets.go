@@ -125,40 +125,35 @@ func (l *listing) gap(what string, err error) error {
 
 // repositories sends those of the owner from a spot on.
 func (l *listing) repositories(from spot) error {
-	list := &list{client: l.client, owner: l.owner, spot: from}
-	page, before, listed := 0, 0, from.listed
+	list, broken := &list{client: l.client, owner: l.owner, spot: from}, false
 	key := func(r *repository) string { return strconv.FormatInt(r.ID, 10) + r.FullName }
 	for r, err := range forge.Pages(l.ctx, key, list.fetch) {
 		if err != nil {
 			if !list.read {
 				return err
 			}
-			if err := l.gap(fmt.Sprintf("repositories after the first %d", listed), err); err != nil {
+			broken = true
+			if err := l.gap(fmt.Sprintf("repositories after the first %d", list.listed), err); err != nil {
 				return err
 			}
 			continue
 		}
-		if list.page != page {
-			page, before = list.page, listed
-		}
-		listed++
 		t, err := l.target(r)
 		if owner := t.Attrs["owner"]; strings.EqualFold(owner, l.owner) {
 			l.owner = owner // as Gitea writes it
 		}
 		t.Parts = l.opts.parts()
-		t.Cursor = spot{from.kind, list.page, list.total, before}.String()
-		if r.last && list.next > 0 {
-			t.Cursor = spot{from.kind, list.next, list.total, listed}.String()
+		if list.next > 0 {
+			t.Cursor = spot{from.kind, list.next, list.total, list.listed}.String()
 		}
 		if err := l.send(t, err); err != nil {
 			return err
 		}
 	}
 	switch {
-	case list.total > listed: // it counts what it does not show
-		return l.gap("repositories the token cannot see", fmt.Errorf("%s has %d repositories, %d were listed", l.owner, list.total, listed))
-	case l.sent == 0 && listed == 0 && from.kind == users:
+	case list.total > list.listed && !broken: // it counts what it does not show
+		return l.gap("repositories the token cannot see", fmt.Errorf("%s has %d repositories, %d were listed", l.owner, list.total, list.listed))
+	case l.sent == 0 && list.listed == 0 && from.kind == users:
 		return audit.Hint(fmt.Errorf("%w: gitea:%s has no repository that can be seen", audit.ErrNothing, l.owner),
 			"private repositories need a token that may read them in "+tokenVar)
 	}
@@ -179,7 +174,7 @@ type spot struct {
 	kind   string // of the owner
 	page   int
 	total  int // repositories at the time, those included that are not shown
-	listed int // repositories shown on the pages before
+	listed int // repositories shown until then
 }
 
 func (s spot) String() string { return fmt.Sprintf("%s/%d/%d/%d", s.kind, s.page, s.total, s.listed) }
@@ -210,16 +205,12 @@ func (l *list) fetch(ctx context.Context, cursor string) (forge.Page[*repository
 		l.page = number
 	}
 	for {
-		items, err := l.fetchOne(ctx)
+		page, err := l.fetchOne(ctx)
 		switch {
-		case err != nil:
-			return forge.Page[*repository]{}, err
-		case l.next == 0:
-			return forge.Page[*repository]{Items: items}, nil
-		case len(items) > 0:
-			return forge.Page[*repository]{Items: items, Next: strconv.Itoa(l.next)}, nil
+		case err != nil || page.Next == "" || len(page.Items) > 0:
+			return page, err
 		case l.page >= maxPages:
-			return forge.Page[*repository]{}, fmt.Errorf("the listing does not end: stopped after page %d", l.page)
+			return page, fmt.Errorf("the listing does not end: stopped after page %d", l.page)
 		}
 		l.page = l.next
 	}
@@ -227,33 +218,24 @@ func (l *list) fetch(ctx context.Context, cursor string) (forge.Page[*repository
 
 // fetchOne reads the page it is at. If the list has become shorter meanwhile, what follows has moved up, onto pages that were read; then the
 // page before is read again.
-func (l *list) fetchOne(ctx context.Context) (items []*repository, err error) {
-	var found []*repository
+func (l *list) fetchOne(ctx context.Context) (page forge.Page[*repository], err error) {
 	path := l.kind + "/" + l.owner + "/repos"
-	next, total, err := getPage(ctx, l.client, path, l.page, &found)
+	found, at, err := getPage[repository](ctx, l.client, path, l.page)
 	if err != nil {
-		return nil, err
+		return page, err
 	}
-	if total < l.total && l.page > 1 {
-		var again []*repository
-		if _, _, err := getPage(ctx, l.client, path, l.page-1, &again); err != nil {
-			return nil, err
-		}
-		found = append(again, found...)
-	}
-	l.next, l.total, l.read = 0, total, true
-	if next > l.page {
-		l.next = next
-	}
-	for _, r := range found {
-		if r != nil {
-			items = append(items, r)
+	if at.total < l.total && l.page > 1 {
+		if page.Items, _, err = getPage[repository](ctx, l.client, path, l.page-1); err != nil {
+			return page, err
 		}
 	}
-	if len(items) > 0 {
-		items[len(items)-1].last = true
+	page.Items, page.Last = append(page.Items, found...), at.last
+	l.next, l.total, l.read = 0, at.total, true
+	l.listed += len(found) // of those that moved up as many were counted as are gone
+	if at.next > l.page {
+		l.next, page.Next = at.next, strconv.Itoa(at.next)
 	}
-	return items, nil
+	return page, nil
 }
 
 // repository is what is needed of Gitea's description of one.
@@ -268,8 +250,6 @@ type repository struct {
 	Archived      bool      `json:"archived"`
 	Size          int64     `json:"size"` // in KiB
 	Updated       time.Time `json:"updated_at"`
-
-	last bool // of its page
 }
 
 // target makes a target of a repository as the API describes it. The description is not trusted: not with names, nor with
