@@ -86,8 +86,8 @@ func (l *listing) above() (kind string, err error) {
 	_, err = l.get(l.ctx, "orgs/"+l.owner, nil, &org)
 	switch {
 	case err == nil:
-		if strings.EqualFold(org.Name, l.owner) {
-			l.owner = org.Name // as Gitea writes it
+		if ownerName.MatchString(org.Name) {
+			l.owner = org.Name // as Gitea writes it, or now calls it
 		}
 		return orgs, l.sendOwner(audit.TargetOrganisation)
 	case forge.StatusOf(err) != http.StatusNotFound:

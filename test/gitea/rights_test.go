@@ -99,6 +99,19 @@ func rightsTest(t *testing.T, s *server) {
 			t.Errorf("its contents: gaps %q, %v", gaps, err)
 		}
 	})
+	t.Run("renamed", func(t *testing.T) {
+		s.must(t, "POST", "orgs", map[string]any{"username": "before"})
+		s.must(t, "POST", "orgs/before/repos", map[string]any{"name": "old", "auto_init": true})
+		s.must(t, "PATCH", "repos/before/old", map[string]any{"name": "new"})
+		s.must(t, "POST", "orgs/before/rename", map[string]any{"new_name": "after"})
+		p := s.provider(t, s.token, gitea.Options{History: true, Variables: true})
+		for _, ref := range []string{"before", "before/old"} {
+			targets, gaps, err := targetsOf(t, p, ref)
+			if err != nil || len(gaps) > 0 || len(targets) != 2 || targets[0].Name != "gitea:after" || targets[1].Name != "gitea:after/new" {
+				t.Errorf("%s: %v, gaps %q, %v", ref, targets, gaps, err)
+			}
+		}
+	})
 	t.Run("deleted while it is scanned", func(t *testing.T) {
 		p := s.provider(t, s.token, gitea.Options{History: true, Variables: true})
 		targets, _, err := targetsOf(t, p, "rights/public")
