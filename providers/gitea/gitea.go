@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -58,7 +59,7 @@ type Provider struct {
 }
 
 // New makes a provider. Where Gitea is and with which credential is read from the environment on first use: GITEA_URL, else gitea.com;
-// GITEA_TOKEN. Without a token public repositories can be read.
+// GITEA_TOKEN, which may have several tokens, separated by commas. Without one public repositories can be read.
 func New(env audit.Env, o Options) *Provider {
 	return &Provider{env: env, opts: o, connect: sync.OnceValues(func() (*client, error) { return newClient(env, o) })}
 }
@@ -73,11 +74,14 @@ const (
 
 // client is the API with what else is known of the instance.
 type client struct {
-	http  *http.Client
-	web   *url.URL // where pages and repositories are
-	api   *url.URL
-	token string // "" for none
+	http   *http.Client
+	web    *url.URL // where pages and repositories are
+	api    *url.URL
+	tokens []*forge.Credential
 }
+
+// signed tells whether there is a token.
+func (c *client) signed() bool { return len(c.tokens) > 0 }
 
 func newClient(env audit.Env, o Options) (*client, error) {
 	address := env.Getenv(urlVar)
@@ -89,13 +93,12 @@ func newClient(env audit.Env, o Options) (*client, error) {
 		return nil, err
 	}
 	web.Path, web.RawPath = strings.TrimSuffix(web.Path, "/api/v1"), ""
-	token, err := forge.Token(tokenVar, env.Getenv(tokenVar))
-	if err != nil {
+	c := &client{web: web, api: web.JoinPath("api/v1")}
+	if c.tokens, err = forge.Tokens(tokenVar, env.Getenv(tokenVar)); err != nil {
 		return nil, err
 	}
-	c := &client{web: web, api: web.JoinPath("api/v1"), token: token}
 	c.http = forge.New(env, forge.Config{
-		API: "gitea", Base: c.api, BaseVar: urlVar, Header: "Authorization", Prefix: "token ", Token: forge.Static(token), MaxWait: o.MaxWait, Sleep: o.sleep,
+		API: "gitea", Base: c.api, BaseVar: urlVar, Header: "Authorization", Prefix: "token ", Credentials: forge.Any(c.tokens), MaxWait: o.MaxWait, Sleep: o.sleep,
 	})
 	return c, nil
 }
@@ -146,21 +149,46 @@ func (p *Provider) TargetsAfter(ctx context.Context, ref, cursor string) iter.Se
 	}
 }
 
-// get reads one answer and returns its header.
-func (c *client) get(ctx context.Context, path string, query url.Values, out any) (http.Header, error) {
-	address := c.api.JoinPath(path)
-	address.RawQuery = query.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
+// ask sends one request. path is below the API's and may have a query.
+func (c *client) ask(ctx context.Context, path string, header http.Header) (*http.Response, error) {
+	address := c.api.String() + "/" + path
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
 	}
+	maps.Copy(req.Header, header)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, forge.Plain(err)
 	}
+	return resp, nil
+}
+
+// again asks for what get has asked for, with further headers.
+func (c *client) again(ctx context.Context, path string, header http.Header) (status int, err error) {
+	resp, err := c.ask(ctx, path, header)
+	if status = forge.StatusOf(err); status != 0 {
+		return status, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode, nil
+}
+
+// get reads one answer and returns its header.
+func (c *client) get(ctx context.Context, path string, query url.Values, out any) (http.Header, error) {
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	resp, err := c.ask(ctx, path, nil)
+	if err != nil {
+		return nil, err
+	}
 	defer resp.Body.Close()
 	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
-		return nil, fmt.Errorf("GET %s: the answer is not what Gitea describes: %w", address.Path, err)
+		return nil, fmt.Errorf("GET %s: the answer is not what Gitea describes: %w", resp.Request.URL.Path, err)
 	}
 	return resp.Header, nil
 }
@@ -229,14 +257,14 @@ func (c *client) fail(ctx context.Context, doing string, err error) error {
 	advice := "set " + tokenVar + " to a token with scopes read:repository, read:organization and read:user that may read it"
 	switch e.Status {
 	case http.StatusUnauthorized:
-		if c.token != "" {
+		if c.signed() {
 			advice = "check " + tokenVar + ": it is revoked or not meant for " + c.web.Host
 		}
 		return audit.Hint(fmt.Errorf("%w: %s: %w", audit.ErrAuth, doing, err), advice)
 	case http.StatusForbidden:
 		return audit.Hint(fmt.Errorf("%w: %s: %w", audit.ErrAuth, doing, err), advice)
 	case http.StatusNotFound:
-		if c.token == "" {
+		if !c.signed() {
 			return audit.Hint(fmt.Errorf("%w: %s: it does not exist, or needs a token: %w", audit.ErrAuth, doing, err), advice)
 		}
 		return audit.Hint(fmt.Errorf("%w: %s: it does not exist, or the token may not see it: %w", audit.ErrAuth, doing, err),

@@ -202,6 +202,50 @@ func TestUser(t *testing.T) {
 	}
 }
 
+// TestSeveralTokens has two: what one of them may not see the other does, and a user's settings are read with that user's.
+func TestSeveralTokens(t *testing.T) {
+	g := acme(1)
+	g.Repos[2].Private = true
+	g.Repos[2].Dir = forgetest.Repository(t, forgetest.Commit{"README": "hello\n"})
+	other := func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.Header.Get("Authorization"), "another") {
+			return false
+		}
+		switch r.URL.Path {
+		case "/api/v1/user":
+			_, _ = io.WriteString(w, `{"login": "john"}`)
+		case "/api/v1/user/actions/variables", "/api/v1/user/actions/runners":
+			_, _ = io.WriteString(w, `[]`)
+		default:
+			return forgetest.Fail(w, http.StatusNotFound, "not found")
+		}
+		return true
+	}
+	g.Fault = other
+	p := provider(t, g, map[string]string{"GITEA_TOKEN": "another, " + token})
+	p.opts.History = true
+	r := targets(t, p, "jane", "")
+	if want := []string{"user gitea:jane", "repository gitea:jane/dotfiles"}; r.err != nil || !slices.Equal(r.names(), want) {
+		t.Fatalf("err %v, targets %q", r.err, r.names())
+	}
+	lines, gaps, err := items(t, p, r.targets[0])
+	if want := []string{`variable MINE "m" user`}; err != nil || len(gaps) > 0 || !slices.Equal(lines, want) {
+		t.Errorf("err %v, gaps %q, items %q", err, gaps, lines)
+	}
+	r = targets(t, p, "acme/r.000", "")
+	if r.err != nil || len(r.targets) != 2 {
+		t.Fatalf("err %v, targets %q", r.err, r.names())
+	}
+	if _, gaps, err := items(t, p, r.targets[1]); err != nil || len(gaps) > 0 {
+		t.Errorf("err %v, gaps %q", err, gaps)
+	}
+	p = provider(t, g, map[string]string{"GITEA_TOKEN": "another"}) // on another machine
+	_, gaps, err = items(t, p, audit.Target{Name: "gitea:jane", Kind: audit.TargetUser, Attrs: map[string]string{"owner": "jane"}})
+	if want := []string{"user variables: needs the user's own token", "user runners: needs the user's own token"}; err != nil || !slices.Equal(gaps, want) {
+		t.Errorf("err %v, gaps %q", err, gaps)
+	}
+}
+
 // TestParts has each item of a repository come with one of the parts.
 func TestParts(t *testing.T) {
 	g := acme(1)
@@ -270,17 +314,19 @@ func TestResume(t *testing.T) {
 // TestDeletedMeanwhile has repositories vanish while the list is read: those that move up onto pages read already are still found.
 func TestDeletedMeanwhile(t *testing.T) {
 	g := acme(250)
-	gone := 0
+	furthest, gone := "1", 0
 	g.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
-		if strings.HasSuffix(r.URL.Path, "/repos") && r.URL.Query().Get("page") != "1" && gone < 4 {
-			g.Repos = slices.Delete(g.Repos, 2+gone, 2+gone+1)
+		if page := r.URL.Query().Get("page"); strings.HasSuffix(r.URL.Path, "/repos") && page > furthest {
+			furthest = page
+			n := []int{1, 2, 60}[gone] // of those that are listed already
 			gone++
+			g.Repos = slices.Delete(g.Repos, 2, 2+n)
 		}
 		return false
 	}
 	r := targets(t, provider(t, g, nil), "acme", "")
-	if r.err != nil || len(r.gaps) > 0 || len(r.targets) != 251 || gone != 4 {
-		t.Errorf("err %v, gaps %q, %d targets, %d deleted", r.err, r.gaps, len(r.targets), gone)
+	if names := r.names(); r.err != nil || len(r.gaps) > 0 || len(names) != 251 || gone != 3 || len(slices.Compact(slices.Sorted(slices.Values(names)))) != 251 {
+		t.Errorf("err %v, gaps %q, %d targets, deleted %d times", r.err, r.gaps, len(names), gone)
 	}
 }
 

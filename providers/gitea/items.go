@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"net/http"
 	"slices"
@@ -15,7 +16,7 @@ import (
 	"github.com/leakreach/leakreach/providers/internal/forge"
 )
 
-// Items yields the target's variables, secret names and runners, then its history.
+// Items yields the target's variables, secret names and runners, then its history, or one of the two.
 func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
 		c, err := p.connect()
@@ -23,24 +24,31 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 			yield(audit.Item{}, err)
 			return
 		}
-		if t.Part != audit.PartContents && !newPlace(c, p.opts, t).settings(ctx, yield) {
-			return
+		o := p.opts
+		settings := forge.Listing{
+			Head:  fmt.Sprintf("1 %t %t %t", o.Variables, o.Secrets, o.Runners),
+			List:  newPlace(c, o, t).settings,
+			Again: c.again,
 		}
-		if t.Kind != audit.TargetRepository || t.Part == audit.PartSettings || !p.opts.contents() {
-			return
+		var contents func(audit.Target) iter.Seq2[audit.Item, error]
+		if t.Kind == audit.TargetRepository && o.contents() {
+			contents = func(t audit.Target) iter.Seq2[audit.Item, error] { return p.history(ctx, c, t) }
 		}
-		for it, err := range p.history(ctx, c, t) {
-			if !yield(it, err) {
-				return
-			}
-		}
+		forge.Items(ctx, t, settings, contents)(yield)
 	}
 }
 
 // history yields the repository's files, commits and the rest of what git keeps. A user's name is not asked for beside a token.
 func (p *Provider) history(ctx context.Context, c *client, t audit.Target) iter.Seq2[audit.Item, error] {
+	token, err := forge.TokenThatSees(ctx, c.tokens, func(ctx context.Context) error {
+		_, err := c.get(ctx, newPlace(c, p.opts, t).path, nil, new(struct{}))
+		return err
+	})
+	if err != nil {
+		return func(yield func(audit.Item, error) bool) { yield(audit.Item{}, forge.Gap(t.Name, "git history", err)) }
+	}
 	return forge.History(ctx, p.env, t.Name, forge.Clone{
-		Address: t.Attrs["clone_url"], Username: "token", Token: c.token, Since: p.opts.Since, Newest: !p.opts.History, AllRefs: p.opts.AllRefs, Sleep: p.opts.sleep,
+		Address: t.Attrs["clone_url"], Username: "token", Token: token, Since: p.opts.Since, Newest: !p.opts.History, AllRefs: p.opts.AllRefs, Sleep: p.opts.sleep,
 		Blobs: t.URL + "/src/commit/", Commits: t.URL + "/commit/",
 	})
 }
@@ -88,47 +96,60 @@ func (h *place) parts(ctx context.Context) (all []part) {
 	return all
 }
 
-// settings yields all parts, and tells whether to go on.
-func (h *place) settings(ctx context.Context, yield func(audit.Item, error) bool) bool {
-	why := ""
-	if h.token == "" {
-		why = "needs a token: " + tokenVar + " is not set"
-	}
-	asked := false
-	for _, part := range h.parts(ctx) {
-		if why != "" {
-			if !yield(audit.Item{}, &audit.Gap{Target: h.target.Name, What: part.what, Why: why}) {
-				return false
+// settings yields what the API has of the place.
+func (h *place) settings(ctx context.Context) iter.Seq2[audit.Item, error] {
+	return func(yield func(audit.Item, error) bool) {
+		why := ""
+		if !h.signed() {
+			why = "needs a token: " + tokenVar + " is not set"
+		} else if h.scope == "user" { // the API has what is of the token's user, whoever that is
+			switch _, token, err := h.tokenOf(ctx, h.target.Attrs["owner"]); {
+			case ctx.Err() != nil:
+				yield(audit.Item{}, ctx.Err())
+				return
+			case token != nil:
+				ctx = forge.With(ctx, token)
+			case err != nil:
+				why = forge.Gap("", "", needing(h.needs, err)).Why
+			default:
+				why = "needs the user's own token"
 			}
-			continue
 		}
-		for it, err := range part.items {
-			if err == nil {
-				if !yield(it, nil) {
-					return false
+		asked := false
+		for _, part := range h.parts(ctx) {
+			if why != "" {
+				if !yield(audit.Item{}, &audit.Gap{Target: h.target.Name, What: part.what, Why: why}) {
+					return
 				}
 				continue
 			}
-			if ctx.Err() != nil {
-				yield(audit.Item{}, ctx.Err())
-				return false
-			}
-			if !asked && forge.StatusOf(err) == http.StatusNotFound { // Gitea does not say which of both is missing
-				asked = true
-				if _, e := h.get(ctx, h.path, nil, new(struct{})); forge.StatusOf(e) == http.StatusNotFound {
-					yield(audit.Item{}, errors.New("the "+h.scope+" is gone: deleted, moved out of sight or closed to the token since it was listed"))
-					return false
+			for it, err := range part.items {
+				if err == nil {
+					if !yield(it, nil) {
+						return
+					}
+					continue
 				}
-			}
-			if e := (*forge.Error)(nil); errors.As(err, &e) && e.Slow() {
-				why = "not asked for, as the forge did not answer in time before"
-			}
-			if !yield(audit.Item{}, forge.Gap(h.target.Name, part.what, needing(h.needs, err))) {
-				return false
+				if ctx.Err() != nil {
+					yield(audit.Item{}, ctx.Err())
+					return
+				}
+				if !asked && forge.StatusOf(err) == http.StatusNotFound { // Gitea does not say which of both is missing
+					asked = true
+					if _, e := h.get(ctx, h.path, nil, new(struct{})); forge.StatusOf(e) == http.StatusNotFound {
+						yield(audit.Item{}, errors.New("the "+h.scope+" is gone: deleted, moved out of sight or closed to the token since it was listed"))
+						return
+					}
+				}
+				if e := (*forge.Error)(nil); errors.As(err, &e) && e.Slow() {
+					why = "not asked for, as the forge did not answer in time before"
+				}
+				if !yield(audit.Item{}, forge.Gap(h.target.Name, part.what, needing(h.needs, err))) {
+					return
+				}
 			}
 		}
 	}
-	return true
 }
 
 func (h *place) entry(kind audit.ItemKind, name string, facts map[string]string) *audit.Entry {

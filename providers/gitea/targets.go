@@ -92,20 +92,32 @@ func (l *listing) above() (kind string, err error) {
 		return orgs, l.sendOwner(audit.TargetOrganisation)
 	case forge.StatusOf(err) != http.StatusNotFound:
 		return "", err
-	case l.token == "" || !l.opts.settings():
+	case !l.signed() || !l.opts.settings():
 		return users, nil
 	}
-	var me struct {
-		Login string `json:"login"`
-	}
-	if _, err := l.get(l.ctx, "user", nil, &me); err != nil {
+	switch login, _, err := l.tokenOf(l.ctx, l.owner); {
+	case err != nil:
 		return users, l.gap("variables and runners of the user, if the token is theirs", err)
+	case login != "":
+		l.owner = login
+		return users, l.sendOwner(audit.TargetUser)
 	}
-	if !strings.EqualFold(me.Login, l.owner) {
-		return users, nil
+	return users, nil
+}
+
+// tokenOf finds among the tokens that of a user, and their name as Gitea writes it; "" if none is theirs.
+func (c *client) tokenOf(ctx context.Context, user string) (login string, token *forge.Credential, err error) {
+	for _, token := range c.tokens {
+		var me struct {
+			Login string `json:"login"`
+		}
+		if _, failed := c.get(forge.With(ctx, token), "user", nil, &me); failed != nil {
+			err = failed
+		} else if strings.EqualFold(me.Login, user) {
+			return me.Login, token, nil
+		}
 	}
-	l.owner = me.Login
-	return users, l.sendOwner(audit.TargetUser)
+	return "", nil, err
 }
 
 func (l *listing) sendOwner(kind audit.TargetKind) error {
@@ -199,43 +211,58 @@ func parseSpot(cursor string) spot {
 // maxPages bounds a list that shows nothing, as package forge bounds one that does.
 const maxPages = 10_000
 
-// fetch reads a page, or the first one from there on that shows anything: Gitea leaves out of each page what the token may not see.
-func (l *list) fetch(ctx context.Context, cursor string) (forge.Page[*repository], error) {
+// fetch reads a page, or more if that shows nothing: Gitea leaves out of each page what the token may not see.
+func (l *list) fetch(ctx context.Context, cursor string) (page forge.Page[*repository], err error) {
 	if number, err := strconv.Atoi(cursor); err == nil {
 		l.page = number
 	}
 	for {
-		page, err := l.fetchOne(ctx)
-		switch {
-		case err != nil || page.Next == "" || len(page.Items) > 0:
+		found, at, err := l.fetchOne(ctx, l.page)
+		if err != nil {
 			return page, err
+		}
+		again, err := l.movedUp(ctx, at)
+		if err != nil {
+			return page, err
+		}
+		page.Items, page.Last = append(append(page.Items, again...), found...), at.last
+		l.next, l.total, l.read = 0, at.total, true
+		l.listed += len(found) // of those that moved up as many were counted as are gone
+		switch {
+		case at.next <= l.page:
+			return page, nil
+		case len(found) > 0:
+			l.next, page.Next = at.next, strconv.Itoa(at.next)
+			return page, nil
 		case l.page >= maxPages:
 			return page, fmt.Errorf("the listing does not end: stopped after page %d", l.page)
 		}
-		l.page = l.next
+		l.page = at.next
 	}
 }
 
-// fetchOne reads the page it is at. If the list has become shorter meanwhile, what follows has moved up, onto pages that were read; then the
-// page before is read again.
-func (l *list) fetchOne(ctx context.Context) (page forge.Page[*repository], err error) {
-	path := l.kind + "/" + l.owner + "/repos"
-	found, at, err := getPage[repository](ctx, l.client, path, l.page)
-	if err != nil {
-		return page, err
+func (l *list) fetchOne(ctx context.Context, number int) ([]*repository, around, error) {
+	return getPage[repository](ctx, l.client, l.kind+"/"+l.owner+"/repos", number)
+}
+
+// mostBack bounds how many pages are read again: a thousand repositories do not vanish while one page is read.
+const mostBack = 20
+
+// movedUp reads pages again, if the list has become shorter since the last one was read: what followed is on them now.
+func (l *list) movedUp(ctx context.Context, at around) (again []*repository, err error) {
+	gone := l.total - at.total
+	if gone <= 0 {
+		return nil, nil
 	}
-	if at.total < l.total && l.page > 1 {
-		if page.Items, _, err = getPage[repository](ctx, l.client, path, l.page-1); err != nil {
-			return page, err
+	size := max(1, at.total/max(1, at.last, l.page)) // of a page, at least
+	for number := max(1, l.page-min(mostBack, (gone+size-1)/size)); number < l.page; number++ {
+		found, _, err := l.fetchOne(ctx, number)
+		if err != nil {
+			return nil, err
 		}
+		again = append(again, found...)
 	}
-	page.Items, page.Last = append(page.Items, found...), at.last
-	l.next, l.total, l.read = 0, at.total, true
-	l.listed += len(found) // of those that moved up as many were counted as are gone
-	if at.next > l.page {
-		l.next, page.Next = at.next, strconv.Itoa(at.next)
-	}
-	return page, nil
+	return again, nil
 }
 
 // repository is what is needed of Gitea's description of one.
