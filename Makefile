@@ -17,6 +17,7 @@ PRE_COMMIT := 4.7.0
 SHELLCHECK := 0.11.0.1
 HADOLINT := 2.15.1
 ZIZMOR := 1.32.0
+GITEA := 1.26.0
 
 TOOLS := $(CURDIR)/.tools
 export PATH := $(TOOLS)/bin:$(TOOLS)/node_modules/.bin:$(TOOLS)/venv/bin:$(PATH)
@@ -105,7 +106,7 @@ build:
 # Tools. A stamp names the version, so a changed number installs anew and an unchanged one costs nothing.
 
 go_tools := golangci-lint-$(GOLANGCI_LINT) govulncheck-$(GOVULNCHECK) act-$(ACT) gitleaks-$(GITLEAKS)
-tools: $(go_tools:%=$(TOOLS)/stamp/%) $(TOOLS)/stamp/npm $(TOOLS)/stamp/python-$(PRE_COMMIT)-$(SHELLCHECK)-$(HADOLINT)-$(ZIZMOR) debian
+tools: $(go_tools:%=$(TOOLS)/stamp/%) $(TOOLS)/stamp/npm $(TOOLS)/stamp/python-$(PRE_COMMIT)-$(SHELLCHECK)-$(HADOLINT)-$(ZIZMOR) $(TOOLS)/stamp/gitea-$(GITEA) debian
 
 define go_install
 @echo "   installing $(1)"; mkdir -p $(@D) && GOBIN=$(TOOLS)/bin GOFLAGS= CGO_ENABLED=0 go install $(1) || $(call without,$(1),go install failed); touch $@
@@ -119,6 +120,14 @@ $(TOOLS)/stamp/act-%:
 	$(call go_install,github.com/nektos/act@$*)
 $(TOOLS)/stamp/gitleaks-%:
 	$(call go_install,github.com/zricethezav/gitleaks/v8@$*)
+
+# The server that test/gitea starts; test/gitea/server says what it is built from. From nothing it takes six minutes of two cores.
+$(TOOLS)/stamp/gitea-%: test/gitea/server/go.mod
+	@command -v cc >/dev/null || $(call without,Gitea,its SQLite needs a C compiler: apt-get install gcc libc6-dev); \
+	echo "   building Gitea $*, which takes a while"; mkdir -p $(@D) $(TOOLS)/bin; \
+	(cd test/gitea/server && GOFLAGS=-mod=readonly CGO_ENABLED=1 go build -tags 'sqlite sqlite_unlock_notify' -ldflags '-s -w -X main.Version=$*' \
+		-o $(TOOLS)/bin/gitea code.gitea.io/gitea) || $(call without,Gitea,go build failed); \
+	touch $@
 
 # No package's own script runs at installation.
 $(TOOLS)/stamp/npm: test/npm/package-lock.json

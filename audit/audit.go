@@ -180,6 +180,7 @@ const (
 	TargetDirectory    TargetKind = "directory"
 	TargetStream       TargetKind = "stream"
 	TargetOrganisation TargetKind = "organisation"
+	TargetUser         TargetKind = "user" // settings of a user's own, which their repositories share
 	TargetGroup        TargetKind = "group"
 	TargetInstance     TargetKind = "instance"
 )
@@ -245,7 +246,7 @@ type Entry struct {
 	Target string            `json:"target"`
 	Kind   ItemKind          `json:"kind"`
 	Name   string            `json:"name"`
-	Scope  string            `json:"scope"` // organisation, repository, environment NAME, instance, group, project
+	Scope  string            `json:"scope"` // organisation, user, repository, environment NAME, instance, group, project
 	Facts  map[string]string `json:"facts,omitempty"`
 }
 

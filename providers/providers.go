@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/gitea"
 	"github.com/leakreach/leakreach/providers/github"
 	"github.com/leakreach/leakreach/providers/gitlab"
 	"github.com/leakreach/leakreach/providers/local"
@@ -58,6 +59,9 @@ func All(env audit.Env, o Options) []audit.Provider {
 		gitlab.New(env, gitlab.Options{
 			History: o.History, Files: o.Files, Variables: o.Variables, Settings: o.Settings, Runners: o.Runners, Since: o.Since, AllRefs: o.AllRefs,
 			Budget: o.GitLabBudget,
+		}),
+		gitea.New(env, gitea.Options{
+			History: o.History, Files: o.Files, Variables: o.Variables, Secrets: o.Secrets, Runners: o.Runners, Since: o.Since, AllRefs: o.AllRefs,
 		}),
 	}
 }

@@ -52,8 +52,8 @@ func newScan(w world) *cobra.Command {
 		Short: "Find exposed credentials, verify them, and tell what they reach",
 		Long: `Find exposed credentials, verify them, and tell what they reach.
 
-A REF is a directory or git repository (dir:PATH forces files only), - for standard input, github:OWNER[/REPO] or
-gitlab:GROUP[/…/PROJECT]. The default is the current directory. Every flag has a variable: --fail-on is LEAKREACH_FAIL_ON.
+A REF is a directory or git repository (dir:PATH forces files only), - for standard input, github:OWNER[/REPO],
+gitlab:GROUP[/…/PROJECT] or gitea:OWNER[/REPO]. The default is the current directory. Every flag has a variable: --fail-on is LEAKREACH_FAIL_ON.
 
 ` + exitHelp,
 		Example: `  leakreach scan .
@@ -203,11 +203,10 @@ func (o *scanOptions) level() slog.Level {
 // later says what to do with refs that users can be expected to try, and that have no provider.
 var later = map[string]string{
 	"aws":            "accounts are not read by this version",
-	"gitea":          "Gitea is not read by this version: clone the repositories and give their paths",
 	"job":            "the running job is not read by this version",
-	"https":          "write github:OWNER/REPO or gitlab:GROUP/PROJECT, or clone it and give the path",
-	"http":           "write github:OWNER/REPO or gitlab:GROUP/PROJECT, or clone it and give the path",
-	"ssh":            "write github:OWNER/REPO or gitlab:GROUP/PROJECT, or clone it and give the path",
+	"https":          "write github:OWNER/REPO, gitlab:GROUP/PROJECT or gitea:OWNER/REPO, or clone it and give the path",
+	"http":           "write github:OWNER/REPO, gitlab:GROUP/PROJECT or gitea:OWNER/REPO, or clone it and give the path",
+	"ssh":            "write github:OWNER/REPO, gitlab:GROUP/PROJECT or gitea:OWNER/REPO, or clone it and give the path",
 	"git@github.com": "write github:OWNER/REPO",
 	"git@gitlab.com": "write gitlab:GROUP/PROJECT",
 	"file":           "give the path alone",

@@ -54,7 +54,7 @@ func TestReadmeCommands(t *testing.T) {
 // within turns a command that reaches out of the test, or back into it, into one that shows as much as can be shown here: a scan of
 // a forge or with live keys into its plan, a make into its recipe, an installation from the registry into one from here.
 func within(command string) string {
-	for _, out := range []string{" github:", " gitlab:", "--verify live"} {
+	for _, out := range []string{" github:", " gitlab:", " gitea:", "--verify live"} {
 		if strings.Contains(command, out) {
 			return strings.Replace(command, "leakreach scan", "leakreach scan --dry-run", 1)
 		}

@@ -1,0 +1,319 @@
+package gitea
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/internal/forge"
+)
+
+// Items yields the target's variables, secret names and runners, then its history, or one of the two.
+func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] {
+	return func(yield func(audit.Item, error) bool) {
+		c, err := p.connect()
+		if err != nil {
+			yield(audit.Item{}, err)
+			return
+		}
+		o := p.opts
+		settings := forge.Listing{
+			Head:  fmt.Sprintf("1 %t %t %t", o.Variables, o.Secrets, o.Runners),
+			List:  newPlace(c, o, t).settings,
+			Again: c.again,
+		}
+		var contents func(audit.Target) iter.Seq2[audit.Item, error]
+		if t.Kind == audit.TargetRepository && o.contents() {
+			contents = func(t audit.Target) iter.Seq2[audit.Item, error] { return p.history(ctx, c, t) }
+		}
+		forge.Items(ctx, t, settings, contents)(yield)
+	}
+}
+
+// history yields the repository's files, commits and the rest of what git keeps. A user's name is not asked for beside a token.
+func (p *Provider) history(ctx context.Context, c *client, t audit.Target) iter.Seq2[audit.Item, error] {
+	token, err := forge.TokenThatSees(ctx, c.tokens, func(ctx context.Context) error {
+		_, err := c.get(ctx, newPlace(c, p.opts, t).path, nil, new(struct{}))
+		return err
+	})
+	if err != nil {
+		return func(yield func(audit.Item, error) bool) { yield(audit.Item{}, forge.Gap(t.Name, "git history", err)) }
+	}
+	return forge.History(ctx, p.env, t.Name, forge.Clone{
+		Address: t.Attrs["clone_url"], Username: "token", Token: token, Since: p.opts.Since, Newest: !p.opts.History, AllRefs: p.opts.AllRefs, Sleep: p.opts.sleep,
+		Blobs: t.URL + "/src/commit/", Commits: t.URL + "/commit/",
+	})
+}
+
+// place is an organisation, a user or a repository.
+type place struct {
+	*client
+	opts   Options
+	target audit.Target
+	scope  string // as the inventory names it
+	path   string // where the API has it
+	web    string // its settings of Actions
+	needs  string // the role that may read them
+}
+
+func newPlace(c *client, o Options, t audit.Target) *place {
+	h := &place{client: c, opts: o, target: t}
+	owner, repo := t.Attrs["owner"], t.Attrs["repo"]
+	switch t.Kind {
+	case audit.TargetOrganisation:
+		h.scope, h.path, h.web, h.needs = "organisation", orgs+"/"+owner, c.webPage("org", owner, "settings/actions"), "an owner of the organisation"
+	case audit.TargetUser:
+		h.scope, h.path, h.web, h.needs = "user", "user", c.webPage("user/settings/actions"), "the user"
+	default:
+		h.scope, h.path, h.web, h.needs = "repository", "repos/"+owner+"/"+repo, c.webPage(owner, repo, "settings/actions"), "an owner of the repository"
+	}
+	return h
+}
+
+// A part of the settings.
+type part struct {
+	what  string // as a gap names it
+	items iter.Seq2[audit.Item, error]
+}
+
+func (h *place) parts(ctx context.Context) (all []part) {
+	add := func(wanted bool, what string, items iter.Seq2[audit.Item, error]) {
+		if wanted {
+			all = append(all, part{h.scope + " " + what, items})
+		}
+	}
+	add(h.opts.Variables, "variables", h.variables(ctx))
+	add(h.opts.Secrets && h.scope != "user", "secrets", h.secrets(ctx)) // Gitea has no list of a user's
+	add(h.opts.Runners, "runners", h.runners(ctx))
+	return all
+}
+
+// settings yields what the API has of the place.
+func (h *place) settings(ctx context.Context) iter.Seq2[audit.Item, error] {
+	return func(yield func(audit.Item, error) bool) {
+		why := ""
+		if !h.signed() {
+			why = "needs a token: " + tokenVar + " is not set"
+		} else if h.scope == "user" { // the API has what is of the token's user, whoever that is
+			switch _, token, err := h.tokenOf(ctx, h.target.Attrs["owner"]); {
+			case ctx.Err() != nil:
+				yield(audit.Item{}, ctx.Err())
+				return
+			case token != nil:
+				ctx = forge.With(ctx, token)
+			case err != nil:
+				why = forge.Gap("", "", needing(h.needs, err)).Why
+			default:
+				why = "needs the user's own token"
+			}
+		}
+		asked := false
+		for _, part := range h.parts(ctx) {
+			if why != "" {
+				if !yield(audit.Item{}, &audit.Gap{Target: h.target.Name, What: part.what, Why: why}) {
+					return
+				}
+				continue
+			}
+			for it, err := range part.items {
+				if err == nil {
+					if !yield(it, nil) {
+						return
+					}
+					continue
+				}
+				if ctx.Err() != nil {
+					yield(audit.Item{}, ctx.Err())
+					return
+				}
+				if !asked && forge.StatusOf(err) == http.StatusNotFound { // Gitea does not say which of both is missing
+					asked = true
+					if _, e := h.get(ctx, h.path, nil, new(struct{})); forge.StatusOf(e) == http.StatusNotFound {
+						yield(audit.Item{}, errors.New("the "+h.scope+" is gone: deleted, moved out of sight or closed to the token since it was listed"))
+						return
+					}
+				}
+				if e := (*forge.Error)(nil); errors.As(err, &e) && e.Slow() {
+					why = "not asked for, as the forge did not answer in time before"
+				}
+				if !yield(audit.Item{}, forge.Gap(h.target.Name, part.what, needing(h.needs, err))) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (h *place) entry(kind audit.ItemKind, name string, facts map[string]string) *audit.Entry {
+	for k, v := range facts {
+		if v == "" {
+			delete(facts, k)
+		}
+	}
+	if name == "" {
+		name = "(no name)"
+	}
+	return &audit.Entry{Target: h.target.Name, Kind: kind, Name: name, Scope: h.scope, Facts: facts}
+}
+
+func (h *place) variables(ctx context.Context) iter.Seq2[audit.Item, error] {
+	type variable struct {
+		Name        string `json:"name"`
+		Data        string `json:"data"`
+		Description string `json:"description"`
+	}
+	return each(paged(ctx, func(v *variable) string { return v.Name }, func(number, _ int) ([]*variable, around, error) {
+		return getPage[variable](ctx, h.client, h.path+"/actions/variables", number)
+	}), func(v *variable) audit.Item {
+		return audit.Item{
+			Kind: audit.KindVariable, Size: int64(len(v.Data)), Content: []byte(v.Data),
+			At:    audit.Location{Target: h.target.Name, Kind: audit.InVariable, Name: v.Name, URL: h.web + "/variables"},
+			Entry: h.entry(audit.KindVariable, v.Name, map[string]string{"description": v.Description}),
+		}
+	})
+}
+
+func (h *place) secrets(ctx context.Context) iter.Seq2[audit.Item, error] {
+	type secret struct {
+		Name        string    `json:"name"`
+		Description string    `json:"description"`
+		Created     time.Time `json:"created_at"`
+	}
+	return each(paged(ctx, func(s *secret) string { return s.Name }, func(number, _ int) ([]*secret, around, error) {
+		return getPage[secret](ctx, h.client, h.path+"/actions/secrets", number)
+	}), func(s *secret) audit.Item {
+		return audit.Item{
+			Kind:  audit.KindSecret,
+			At:    audit.Location{Target: h.target.Name, Kind: audit.InSecret, Name: s.Name, URL: h.web + "/secrets", At: s.Created},
+			Entry: h.entry(audit.KindSecret, s.Name, map[string]string{"created_at": stamp(s.Created), "description": s.Description}),
+		}
+	})
+}
+
+// runner is what is known of one. Forgejo tells more than Gitea of some things, and less of others.
+type runner struct {
+	ID        int64   `json:"id"`
+	Name      string  `json:"name"`
+	Status    string  `json:"status"`
+	Disabled  *bool   `json:"disabled,omitempty"`
+	Ephemeral *bool   `json:"ephemeral,omitempty"`
+	Version   string  `json:"version,omitempty"`
+	Labels    []label `json:"labels"`
+}
+
+// A label of a runner is an object in Gitea, and a word in Forgejo.
+type label string
+
+func (l *label) UnmarshalJSON(b []byte) error {
+	var object struct{ Name string }
+	if json.Unmarshal(b, &object) == nil {
+		*l = label(object.Name)
+		return nil
+	}
+	return json.Unmarshal(b, (*string)(l))
+}
+
+// runnerList is an object in Gitea, which counts what it lists, and a plain list in Forgejo, which has the count and links in the header.
+type runnerList struct {
+	Runners []*runner `json:"runners"`
+	Total   int       `json:"total_count"`
+}
+
+func (l *runnerList) UnmarshalJSON(b []byte) error {
+	type plain runnerList
+	if json.Unmarshal(b, (*plain)(l)) != nil {
+		l.Runners = nil
+		if err := json.Unmarshal(b, &l.Runners); err != nil {
+			return err
+		}
+	}
+	l.Runners = slices.DeleteFunc(l.Runners, func(r *runner) bool { return r == nil })
+	return nil
+}
+
+func (h *place) runners(ctx context.Context) iter.Seq2[audit.Item, error] {
+	return each(paged(ctx, func(r *runner) string { return strconv.FormatInt(r.ID, 10) + r.Name }, func(number, before int) ([]*runner, around, error) {
+		var list runnerList
+		header, err := h.get(ctx, h.path+"/actions/runners", pageQuery(number), &list)
+		at := aroundOf(header)
+		if list.Total > 0 {
+			at.total = list.Total
+			if n := len(list.Runners); n > 0 && before+n < list.Total {
+				at.next = number + 1
+			}
+		}
+		return list.Runners, at, err
+	}), func(r *runner) audit.Item {
+		var labels []string
+		for _, l := range r.Labels {
+			labels = append(labels, string(l))
+		}
+		content, _ := json.Marshal(r)
+		return audit.Item{
+			Kind: audit.KindRunner, Content: content, Size: int64(len(content)),
+			At: audit.Location{Target: h.target.Name, Kind: audit.InRunner, Name: r.Name, URL: h.web + "/runners"},
+			Entry: h.entry(audit.KindRunner, r.Name, map[string]string{
+				"id": strconv.FormatInt(r.ID, 10), "status": r.Status, "labels": strings.Join(labels, ","), "version": r.Version,
+				"ephemeral": truth(r.Ephemeral), "disabled": truth(r.Disabled),
+			}),
+		}
+	})
+}
+
+// paged walks a listing. get reads page number, before which came that many items.
+func paged[T any](ctx context.Context, key func(*T) string, get func(number, before int) ([]*T, around, error)) iter.Seq2[*T, error] {
+	before := 0
+	return forge.Pages(ctx, key, func(_ context.Context, cursor string) (forge.Page[*T], error) {
+		number, _ := strconv.Atoi(cursor)
+		number = max(number, 1)
+		items, at, err := get(number, before)
+		if err != nil {
+			return forge.Page[*T]{}, err
+		}
+		before += len(items)
+		page := forge.Page[*T]{Items: items, Last: at.last, Total: at.total}
+		if at.next > number {
+			page.Next = strconv.Itoa(at.next)
+		}
+		return page, nil
+	})
+}
+
+// each makes items of what a listing yields.
+func each[T any](all iter.Seq2[*T, error], item func(*T) audit.Item) iter.Seq2[audit.Item, error] {
+	return func(yield func(audit.Item, error) bool) {
+		for v, err := range all {
+			var it audit.Item
+			if err == nil {
+				it = item(v)
+			}
+			if !yield(it, err) {
+				return
+			}
+		}
+	}
+}
+
+// stamp is a time as facts carry it; "" for none.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// truth is a fact that may not be known.
+func truth(b *bool) string {
+	if b == nil {
+		return ""
+	}
+	return strconv.FormatBool(*b)
+}

@@ -1,0 +1,285 @@
+//go:build unix
+
+package gitea
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi2"
+	"github.com/getkin/kin-openapi/openapi2conv"
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/forgetest"
+	"github.com/leakreach/leakreach/providers/gitea"
+)
+
+// contractTest holds the fake of package forgetest against what Gitea says of itself, and then against Gitea: the provider must list the same
+// of both.
+func contractTest(t *testing.T, s *server) {
+	fake := &forgetest.Gitea{
+		Token: "a-token-of-the-test", Login: "root",
+		Owners: []*forgetest.GiteaOwner{
+			{
+				Name: "Contract", Variables: variables(60), Secrets: []forgetest.Secret{{Name: "A"}, {Name: "B"}},
+				Runners: []forgetest.Runner{{Name: "big", Labels: []string{"linux", "gpu"}, Ephemeral: true}},
+			},
+			{Name: "root", User: true, Variables: variables(2)},
+		},
+	}
+	for i := range 60 {
+		fake.Repos = append(fake.Repos, &forgetest.GiteaRepo{FullName: fmt.Sprintf("Contract/r.%02d", i), ID: int64(i + 1), Private: i%3 == 0})
+	}
+	fake.Repos = append(fake.Repos, &forgetest.GiteaRepo{FullName: "root/own", ID: 100})
+	fake.Owners[1].Runners = []forgetest.Runner{{Name: "mine"}}
+	fake.Repos[1].Runners = []forgetest.Runner{{Name: "small", Labels: []string{"linux"}}}
+	fake.Repos[1].Variables, fake.Repos[1].Secrets = variables(3), []forgetest.Secret{{Name: "C"}}
+
+	c := newChecker(t, s, fake)
+	address := forgetest.Start(t, c)
+	listed := func(url, token string) (lines []string) {
+		p := gitea.New(environment(t, map[string]string{"GITEA_URL": url, "GITEA_TOKEN": token}), gitea.Options{Variables: true, Secrets: true, Runners: true})
+		for _, ref := range []string{"contract", "CONTRACT/r.01", "root", "root/own"} {
+			lines = append(lines, list(t, p, ref)...)
+		}
+		return lines
+	}
+	ours := listed(address, fake.Token)
+	for _, path := range []string{
+		"/user", "/user/actions/variables", "/user/actions/runners", "/users/{username}/repos", "/orgs/{org}", "/orgs/{org}/repos", "/orgs/{org}/actions/variables",
+		"/orgs/{org}/actions/secrets", "/orgs/{org}/actions/runners", "/repos/{owner}/{repo}", "/repos/{owner}/{repo}/actions/variables",
+		"/repos/{owner}/{repo}/actions/secrets", "/repos/{owner}/{repo}/actions/runners",
+	} {
+		if !c.seen[path] {
+			t.Errorf("%s was not exercised", path)
+		}
+	}
+
+	s.populate(t, fake)
+	if diff := cmp.Diff(listed(s.url, s.token), ours); diff != "" {
+		t.Errorf("the fake differs (-Gitea +fake):\n%s", diff)
+	}
+}
+
+func variables(n int) (out []forgetest.Variable) {
+	for i := range n {
+		out = append(out, forgetest.Variable{Name: fmt.Sprintf("V%02d", i), Value: fmt.Sprint(i)})
+	}
+	return out
+}
+
+// populate makes in Gitea what a fake holds.
+func (s *server) populate(t *testing.T, fake *forgetest.Gitea) {
+	t.Helper()
+	set := func(path string, vs []forgetest.Variable, ss []forgetest.Secret, rs []forgetest.Runner) {
+		for _, v := range vs {
+			s.must(t, "POST", path+"/actions/variables/"+v.Name, map[string]any{"value": v.Value})
+		}
+		for _, x := range ss {
+			s.must(t, "PUT", path+"/actions/secrets/"+x.Name, map[string]any{"data": "never read"})
+		}
+		for _, x := range rs {
+			s.register(t, path, x)
+		}
+	}
+	for _, o := range fake.Owners {
+		if o.User {
+			set("user", o.Variables, o.Secrets, o.Runners)
+			continue
+		}
+		s.must(t, "POST", "orgs", map[string]any{"username": o.Name})
+		set("orgs/"+o.Name, o.Variables, o.Secrets, o.Runners)
+	}
+	for _, x := range fake.Repos {
+		owner, name, _ := strings.Cut(x.FullName, "/")
+		path := "orgs/" + owner + "/repos"
+		if owner == "root" {
+			path = "user/repos"
+		}
+		s.must(t, "POST", path, map[string]any{"name": name, "private": x.Private})
+		set("repos/"+x.FullName, x.Variables, x.Secrets, x.Runners)
+	}
+}
+
+// register has a runner say that it is there, as Gitea's own does (connectrpc.com, unary calls in JSON).
+func (s *server) register(t *testing.T, path string, x forgetest.Runner) {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{
+		"name": x.Name, "token": s.must(t, "POST", path+"/actions/runners/registration-token", nil)["token"], "version": "v0.3.0", "labels": x.Labels, "ephemeral": x.Ephemeral,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.Post(s.url+"/api/actions/runner.v1.RunnerService/Register", "application/json", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if said, err := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK || err != nil {
+		t.Fatalf("registering a runner: %s %s %v", resp.Status, said, err)
+	}
+}
+
+func environment(t *testing.T, vars map[string]string) audit.Env {
+	t.Helper()
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return audit.Env{
+		HTTP: &http.Client{Transport: transport}, Getenv: func(k string) string { return vars[k] }, Log: slog.New(slog.DiscardHandler),
+		UserAgent: "leakreach/test", Calls: &audit.Calls{}, Now: time.Now,
+	}
+}
+
+// list says what a provider yields for a ref, a line each, without what no two servers have in common.
+func list(t *testing.T, p *gitea.Provider, ref string) (lines []string) {
+	t.Helper()
+	say := func(format string, args ...any) { lines = append(lines, ref+": "+fmt.Sprintf(format, args...)) }
+	for target, err := range p.Targets(t.Context(), ref) {
+		if gap := (*audit.Gap)(nil); errors.As(err, &gap) {
+			say("gap: %v", gap)
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", ref, err)
+			return lines
+		}
+		for _, address := range []string{target.URL, target.Attrs["clone_url"]} {
+			if address != "" && !strings.HasPrefix(address, "http://127.0.0.1:") {
+				t.Errorf("%s: %s is elsewhere", target.Name, address)
+			}
+		}
+		delete(target.Attrs, "clone_url")
+		say("%s %s %v %q", target.Kind, target.Name, target.Attrs, target.Cursor)
+		for it, err := range p.Items(t.Context(), target) {
+			if gap := (*audit.Gap)(nil); errors.As(err, &gap) {
+				say("gap of %s: %v", target.Name, gap)
+				continue
+			}
+			if err != nil {
+				t.Errorf("%s: %v", target.Name, err)
+				break
+			}
+			content := string(it.Content)
+			if it.Kind == audit.KindRunner {
+				content = it.Entry.Facts["labels"] + " " + it.Entry.Facts["ephemeral"]
+			}
+			say("%s %s %q", it.Kind, it.Entry.Name, content)
+		}
+	}
+	return lines
+}
+
+// A checker sits before a fake and holds each exchange against Gitea's description of its API.
+type checker struct {
+	t      *testing.T
+	router routers.Router
+	fake   http.Handler
+	seen   map[string]bool // paths, as the description has them
+}
+
+func newChecker(t *testing.T, s *server, fake http.Handler) *checker {
+	t.Helper()
+	resp, err := http.Get(s.url + "/swagger.v1.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var old openapi2.T
+	if err := json.NewDecoder(resp.Body).Decode(&old); err != nil {
+		t.Fatal(err)
+	}
+	doc, err := openapi2conv.ToV3(&old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc.Servers = openapi3.Servers{{URL: "/api/v1"}}
+	for _, schema := range doc.Components.Schemas { // what is not described is not there
+		if x := schema.Value; x != nil && len(x.Properties) > 0 {
+			no := false
+			x.AdditionalProperties = openapi3.AdditionalProperties{Has: &no}
+			for _, property := range x.Properties { // nothing in it says what may be null, and much is
+				if property.Value != nil {
+					property.Value.Nullable = true
+				}
+			}
+		}
+	}
+	router, err := gorillamux.NewRouter(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &checker{t: t, router: router, fake: fake, seen: map[string]bool{}}
+}
+
+func (c *checker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rec := httptest.NewRecorder()
+	c.fake.ServeHTTP(rec, r)
+	if err := c.check(r.Context(), r, rec); err != nil {
+		said, _, _ := strings.Cut(err.Error(), "\n") // what follows is the schema, pages of it
+		c.t.Errorf("%s %s, answered with %d: %s", r.Method, r.URL, rec.Code, said)
+	}
+	for k, v := range rec.Header() {
+		w.Header()[k] = v
+	}
+	w.WriteHeader(rec.Code)
+	_, _ = w.Write(rec.Body.Bytes())
+}
+
+func (c *checker) check(ctx context.Context, r *http.Request, rec *httptest.ResponseRecorder) error {
+	route, params, err := c.router.FindRoute(r)
+	if err != nil {
+		return err
+	}
+	c.seen[route.Path] = true
+	for name := range r.URL.Query() {
+		if strings.HasSuffix(route.Path, "/runners") && (name == "page" || name == "limit") {
+			continue // Gitea obeys them there, too, and does not say so
+		}
+		if !slices.ContainsFunc(route.Operation.Parameters, func(p *openapi3.ParameterRef) bool { return p.Value.In == "query" && p.Value.Name == name }) {
+			return fmt.Errorf("no parameter %s", name)
+		}
+	}
+	return openapi3filter.ValidateResponse(ctx, &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: r, PathParams: params, Route: route},
+		Status:                 rec.Code, Header: rec.Header(), Body: io.NopCloser(bytes.NewReader(rec.Body.Bytes())),
+		Options: &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true},
+	})
+}
+
+// checkerTest: the checker itself notices what it is there for.
+func checkerTest(t *testing.T, s *server) {
+	for name, test := range map[string]struct {
+		path, body string
+		sound      bool
+	}{
+		"unknown path":      {"/api/v1/repos/acme/web/actions/variable", `[]`, false},
+		"unknown parameter": {"/api/v1/repos/acme/web/actions/variables?per_page=30", `[]`, false},
+		"unknown field":     {"/api/v1/repos/acme/web/actions/variables?limit=30", `[{"name":"A","value":"1"}]`, false},
+		"wrong type":        {"/api/v1/repos/acme/web/actions/variables?limit=30", `[{"name":"A","data":1}]`, false},
+		"sound":             {"/api/v1/repos/acme/web/actions/variables?limit=30", `[{"name":"A","data":"1"}]`, true},
+	} {
+		c := newChecker(t, s, nil)
+		rec := httptest.NewRecorder()
+		rec.Header().Set("Content-Type", "application/json; charset=utf-8")
+		_, _ = io.WriteString(rec, test.body)
+		if err := c.check(t.Context(), httptest.NewRequest(http.MethodGet, test.path, nil), rec); (err == nil) != test.sound {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
