@@ -152,11 +152,15 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	if o.dryRun {
 		return plan(w.stdout, o, list)
 	}
-	e.Store, e.Key, e.Baseline, e.Progress, e.Jobs = kept, key, baseline, bar, o.jobs
+	e.Store, e.Key, e.Progress, e.Jobs = kept, key, bar, o.jobs
 	result, err := e.Run(ctx, list)
 	bar.Close()
 	if result == nil {
 		return err
+	}
+	if baseline != nil {
+		report.Compare(result, baseline, "")
+		report.Known(result)
 	}
 	code := o.outcome(result, err)
 	if code == exitUsage && !slices.ContainsFunc(result.Coverage, func(c audit.Coverage) bool { return c.Status != audit.Failed }) {
@@ -298,20 +302,15 @@ func parseOuts(args []string) (outs []outFile, err error) {
 	return outs, nil
 }
 
-// readBaseline reads the ids of an earlier JSON report's findings.
-func readBaseline(path string) (map[string]bool, error) {
+// readBaseline reads an earlier JSON report.
+func readBaseline(path string) (*audit.Run, error) {
 	if path == "" {
 		return nil, nil
 	}
 	b, err := os.ReadFile(path)
-	var known struct {
-		Schema   string `json:"schema"`
-		Findings []struct {
-			ID string `json:"id"`
-		} `json:"findings"`
-	}
+	known := &audit.Run{}
 	if err == nil {
-		err = json.Unmarshal(b, &known)
+		err = json.Unmarshal(b, known)
 	}
 	if err == nil && known.Schema != audit.Schema {
 		err = fmt.Errorf("schema is %q, want %q", known.Schema, audit.Schema)
@@ -319,11 +318,7 @@ func readBaseline(path string) (map[string]bool, error) {
 	if err != nil {
 		return nil, audit.Hint(fmt.Errorf("%w: reading baseline %s: %w", audit.ErrUsage, path, err), "a baseline is a report written with --out json=FILE")
 	}
-	ids := map[string]bool{}
-	for _, f := range known.Findings {
-		ids[f.ID] = true
-	}
-	return ids, nil
+	return known, nil
 }
 
 // outcome is the exit code of a run. Findings outrank gaps.

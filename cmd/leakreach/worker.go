@@ -141,3 +141,4 @@ type nothing struct{}
 func (nothing) Target(string, audit.TargetKind) {}
 func (nothing) Items(int, int64)                {}
 func (nothing) Finished(string, audit.Status)   {}
+func (nothing) Begun(string)                    {}

@@ -66,6 +66,9 @@ func start(w io.Writer, mode string, bar bool, ticks <-chan time.Time, now func(
 	return p
 }
 
+// Begun says under which id the run is stored.
+func (p *Progress) Begun(string) {}
+
 // Target says that work on a target begins.
 func (p *Progress) Target(name string, _ audit.TargetKind) {
 	p.targets.Add(1)
