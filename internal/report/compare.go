@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/leakreach/leakreach/audit"
@@ -120,4 +121,13 @@ func unseenClasses(run *audit.Run) []gapClass {
 		gaps[i].Why = run.Unseen[i].Why
 	}
 	return gapClasses(gaps)
+}
+
+// since tells in a sentence how a run stands to the one that it was compared with.
+func since(run *audit.Run) string {
+	s := fmt.Sprintf("since run %s: %s new, %s gone", run.Info.Since, number(count(run).fresh), number(len(run.Gone)))
+	if n := len(run.Unseen); n > 0 {
+		s += ", " + number(n) + " not looked for again"
+	}
+	return s
 }
