@@ -42,6 +42,7 @@ type scanOptions struct {
 	noHistory, noIgnores, allowGaps, annotate bool
 	allRefs                                   bool
 	quiet, dryRun                             bool
+	absent                                    bool // see report.Options
 }
 
 func newScan(w world) *cobra.Command {
@@ -118,10 +119,6 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	bar := o.newProgress(w)
 	defer bar.Close()
 	log := slog.New(slog.NewTextHandler(bar, &slog.HandlerOptions{Level: o.level()}))
-	key, err := fingerprintKey(w.getenv, log)
-	if err != nil {
-		return err
-	}
 	baseline, err := readBaseline(o.baseline)
 	if err != nil {
 		return err
@@ -131,12 +128,16 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	}
 	version := versionString()
 	var kept *store.Store
+	var key audit.Key
 	var quotas audit.Quotas // shared where the run is kept, for one that is not has no time to wait for them
 	if !o.dryRun {
 		if kept, err = store.Open(ctx, o.store, log); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, kept.Close()) }()
+		if key, err = o.key(ctx, w, kept, log); err != nil {
+			return err
+		}
 		if o.store != "" {
 			version, quotas = buildString(), kept.Counter(time.Now)
 		}
@@ -180,6 +181,14 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 		err = audit.Hint(ctx.Err(), "the same command goes on where this one ended")
 	}
 	return &exitError{code, err}
+}
+
+// key is that of the store, where the run is kept.
+func (o *scanOptions) key(ctx context.Context, w world, kept *store.Store, log *slog.Logger) (audit.Key, error) {
+	if o.store == "" {
+		return fingerprintKey(w.getenv, log)
+	}
+	return storeKey(ctx, w.getenv, kept)
 }
 
 func newEnv(w world, log *slog.Logger) audit.Env {
@@ -351,9 +360,9 @@ func (o *scanOptions) outcome(result *audit.Run, err error) int {
 	return exitOK
 }
 
-// counts tells whether a finding is at or above --fail-on. A key that can make itself administrator counts as one.
+// counts tells whether a finding is at or above --fail-on, and new where runs were compared. A key that can make itself administrator counts as one.
 func (o *scanOptions) counts(f audit.Finding) bool {
-	if f.Suppressed != nil {
+	if f.Suppressed != nil || f.Change == audit.ChangeNone {
 		return false
 	}
 	live := f.Verdict != nil && f.Verdict.Validity == audit.Active
@@ -372,7 +381,7 @@ func (o *scanOptions) counts(f audit.Finding) bool {
 
 // write prints the report and writes the others. A report that cannot be written is an error: nobody would miss it otherwise.
 func (o *scanOptions) write(w world, result *audit.Run, scanning []audit.Scanner, outs []outFile, code int) error {
-	opts := report.Options{Rules: rulesOf(scanning), FailOn: o.failOn, ExitCode: code, CI: w.getenv("CI") != "", Fold: w.getenv("GITHUB_ACTIONS") == "true"}
+	opts := report.Options{Absent: o.absent, Rules: rulesOf(scanning), FailOn: o.failOn, ExitCode: code, CI: w.getenv("CI") != "", Fold: w.getenv("GITHUB_ACTIONS") == "true"}
 	var errs []error
 	for _, out := range outs {
 		errs = append(errs, writeFile(w, out, result, opts))

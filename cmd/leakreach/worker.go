@@ -26,8 +26,8 @@ func newWorker(w world) *cobra.Command {
 		Short: "Join the runs of a shared store",
 		Long: `Join the runs that scan has begun in a shared store, on this machine too, until interrupted.
 
-Credentials come from this process's environment: a worker needs the same rights on the forge as scan. LEAKREACH_FINGERPRINT_KEY must be
-the same in all processes. Refs that are paths are left to the process that was given them.`,
+Credentials come from this process's environment: a worker needs the same rights on the forge as scan. LEAKREACH_STORE_KEY is the same in
+all processes, or not set in any. Refs that are paths are left to the process that was given them.`,
 		Example: "  leakreach scan github:acme --store postgres://db.corp.test/leakreach\n  leakreach worker --store postgres://db.corp.test/leakreach   # on other machines",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -67,7 +67,7 @@ const look = 2 * time.Second
 
 // work joins each open run once, until ctx ends, or with once until no run is open.
 func work(ctx context.Context, w world, o *scanOptions, kept *store.Store, log *slog.Logger, once bool) error {
-	key, err := fingerprintKey(w.getenv, log)
+	key, err := storeKey(ctx, w.getenv, kept)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (o *scanOptions) join(w world, log *slog.Logger, key audit.Key, run store.R
 	case r.Version != build:
 		return nil, nil, fmt.Errorf("it is a run of version %s, this is %s", r.Version, build)
 	case r.Key != key.Digest("recipe"):
-		return nil, nil, errors.New("its findings are under another key: set LEAKREACH_FINGERPRINT_KEY to that of the process that began it")
+		return nil, nil, errors.New("its findings are under another key: set LEAKREACH_STORE_KEY to that of the process that began it")
 	}
 	e, list, err := r.engine(w, log, run.Refs, o.memory, o.limits, quotas)
 	if err != nil {
