@@ -155,7 +155,7 @@ func removeRuns(ctx context.Context, w io.Writer, kept *store.Store, ids []strin
 		if err != nil {
 			return err
 		}
-		switch err := kept.Remove(ctx, run.ID, time.Now()); {
+		switch err := kept.Remove(ctx, run.ID); {
 		case errors.Is(err, store.ErrWorkedOn):
 			return audit.Hint(fmt.Errorf("%w: removing run %s: %w", audit.ErrUsage, run.ID, err), "end the processes that work with the store, or wait until the run is done")
 		case err != nil:

@@ -5,16 +5,15 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // ErrWorkedOn says that a run is open while processes work with the store, so that one of them may be working on it.
 var ErrWorkedOn = errors.New("the run is open, and a process may be working on it")
 
 // Remove deletes a run with all that is stored of it and what is still to be done for it.
-func (s *Store) Remove(ctx context.Context, id string, now time.Time) error {
+func (s *Store) Remove(ctx context.Context, id string) error {
 	if s.postgres { // a file is this process's alone
-		workers, err := s.Workers(ctx, now)
+		workers, err := s.Workers(ctx)
 		if err != nil {
 			return err
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"time"
 )
 
 // A Standing is how far a run has come, whoever works on it.
@@ -56,8 +55,8 @@ func (s *Store) Depths(ctx context.Context) ([]Depth, error) {
 }
 
 // Workers counts the processes that work on runs: one for each run that a process works on.
-func (s *Store) Workers(ctx context.Context, now time.Time) (n int, err error) {
-	if err := s.db.QueryRowContext(ctx, `SELECT count(*) FROM workers WHERE seen > $1`, now.Add(-silent).UnixMilli()).Scan(&n); err != nil {
+func (s *Store) Workers(ctx context.Context) (n int, err error) {
+	if err := s.db.QueryRowContext(ctx, s.sql(`SELECT count(*) FROM workers WHERE seen > {now} - $1`), silent.Milliseconds()).Scan(&n); err != nil {
 		return 0, fmt.Errorf("counting workers: %w", err)
 	}
 	return n, nil
