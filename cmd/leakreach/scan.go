@@ -473,6 +473,6 @@ func (o *scanOptions) newProgress(w world) *progress.Progress {
 	if o.quiet {
 		mode = "off"
 	}
-	_, terminal := w.terminal(w.stderr)
-	return progress.New(w.stderr, mode, terminal && w.getenv("CI") == "")
+	width, terminal := w.terminal(w.stderr)
+	return progress.New(w.stderr, mode, terminal && w.getenv("CI") == "", width)
 }
