@@ -21,6 +21,7 @@ import (
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/internal/engine"
+	"github.com/leakreach/leakreach/internal/metrics"
 	"github.com/leakreach/leakreach/internal/progress"
 	"github.com/leakreach/leakreach/internal/report"
 	"github.com/leakreach/leakreach/internal/store"
@@ -34,7 +35,7 @@ import (
 type scanOptions struct {
 	format, failOn, verify, config, baseline  string
 	since, sources, logLevel, color, progress string
-	awsRegion, store                          string
+	awsRegion, store, metrics                 string
 	out, rules                                []string
 	jobs                                      int
 	memory                                    audit.Memory
@@ -85,6 +86,7 @@ gitlab:GROUP[/…/PROJECT]. The default is the current directory. Every flag has
 	f.StringVar(&o.sources, "sources", "", "what to read of a target, out of history,files,variables,secrets,settings,runners, as `LIST|all`")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be asked of whom, and ask nothing")
 	f.StringVar(&o.awsRegion, "aws-region", "", "`REGION` whose STS is asked about AWS keys (default us-east-1)")
+	o.metricsFlag(f)
 	f.BoolVar(&o.quiet, "quiet", false, "no progress and no log but errors")
 	f.Var(choice{&o.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "what to log on stderr")
 	f.Var(choice{&o.progress, []string{"auto", "plain", "off"}}, "progress", "how to show progress on stderr")
@@ -153,7 +155,15 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	if o.dryRun {
 		return plan(w.stdout, o, list)
 	}
-	e.Store, e.Key, e.Progress, e.Jobs = kept, key, bar, o.jobs
+	counts := metrics.NewWork(versionString(), time.Now())
+	counts.Count(e.Calls)
+	stop, err := o.serveMetrics(ctx, counts, kept, log)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	bar.Follow(ctx, standing(kept))
+	e.Store, e.Key, e.Progress, e.Jobs = kept, key, told{bar, counts}, o.jobs
 	result, err := e.Run(ctx, list)
 	bar.Close()
 	if result == nil {
@@ -468,6 +478,7 @@ func plan(w io.Writer, o *scanOptions, list []engine.Ref) error {
 	return err
 }
 
+// newProgress makes the display on stderr.
 func (o *scanOptions) newProgress(w world) *progress.Progress {
 	mode := o.progress
 	if o.quiet {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/internal/engine"
+	"github.com/leakreach/leakreach/internal/metrics"
 	"github.com/leakreach/leakreach/internal/store"
 )
 
@@ -49,7 +50,13 @@ all processes, or not set in any. Refs that are paths are left to the process th
 			}
 			w.limit(o.memory)
 			log := slog.New(slog.NewTextHandler(w.stderr, &slog.HandlerOptions{Level: o.level()}))
-			return work(cmd.Context(), w, &o, kept, log, once)
+			counts := metrics.NewWork(versionString(), time.Now())
+			stop, err := o.serveMetrics(cmd.Context(), counts, kept, log)
+			if err != nil {
+				return err
+			}
+			defer stop()
+			return work(cmd.Context(), w, &o, kept, counts, log, once)
 		},
 	}
 	f := cmd.Flags()
@@ -57,6 +64,7 @@ all processes, or not set in any. Refs that are paths are left to the process th
 	storeFlags(f, &o.store, &o.config)
 	f.IntVar(&o.jobs, "jobs", runtime.GOMAXPROCS(0), "how many to scan at once")
 	f.Var(size{&o.memory}, "memory", "how much to take, at least 256MiB")
+	o.metricsFlag(f)
 	f.BoolVar(&once, "once", false, "end when no run is open")
 	f.Var(choice{&o.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "what to log on stderr")
 	return cmd
@@ -66,7 +74,7 @@ all processes, or not set in any. Refs that are paths are left to the process th
 const look = 2 * time.Second
 
 // work joins each open run once, until ctx ends, or with once until no run is open.
-func work(ctx context.Context, w world, o *scanOptions, kept *store.Store, log *slog.Logger, once bool) error {
+func work(ctx context.Context, w world, o *scanOptions, kept *store.Store, counts *metrics.Work, log *slog.Logger, once bool) error {
 	key, err := storeKey(ctx, w.getenv, kept)
 	if err != nil {
 		return err
@@ -95,7 +103,8 @@ func work(ctx context.Context, w world, o *scanOptions, kept *store.Store, log *
 				log.Warn("not joined", "run", run.ID, "reason", err)
 				continue
 			}
-			e.Store = kept
+			e.Store, e.Progress = kept, counts
+			counts.Count(e.Calls)
 			log.Info("joined", "run", run.ID, "refs", run.Refs)
 			joined.Go(func() {
 				if err := e.Join(ctx, run.ID, list); err != nil && ctx.Err() == nil {
@@ -131,14 +140,6 @@ func (o *scanOptions) join(w world, log *slog.Logger, key audit.Key, run store.R
 			return nil, nil, fmt.Errorf("%s is a path on another machine", ref.Text)
 		}
 	}
-	e.Key, e.Jobs, e.Progress = key, o.jobs, nothing{}
+	e.Key, e.Jobs = key, o.jobs
 	return e, list, nil
 }
-
-// nothing shows no progress.
-type nothing struct{}
-
-func (nothing) Target(string, audit.TargetKind) {}
-func (nothing) Items(int, int64)                {}
-func (nothing) Finished(string, audit.Status)   {}
-func (nothing) Begun(string)                    {}
