@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -77,6 +78,32 @@ func standing(kept *store.Store) func(ctx context.Context, run string) (progress
 				s.Done += n
 			}
 		}
-		return s, nil
+		quotas, err := kept.Quotas(ctx, time.Now())
+		s.Quotas = together(quotas)
+		return s, err
 	}
+}
+
+// together are the quotas of an API, or of a resource of it, as one: several credentials are used side by side.
+func together(quotas []store.Quota) (sums []progress.Quota) {
+	type resource struct{ api, host, name string }
+	at := map[resource]int{}
+	for _, q := range quotas {
+		r := resource{q.API, q.Host, q.Resource}
+		i, ok := at[r]
+		if !ok {
+			at[r] = len(sums)
+			sums = append(sums, progress.Quota{API: q.API, Limit: q.Limit, Remaining: q.Remaining, Reset: q.Reset, Until: q.Until})
+			continue
+		}
+		sum := &sums[i]
+		sum.Limit, sum.Remaining = sum.Limit+q.Limit, sum.Remaining+q.Remaining
+		if q.Reset.Before(sum.Reset) {
+			sum.Reset = q.Reset
+		}
+		if q.Until.IsZero() || !sum.Until.IsZero() && q.Until.Before(sum.Until) {
+			sum.Until = q.Until // requests are sent as long as one credential is good for them
+		}
+	}
+	return sums
 }

@@ -5,10 +5,15 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/progress"
+	"github.com/leakreach/leakreach/internal/store"
 )
 
 // seen is what a program has written so far.
@@ -67,5 +72,26 @@ func TestScanMetrics(t *testing.T) {
 	}
 	if _, err := http.DefaultClient.Do(req); err == nil {
 		t.Error("it is served after the scan has ended")
+	}
+}
+
+// TestTogether: several credentials are one quota, which pauses when none of them is good for a request.
+func TestTogether(t *testing.T) {
+	at := func(minutes int) time.Time {
+		return time.Unix(1_800_000_000, 0).Add(time.Duration(minutes) * time.Minute)
+	}
+	quota := func(resource string, left int, reset, until time.Time) store.Quota {
+		return store.Quota{Quota: audit.Quota{API: "github", Host: "h", Resource: resource}, Limit: 5000, Remaining: left, Reset: reset, Until: until}
+	}
+	none := time.Time{}
+	got := together([]store.Quota{
+		quota("core", 10, at(9), at(9)), quota("core", 3000, at(5), none), quota("core", 20, at(7), at(7)),
+		quota("graphql", 0, at(3), at(3)), quota("graphql", 0, at(2), at(2)),
+	})
+	want := []progress.Quota{
+		{API: "github", Limit: 15000, Remaining: 3030, Reset: at(5)}, {API: "github", Limit: 10000, Reset: at(2), Until: at(2)},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

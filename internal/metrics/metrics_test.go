@@ -72,6 +72,10 @@ func opened(t *testing.T) *store.Store {
 			}))
 		})
 	}
+	if err == nil {
+		quota := audit.Quota{API: "github", Host: "api.github.test", Credential: "0123456789abcdef", Resource: "core"}
+		err = s.Counter(func() time.Time { return time.Unix(1_800_000_100, 0) }).Told(ctx, quota, 5000, 4321, time.Unix(1_800_003_600, 0))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,6 +105,9 @@ func TestMetrics(t *testing.T) {
 		`leakreach_store_up 1`, `leakreach_runs_open 1`, `leakreach_run_oldest_start_timestamp_seconds 1800000000`,
 		`leakreach_run_targets{status="left"} 1`, `leakreach_run_targets{status="partial"} 1`, `leakreach_run_findings 1`, `leakreach_run_gaps 1`,
 		`leakreach_workers 0`,
+		`leakreach_quota_limit{api="github",credential="01234567",host="api.github.test",resource="core"} 5000`,
+		`leakreach_quota_remaining{api="github",credential="01234567",host="api.github.test",resource="core"} 4321`,
+		`leakreach_quota_reset_timestamp_seconds{api="github",credential="01234567",host="api.github.test",resource="core"} 1800003600`,
 	} {
 		if !strings.Contains(text, "\n"+want+"\n") {
 			t.Errorf("nothing says %s", want)

@@ -75,11 +75,15 @@ func (s *standing) ask(ctx context.Context) ([]family, error) {
 	if err != nil {
 		return nil, err
 	}
+	quotas, err := s.store.Quotas(ctx, s.now())
+	if err != nil {
+		return nil, err
+	}
 	started := family{name: "leakreach_run_oldest_start_timestamp_seconds", help: "When the oldest open run was begun."}
 	if len(runs) > 0 {
 		started.samples = []sample{{nil, seconds(runs[0].StartedAt)}}
 	}
-	return []family{
+	return append([]family{
 		one("leakreach_runs_open", "Runs that are not done.", len(runs)),
 		started,
 		by("leakreach_run_targets", "Targets of open runs, by status; left is what is still to be scanned.", "status", targets),
@@ -87,5 +91,24 @@ func (s *standing) ask(ctx context.Context) ([]family, error) {
 		one("leakreach_run_gaps", "Gaps of open runs so far.", gaps),
 		jobs,
 		one("leakreach_workers", "Processes that were alive within the last seconds, counted once for each run that they work on.", workers),
-	}, nil
+	}, ofQuotas(quotas)...), nil
 }
+
+// ofQuotas are what APIs grant, and what is left of it.
+func ofQuotas(quotas []store.Quota) []family {
+	limit := family{name: "leakreach_quota_limit", help: "Requests that an API grants to a credential until the reset."}
+	left := family{name: "leakreach_quota_remaining", help: "Of them, those that are left."}
+	reserve := family{name: "leakreach_quota_reserve", help: "Of them, those that are left to people: below it, no request is sent."}
+	reset := family{name: "leakreach_quota_reset_timestamp_seconds", help: "When the quota is filled again."}
+	pause := family{name: "leakreach_quota_paused_until_timestamp_seconds", help: "No request is sent before; 0 if some are."}
+	for _, q := range quotas {
+		labels := map[string]string{"api": q.API, "host": q.Host, "resource": q.Resource, "credential": q.Credential[:min(len(q.Credential), shown)]}
+		for f, v := range map[*family]float64{&limit: float64(q.Limit), &left: float64(q.Remaining), &reserve: float64(q.Reserve), &reset: seconds(q.Reset), &pause: seconds(q.Until)} {
+			f.samples = append(f.samples, sample{labels, v})
+		}
+	}
+	return []family{limit, left, reserve, reset, pause}
+}
+
+// shown is how much of a credential's digest tells it from the few others that are used.
+const shown = 8
