@@ -192,7 +192,7 @@ Nothing is scanned or asked. With --since, findings are compared with those of a
 gone, and only new ones end with exit code 10. One is gone if all that it lay in was looked at again; if not, the report says so.
 
 ` + exitHelp,
-		Example: "  leakreach report --store sweep.db --format sarif\n  leakreach report 3f2a --store sweep.db --out csv=findings.csv\n  leakreach report --store sweep.db --since 9c01",
+		Example: "  leakreach report --store sweep.db --format sarif\n  leakreach report 3f2a --store sweep.db --out csv=findings.csv\n  leakreach report --store sweep.db --since previous",
 		Args:    usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			kept, err := openStored(cmd, w, &o.store, &o.config)
@@ -204,7 +204,7 @@ gone, and only new ones end with exit code 10. One is gone if all that it lay in
 		},
 	}
 	o.reportFlags(cmd.Flags())
-	cmd.Flags().StringVar(&o.since, "since", "", "compare with the earlier run `RUN`: what is new, unchanged and gone")
+	cmd.Flags().StringVar(&o.since, "since", "", "compare with the earlier `RUN`, or with the previous one of the same refs: what is new, unchanged and gone")
 	storeFlags(cmd.Flags(), &o.store, &o.config)
 	return cmd
 }
@@ -239,9 +239,29 @@ func reportRun(ctx context.Context, w world, o *scanOptions, kept *store.Store, 
 	return &exitError{code, failed}
 }
 
+// previous stands for the youngest run of the same refs that is done and was begun before another one. No id looks like it.
+const previous = "previous"
+
+// earlierRun is the one that a user means by an id, the beginning of one, or previous.
+func earlierRun(ctx context.Context, kept *store.Store, run store.Run, since string) (store.Run, error) {
+	if since != previous {
+		return findRun(ctx, kept, since)
+	}
+	all, err := kept.Runs(ctx)
+	if err != nil {
+		return store.Run{}, err
+	}
+	for _, r := range all {
+		if r.StartedAt.Before(run.StartedAt) && !r.FinishedAt.IsZero() && slices.Equal(r.Refs, run.Refs) {
+			return r, nil
+		}
+	}
+	return store.Run{}, audit.Hint(fmt.Errorf("%w: no run of the same refs is done and earlier than %s", audit.ErrUsage, run.ID), "leakreach runs lists them")
+}
+
 // compareRuns notes in the result of a run how it stands to an earlier one.
 func compareRuns(ctx context.Context, kept *store.Store, result *audit.Run, run store.Run, since string, rules map[string]audit.Rule) error {
-	before, err := findRun(ctx, kept, since)
+	before, err := earlierRun(ctx, kept, run, since)
 	if err != nil {
 		return err
 	}
