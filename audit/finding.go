@@ -20,6 +20,8 @@ type Finding struct {
 	Fix       []string   `json:"fix"`
 	// Suppressed says who silenced the finding and why; nil for one that counts.
 	Suppressed *Suppression `json:"suppressed"`
+	// Change says how the finding stands to the other of two runs that were compared; "" where none were.
+	Change Change `json:"change,omitempty"`
 
 	// Keep decides, for a finding in a content whose path was not known when it was scanned (see [KindPlace]), whether it
 	// stands at loc; nil keeps it everywhere. It must be safe for concurrent use.
@@ -105,6 +107,17 @@ type Suppression struct {
 	By     string `json:"by"`     // comment, ignore-file, baseline
 	Reason string `json:"reason"` // "gitleaks:allow", ".gitleaksignore:12"
 }
+
+// Change says how a finding of one of two runs stands to the other one.
+type Change string
+
+// The changes.
+const (
+	ChangeNew    Change = "new"       // the earlier run does not have it
+	ChangeNone   Change = "unchanged" // both have it
+	ChangeGone   Change = "gone"      // the later one does not have it, and looked wherever it lay
+	ChangeUnseen Change = "unseen"    // the later one does not have it, and did not look everywhere
+)
 
 // A Rule is one thing a scanner can report. Its text is the documentation: `leakreach rules ID`, SARIF help and docs/rules
 // are printed from it.

@@ -20,6 +20,16 @@ type Run struct {
 	Inventory  []Entry        `json:"inventory"`
 	Silencers  []Silencer     `json:"silencers"`
 	Calls      map[string]int `json:"calls"`
+
+	// What the earlier run has that this one was compared with, and this one has not; nil without a comparison.
+	Gone   []Finding `json:"gone,omitzero"`
+	Unseen []Unseen  `json:"unseen,omitzero"`
+}
+
+// Unseen is a finding of an earlier run that could not be looked for again: whether it is still there is not known.
+type Unseen struct {
+	Finding
+	Why string `json:"why"`
 }
 
 // RunInfo says what was asked and whether it was done.
@@ -29,8 +39,9 @@ type RunInfo struct {
 	StartedAt  time.Time `json:"started_at"`
 	FinishedAt time.Time `json:"finished_at"`
 	Refs       []string  `json:"refs"`
-	Verify     string    `json:"verify"`   // off, offline, owner, live
-	Complete   bool      `json:"complete"` // every target was scanned whole
+	Verify     string    `json:"verify"`          // off, offline, owner, live
+	Complete   bool      `json:"complete"`        // every target was scanned whole
+	Since      string    `json:"since,omitempty"` // the id of the earlier run that it was compared with
 }
 
 // Coverage says how far one target was looked at.

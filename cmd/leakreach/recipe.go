@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/internal/engine"
@@ -80,4 +82,25 @@ func (r *recipe) rules(memory audit.Memory) (string, error) {
 	text, err := json.Marshal(found)
 	digest := sha256.Sum256(text)
 	return hex.EncodeToString(digest[:16]), err
+}
+
+// narrower says why a run may not have looked for all that an earlier one did; it is "" if it has. A newer version may find less,
+// too, but then what is missing is what its rules no longer take for a secret.
+func (r *recipe) narrower(then *recipe) string {
+	for _, c := range []struct {
+		less bool
+		why  string
+	}{
+		{r.NoHistory && !then.NoHistory, "only this run was made with --no-history"},
+		{r.Since != "" && r.Since != then.Since, "this run was made with --since " + r.Since},
+		{r.Sources != then.Sources, "the runs were made with different --sources"},
+		{len(r.Rules) > 0 && !slices.Equal(r.Rules, then.Rules), "this run was made with other --rules"},
+		{!r.AllRefs && then.AllRefs, "only the earlier run was made with --all-refs"},
+		{!bytes.Equal(r.Config, then.Config), "the runs were made with different configurations"},
+	} {
+		if c.less {
+			return c.why
+		}
+	}
+	return ""
 }

@@ -2,10 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -23,13 +24,19 @@ import (
 	"github.com/leakreach/leakreach/scanners/secrets"
 )
 
-// newRuns lists what a store has.
+// newRuns lists what a store has, and drops what is no longer wanted.
 func newRuns(w world) *cobra.Command {
 	var where, config string
+	var remove []string
+	format := "text"
 	cmd := &cobra.Command{
-		Use:     "runs",
-		Short:   "List the runs of a store, with what each has covered",
-		Example: "  leakreach runs --store sweep.db",
+		Use:   "runs",
+		Short: "List the runs of a store, with what each has covered, or remove some",
+		Long: `List the runs of a store, the youngest first, with what each has covered.
+
+A store grows with each run that is kept in it. --remove drops runs, each named by its id or the beginning of it, and gives the room back.
+What an incremental scan needs of an earlier run is lost with the last run that has it.`,
+		Example: "  leakreach runs --store sweep.db\n  leakreach runs --store sweep.db --format json\n  leakreach runs --store sweep.db --remove 3f2a",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			kept, err := openStored(cmd, w, &where, &config)
@@ -37,43 +44,140 @@ func newRuns(w world) *cobra.Command {
 				return err
 			}
 			defer func() { err = errors.Join(err, kept.Close()) }()
-			runs, err := kept.Runs(cmd.Context())
-			if err != nil {
-				return err
+			ctx, out := cmd.Context(), cmd.OutOrStdout()
+			if cmd.Flags().Changed("remove") {
+				if len(remove) == 0 || slices.Contains(remove, "") { // not the youngest by a slip
+					return fmt.Errorf("%w: --remove: which run?", audit.ErrUsage)
+				}
+				return removeRuns(ctx, out, kept, remove)
 			}
-			table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
-			for _, r := range runs {
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.ID, r.StartedAt.Format(time.RFC3339), state(r), targets(r.Targets), report.Clean(strings.Join(r.Refs, " ")))
-			}
-			return table.Flush()
+			return listRuns(ctx, out, kept, format)
 		},
 	}
-	storeFlags(cmd.Flags(), &where, &config)
+	f := cmd.Flags()
+	storeFlags(f, &where, &config)
+	f.Var(choice{&format, []string{"text", "json"}}, "format", "what to print")
+	f.StringSliceVar(&remove, "remove", nil, "drop these runs instead, by `RUN,…`")
 	return cmd
 }
 
-// state says how long a run took, or that it is not done.
-func state(r store.Run) string {
-	if r.FinishedAt.IsZero() {
-		return "open"
-	}
-	return r.FinishedAt.Sub(r.StartedAt).Round(time.Second).String()
+// runsSchema names the form of the list that programs read. Fields are only ever added.
+const runsSchema = "leakreach.runs/v1"
+
+// A runLine is a run in that list.
+type runLine struct {
+	ID         string         `json:"id"`
+	Version    string         `json:"version"`
+	Refs       []string       `json:"refs"`
+	Verify     string         `json:"verify"`
+	StartedAt  time.Time      `json:"started_at"`
+	FinishedAt *time.Time     `json:"finished_at"` // null while it is open
+	Seconds    *float64       `json:"seconds"`     // that it took; null while it is open
+	Targets    map[string]int `json:"targets"`     // of each status, and "left" for those that are still to be scanned
+	Findings   int            `json:"findings"`    // halves of one credential may be several while the run is open
+	Gaps       int            `json:"gaps"`
 }
 
-// targets says how many targets there are of each status.
-func targets(n map[string]int) string {
-	var parts []string
-	for _, status := range slices.Sorted(maps.Keys(n)) {
-		word := status
-		if word == "" {
-			word = "to be scanned"
+func listRuns(ctx context.Context, w io.Writer, kept *store.Store, format string) error {
+	runs, err := kept.Runs(ctx)
+	if err != nil {
+		return err
+	}
+	list := []runLine{}
+	for _, r := range runs {
+		has, err := kept.Standing(ctx, r.ID)
+		if err != nil {
+			return err
 		}
-		parts = append(parts, fmt.Sprintf("%d %s", n[status], word))
+		line := runLine{ID: r.ID, Version: r.Version, Refs: r.Refs, Verify: r.Verify, StartedAt: r.StartedAt, Targets: map[string]int{}, Findings: has.Findings, Gaps: has.Gaps}
+		for _, status := range []audit.Status{audit.Scanned, audit.Partial, audit.Failed, audit.Skipped} {
+			line.Targets[string(status)] = has.Targets[string(status)]
+		}
+		line.Targets["left"] = has.Targets[""]
+		if !r.FinishedAt.IsZero() {
+			line.FinishedAt, line.Seconds = &r.FinishedAt, new(r.FinishedAt.Sub(r.StartedAt).Seconds())
+		}
+		list = append(list, line)
+	}
+	if format == "json" {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(struct {
+			Schema string    `json:"schema"`
+			Runs   []runLine `json:"runs"`
+		}{runsSchema, list})
+	}
+	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	if len(list) > 0 {
+		fmt.Fprintln(table, "RUN\tSTARTED\tTOOK\tVERSION\tTARGETS\tFINDINGS\tGAPS\tREFS")
+	}
+	for _, r := range list {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", r.ID, r.StartedAt.Format(time.RFC3339), r.took(), report.Clean(r.Version), r.covered(),
+			r.Findings, r.Gaps, report.Clean(strings.Join(r.Refs, " ")))
+	}
+	return table.Flush()
+}
+
+// took says how long a run took, or that it is not done.
+func (r *runLine) took() string {
+	if r.Seconds == nil {
+		return "open"
+	}
+	return time.Duration(*r.Seconds * float64(time.Second)).Round(time.Second).String()
+}
+
+// covered says how many targets there are of each status.
+func (r *runLine) covered() string {
+	var parts []string
+	for _, status := range []string{"scanned", "partial", "failed", "skipped", "left"} {
+		if n := r.Targets[status]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, status))
+		}
 	}
 	if parts == nil {
 		return "nothing listed"
 	}
 	return strings.Join(parts, ", ")
+}
+
+// removeRuns drops runs, all or none if one of them is not there, and says what went.
+func removeRuns(ctx context.Context, w io.Writer, kept *store.Store, ids []string) error {
+	var runs []store.Run
+	for _, id := range ids {
+		run, err := findRun(ctx, kept, id)
+		if err != nil {
+			return err
+		}
+		runs = append(runs, run)
+	}
+	for _, run := range runs {
+		has, err := kept.Standing(ctx, run.ID)
+		if err != nil {
+			return err
+		}
+		switch err := kept.Remove(ctx, run.ID); {
+		case errors.Is(err, store.ErrWorkedOn):
+			return audit.Hint(fmt.Errorf("%w: removing run %s: %w", audit.ErrUsage, run.ID, err), "end the processes that work with the store, or wait until the run is done")
+		case err != nil:
+			return err
+		}
+		targets := 0
+		for _, n := range has.Targets {
+			targets += n
+		}
+		fmt.Fprintf(w, "removed run %s of %s (%s): targets %d, findings %d, gaps %d\n", run.ID, run.StartedAt.Format(time.RFC3339),
+			report.Clean(strings.Join(run.Refs, " ")), targets, has.Findings, has.Gaps)
+	}
+	return kept.Compact(ctx)
+}
+
+// findRun is the run that a user means by an id or the beginning of one, or the youngest for none.
+func findRun(ctx context.Context, kept *store.Store, id string) (store.Run, error) {
+	run, err := kept.Find(ctx, id)
+	if errors.Is(err, store.ErrNoRun) {
+		err = audit.Hint(fmt.Errorf("%w: %w", audit.ErrUsage, err), "leakreach runs lists them")
+	}
+	return run, err
 }
 
 // newReport renders a stored run.
@@ -84,8 +188,11 @@ func newReport(w world) *cobra.Command {
 		Short: "Report a stored run again, in any format",
 		Long: `Report a stored run again, in any format. RUN is its id, or the beginning of it; the default is the youngest one.
 
-Nothing is scanned or asked. ` + exitHelp,
-		Example: "  leakreach report --store sweep.db --format sarif\n  leakreach report 3f2a --store sweep.db --out csv=findings.csv",
+Nothing is scanned or asked. With --since, findings are compared with those of an earlier run: the report says which are new, unchanged and
+gone, and only new ones end with exit code 10. One is gone if all that it lay in was looked at again; if not, the report says so.
+
+` + exitHelp,
+		Example: "  leakreach report --store sweep.db --format sarif\n  leakreach report 3f2a --store sweep.db --out csv=findings.csv\n  leakreach report --store sweep.db --since previous",
 		Args:    usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			kept, err := openStored(cmd, w, &o.store, &o.config)
@@ -97,6 +204,7 @@ Nothing is scanned or asked. ` + exitHelp,
 		},
 	}
 	o.reportFlags(cmd.Flags())
+	cmd.Flags().StringVar(&o.since, "since", "", "compare with the earlier `RUN`, or with the previous one of the same refs: what is new, unchanged and gone")
 	storeFlags(cmd.Flags(), &o.store, &o.config)
 	return cmd
 }
@@ -106,10 +214,7 @@ func reportRun(ctx context.Context, w world, o *scanOptions, kept *store.Store, 
 	if err != nil {
 		return err
 	}
-	run, err := kept.Find(ctx, id)
-	if errors.Is(err, store.ErrNoRun) {
-		return audit.Hint(fmt.Errorf("%w: %w", audit.ErrUsage, err), "leakreach runs lists them")
-	}
+	run, err := findRun(ctx, kept, id)
 	if err != nil {
 		return err
 	}
@@ -121,11 +226,58 @@ func reportRun(ctx context.Context, w world, o *scanOptions, kept *store.Store, 
 	if err != nil {
 		return err
 	}
+	if o.since != "" {
+		if err := compareRuns(ctx, kept, result, run, o.since, rulesOf(all)); err != nil {
+			return err
+		}
+	}
 	code := o.outcome(result, failed)
+	o.absent = true // for what keeps track of runs, not for a page that would take them for open
 	if err := o.write(w, result, all, outs, code); err != nil || code == exitOK {
 		return err
 	}
 	return &exitError{code, failed}
+}
+
+// previous stands for the youngest run of the same refs that is done and was begun before another one. No id looks like it.
+const previous = "previous"
+
+// earlierRun is the one that a user means by an id, the beginning of one, or previous.
+func earlierRun(ctx context.Context, kept *store.Store, run store.Run, since string) (store.Run, error) {
+	if since != previous {
+		return findRun(ctx, kept, since)
+	}
+	all, err := kept.Runs(ctx)
+	if err != nil {
+		return store.Run{}, err
+	}
+	for _, r := range all {
+		if r.StartedAt.Before(run.StartedAt) && !r.FinishedAt.IsZero() && slices.Equal(r.Refs, run.Refs) {
+			return r, nil
+		}
+	}
+	return store.Run{}, audit.Hint(fmt.Errorf("%w: no run of the same refs is done and earlier than %s", audit.ErrUsage, run.ID), "leakreach runs lists them")
+}
+
+// compareRuns notes in the result of a run how it stands to an earlier one.
+func compareRuns(ctx context.Context, kept *store.Store, result *audit.Run, run store.Run, since string, rules map[string]audit.Rule) error {
+	before, err := earlierRun(ctx, kept, run, since)
+	if err != nil {
+		return err
+	}
+	if before.ID == run.ID || before.StartedAt.After(run.StartedAt) {
+		return audit.Hint(fmt.Errorf("%w: run %s is not earlier than %s", audit.ErrUsage, before.ID, run.ID), "leakreach runs lists them, the youngest first")
+	}
+	var then, now recipe
+	if err := errors.Join(json.Unmarshal([]byte(before.Recipe), &then), json.Unmarshal([]byte(run.Recipe), &now)); err != nil {
+		return fmt.Errorf("reading recipes: %w", err)
+	}
+	earlier, _, err := engine.Load(ctx, kept, before.ID, rules)
+	if err != nil {
+		return err
+	}
+	report.Compare(result, earlier, now.narrower(&then))
+	return nil
 }
 
 // storeFlags are those of commands that read a store.

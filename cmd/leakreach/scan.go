@@ -21,6 +21,7 @@ import (
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/internal/engine"
+	"github.com/leakreach/leakreach/internal/metrics"
 	"github.com/leakreach/leakreach/internal/progress"
 	"github.com/leakreach/leakreach/internal/report"
 	"github.com/leakreach/leakreach/internal/store"
@@ -34,7 +35,7 @@ import (
 type scanOptions struct {
 	format, failOn, verify, config, baseline  string
 	since, sources, logLevel, color, progress string
-	awsRegion, store                          string
+	awsRegion, store, metrics                 string
 	out, rules                                []string
 	jobs                                      int
 	memory                                    audit.Memory
@@ -43,6 +44,7 @@ type scanOptions struct {
 	noHistory, noIgnores, allowGaps, annotate bool
 	allRefs                                   bool
 	quiet, dryRun                             bool
+	absent                                    bool // see report.Options
 }
 
 func newScan(w world) *cobra.Command {
@@ -86,6 +88,7 @@ gitlab:GROUP[/…/PROJECT] or gitea:OWNER[/REPO]. The default is the current dir
 	f.StringVar(&o.sources, "sources", "", "what to read of a target, out of history,files,variables,secrets,settings,runners, as `LIST|all`")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be asked of whom, and ask nothing")
 	f.StringVar(&o.awsRegion, "aws-region", "", "`REGION` whose STS is asked about AWS keys (default us-east-1)")
+	o.metricsFlag(f)
 	f.BoolVar(&o.quiet, "quiet", false, "no progress and no log but errors")
 	f.Var(choice{&o.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "what to log on stderr")
 	f.Var(choice{&o.progress, []string{"auto", "plain", "off"}}, "progress", "how to show progress on stderr")
@@ -120,10 +123,6 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	bar := o.newProgress(w)
 	defer bar.Close()
 	log := slog.New(slog.NewTextHandler(bar, &slog.HandlerOptions{Level: o.level()}))
-	key, err := fingerprintKey(w.getenv, log)
-	if err != nil {
-		return err
-	}
 	baseline, err := readBaseline(o.baseline)
 	if err != nil {
 		return err
@@ -133,12 +132,16 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	}
 	version := versionString()
 	var kept *store.Store
+	var key audit.Key
 	var quotas audit.Quotas // shared where the run is kept, for one that is not has no time to wait for them
 	if !o.dryRun {
 		if kept, err = store.Open(ctx, o.store, log); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, kept.Close()) }()
+		if key, err = o.key(ctx, w, kept, log); err != nil {
+			return err
+		}
 		if o.store != "" {
 			version, quotas = buildString(), kept.Counter(time.Now)
 		}
@@ -154,11 +157,23 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	if o.dryRun {
 		return plan(w.stdout, o, list)
 	}
-	e.Store, e.Key, e.Baseline, e.Progress, e.Jobs = kept, key, baseline, bar, o.jobs
+	counts := metrics.NewWork(versionString(), time.Now())
+	counts.Count(e.Calls)
+	stop, err := o.serveMetrics(ctx, counts, kept, log)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	bar.Follow(ctx, standing(kept))
+	e.Store, e.Key, e.Progress, e.Jobs = kept, key, told{bar, counts}, o.jobs
 	result, err := e.Run(ctx, list)
 	bar.Close()
 	if result == nil {
 		return err
+	}
+	if baseline != nil {
+		report.Compare(result, baseline, "")
+		report.Known(result)
 	}
 	code := o.outcome(result, err)
 	if code == exitUsage && !slices.ContainsFunc(result.Coverage, func(c audit.Coverage) bool { return c.Status != audit.Failed }) {
@@ -178,6 +193,14 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 		err = audit.Hint(ctx.Err(), "the same command goes on where this one ended")
 	}
 	return &exitError{code, err}
+}
+
+// key is that of the store, where the run is kept.
+func (o *scanOptions) key(ctx context.Context, w world, kept *store.Store, log *slog.Logger) (audit.Key, error) {
+	if o.store == "" {
+		return fingerprintKey(w.getenv, log)
+	}
+	return storeKey(ctx, w.getenv, kept)
 }
 
 // env is what plug-ins are given. quotas may be nil.
@@ -301,20 +324,15 @@ func parseOuts(args []string) (outs []outFile, err error) {
 	return outs, nil
 }
 
-// readBaseline reads the ids of an earlier JSON report's findings.
-func readBaseline(path string) (map[string]bool, error) {
+// readBaseline reads an earlier JSON report.
+func readBaseline(path string) (*audit.Run, error) {
 	if path == "" {
 		return nil, nil
 	}
 	b, err := os.ReadFile(path)
-	var known struct {
-		Schema   string `json:"schema"`
-		Findings []struct {
-			ID string `json:"id"`
-		} `json:"findings"`
-	}
+	known := &audit.Run{}
 	if err == nil {
-		err = json.Unmarshal(b, &known)
+		err = json.Unmarshal(b, known)
 	}
 	if err == nil && known.Schema != audit.Schema {
 		err = fmt.Errorf("schema is %q, want %q", known.Schema, audit.Schema)
@@ -322,11 +340,7 @@ func readBaseline(path string) (map[string]bool, error) {
 	if err != nil {
 		return nil, audit.Hint(fmt.Errorf("%w: reading baseline %s: %w", audit.ErrUsage, path, err), "a baseline is a report written with --out json=FILE")
 	}
-	ids := map[string]bool{}
-	for _, f := range known.Findings {
-		ids[f.ID] = true
-	}
-	return ids, nil
+	return known, nil
 }
 
 // outcome is the exit code of a run. Findings outrank gaps.
@@ -359,9 +373,9 @@ func (o *scanOptions) outcome(result *audit.Run, err error) int {
 	return exitOK
 }
 
-// counts tells whether a finding is at or above --fail-on. A key that can make itself administrator counts as one.
+// counts tells whether a finding is at or above --fail-on, and new where runs were compared. A key that can make itself administrator counts as one.
 func (o *scanOptions) counts(f audit.Finding) bool {
-	if f.Suppressed != nil {
+	if f.Suppressed != nil || f.Change == audit.ChangeNone {
 		return false
 	}
 	live := f.Verdict != nil && f.Verdict.Validity == audit.Active
@@ -380,7 +394,7 @@ func (o *scanOptions) counts(f audit.Finding) bool {
 
 // write prints the report and writes the others. A report that cannot be written is an error: nobody would miss it otherwise.
 func (o *scanOptions) write(w world, result *audit.Run, scanning []audit.Scanner, outs []outFile, code int) error {
-	opts := report.Options{Rules: rulesOf(scanning), FailOn: o.failOn, ExitCode: code, CI: w.getenv("CI") != "", Fold: w.getenv("GITHUB_ACTIONS") == "true"}
+	opts := report.Options{Absent: o.absent, Rules: rulesOf(scanning), FailOn: o.failOn, ExitCode: code, CI: w.getenv("CI") != "", Fold: w.getenv("GITHUB_ACTIONS") == "true"}
 	var errs []error
 	for _, out := range outs {
 		errs = append(errs, writeFile(w, out, result, opts))
@@ -467,11 +481,12 @@ func plan(w io.Writer, o *scanOptions, list []engine.Ref) error {
 	return err
 }
 
+// newProgress makes the display on stderr.
 func (o *scanOptions) newProgress(w world) *progress.Progress {
 	mode := o.progress
 	if o.quiet {
 		mode = "off"
 	}
-	_, terminal := w.terminal(w.stderr)
-	return progress.New(w.stderr, mode, terminal && w.getenv("CI") == "")
+	width, terminal := w.terminal(w.stderr)
+	return progress.New(w.stderr, mode, terminal && w.getenv("CI") == "", width)
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -23,7 +25,7 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs testdata/script. Its own commands: `plant FILE…` writes files in which {token}, {id}, {secret} and {password}
 // become values made up at run time, the same for every file of a script; `shows FILE` fails if one of them is in FILE;
-// `exits CODE leakreach …` checks the exit code.
+// `exits CODE leakreach …` checks the exit code; `ids` sets RUN1, RUN2 and so on to the ids of runs that lines of the last output begin with.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -55,6 +57,11 @@ func TestScripts(t *testing.T) {
 				}
 				if shown == neg {
 					ts.Fatalf("%s shows a value: %v", args[0], shown)
+				}
+			},
+			"ids": func(ts *testscript.TestScript, _ bool, _ []string) {
+				for i, m := range regexp.MustCompile(`(?m)^[0-9a-f]{16}\b`).FindAllString(ts.ReadFile("stdout"), -1) {
+					ts.Setenv(fmt.Sprintf("RUN%d", i+1), m)
 				}
 			},
 			"exits": func(ts *testscript.TestScript, _ bool, args []string) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/internal/engine"
+	"github.com/leakreach/leakreach/internal/metrics"
 	"github.com/leakreach/leakreach/internal/store"
 )
 
@@ -26,8 +27,8 @@ func newWorker(w world) *cobra.Command {
 		Short: "Join the runs of a shared store",
 		Long: `Join the runs that scan has begun in a shared store, on this machine too, until interrupted.
 
-Credentials come from this process's environment: a worker needs the same rights on the forge as scan. LEAKREACH_FINGERPRINT_KEY must be
-the same in all processes. Refs that are paths are left to the process that was given them.`,
+Credentials come from this process's environment: a worker needs the same rights on the forge as scan. LEAKREACH_STORE_KEY is the same in
+all processes, or not set in any. Refs that are paths are left to the process that was given them.`,
 		Example: "  leakreach scan github:acme --store postgres://db.corp.test/leakreach\n  leakreach worker --store postgres://db.corp.test/leakreach   # on other machines",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -49,7 +50,13 @@ the same in all processes. Refs that are paths are left to the process that was 
 			}
 			w.limit(o.memory)
 			log := slog.New(slog.NewTextHandler(w.stderr, &slog.HandlerOptions{Level: o.level()}))
-			return work(cmd.Context(), w, &o, kept, log, once)
+			counts := metrics.NewWork(versionString(), time.Now())
+			stop, err := o.serveMetrics(cmd.Context(), counts, kept, log)
+			if err != nil {
+				return err
+			}
+			defer stop()
+			return work(cmd.Context(), w, &o, kept, counts, log, once)
 		},
 	}
 	f := cmd.Flags()
@@ -58,6 +65,7 @@ the same in all processes. Refs that are paths are left to the process that was 
 	f.IntVar(&o.jobs, "jobs", runtime.GOMAXPROCS(0), "how many to scan at once")
 	f.Var(size{&o.memory}, "memory", "how much to take, at least 256MiB")
 	cacheFlag(f, &o.cacheSize)
+	o.metricsFlag(f)
 	f.BoolVar(&once, "once", false, "end when no run is open")
 	f.Var(choice{&o.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "what to log on stderr")
 	return cmd
@@ -67,8 +75,8 @@ the same in all processes. Refs that are paths are left to the process that was 
 const look = 2 * time.Second
 
 // work joins each open run once, until ctx ends, or with once until no run is open.
-func work(ctx context.Context, w world, o *scanOptions, kept *store.Store, log *slog.Logger, once bool) error {
-	key, err := fingerprintKey(w.getenv, log)
+func work(ctx context.Context, w world, o *scanOptions, kept *store.Store, counts *metrics.Work, log *slog.Logger, once bool) error {
+	key, err := storeKey(ctx, w.getenv, kept)
 	if err != nil {
 		return err
 	}
@@ -96,7 +104,8 @@ func work(ctx context.Context, w world, o *scanOptions, kept *store.Store, log *
 				log.Warn("not joined", "run", run.ID, "reason", err)
 				continue
 			}
-			e.Store = kept
+			e.Store, e.Progress = kept, counts
+			counts.Count(e.Calls)
 			log.Info("joined", "run", run.ID, "refs", run.Refs)
 			joined.Go(func() {
 				if err := e.Join(ctx, run.ID, list); err != nil && ctx.Err() == nil {
@@ -121,7 +130,7 @@ func (o *scanOptions) join(w world, log *slog.Logger, key audit.Key, run store.R
 	case r.Version != build:
 		return nil, nil, fmt.Errorf("it is a run of version %s, this is %s", r.Version, build)
 	case r.Key != key.Digest("recipe"):
-		return nil, nil, errors.New("its findings are under another key: set LEAKREACH_FINGERPRINT_KEY to that of the process that began it")
+		return nil, nil, errors.New("its findings are under another key: set LEAKREACH_STORE_KEY to that of the process that began it")
 	}
 	e, list, err := r.engine(o.env(w, log, quotas), run.Refs, o.limits)
 	if err != nil {
@@ -132,13 +141,6 @@ func (o *scanOptions) join(w world, log *slog.Logger, key audit.Key, run store.R
 			return nil, nil, fmt.Errorf("%s is a path on another machine", ref.Text)
 		}
 	}
-	e.Key, e.Jobs, e.Progress = key, o.jobs, nothing{}
+	e.Key, e.Jobs = key, o.jobs
 	return e, list, nil
 }
-
-// nothing shows no progress.
-type nothing struct{}
-
-func (nothing) Target(string, audit.TargetKind) {}
-func (nothing) Items(int, int64)                {}
-func (nothing) Finished(string, audit.Status)   {}

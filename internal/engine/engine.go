@@ -35,6 +35,7 @@ const (
 
 // Progress is told how the work goes on. Its methods are called from several goroutines at once.
 type Progress interface {
+	Begun(run string) // under this id: what other processes do of it is in the store alone
 	Target(name string, kind audit.TargetKind)
 	Items(n int, bytes int64)
 	Finished(name string, status audit.Status)
@@ -68,7 +69,6 @@ type Engine struct {
 	NoIgnores bool // what is scanned cannot silence its scanner, not even in the user's own working tree
 	// SilencerFiles count the entries of the files by which a scanned tree asks for silence, by path.
 	SilencerFiles map[string]func(content []byte) int
-	Baseline      map[string]bool // ids of findings that are known; may be nil
 	Progress      Progress
 	Store         *store.Store // of runs and of the work on them
 	Recipe        string       // all besides refs that decides what is scanned and what is found
@@ -93,6 +93,7 @@ func (e *Engine) Run(ctx context.Context, refs []Ref) (*audit.Run, error) {
 	if resumed {
 		e.Log.Info("going on with a run that was not finished", "run", id)
 	}
+	e.Progress.Begun(id)
 	r := e.newRun(id, refs)
 	err = r.workOff(ctx)
 	out, failed, rerr := r.report(context.WithoutCancel(ctx))
@@ -156,12 +157,6 @@ func (r *run) report(ctx context.Context) (out *audit.Run, failed, err error) {
 	out, failed, err = Load(ctx, r.Store, r.id, r.rules)
 	if err != nil {
 		return nil, nil, err
-	}
-	for i := range out.Findings {
-		f := &out.Findings[i]
-		if r.Baseline[f.ID] && f.Suppressed == nil {
-			f.Suppressed = &audit.Suppression{By: "baseline", Reason: "known before this run"}
-		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,7 +1,11 @@
 // Package progress shows on stderr how far a run has come: a bar on a terminal, a line every half minute elsewhere.
+//
+// What this process does is counted as it is told. Of a run with several targets, other processes may do a part: how far it has come as a
+// whole is asked for, see [Progress.Follow].
 package progress
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -17,6 +21,7 @@ import (
 const (
 	redraw = 200 * time.Millisecond // five a second: smooth to the eye, nothing to the work
 	every  = 30 * time.Second       // a CI log is read afterwards; a job that says nothing for minutes is killed
+	asking = 3 * time.Second        // how often the state is asked for: several processes may, and targets take seconds
 )
 
 // Progress counts the work and shows it. Its methods are safe for concurrent use and cheap: items only add to counters.
@@ -33,23 +38,32 @@ type Progress struct {
 	expected                atomic.Int64
 	targets, done, failures atomic.Int64
 
-	mu    sync.Mutex // guards the terminal's line and current
-	drawn bool
-	names []string // targets in work, in the order they began
+	mu     sync.Mutex // guards the terminal's line and all below
+	drawn  bool
+	names  []string // targets in work, in the order they began
+	run    string   // its id, once it has begun
+	follow func(run string) (State, error)
+	cancel context.CancelFunc // ends what follow asks
+	sweep  sweep
 }
 
-// New starts showing progress on w. The mode is "off", "plain" (lines) or "auto": a bar if w is a terminal, lines otherwise.
-func New(w io.Writer, mode string, terminal bool) *Progress {
+// New starts showing progress on w. The mode is "off", "plain" (lines) or "auto": a bar if w is a terminal, lines otherwise. Width is that of
+// the terminal, or 0 if it is not known.
+func New(w io.Writer, mode string, terminal bool, width int) *Progress {
 	bar := mode == "auto" && terminal
 	interval := every
 	if bar {
 		interval = redraw
 	}
-	return start(w, mode, bar, time.Tick(interval), time.Now)
+	return start(w, mode, bar, width, time.Tick(interval), time.Now)
 }
 
-func start(w io.Writer, mode string, bar bool, ticks <-chan time.Time, now func() time.Time) *Progress {
-	p := &Progress{w: w, bar: bar, now: now, start: now(), stop: make(chan struct{})}
+func start(w io.Writer, mode string, bar bool, width int, ticks <-chan time.Time, now func() time.Time) *Progress {
+	p := &Progress{w: w, bar: bar, now: now, start: now(), stop: make(chan struct{}), cancel: func() {}}
+	p.sweep.columns = columns
+	if width > columns {
+		p.sweep.columns = min(width-1, maxColumns)
+	}
 	if mode == "off" {
 		return p
 	}
@@ -59,11 +73,44 @@ func start(w io.Writer, mode string, bar bool, ticks <-chan time.Time, now func(
 			case <-p.stop:
 				return
 			case <-ticks:
+				p.ask()
 				p.show()
 			}
 		}
 	})
 	return p
+}
+
+// Follow has the display ask for the state of the run, by its id, every few seconds until ctx ends.
+func (p *Progress) Follow(ctx context.Context, look func(ctx context.Context, run string) (State, error)) {
+	ctx, cancel := context.WithCancel(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cancel, p.follow = cancel, func(run string) (State, error) { return look(ctx, run) }
+}
+
+// Begun says under which id the run is stored.
+func (p *Progress) Begun(run string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.run = run
+}
+
+// ask asks for the state of the run, if it is time. A store that does not answer shows: the display stands still.
+func (p *Progress) ask() {
+	p.mu.Lock()
+	run, follow, due := p.run, p.follow, p.now().Sub(p.sweep.asked) >= asking
+	p.mu.Unlock()
+	if run == "" || follow == nil || !due {
+		return
+	}
+	s, err := follow(run)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sweep.asked = p.now()
+	if err == nil {
+		p.sweep.add(s, p.now())
+	}
 }
 
 // Target says that work on a target begins.
@@ -109,6 +156,9 @@ func (p *Progress) Write(b []byte) (int, error) {
 
 // Close ends the display and clears the bar. It may be called more than once.
 func (p *Progress) Close() {
+	p.mu.Lock()
+	p.cancel()
+	p.mu.Unlock()
 	p.once.Do(func() { close(p.stop) })
 	p.closed.Wait()
 	p.mu.Lock()
@@ -127,7 +177,12 @@ func (p *Progress) show() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	elapsed := max(p.now().Sub(p.start), time.Millisecond)
-	line := p.line(elapsed)
+	line := ""
+	if p.sweep.Known > 1 {
+		line = p.sweep.line(p.bar, p.now(), elapsed)
+	} else {
+		line = p.line(elapsed)
+	}
 	if !p.bar {
 		_, _ = fmt.Fprintln(p.w, "leakreach: "+line)
 		return

@@ -18,7 +18,7 @@ func display(t *testing.T, mode string, bar bool) (p *Progress, tick func(after 
 	var clock atomic.Int64
 	now := func() time.Time { return time.Unix(1_800_000_000, clock.Load()) }
 	ticks := make(chan time.Time)
-	p = start(out, mode, bar, ticks, now)
+	p = start(out, mode, bar, 0, ticks, now)
 	return p, func(after time.Duration) string {
 		before := len(out.String())
 		clock.Add(int64(after))
@@ -93,7 +93,7 @@ func TestBar(t *testing.T) {
 
 func TestOff(t *testing.T) {
 	var out bytes.Buffer
-	p := New(&out, "off", true)
+	p := New(&out, "off", true, 80)
 	p.Target("x", audit.TargetDirectory)
 	p.Items(1, 1)
 	p.Finished("x", audit.Scanned)

@@ -20,7 +20,7 @@ func Annotations(w io.Writer, run *audit.Run) error {
 	id := shortIDs(run)
 	for i := range run.Findings {
 		f := &run.Findings[i]
-		if f.Suppressed != nil {
+		if f.Suppressed != nil || f.Change == audit.ChangeNone {
 			continue
 		}
 		kind := "notice"

@@ -11,7 +11,7 @@ import (
 )
 
 // writeCSV writes a table for spreadsheets: a row for each place of each finding, with record "finding", and one for each gap
-// and each target that was not scanned, with record "gap". Cells are for reading: they hold no line ends, and what a
+// and each target that was not scanned, with record "gap". Findings of an earlier run that this one has not are of record "gone" or "unseen". Cells are for reading: they hold no line ends, and what a
 // spreadsheet would take for a formula starts with an apostrophe. Programs read JSON.
 func writeCSV(w io.Writer, run *audit.Run, _ Options) error {
 	c := csv.NewWriter(w)
@@ -19,11 +19,10 @@ func writeCSV(w io.Writer, run *audit.Run, _ Options) error {
 	rows := [][]string{{
 		"record", "finding", "rule", "category", "severity", "validity", "level", "title", "message", "target", "kind", "path", "line",
 		"column", "commit", "ref", "name", "url", "at", "in_head", "introduced", "secret_kind", "secret_id", "secret_masked", "identity",
-		"account", "suppressed",
+		"account", "suppressed", "change",
 	}}
 	columns := len(rows[0])
-	for i := range run.Findings {
-		f := &run.Findings[i]
+	finding := func(record string, f *audit.Finding) {
 		suppressed, identity := "", audit.Identity{}
 		if f.Suppressed != nil {
 			suppressed = f.Suppressed.By + ": " + f.Suppressed.Reason
@@ -37,12 +36,21 @@ func writeCSV(w io.Writer, run *audit.Run, _ Options) error {
 		}
 		for _, l := range f.Locations {
 			rows = append(rows, []string{
-				"finding", f.ID, f.Rule, string(f.Category), string(f.Severity), string(validity(f)), string(level(f)), f.Title, f.Message,
+				record, f.ID, f.Rule, string(f.Category), string(f.Severity), string(validity(f)), string(level(f)), f.Title, f.Message,
 				l.Target, string(l.Kind), l.Path, positive(l.Line), positive(l.Column), l.Commit, l.Ref, l.Name, l.URL, moment(l.At),
 				strconv.FormatBool(inTree(l)), strconv.FormatBool(l.Introduced), secret[0], secret[1], secret[2], identity.ARN,
-				identity.Account, suppressed,
+				identity.Account, suppressed, string(f.Change),
 			})
 		}
+	}
+	for i := range run.Findings {
+		finding("finding", &run.Findings[i])
+	}
+	for i := range run.Gone {
+		finding("gone", &run.Gone[i])
+	}
+	for i := range run.Unseen {
+		finding("unseen", &run.Unseen[i].Finding)
 	}
 	gap := func(target, kind, what, why string) {
 		row := make([]string, columns)

@@ -12,7 +12,7 @@ import (
 func fixtures() map[string]fixture {
 	return map[string]fixture{
 		"none": {none(), 0}, "gaps": {gaps(), 5}, "admin": {admin(), 10}, "history": {history(), 10},
-		"many": {many(3000), 10}, "hostile": {hostile(), 10},
+		"many": {many(3000), 10}, "since": {later(), 10}, "hostile": {hostile(), 10},
 	}
 }
 
@@ -153,6 +153,27 @@ func history() *audit.Run {
 	return run
 }
 
+// later is a run of an organisation that was compared with an earlier one.
+func later() *audit.Run {
+	earlier, run := many(12), many(9)
+	earlier.Info.ID = "f00dfeed12345678"
+	finding := func(seed uint64, target string) audit.Finding {
+		return signed(audit.Finding{
+			Rule: "github-pat", Category: audit.CategorySecret, Severity: audit.High, Title: rules()["github-pat"].Title, Fix: []string{},
+			Secret:    audit.NewSecret("github-pat", "", value(40, seed)),
+			Locations: []audit.Location{{Target: target, Kind: audit.InFile, Path: "deploy/.env", Line: 4, EndLine: 4, InHead: true}},
+			Verdict:   &audit.Verdict{Validity: audit.Active, How: "live", CheckedAt: at("2026-11-23T14:02:40Z")},
+		})
+	}
+	run.Findings = append([]audit.Finding{finding(7, run.Coverage[3].Target)}, run.Findings...)
+	failed := &run.Coverage[5]
+	failed.Status, failed.Reason, failed.Items, failed.Bytes = audit.Failed, "cloning: 403 Forbidden", 0, 0
+	earlier.Findings = append(earlier.Findings, finding(8, failed.Target), finding(9, "github:acme/deleted"))
+	run.Info.Complete = false
+	Compare(run, earlier, "")
+	return run
+}
+
 func many(n int) *audit.Run {
 	run := envelope("github:acme")
 	for i := range 30 {
@@ -216,5 +237,17 @@ func hostile() *audit.Run {
 		run.Silencers = append(run.Silencers, audit.Silencer{Target: "github:acme/evil", What: s, Count: 1})
 	}
 	run.Calls = map[string]int{"github": 3}
+	earlier := envelope("github:acme/evil")
+	earlier.Info.ID = evil()[0] + evil()[4]
+	for i, s := range evil() {
+		for j, target := range []string{"github:acme/evil", s} {
+			f := run.Findings[i]
+			f.ID = fmt.Sprintf("lr1:%x", 1000*i+j)
+			f.Locations = []audit.Location{{Target: target, Kind: audit.InFile, Path: s, Line: i + 1, Name: s, InHead: true}}
+			earlier.Findings = append(earlier.Findings, f)
+		}
+	}
+	earlier.Gaps = run.Gaps
+	Compare(run, earlier, "")
 	return run
 }

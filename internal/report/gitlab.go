@@ -63,6 +63,9 @@ func writeGitLab(w io.Writer, run *audit.Run, o Options) error {
 	if suppressed > 0 {
 		r.Scan.say("info", fmt.Sprintf("%s suppressed %s left out", number(suppressed), plural("finding", suppressed)))
 	}
+	if compared(run) {
+		r.Scan.say("info", since(run))
+	}
 	for i, g := range missing(run) {
 		if i == sarifNotices {
 			r.Scan.say("warn", "there are more gaps: see the JSON report")

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -47,6 +48,7 @@ func TestNoValues(t *testing.T) {
 		run.Gaps = append(run.Gaps, audit.Gap{Target: v, What: v, Why: v})
 		run.Coverage = append(run.Coverage, audit.Coverage{Target: v, Status: audit.Failed, Reason: v})
 	}
+	run.Gone, run.Unseen = slices.Clone(run.Findings), []audit.Unseen{{Finding: run.Findings[0], Why: clean(values[0])}}
 	var out bytes.Buffer
 	for _, f := range Formats {
 		out.Write(rendered(t, f.Name, run))

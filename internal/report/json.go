@@ -28,6 +28,10 @@ func writeJSON(w io.Writer, run *audit.Run, _ Options) error {
 	list(&o, "inventory", run.Inventory)
 	list(&o, "silencers", run.Silencers)
 	o.field("calls", run.Calls)
+	if compared(run) {
+		list(&o, "gone", run.Gone)
+		list(&o, "unseen", run.Unseen)
+	}
 	o.text("\n}\n")
 	return cmp.Or(o.err, b.Flush())
 }
@@ -120,6 +124,12 @@ func writeJSONL(w io.Writer, run *audit.Run, _ Options) error {
 	if err := lines(w, "silencer", run.Silencers); err != nil {
 		return err
 	}
+	if err := lines(w, "gone", run.Gone); err != nil {
+		return err
+	}
+	if err := lines(w, "unseen", run.Unseen); err != nil {
+		return err
+	}
 	return encode(w, struct {
 		Type  string         `json:"type"`
 		Calls map[string]int `json:"calls"`
@@ -137,20 +147,29 @@ type identityLine struct {
 func utc(run *audit.Run) *audit.Run {
 	out := *run
 	out.Info.StartedAt, out.Info.FinishedAt = run.Info.StartedAt.UTC(), run.Info.FinishedAt.UTC()
-	out.Findings = slices.Clone(run.Findings)
+	out.Findings, out.Gone, out.Unseen = slices.Clone(run.Findings), slices.Clone(run.Gone), slices.Clone(run.Unseen)
 	for i := range out.Findings {
-		f := &out.Findings[i]
-		f.Locations = slices.Clone(f.Locations)
-		for j := range f.Locations {
-			f.Locations[j].At = f.Locations[j].At.UTC()
-		}
-		if f.Verdict != nil {
-			v := *f.Verdict
-			v.CheckedAt = v.CheckedAt.UTC()
-			f.Verdict = &v
-		}
+		timesUTC(&out.Findings[i])
+	}
+	for i := range out.Gone {
+		timesUTC(&out.Gone[i])
+	}
+	for i := range out.Unseen {
+		timesUTC(&out.Unseen[i].Finding)
 	}
 	return &out
+}
+
+func timesUTC(f *audit.Finding) {
+	f.Locations = slices.Clone(f.Locations)
+	for j := range f.Locations {
+		f.Locations[j].At = f.Locations[j].At.UTC()
+	}
+	if f.Verdict != nil {
+		v := *f.Verdict
+		v.CheckedAt = v.CheckedAt.UTC()
+		f.Verdict = &v
+	}
 }
 
 // lines writes each object on a line of its own with its type as first field.

@@ -25,7 +25,7 @@ func writeMarkdown(w io.Writer, run *audit.Run, o Options) error {
 	head, tail := summaryHead(run), summaryTail(run, o)
 	var b strings.Builder
 	b.WriteString(head)
-	shown := keep(run.Findings, func(f audit.Finding) bool { return f.Suppressed == nil })
+	shown := newest(keep(run.Findings, func(f audit.Finding) bool { return f.Suppressed == nil }))
 	if len(shown) > 0 {
 		b.WriteString("\n| State | What | Where | Identity → account | Age | Finding |\n|---|---|---|---|--:|---|\n")
 	}
@@ -65,17 +65,66 @@ func summaryHead(run *audit.Run) string {
 	if n.findings == 0 {
 		return b.String()
 	}
-	b.WriteString("\n| | now |\n|---|--:|\n")
+	fresh := func(n int) string { return "" } // the second column of a run that was compared with another
+	if compared(run) {
+		fresh = func(n int) string { return " " + number(n) + " |" }
+		b.WriteString("\n| | now | new |\n|---|--:|--:|\n")
+	} else {
+		b.WriteString("\n| | now |\n|---|--:|\n")
+	}
 	for _, row := range []struct {
-		what string
-		n    int
+		what     string
+		n, fresh int
 	}{
-		{"findings", n.findings}, {"live credentials", n.live}, {"reach admin", n.admin}, {"can escalate", n.escalation},
-		{"not verified", n.unverified},
+		{"findings", n.findings, n.fresh}, {"live credentials", n.live, n.freshLive}, {"reach admin", n.admin, n.freshAdmin},
+		{"can escalate", n.escalation, n.freshEscalation}, {"not verified", n.unverified, n.freshUnverified},
 	} {
 		if row.n > 0 || row.what == "live credentials" {
-			fmt.Fprintf(&b, "| %s | %s |\n", row.what, number(row.n))
+			fmt.Fprintf(&b, "| %s | %s |%s\n", row.what, number(row.n), fresh(row.fresh))
 		}
+	}
+	return b.String()
+}
+
+// summarySince tells what the run has not that it was compared with.
+func summarySince(run *audit.Run) string {
+	if !compared(run) {
+		return ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n**Since run %s:** %s new · %s gone", code(run.Info.Since), number(count(run).fresh), number(len(run.Gone)))
+	if n := len(run.Unseen); n > 0 {
+		fmt.Fprintf(&b, " · %s not looked for again", number(n))
+	}
+	b.WriteString("\n")
+	id := shortIDs(run)
+	for i := range run.Gone {
+		f := &run.Gone[i]
+		if i == 0 {
+			b.WriteString("\n<details><summary>Gone</summary>\n\n")
+		}
+		if i == maxMissing {
+			b.WriteString("- and more: see the JSON report\n")
+			break
+		}
+		where := ""
+		if locs := places(f); len(locs) > 0 {
+			where = code(place(locs[0], true))
+		}
+		b.WriteString("- " + strings.Join(nonEmpty(prose(f.Title), code(named(f.Secret)), where, code(id(f.ID))), " ") + "\n")
+	}
+	if len(run.Gone) > 0 {
+		b.WriteString("\n</details>\n")
+	}
+	for i, u := range unseenClasses(run) {
+		if i == 0 {
+			b.WriteString("\n**Not looked for again:**\n\n")
+		}
+		if i == maxMissing {
+			b.WriteString("- and more: see the JSON report\n")
+			break
+		}
+		fmt.Fprintf(&b, "- %s ×%s\n", code(u.First.Why), number(u.Count))
 	}
 	return b.String()
 }
@@ -109,6 +158,9 @@ func summaryRow(f *audit.Finding, run *audit.Run, id func(string) string, many b
 	label := state(f) + " · " + prose(string(f.Severity))
 	if strings.ToUpper(state(f)) == state(f) {
 		label = "**" + state(f) + "** · " + prose(string(f.Severity))
+	}
+	if f.Change != "" {
+		label += " · " + prose(string(f.Change))
 	}
 	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s |\n", label, what, strings.Join(where, "<br>"), identity, age, code(id(f.ID)))
 }
@@ -156,6 +208,7 @@ func summaryTail(run *audit.Run, o Options) string {
 		}
 		break
 	}
+	b.WriteString(summarySince(run))
 	n := count(run)
 	fmt.Fprintf(&b, "\nCoverage: %s · %s suppressed · %s\n", covered(run), number(n.suppressed), calls(run))
 	for i, g := range missing(run) {

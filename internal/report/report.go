@@ -24,6 +24,7 @@ type Options struct {
 	Rules    map[string]audit.Rule // by id: what a finding's rule says about itself
 	FailOn   string                // the threshold ExitCode was decided by; "" leaves the exit line out
 	ExitCode int
+	Absent   bool     // SARIF has what is gone as well. GitHub, which does not read that it is, would show it as open
 	Notes    []string // lines of the command's own below a text report, such as where another report was written
 }
 
@@ -63,11 +64,27 @@ func Only(run *audit.Run, target string) *audit.Run {
 	out.Gaps = keep(run.Gaps, func(g audit.Gap) bool { return g.Target == target })
 	out.Inventory = keep(run.Inventory, func(e audit.Entry) bool { return e.Target == target })
 	out.Silencers = keep(run.Silencers, func(s audit.Silencer) bool { return s.Target == target })
+	there := func(f *audit.Finding) bool {
+		f.Locations = keep(f.Locations, func(l audit.Location) bool { return l.Target == target })
+		return len(f.Locations) > 0
+	}
 	out.Findings = []audit.Finding{}
 	for _, f := range run.Findings {
-		f.Locations = keep(f.Locations, func(l audit.Location) bool { return l.Target == target })
-		if len(f.Locations) > 0 {
+		if there(&f) {
 			out.Findings = append(out.Findings, f)
+		}
+	}
+	if compared(run) {
+		out.Gone, out.Unseen = []audit.Finding{}, []audit.Unseen{}
+	}
+	for _, f := range run.Gone {
+		if there(&f) {
+			out.Gone = append(out.Gone, f)
+		}
+	}
+	for _, u := range run.Unseen {
+		if there(&u.Finding) {
+			out.Unseen = append(out.Unseen, u)
 		}
 	}
 	return &out
@@ -85,7 +102,8 @@ func keep[T any](xs []T, want func(T) bool) []T {
 
 // tally counts what the verdict of a report is made of. Suppressed findings count as nothing else.
 type tally struct {
-	findings, live, unverified, admin, escalation, suppressed int
+	findings, live, unverified, admin, escalation, suppressed      int
+	fresh, freshLive, freshUnverified, freshAdmin, freshEscalation int // of them, new since the run that it was compared with
 }
 
 func count(run *audit.Run) tally {
@@ -97,17 +115,26 @@ func count(run *audit.Run) tally {
 			continue
 		}
 		t.findings++
+		fresh := 0
+		if f.Change == audit.ChangeNew {
+			fresh = 1
+		}
+		t.fresh += fresh
 		switch validity(f) {
 		case audit.Active:
 			t.live++
+			t.freshLive += fresh
 		case audit.Unknown, audit.Unchecked:
 			t.unverified++
+			t.freshUnverified += fresh
 		}
 		switch level(f) {
 		case audit.LevelAdmin:
 			t.admin++
+			t.freshAdmin += fresh
 		case audit.LevelEscalation:
 			t.escalation++
+			t.freshEscalation += fresh
 		}
 	}
 	return t
@@ -229,9 +256,12 @@ func named(s *audit.Secret) string {
 // shortIDs returns the function that cuts finding ids to the shortest length, at least six digits, that tells them apart.
 func shortIDs(run *audit.Run) func(string) string {
 	const prefix = len("lr1:")
-	ids := make([]string, len(run.Findings))
+	ids := make([]string, 0, len(run.Findings)+len(run.Gone))
 	for i := range run.Findings {
-		ids[i] = run.Findings[i].ID
+		ids = append(ids, run.Findings[i].ID)
+	}
+	for i := range run.Gone {
+		ids = append(ids, run.Gone[i].ID)
 	}
 	slices.Sort(ids)
 	n := prefix + 6

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -70,8 +71,12 @@ type sarif struct {
 func (s *sarif) collect() {
 	s.rules, s.results = []sarifRule{}, []json.RawMessage{}
 	size := 0
-	for i := range s.run.Findings {
-		f := &s.run.Findings[i]
+	all := slices.Clone(s.run.Findings)
+	if s.o.Absent {
+		all = append(all, s.run.Gone...)
+	}
+	for i := range all {
+		f := &all[i]
 		at := anchors(f)
 		switch {
 		case f.Suppressed != nil:
@@ -104,7 +109,7 @@ func (s *sarif) result(f *audit.Finding, at []audit.Location) sarifResult {
 	}
 	r := sarifResult{
 		RuleID: rule.ID, RuleIndex: index, Level: rule.Configuration.Level, Message: sarifMessage{s.message(f, len(at))},
-		Fingerprints: map[string]string{"leakreach/v1": f.ID},
+		Fingerprints: map[string]string{"leakreach/v1": f.ID}, State: baselineStates[f.Change],
 	}
 	for _, l := range at[:min(len(at), sarifLocations)] {
 		r.Locations = append(r.Locations, sarifPlace(l, ""))
@@ -118,6 +123,10 @@ func (s *sarif) result(f *audit.Finding, at []audit.Location) sarifResult {
 	}
 	return r
 }
+
+// baselineStates are the standard's words, section 3.27.24: each result has one, or none has. What could not be looked for again is none of
+// them, and is counted in a notification.
+var baselineStates = map[audit.Change]string{audit.ChangeNew: "new", audit.ChangeNone: "unchanged", audit.ChangeGone: "absent"}
 
 // message says in its first sentence, which is the alert's title, what is wrong, and then what is known.
 func (s *sarif) message(f *audit.Finding, shown int) string {
@@ -298,6 +307,9 @@ func (s *sarif) notifications() []sarifNotification {
 	for _, text := range leftOut(s.elsewhere, s.suppressed, s.cut) {
 		add("warning", text)
 	}
+	if compared(s.run) {
+		add("note", since(s.run))
+	}
 	for i, g := range missing(s.run) {
 		if i == sarifNotices {
 			add("warning", "there are more gaps: see the JSON report")
@@ -399,6 +411,7 @@ type (
 		Locations    []sarifLocation   `json:"locations"`
 		CodeFlows    []sarifCodeFlow   `json:"codeFlows,omitempty"`
 		Fingerprints map[string]string `json:"fingerprints"`
+		State        string            `json:"baselineState,omitempty"`
 	}
 	sarifMessage struct {
 		Text string `json:"text"`

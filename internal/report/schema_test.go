@@ -62,11 +62,14 @@ func rendered(t *testing.T, format string, run *audit.Run) []byte {
 func TestJSONLines(t *testing.T) {
 	lists := map[string]string{
 		"coverage": "coverage", "gap": "gaps", "finding": "findings", "identity": "identities", "inventory": "inventory", "silencer": "silencers",
+		"gone": "gone", "unseen": "unseen",
 	}
 	for name, f := range fixtures() {
 		whole := map[string]any{}
 		for _, list := range lists {
-			whole[list] = []any{}
+			if compared(f.run) || list != "gone" && list != "unseen" {
+				whole[list] = []any{}
+			}
 		}
 		lines := bytes.Split(bytes.TrimSpace(rendered(t, "jsonl", f.run)), []byte("\n"))
 		for i, line := range lines {

@@ -27,6 +27,7 @@ func writeText(w io.Writer, run *audit.Run, o Options) error {
 	t := &text{Options: o, run: run, id: shortIDs(run), many: len(run.Coverage) > 1}
 	t.header()
 	t.findings()
+	t.gone()
 	t.coverage()
 	t.verdict()
 	_, err := io.WriteString(w, t.b.String())
@@ -64,25 +65,60 @@ func (t *text) findings() {
 		return
 	}
 	t.group("findings")
+	defer t.endGroup()
+	if !compared(t.run) {
+		t.list(shown, maxBlocks)
+		return
+	}
+	fresh := keep(shown, func(f audit.Finding) bool { return f.Change == audit.ChangeNew })
+	known := keep(shown, func(f audit.Finding) bool { return f.Change == audit.ChangeNone })
+	if len(fresh) > 0 {
+		t.since("new")
+		t.line("")
+		t.list(fresh, maxBlocks)
+	}
+	if len(known) > 0 {
+		t.since("unchanged")
+		t.list(known, 0)
+	}
+}
+
+// since heads findings that stand so to the run that this one was compared with.
+func (t *text) since(how string) {
+	t.line(t.bold(how + " since run " + t.fit(Clean(t.run.Info.Since), 40)))
+}
+
+// gone lists what the run that this one was compared with had.
+func (t *text) gone() {
+	if len(t.run.Gone) == 0 {
+		return
+	}
+	t.group("gone")
+	defer t.endGroup()
+	t.since("gone")
+	t.list(t.run.Gone, 0)
+}
+
+// list tells so many findings in full, more on one line each, and counts the rest.
+func (t *text) list(fs []audit.Finding, blocks int) {
 	rules := 0 // column width
-	for i := range shown[:min(len(shown), maxBlocks+maxRows)] {
-		rules = max(rules, width(Clean(shown[i].Rule)))
+	for i := range fs[:min(len(fs), blocks+maxRows)] {
+		rules = max(rules, width(Clean(fs[i].Rule)))
 	}
 	rules = min(rules, 24)
-	for i := range shown {
-		switch f := &shown[i]; {
-		case i < maxBlocks:
+	for i := range fs {
+		switch f := &fs[i]; {
+		case i < blocks:
 			t.block(f, rules)
 			t.line("")
-		case i < maxBlocks+maxRows:
+		case i < blocks+maxRows:
 			t.row(f, rules)
 		}
 	}
-	if len(shown) > maxBlocks {
-		t.rest(shown[min(len(shown), maxBlocks+maxRows):])
+	if len(fs) > blocks {
+		t.rest(fs[min(len(fs), blocks+maxRows):])
 		t.line("")
 	}
-	t.endGroup()
 }
 
 // rest counts by rule what is not shown.
@@ -206,6 +242,9 @@ func (t *text) head(f *audit.Finding, rules int, at string) {
 
 // state is the one word a finding's line starts with. Capitals are kept for what is known to be open.
 func state(f *audit.Finding) string {
+	if f.Change == audit.ChangeGone {
+		return "gone"
+	}
 	switch level(f) {
 	case audit.LevelAdmin:
 		return "ADMIN"
@@ -431,6 +470,14 @@ func (t *text) coverage() {
 		}
 		row(Clean(g.text(t.many)))
 	}
+	label = "not again"
+	for i, u := range unseenClasses(t.run) {
+		if i == maxGaps {
+			row("and more: see the JSON report")
+			break
+		}
+		row(fmt.Sprintf("%s %s of run %s: %s", number(u.Count), plural("finding", u.Count), Clean(t.run.Info.Since), Clean(u.First.Why)))
+	}
 	label = "verified"
 	for i := range t.run.Findings { // what a verifier says of itself is the same for all
 		if v := t.run.Findings[i].Verdict; v != nil && v.Facts["owner"] != "" {
@@ -466,6 +513,9 @@ func (t *text) verdict() {
 			parts[0] = "nothing found in what could be read"
 		}
 	} else {
+		if compared(t.run) {
+			parts = append(parts, number(n.fresh)+" new")
+		}
 		parts = append(parts, number(n.live)+" live")
 		if n.unverified > 0 {
 			parts = append(parts, number(n.unverified)+" not verified")
@@ -476,6 +526,12 @@ func (t *text) verdict() {
 	}
 	if n.escalation > 0 {
 		parts = append(parts, t.paint(number(n.escalation)+" can escalate", audit.Critical))
+	}
+	if compared(t.run) {
+		parts = append(parts, number(len(t.run.Gone))+" gone")
+		if u := len(t.run.Unseen); u > 0 {
+			parts = append(parts, number(u)+" not looked for again")
+		}
 	}
 	parts = append(parts, number(n.suppressed)+" suppressed", calls(t.run))
 	state := t.green("complete")
@@ -490,7 +546,7 @@ func (t *text) verdict() {
 		t.wrap("", "", Clean(note))
 	}
 	if t.FailOn != "" {
-		t.line(t.dim(fmt.Sprintf("exit %d", t.ExitCode)) + t.dim(exitReason(t.ExitCode, t.FailOn)))
+		t.line(t.dim(fmt.Sprintf("exit %d", t.ExitCode)) + t.dim(exitReason(t.ExitCode, t.FailOn, compared(t.run))))
 	}
 }
 
@@ -501,10 +557,14 @@ func verb(n int, one, many string) string {
 	return many
 }
 
-func exitReason(code int, failOn string) string {
+func exitReason(code int, failOn string, compared bool) string {
+	fresh := ""
+	if compared {
+		fresh = "new "
+	}
 	switch code {
 	case 0:
-		return " · nothing at or above --fail-on " + failOn
+		return " · nothing " + fresh + "at or above --fail-on " + failOn
 	case 3:
 		return " · nothing to scan"
 	case 4:
@@ -512,7 +572,7 @@ func exitReason(code int, failOn string) string {
 	case 5:
 		return " · incomplete, and --allow-gaps was not given"
 	case 10:
-		return " · findings at or above --fail-on " + failOn
+		return " · " + fresh + "findings at or above --fail-on " + failOn
 	case 130:
 		return " · interrupted"
 	}

@@ -129,7 +129,7 @@ func (s *Store) openSQLite(ctx context.Context, where string) error {
 		// A transaction that was committed survives the end of the process in NORMAL as in FULL; at a power cut the last ones may be missing,
 		// whole: see sqlite.org/pragma.html#pragma_synchronous.
 		dsn = (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String() +
-			"?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(10000)&_txlock=immediate"
+			"?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_txlock=immediate"
 	}
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {

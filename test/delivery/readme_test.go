@@ -30,7 +30,7 @@ func TestReadmeCommands(t *testing.T) {
 			t.Run(filepath.Base(page)+"/"+command, func(t *testing.T) {
 				ran++
 				dir := src
-				if strings.Contains(command, "leakreach scan") && !strings.HasPrefix(command, "go ") {
+				if strings.Contains(command, "leakreach ") && !strings.HasPrefix(command, "go ") {
 					dir = sandbox
 				}
 				run := try(t, dir, env, "bash", "-c", "set -o pipefail; "+within(command))
@@ -52,8 +52,12 @@ func TestReadmeCommands(t *testing.T) {
 }
 
 // within turns a command that reaches out of the test, or back into it, into one that shows as much as can be shown here: a scan of
-// a forge or with live keys into its plan, a make into its recipe, an installation from the registry into one from here.
+// a forge or with live keys into its plan, a worker of a shared store into its help, a make into its recipe, an installation from the
+// registry into one from here.
 func within(command string) string {
+	if strings.HasPrefix(command, "leakreach worker ") {
+		return command + " --help"
+	}
 	for _, out := range []string{" github:", " gitlab:", " gitea:", "--verify live"} {
 		if strings.Contains(command, out) {
 			return strings.Replace(command, "leakreach scan", "leakreach scan --dry-run", 1)

@@ -253,7 +253,7 @@ func parse(t *testing.T, out []byte) (report map[string]any) {
 		t.Fatalf("%v: %.1000s", err, out)
 	}
 	delete(report, "run")
-	delete(report, "calls") // a listing that was cut short is asked for again
+	delete(report, "calls")                             // a listing that was cut short is asked for again
 	for _, target := range report["coverage"].([]any) { // what was scanned and is in the cache is not scanned again
 		delete(target.(map[string]any), "items")
 		delete(target.(map[string]any), "bytes")
