@@ -49,7 +49,7 @@ func (p *Provider) history(ctx context.Context, c *client, t audit.Target) iter.
 	}
 	return forge.History(ctx, p.env, t.Name, forge.Clone{
 		Address: t.Attrs["clone_url"], Username: "token", Token: token, Since: p.opts.Since, Newest: !p.opts.History, AllRefs: p.opts.AllRefs, Sleep: p.opts.sleep,
-		Blobs: t.URL + "/src/commit/", Commits: t.URL + "/commit/",
+		Blobs: t.URL + "/src/commit/", Commits: t.URL + "/commit/", Past: t.Past, Listed: t.State,
 	})
 }
 
