@@ -46,25 +46,27 @@ func (scanJob) Kind() string   { return "scan" }
 func (settleJob) Kind() string { return "settle" }
 func (verifyJob) Kind() string { return "verify" }
 
-// Each run has queues of its own, so that a process takes jobs of those runs only that it knows the refs of. A target takes much memory and
-// verifying hardly any: they have numbers of their own.
-func listQueue(run string) string   { return "list_" + run }
-func scanQueue(run string) string   { return "scan_" + run }
-func verifyQueue(run string) string { return "verify_" + run }
+// settingsAtOnce is how many targets' settings are asked for at once: a forge answers one request in a tenth of a second, and allows some hundred
+// at a time for all processes.
+const settingsAtOnce = 8
 
-func (j listJob) InsertOpts() river.InsertOpts   { return options(listQueue(j.Run)) }
-func (j scanJob) InsertOpts() river.InsertOpts   { return options(scanQueue(j.Run)) }
-func (j settleJob) InsertOpts() river.InsertOpts { return options(listQueue(j.Run)) }
-func (j verifyJob) InsertOpts() river.InsertOpts { return options(verifyQueue(j.Run)) }
+func (j listJob) InsertOpts() river.InsertOpts { return options(store.Lists.Of(j.Run)) }
+func (j scanJob) InsertOpts() river.InsertOpts {
+	if j.Part == audit.PartSettings {
+		return options(store.Settings.Of(j.Run))
+	}
+	return options(store.Scans.Of(j.Run))
+}
+func (j settleJob) InsertOpts() river.InsertOpts { return options(store.Lists.Of(j.Run)) }
+func (j verifyJob) InsertOpts() river.InsertOpts { return options(store.Verifications.Of(j.Run)) }
 
 // options are those of a job that a run has once, and that is tried until it is done: what fails it is the store, or the end of its process.
 func options(queue string) river.InsertOpts {
 	return river.InsertOpts{Queue: queue, MaxAttempts: 30_000, UniqueOpts: river.UniqueOpts{ByArgs: true}}
 }
 
-// Priorities in the queue of scans, of the four that River has: what tells most for its cost comes first.
+// Priorities in the queue of scans, of the four that River has.
 const (
-	soon  = 2 // settings: a few requests, and values that lie open
 	usual = 3
 	late  = 4 // what is large, or has not been touched for long
 )
@@ -79,10 +81,7 @@ const (
 // insert is the job of scanning a target.
 func (r *run) insert(t audit.Target) river.InsertManyParams {
 	priority := usual
-	switch {
-	case t.Part == audit.PartSettings:
-		priority = soon
-	case t.Size > large, !t.Pushed.IsZero() && r.Now().Sub(t.Pushed) > stale:
+	if t.Size > large || !t.Pushed.IsZero() && r.Now().Sub(t.Pushed) > stale {
 		priority = late
 	}
 	return river.InsertManyParams{Args: scanJob{r.id, t.Name, t.Part}, InsertOpts: &river.InsertOpts{Priority: priority}}
@@ -259,7 +258,7 @@ func (r *run) client() (*river.Client[*sql.Tx], error) {
 		FetchCooldown: time.Millisecond,                               // within one, a second job is not told of, and waits for the next poll
 		JobTimeout:    -1, RescueStuckJobsAfter: 365 * 24 * time.Hour, // a scan takes as long as its target is large; see beat for those that died
 		Queues: map[string]river.QueueConfig{
-			listQueue(r.id): queue(len(r.refs)), scanQueue(r.id): queue(r.jobs(targetMemory)), verifyQueue(r.id): queue(verifyAtOnce),
+			store.Lists.Of(r.id): queue(len(r.refs)), store.Settings.Of(r.id): queue(settingsAtOnce), store.Scans.Of(r.id): queue(r.jobs(targetMemory)), store.Verifications.Of(r.id): queue(verifyAtOnce),
 		},
 	})
 }

@@ -27,8 +27,8 @@ func (s *Store) Remove(ctx context.Context, id string) error {
 	}
 	err := s.Tx(ctx, func(tx *sql.Tx) error {
 		for _, table := range []struct{ name, queue string }{{"river_job", "queue"}, {"river_queue", "name"}} {
-			for _, kind := range []string{"list_", "scan_", "verify_"} {
-				if _, err := tx.ExecContext(ctx, `DELETE FROM `+table.name+` WHERE `+table.queue+` = $1`, kind+id); err != nil {
+			for _, q := range []Queue{Lists, Settings, Scans, Verifications} {
+				if _, err := tx.ExecContext(ctx, `DELETE FROM `+table.name+` WHERE `+table.queue+` = $1`, q.Of(id)); err != nil {
 					return err
 				}
 			}

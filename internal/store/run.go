@@ -29,6 +29,20 @@ type Run struct {
 	Targets    map[string]int // how many have each status; "" for those that are still to be scanned
 }
 
+// A Queue is a sort of work. Each run has queues of its own, so that a process takes jobs of those runs only that it knows the refs of.
+type Queue string
+
+// Contents take much memory, settings and verifying hardly any, but time to wait for answers: a process works on other numbers of them at once.
+const (
+	Lists         Queue = "list"
+	Settings      Queue = "settings"
+	Scans         Queue = "scan"
+	Verifications Queue = "verify"
+)
+
+// Of is the name that the queue of a run has.
+func (q Queue) Of(run string) string { return string(q) + "_" + run }
+
 // ErrNoRun says that there is no such run.
 var ErrNoRun = errors.New("no such run")
 

@@ -28,7 +28,7 @@ func (s *Store) Standing(ctx context.Context, run string) (Standing, error) {
 	}{
 		{&out.Findings, `SELECT count(DISTINCT identity) FROM findings WHERE run = $1`, run},
 		{&out.Gaps, `SELECT count(*) FROM gaps WHERE run = $1`, run},
-		{&lists, `SELECT count(*) FROM river_job WHERE kind = 'list' AND queue = $1 AND state NOT IN ('completed', 'cancelled', 'discarded')`, "list_" + run},
+		{&lists, `SELECT count(*) FROM river_job WHERE kind = 'list' AND queue = $1 AND state NOT IN ('completed', 'cancelled', 'discarded')`, Lists.Of(run)},
 	} {
 		if err := s.db.QueryRowContext(ctx, q.text, q.arg).Scan(q.n); err != nil {
 			return Standing{}, fmt.Errorf("counting what run %s has: %w", run, err)

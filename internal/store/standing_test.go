@@ -54,9 +54,9 @@ func filled(t *testing.T, s *store.Store) string {
 			}
 		}
 		_, err := client.InsertManyTx(ctx, tx, []river.InsertManyParams{
-			{Args: counted{kind: "list"}, InsertOpts: &river.InsertOpts{Queue: "list_" + id}},
-			{Args: counted{kind: "scan"}, InsertOpts: &river.InsertOpts{Queue: "scan_" + id}},
-			{Args: counted{kind: "scan", Target: "2"}, InsertOpts: &river.InsertOpts{Queue: "scan_" + id, ScheduledAt: time.Now().Add(time.Hour)}},
+			{Args: counted{kind: "list"}, InsertOpts: &river.InsertOpts{Queue: store.Lists.Of(id)}},
+			{Args: counted{kind: "scan"}, InsertOpts: &river.InsertOpts{Queue: store.Scans.Of(id)}},
+			{Args: counted{kind: "scan", Target: "2"}, InsertOpts: &river.InsertOpts{Queue: store.Scans.Of(id), ScheduledAt: time.Now().Add(time.Hour)}},
 			{Args: counted{kind: "scan"}, InsertOpts: &river.InsertOpts{Queue: "scan_other"}},
 		})
 		return err

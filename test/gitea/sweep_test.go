@@ -20,7 +20,7 @@ import (
 )
 
 // incremental says that what has not changed since the last sweep of a store costs next to nothing.
-const incremental = false
+const incremental = true
 
 // sweepTest sweeps an organisation, sweeps it again, changes it by ten pushes and sweeps it once more. LEAKREACH_GITEA_REPOSITORIES says how
 // many repositories it has.
