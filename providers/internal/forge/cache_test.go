@@ -218,7 +218,7 @@ func (s *scribe) step() {
 
 // TestCacheIsExact changes repositories at random, some of them forks of others, and holds each listing with the cache against one without.
 func TestCacheIsExact(t *testing.T) {
-	seeds := 4
+	seeds := 2
 	if testing.Short() {
 		seeds = 1
 	}
@@ -534,7 +534,7 @@ func TestKilled(t *testing.T) {
 	}
 	r, w, c := one(t)
 	random := rand.New(rand.NewPCG(1, 1))
-	for i := range 30 {
+	for i := range 15 {
 		child := exec.Command(os.Args[0], "-test.run=^TestKilled$")
 		child.Env = append(os.Environ(), "LEAKREACH_TEST_LISTS="+c.Address+" "+w.env.Cache.Dir)
 		if err := child.Start(); err != nil {
