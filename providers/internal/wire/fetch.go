@@ -56,6 +56,9 @@ func (r *Remote) Fetch(ctx context.Context, q Request) (*Delivery, error) {
 	if len(q.Wants) == 0 {
 		return nil, errors.New("nothing is asked for")
 	}
+	if q.Alone {
+		q.Depth = 1
+	}
 	write, begin := r.ask0, (*Delivery).begin0
 	if r.version == 2 {
 		write, begin = r.ask2, (*Delivery).begin2
@@ -122,11 +125,8 @@ func (r *Remote) ask2(q Request) ([]byte, error) {
 	m.add("ofs-delta")
 	m.add("no-progress")
 	offered := strings.Fields(r.capabilities["fetch"])
-	if q.Alone {
-		q.Depth = 1
-		if slices.Contains(offered, "filter") {
-			m.add("filter tree:0") // of what is not asked for by its id
-		}
+	if q.Alone && slices.Contains(offered, "filter") {
+		m.add("filter tree:0") // of what is not asked for by its id
 	}
 	if q.Depth > 0 {
 		if !slices.Contains(offered, "shallow") {
