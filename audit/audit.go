@@ -237,7 +237,7 @@ const (
 // take in may be listed all the same.
 type Choice struct {
 	Objects []string               // all places of these
-	Again   []string               // objects that scanning said anything about: a provider that remembers what it has listed lists these again
+	Again   []string               // objects that scanning said anything about: a provider that remembers what it has listed lists these again; nil has it remember nothing
 	Path    func(path string) bool // and whatever lies at such a path; it is asked until the listing ends
 }
 

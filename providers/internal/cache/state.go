@@ -32,11 +32,11 @@ type member struct {
 
 const (
 	stateFile = "state"
-	// maxState bounds the file, in bytes: a repository with 100,000 refs and as many objects with findings has a tenth of it.
-	maxState = 128 << 20
+	// maxState bounds the file, in bytes: a repository with 100,000 refs and as many objects with findings has a quarter of it.
+	maxState = 32 << 20
 )
 
-// readState reads what write wrote: a checksum, a line feed and JSON. Whatever else there is is an error.
+// readState reads what write wrote: a checksum, a line feed and JSON. Anything else is an error.
 func readState(file string) (state, error) {
 	info, err := os.Stat(file)
 	if err != nil {

@@ -218,7 +218,7 @@ func (s *scribe) step() {
 
 // TestCacheIsExact changes repositories at random, some of them forks of others, and holds each listing with the cache against one without.
 func TestCacheIsExact(t *testing.T) {
-	seeds := 4
+	seeds := 2
 	if testing.Short() {
 		seeds = 1
 	}
@@ -498,7 +498,7 @@ func TestPrivate(t *testing.T) {
 	r.Write("more", "KEY-3\n")
 	r.Commit("more")
 	w.same(t, c)
-	err := filepath.WalkDir(w.env.Cache.Dir, func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(w.env.Cache.Dir, func(path string, d fs.DirEntry, _ error) error {
 		info, err := d.Info()
 		if err == nil && d.Type()&fs.ModeSymlink == 0 && info.Mode().Perm()&0o077 != 0 {
 			t.Errorf("%s: %v", path, info.Mode())
@@ -534,7 +534,7 @@ func TestKilled(t *testing.T) {
 	}
 	r, w, c := one(t)
 	random := rand.New(rand.NewPCG(1, 1))
-	for i := range 30 {
+	for i := range 15 {
 		child := exec.Command(os.Args[0], "-test.run=^TestKilled$")
 		child.Env = append(os.Environ(), "LEAKREACH_TEST_LISTS="+c.Address+" "+w.env.Cache.Dir)
 		if err := child.Start(); err != nil {
@@ -559,4 +559,41 @@ func TestKilled(t *testing.T) {
 func glob(cache, name string) []string {
 	list, _ := filepath.Glob(filepath.Join(cache, "repositories", "*", name))
 	return list
+}
+
+// TestObjects reads single objects again: from the cache, and from servers that can and cannot leave out what they lead to.
+func TestObjects(t *testing.T) {
+	r, w, c := one(t)
+	file, commit := r.Git("rev-parse", "HEAD:secret"), r.Git("rev-parse", "HEAD")
+	r.Git("tag", "-a", "-m", "KEY-9", "v")
+	tag := r.Git("rev-parse", "v")
+	ids := []string{file, commit, tag}
+	look := func(fetches int64, ids ...string) string {
+		t.Helper()
+		before, text := w.fetches.Load(), ""
+		for it, err := range Objects(t.Context(), w.env, c, ids) {
+			text += fmt.Sprintln(it.Kind, it.Object, it.At.Commit, it.At.Name, string(it.Content), err)
+		}
+		if n := w.fetches.Load() - before; n != fetches {
+			t.Errorf("%d fetches, want %d", n, fetches)
+		}
+		return text
+	}
+	w.same(t, c)
+	want := look(0, ids...)
+	for _, part := range []string{"file " + file + "   KEY-1", "commit " + commit + " " + commit + " commit tree ", "KEY-2", "tag object ", "KEY-9"} {
+		if !strings.Contains(want, part) {
+			t.Errorf("%q is not in %s", part, want)
+		}
+	}
+	w.env.Cache = audit.Cache{}
+	for _, filter := range []string{"true", "false"} {
+		r.Git("config", "uploadpack.allowFilter", filter)
+		if got := look(1, ids...); got != want {
+			t.Errorf("fetched with filters %s:\n%s\nwant\n%s", filter, got, want)
+		}
+	}
+	if got := look(0, strings.Repeat("1", 40)); !strings.Contains(got, "fetching objects of ") {
+		t.Errorf("what the server does not have: %s", got)
+	}
 }

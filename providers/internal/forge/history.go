@@ -89,18 +89,7 @@ func (h *history) tries(ctx context.Context, env audit.Env) error {
 
 // list clones the repository and lists it. An error says that it could not be cloned, or not all of it.
 func (h *history) list(ctx context.Context, env audit.Env) error {
-	options := git.CloneOptions{
-		HTTP: env.HTTP, Getenv: env.Getenv, Username: h.Username, Token: h.Token, Newest: h.Newest, AllRefs: h.AllRefs, Memory: env.Memory, Rules: env.Rules,
-	}
-	options.AllowHTTP = strings.HasPrefix(h.Address, "http:") // then the user's own address of the API is without TLS, too
-	since := h.Since
-	if h.Newest {
-		since = "" // a limit to history
-	}
-	if since == "" {
-		options.Cache = env.Cache // it is filled by whole listings only
-	}
-	remote, err := git.Dial(ctx, h.Address, options)
+	remote, since, err := h.dial(ctx, env)
 	if err != nil {
 		return err
 	}
@@ -135,6 +124,36 @@ func (h *history) list(ctx context.Context, env audit.Env) error {
 		h.stopped = !h.yield(audit.Item{Kind: audit.KindState, State: state}, nil)
 	}
 	return nil
+}
+
+// dial asks what the repository has. since limits the listing.
+func (c Clone) dial(ctx context.Context, env audit.Env) (m *git.Remote, since string, err error) {
+	options := git.CloneOptions{
+		HTTP: env.HTTP, Getenv: env.Getenv, Username: c.Username, Token: c.Token, Newest: c.Newest, AllRefs: c.AllRefs, Memory: env.Memory, Rules: env.Rules,
+	}
+	options.AllowHTTP = strings.HasPrefix(c.Address, "http:") // then the user's own address of the API is without TLS, too
+	since = c.Since
+	if c.Newest {
+		since = "" // a limit to history
+	}
+	if since == "" {
+		options.Cache = env.Cache // it is filled by whole listings only
+	}
+	m, err = git.Dial(ctx, c.Address, options)
+	return m, since, err
+}
+
+// Objects yields objects of a target's repository again, by the ids that History listed them with: files' contents without a
+// path, commits and tags. Those that the cache has are not fetched. A server may refuse to send single objects: that is an error.
+func Objects(ctx context.Context, env audit.Env, c Clone, ids []string) iter.Seq2[audit.Item, error] {
+	return func(yield func(audit.Item, error) bool) {
+		m, _, err := c.dial(ctx, env)
+		if err != nil {
+			yield(audit.Item{}, err)
+			return
+		}
+		m.Objects(ctx, ids)(yield)
+	}
 }
 
 // A repository's state, as its listing is to name it, is what is asked for, a digest of its refs, and the state in the forge's own listing if that

@@ -215,7 +215,7 @@ func (m *Remote) fetch(ctx context.Context, request wire.Request, bare string) e
 		return err
 	}
 	defer func() { _ = delivery.Close() }()
-	if len(delivery.Shallow) > 0 {
+	if len(delivery.Shallow) > 0 && !request.Alone {
 		return errors.New("the server has lost a part of the history")
 	}
 	f, err := os.OpenFile(received(bare), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)

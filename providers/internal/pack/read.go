@@ -71,6 +71,16 @@ func (s *Store) Read(ctx context.Context, id ID) (kind Kind, content []byte, err
 	return s.read(ctx, d, id, 0)
 }
 
+// HasAll tells whether all objects are in packs, given by ids in hexadecimal.
+func (s *Store) HasAll(ids []string) bool {
+	for _, text := range ids {
+		if id, ok := ParseID(text, s.IDSize); !ok || !s.packed(id, len(s.packs)) {
+			return false
+		}
+	}
+	return true
+}
+
 // Size tells how large an object in a pack is, without making it.
 func (s *Store) Size(id ID) (size int64, err error) {
 	leave, err := s.enter()

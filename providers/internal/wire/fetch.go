@@ -24,6 +24,8 @@ const maxText = 16 << 20
 type Request struct {
 	// Wants are ids that the server listed: all they lead to is sent. Required; one id may come several times.
 	Wants []string
+	// Alone asks for no more than the wanted objects, whether the server listed them or not. It may refuse that, or send more.
+	Alone bool
 	// Haves are ids of which the receiver has all that they lead to: it is left out. The pack is whole all the same: no delta in it builds on
 	// what is left out, so that it can be kept as it is. That makes it a little larger, by half for ten commits.
 	Haves []string
@@ -53,6 +55,9 @@ func (r *Remote) Fetch(ctx context.Context, q Request) (*Delivery, error) {
 	q.Wants, q.Haves = distinct(q.Wants), distinct(q.Haves)
 	if len(q.Wants) == 0 {
 		return nil, errors.New("nothing is asked for")
+	}
+	if q.Alone {
+		q.Depth = 1
 	}
 	write, begin := r.ask0, (*Delivery).begin0
 	if r.version == 2 {
@@ -119,8 +124,12 @@ func (r *Remote) ask2(q Request) ([]byte, error) {
 	r.command(&m, "fetch")
 	m.add("ofs-delta")
 	m.add("no-progress")
+	offered := strings.Fields(r.capabilities["fetch"])
+	if q.Alone && slices.Contains(offered, "filter") {
+		m.add("filter tree:0") // of what is not asked for by its id
+	}
 	if q.Depth > 0 {
-		if !slices.Contains(strings.Fields(r.capabilities["fetch"]), "shallow") {
+		if !slices.Contains(offered, "shallow") {
 			return nil, errNoDepth
 		}
 		m.add(fmt.Sprintf("deepen %d", q.Depth))
