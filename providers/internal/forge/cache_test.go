@@ -1,6 +1,7 @@
 package forge
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -32,6 +33,7 @@ type gitServer struct {
 	asked   atomic.Int64 // requests
 	fetches atomic.Int64 // packs
 	bytes   atomic.Int64 // of answers
+	refuses string       // requests that contain it, unless it is ""
 }
 
 func serveGit(t testing.TB, dir string) *gitServer {
@@ -39,6 +41,12 @@ func serveGit(t testing.TB, dir string) *gitServer {
 	backend := gittest.Server(t, dir)
 	w.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.asked.Add(1)
+		body, _ := io.ReadAll(r.Body)
+		if w.refuses != "" && strings.Contains(string(body), w.refuses) {
+			rw.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		backend.ServeHTTP(&counting{rw, w, false}, r)
 	}))
 	t.Cleanup(w.Close)
@@ -469,6 +477,22 @@ func TestDamage(t *testing.T) {
 	}
 	if got := w.same(t, c); n < 15 || got.contents > n+2 {
 		t.Errorf("%d damages, then %d contents", n, got.contents)
+	}
+}
+
+// TestRefused has a server that fails when it is told what is there already.
+func TestRefused(t *testing.T) {
+	r, w, c := one(t)
+	w.same(t, c)
+	r.Write("more", "KEY-3\n")
+	r.Commit("more")
+	w.refuses = "have "
+	if got := w.same(t, c); got.contents != 22 {
+		t.Errorf("%d contents listed", got.contents)
+	}
+	w.refuses = ""
+	if got := w.same(t, c); got.contents != 2 {
+		t.Errorf("%d contents listed", got.contents)
 	}
 }
 

@@ -81,6 +81,7 @@ func (h *history) tries(ctx context.Context, env audit.Env) error {
 			return err
 		}
 		env.Log.Debug("cloning again", "address", h.Address, "error", err)
+		env.Cache = audit.Cache{} // what stood in the way may have been that: a full disk, a server that cannot tell what is new
 		if err := h.Sleep(ctx, 5*time.Second); err != nil {
 			return err
 		}
