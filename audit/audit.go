@@ -41,6 +41,13 @@ type Resumer interface {
 	TargetsAfter(ctx context.Context, ref, cursor string) iter.Seq2[Target, error]
 }
 
+// A Reader is a provider that can list single contents of a target again.
+type Reader interface {
+	Provider
+	// Objects yields contents by the ids that Items listed them with, as far as they can still be had.
+	Objects(ctx context.Context, t Target, ids []string) iter.Seq2[Item, error]
+}
+
 // A Scanner tells what is wrong with an item. It is a pure function of the item and its content: no network, disk or clock, and
 // nothing that one call leaves for the next changes what that answers. It is called from several goroutines at once, never panics
 // whatever the content, and keeps neither content nor a slice of it.

@@ -594,15 +594,54 @@ func (r *run) secret(ctx context.Context, identity string) (*audit.Secret, error
 	if err != nil {
 		return nil, fmt.Errorf("looking for a secret again: %w", err)
 	}
-	for _, h := range holders {
-		if _, err := r.again(ctx, h); err != nil {
-			return nil, err
-		}
-		if s := known(); s != nil {
-			return s, nil
+	whole := func(ctx context.Context, in store.Row, _ string) error {
+		_, err := r.again(ctx, in)
+		return err
+	}
+	for _, read := range []func(context.Context, store.Row, string) error{r.reread, whole} {
+		for _, h := range holders {
+			if err := read(ctx, h, identity); err != nil {
+				return nil, err
+			}
+			if s := known(); s != nil && s.HasValue() {
+				return s, nil
+			}
 		}
 	}
-	return nil, nil
+	return known(), nil
+}
+
+// fewObjects is how many contents are read again for one secret: a key that lies in more has its two halves in each, most likely.
+const fewObjects = 32
+
+// reread scans those contents again in which a part of a target has a secret.
+func (r *run) reread(ctx context.Context, in store.Row, identity string) error {
+	at, ref, err := r.Store.Target(ctx, r.id, in.Name, in.Part)
+	if err != nil {
+		return err
+	}
+	ids, err := r.Store.Objects(ctx, r.id, in, identity)
+	reader, ok := r.refs[ref].Provider.(audit.Reader)
+	if err != nil || !ok || len(ids) == 0 {
+		return err
+	}
+	t := r.newTarget(r.refs[ref], at)
+	for it, err := range reader.Objects(ctx, at, ids[:min(len(ids), fewObjects)]) {
+		if err != nil {
+			r.Log.Debug("not read again", "target", at.Name, "error", err) // the whole target will be
+			continue
+		}
+		t.item(ctx, it)
+	}
+	for _, found := range t.unplaced {
+		t.found = append(t.found, found...)
+	}
+	for _, f := range t.joined(nil) {
+		if !f.Candidate {
+			r.kept(f.Finding)
+		}
+	}
+	return nil
 }
 
 // failed is an error in the form that is stored.

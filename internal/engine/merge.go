@@ -12,22 +12,12 @@ import (
 // result joins, silences and merges what a target's scan found, with near, the halves that other parts of the target have. No value is in it;
 // the run keeps those that a verifier may ask for.
 func (t *target) result(near []scanned) store.Result {
-	byScanner := map[int][]scanned{}
+	all := t.joined(near)
+	var loose []scanned
 	for _, f := range t.found {
-		byScanner[f.scanner] = append(byScanner[f.scanner], f)
-	}
-	for _, f := range near {
-		byScanner[f.scanner] = append(byScanner[f.scanner], f)
-	}
-	var all, loose []scanned
-	for i, s := range t.scanners {
-		fs := byScanner[i]
-		for _, f := range t.found {
-			if f.scanner == i && inVariable(f.Finding) && halfOf(f.Finding) {
-				loose = append(loose, f)
-			}
+		if inVariable(f.Finding) && halfOf(f.Finding) {
+			loose = append(loose, f)
 		}
-		all = append(all, join(s, fs)...)
 	}
 	t.silence(all)
 	m := t.merger()
@@ -54,6 +44,18 @@ func (t *target) result(near []scanned) store.Result {
 		delete(t.run.loose, at{t.Name, t.Part})
 	}
 	return out
+}
+
+// joined lets each scanner join what it found, and near.
+func (t *target) joined(near []scanned) (all []scanned) {
+	byScanner := map[int][]scanned{}
+	for _, f := range slices.Concat(t.found, near) {
+		byScanner[f.scanner] = append(byScanner[f.scanner], f)
+	}
+	for i, s := range t.scanners {
+		all = append(all, join(s, byScanner[i])...)
+	}
+	return all
 }
 
 // redact masks the values found in a target in all that is stored of it.

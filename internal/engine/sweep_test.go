@@ -362,6 +362,56 @@ func TestSettingsWaitForTheQuota(t *testing.T) {
 	}
 }
 
+// Objects lists contents again.
+func (f *forge) Objects(_ context.Context, t audit.Target, ids []string) iter.Seq2[audit.Item, error] {
+	return func(yield func(audit.Item, error) bool) {
+		f.mu.Lock()
+		f.listed = append(f.listed, t.Name+" "+strings.Join(ids, " "))
+		f.mu.Unlock()
+		for _, x := range f.parts[t.Name+" "+string(t.Part)] {
+			if it, ok := x.(audit.Item); ok && slices.Contains(ids, it.Object) && it.Kind == audit.KindFile && !yield(it, nil) {
+				return
+			}
+		}
+	}
+}
+
+// To verify a secret that was carried over, the contents it lies in are read again, and not all of the target.
+func TestContentsOfASecretAreReadAgain(t *testing.T) {
+	value := strings.Repeat("0123456789", 4)
+	f := &forge{repositories: []string{"fake:x/web"}, states: map[string]string{"fake:x/web contents": "1"}, parts: map[string][]any{
+		"fake:x/web contents": {
+			object("one", "id:AKIA"), object("two", "half:"+value), object("three", "nothing"), object("four", "secret:other"),
+			place("one", "", "a", "c1", 1, true, "id:AKIA"), place("two", "", "b", "c1", 1, true, "half:"+value), place("four", "", "d", "c1", 1, true, "secret:other"),
+		},
+	}}
+	asked := 0
+	verify := func(e *engine.Engine) {
+		e.Verify = "live"
+		e.Verifiers = []audit.Verifier{keys(func(s *audit.Secret) {
+			if asked++; !s.HasValue() || s.ID != "AKIA" {
+				t.Error("without its value:", s)
+			}
+		})}
+	}
+	sweep := under(t)
+	first := sweep(f, verify)
+	f.asked()
+	sameReport(t, first, sweep(f, verify))
+	if again := f.asked(); asked != 2 || !slices.Equal(again, []string{"fake:x/web one two", "fake:x/web settings"}) {
+		t.Error("asked about", asked, "and listed again", again)
+	}
+}
+
+// keys verifies AWS keys.
+type keys func(*audit.Secret)
+
+func (keys) Kinds() []string { return []string{audit.KindAWSKey} }
+func (k keys) Verify(_ context.Context, s *audit.Secret) (audit.Verdict, error) {
+	k(s)
+	return audit.Verdict{Validity: audit.Inactive, How: "live"}, nil
+}
+
 // A verifier that does not use the secret is asked about those that are carried over without their values; for one that does, they are read again.
 func TestVerifiedAgainWithOrWithoutTheValue(t *testing.T) {
 	for mode, want := range map[string]bool{"offline": false, "live": true} {

@@ -77,10 +77,7 @@ type comparison struct {
 	added          []bool // nil if unknown
 }
 
-// target scans one target, or a part of it, beside whose other parts the halves near were found. unchanged says that nothing of it was listed:
-// what its past has holds.
-func (r *run) target(ctx context.Context, ref Ref, at audit.Target, near []scanned) (_ store.Result, unchanged bool) {
-	r.Progress.Target(at.Name, at.Kind)
+func (r *run) newTarget(ref Ref, at audit.Target) *target {
 	t := &target{
 		run: r, Target: at, ref: ref, scanners: ref.Scanners, seed: maphash.MakeSeed(),
 		unplaced: map[string][]scanned{}, placed: map[string]bool{}, lines: map[seen]bool{}, again: map[string]bool{},
@@ -89,6 +86,14 @@ func (r *run) target(ctx context.Context, ref Ref, at audit.Target, near []scann
 	if t.scanners == nil {
 		t.scanners = r.Scanners
 	}
+	return t
+}
+
+// target scans one target, or a part of it, beside whose other parts the halves near were found. unchanged says that nothing of it was listed:
+// what its past has holds.
+func (r *run) target(ctx context.Context, ref Ref, at audit.Target, near []scanned) (_ store.Result, unchanged bool) {
+	r.Progress.Target(at.Name, at.Kind)
+	t := r.newTarget(ref, at)
 	err := t.scan(ctx)
 	t.wait(ctx)
 	t.settleDangling(err == nil && ctx.Err() == nil)

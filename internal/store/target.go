@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -255,6 +256,21 @@ func (s *Store) Secret(ctx context.Context, run, identity string) (secret *audit
 		}
 	}
 	return secret, nil
+}
+
+// Objects are those in which a part of a target has an identity.
+func (s *Store) Objects(ctx context.Context, run string, in Row, identity string) (ids []string, err error) {
+	for f, err := range each(ctx, s.db, `SELECT identity, doc FROM findings WHERE run = $1 AND identity = $2 AND target = $3 AND part = $4`, scanFinding, run, identity, in.Name, string(in.Part)) {
+		if err != nil {
+			return nil, fmt.Errorf("looking where a secret lies: %w", err)
+		}
+		for _, l := range f.Locations {
+			if l.Object != "" && !slices.Contains(ids, l.Object) {
+				ids = append(ids, l.Object)
+			}
+		}
+	}
+	return ids, nil
 }
 
 // A Verdict is what was learned of an identity.

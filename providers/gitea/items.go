@@ -38,19 +38,38 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 	}
 }
 
-// history yields the repository's files, commits and the rest of what git keeps. A user's name is not asked for beside a token.
+// history yields the repository's files, commits and the rest of what git keeps.
 func (p *Provider) history(ctx context.Context, c *client, t audit.Target) iter.Seq2[audit.Item, error] {
+	how, err := p.clone(ctx, c, t)
+	if err != nil {
+		return func(yield func(audit.Item, error) bool) { yield(audit.Item{}, forge.Gap(t.Name, "git history", err)) }
+	}
+	return forge.History(ctx, p.env, t.Name, how)
+}
+
+// Objects implements [audit.Reader].
+func (p *Provider) Objects(ctx context.Context, t audit.Target, ids []string) iter.Seq2[audit.Item, error] {
+	c, err := p.connect()
+	var how forge.Clone
+	if err == nil {
+		how, err = p.clone(ctx, c, t)
+	}
+	if err != nil {
+		return func(yield func(audit.Item, error) bool) { yield(audit.Item{}, err) }
+	}
+	return forge.Objects(ctx, p.env, how, ids)
+}
+
+// clone says how the repository is fetched. A user's name is not asked for beside a token.
+func (p *Provider) clone(ctx context.Context, c *client, t audit.Target) (forge.Clone, error) {
 	token, err := forge.TokenThatSees(ctx, c.tokens, func(ctx context.Context) error {
 		_, err := c.get(ctx, newPlace(c, p.opts, t).path, nil, new(struct{}))
 		return err
 	})
-	if err != nil {
-		return func(yield func(audit.Item, error) bool) { yield(audit.Item{}, forge.Gap(t.Name, "git history", err)) }
-	}
-	return forge.History(ctx, p.env, t.Name, forge.Clone{
+	return forge.Clone{
 		Address: t.Attrs["clone_url"], Username: "token", Token: token, Since: p.opts.Since, Newest: !p.opts.History, AllRefs: p.opts.AllRefs, Sleep: p.opts.sleep,
 		Blobs: t.URL + "/src/commit/", Commits: t.URL + "/commit/", Past: t.Past, Listed: t.State,
-	})
+	}, err
 }
 
 // place is an organisation, a user or a repository.

@@ -8,13 +8,35 @@ import (
 	"github.com/leakreach/leakreach/providers/internal/forge"
 )
 
-// history yields the repository's files, commits and the rest of what git keeps.
+// history yields the project's files, commits and the rest of what git keeps.
 func (p *Provider) history(ctx context.Context, c *client, t audit.Target) iter.Seq2[audit.Item, error] {
 	if t.Attrs["repository"] == "disabled" {
 		return func(yield func(audit.Item, error) bool) {
 			yield(audit.Item{}, &audit.Gap{Target: t.Name, What: "git history", Why: "the project's repository is switched off"})
 		}
 	}
+	how, err := p.clone(ctx, c, t)
+	if err != nil {
+		return func(yield func(audit.Item, error) bool) { yield(audit.Item{}, forge.Gap(t.Name, "git history", err)) }
+	}
+	return forge.History(ctx, p.env, t.Name, how)
+}
+
+// Objects implements [audit.Reader].
+func (p *Provider) Objects(ctx context.Context, t audit.Target, ids []string) iter.Seq2[audit.Item, error] {
+	c, err := p.connect()
+	var how forge.Clone
+	if err == nil {
+		how, err = p.clone(ctx, c, t)
+	}
+	if err != nil {
+		return func(yield func(audit.Item, error) bool) { yield(audit.Item{}, err) }
+	}
+	return forge.Objects(ctx, p.env, how, ids)
+}
+
+// clone says how the project is fetched.
+func (p *Provider) clone(ctx context.Context, c *client, t audit.Target) (forge.Clone, error) {
 	user := "oauth2"
 	if c.job {
 		user = "gitlab-ci-token"
@@ -23,12 +45,8 @@ func (p *Provider) history(ctx context.Context, c *client, t audit.Target) iter.
 		_, err := c.get(ctx, newPlace(c, t).path, nil, "", nil)
 		return err
 	})
-	if err != nil {
-		return func(yield func(audit.Item, error) bool) { yield(audit.Item{}, forge.Gap(t.Name, "git history", err)) }
-	}
-	return forge.History(ctx, p.env, t.Name, forge.Clone{
+	return forge.Clone{
 		Address: t.Attrs["clone_url"], Username: user, Token: token, Since: p.opts.Since, Newest: !p.opts.History, AllRefs: p.opts.AllRefs,
-		Blobs: t.URL + "/-/blob/", Commits: t.URL + "/-/commit/", Sleep: p.opts.sleep,
-		Past: t.Past, Listed: t.State,
-	})
+		Blobs: t.URL + "/-/blob/", Commits: t.URL + "/-/commit/", Sleep: p.opts.sleep, Past: t.Past, Listed: t.State,
+	}, err
 }
