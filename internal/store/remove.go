@@ -26,11 +26,9 @@ func (s *Store) Remove(ctx context.Context, id string) error {
 		}
 	}
 	err := s.Tx(ctx, func(tx *sql.Tx) error {
-		for _, table := range []struct{ name, queue string }{{"river_job", "queue"}, {"river_queue", "name"}} {
-			for _, kind := range []string{"list_", "scan_", "verify_"} {
-				if _, err := tx.ExecContext(ctx, `DELETE FROM `+table.name+` WHERE `+table.queue+` = $1`, kind+id); err != nil {
-					return err
-				}
+		for _, text := range []string{`DELETE FROM river_job WHERE queue IN ($1, $2, $3)`, `DELETE FROM river_queue WHERE name IN ($1, $2, $3)`} {
+			if _, err := tx.ExecContext(ctx, text, "list_"+id, "scan_"+id, "verify_"+id); err != nil {
+				return err
 			}
 		}
 		_, err := tx.ExecContext(ctx, `DELETE FROM runs WHERE id = $1`, id) // and by its foreign keys all that is of it
