@@ -41,6 +41,7 @@ type RunInfo struct {
 	Refs       []string  `json:"refs"`
 	Verify     string    `json:"verify"`          // off, offline, owner, live
 	Complete   bool      `json:"complete"`        // every target was scanned whole
+	Key        string    `json:"key,omitempty"`   // a digest of the key that ids are made with: under another one, the same finding has another id
 	Since      string    `json:"since,omitempty"` // the id of the earlier run that it was compared with
 }
 

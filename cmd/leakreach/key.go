@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -59,9 +58,9 @@ func storeKey(ctx context.Context, getenv func(string) string, kept *store.Store
 	if err != nil {
 		return audit.Key{}, err
 	}
-	var r recipe
-	if err := json.Unmarshal([]byte(youngest.Recipe), &r); err != nil {
-		return audit.Key{}, fmt.Errorf("reading the recipe of run %s: %w", youngest.ID, err)
+	r, err := recipeOf(youngest)
+	if err != nil {
+		return audit.Key{}, err
 	}
 	if r.Key == key.Digest("recipe") {
 		return key, nil

@@ -24,7 +24,7 @@ func (o *scanOptions) serveMetrics(ctx context.Context, counts *metrics.Work, ke
 	if o.metrics == "" {
 		return func() {}, nil
 	}
-	l, err := metrics.Listen(o.metrics)
+	l, err := metrics.Listen(ctx, o.metrics)
 	if err != nil {
 		return nil, err
 	}

@@ -5,10 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/internal/engine"
+	"github.com/leakreach/leakreach/internal/store"
 	"github.com/leakreach/leakreach/scanners"
 	"github.com/leakreach/leakreach/scanners/secrets"
 	"github.com/leakreach/leakreach/verify"
@@ -70,6 +72,15 @@ func (r *recipe) engine(env audit.Env, refs []string, most limits) (*engine.Engi
 		Version: versionString(), Recipe: string(text), Rules: rules, Scanners: scanning, Verifiers: verifiers, Verify: r.Verify, Memory: env.Memory,
 		NoIgnores: r.NoIgnores, SilencerFiles: secrets.SilencerFiles(), Calls: env.Calls, Log: env.Log, Now: env.Now,
 	}, list, nil
+}
+
+// recipeOf is the recipe of a stored run.
+func recipeOf(run store.Run) (*recipe, error) {
+	r := &recipe{}
+	if err := json.Unmarshal([]byte(run.Recipe), r); err != nil {
+		return nil, fmt.Errorf("reading the recipe of run %s: %w", run.ID, err)
+	}
+	return r, nil
 }
 
 // rules is a digest of what decides what is found in a target. What a found key opens is asked anew in each run.

@@ -58,6 +58,7 @@ What an incremental scan needs of an earlier run is lost with the last run that 
 	storeFlags(f, &where, &config)
 	f.Var(choice{&format, []string{"text", "json"}}, "format", "what to print")
 	f.StringSliceVar(&remove, "remove", nil, "drop these runs instead, by `RUN,…`")
+	givenOnly(f, "remove")
 	return cmd
 }
 
@@ -205,6 +206,7 @@ gone, and only new ones end with exit code 10. One is gone if all that it lay in
 	}
 	o.reportFlags(cmd.Flags())
 	cmd.Flags().StringVar(&o.since, "since", "", "compare with the earlier `RUN`, or with the previous one of the same refs: what is new, unchanged and gone")
+	givenOnly(cmd.Flags(), "since") // for scan, the variable has a date
 	storeFlags(cmd.Flags(), &o.store, &o.config)
 	return cmd
 }
@@ -226,8 +228,13 @@ func reportRun(ctx context.Context, w world, o *scanOptions, kept *store.Store, 
 	if err != nil {
 		return err
 	}
+	made, err := recipeOf(run)
+	if err != nil {
+		return err
+	}
+	result.Info.Key = made.Key
 	if o.since != "" {
-		if err := compareRuns(ctx, kept, result, run, o.since, rulesOf(all)); err != nil {
+		if err := compareRuns(ctx, kept, result, run, made, o.since, rulesOf(all)); err != nil {
 			return err
 		}
 	}
@@ -260,7 +267,7 @@ func earlierRun(ctx context.Context, kept *store.Store, run store.Run, since str
 }
 
 // compareRuns notes in the result of a run how it stands to an earlier one.
-func compareRuns(ctx context.Context, kept *store.Store, result *audit.Run, run store.Run, since string, rules map[string]audit.Rule) error {
+func compareRuns(ctx context.Context, kept *store.Store, result *audit.Run, run store.Run, now *recipe, since string, rules map[string]audit.Rule) error {
 	before, err := earlierRun(ctx, kept, run, since)
 	if err != nil {
 		return err
@@ -268,15 +275,18 @@ func compareRuns(ctx context.Context, kept *store.Store, result *audit.Run, run 
 	if before.ID == run.ID || before.StartedAt.After(run.StartedAt) {
 		return audit.Hint(fmt.Errorf("%w: run %s is not earlier than %s", audit.ErrUsage, before.ID, run.ID), "leakreach runs lists them, the youngest first")
 	}
-	var then, now recipe
-	if err := errors.Join(json.Unmarshal([]byte(before.Recipe), &then), json.Unmarshal([]byte(run.Recipe), &now)); err != nil {
-		return fmt.Errorf("reading recipes: %w", err)
+	then, err := recipeOf(before)
+	if err != nil {
+		return err
+	}
+	if then.Key != now.Key {
+		return fmt.Errorf("%w: runs %s and %s are under different keys: the same findings have other ids", audit.ErrUsage, before.ID, run.ID)
 	}
 	earlier, _, err := engine.Load(ctx, kept, before.ID, rules)
 	if err != nil {
 		return err
 	}
-	report.Compare(result, earlier, now.narrower(&then))
+	report.Compare(result, earlier, now.narrower(then))
 	return nil
 }
 

@@ -157,6 +157,10 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	if o.dryRun {
 		return plan(w.stdout, o, list)
 	}
+	if baseline != nil && baseline.Info.Key != "" && baseline.Info.Key != r.Key {
+		return audit.Hint(fmt.Errorf("%w: the baseline %s is under another key: its findings would have other ids now", audit.ErrUsage, o.baseline),
+			"set "+keyNames[0]+" to the key that it was made with, in both runs")
+	}
 	counts := metrics.NewWork(versionString(), time.Now())
 	counts.Count(e.Calls)
 	stop, err := o.serveMetrics(ctx, counts, kept, log)
@@ -171,6 +175,7 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	if result == nil {
 		return err
 	}
+	result.Info.Key = r.Key
 	if baseline != nil {
 		report.Compare(result, baseline, "")
 		report.Known(result)

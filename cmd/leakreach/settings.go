@@ -77,7 +77,7 @@ func readSettings(cmd *cobra.Command, getenv func(string) string, path *string) 
 		if err := fromEnv(f, getenv); err != nil {
 			errs = append(errs, err)
 		}
-		if v, ok := file.Leakreach.Flags[f.Name]; ok && !f.Changed {
+		if v, ok := file.Leakreach.Flags[f.Name]; ok && !f.Changed && f.Annotations[onlyGiven] == nil {
 			errs = append(errs, set(f, "configuration "+*path, list(v)...))
 		}
 	})
@@ -128,10 +128,18 @@ func readSmall(r io.Reader) ([]byte, error) {
 	return content, err
 }
 
+// onlyGiven marks flags that are set on the command line alone.
+const onlyGiven = "only given"
+
+// givenOnly has neither a variable nor a file set a flag.
+func givenOnly(f *pflag.FlagSet, name string) {
+	f.Lookup(name).Annotations = map[string][]string{onlyGiven: {}}
+}
+
 // fromEnv sets a flag that was not given from its variable: --fail-on from LEAKREACH_FAIL_ON.
 func fromEnv(f *pflag.Flag, getenv func(string) string) error {
 	name := "LEAKREACH_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-	if v := getenv(name); v != "" && !f.Changed && f.Name != "help" {
+	if v := getenv(name); v != "" && !f.Changed && f.Name != "help" && f.Annotations[onlyGiven] == nil {
 		values := []string{v}
 		if f.Value.Type() == "stringArray" {
 			values = strings.Split(v, ",")

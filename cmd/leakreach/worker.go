@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -122,9 +121,9 @@ func work(ctx context.Context, w world, o *scanOptions, kept *store.Store, count
 
 // join makes what works on a run, by its own recipe.
 func (o *scanOptions) join(w world, log *slog.Logger, key audit.Key, run store.Run, quotas audit.Quotas) (*engine.Engine, []engine.Ref, error) {
-	var r recipe
-	if err := json.Unmarshal([]byte(run.Recipe), &r); err != nil {
-		return nil, nil, fmt.Errorf("reading its recipe: %w", err)
+	r, err := recipeOf(run)
+	if err != nil {
+		return nil, nil, err
 	}
 	switch build := buildString(); {
 	case r.Version != build:

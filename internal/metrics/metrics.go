@@ -24,7 +24,7 @@ import (
 
 // Listen opens the address, HOST:PORT, :PORT or PORT. Without a host it is this machine's own: what the pages tell is not for the network, and
 // whoever wants it there writes so.
-func Listen(addr string) (net.Listener, error) {
+func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	if _, err := strconv.ParseUint(addr, 10, 16); err == nil {
 		addr = ":" + addr
 	}
@@ -35,7 +35,7 @@ func Listen(addr string) (net.Listener, error) {
 	if host == "" {
 		host = "127.0.0.1"
 	}
-	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, port))
 	if err != nil {
 		return nil, fmt.Errorf("%w: listening for metrics: %w", audit.ErrUsage, err)
 	}

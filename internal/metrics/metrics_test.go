@@ -22,7 +22,7 @@ func TestListen(t *testing.T) {
 	for addr, want := range map[string]string{
 		"0": "127.0.0.1:", ":0": "127.0.0.1:", "127.0.0.1:0": "127.0.0.1:", "localhost:0": "", "0.0.0.0:0": "[::]:",
 	} {
-		l, err := metrics.Listen(addr)
+		l, err := metrics.Listen(t.Context(), addr)
 		if err != nil {
 			t.Errorf("%s: %v", addr, err)
 			continue
@@ -35,7 +35,7 @@ func TestListen(t *testing.T) {
 		}
 	}
 	for _, addr := range []string{"", "host", "127.0.0.1:http-is-no-port", "1:2:3", "203.0.113.1:1"} {
-		if l, err := metrics.Listen(addr); !errors.Is(err, audit.ErrUsage) {
+		if l, err := metrics.Listen(t.Context(), addr); !errors.Is(err, audit.ErrUsage) {
 			t.Errorf("%q: %v, %v", addr, l, err)
 		}
 	}
@@ -179,7 +179,7 @@ func TestProfiles(t *testing.T) {
 }
 
 func TestServeEnds(t *testing.T) {
-	l, err := metrics.Listen(":0")
+	l, err := metrics.Listen(t.Context(), ":0")
 	if err != nil {
 		t.Fatal(err)
 	}

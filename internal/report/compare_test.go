@@ -43,9 +43,10 @@ func TestCompare(t *testing.T) {
 				lost.Locations = append(lost.Locations, audit.Location{Target: target})
 			}
 			both := audit.Finding{ID: "lr1:2", Severity: audit.High}
-			earlier := &audit.Run{Info: audit.RunInfo{ID: "x"}, Gaps: c.before, Findings: []audit.Finding{lost, both}}
+			earlier := &audit.Run{Info: audit.RunInfo{ID: "x"}, Gaps: c.before, Findings: []audit.Finding{lost, both, {ID: "lr1:5"}}}
 			run := &audit.Run{Coverage: c.coverage, Gaps: c.gaps, Findings: []audit.Finding{
 				both, {ID: "lr1:3", Severity: audit.Low}, {ID: "lr1:4", Severity: audit.Low, Suppressed: &audit.Suppression{By: "comment"}},
+				{ID: "lr1:5", Severity: audit.Info, Suppressed: &audit.Suppression{By: "comment"}},
 			}}
 			Compare(run, earlier, c.narrower)
 			why := ""
@@ -65,7 +66,10 @@ func TestCompare(t *testing.T) {
 			if f := run.Findings[1]; f.ID != "lr1:2" || f.Suppressed == nil || f.Suppressed.By != "baseline" {
 				t.Errorf("what is known comes before what was silent, as the worse one: %+v", run.Findings)
 			}
-			if n := count(run); n.findings != 1 || n.fresh != 1 || n.suppressed != 2 {
+			if f := run.Findings[3]; f.ID != "lr1:5" || f.Suppressed.By != "comment" {
+				t.Errorf("what was silent for another reason keeps it: %+v", f)
+			}
+			if n := count(run); n.findings != 1 || n.fresh != 1 || n.suppressed != 3 {
 				t.Errorf("with a baseline %d findings, %d new, %d suppressed", n.findings, n.fresh, n.suppressed)
 			}
 		})

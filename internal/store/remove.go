@@ -26,11 +26,9 @@ func (s *Store) Remove(ctx context.Context, id string) error {
 		}
 	}
 	err := s.Tx(ctx, func(tx *sql.Tx) error {
-		for _, table := range []struct{ name, queue string }{{"river_job", "queue"}, {"river_queue", "name"}} {
-			for _, q := range []Queue{Lists, Settings, Scans, Verifications} {
-				if _, err := tx.ExecContext(ctx, `DELETE FROM `+table.name+` WHERE `+table.queue+` = $1`, q.Of(id)); err != nil {
-					return err
-				}
+		for _, text := range []string{`DELETE FROM river_job WHERE queue IN ($1, $2, $3, $4)`, `DELETE FROM river_queue WHERE name IN ($1, $2, $3, $4)`} {
+			if _, err := tx.ExecContext(ctx, text, Lists.Of(id), Settings.Of(id), Scans.Of(id), Verifications.Of(id)); err != nil {
+				return err
 			}
 		}
 		_, err := tx.ExecContext(ctx, `DELETE FROM runs WHERE id = $1`, id) // and by its foreign keys all that is of it
