@@ -113,6 +113,10 @@ func checkItems(t *testing.T, p audit.Provider, at audit.Target, choice *audit.C
 			if chosen = true; choice != nil {
 				it.Choose(*choice)
 			}
+		case it.Kind == audit.KindState || it.Kind == audit.KindUnchanged: // wherever it is known
+			if it.State == "" || it.Content != nil || it.Open != nil {
+				t.Errorf("%s: state that is none: %+v", at.Name, it)
+			}
 		case it.Kind == audit.KindPlace:
 			places = true
 			all[spot{it.Object, it.At.Path, it.At.Commit}]++

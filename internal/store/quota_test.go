@@ -169,6 +169,14 @@ func TestPauseIsEverybodys(t *testing.T) {
 		if got, err := s.QuotaUntil(t.Context(), "github", clock.Now()); err != nil || !got.IsZero() {
 			t.Error("jobs are put off until", got, err)
 		}
+		told(t, one, 5000, 4000, clock.Now().Add(time.Hour)) // there is enough, and yet a pause
+		if err := one.Refused(t.Context(), core, clock.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		clock.pass(10 * time.Second) // what was lent before is used up or given back
+		if n, _ := take(t, two, core, 1); n != 0 {
+			t.Error("taken in a pause")
+		}
 	})
 }
 
@@ -249,7 +257,7 @@ func spend(t *testing.T, c audit.Quotas, clock *tick, forge *api) {
 	for worker := range 8 {
 		requests.Go(func() {
 			random := rand.New(rand.NewPCG(1, uint64(worker)))
-			for {
+			for waits := 0; ; {
 				until, err := c.Take(context.Background(), core)
 				if err != nil {
 					t.Error(err)
@@ -259,6 +267,10 @@ func spend(t *testing.T, c audit.Quotas, clock *tick, forge *api) {
 					return
 				}
 				if !until.IsZero() {
+					if waits++; waits > 10_000 {
+						t.Error("what was lent does not come back")
+						return
+					}
 					time.Sleep(time.Millisecond) // what others have borrowed comes back when they are answered
 					continue
 				}

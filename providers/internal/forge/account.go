@@ -246,20 +246,13 @@ func (t *transport) take(ctx context.Context, a *account) (until time.Time) {
 // learn notes what an answer says of the quota.
 func (t *transport) learn(ctx context.Context, a *account, resp *http.Response) {
 	b, ok := budgetOf(resp, t.env.Now(), a.quota.Budget)
-	if !ok {
+	if !ok || b.resource != "" && t.Resource != "" && b.resource != t.Resource { // it counts elsewhere
 		return
-	}
-	quota := a.quota
-	if b.resource != "" {
-		quota.Resource = b.resource
 	}
 	if b.limit > 0 {
 		t.shared(ctx, func(ctx context.Context, q audit.Quotas) error {
-			return q.Told(ctx, quota, b.limit, b.remaining, b.reset)
+			return q.Told(ctx, a.quota, b.limit, b.remaining, b.reset)
 		})
-	}
-	if quota != a.quota {
-		return // it counts elsewhere
 	}
 	a.told(b)
 	if b.ours() <= 0 {

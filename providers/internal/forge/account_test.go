@@ -329,6 +329,35 @@ func TestSharedQuotas(t *testing.T) {
 		t.Errorf("refused until %v", l.refused)
 	}
 
+	// What counts elsewhere says nothing of this quota.
+	elsewhere := true
+	w = forge(t, func(c *Config) { c.Resource = "core" }, func(_ int, w http.ResponseWriter, _ *http.Request) {
+		resource := "core"
+		if elsewhere {
+			resource = "search"
+		}
+		send(w, 200, left(30, 0, time.Hour)+"\nX-RateLimit-Resource: "+resource, "{}")
+	})
+	for range 2 {
+		if _, err := w.get(t); err != nil {
+			t.Error(err)
+		}
+	}
+	elsewhere = false
+	if _, err := w.get(t); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.get(t); err == nil {
+		t.Error("a quota that is used up was not noticed")
+	}
+}
+
+func TestRunThatIsKeptWaits(t *testing.T) {
+	l := &ledger{}
+	w := forge(t, nil, func(_ int, w http.ResponseWriter, _ *http.Request) { send(w, 200, "", "{}") })
+	w.env.Quotas = l
+	w.Client = New(w.env, Config{API: "forge", Base: w.base(t), Header: "Authorization", Prefix: "Bearer ", Token: Static(secret), Sleep: w.clock.Sleep})
+
 	// Others have used it up: a run that is kept waits for the next window, but not for ever.
 	before := w.clock.total()
 	l.until = w.clock.Now().Add(time.Hour)

@@ -22,6 +22,9 @@ func tagged(t *testing.T, tags map[string]string) (*world, *[]string) {
 		asked = append(asked, path+r.Header.Get("If-None-Match"))
 		tag, ok := tags[path]
 		switch {
+		case path == "moved":
+			w.Header().Set("Location", "/a")
+			send(w, 301, "ETag: "+tag, "")
 		case !ok:
 			send(w, 404, "", "{}")
 		case tag == "":
@@ -122,6 +125,7 @@ func TestNoState(t *testing.T) {
 		"a tag with a blank": {map[string]string{"a": `"1 2"`}, []string{"a"}},
 		"a tag without end":  {map[string]string{"a": `"` + strings.Repeat("1", 4096) + `"`}, []string{"a"}},
 		"too much":           {long, many},
+		"another address":    {map[string]string{"a": `"1"`, "moved": `"2"`}, []string{"moved"}},
 	} {
 		w, _ := tagged(t, test.tags)
 		if got, state := kinds(w.list(test.paths...).Items(t.Context())); state != "" || strings.Contains(got, "state") {
