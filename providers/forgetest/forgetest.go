@@ -2,7 +2,8 @@
 // behind them served over git's smart HTTP. They check tokens and page as the originals do, and can be told to fail.
 //
 // The fake GitHub is held against GitHub's OpenAPI description by the tests in test/forge; for GitLab there is no such
-// description in a package registry, so its fake is held against both of GitLab's Go clients and the parameters they know.
+// description in a package registry, so its fake is held against both of GitLab's Go clients and the parameters they know. The fake Gitea
+// is held against a Gitea by those in test/gitea.
 package forgetest
 
 import (

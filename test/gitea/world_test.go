@@ -258,13 +258,13 @@ func (h *history) note(branch, text string) {
 	h.data(text)
 }
 
-// words are some kilobytes of text, another for each pair of numbers.
+// words are twelve kilobytes of text, as long files are that people write, another for each pair of numbers.
 func words(i, k int) string {
 	const syllables = "ba be bi bo bu da de di do du la le li lo lu ma me mi mo mu na ne ni no nu ra re ri ro ru sa se si so su ta te ti to tu"
 	list := strings.Fields(syllables)
 	random := rand.New(rand.NewPCG(uint64(i), uint64(k)+1000))
 	var b strings.Builder
-	for b.Len() < 6000 {
+	for b.Len() < 12_000 {
 		for range 1 + random.IntN(4) {
 			b.WriteString(list[random.IntN(len(list))])
 		}
