@@ -553,8 +553,15 @@ func (r *run) settle(ctx context.Context, job *river.Job[settleJob]) error {
 	})
 }
 
-// ask asks about a secret.
+// ask asks about a secret, once: River forgets jobs a day after they were done, and a run that waits for its quotas may find the same secret again later.
 func (r *run) ask(ctx context.Context, job *river.Job[verifyJob]) error {
+	asked, err := r.Store.Judged(ctx, r.id, job.Args.Identity)
+	if err != nil {
+		return err
+	}
+	if asked {
+		return complete(ctx, r, job, func(context.Context, *sql.Tx) ([]river.InsertManyParams, error) { return nil, nil })
+	}
 	secret, err := r.secret(ctx, job.Args.Identity)
 	if err != nil {
 		return err

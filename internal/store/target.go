@@ -276,6 +276,15 @@ func (s *Store) SetVerdict(ctx context.Context, tx *sql.Tx, run, identity string
 	return nil
 }
 
+// Judged tells whether anything was learned of an identity.
+func (s *Store) Judged(ctx context.Context, run, identity string) (bool, error) {
+	var n int
+	if err := s.db.QueryRowContext(ctx, `SELECT count(*) FROM verdicts WHERE run = $1 AND identity = $2`, run, identity).Scan(&n); err != nil {
+		return false, fmt.Errorf("looking for a verdict: %w", err)
+	}
+	return n > 0, nil
+}
+
 // Verdicts returns what was learned, by identity.
 func (s *Store) Verdicts(ctx context.Context, run string) (map[string]Verdict, error) {
 	type row struct {
