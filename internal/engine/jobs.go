@@ -118,7 +118,9 @@ func (r *run) workOff(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := client.Start(ctx); err != nil {
+	err = client.Start(ctx)
+	close(r.started)
+	if err != nil {
 		return fmt.Errorf("starting the queue: %w", err)
 	}
 	err = r.await(ctx)
@@ -219,8 +221,11 @@ func (r *run) patiently(ctx context.Context, do func() error) error {
 }
 
 // steady makes a worker of what does a job. While the store is away the job waits, and then is begun anew.
+//
+// It also waits for queues that start after its own: River looks at one of them without a lock when it is told of new jobs.
 func steady[T river.JobArgs](r *run, do func(context.Context, *river.Job[T]) error) river.Worker[T] {
 	return river.WorkFunc(func(ctx context.Context, job *river.Job[T]) error {
+		<-r.started
 		defer r.hold(job.ID)()
 		return r.patiently(ctx, func() error { return do(ctx, job) })
 	})
