@@ -36,12 +36,12 @@ func TestAskedAboutOnceInALongRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer kept.Close()
+	t.Cleanup(func() { _ = kept.Close() })
 	db, err := sql.Open("sqlite", "file:"+name+"?_pragma=busy_timeout(10000)")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	t.Cleanup(func() { _ = db.Close() })
 	forgotten := false
 	forget := func() { // as River does after a day
 		for !forgotten && t.Context().Err() == nil {

@@ -224,7 +224,7 @@ func weigh(t *testing.T, store string) (rows, size int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	ask := func(into *int64, text string) {
 		t.Helper()
 		if err := db.QueryRowContext(t.Context(), text).Scan(into); err != nil {
