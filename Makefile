@@ -28,10 +28,10 @@ MODULES := . $(patsubst %/,%,$(dir $(wildcard test/*/go.mod)))
 # A recipe line `$(call without,WHAT,WHY)` skips the rest of its recipe, or fails in CI.
 without = { echo "skip: $(1): $(2)"; [ "$${CI:-}" != true ]; exit; }
 
-.PHONY: test quick tools format vet walls lint vulnerabilities modules delivery speed bench build dist clean
+.PHONY: test quick tools format vet walls lint vulnerabilities modules delivery speed race bench build dist clean
 
 test:
-	@for phase in tools format vet walls lint delivery vulnerabilities speed modules; do \
+	@for phase in tools format vet walls lint delivery vulnerabilities speed race modules; do \
 		echo "== $$phase"; start=$$SECONDS; \
 		$(MAKE) $$phase; \
 		if [ $$phase != modules ]; then echo "   $$phase took $$((SECONDS - start)) s"; fi; \
@@ -78,6 +78,12 @@ speed:
 	@if [ "$$(git rev-parse --is-shallow-repository 2>&1)" != false ]; then \
 		echo "skip: speed: there is no history to compare with: git fetch --unshallow"; exit; fi; \
 	go run ./test/speed against $(SPEED_BASE) 2>/dev/null
+
+# What several processes and goroutines work on at once, under the race detector. SQLite is C that was made Go, ten times as slow under it, and is left
+# to itself; so are two tests of hundreds of thousands of findings, which take five minutes of it.
+race:
+	@go test -race -timeout 20m -gcflags='modernc.org/...=-race=false' -skip 'TestWhatIsScannedDoesNotDecideHowMuchIsHeld|TestOneValueInManyPlaces' \
+		./internal/engine ./internal/store
 
 CORPORA ?=
 PEERS ?= --gitleaks=gitleaks

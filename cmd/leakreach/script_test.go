@@ -10,10 +10,11 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(leakless{m}, map[string]func(){
 		"leakreach": func() {
 			os.Exit(run(context.Background(), os.Args[1:], world{
 				stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv,
@@ -21,6 +22,18 @@ func TestMain(m *testing.M) {
 			}))
 		},
 	})
+}
+
+// leakless are the tests of this package, which fail when something that one of them began goes on after the last one.
+type leakless struct{ *testing.M }
+
+func (m leakless) Run() int {
+	code := m.M.Run()
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 // TestScripts runs testdata/script. Its own commands: `plant FILE…` writes files in which {token}, {id}, {secret} and {password}

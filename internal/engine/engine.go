@@ -108,7 +108,7 @@ func (e *Engine) Join(ctx context.Context, id string, refs []Ref) error {
 func (e *Engine) newRun(id string, refs []Ref) *run {
 	r := &run{
 		Engine: e, id: id, worker: store.NewID(), refs: refs, reading: semaphore.NewWeighted(e.Memory.Share(16, maxReading)), work: make(chan func()),
-		rules: map[string]audit.Rule{}, vault: map[string]*audit.Secret{}, loose: map[at][]scanned{}, held: map[int64]bool{}, byKind: map[string]audit.Verifier{}, finished: make(chan struct{}),
+		rules: map[string]audit.Rule{}, vault: map[string]*audit.Secret{}, loose: map[at][]scanned{}, held: map[int64]bool{}, byKind: map[string]audit.Verifier{}, started: make(chan struct{}), finished: make(chan struct{}),
 	}
 	r.done = sync.OnceFunc(func() { close(r.finished) })
 	scanners := slices.Clone(e.Scanners)
@@ -142,6 +142,7 @@ type run struct {
 	rules   map[string]audit.Rule
 	byKind  map[string]audit.Verifier
 
+	started  chan struct{}  // is closed when all queues have started, or will not
 	finished chan struct{}  // is closed when the run is done
 	done     func()         // closes it, once
 	strange  map[int64]bool // jobs that this process is said to have, and has not

@@ -117,7 +117,9 @@ func (r *run) workOff(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := client.Start(ctx); err != nil {
+	err = client.Start(ctx)
+	close(r.started)
+	if err != nil {
 		return fmt.Errorf("starting the queue: %w", err)
 	}
 	err = r.await(ctx)
@@ -218,8 +220,11 @@ func (r *run) patiently(ctx context.Context, do func() error) error {
 }
 
 // steady makes a worker of what does a job. While the store is away the job waits, and then is begun anew.
+//
+// It also waits for queues that start after its own: River looks at one of them without a lock when it is told of new jobs.
 func steady[T river.JobArgs](r *run, do func(context.Context, *river.Job[T]) error) river.Worker[T] {
 	return river.WorkFunc(func(ctx context.Context, job *river.Job[T]) error {
+		<-r.started
 		defer r.hold(job.ID)()
 		return r.patiently(ctx, func() error { return do(ctx, job) })
 	})
@@ -552,8 +557,15 @@ func (r *run) settle(ctx context.Context, job *river.Job[settleJob]) error {
 	})
 }
 
-// ask asks about a secret.
+// ask asks about a secret, once: River forgets jobs a day after they were done, and a run that waits for its quotas may find the same secret again later.
 func (r *run) ask(ctx context.Context, job *river.Job[verifyJob]) error {
+	asked, err := r.Store.Judged(ctx, r.id, job.Args.Identity)
+	if err != nil {
+		return err
+	}
+	if asked {
+		return complete(ctx, r, job, func(context.Context, *sql.Tx) ([]river.InsertManyParams, error) { return nil, nil })
+	}
 	secret, err := r.secret(ctx, job.Args.Identity)
 	if err != nil {
 		return err

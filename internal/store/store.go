@@ -114,7 +114,8 @@ func (s *Store) openPostgres(ctx context.Context, where string) error {
 }
 
 func (s *Store) openSQLite(ctx context.Context, where string) error {
-	dsn := ":memory:"
+	const foreignKeys = "?_pragma=foreign_keys(1)" // of each connection: one that was interrupted makes room for another
+	dsn := ":memory:" + foreignKeys
 	if where != "" {
 		if err := private(where); err != nil {
 			return err
@@ -129,7 +130,7 @@ func (s *Store) openSQLite(ctx context.Context, where string) error {
 		// A transaction that was committed survives the end of the process in NORMAL as in FULL; at a power cut the last ones may be missing,
 		// whole: see sqlite.org/pragma.html#pragma_synchronous.
 		dsn = (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String() +
-			"?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_txlock=immediate"
+			foreignKeys + "&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(10000)&_txlock=immediate"
 	}
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
@@ -139,8 +140,7 @@ func (s *Store) openSQLite(ctx context.Context, where string) error {
 	db.SetMaxIdleConns(1)
 	db.SetConnMaxIdleTime(0)
 	s.db, s.driver = db, local{riversqlite.New(db)}
-	_, err = db.ExecContext(ctx, "PRAGMA foreign_keys = ON")
-	return err
+	return db.PingContext(ctx)
 }
 
 // errInUse says that another process works with the file.

@@ -215,7 +215,11 @@ func (s *Store) Targets(ctx context.Context, run string) iter.Seq2[Row, error] {
 
 // WithHalves lists those parts of a run's targets, or of one of them, that have halves of credentials in CI variables.
 func (s *Store) WithHalves(ctx context.Context, run, target string) ([]Row, error) {
-	return query(ctx, s.db, `SELECT ref, name, part, coverage, failure, halves FROM targets WHERE run = $1 AND halves <> '' AND ($2 = '' OR name = $2) ORDER BY name, part`, scanRow, run, target)
+	text, args := `SELECT ref, name, part, coverage, failure, halves FROM targets WHERE run = $1 AND halves <> ''`, []any{run}
+	if target != "" { // apart, so that the key finds it: it is asked for each target, and must not look at all
+		text, args = text+` AND name = $2`, append(args, target)
+	}
+	return query(ctx, s.db, text+` ORDER BY name, part`, scanRow, args...)
 }
 
 // Apart lists the parts of a run's targets that were scanned before the halves of credentials in other parts of the target were known.
@@ -290,6 +294,15 @@ func (s *Store) SetVerdict(ctx context.Context, tx *sql.Tx, run, identity string
 		return fmt.Errorf("storing a verdict: %w", err)
 	}
 	return nil
+}
+
+// Judged tells whether anything was learned of an identity.
+func (s *Store) Judged(ctx context.Context, run, identity string) (bool, error) {
+	var n int
+	if err := s.db.QueryRowContext(ctx, `SELECT count(*) FROM verdicts WHERE run = $1 AND identity = $2`, run, identity).Scan(&n); err != nil {
+		return false, fmt.Errorf("looking for a verdict: %w", err)
+	}
+	return n > 0, nil
 }
 
 // Verdicts returns what was learned, by identity.
