@@ -55,7 +55,7 @@ func Open(ctx context.Context, where string, log *slog.Logger) (*Store, error) {
 	} else {
 		err = s.openSQLite(ctx, where)
 		if err == nil {
-			err = s.fresh(ctx)
+			err = s.fresh(ctx, schema)
 		}
 	}
 	if err == nil {
