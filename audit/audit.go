@@ -209,7 +209,8 @@ type Item struct {
 	// Content is lent until Done is called: an interrupted run may still be reading it when the listing has ended.
 	Content []byte
 	Done    func()
-	// Open reads the content once. The engine calls it only if a scanner wants the item.
+	// Open reads the content once. The engine calls it only if a scanner wants the item. A reader that has it in memory may have a
+	// method Bytes() []byte: what that returns is not copied, and not to be changed.
 	Open func(ctx context.Context) (io.ReadCloser, error)
 
 	// State is, for a KindState or KindUnchanged, what the provider knows the state of the target by. Never a secret.

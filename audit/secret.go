@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,6 +82,14 @@ func (s *Secret) HasValue() bool { return s.value.p != nil }
 
 // SameValue tells whether two secrets have the same private half.
 func (s *Secret) SameValue(o *Secret) bool { return s.value.show() == o.value.show() }
+
+// Same tells whether two secrets are the same in every part, so that one can stand for the other. Those with candidates never are: which
+// of them is right may be settled for one alone.
+func (s *Secret) Same(o *Secret) bool {
+	part := func(a, b private) bool { return a.show() == b.show() }
+	return s.Kind == o.Kind && s.ID == o.ID && part(s.value, o.value) && maps.EqualFunc(s.parts, o.parts, part) &&
+		s.fingerprint == o.fingerprint && s.masked == o.masked && len(s.candidates)+len(o.candidates) == 0
+}
 
 // Contains tells whether the private half of o is a part of that of s.
 func (s *Secret) Contains(o *Secret) bool { return strings.Contains(s.value.show(), o.value.show()) }

@@ -39,7 +39,8 @@ type target struct {
 	mu        sync.Mutex // guards all below
 	closed    bool       // the target's result is made: what comes later is dropped
 	found     []scanned
-	unplaced  map[string][]scanned // findings in contents whose places are not known yet, by object
+	unplaced  map[string][]waiting // findings in contents whose places are not known yet, by object
+	forms     forms                // of those
 	placed    map[string]bool      // objects that a place was listed for
 	lines     map[seen]bool        // which secret lies on which lines of which object
 	texts     texts                // of objects that hold a secret
@@ -80,7 +81,8 @@ type comparison struct {
 func (r *run) newTarget(ref Ref, at audit.Target) *target {
 	t := &target{
 		run: r, Target: at, ref: ref, scanners: ref.Scanners, seed: maphash.MakeSeed(),
-		unplaced: map[string][]scanned{}, placed: map[string]bool{}, lines: map[seen]bool{}, again: map[string]bool{},
+		unplaced: map[string][]waiting{}, placed: map[string]bool{}, lines: map[seen]bool{}, again: map[string]bool{},
+		forms: forms{map[formKey]*scanned{}, map[string]*audit.Secret{}},
 		texts: texts{known: map[uint64]uint32{}, parts: map[string][]uint32{}}, silencers: map[audit.Silencer]int{},
 	}
 	if t.scanners == nil {
@@ -314,7 +316,9 @@ func (t *target) item(ctx context.Context, it audit.Item) {
 			continue
 		}
 		if it.Object != "" && it.At.Path == "" && it.Kind == audit.KindFile {
-			t.unplaced[it.Object] = append(t.unplaced[it.Object], f)
+			w := t.forms.wait(f)
+			f.Secret = w.secret
+			t.unplaced[it.Object] = append(t.unplaced[it.Object], w)
 		} else {
 			t.found = append(t.found, f)
 		}
@@ -369,6 +373,13 @@ func (t *target) read(ctx context.Context, it audit.Item) (content []byte, relea
 		return nil, nil, fmt.Errorf("opening: %w", err)
 	}
 	defer rc.Close()
+	if in, ok := rc.(interface{ Bytes() []byte }); ok {
+		content = in.Bytes()
+		if int64(len(content)) > limit {
+			return nil, nil, tooLarge(-1, limit)
+		}
+		return content, func() { t.reading.Release(hold) }, nil
+	}
 	content = make([]byte, 0, min(max(it.Size, 0), limit)+1)
 	for {
 		if len(content) == cap(content) {
@@ -550,7 +561,8 @@ func (t *target) place(p *placed) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.placed[p.Object] = true
-	for _, f := range t.unplaced[p.Object] {
+	for _, w := range t.unplaced[p.Object] {
+		f := w.finding()
 		own := f.Locations[0]
 		loc := inherit(own, p.At)
 		loc.Object = p.Object
@@ -618,7 +630,8 @@ func (t *target) settleDangling(listed bool) {
 		if t.placed[object] {
 			continue
 		}
-		for _, f := range fs {
+		for _, w := range fs {
+			f := w.finding()
 			f.Locations[0].Name = name
 			f.Locations[0].Object = object
 			if f.Keep == nil || f.Keep(f.Locations[0]) {

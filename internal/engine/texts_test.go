@@ -43,7 +43,7 @@ func TestTexts(t *testing.T) {
 		t.Error("a text of an object that was not kept")
 	}
 	huge := make([]uint32, maxTexts)
-	if kept.add("huge", huge); kept.of("huge") != nil || len(kept.lines)+kept.size > maxTexts {
+	if kept.add("huge", huge); kept.of("huge") != nil || kept.n+kept.size > maxTexts {
 		t.Error("more is kept than the bound")
 	}
 }

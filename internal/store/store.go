@@ -54,6 +54,9 @@ func Open(ctx context.Context, where string, log *slog.Logger) (*Store, error) {
 		err = s.openPostgres(ctx, where)
 	} else {
 		err = s.openSQLite(ctx, where)
+		if err == nil {
+			err = s.fresh(ctx, schema)
+		}
 	}
 	if err == nil {
 		err = s.migrate(ctx, log)

@@ -322,8 +322,8 @@ func (t *sheet) keep(m *match.Match) func(audit.Location) bool {
 	if !t.later {
 		return nil
 	}
-	x := *m
-	return func(l audit.Location) bool { return x.Keep(l.Path, l.Commit) }
+	k := m.Lasting()
+	return func(l audit.Location) bool { return k.Keep(l.Path, l.Commit) }
 }
 
 // credential reports what a file's format tells, and which other rules saw it.

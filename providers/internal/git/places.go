@@ -333,7 +333,7 @@ func (p *places) giveAll() error {
 		}
 		it.Open = func(ctx context.Context) (io.ReadCloser, error) {
 			_, content, err := p.objects.read(ctx, it.Object)
-			return io.NopCloser(bytes.NewReader(content)), err
+			return opened{bytes.NewReader(content), content}, err
 		}
 		if err := p.give(it); err != nil {
 			return err
@@ -341,6 +341,15 @@ func (p *places) giveAll() error {
 	}
 	return nil
 }
+
+// opened is a content in memory.
+type opened struct {
+	*bytes.Reader
+	content []byte
+}
+
+func (o opened) Bytes() []byte { return o.content }
+func (o opened) Close() error  { return nil }
 
 // refNames lists what refs are called.
 func (p *places) refNames() error {

@@ -115,6 +115,9 @@ func (s *scan) run() error {
 		s.trees.dropped, s.trees.load = 0, s.loadTree(s.ctx)
 		s.makeRoom()
 	}
+	if s.trees.load == nil {
+		s.trees.complete()
+	}
 	if n := s.graph.missing(); n > 0 {
 		s.gap(plural(n, "commit"), "missing: commits that are there name them as parents")
 	}

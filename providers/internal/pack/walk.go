@@ -99,6 +99,9 @@ func (w *walk) run() {
 			return
 		}
 		w.pack(p, w.wanted(i))
+		if x := p.index.Load(); x != nil && x.file != nil {
+			x.file.forget() // all of it was looked at
+		}
 	}
 	list := w.s.loose()
 	w.parallel("", len(list), func(k *walker, i int) {

@@ -28,7 +28,7 @@ func (m *Matcher) settle(s *scratch) (matches []Match, whole bool) {
 // judge does what gitleaks does to one match of an expression.
 func (m *Matcher) judge(s *scratch, f found) (x Match, ok bool) {
 	if f.rule.Regex == "" {
-		return Match{Rule: f.rule.Rule, rule: f.rule, m: m}, true
+		return Match{Rule: f.rule.Rule, Keeper: f.rule.keeper}, true
 	}
 	raw := s.content[f.start:f.end]
 	lead := len(raw) - len(bytes.TrimLeft(raw, "\n"))
@@ -37,7 +37,7 @@ func (m *Matcher) judge(s *scratch, f found) (x Match, ok bool) {
 		lead = 0
 	}
 	// gitleaks shortens the match by what it cut off, but leaves it where it began.
-	x = Match{Rule: f.rule.Rule, Start: f.start, End: f.start + len(match), rule: f.rule, m: m}
+	x = Match{Rule: f.rule.Rule, Start: f.start, End: f.start + len(match), Keeper: f.rule.keeper}
 	secret, at := match, 0
 	if f.rule.groups > 0 {
 		if loc := f.rule.captures(match, s); loc != nil {
@@ -190,14 +190,31 @@ func (m *Matcher) at(path, commit string) place {
 	return place{s, s.path, commit}
 }
 
+// A Keeper is what of a match decides where it stands.
+type Keeper struct {
+	rule    *rule
+	m       *Matcher
+	pending []*allowlist // lists of all kinds whose content parts hold
+	better  []*Match     // matches that displace this one where they stand
+	need    [][]*Match   // one of each must stand
+}
+
+// Lasting returns the match's keeper, which does not hold the match: a history has tens of thousands that wait for their places.
+func (x *Match) Lasting() *Keeper {
+	if len(x.pending)+len(x.better)+len(x.need) == 0 {
+		return &x.rule.keeper
+	}
+	return new(x.Keeper)
+}
+
 // Keep tells whether the match stands in a file at path, in a commit; either may be "" for none.
-func (x *Match) Keep(path, commit string) bool {
+func (x *Keeper) Keep(path, commit string) bool {
 	at := x.m.at(path, commit)
 	defer x.m.give(at.scratch)
 	return x.keep(at)
 }
 
-func (x *Match) keep(at place) bool {
+func (x *Keeper) keep(at place) bool {
 	if x.m.silent(x.rule, at) {
 		return false
 	}

@@ -52,12 +52,8 @@ type Match struct {
 	SecretStart, SecretEnd int // may be empty
 	LineStart, LineEnd     int // the text of the lines it lies on, with the newline before the first
 
+	Keeper
 	line, column int // of Start, as gitleaks counts
-	rule         *rule
-	m            *Matcher
-	pending      []*allowlist // lists of all kinds whose content parts hold
-	better       []*Match     // matches that displace this one where they stand
-	need         [][]*Match   // one of each must stand
 }
 
 // maxMatches bounds the memory that one text can take: a text of nothing but keys.

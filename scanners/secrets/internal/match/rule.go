@@ -22,6 +22,7 @@ type rule struct {
 	path     *pattern
 	allow    []*allowlist
 	required []required
+	keeper   Keeper // of a match whose content leaves nothing open
 
 	once sync.Once
 	*expr
@@ -179,6 +180,7 @@ func (x *expr) captures(match []byte, s *scratch) []int {
 
 func (m *Matcher) newRule(id int, r *rules.Rule) *rule {
 	x := &rule{Rule: r, id: id, generic: strings.Contains(strings.ToLower(r.ID), "generic")}
+	x.keeper = Keeper{rule: x, m: m}
 	if r.Path != "" {
 		x.path = m.newPattern(r.Path)
 	}
