@@ -645,8 +645,10 @@ func (r *run) reread(ctx context.Context, in store.Row, identity string) error {
 		}
 		t.item(ctx, it)
 	}
-	for _, found := range t.unplaced {
-		t.found = append(t.found, found...)
+	for _, waits := range t.unplaced {
+		for i := range waits {
+			t.found = append(t.found, waits[i].finding())
+		}
 	}
 	for _, f := range t.joined(nil) {
 		if !f.Candidate {

@@ -75,7 +75,8 @@ type seen struct {
 // A comparison of two contents: which lines of the object are not those of the one before.
 type comparison struct {
 	before, object string
-	added          []bool // nil if unknown
+	front          int    // lines in front that both have
+	added          []bool // of the others; nil if unknown
 }
 
 func (r *run) newTarget(ref Ref, at audit.Target) *target {
@@ -611,12 +612,9 @@ func (t *target) moved(it audit.Item, loc audit.Location) bool {
 	}
 	if p := &t.pair; p.before != it.Prev || p.object != it.Object {
 		*p = comparison{before: it.Prev, object: it.Object}
-		before, after := t.texts.of(it.Prev), t.texts.of(it.Object)
-		if before != nil && after != nil {
-			p.added = addedLines(before, after)
-		}
+		p.front, p.added = t.texts.added(it.Prev, it.Object)
 	}
-	return allAdded(t.pair.added, loc.Line, max(loc.Line, loc.EndLine))
+	return allAdded(t.pair.added, loc.Line-t.pair.front, max(loc.Line, loc.EndLine)-t.pair.front)
 }
 
 // settleDangling places findings in contents that no commit, tag, index or note names: they lie in the repository all the

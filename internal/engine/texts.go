@@ -71,10 +71,48 @@ func (t *texts) linesAt(at uint32) []uint32 {
 	return block[1 : 1+block[0]]
 }
 
-// of returns the text of an object, or nil.
-func (t *texts) of(object string) (text []uint32) {
-	for _, at := range t.parts[object] {
+// join returns the lines of parts.
+func (t *texts) join(parts []uint32) []uint32 {
+	text := make([]uint32, 0, t.count(parts))
+	for _, at := range parts {
 		text = append(text, t.linesAt(at)...)
 	}
 	return text
+}
+
+// added is addedLines for two objects, from the line on that front tells: those before are in both. It is nil if one of them was not kept.
+// Versions differ in few parts, and no others are looked at.
+func (t *texts) added(before, after string) (front int, added []bool) {
+	old, new := t.parts[before], t.parts[after]
+	if old == nil || new == nil {
+		return 0, nil
+	}
+	for len(old) > 0 && len(new) > 0 && old[0] == new[0] {
+		front += len(t.linesAt(old[0]))
+		old, new = old[1:], new[1:]
+	}
+	if len(old) > 0 && len(new) > 0 {
+		// Of lines that may be counted to either end, addedLines counts them to the front, and so those are spared. They end in these parts:
+		// of two that differ none begins with the other, unless its text ends.
+		oldLeft, newLeft := t.count(old), t.count(new)
+		for a, b := t.linesAt(old[0]), t.linesAt(new[0]); len(a) > 0 && len(b) > 0 && a[0] == b[0]; a, b = a[1:], b[1:] {
+			oldLeft, newLeft = oldLeft-1, newLeft-1
+		}
+		for len(old) > 0 && len(new) > 0 && old[len(old)-1] == new[len(new)-1] {
+			n := len(t.linesAt(old[len(old)-1]))
+			if oldLeft, newLeft = oldLeft-n, newLeft-n; oldLeft < 0 || newLeft < 0 {
+				break
+			}
+			old, new = old[:len(old)-1], new[:len(new)-1]
+		}
+	}
+	return front, addedLines(t.join(old), t.join(new))
+}
+
+// count is how many lines parts have.
+func (t *texts) count(parts []uint32) (n int) {
+	for _, at := range parts {
+		n += len(t.linesAt(at))
+	}
+	return n
 }

@@ -2,8 +2,10 @@ package credfile
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 )
@@ -210,7 +212,7 @@ const quoted = `(?:'((?:[^'\\\n]|\\.)+)'|"((?:[^"\\\n]|\\.)+)")`
 // assignments in PHP, Ruby, Python and JavaScript: name = 'value', 'name' => 'value', name: 'value', define('name', 'value').
 var assignment = expression(`(?i)(?:define\s*\(\s*|set\s*\(\s*)?["']?([A-Za-z_][\w.\-]*)["']?\]?\s*(?::=|=>|=|:|,)\s*[bru]?` + quoted)
 
-// code reads assignments of string literals.
+// code reads assignments of string literals, of the lines in which a name may be one that a row asks for.
 func code(t []byte) *doc {
 	d := newDoc(t)
 	eachLine(t, func(start, end int) {
@@ -218,7 +220,7 @@ func code(t []byte) *doc {
 		if end-start < 5 || end-start > 16<<10 || d.full() || t[start] == '*' || t[start] == '#' || bytes.HasPrefix(t[start:end], []byte("//")) {
 			return
 		}
-		for at := start; at < end && mayAssign(t[at:end]); {
+		for at := start; at < end && mayAssign(t[at:end]) && mayName(t[start:end]); {
 			m := assignment().FindSubmatchIndex(t[at:end])
 			if m == nil {
 				break
@@ -253,6 +255,27 @@ func mayAssign(line []byte) bool {
 		}
 	}
 	return false
+}
+
+// codeNames has what is in each folded name that a row which reads code takes, or names an owner.
+var codeNames = sync.OnceValue(func() *literal.Lookup {
+	var list []literal.Word
+	for _, w := range slices.Concat(secretMarks, []string{"pepper", "user", "login", "email", "client", "sensitive", "bcrypt"}) {
+		list = append(list, literal.Word{Text: w})
+	}
+	return literal.NewLookup(list)
+})
+
+// mayName tells whether codeNames has something of a line: a name is a part of it, and so is the folded name of the folded line.
+func mayName(line []byte) bool {
+	var room [512]byte // most lines are shorter
+	folded := room[:0]
+	for _, c := range line {
+		if isAlnum(c) || c >= utf8.RuneSelf {
+			folded = append(folded, c)
+		}
+	}
+	return codeNames().Contains(folded)
 }
 
 // pair matches name=value as it stands among others on a line.

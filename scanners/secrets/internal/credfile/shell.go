@@ -3,6 +3,7 @@ package credfile
 import (
 	"bytes"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -13,8 +14,12 @@ import (
 const arg = `(?:'([^'\n]+)'|"([^"\n]+)"|([^\s'"|;&<>()` + "`" + `]+))`
 
 // A command is a way to pass a password on a command line: group 1 is the user where the command names one, the last group that
-// matched is the password.
-type command struct{ re func() *regexp.Regexp }
+// matched is the password. One of what it needs is in each match, beside the words that lead to it; to look for that costs a hundredth of
+// the expression.
+type command struct {
+	re    func() *regexp.Regexp
+	needs [][]byte
+}
 
 // A script is what lines of scripts are looked at for, and the words of which one is in every line that has it.
 type script struct {
@@ -24,27 +29,27 @@ type script struct {
 }
 
 var scripts = sync.OnceValue(func() *script {
-	table := []struct{ marks, re string }{
-		{"sshpass", `()\bsshpass\s+(?:-[vhP]\S*\s+)*-p\s*` + arg},
-		{"mysql maria", `()\b(?:mysql|mysqldump|mysqladmin|mysqlimport|mariadb(?:-dump)?|mysqlsh)\b[^|;&\n]*?\s-p` + arg},
-		{"curl wget http lftp", `\b(?:curl|wget|http|httpie|lftp)\b[^|;&\n]*?\s(?:-u|--user|--proxy-user|-U|-a)[\s=]*["']?([^\s:"']+):()()([^\s"'|;&<>]+)`},
-		{"lftp", `\blftp\b[^|;&\n]*?\s(?:-u|--user)[\s=]*["']?([^\s,"']+),()()([^\s"'|;&<>]+)`},
-		{"ncftp", `()\bncftp(?:get|put|ls|batch)?\b[^|;&\n]*?\s-p[ =]*` + arg},
-		{"login", `\b(?:docker|podman|buildah|oc|az|helm|skopeo|nerdctl|crane)\b[^|;&\n]*?\slogin\b[^|;&\n]*?(?:\s-u[ =]*(\S+))?[^|;&\n]*?\s-p[ =]*` + arg},
-		{"redis-cli", `()\bredis-cli\b[^|;&\n]*?\s-a\s+` + arg},
-		{"mongo", `()\b(?:mongo|mongosh|mongodump|mongorestore)\b[^|;&\n]*?\s-p\s*` + arg},
-		{"ldap", `()\bldap(?:search|add|modify|delete|passwd|whoami)\b[^|;&\n]*?\s-w\s*` + arg},
-		{"zip", `()\b(?:zip|unzip)\b[^|;&\n]*?\s-P\s*` + arg},
-		{"7z", `()\b7za?\b[^|;&\n]*?\s-p` + arg},
-		{"pass:", `()\bopenssl\b[^|;&\n]*?\bpass:` + arg},
-		{"htpasswd", `\bhtpasswd\s+-\w*b\w*\s+\S+\s+(\S+)\s+` + arg},
-		{"smbclient rpcclient net mount winexe", `\b(?:smbclient|rpcclient|net|mount|winexe)\b[^|;&\n]*?-U\s*["']?([^\s%"']+)%()()([^\s"'|;&<>]+)`},
-		{"sqlplus", `\bsqlplus\s+(?:-\w+\s+)*["']?([\w$#.]+)/()()([^\s"'@/]+)@`},
-		{"net", `()\bnet\s+use\s+(?:\S+\s+)?\\\\\S+\s+` + arg + `\s+/user:`},
-		{"net", `\bnet\s+use\s+(?:\S+\s+)?\\\\\S+\s+/user:(\S+)\s+` + arg},
-		{"securestring", `()\b(?i:ConvertTo-SecureString\s+(?:-String\s+)?)` + quoted},
-		{"echo", `()\becho\s+(?:-n\s+)?` + arg + `\s*\|\s*(?:[\w./\-]*\s*)?(?:(?:docker|podman|helm|passwd|gpg|kinit|cryptsetup|oc|crane)\b|sudo\s+(?:-\S+\s+)*(?:-\w*S|--stdin)\b)`},
-		{"chpasswd", `\becho\s+(?:-e\s+)?["']?(\w[\w.\-]*):()()([^\s"'|;&<>]+)["']?\s*\|\s*(?:sudo\s+)?chpasswd`},
+	table := []struct{ marks, needs, re string }{
+		{"sshpass", "-p", `()\bsshpass\s+(?:-[vhP]\S*\s+)*-p\s*` + arg},
+		{"mysql maria", "-p", `()\b(?:mysql|mysqldump|mysqladmin|mysqlimport|mariadb(?:-dump)?|mysqlsh)\b[^|;&\n]*?\s-p` + arg},
+		{"curl wget http lftp", "-u -U -a", `\b(?:curl|wget|http|httpie|lftp)\b[^|;&\n]*?\s(?:-u|--user|--proxy-user|-U|-a)[\s=]*["']?([^\s:"']+):()()([^\s"'|;&<>]+)`},
+		{"lftp", "-u", `\blftp\b[^|;&\n]*?\s(?:-u|--user)[\s=]*["']?([^\s,"']+),()()([^\s"'|;&<>]+)`},
+		{"ncftp", "-p", `()\bncftp(?:get|put|ls|batch)?\b[^|;&\n]*?\s-p[ =]*` + arg},
+		{"login", "-p", `\b(?:docker|podman|buildah|oc|az|helm|skopeo|nerdctl|crane)\b[^|;&\n]*?\slogin\b[^|;&\n]*?(?:\s-u[ =]*(\S+))?[^|;&\n]*?\s-p[ =]*` + arg},
+		{"redis-cli", "-a", `()\bredis-cli\b[^|;&\n]*?\s-a\s+` + arg},
+		{"mongo", "-p", `()\b(?:mongo|mongosh|mongodump|mongorestore)\b[^|;&\n]*?\s-p\s*` + arg},
+		{"ldap", "-w", `()\bldap(?:search|add|modify|delete|passwd|whoami)\b[^|;&\n]*?\s-w\s*` + arg},
+		{"zip", "-P", `()\b(?:zip|unzip)\b[^|;&\n]*?\s-P\s*` + arg},
+		{"7z", "-p", `()\b7za?\b[^|;&\n]*?\s-p` + arg},
+		{"pass:", "openssl", `()\bopenssl\b[^|;&\n]*?\bpass:` + arg},
+		{"htpasswd", "-", `\bhtpasswd\s+-\w*b\w*\s+\S+\s+(\S+)\s+` + arg},
+		{"smbclient rpcclient net mount winexe", "-U", `\b(?:smbclient|rpcclient|net|mount|winexe)\b[^|;&\n]*?-U\s*["']?([^\s%"']+)%()()([^\s"'|;&<>]+)`},
+		{"sqlplus", "@", `\bsqlplus\s+(?:-\w+\s+)*["']?([\w$#.]+)/()()([^\s"'@/]+)@`},
+		{"net", "/user:", `()\bnet\s+use\s+(?:\S+\s+)?\\\\\S+\s+` + arg + `\s+/user:`},
+		{"net", "/user:", `\bnet\s+use\s+(?:\S+\s+)?\\\\\S+\s+/user:(\S+)\s+` + arg},
+		{"securestring", "' \"", `()\b(?i:ConvertTo-SecureString\s+(?:-String\s+)?)` + quoted},
+		{"echo", "|", `()\becho\s+(?:-n\s+)?` + arg + `\s*\|\s*(?:[\w./\-]*\s*)?(?:(?:docker|podman|helm|passwd|gpg|kinit|cryptsetup|oc|crane)\b|sudo\s+(?:-\S+\s+)*(?:-\w*S|--stdin)\b)`},
+		{"chpasswd", "|", `\becho\s+(?:-e\s+)?["']?(\w[\w.\-]*):()()([^\s"'|;&<>]+)["']?\s*\|\s*(?:sudo\s+)?chpasswd`},
 	}
 	s := &script{}
 	var words []literal.Word
@@ -55,7 +60,7 @@ var scripts = sync.OnceValue(func() *script {
 	}
 	for _, row := range table {
 		add(strings.Fields(row.marks))
-		s.commands = append(s.commands, command{expression(row.re)})
+		s.commands = append(s.commands, command{expression(row.re), bytes.Fields([]byte(row.needs))})
 	}
 	add(secretMarks)
 	s.finder = literal.New(words)
@@ -120,7 +125,9 @@ func (s *script) line(t []byte, start, end int, means []bool, budget *int, found
 	for i, cmd := range s.commands {
 		if means[i] && *budget > 0 {
 			*budget--
-			cmd.each(line, keep)
+			if slices.ContainsFunc(cmd.needs, func(n []byte) bool { return bytes.Contains(line, n) }) {
+				cmd.each(line, keep)
+			}
 		}
 	}
 	return found

@@ -168,7 +168,11 @@ func runs(t []byte, start, end int, marks []mark) []mark {
 		}
 		switch {
 		case n == 40 && alone(t, from, i):
-			if value := []byte(Value(t, Span{from, i})); likely(value) {
+			value := t[from:i]
+			if len(value) > n { // some are escaped
+				value = []byte(Value(t, Span{from, i}))
+			}
+			if likely(value) {
 				rank, stem := judge(t, from)
 				if rank != rejected && (rank >= named || random(value)) {
 					marks = append(marks, mark{Span: Span{from, i}, what: isSecret, rank: rank, stem: stem})
