@@ -212,6 +212,7 @@ func (o *scanOptions) key(ctx context.Context, w world, kept *store.Store, log *
 func (o *scanOptions) env(w world, log *slog.Logger, quotas audit.Quotas) audit.Env {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = 2 * time.Minute // a forge may take a minute for a large page, no longer
+	transport.MaxIdleConnsPerHost = 32                // as many as ask one forge at once, else each answer costs a connection
 	return audit.Env{
 		HTTP: &http.Client{Transport: transport}, Getenv: w.getenv, Log: log, Stdin: w.stdin,
 		UserAgent: "leakreach/" + versionString(), Calls: &audit.Calls{}, Now: time.Now,

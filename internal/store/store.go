@@ -42,6 +42,7 @@ type Store struct {
 	driver   riverdriver.Driver[*sql.Tx]
 	postgres bool
 	pool     *pgxpool.Pool // that database/sql and River's listener share, or nil
+	memory   *sql.DB       // that keeps a database in memory, or nil
 	lock     *os.File      // of a file that one process works with, or nil
 }
 
@@ -93,6 +94,9 @@ func (s *Store) Close() error {
 	if s.pool != nil {
 		s.pool.Close()
 	}
+	if s.memory != nil {
+		errs = append(errs, s.memory.Close())
+	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Close())
 	}
@@ -118,8 +122,18 @@ func (s *Store) openPostgres(ctx context.Context, where string) error {
 
 func (s *Store) openSQLite(ctx context.Context, where string) error {
 	const foreignKeys = "?_pragma=foreign_keys(1)" // of each connection: one that was interrupted makes room for another
-	dsn := ":memory:" + foreignKeys
-	if where != "" {
+	dsn := "file:/" + NewID() + foreignKeys + "&vfs=memdb"
+	if where == "" {
+		// A database in memory lasts as long as there is a connection to it.
+		memory, err := sql.Open("sqlite", dsn)
+		if err != nil {
+			return err
+		}
+		s.memory = memory
+		if err := memory.PingContext(ctx); err != nil {
+			return err
+		}
+	} else {
 		if err := private(where); err != nil {
 			return err
 		}
@@ -139,7 +153,7 @@ func (s *Store) openSQLite(ctx context.Context, where string) error {
 	if err != nil {
 		return err
 	}
-	db.SetMaxOpenConns(1) // a database in memory is that of its connection, and a file has one writer
+	db.SetMaxOpenConns(1) // there is one writer
 	db.SetMaxIdleConns(1)
 	db.SetConnMaxIdleTime(0)
 	s.db, s.driver = db, local{riversqlite.New(db)}

@@ -256,3 +256,18 @@ func TestOpenedByManyAtOnce(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What a store in memory has outlives a connection that database/sql gives up, as it does when a query was broken off.
+func TestMemoryOutlivesItsConnection(t *testing.T) {
+	s, other := open(t, ""), open(t, "")
+	id := begin(t, s)
+	if err := store.Drop(s); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Find(t.Context(), id); err != nil {
+		t.Error(err)
+	}
+	if _, err := other.Find(t.Context(), id); !errors.Is(err, store.ErrNoRun) {
+		t.Error("another store in memory is the same:", err)
+	}
+}

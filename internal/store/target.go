@@ -64,20 +64,42 @@ func parts(t audit.Target) []audit.Part {
 
 // AddTargets notes targets that are to be scanned, and returns those that the run did not have, each once for every part.
 func (s *Store) AddTargets(ctx context.Context, tx *sql.Tx, run string, ref int, targets []audit.Target) (added []audit.Target, err error) {
+	var all []audit.Target
 	for _, t := range targets {
 		for _, t.Part = range parts(t) {
+			all = append(all, t)
+		}
+	}
+	const at = 100 // once: a round trip to a database far away takes as long as adding so many
+	for some := range slices.Chunk(all, at) {
+		var rows []string
+		var args []any
+		for _, t := range some {
 			doc, err := json.Marshal(t)
 			if err != nil {
 				return nil, err
 			}
-			done, err := tx.ExecContext(ctx, `INSERT INTO targets (run, name, part, ref, doc) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, run, t.Name, string(t.Part), ref, string(doc))
-			if err != nil {
-				return nil, fmt.Errorf("adding %s: %w", t.Name, err)
-			}
-			if n, err := done.RowsAffected(); err != nil {
-				return nil, err
-			} else if n > 0 {
+			n := len(args)
+			rows = append(rows, fmt.Sprintf("($%d, $%d, $%d, $%d, $%d)", n+1, n+2, n+3, n+4, n+5))
+			args = append(args, run, t.Name, string(t.Part), ref, string(doc))
+		}
+		type key struct{ name, part string }
+		fresh := map[key]bool{}
+		found, err := tx.QueryContext(ctx, `INSERT INTO targets (run, name, part, ref, doc) VALUES `+strings.Join(rows, ", ")+` ON CONFLICT DO NOTHING RETURNING name, part`, args...)
+		var keys []key
+		if err == nil {
+			keys, err = collect(found, func(rows *sql.Rows) (k key, err error) { return k, rows.Scan(&k.name, &k.part) })
+		}
+		if err != nil {
+			return nil, fmt.Errorf("adding targets: %w", err)
+		}
+		for _, k := range keys {
+			fresh[k] = true
+		}
+		for _, t := range some {
+			if k := (key{t.Name, string(t.Part)}); fresh[k] {
 				added = append(added, t)
+				delete(fresh, k) // a listing may have one twice
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -18,11 +19,9 @@ import (
 // TestHistoryBreaks has a server that ends in the middle of packs, or damages their last byte: once, and every time.
 func TestHistoryBreaks(t *testing.T) {
 	source := gittest.New(t)
-	var blob strings.Builder
-	for i := range 20_000 {
-		blob.WriteString(time.Unix(int64(i*i), 0).UTC().String())
-	}
-	source.Write("f", blob.String())
+	blob := make([]byte, 1<<20) // that cannot be compressed: the pack comes in many packets, of which half are many, too
+	_, _ = rand.NewChaCha8([32]byte{}).Read(blob)
+	source.Write("f", string(blob))
 	source.Commit("m")
 	backend := gittest.Server(t, source.Dir)
 	breaks := map[string]func(pack []byte) []byte{
