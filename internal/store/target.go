@@ -72,7 +72,7 @@ func (s *Store) AddTargets(ctx context.Context, tx *sql.Tx, run string, ref int,
 	}
 	const at = 100 // once: a round trip to a database far away takes as long as adding so many
 	for some := range slices.Chunk(all, at) {
-		var rows []string
+		text := `INSERT INTO targets (run, name, part, ref, doc) VALUES `
 		var args []any
 		for _, t := range some {
 			doc, err := json.Marshal(t)
@@ -80,12 +80,12 @@ func (s *Store) AddTargets(ctx context.Context, tx *sql.Tx, run string, ref int,
 				return nil, err
 			}
 			n := len(args)
-			rows = append(rows, fmt.Sprintf("($%d, $%d, $%d, $%d, $%d)", n+1, n+2, n+3, n+4, n+5))
+			text += fmt.Sprintf("($%d, $%d, $%d, $%d, $%d), ", n+1, n+2, n+3, n+4, n+5)
 			args = append(args, run, t.Name, string(t.Part), ref, string(doc))
 		}
 		type key struct{ name, part string }
 		fresh := map[key]bool{}
-		found, err := tx.QueryContext(ctx, `INSERT INTO targets (run, name, part, ref, doc) VALUES `+strings.Join(rows, ", ")+` ON CONFLICT DO NOTHING RETURNING name, part`, args...)
+		found, err := tx.QueryContext(ctx, strings.TrimSuffix(text, ", ")+` ON CONFLICT DO NOTHING RETURNING name, part`, args...)
 		var keys []key
 		if err == nil {
 			keys, err = collect(found, func(rows *sql.Rows) (k key, err error) { return k, rows.Scan(&k.name, &k.part) })
