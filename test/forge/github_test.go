@@ -226,11 +226,14 @@ func TestGitHubContract(t *testing.T) {
 	for _, ref := range []string{"acme", "acme/r000"} { // once more, by requests with conditions
 		targets, _ := walk(t, p, ref)
 		target := targets[0]
-		for it := range p.Items(t.Context(), target) {
+		for it, err := range p.Items(t.Context(), target) {
+			if err != nil {
+				t.Error(err)
+			}
 			target.Past = it.State
 		}
-		for it := range p.Items(t.Context(), target) {
-			if it.Kind != audit.KindUnchanged {
+		for it, err := range p.Items(t.Context(), target) {
+			if err != nil || it.Kind != audit.KindUnchanged {
 				t.Errorf("%s: %s after state %q", target.Name, it.Kind, target.Past)
 			}
 		}
