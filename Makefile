@@ -79,10 +79,10 @@ speed:
 		echo "skip: speed: there is no history to compare with: git fetch --unshallow"; exit; fi; \
 	go run ./test/speed against $(SPEED_BASE) 2>/dev/null
 
-# What several processes and goroutines work on at once, under the race detector. SQLite is C that was made Go, ten times as slow under it, and is left
-# to itself; so are two tests of hundreds of thousands of findings, which take five minutes of it.
+# What several processes and goroutines work on at once, under the race detector. SQLite is C that was made Go, and ten times as slow under it: two
+# tests of hundreds of thousands of findings, which take five minutes, are left out. (Without the detector in SQLite alone it sees races where none are.)
 race:
-	@go test -race -timeout 20m -gcflags='modernc.org/...=-race=false' -skip 'TestWhatIsScannedDoesNotDecideHowMuchIsHeld|TestOneValueInManyPlaces' \
+	@go test -race -timeout 20m -skip 'TestWhatIsScannedDoesNotDecideHowMuchIsHeld|TestOneValueInManyPlaces' \
 		./internal/engine ./internal/store
 
 CORPORA ?=
