@@ -64,6 +64,13 @@ func (s *Secret) SetPart(name, value string) {
 	s.parts[name] = hide(value)
 }
 
+// Copy is a secret that can be completed apart from s.
+func (s *Secret) Copy() *Secret {
+	c := *s
+	c.parts, c.candidates = maps.Clone(s.parts), slices.Clone(s.candidates)
+	return &c
+}
+
 // Complete gives a secret without a value the value of another: two halves become one credential.
 func (s *Secret) Complete(half *Secret) { s.value = half.value }
 

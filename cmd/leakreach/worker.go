@@ -81,7 +81,7 @@ func work(ctx context.Context, w world, o *scanOptions, kept *store.Store, count
 	}
 	var joined sync.WaitGroup
 	defer joined.Wait()
-	known := map[string]bool{}
+	var known sync.Map // runs that this process works on, or cannot
 	quotas := kept.Counter(time.Now)
 	for {
 		runs, err := kept.Open(ctx)
@@ -94,10 +94,9 @@ func work(ctx context.Context, w world, o *scanOptions, kept *store.Store, count
 			return nil
 		}
 		for _, run := range runs {
-			if known[run.ID] {
+			if _, ok := known.LoadOrStore(run.ID, true); ok {
 				continue
 			}
-			known[run.ID] = true
 			e, list, err := o.join(w, log, key, run, quotas)
 			if err != nil {
 				log.Warn("not joined", "run", run.ID, "reason", err)
@@ -109,6 +108,7 @@ func work(ctx context.Context, w world, o *scanOptions, kept *store.Store, count
 			joined.Go(func() {
 				if err := e.Join(ctx, run.ID, list); err != nil && ctx.Err() == nil {
 					log.Error("left", "run", run.ID, "error", err)
+					known.Delete(run.ID) // it is joined again if it is still open
 				}
 			})
 		}

@@ -96,7 +96,9 @@ func (e *Engine) Run(ctx context.Context, refs []Ref) (*audit.Run, error) {
 	e.Progress.Begun(id)
 	r := e.newRun(id, refs)
 	err = r.workOff(ctx)
-	out, failed, rerr := r.report(context.WithoutCancel(ctx))
+	reporting, cancel := outlive(ctx)
+	defer cancel()
+	out, failed, rerr := r.report(reporting)
 	return out, errors.Join(err, failed, rerr, ctx.Err())
 }
 
@@ -161,7 +163,7 @@ func (r *run) report(ctx context.Context) (out *audit.Run, failed, err error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	redact(out, slices.Collect(maps.Values(r.vault))) // what was found in one target may stand in a path of another
+	redact(out, slices.DeleteFunc(slices.Collect(maps.Values(r.vault)), func(s *audit.Secret) bool { return s == nil })) // what was found in one target may stand in a path of another
 	sortRun(out)
 	return out, failed, nil
 }
@@ -195,9 +197,10 @@ func Load(ctx context.Context, s *store.Store, id string, rules map[string]audit
 		out.Findings = append(out.Findings, f.Finding)
 	}
 	complete := !stored.FinishedAt.IsZero()
-	var errs []error         // of all refs
-	var early []error        // of this one
-	at, scanned := -1, false // the ref, and whether something of it was
+	left := map[string][]string{} // parts that are still to be scanned
+	var errs []error              // of all refs
+	var early []error             // of this one
+	at, scanned := -1, false      // the ref, and whether something of it was
 	end := func() {
 		if !scanned {
 			errs = append(errs, early...)
@@ -214,6 +217,7 @@ func Load(ctx context.Context, s *store.Store, id string, rules map[string]audit
 		}
 		if t.Coverage.Target == "" { // not scanned yet
 			complete = false
+			left[t.Name] = append(left[t.Name], string(t.Part))
 			continue
 		}
 		switch {
@@ -232,6 +236,11 @@ func Load(ctx context.Context, s *store.Store, id string, rules map[string]audit
 		complete = complete && t.Coverage.Status != audit.Failed
 	}
 	end()
+	for i := range out.Coverage { // a target is no better looked at than the part that was not
+		if c := &out.Coverage[i]; left[c.Target] != nil {
+			*c = covered(*c, audit.Coverage{Status: audit.Partial, Reason: strings.Join(left[c.Target], " and ") + " still to be scanned"})
+		}
+	}
 	if out.Gaps, out.Inventory, out.Silencers, err = s.Report(ctx, id); err != nil {
 		return nil, nil, err
 	}

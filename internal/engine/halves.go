@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -48,55 +49,86 @@ func sortOf(f audit.Finding) string {
 	return valueHalf
 }
 
-// beside returns the halves that other parts of a target have, as far as those are scanned, and what the store says of them.
-func (r *run) beside(ctx context.Context, t audit.Target) (near []scanned, halves string, err error) {
+// beside lists the parts of a target beside one that have halves, as far as they are scanned, and what the store says of those.
+func (r *run) beside(ctx context.Context, t audit.Target) (rows []store.Row, halves string, err error) {
 	if t.Part == "" {
 		return nil, "", nil
 	}
-	rows, err := r.Store.WithHalves(ctx, r.id, t.Name)
+	all, err := r.Store.WithHalves(ctx, r.id, t.Name)
+	for _, row := range all {
+		if row.Part != t.Part {
+			rows, halves = append(rows, row), halves+row.Halves
+		}
+	}
+	return rows, halves, err
+}
+
+// near returns the halves in some parts of targets. read is what the store says of those that could be read.
+func (r *run) near(ctx context.Context, rows []store.Row) (found []scanned, read string, err error) {
 	for _, row := range rows {
-		if err != nil || row.Part == t.Part {
+		some, err := r.looseOf(ctx, row)
+		if errors.Is(err, errUnread) {
 			continue
 		}
-		halves += row.Halves
-		var found []scanned
-		found, err = r.looseOf(ctx, row)
-		near = append(near, found...)
+		if err != nil {
+			return nil, "", err
+		}
+		found, read = append(found, some...), read+row.Halves
 	}
-	return near, halves, err
+	return found, read, nil
 }
 
-// looseOf returns the halves in a part of a target, and reads it once more if this process has not.
+// errUnread says that halves that were found before could not be read again.
+var errUnread = errors.New("halves of credentials could not be read again")
+
+// looseOf returns the halves in a part of a target, and reads it once more if this process has not. Who joins them may complete them.
 func (r *run) looseOf(ctx context.Context, row store.Row) ([]scanned, error) {
-	known := func() ([]scanned, bool) {
+	known := func() (found []scanned) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		found, ok := r.loose[at{row.Name, row.Part}]
-		return found, ok
+		return copied(r.loose[at{row.Name, row.Part}])
 	}
-	if found, ok := known(); ok {
+	if found := known(); found != nil {
 		return found, nil
 	}
-	if _, err := r.again(ctx, row); err != nil {
+	result, err := r.again(ctx, row, nil)
+	if err != nil {
 		return nil, err
 	}
-	found, _ := known()
-	return found, nil
+	if result.Halves != row.Halves {
+		return nil, errUnread
+	}
+	return known(), nil
 }
 
-// again scans a part of a target that has been scanned before, whole.
-func (r *run) again(ctx context.Context, row store.Row) (store.Result, error) {
+// copied are findings whose secrets can be completed apart from those that they are copies of.
+func copied(fs []scanned) (out []scanned) {
+	for _, f := range fs {
+		if f.Secret != nil {
+			f.Secret = f.Secret.Copy()
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// again scans a part of a target that has been scanned before, whole, beside others or alone.
+func (r *run) again(ctx context.Context, row store.Row, beside []store.Row) (store.Result, error) {
 	t, ref, err := r.Store.Target(ctx, r.id, row.Name, row.Part)
 	if err != nil {
 		return store.Result{}, err
 	}
-	near, beside, err := r.beside(ctx, t)
+	result, _, err := r.target(ctx, r.refs[ref], t, beside)
+	return result, err
+}
+
+// againBeside is again beside all other parts of the target.
+func (r *run) againBeside(ctx context.Context, row store.Row) (store.Result, error) {
+	beside, _, err := r.beside(ctx, audit.Target{Name: row.Name, Part: row.Part})
 	if err != nil {
 		return store.Result{}, err
 	}
-	result, _ := r.target(ctx, r.refs[ref], t, near)
-	result.Beside = beside
-	return result, nil
+	return r.again(ctx, row, beside)
 }
 
 // rejoin scans once more what was scanned before the halves beside it were known.
@@ -106,9 +138,16 @@ func (r *run) rejoin(ctx context.Context) error {
 		return err
 	}
 	for _, row := range rows {
-		result, err := r.again(ctx, row)
+		result, err := r.againBeside(ctx, row)
 		if err != nil || ctx.Err() != nil {
 			return err
+		}
+		worse := result.Failure != nil || result.Coverage.Status != audit.Scanned && row.Coverage.Status == audit.Scanned
+		if result.Beside == "" || worse { // what there is, is better
+			if err := r.unjoined(ctx, row.Name); err != nil {
+				return err
+			}
+			continue
 		}
 		err = r.add(ctx, river.ClientFromContext[*sql.Tx](ctx), 0, func(tx *sql.Tx) ([]river.InsertManyParams, error) {
 			return r.questions(result.Findings), r.Store.Settle(ctx, tx, r.id, result)
@@ -118,6 +157,13 @@ func (r *run) rejoin(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// unjoined notes that halves of a target were not joined with others.
+func (r *run) unjoined(ctx context.Context, target string) error {
+	return r.Store.Tx(ctx, func(tx *sql.Tx) error {
+		return r.Store.Note(ctx, tx, r.id, audit.Gap{Target: target, What: "halves of credentials in CI variables", Why: "could not be read once more, to be joined with others"})
+	})
 }
 
 // gatherHalves reads those halves that other processes have found, if there are two that could belong together.
@@ -137,7 +183,11 @@ func (r *run) gatherHalves(ctx context.Context) error {
 		return nil
 	}
 	for _, row := range rows {
-		if _, err := r.looseOf(ctx, row); err != nil || ctx.Err() != nil {
+		_, err := r.looseOf(ctx, row)
+		if errors.Is(err, errUnread) && ctx.Err() == nil {
+			err = r.unjoined(ctx, row.Name)
+		}
+		if err != nil {
 			return err
 		}
 	}

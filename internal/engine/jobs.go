@@ -89,6 +89,8 @@ func (r *run) insert(t audit.Target) river.InsertManyParams {
 
 // workOff works on the run until it is done or ctx ends.
 func (r *run) workOff(ctx context.Context) error {
+	working, stop := context.WithCancel(ctx)
+	defer stop()
 	var scans sync.WaitGroup
 	for range r.jobs(scanMemory) {
 		scans.Go(func() {
@@ -99,7 +101,7 @@ func (r *run) workOff(ctx context.Context) error {
 	}
 	defer func() {
 		close(r.work)
-		done(ctx, ended(&scans))
+		done(working, ended(&scans))
 	}()
 	client, err := r.client()
 	if err != nil {
@@ -117,15 +119,19 @@ func (r *run) workOff(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = client.Start(ctx)
+	err = client.Start(working)
 	close(r.started)
 	if err != nil {
 		return fmt.Errorf("starting the queue: %w", err)
 	}
 	err = r.await(ctx)
+	stop() // what is still being done, another process has done or the store cannot take
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
-	return errors.Join(err, client.Stop(stopping))
+	if serr := client.Stop(stopping); serr != nil { // the run is as it is in the store
+		r.Log.Debug("some jobs did not end", "error", serr)
+	}
+	return err
 }
 
 // drain is how long a run that ends waits for what its jobs have begun.
@@ -219,14 +225,52 @@ func (r *run) patiently(ctx context.Context, do func() error) error {
 	}
 }
 
-// steady makes a worker of what does a job. While the store is away the job waits, and then is begun anew.
+// maxTries is how often a job is tried that fails for a reason that does not pass: the last time is some minutes after the first.
+const maxTries = 5
+
+// steady makes a worker of what does a job. While the store is away the job waits, and then is begun anew. One that fails again and again is
+// left, which says so in the report: a run shall end.
 //
 // It also waits for queues that start after its own: River looks at one of them without a lock when it is told of new jobs.
-func steady[T river.JobArgs](r *run, do func(context.Context, *river.Job[T]) error) river.Worker[T] {
+func steady[T river.JobArgs](r *run, do func(context.Context, *river.Job[T]) error, leave func(context.Context, *river.Job[T], error) error) river.Worker[T] {
 	return river.WorkFunc(func(ctx context.Context, job *river.Job[T]) error {
 		<-r.started
 		defer r.hold(job.ID)()
-		return r.patiently(ctx, func() error { return do(ctx, job) })
+		err := r.patiently(ctx, func() error { return do(ctx, job) })
+		var snooze *river.JobSnoozeError
+		if err == nil || ctx.Err() != nil || errors.As(err, &snooze) || store.IsDone(err) {
+			return err
+		}
+		r.Log.Error("a job failed", "kind", job.Kind, "attempt", job.Attempt, "error", err)
+		if leave == nil || job.Attempt < maxTries {
+			return err
+		}
+		return leave(ctx, job, err)
+	})
+}
+
+func (r *run) leaveList(ctx context.Context, job *river.Job[listJob], why error) error {
+	return complete(ctx, r, job, func(ctx context.Context, tx *sql.Tx) ([]river.InsertManyParams, error) {
+		return nil, r.ended(ctx, tx, job.Args.Ref, why)
+	})
+}
+
+func (r *run) leaveTarget(ctx context.Context, job *river.Job[scanJob], why error) error {
+	t, _, err := r.Store.Target(ctx, r.id, job.Args.Target, job.Args.Part)
+	if err != nil {
+		return err
+	}
+	result := store.Result{Part: t.Part, Failure: failed(why)}
+	result.Coverage = audit.Coverage{Target: t.Name, Kind: t.Kind, Status: audit.Failed, Reason: why.Error(), URL: t.URL}
+	return complete(ctx, r, job, func(ctx context.Context, tx *sql.Tx) ([]river.InsertManyParams, error) {
+		return nil, r.Store.Settle(ctx, tx, r.id, result)
+	})
+}
+
+func (r *run) leaveQuestion(ctx context.Context, job *river.Job[verifyJob], why error) error {
+	v := store.Verdict{Verdict: audit.Verdict{Validity: audit.Unknown, How: r.Verify, Error: why.Error(), CheckedAt: r.Now().UTC()}}
+	return complete(ctx, r, job, func(ctx context.Context, tx *sql.Tx) ([]river.InsertManyParams, error) {
+		return nil, r.Store.SetVerdict(ctx, tx, r.id, job.Args.Identity, v)
 	})
 }
 
@@ -251,10 +295,10 @@ func (r *run) working(job int64) bool {
 // client makes the one that works on the run.
 func (r *run) client() (*river.Client[*sql.Tx], error) {
 	workers := river.NewWorkers()
-	river.AddWorker(workers, steady(r, r.list))
-	river.AddWorker(workers, steady(r, r.scanTarget))
-	river.AddWorker(workers, steady(r, r.settle))
-	river.AddWorker(workers, steady(r, r.ask))
+	river.AddWorker(workers, steady(r, r.list, r.leaveList))
+	river.AddWorker(workers, steady(r, r.scanTarget, r.leaveTarget))
+	river.AddWorker(workers, steady(r, r.settle, nil))
+	river.AddWorker(workers, steady(r, r.ask, r.leaveQuestion))
 	queue := func(n int) river.QueueConfig {
 		return river.QueueConfig{MaxWorkers: n}
 	}
@@ -345,7 +389,7 @@ func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
 // end is one try of complete.
 func end[T river.JobArgs](ctx context.Context, r *run, client *river.Client[*sql.Tx], job *river.Job[T], do func(context.Context, *sql.Tx) ([]river.InsertManyParams, error)) error {
 	return r.add(ctx, client, 1, func(tx *sql.Tx) ([]river.InsertManyParams, error) {
-		if err := r.Store.Hold(ctx, tx, job.ID, job.Attempt); err != nil {
+		if err := r.Store.Hold(ctx, tx, job.ID); err != nil {
 			return nil, err
 		}
 		jobs, err := do(ctx, tx)
@@ -487,21 +531,28 @@ func (r *run) scanTarget(ctx context.Context, job *river.Job[scanJob]) error {
 			return err
 		}
 	}
-	near, beside, err := r.beside(ctx, t)
+	beside, halves, err := r.beside(ctx, t)
 	if err != nil {
 		return err
 	}
-	past, err := r.Store.Past(ctx, r.id, t.Name, t.Part, r.Rules, beside)
+	past, err := r.Store.Past(ctx, r.id, t.Name, t.Part, r.Rules, halves)
 	if err != nil {
 		return err
 	}
 	t.Past = past.State
-	result, unchanged := r.target(ctx, r.refs[ref], t, near)
-	result.Beside = beside
+	result, unchanged, err := r.target(ctx, r.refs[ref], t, beside)
+	if err != nil {
+		return err
+	}
 	if result.Coverage.Reason == interrupted {
 		ctx, cancel := outlive(ctx)
 		defer cancel()
-		err := r.Store.Tx(ctx, func(tx *sql.Tx) error { return r.Store.Settle(ctx, tx, r.id, result) })
+		err := r.Store.Tx(ctx, func(tx *sql.Tx) error {
+			if err := r.Store.Hold(ctx, tx, job.ID); err != nil {
+				return err
+			}
+			return r.Store.Settle(ctx, tx, r.id, result)
+		})
 		return errors.Join(err, river.JobSnooze(0))
 	}
 	return complete(ctx, r, job, func(ctx context.Context, tx *sql.Tx) ([]river.InsertManyParams, error) {
@@ -525,14 +576,15 @@ func (r *run) questions(found []store.Finding) (jobs []river.InsertManyParams) {
 
 // settle does what takes all targets: it joins halves of different ones, and sees that every secret that a verifier knows is asked about.
 func (r *run) settle(ctx context.Context, job *river.Job[settleJob]) error {
-	if err := r.rejoin(ctx); err != nil {
-		return err
-	}
-	if err := r.gatherHalves(ctx); err != nil {
-		return err
+	err := r.rejoin(ctx)
+	if err == nil {
+		err = r.gatherHalves(ctx)
 	}
 	if ctx.Err() != nil {
 		return river.JobSnooze(0)
+	}
+	if err != nil {
+		return err
 	}
 	m := r.merger()
 	for _, f := range r.joined() {
@@ -591,36 +643,63 @@ const live = "live"
 // secret returns a secret with its value, where that is needed: from what this process found, or else from where it was found before. It is
 // nil where it is no longer there.
 func (r *run) secret(ctx context.Context, identity string) (*audit.Secret, error) {
-	known := func() *audit.Secret {
+	stored, whole, err := r.Store.Secret(ctx, r.id, identity)
+	if err != nil {
+		return nil, err
+	}
+	known := func() *audit.Secret { // all that was found of it, by this process or another
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		return r.vault[identity]
+		if s := r.vault[identity]; s != nil && (s.HasValue() || !whole) {
+			return s
+		}
+		return nil
 	}
-	if s := known(); s != nil {
-		return s, nil
+	if s := known(); s != nil || r.Verify != live {
+		return cmp.Or(s, stored), nil
 	}
-	if r.Verify != live {
-		return r.Store.Secret(ctx, r.id, identity)
-	}
+	defer r.want(identity)()
 	holders, err := r.Store.Holders(ctx, r.id, identity)
 	if err != nil {
 		return nil, fmt.Errorf("looking for a secret again: %w", err)
 	}
-	whole := func(ctx context.Context, in store.Row, _ string) error {
-		_, err := r.again(ctx, in)
+	all := func(ctx context.Context, in store.Row, _ string) error {
+		_, err := r.againBeside(ctx, in)
 		return err
 	}
-	for _, read := range []func(context.Context, store.Row, string) error{r.reread, whole} {
+	for _, read := range []func(context.Context, store.Row, string) error{r.reread, all} {
 		for _, h := range holders {
 			if err := read(ctx, h, identity); err != nil {
 				return nil, err
 			}
-			if s := known(); s != nil && s.HasValue() {
+			if s := known(); s != nil {
 				return s, nil
 			}
 		}
 	}
+	if err := r.gatherHalves(ctx); err != nil { // halves of different targets
+		return nil, err
+	}
+	for _, f := range r.joined() {
+		r.kept(f.Finding)
+	}
 	return known(), nil
+}
+
+// want makes room for a secret's value, also where no more are kept, until release is called: then it is dropped if it was not found.
+func (r *run) want(identity string) (release func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.vault[identity]; !ok {
+		r.vault[identity] = nil
+	}
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.vault[identity] == nil {
+			delete(r.vault, identity)
+		}
+	}
 }
 
 // fewObjects is how many contents are read again for one secret: a key that lies in more has its two halves in each, most likely.

@@ -82,7 +82,8 @@ func (r *run) kept(f audit.Finding) store.Finding {
 		out.Whole, out.ValueDigest, out.TokenDigest = s.HasValue(), r.Key.ValueDigest(s), r.Key.PartDigest(s, audit.PartSessionToken)
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if have := r.vault[out.Identity]; have == nil && len(r.vault) < maxVault || have != nil && out.Whole && !have.HasValue() {
+		have, wanted := r.vault[out.Identity]
+		if !wanted && len(r.vault) < maxVault || wanted && (have == nil || out.Whole && !have.HasValue()) {
 			r.vault[out.Identity] = s
 		}
 	}
@@ -132,7 +133,7 @@ func (r *run) joined() []scanned {
 		return firstNonZero(strings.Compare(a.target, b.target), strings.Compare(string(a.part), string(b.part)))
 	})
 	for _, at := range where {
-		loose = append(loose, r.loose[at]...)
+		loose = append(loose, copied(r.loose[at])...)
 	}
 	if len(loose) < 2 {
 		return nil

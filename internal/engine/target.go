@@ -92,9 +92,9 @@ func (r *run) newTarget(ref Ref, at audit.Target) *target {
 	return t
 }
 
-// target scans one target, or a part of it, beside whose other parts the halves near were found. unchanged says that nothing of it was listed:
-// what its past has holds.
-func (r *run) target(ctx context.Context, ref Ref, at audit.Target, near []scanned) (_ store.Result, unchanged bool) {
+// target scans one target, or a part of it, and joins what it finds with the halves in other parts. unchanged says that nothing of it was listed:
+// what its past has holds. The error is one of the store's; what else went wrong is in the result.
+func (r *run) target(ctx context.Context, ref Ref, at audit.Target, beside []store.Row) (_ store.Result, unchanged bool, _ error) {
 	r.Progress.Target(at.Name, at.Kind)
 	t := r.newTarget(ref, at)
 	err := t.scan(ctx)
@@ -117,13 +117,25 @@ func (r *run) target(ctx context.Context, ref Ref, at audit.Target, near []scann
 	if err != nil || ctx.Err() != nil || t.flawed {
 		t.state = ""
 	}
+	var near []scanned
+	var read string
+	if !t.unchanged && ctx.Err() == nil {
+		err := r.patiently(ctx, func() (err error) {
+			near, read, err = r.near(ctx, beside)
+			return err
+		})
+		if err != nil {
+			return store.Result{}, false, err
+		}
+	}
 	out := t.result(near)
+	out.Beside = read
 	out.Coverage = audit.Coverage{Target: at.Name, Kind: at.Kind, Status: status, Items: t.items, Bytes: t.bytes, Reason: reason, URL: at.URL}
 	if err != nil && ctx.Err() == nil {
 		out.Failure = failed(fmt.Errorf("scanning %s: %w", at.Name, err))
 	}
 	r.Progress.Finished(at.Name, status)
-	return out, t.unchanged
+	return out, t.unchanged, nil
 }
 
 // interrupted is the reason of a target that is scanned again when the run is resumed.

@@ -21,7 +21,7 @@ func Compare(run, earlier *audit.Run, narrower string) {
 		c.gaps[g.Target] = append(c.gaps[g.Target], g)
 	}
 	for _, g := range earlier.Gaps {
-		c.known[g] = true
+		c.known[g] = g.What != "git history" // which may have broken off earlier than it did then
 	}
 	before := map[string]bool{}
 	for i := range earlier.Findings {

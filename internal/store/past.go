@@ -28,15 +28,9 @@ func (s *Store) Past(ctx context.Context, run, target string, part audit.Part, r
 
 // Carry settles a target, or a part of it, with all that its past has, and returns the findings among that.
 func (s *Store) Carry(ctx context.Context, tx *sql.Tx, run, target string, part audit.Part, past Past, state string) ([]Finding, error) {
-	done, err := tx.ExecContext(ctx, `UPDATE targets SET status = p.status, coverage = p.coverage, failure = p.failure, halves = p.halves, beside = p.beside, rules = p.rules, state = $1
+	_, err := tx.ExecContext(ctx, `UPDATE targets SET status = p.status, coverage = p.coverage, failure = p.failure, halves = p.halves, beside = p.beside, rules = p.rules, state = $1
 		FROM (SELECT * FROM targets WHERE run = $2 AND name = $3 AND part = $4) AS p WHERE targets.run = $5 AND targets.name = $3 AND targets.part = $4`,
 		state, past.Run, target, string(part), run)
-	if err == nil {
-		var n int64
-		if n, err = done.RowsAffected(); err == nil && n == 0 {
-			err = fmt.Errorf("run %s: %w", past.Run, ErrNoRun) // it was removed since
-		}
-	}
 	for table, columns := range map[string]string{"gaps": "what, why", "findings": "identity, kind, doc", "notes": "kind, doc"} {
 		for _, text := range []string{
 			`DELETE FROM ` + table + ` WHERE run = $1 AND target = $2 AND part = $3 AND run <> $4`,
@@ -45,6 +39,13 @@ func (s *Store) Carry(ctx context.Context, tx *sql.Tx, run, target string, part 
 			if err == nil {
 				_, err = tx.ExecContext(ctx, text, run, target, string(part), past.Run)
 			}
+		}
+	}
+	if err == nil { // Last, as each statement may see another state of the database: what is there now was there all along.
+		var n int
+		err = tx.QueryRowContext(ctx, `SELECT count(*) FROM targets WHERE run = $1 AND name = $2 AND part = $3 AND state = $4`, past.Run, target, string(part), past.State).Scan(&n)
+		if err == nil && n == 0 {
+			err = fmt.Errorf("run %s: %w", past.Run, ErrNoRun) // it was removed since
 		}
 	}
 	var rows *sql.Rows

@@ -53,6 +53,11 @@ func (s *Store) Begin(ctx context.Context, p Plan, now time.Time) (id string, re
 		return "", false, err
 	}
 	err = s.Tx(ctx, func(tx *sql.Tx) error {
+		if s.postgres { // else two that begin at once would not see each other's run
+			if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(migrationLock)); err != nil {
+				return err
+			}
+		}
 		row := tx.QueryRowContext(ctx, `SELECT id FROM runs WHERE recipe = $1 AND refs = $2 AND finished_at IS NULL ORDER BY started_at DESC LIMIT 1`, p.Recipe, string(refs))
 		if err := row.Scan(&id); err == nil || !errors.Is(err, sql.ErrNoRows) {
 			resumed = err == nil
@@ -102,11 +107,11 @@ func (s *Store) Finish(ctx context.Context, tx *sql.Tx, id string, now time.Time
 	return nil
 }
 
-// Finished tells whether a run is closed.
+// Finished tells whether a run is closed, or was removed.
 func (s *Store) Finished(ctx context.Context, id string) (bool, error) {
 	var n int
-	err := s.db.QueryRowContext(ctx, `SELECT count(*) FROM runs WHERE id = $1 AND finished_at IS NOT NULL`, id).Scan(&n)
-	return n > 0, err
+	err := s.db.QueryRowContext(ctx, `SELECT count(*) FROM runs WHERE id = $1 AND finished_at IS NULL`, id).Scan(&n)
+	return err == nil && n == 0, err
 }
 
 // Called stores how often a process has called each API in a run, in place of what it said before.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -213,7 +215,7 @@ func TestAway(t *testing.T) {
 
 type job struct{}
 
-func (job) Kind() string { return "job" }
+func (job) Kind() string { return "scan" }
 
 // A worker that does not know of its own job gives it back, and those of one that ended are free.
 func TestHeldJobs(t *testing.T) {
@@ -275,4 +277,64 @@ func TestHeldJobs(t *testing.T) {
 			t.Error("not late:", err)
 		}
 	})
+}
+
+// A run that is removed while another carries over from it: what is carried over is whole, or not at all.
+func TestCarriedOverFromARunThatIsRemoved(t *testing.T) {
+	s := open(t, storetest.Postgres(t))
+	ctx := t.Context()
+	for round := range 5 {
+		const n = 200
+		var ids []string
+		for k := range 2 {
+			id, _, err := s.Begin(ctx, store.Plan{Refs: []string{"x"}, Recipe: fmt.Sprint(round, k)}, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, id)
+			tx(t, s, func(tx *sql.Tx) error {
+				var targets []audit.Target
+				for i := range n {
+					targets = append(targets, audit.Target{Name: fmt.Sprint("t", i)})
+				}
+				_, err := s.AddTargets(ctx, tx, id, 0, targets)
+				for i := 0; k == 0 && i < n && err == nil; i++ {
+					err = s.Settle(ctx, tx, id, store.Result{
+						Coverage: audit.Coverage{Target: fmt.Sprint("t", i), Status: audit.Scanned}, Rules: "r", State: "1",
+						Findings: []store.Finding{{Identity: fmt.Sprint(i), Finding: audit.Finding{Rule: "word"}}},
+					})
+				}
+				if k == 0 && err == nil {
+					err = s.Finish(ctx, tx, id, now)
+				}
+				return err
+			})
+		}
+		var carrying sync.WaitGroup
+		begun := make(chan struct{})
+		for g := range 3 {
+			carrying.Go(func() {
+				for i := g; i < n; i += 3 {
+					var got []store.Finding
+					err := s.Tx(ctx, func(tx *sql.Tx) (err error) {
+						got, err = s.Carry(ctx, tx, ids[1], fmt.Sprint("t", i), "", store.Past{Run: ids[0], State: "1"}, "1")
+						return err
+					})
+					if i == 30+g {
+						begun <- struct{}{}
+					}
+					if err == nil && len(got) != 1 || err != nil && !errors.Is(err, store.ErrNoRun) {
+						t.Error("carried over", got, err)
+					}
+				}
+			})
+		}
+		for range 3 {
+			<-begun
+		}
+		if err := s.Remove(ctx, ids[0]); err != nil {
+			t.Fatal(err)
+		}
+		carrying.Wait()
+	}
 }

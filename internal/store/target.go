@@ -150,17 +150,17 @@ func (s *Store) Settle(ctx context.Context, tx *sql.Tx, run string, r Result) er
 		err = errors.Join(err, merr)
 		return string(doc)
 	}
-	for _, table := range []string{"gaps", "findings", "notes"} {
-		exec(`DELETE FROM `+table+` WHERE run = $1 AND target = $2 AND part = $3`, run, name, part)
-	}
 	failure := ""
 	if r.Failure != nil {
 		failure = document(r.Failure)
 	}
 	exec(`UPDATE targets SET status = $1, coverage = $2, failure = $3, rules = $4, state = $5, halves = $6, beside = $7 WHERE run = $8 AND name = $9 AND part = $10`,
 		string(r.Coverage.Status), string(coverage), failure, r.Rules, r.State, r.Halves, r.Beside, run, name, part)
+	for _, table := range []string{"gaps", "findings", "notes"} {
+		exec(`DELETE FROM `+table+` WHERE run = $1 AND target = $2 AND part = $3`, run, name, part)
+	}
 	for _, g := range r.Gaps {
-		exec(`INSERT INTO gaps (run, target, part, what, why) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, run, name, part, g.What, g.Why)
+		exec(`INSERT INTO gaps (run, target, part, what, why) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, run, name, part, plain(g.What), plain(g.Why))
 	}
 	for _, f := range r.Findings {
 		kind := ""
@@ -207,13 +207,18 @@ func scanFinding(rows *sql.Rows) (f Finding, err error) {
 	return f, err
 }
 
+// plain is what both databases take for text: PostgreSQL wants UTF-8, without NUL.
+func plain(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\ufffd"), "\x00", "\ufffd")
+}
+
 // listing stands in place of a part for gaps that a listing of targets showed: scanning a target does not replace them.
 const listing = "listing"
 
 // Note stores gaps that the listing of targets showed.
 func (s *Store) Note(ctx context.Context, tx *sql.Tx, run string, gaps ...audit.Gap) error {
 	for _, g := range gaps {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO gaps (run, target, part, what, why) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, run, g.Target, listing, g.What, g.Why); err != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO gaps (run, target, part, what, why) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, run, plain(g.Target), listing, plain(g.What), plain(g.Why)); err != nil {
 			return fmt.Errorf("storing a gap: %w", err)
 		}
 	}
@@ -271,17 +276,16 @@ func (s *Store) Holders(ctx context.Context, run, identity string) ([]Row, error
 }
 
 // Secret is a secret of a run without its value, as the finding that knows most of it has it, or nil.
-func (s *Store) Secret(ctx context.Context, run, identity string) (secret *audit.Secret, err error) {
-	whole := false
+func (s *Store) Secret(ctx context.Context, run, identity string) (secret *audit.Secret, whole bool, err error) {
 	for f, err := range each(ctx, s.db, `SELECT identity, doc FROM findings WHERE run = $1 AND identity = $2 ORDER BY target, part`, scanFinding, run, identity) {
 		if err != nil {
-			return nil, fmt.Errorf("reading a secret: %w", err)
+			return nil, false, fmt.Errorf("reading a secret: %w", err)
 		}
 		if f.Secret != nil && (secret == nil || f.Whole && !whole) {
 			secret, whole = f.Secret, f.Whole
 		}
 	}
-	return secret, nil
+	return secret, whole, nil
 }
 
 // Objects are those in which a part of a target has an identity.

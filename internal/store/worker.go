@@ -45,7 +45,7 @@ func (s *Store) Alive(ctx context.Context, worker string) (late bool, err error)
 // Free gives back the jobs of processes that are dead, and tells how many: those of all others for a file, which one process
 // works with; of those that have not been seen for a while where a store is shared.
 func (s *Store) Free(ctx context.Context, worker string) (int64, error) {
-	text, args := `UPDATE river_job SET state = 'available' WHERE state = 'running' AND {holder} <> $1`, []any{worker}
+	text, args := `UPDATE river_job SET state = 'available' WHERE state = 'running' AND kind IN ('list', 'scan', 'settle', 'verify') AND {holder} <> $1`, []any{worker}
 	if s.postgres {
 		text += ` AND NOT EXISTS (SELECT 1 FROM workers WHERE id = {holder} AND seen > {now} - $2)`
 		args = append(args, silent.Milliseconds())
@@ -70,10 +70,10 @@ func (s *Store) Return(ctx context.Context, worker string, job int64) error {
 	return err
 }
 
-// Hold makes sure, and sees to it that it stays so until the transaction ends, that a job is still this attempt's. One whose process was
-// taken for dead, because its machine slept or its network was away, has been given to another.
-func (s *Store) Hold(ctx context.Context, tx *sql.Tx, job int64, attempt int) error {
-	done, err := tx.ExecContext(ctx, `UPDATE river_job SET attempt = attempt WHERE id = $1 AND attempt = $2 AND state = 'running'`, job, attempt)
+// Hold makes sure, and sees to it that it stays so until the transaction ends, that a job has not been done. A process that was taken for dead,
+// because its machine slept or its network was away, and the one that was given its job may both do it: the first to be done completes it.
+func (s *Store) Hold(ctx context.Context, tx *sql.Tx, job int64) error {
+	done, err := tx.ExecContext(ctx, `UPDATE river_job SET state = 'running' WHERE id = $1 AND finalized_at IS NULL`, job)
 	if err != nil {
 		return fmt.Errorf("holding a job: %w", err)
 	}
@@ -83,5 +83,8 @@ func (s *Store) Hold(ctx context.Context, tx *sql.Tx, job int64, attempt int) er
 	return nil
 }
 
-// errLost says that a job is no longer the one's who works on it.
-var errLost = errors.New("the job was given to another process, which takes this one for dead")
+// IsDone tells whether an error says that a job need not be done any more.
+func IsDone(err error) bool { return errors.Is(err, errLost) }
+
+// errLost says that a job need not be done any more.
+var errLost = errors.New("another process, which took this one for dead, has done the job")
