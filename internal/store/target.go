@@ -249,10 +249,11 @@ func (s *Store) WithHalves(ctx context.Context, run, target string) ([]Row, erro
 	return query(ctx, s.db, text+` ORDER BY name, part`, scanRow, args...)
 }
 
-// Apart lists the parts of a run's targets that were scanned before the halves of credentials in other parts of the target were known.
+// Apart lists the parts of a run's targets that were scanned before the halves of credentials in another part of the target were known. Those that have
+// halves of their own are joined with all others' when the run is settled.
 func (s *Store) Apart(ctx context.Context, run string) ([]Row, error) {
 	return query(ctx, s.db, `SELECT t.ref, t.name, t.part, t.coverage, t.failure, t.halves FROM targets t JOIN targets o ON o.run = t.run AND o.name = t.name AND o.part <> t.part
-		WHERE t.run = $1 AND o.halves <> '' AND t.beside <> o.halves AND t.part <> 'settings' ORDER BY t.name, t.part`, scanRow, run)
+		WHERE t.run = $1 AND o.halves <> '' AND t.beside <> o.halves AND t.halves = '' ORDER BY t.name, t.part`, scanRow, run)
 }
 
 func scanRow(rows *sql.Rows) (r Row, err error) {
