@@ -187,6 +187,7 @@ func (p *Provider) TargetsAfter(ctx context.Context, ref, after string) iter.Seq
 			yield(audit.Target{}, err)
 			return
 		}
+		ctx = forge.InOrder(ctx, "")
 		if err := c.resolve(ctx, path, cursorText.FindStringSubmatch(after), yield); err != nil {
 			yield(audit.Target{}, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"log/slog"
@@ -57,6 +58,15 @@ type withKey struct{}
 // With returns a context whose requests go with one credential and no other.
 func With(ctx context.Context, c *Credential) context.Context {
 	return context.WithValue(ctx, withKey{}, c)
+}
+
+type orderKey struct{}
+
+// InOrder returns a context whose requests go with the first of several credentials that may see what is asked for, however much is left of its
+// quota: pages of one listing, of which each credential may see another part, are not mixed, and answers have the entity tags they had,
+// which on GitHub are made of the token, too. Which one is the first, key decides; with "", it is the first in the list.
+func InOrder(ctx context.Context, key string) context.Context {
+	return context.WithValue(ctx, orderKey{}, key)
 }
 
 // TokenThatSees returns the token of the first of several credentials that see finds something with; "" without any. A single one is not tried.
@@ -124,6 +134,11 @@ func (t *transport) accountsFor(req *http.Request) (all []*account, err error) {
 			return nil, err
 		}
 	}
+	if key, ok := req.Context().Value(orderKey{}).(string); ok && key != "" && len(credentials) > 1 {
+		sum := sha256.Sum256([]byte(key))
+		n := int(binary.BigEndian.Uint32(sum[:]) % uint32(len(credentials))) //nolint:gosec // a handful
+		credentials = slices.Concat(credentials[n:], credentials[:n])
+	}
 	for _, c := range credentials {
 		a, err := t.account(req.Context(), c)
 		if err != nil {
@@ -170,6 +185,9 @@ func (a *account) token(ctx context.Context) (string, error) {
 // pass waits until one of the accounts may send a request, and returns it.
 func (t *transport) pass(req *http.Request, all []*account) (*account, error) {
 	ctx := req.Context()
+	if _, ok := ctx.Value(orderKey{}).(string); ok {
+		all = all[:1] // the others are asked where it may not see
+	}
 	all = slices.Clone(all)
 	slices.SortStableFunc(all, func(a, b *account) int {
 		left, _ := a.state()

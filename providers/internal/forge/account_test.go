@@ -96,6 +96,60 @@ func TestTokensSideBySide(t *testing.T) {
 	}
 }
 
+// One listing goes with one token, however much is left of others, and the next is asked for what that may not see.
+func TestInOrder(t *testing.T) {
+	const many = 60
+	used, denies := map[string]int{}, ""
+	tokens := several(3)
+	w := forge(t, func(c *Config) { c.Credentials = Any(tokens) }, func(_ int, w http.ResponseWriter, r *http.Request) {
+		token := tokenOf(r)
+		used[token]++
+		if token == denies {
+			send(w, 404, "", "{}")
+			return
+		}
+		send(w, 200, left(1000, 1000-used[token], time.Hour), "{}")
+	})
+	ask := func(key string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(InOrder(t.Context(), key), http.MethodGet, w.url+"/x", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := w.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	}
+	for range many {
+		ask("")
+	}
+	if used["1"] != many || len(used) != 1 {
+		t.Errorf("used %v, want the first", used)
+	}
+	denies = "1"
+	ask("")
+	if used["1"] != many+1 || used["2"] != 1 {
+		t.Errorf("used %v, want the second where the first is denied", used)
+	}
+	denies = ""
+	clear(used)
+	for i := range many {
+		ask(fmt.Sprint("target ", i))
+	}
+	if used["1"] < many/6 || used["2"] < many/6 || used["3"] < many/6 {
+		t.Errorf("used %v: targets are not spread", used)
+	}
+	clear(used)
+	for range many {
+		ask("target 1")
+	}
+	if len(used) != 1 {
+		t.Errorf("used %v for one target: answers of each have other tags", used)
+	}
+}
+
 func TestTokenThatIsRefused(t *testing.T) {
 	tokens := several(3)
 	asked := map[string]int{}

@@ -30,7 +30,7 @@ func Items(ctx context.Context, t audit.Target, settings Listing, contents func(
 			return goOn
 		}
 		if t.Part != audit.PartContents {
-			settings.Items(ctx)(send)
+			settings.Items(InOrder(ctx, t.Name))(send)
 		}
 		if t.Part != audit.PartSettings && contents != nil && goOn {
 			contents(t)(send)
