@@ -405,6 +405,31 @@ func TestLeftOut(t *testing.T) {
 	}
 }
 
+// TestManyParents has a commit with more parents than are read, of which the last leads to what nothing else does.
+func TestManyParents(t *testing.T) {
+	r, w, c := one(t)
+	head := r.Git("rev-parse", "HEAD")
+	r.Git("checkout", "-q", "-b", "side")
+	r.Write("late", "KEY-9\n")
+	last := r.Commit("late KEY-9")
+	r.Git("checkout", "-q", "main")
+	r.Git("branch", "-D", "side")
+	var roots, merge strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&roots, "commit refs/tmp/%d\ncommitter a <a@b> %d +0000\ndata 1\nx\n\n", i, 1700000000+i)
+	}
+	r.GitIn(roots.String(), "fast-import", "--quiet")
+	fmt.Fprintf(&merge, "tree %s\nparent %s\n", r.Git("rev-parse", "HEAD^{tree}"), head)
+	for id := range strings.FieldsSeq(r.Git("for-each-ref", "--format=%(objectname)", "refs/tmp")) {
+		fmt.Fprintf(&merge, "parent %s\n", id)
+	}
+	fmt.Fprintf(&merge, "parent %s\nauthor a <a@b> 1700009999 +0000\ncommitter a <a@b> 1700009999 +0000\n\nm\n", last)
+	r.Git("update-ref", "refs/heads/main", r.Object("commit", merge.String()))
+	w.same(t, c)
+	r.Git("branch", "next", head)
+	w.same(t, c)
+}
+
 // TestFork has a repository that shares most of its objects with another.
 func TestFork(t *testing.T) {
 	r, w, c := one(t)
