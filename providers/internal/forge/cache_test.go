@@ -384,6 +384,42 @@ func TestUnchanged(t *testing.T) {
 	}
 }
 
+// TestUnsound has a repository of which a part is missing: it may be there the next time.
+func TestUnsound(t *testing.T) {
+	r, w, c := one(t)
+	for i := range 3 {
+		r.Write("more", fmt.Sprint("KEY-", 3+i))
+		r.Commit("more")
+	}
+	r.At(filepath.Dir(r.Dir)).Git("clone", "-q", "--depth", "2", "file://"+r.Dir, "part")
+	c.Address = w.URL + "/part/.git"
+	for range 2 {
+		if got := w.same(t, c); got.state != "" || len(glob(w.env.Cache.Dir, "state")) > 0 {
+			t.Errorf("state %q, kept %q, found %q", got.state, glob(w.env.Cache.Dir, "state"), got.found)
+		}
+	}
+}
+
+// TestLittleMemory has more directories than fit, so that listing what is kept would find it damaged each time.
+func TestLittleMemory(t *testing.T) {
+	r, w, c := one(t)
+	for i := range 40 {
+		for k := range 35 {
+			r.Write(fmt.Sprintf("d%d/e%d/f%d", k%7, k%5, i), fmt.Sprint(i*k))
+		}
+		r.Commit("more")
+	}
+	w.env.Memory = 220 << 10
+	for i := range 3 {
+		before := w.fetches.Load()
+		r.Write("new", fmt.Sprint(i))
+		r.Commit("new")
+		if w.run(t, c, 0, false); w.fetches.Load()-before != 1 {
+			t.Errorf("fetched %d times", w.fetches.Load()-before)
+		}
+	}
+}
+
 // TestLeftOut has objects that only the cache still has.
 func TestLeftOut(t *testing.T) {
 	r, w, c := one(t)

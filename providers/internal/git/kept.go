@@ -193,7 +193,7 @@ func (s *scan) listAmongAll(wanted []uint32) error {
 // keep remembers what was fetched and listed, if all of it is sound and the consumer says what came of it. What cannot be kept
 // is fetched again.
 func (s *scan) keep(choice *audit.Choice) {
-	if s.entry == nil || s.rules == "" || choice == nil || choice.Again == nil || !s.isSound || s.cutsParents() || s.ctx.Err() != nil {
+	if s.entry == nil || s.rules == "" || choice == nil || choice.Again == nil || !s.isSound || s.trees.load != nil || s.cutsParents() || s.ctx.Err() != nil {
 		return
 	}
 	again := slices.Concat(slices.Collect(maps.Keys(s.large)), s.elsewhere)
