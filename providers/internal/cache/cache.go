@@ -59,8 +59,8 @@ func Open(c audit.Cache, address *url.URL, format string, tips []string) *Entry 
 	if c.Dir == "" || c.Size <= 0 || err != nil || strings.ContainsAny(dir, "\r\n") { // git cannot be told of such a path
 		return nil
 	}
-	r := root{dir, c.Size}
-	if os.MkdirAll(r.path("repositories"), 0o700) != nil || os.MkdirAll(r.path("tips"), 0o700) != nil || os.Chmod(dir, 0o700) != nil {
+	r := rootOf(c, dir)
+	if os.MkdirAll(r.path("repositories"), 0o700) != nil || os.MkdirAll(r.path("tips"), 0o700) != nil || os.Chmod(r.dir, 0o700) != nil {
 		return nil
 	}
 	key := keyOf(address)
@@ -82,7 +82,7 @@ func Open(c audit.Cache, address *url.URL, format string, tips []string) *Entry 
 // Touch notes that the entry of a repository is still of use.
 func Touch(c audit.Cache, address string) {
 	if u, err := url.Parse(address); err == nil && c.Dir != "" {
-		touch(root{dir: c.Dir}.path("repositories", keyOf(u)))
+		touch(rootOf(c, c.Dir).path("repositories", keyOf(u)))
 	}
 }
 

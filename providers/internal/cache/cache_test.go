@@ -93,6 +93,25 @@ func TestHosts(t *testing.T) {
 	e.Close()
 }
 
+// TestOwnDirectory has a directory in which there are other things that others read.
+func TestOwnDirectory(t *testing.T) {
+	c := newCache(t, 1<<20)
+	for _, dir := range []string{c.Dir, filepath.Join(c.Dir, "repositories")} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	save(t, c, "a", 100, id(1))
+	for dir, want := range map[string]os.FileMode{c.Dir: 0o755, filepath.Join(c.Dir, "git"): 0o700} {
+		if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v", dir, info.Mode(), err)
+		}
+	}
+	if names, _ := os.ReadDir(filepath.Join(c.Dir, "repositories")); len(names) > 0 {
+		t.Errorf("in a directory of others: %v", names)
+	}
+}
+
 func TestLinks(t *testing.T) {
 	var tips []string
 	for i := range 100 {
@@ -105,7 +124,7 @@ func TestLinks(t *testing.T) {
 	c := newCache(t, 1<<20)
 	save(t, c, "a", 100, tips...)
 	save(t, c, "a", 100, tips[1:]...)
-	if names, _ := os.ReadDir(filepath.Join(c.Dir, "tips")); len(names) != maxLinks {
+	if names, _ := os.ReadDir(filepath.Join(c.Dir, "git", "tips")); len(names) != maxLinks {
 		t.Errorf("%d links, want those of the last time: %v", len(names), names)
 	}
 	if n := packs(t, c, "fork", append([]string{id(5000)}, tips[50:]...)...); n != 2 {
@@ -124,7 +143,7 @@ func TestSize(t *testing.T) {
 		path := fmt.Sprint("r", i)
 		save(t, c, path, 1000, id(100+i))
 		then := old.Add(time.Duration(i) * time.Minute)
-		if err := os.Chtimes(filepath.Join(c.Dir, "repositories", keyOf(at(t, path)), stateFile), then, then); err != nil {
+		if err := os.Chtimes(filepath.Join(c.Dir, "git", "repositories", keyOf(at(t, path)), stateFile), then, then); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -134,15 +153,15 @@ func TestSize(t *testing.T) {
 	save(t, c, "r9", 1000, id(109)) // together they are too large now
 	for i, want := range []int{1, 1, 0, 0, 1, 1, 1, 1, 1, 1} {
 		path := fmt.Sprint("r", i)
-		_, err := os.Stat(filepath.Join(c.Dir, "repositories", keyOf(at(t, path)), stateFile))
+		_, err := os.Stat(filepath.Join(c.Dir, "git", "repositories", keyOf(at(t, path)), stateFile))
 		if (err == nil) != (want == 1) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	if _, err := os.Lstat(filepath.Join(c.Dir, "tips", root{}.links(at(t, ""), []string{id(102)})[0])); err == nil {
+	if _, err := os.Lstat(filepath.Join(c.Dir, "git", "tips", root{}.links(at(t, ""), []string{id(102)})[0])); err == nil {
 		t.Error("a link to an evicted entry is left")
 	}
-	b, err := os.ReadFile(filepath.Join(c.Dir, "size"))
+	b, err := os.ReadFile(filepath.Join(c.Dir, "git", "size"))
 	if err != nil || string(b) != fmt.Sprint(8*1020) {
 		t.Errorf("size %q, %v", b, err)
 	}
@@ -156,7 +175,7 @@ func TestHeld(t *testing.T) {
 		t.Error("two have one entry")
 	}
 	e.Close()
-	if left, _ := os.ReadDir(filepath.Join(c.Dir, "repositories")); len(left) > 0 {
+	if left, _ := os.ReadDir(filepath.Join(c.Dir, "git", "repositories")); len(left) > 0 {
 		t.Errorf("left %v", left)
 	}
 	for _, c := range []audit.Cache{{}, {Dir: c.Dir}, {Dir: "/dev/null/x", Size: 1}, {Dir: "a\nb", Size: 1}} {
@@ -175,7 +194,7 @@ func TestManyPacks(t *testing.T) {
 	if n := packs(t, c, "a", id(1)); n != 0 {
 		t.Errorf("%d packs", n)
 	}
-	if files, _ := filepath.Glob(filepath.Join(c.Dir, "repositories", "*", "objects", "pack", "*")); len(files) > 0 {
+	if files, _ := filepath.Glob(filepath.Join(c.Dir, "git", "repositories", "*", "objects", "pack", "*")); len(files) > 0 {
 		t.Errorf("left %q", files)
 	}
 }

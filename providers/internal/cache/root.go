@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/leakreach/leakreach/audit"
 )
 
 // A root is the directory of all entries:
@@ -23,6 +25,9 @@ type root struct {
 	dir   string
 	limit int64
 }
+
+// rootOf is a directory of our own in the one that the user named, which may have other things in it that others read.
+func rootOf(c audit.Cache, dir string) root { return root{filepath.Join(dir, "git"), c.Size} }
 
 func (r root) path(names ...string) string {
 	return filepath.Join(append([]string{r.dir}, names...)...)

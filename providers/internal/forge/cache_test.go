@@ -494,7 +494,7 @@ func TestFork(t *testing.T) {
 	if got := w.same(t, c); got.contents != 3 || w.fetches.Load()-before != 1 {
 		t.Errorf("%d contents listed, %d fetches", got.contents, w.fetches.Load()-before)
 	}
-	entries, _ := os.ReadDir(filepath.Join(w.env.Cache.Dir, "repositories"))
+	entries, _ := os.ReadDir(filepath.Join(w.env.Cache.Dir, "git", "repositories"))
 	if len(entries) != 2 || entries[0].IsDir() == entries[1].IsDir() {
 		t.Errorf("entries %v: want one and a link to it", entries)
 	}
@@ -583,7 +583,7 @@ func TestPrivate(t *testing.T) {
 	r.Write("more", "KEY-3\n")
 	r.Commit("more")
 	w.same(t, c)
-	err := filepath.WalkDir(w.env.Cache.Dir, func(path string, d fs.DirEntry, _ error) error {
+	err := filepath.WalkDir(filepath.Join(w.env.Cache.Dir, "git"), func(path string, d fs.DirEntry, _ error) error {
 		info, err := d.Info()
 		if err == nil && d.Type()&fs.ModeSymlink == 0 && info.Mode().Perm()&0o077 != 0 {
 			t.Errorf("%s: %v", path, info.Mode())
@@ -642,7 +642,7 @@ func TestKilled(t *testing.T) {
 
 // glob finds files of entries.
 func glob(cache, name string) []string {
-	list, _ := filepath.Glob(filepath.Join(cache, "repositories", "*", name))
+	list, _ := filepath.Glob(filepath.Join(cache, "git", "repositories", "*", name))
 	return list
 }
 
