@@ -274,12 +274,16 @@ func (e *Entry) Save(rules string, tips, again []string, keep func(dir string) (
 		e.forget()
 		return nil
 	}
+	// Counted first: a process that is killed in between leaves a count that is too high, and that is put right when it matters.
+	if err := e.root.account(after - before); err != nil {
+		return err
+	}
 	if err := next.write(filepath.Join(e.dir, stateFile)); err != nil {
 		return err
 	}
 	e.root.announce(filepath.Base(e.dir), e.Members[e.key].Links, e.announced)
 	e.state = next
-	return e.root.account(after - before)
+	return nil
 }
 
 func distinct(ids []string) []string { return slices.Compact(slices.Sorted(slices.Values(ids))) }

@@ -167,6 +167,23 @@ func TestSize(t *testing.T) {
 	}
 }
 
+// TestCountedFirst cannot count an entry, which is not saved then: what is not counted would never be evicted.
+func TestCountedFirst(t *testing.T) {
+	c := newCache(t, 1<<20)
+	e := Open(c, at(t, "a"), "sha1", nil)
+	if e == nil {
+		t.Fatal("no entry")
+	}
+	defer e.Close()
+	if err := os.Mkdir(e.root.path("lock"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	err := e.Save("rules", []string{id(1)}, nil, func(string) ([]string, error) { return nil, nil })
+	if _, lost := os.Stat(filepath.Join(e.dir, stateFile)); err == nil || lost == nil {
+		t.Errorf("saved: %v", err)
+	}
+}
+
 // TestHeld has an entry that is in use, and one that is left as it was made.
 func TestHeld(t *testing.T) {
 	c := newCache(t, 1<<20)
