@@ -60,7 +60,12 @@ func Open(c audit.Cache, address *url.URL, format string, tips []string) *Entry 
 		return nil
 	}
 	r := rootOf(c, dir)
-	if os.MkdirAll(r.path("repositories"), 0o700) != nil || os.MkdirAll(r.path("tips"), 0o700) != nil || os.Chmod(r.dir, 0o700) != nil {
+	for _, name := range []string{"repositories", "tips", "gone"} {
+		if os.MkdirAll(r.path(name), 0o700) != nil {
+			return nil
+		}
+	}
+	if os.Chmod(r.dir, 0o700) != nil {
 		return nil
 	}
 	key := keyOf(address)
@@ -105,14 +110,15 @@ func (r root) take(key string) *Entry {
 		_ = os.Remove(dir) // a link to an entry that is gone
 	}
 	e := &Entry{root: r, dir: dir}
-	if os.MkdirAll(e.packs(), 0o700) != nil {
+	if os.MkdirAll(dir, 0o700) != nil {
 		return nil
 	}
 	var err error
 	if e.lock, err = lock(filepath.Join(dir, "lock"), false); err != nil {
 		return nil
 	}
-	if !isAt(e.lock, filepath.Join(dir, "lock")) { // it was evicted meanwhile
+	// It may have been evicted meanwhile; what is made from here on, nobody else removes.
+	if !isAt(e.lock, filepath.Join(dir, "lock")) || os.MkdirAll(e.packs(), 0o700) != nil {
 		_ = e.lock.Close()
 		return nil
 	}
@@ -192,7 +198,7 @@ func (e *Entry) Drop() error {
 func (e *Entry) Close() {
 	_ = os.RemoveAll(e.Incoming())
 	if _, err := os.Lstat(filepath.Join(e.dir, stateFile)); err != nil {
-		_ = os.RemoveAll(e.dir)
+		e.root.remove(e.dir)
 	}
 	_ = e.lock.Close()
 }

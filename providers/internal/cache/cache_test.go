@@ -8,8 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -199,6 +202,38 @@ func TestHeld(t *testing.T) {
 		if Open(c, at(t, "a"), "sha1", nil) != nil {
 			t.Errorf("an entry in %+v", c)
 		}
+	}
+}
+
+// TestRemoved has many take an entry that is removed each time, since nothing is saved in it: none loses what it has to another's removal.
+func TestRemoved(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("an open file keeps its directory")
+	}
+	c := newCache(t, 1<<20)
+	var taken atomic.Int64
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 200 {
+				e := Open(c, at(t, "a"), "sha1", nil)
+				if e == nil {
+					continue
+				}
+				taken.Add(1)
+				for i := range 5 {
+					if err := os.WriteFile(filepath.Join(e.packs(), fmt.Sprint(i)), nil, 0o600); err != nil {
+						t.Error(err)
+					}
+				}
+				e.Close()
+			}
+		})
+	}
+	all.Wait()
+	left, _ := filepath.Glob(filepath.Join(c.Dir, "git", "[rg]*", "*"))
+	if taken.Load() == 0 || len(left) > 0 {
+		t.Errorf("taken %d times, left %q", taken.Load(), left)
 	}
 }
 

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -19,6 +20,7 @@ import (
 //
 //	repositories/KEY  an entry, or a link to the one that a repository has joined
 //	tips/HOST-ID      a link to the entry that has this tip of a repository on that host
+//	gone              entries that are being removed
 //	size              what all packs take, in bytes
 //	lock              held while that is changed
 type root struct {
@@ -115,6 +117,15 @@ func (r root) account(added int64) error {
 	return replace(r.path("size"), strconv.AppendInt(nil, total, 10))
 }
 
+// remove removes an entry of which the caller has the lock. It is out of sight first: the lock goes with the other files, and another process could
+// make one anew and fill what is being removed.
+func (r root) remove(dir string) {
+	if gone := r.path("gone", rand.Text()); os.Rename(dir, gone) == nil { // not on Windows, where an open file keeps its directory
+		dir = gone
+	}
+	_ = os.RemoveAll(dir)
+}
+
 // A candidate may be evicted.
 type candidate struct {
 	Entry
@@ -152,8 +163,12 @@ func (r root) evict(limit int64) (total int64) {
 		if err != nil {
 			continue // it is in use
 		}
+		if !isAt(held, filepath.Join(c.dir, "lock")) { // it was removed meanwhile, and there may be a new one
+			_ = held.Close()
+			continue
+		}
 		_ = os.Remove(filepath.Join(c.dir, stateFile)) // first: what is left of an entry is not believed
-		_ = os.RemoveAll(c.dir)
+		r.remove(c.dir)
 		_ = held.Close()
 		total -= c.size
 	}
