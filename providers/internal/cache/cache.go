@@ -60,7 +60,7 @@ func Open(c audit.Cache, address *url.URL, format string, tips []string) *Entry 
 		return nil
 	}
 	r := rootOf(c, dir)
-	for _, name := range []string{"repositories", "tips", "gone"} {
+	for _, name := range []string{"repositories", "tips", "incoming", "gone"} {
 		if os.MkdirAll(r.path(name), 0o700) != nil {
 			return nil
 		}
@@ -68,6 +68,7 @@ func Open(c audit.Cache, address *url.URL, format string, tips []string) *Entry 
 	if os.Chmod(r.dir, 0o700) != nil {
 		return nil
 	}
+	r.sweep()
 	key := keyOf(address)
 	e := r.join(key, address, format, tips)
 	if e == nil {
@@ -204,7 +205,7 @@ func (e *Entry) Close() {
 }
 
 // Incoming is where to put what is being fetched. It is removed by Close.
-func (e *Entry) Incoming() string { return filepath.Join(e.dir, "incoming") }
+func (e *Entry) Incoming() string { return e.root.path("incoming", filepath.Base(e.dir)) }
 
 // Objects is what git calls an object directory.
 func (e *Entry) Objects() string { return filepath.Join(e.dir, "objects") }

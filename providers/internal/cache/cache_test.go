@@ -205,6 +205,37 @@ func TestHeld(t *testing.T) {
 	}
 }
 
+// TestKilled has what processes left that were killed while they fetched and removed, and what is under way.
+func TestKilled(t *testing.T) {
+	c := newCache(t, 1<<20)
+	save(t, c, "saved", 100, id(1))
+	held := Open(c, at(t, "held"), "sha1", nil)
+	if held == nil {
+		t.Fatal("no entry")
+	}
+	defer held.Close()
+	killed := &Entry{root: held.root, dir: held.root.path("repositories", keyOf(at(t, "killed")))}
+	saved := &Entry{root: held.root, dir: held.root.path("repositories", keyOf(at(t, "saved")))}
+	for _, dir := range []string{held.Incoming(), killed.Incoming(), killed.packs(), saved.Incoming(), held.root.path("gone", "x", "objects")} {
+		if err := os.MkdirAll(filepath.Join(dir, "something"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := Open(c, at(t, "other"), "sha1", nil)
+	if other == nil {
+		t.Fatal("no entry")
+	}
+	defer other.Close()
+	for _, dir := range []string{killed.Incoming(), killed.dir, saved.Incoming(), held.root.path("gone", "x")} {
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("left: %s", dir)
+		}
+	}
+	if _, err := os.Stat(held.Incoming()); err != nil || packs(t, c, "saved") != 1 {
+		t.Errorf("gone with that: %v", err)
+	}
+}
+
 // TestRemoved has many take an entry that is removed each time, since nothing is saved in it: none loses what it has to another's removal.
 func TestRemoved(t *testing.T) {
 	if runtime.GOOS == "windows" {

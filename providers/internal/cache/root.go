@@ -20,6 +20,7 @@ import (
 //
 //	repositories/KEY  an entry, or a link to the one that a repository has joined
 //	tips/HOST-ID      a link to the entry that has this tip of a repository on that host
+//	incoming/KEY      what is being fetched for an entry
 //	gone              entries that are being removed
 //	size              what all packs take, in bytes
 //	lock              held while that is changed
@@ -115,6 +116,21 @@ func (r root) account(added int64) error {
 		total = r.evict(r.limit - r.limit/8)
 	}
 	return replace(r.path("size"), strconv.AppendInt(nil, total, 10))
+}
+
+// sweep removes what processes left that were killed: no other run may ever ask for the same repository. All but what is under way is gone by
+// then, so there is little to look at.
+func (r root) sweep() {
+	gone, _ := os.ReadDir(r.path("gone"))
+	for _, n := range gone {
+		_ = os.RemoveAll(r.path("gone", n.Name()))
+	}
+	incoming, _ := os.ReadDir(r.path("incoming"))
+	for _, n := range incoming {
+		if e := r.take(n.Name()); e != nil { // else somebody is at it
+			e.Close()
+		}
+	}
 }
 
 // remove removes an entry of which the caller has the lock. It is out of sight first: the lock goes with the other files, and another process could
