@@ -136,7 +136,7 @@ func (t *transport) accountsFor(req *http.Request) (all []*account, err error) {
 	}
 	if key, ok := req.Context().Value(orderKey{}).(string); ok && key != "" && len(credentials) > 1 {
 		sum := sha256.Sum256([]byte(key))
-		n := int(binary.BigEndian.Uint32(sum[:]) % uint32(len(credentials))) //nolint:gosec // a handful
+		n := int(binary.BigEndian.Uint32(sum[:]) % uint32(len(credentials)))
 		credentials = slices.Concat(credentials[n:], credentials[:n])
 	}
 	for _, c := range credentials {
@@ -209,7 +209,7 @@ func (t *transport) pass(req *http.Request, all []*account) (*account, error) {
 				soonest, until = a, shut
 			}
 		}
-		wait := until.Sub(t.env.Now())
+		wait := max(until.Sub(t.env.Now()), 0) // it may be over by now: asking the store takes time
 		if wait > t.MaxWait || wait > shortWait && soonest.gate.hopeless() {
 			return nil, &Error{API: t.API, Status: http.StatusTooManyRequests, Method: req.Method, URL: plainURL(req.URL), Until: until}
 		}
@@ -319,10 +319,22 @@ func (f *flight) start(ctx context.Context) error {
 func (f *flight) land() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.now--
 	if f.calm++; f.calm >= calmAnswers {
 		f.most, f.calm = min(f.most+1, f.limit), 0
 	}
+	f.next()
+}
+
+// leave notes that a request was not sent.
+func (f *flight) leave() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next()
+}
+
+// next lets those go on that wait. f.mu is held.
+func (f *flight) next() {
+	f.now--
 	if f.landed != nil {
 		close(f.landed)
 		f.landed = nil
