@@ -89,10 +89,20 @@ func (l Listing) unchanged(ctx context.Context) bool {
 type trail struct {
 	mu     sync.Mutex
 	steps  strings.Builder // a line each: tag, blank, address below the API's
-	broken bool            // an answer is missing, or has no tag
+	broken bool            // an answer is missing, or has no tag, or there is doubt
 }
 
 type trailKey struct{}
+
+// Doubt says of the listing that ctx is of that it has no state: what it listed may change without a change of any answer's tag, or the tags
+// tell more than a store may hold.
+func Doubt(ctx context.Context) {
+	if t := trailOf(ctx); t != nil {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.broken = true
+	}
+}
 
 func trailOf(ctx context.Context) *trail {
 	t, _ := ctx.Value(trailKey{}).(*trail)
