@@ -212,6 +212,11 @@ func TestInstallations(t *testing.T) {
 			if _, gaps, err := items(t, p, r.targets[1]); owner != "public" && (err != nil || len(gaps) > 0) {
 				t.Errorf("%q: %s: err %v, gaps %q", chosen, owner, err, gaps)
 			}
+			for it := range p.Items(t.Context(), r.targets[0]) {
+				if it.Kind == audit.KindState {
+					t.Errorf("%q: %s: a state that will not be known again: %q", chosen, owner, it.State)
+				}
+			}
 		}
 		if n := g.Count("/access_tokens"); n > 3 {
 			t.Errorf("%d tokens minted", n)

@@ -43,7 +43,8 @@ type Listing struct {
 	Head string // what is listed: under another one nothing is as it was
 	Past string // the state of an earlier listing, or "": see [Items]
 	List func(context.Context) iter.Seq2[audit.Item, error]
-	// Again asks for an address below the API's as it was asked for then, with further headers.
+	// Again asks for an address below the API's as it was asked for then, with further headers. If tags do not last until then, it is nil, and the
+	// listing has no state.
 	Again func(ctx context.Context, path string, header http.Header) (status int, err error)
 }
 
@@ -51,6 +52,10 @@ type Listing struct {
 // is still the same need not make it, and GitHub does not count such a request.
 func (l Listing) Items(ctx context.Context) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
+		if l.Again == nil {
+			l.List(ctx)(yield)
+			return
+		}
 		if l.unchanged(ctx) {
 			yield(audit.Item{Kind: audit.KindUnchanged, State: l.Past}, nil)
 			return

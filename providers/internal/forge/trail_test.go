@@ -151,6 +151,10 @@ func TestDoubt(t *testing.T) {
 	if got, state := kinds(doubtful.Items(t.Context())); got != "variable" || state != "" {
 		t.Errorf("%s, state %q", got, state)
 	}
+	sure.Past, sure.Again = "1\n\"1\" a\n", nil // tags that do not last
+	if got, state := kinds(sure.Items(t.Context())); got != "variable" || state != "" {
+		t.Errorf("%s, state %q", got, state)
+	}
 	Doubt(t.Context()) // outside of a listing there is none
 }
 
