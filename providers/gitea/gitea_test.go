@@ -276,9 +276,9 @@ func TestParts(t *testing.T) {
 	}
 	all, _ := read(target)
 	target.Part = audit.PartSettings
-	for it := range p.Items(t.Context(), target) {
-		if it.Kind == audit.KindState {
-			t.Errorf("a state of settings with values: %q", it.State)
+	for it, err := range p.Items(t.Context(), target) {
+		if err != nil || it.Kind == audit.KindState {
+			t.Errorf("a state of settings with values: %q, %v", it.State, err)
 		}
 	}
 	settings, first := read(target)

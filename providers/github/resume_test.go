@@ -212,9 +212,9 @@ func TestInstallations(t *testing.T) {
 			if _, gaps, err := items(t, p, r.targets[1]); owner != "public" && (err != nil || len(gaps) > 0) {
 				t.Errorf("%q: %s: err %v, gaps %q", chosen, owner, err, gaps)
 			}
-			for it := range p.Items(t.Context(), r.targets[0]) {
+			for it, err := range p.Items(t.Context(), r.targets[0]) {
 				if it.Kind == audit.KindState {
-					t.Errorf("%q: %s: a state that will not be known again: %q", chosen, owner, it.State)
+					t.Errorf("%q: %s: a state that will not be known again: %q, %v", chosen, owner, it.State, err)
 				}
 			}
 		}
