@@ -40,6 +40,9 @@ func (s *Store) Quotas(ctx context.Context, now time.Time) ([]Quota, error) {
 		if until := time.UnixMilli(paused).UTC(); until.After(now) && until.After(q.Until) {
 			q.Until = until
 		}
+		if q.Until.After(now.Add(longest)) { // a clock was wrong: see begin
+			q.Until = time.Time{}
+		}
 		return q, err
 	}, now.Add(-remembered).UnixMilli())
 	if err != nil {
@@ -103,6 +106,8 @@ type answer struct {
 func (a answer) ours() int { return a.remaining - a.reserve }
 
 const (
+	// longest is more than a forge is believed to want one to wait, which is a day. What is further away was noted by a wrong clock.
+	longest = 25 * time.Hour
 	// lotSize is how many requests are borrowed at once: ten make the database a tenth as busy, and a process that dies takes no more than
 	// that with it, of thousands.
 	lotSize = 10
@@ -247,6 +252,7 @@ func (c *counter) forget(ctx context.Context) error {
 
 // borrow takes a lot out of the quota, and one request out of that.
 func (c *counter) borrow(ctx context.Context, q audit.Quota, l *lot, now time.Time) (until time.Time, err error) {
+	far := now.Add(longest).UnixMilli()
 	for _, n := range []int{lotSize, 1} {
 		var reset int64
 		err := c.store.db.QueryRowContext(ctx, `UPDATE quotas SET
@@ -254,10 +260,10 @@ func (c *counter) borrow(ctx context.Context, q audit.Quota, l *lot, now time.Ti
 				lent      = CASE WHEN resets_at > $5 THEN lent ELSE 0 END + $6,
 				told      = CASE WHEN resets_at > $5 THEN told ELSE 0 END,
 				resets_at = CASE WHEN resets_at > $5 THEN resets_at ELSE $5 + $7 END
-			WHERE api = $1 AND host = $2 AND credential = $3 AND resource = $4 AND paused_until <= $5
+			WHERE api = $1 AND host = $2 AND credential = $3 AND resource = $4 AND paused_until <= $5 AND resets_at <= $8
 				AND quota > 0 AND (resets_at <= $5 AND quota - reserve >= $6 OR remaining - reserve - lent >= $6)
 			RETURNING resets_at`,
-			q.API, q.Host, q.Credential, q.Resource, now.UnixMilli(), n, unknownWindow.Milliseconds()).Scan(&reset)
+			q.API, q.Host, q.Credential, q.Resource, now.UnixMilli(), n, unknownWindow.Milliseconds(), far).Scan(&reset)
 		if err == nil {
 			l.left, l.ends, l.reset, l.blind = n, now.Add(lotTime), time.UnixMilli(reset), false
 			l.take()
@@ -278,12 +284,14 @@ func (c *counter) borrow(ctx context.Context, q audit.Quota, l *lot, now time.Ti
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return time.Time{}, fmt.Errorf("reading a quota: %w", err)
 	}
+	if reset > far || paused > far {
+		return time.Time{}, c.begin(ctx, q, l, now, far)
+	}
 	switch {
 	case paused > now.UnixMilli():
 		return time.UnixMilli(paused), nil
-	case x.Limit == 0: // nobody knows
-		l.left, l.ends, l.reset, l.blind = lotSize, now.Add(lotTime), time.Time{}, true
-		l.take()
+	case x.Limit == 0:
+		l.guess(now)
 		return time.Time{}, nil
 	case x.Remaining <= x.Reserve:
 		return time.UnixMilli(reset), nil
@@ -294,4 +302,21 @@ func (c *counter) borrow(ctx context.Context, q audit.Quota, l *lot, now time.Ti
 		until = end
 	}
 	return until, nil
+}
+
+// guess is for a quota of which nobody knows.
+func (l *lot) guess(now time.Time) {
+	l.left, l.ends, l.reset, l.blind = lotSize, now.Add(lotTime), time.Time{}, true
+	l.take()
+}
+
+// begin forgets what a process noted whose clock was wrong: else nobody could use the credential until then.
+func (c *counter) begin(ctx context.Context, q audit.Quota, l *lot, now time.Time, far int64) error {
+	_, err := c.store.db.ExecContext(ctx, `DELETE FROM quotas WHERE api = $1 AND host = $2 AND credential = $3 AND resource = $4
+		AND (resets_at > $5 OR paused_until > $5)`, q.API, q.Host, q.Credential, q.Resource, far)
+	if err != nil {
+		return fmt.Errorf("forgetting a quota: %w", err)
+	}
+	l.guess(now)
+	return nil
 }

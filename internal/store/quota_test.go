@@ -139,6 +139,38 @@ func TestQuotaOnlyShrinksInOneWindow(t *testing.T) {
 	})
 }
 
+// A process whose clock is a year ahead notes what it is told; nobody waits a year for that.
+func TestWrongClock(t *testing.T) {
+	stores(t, func(t *testing.T, open func() *store.Store) {
+		s, reset := open(), now.Add(time.Hour)
+		ahead, clock := &tick{now: now.Add(365 * 24 * time.Hour)}, &tick{now: now}
+		a, b := s.Counter(ahead.Now), s.Counter(clock.Now)
+		for what, wrong := range map[string]func() error{
+			"reset": func() error { return a.Told(t.Context(), core, 100, 30, ahead.Now().Add(time.Hour)) },
+			"more":  func() error { return a.Told(t.Context(), core, 5000, 4999, ahead.Now().Add(2*time.Hour)) },
+			"pause": func() error { return a.Refused(t.Context(), core, ahead.Now().Add(time.Minute)) },
+		} {
+			take(t, a, core, 1)
+			if err := wrong(); err != nil {
+				t.Fatal(err)
+			}
+			if all, err := s.Quotas(t.Context(), clock.Now()); err != nil || len(all) != 1 || !all[0].Until.IsZero() {
+				t.Errorf("%s: %+v, %v", what, all, err)
+			}
+			if n, until := take(t, b, core, 1); n != 1 {
+				t.Errorf("%s: nothing until %v", what, until)
+			}
+			told(t, b, 100, 50, reset)
+			if n, _ := take(t, b, core, 100); n != 10 {
+				t.Errorf("%s: %d requests of the 10 that are not left to people", what, n)
+			}
+			clock.pass(time.Hour)
+			ahead.pass(time.Hour)
+			reset = reset.Add(time.Hour)
+		}
+	})
+}
+
 func TestPauseIsEverybodys(t *testing.T) {
 	stores(t, func(t *testing.T, open func() *store.Store) {
 		clock := &tick{now: now}

@@ -16,6 +16,7 @@ type Gitea struct {
 	Scopes  []string // what it may read: organization, repository, user; nil for everything
 	Most    int      // largest page; 0 is 50, as Gitea has it
 	Forgejo bool     // lists runners as Forgejo does
+	Older   bool     // lists variables without values, which are told one by one, and pages without links
 	Owners  []*GiteaOwner
 	Repos   []*GiteaRepo
 }
@@ -96,6 +97,11 @@ func (g *Gitea) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	mux.HandleFunc("GET /repos/{owner}/{repo}/actions/{what}", g.scoped("repository", func(w http.ResponseWriter, r *http.Request) {
 		if x := g.repo(w, r); x != nil && g.signedIn(w, r) && g.may(w, x.Denied, "user should be the owner of the repo") {
 			g.settings(w, r, x.Variables, x.Secrets, x.Runners)
+		}
+	}))
+	mux.HandleFunc("GET /repos/{owner}/{repo}/actions/variables/{name}", g.scoped("repository", func(w http.ResponseWriter, r *http.Request) {
+		if x := g.repo(w, r); x != nil && g.signedIn(w, r) && g.may(w, x.Denied, "user should be the owner of the repo") {
+			g.variable(w, r, x.Variables)
 		}
 	}))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { giteaFail(w, http.StatusNotFound, "not found") })
@@ -238,7 +244,7 @@ func (g *Gitea) header(w http.ResponseWriter, r *http.Request, n int, links bool
 		link(1, "first")
 		link(page-1, "prev")
 	}
-	if len(all) > 0 {
+	if len(all) > 0 && !g.Older {
 		w.Header().Set("Link", strings.Join(all, ","))
 	}
 	return from, to
@@ -251,7 +257,10 @@ func (g *Gitea) settings(w http.ResponseWriter, r *http.Request, vs []Variable, 
 	switch what {
 	case "variables":
 		for _, v := range vs {
-			items = append(items, map[string]any{"owner_id": 0, "repo_id": 0, "name": v.Name, "data": v.Value, "description": ""})
+			if g.Older {
+				v.Value = ""
+			}
+			items = append(items, giteaVariable(v))
 		}
 	case "secrets":
 		for _, s := range ss {
@@ -272,6 +281,20 @@ func (g *Gitea) settings(w http.ResponseWriter, r *http.Request, vs []Variable, 
 		return
 	}
 	writeJSON(w, http.StatusOK, items[from:to])
+}
+
+func giteaVariable(v Variable) map[string]any {
+	return map[string]any{"owner_id": 0, "repo_id": 0, "name": v.Name, "data": v.Value, "description": ""}
+}
+
+// variable answers the one that the path names last.
+func (g *Gitea) variable(w http.ResponseWriter, r *http.Request, all []Variable) {
+	i := slices.IndexFunc(all, func(v Variable) bool { return v.Name == r.PathValue("name") })
+	if i < 0 {
+		giteaFail(w, http.StatusNotFound, "variable not found")
+		return
+	}
+	writeJSON(w, http.StatusOK, giteaVariable(all[i]))
 }
 
 func (g *Gitea) runner(id int, x Runner) map[string]any {

@@ -135,6 +135,7 @@ func (p *Provider) TargetsAfter(ctx context.Context, ref, cursor string) iter.Se
 			yield(audit.Target{}, err)
 			return
 		}
+		ctx = forge.InOrder(ctx, "")
 		l := &listing{client: c, opts: p.opts, ctx: ctx, owner: owner, yield: yield}
 		doing := "listing repositories of " + owner
 		if one {

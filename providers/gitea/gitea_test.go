@@ -159,8 +159,8 @@ func TestRepository(t *testing.T) {
 		x.Secrets = append(x.Secrets, forgetest.Secret{Name: fmt.Sprint("S", i)})
 		x.Runners = append(x.Runners, forgetest.Runner{Name: fmt.Sprint("R", i)})
 	}
-	for _, forgejo := range []bool{false, true} {
-		g.Forgejo = forgejo
+	for _, kind := range []string{"", "Forgejo", "older"} {
+		g.Forgejo, g.Older = kind == "Forgejo", kind == "older"
 		p := provider(t, g, nil)
 		r := targets(t, p, "acme/R.000", "")
 		if want := []string{"organisation gitea:Acme", "repository gitea:Acme/r.000"}; r.err != nil || !slices.Equal(r.names(), want) {
@@ -276,6 +276,11 @@ func TestParts(t *testing.T) {
 	}
 	all, _ := read(target)
 	target.Part = audit.PartSettings
+	for it, err := range p.Items(t.Context(), target) {
+		if err != nil || it.Kind == audit.KindState {
+			t.Errorf("a state of settings with values: %q, %v", it.State, err)
+		}
+	}
 	settings, first := read(target)
 	target.Part = audit.PartContents
 	contents, second := read(target)

@@ -175,6 +175,7 @@ func (p *Provider) TargetsAfter(ctx context.Context, ref, after string) iter.Seq
 			yield(audit.Target{}, err)
 			return
 		}
+		ctx = forge.InOrder(ctx, "")
 		if one {
 			c.oneTarget(ctx, owner, repo, yield)
 		} else {

@@ -38,6 +38,9 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 			List:  func(ctx context.Context) iter.Seq2[audit.Item, error] { return p.settings(ctx, c, t) },
 			Again: c.again,
 		}
+		if c.app != nil {
+			settings.Again = nil // its tokens change every hour, and tags with them
+		}
 		var contents func(audit.Target) iter.Seq2[audit.Item, error]
 		if t.Kind == audit.TargetRepository && (o.History || o.Files) {
 			contents = func(t audit.Target) iter.Seq2[audit.Item, error] { return p.history(ctx, c, t) }

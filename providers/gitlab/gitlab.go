@@ -187,6 +187,7 @@ func (p *Provider) TargetsAfter(ctx context.Context, ref, after string) iter.Seq
 			yield(audit.Target{}, err)
 			return
 		}
+		ctx = forge.InOrder(ctx, "")
 		if err := c.resolve(ctx, path, cursorText.FindStringSubmatch(after), yield); err != nil {
 			yield(audit.Target{}, err)
 		}
@@ -536,8 +537,11 @@ func (c *client) get(ctx context.Context, path string, query map[string]string, 
 	return c.Do(req, out)
 }
 
+// listPage is how many items a page has, GitLab's most.
+const listPage = 100
+
 func listQuery(more map[string]string) map[string]string {
-	q := map[string]string{"per_page": "100"}
+	q := map[string]string{"per_page": strconv.Itoa(listPage)}
 	for k, v := range more {
 		q[k] = v
 	}
@@ -563,6 +567,9 @@ func pagedFrom[T any](ctx context.Context, from string, key func(*T) string, get
 			}
 		}
 		page.Next = next(resp)
+		if page.Next == "" && len(items) > 0 && len(items)%listPage == 0 { // what is added comes on a page of its own, of which this one's tag does not tell
+			forge.Doubt(ctx)
+		}
 		return page, nil
 	})
 }

@@ -33,7 +33,7 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 		}
 		o := p.opts
 		settings := forge.Listing{
-			Head:  fmt.Sprintf("1 %t %t %t %q", o.Variables, o.Settings, o.Runners, t.Attrs["alone"]),
+			Head:  fmt.Sprintf("2 %t %t %t %q", o.Variables, o.Settings, o.Runners, t.Attrs["alone"]),
 			List:  func(ctx context.Context) iter.Seq2[audit.Item, error] { return p.settings(ctx, c, t) },
 			Again: c.again,
 		}
@@ -189,6 +189,9 @@ func (h *place) variables(ctx context.Context) iter.Seq2[audit.Item, error] {
 			}),
 		}
 		if v.Value != nil {
+			if *v.Value != "" { // GitLab's tag is a digest of the answer alone: who has it could try values
+				forge.Doubt(ctx)
+			}
 			it.Content, it.Size = []byte(*v.Value), int64(len(*v.Value))
 		}
 		return it

@@ -59,10 +59,16 @@ func Open(c audit.Cache, address *url.URL, format string, tips []string) *Entry 
 	if c.Dir == "" || c.Size <= 0 || err != nil || strings.ContainsAny(dir, "\r\n") { // git cannot be told of such a path
 		return nil
 	}
-	r := root{dir, c.Size}
-	if os.MkdirAll(r.path("repositories"), 0o700) != nil || os.MkdirAll(r.path("tips"), 0o700) != nil || os.Chmod(dir, 0o700) != nil {
+	r := rootOf(c, dir)
+	for _, name := range []string{"repositories", "tips", "incoming", "gone"} {
+		if os.MkdirAll(r.path(name), 0o700) != nil {
+			return nil
+		}
+	}
+	if os.Chmod(r.dir, 0o700) != nil {
 		return nil
 	}
+	r.sweep()
 	key := keyOf(address)
 	e := r.join(key, address, format, tips)
 	if e == nil {
@@ -82,7 +88,7 @@ func Open(c audit.Cache, address *url.URL, format string, tips []string) *Entry 
 // Touch notes that the entry of a repository is still of use.
 func Touch(c audit.Cache, address string) {
 	if u, err := url.Parse(address); err == nil && c.Dir != "" {
-		touch(root{dir: c.Dir}.path("repositories", keyOf(u)))
+		touch(rootOf(c, c.Dir).path("repositories", keyOf(u)))
 	}
 }
 
@@ -105,14 +111,15 @@ func (r root) take(key string) *Entry {
 		_ = os.Remove(dir) // a link to an entry that is gone
 	}
 	e := &Entry{root: r, dir: dir}
-	if os.MkdirAll(e.packs(), 0o700) != nil {
+	if os.MkdirAll(dir, 0o700) != nil {
 		return nil
 	}
 	var err error
 	if e.lock, err = lock(filepath.Join(dir, "lock"), false); err != nil {
 		return nil
 	}
-	if !isAt(e.lock, filepath.Join(dir, "lock")) { // it was evicted meanwhile
+	// It may have been evicted meanwhile; what is made from here on, nobody else removes.
+	if !isAt(e.lock, filepath.Join(dir, "lock")) || os.MkdirAll(e.packs(), 0o700) != nil {
 		_ = e.lock.Close()
 		return nil
 	}
@@ -192,13 +199,13 @@ func (e *Entry) Drop() error {
 func (e *Entry) Close() {
 	_ = os.RemoveAll(e.Incoming())
 	if _, err := os.Lstat(filepath.Join(e.dir, stateFile)); err != nil {
-		_ = os.RemoveAll(e.dir)
+		e.root.remove(e.dir)
 	}
 	_ = e.lock.Close()
 }
 
 // Incoming is where to put what is being fetched. It is removed by Close.
-func (e *Entry) Incoming() string { return filepath.Join(e.dir, "incoming") }
+func (e *Entry) Incoming() string { return e.root.path("incoming", filepath.Base(e.dir)) }
 
 // Objects is what git calls an object directory.
 func (e *Entry) Objects() string { return filepath.Join(e.dir, "objects") }
@@ -274,12 +281,16 @@ func (e *Entry) Save(rules string, tips, again []string, keep func(dir string) (
 		e.forget()
 		return nil
 	}
+	// Counted first: a process that is killed in between leaves a count that is too high, and that is put right when it matters.
+	if err := e.root.account(after - before); err != nil {
+		return err
+	}
 	if err := next.write(filepath.Join(e.dir, stateFile)); err != nil {
 		return err
 	}
 	e.root.announce(filepath.Base(e.dir), e.Members[e.key].Links, e.announced)
 	e.state = next
-	return e.root.account(after - before)
+	return nil
 }
 
 func distinct(ids []string) []string { return slices.Compact(slices.Sorted(slices.Values(ids))) }

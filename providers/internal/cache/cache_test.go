@@ -8,8 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,6 +96,25 @@ func TestHosts(t *testing.T) {
 	e.Close()
 }
 
+// TestOwnDirectory has a directory in which there are other things that others read.
+func TestOwnDirectory(t *testing.T) {
+	c := newCache(t, 1<<20)
+	for _, dir := range []string{c.Dir, filepath.Join(c.Dir, "repositories")} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	save(t, c, "a", 100, id(1))
+	for dir, want := range map[string]os.FileMode{c.Dir: 0o755, filepath.Join(c.Dir, "git"): 0o700} {
+		if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v", dir, info.Mode(), err)
+		}
+	}
+	if names, _ := os.ReadDir(filepath.Join(c.Dir, "repositories")); len(names) > 0 {
+		t.Errorf("in a directory of others: %v", names)
+	}
+}
+
 func TestLinks(t *testing.T) {
 	var tips []string
 	for i := range 100 {
@@ -105,7 +127,7 @@ func TestLinks(t *testing.T) {
 	c := newCache(t, 1<<20)
 	save(t, c, "a", 100, tips...)
 	save(t, c, "a", 100, tips[1:]...)
-	if names, _ := os.ReadDir(filepath.Join(c.Dir, "tips")); len(names) != maxLinks {
+	if names, _ := os.ReadDir(filepath.Join(c.Dir, "git", "tips")); len(names) != maxLinks {
 		t.Errorf("%d links, want those of the last time: %v", len(names), names)
 	}
 	if n := packs(t, c, "fork", append([]string{id(5000)}, tips[50:]...)...); n != 2 {
@@ -124,7 +146,7 @@ func TestSize(t *testing.T) {
 		path := fmt.Sprint("r", i)
 		save(t, c, path, 1000, id(100+i))
 		then := old.Add(time.Duration(i) * time.Minute)
-		if err := os.Chtimes(filepath.Join(c.Dir, "repositories", keyOf(at(t, path)), stateFile), then, then); err != nil {
+		if err := os.Chtimes(filepath.Join(c.Dir, "git", "repositories", keyOf(at(t, path)), stateFile), then, then); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -134,17 +156,34 @@ func TestSize(t *testing.T) {
 	save(t, c, "r9", 1000, id(109)) // together they are too large now
 	for i, want := range []int{1, 1, 0, 0, 1, 1, 1, 1, 1, 1} {
 		path := fmt.Sprint("r", i)
-		_, err := os.Stat(filepath.Join(c.Dir, "repositories", keyOf(at(t, path)), stateFile))
+		_, err := os.Stat(filepath.Join(c.Dir, "git", "repositories", keyOf(at(t, path)), stateFile))
 		if (err == nil) != (want == 1) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	if _, err := os.Lstat(filepath.Join(c.Dir, "tips", root{}.links(at(t, ""), []string{id(102)})[0])); err == nil {
+	if _, err := os.Lstat(filepath.Join(c.Dir, "git", "tips", root{}.links(at(t, ""), []string{id(102)})[0])); err == nil {
 		t.Error("a link to an evicted entry is left")
 	}
-	b, err := os.ReadFile(filepath.Join(c.Dir, "size"))
+	b, err := os.ReadFile(filepath.Join(c.Dir, "git", "size"))
 	if err != nil || string(b) != fmt.Sprint(8*1020) {
 		t.Errorf("size %q, %v", b, err)
+	}
+}
+
+// TestCountedFirst cannot count an entry, which is not saved then: what is not counted would never be evicted.
+func TestCountedFirst(t *testing.T) {
+	c := newCache(t, 1<<20)
+	e := Open(c, at(t, "a"), "sha1", nil)
+	if e == nil {
+		t.Fatal("no entry")
+	}
+	defer e.Close()
+	if err := os.Mkdir(e.root.path("lock"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	err := e.Save("rules", []string{id(1)}, nil, func(string) ([]string, error) { return nil, nil })
+	if _, lost := os.Stat(filepath.Join(e.dir, stateFile)); err == nil || lost == nil {
+		t.Errorf("saved: %v", err)
 	}
 }
 
@@ -156,13 +195,76 @@ func TestHeld(t *testing.T) {
 		t.Error("two have one entry")
 	}
 	e.Close()
-	if left, _ := os.ReadDir(filepath.Join(c.Dir, "repositories")); len(left) > 0 {
+	if left, _ := os.ReadDir(filepath.Join(c.Dir, "git", "repositories")); len(left) > 0 {
 		t.Errorf("left %v", left)
 	}
 	for _, c := range []audit.Cache{{}, {Dir: c.Dir}, {Dir: "/dev/null/x", Size: 1}, {Dir: "a\nb", Size: 1}} {
 		if Open(c, at(t, "a"), "sha1", nil) != nil {
 			t.Errorf("an entry in %+v", c)
 		}
+	}
+}
+
+// TestKilled has what processes left that were killed while they fetched and removed, and what is under way.
+func TestKilled(t *testing.T) {
+	c := newCache(t, 1<<20)
+	save(t, c, "saved", 100, id(1))
+	held := Open(c, at(t, "held"), "sha1", nil)
+	if held == nil {
+		t.Fatal("no entry")
+	}
+	defer held.Close()
+	killed := &Entry{root: held.root, dir: held.root.path("repositories", keyOf(at(t, "killed")))}
+	saved := &Entry{root: held.root, dir: held.root.path("repositories", keyOf(at(t, "saved")))}
+	for _, dir := range []string{held.Incoming(), killed.Incoming(), killed.packs(), saved.Incoming(), held.root.path("gone", "x", "objects")} {
+		if err := os.MkdirAll(filepath.Join(dir, "something"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := Open(c, at(t, "other"), "sha1", nil)
+	if other == nil {
+		t.Fatal("no entry")
+	}
+	defer other.Close()
+	for _, dir := range []string{killed.Incoming(), killed.dir, saved.Incoming(), held.root.path("gone", "x")} {
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("left: %s", dir)
+		}
+	}
+	if _, err := os.Stat(held.Incoming()); err != nil || packs(t, c, "saved") != 1 {
+		t.Errorf("gone with that: %v", err)
+	}
+}
+
+// TestRemoved has many take an entry that is removed each time, since nothing is saved in it: none loses what it has to another's removal.
+func TestRemoved(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("an open file keeps its directory")
+	}
+	c := newCache(t, 1<<20)
+	var taken atomic.Int64
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 200 {
+				e := Open(c, at(t, "a"), "sha1", nil)
+				if e == nil {
+					continue
+				}
+				taken.Add(1)
+				for i := range 5 {
+					if err := os.WriteFile(filepath.Join(e.packs(), fmt.Sprint(i)), nil, 0o600); err != nil {
+						t.Error(err)
+					}
+				}
+				e.Close()
+			}
+		})
+	}
+	all.Wait()
+	left, _ := filepath.Glob(filepath.Join(c.Dir, "git", "[rg]*", "*"))
+	if taken.Load() == 0 || len(left) > 0 {
+		t.Errorf("taken %d times, left %q", taken.Load(), left)
 	}
 }
 
@@ -175,7 +277,7 @@ func TestManyPacks(t *testing.T) {
 	if n := packs(t, c, "a", id(1)); n != 0 {
 		t.Errorf("%d packs", n)
 	}
-	if files, _ := filepath.Glob(filepath.Join(c.Dir, "repositories", "*", "objects", "pack", "*")); len(files) > 0 {
+	if files, _ := filepath.Glob(filepath.Join(c.Dir, "git", "repositories", "*", "objects", "pack", "*")); len(files) > 0 {
 		t.Errorf("left %q", files)
 	}
 }

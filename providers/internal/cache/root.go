@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -11,18 +12,25 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/leakreach/leakreach/audit"
 )
 
 // A root is the directory of all entries:
 //
 //	repositories/KEY  an entry, or a link to the one that a repository has joined
 //	tips/HOST-ID      a link to the entry that has this tip of a repository on that host
+//	incoming/KEY      what is being fetched for an entry
+//	gone              entries that are being removed
 //	size              what all packs take, in bytes
 //	lock              held while that is changed
 type root struct {
 	dir   string
 	limit int64
 }
+
+// rootOf is a directory of our own in the one that the user named, which may have other things in it that others read.
+func rootOf(c audit.Cache, dir string) root { return root{filepath.Join(dir, "git"), c.Size} }
 
 func (r root) path(names ...string) string {
 	return filepath.Join(append([]string{r.dir}, names...)...)
@@ -110,6 +118,30 @@ func (r root) account(added int64) error {
 	return replace(r.path("size"), strconv.AppendInt(nil, total, 10))
 }
 
+// sweep removes what processes left that were killed: no other run may ever ask for the same repository. All but what is under way is gone by
+// then, so there is little to look at.
+func (r root) sweep() {
+	gone, _ := os.ReadDir(r.path("gone"))
+	for _, n := range gone {
+		_ = os.RemoveAll(r.path("gone", n.Name()))
+	}
+	incoming, _ := os.ReadDir(r.path("incoming"))
+	for _, n := range incoming {
+		if e := r.take(n.Name()); e != nil { // else somebody is at it
+			e.Close()
+		}
+	}
+}
+
+// remove removes an entry of which the caller has the lock. It is out of sight first: the lock goes with the other files, and another process could
+// make one anew and fill what is being removed.
+func (r root) remove(dir string) {
+	if gone := r.path("gone", rand.Text()); os.Rename(dir, gone) == nil { // not on Windows, where an open file keeps its directory
+		dir = gone
+	}
+	_ = os.RemoveAll(dir)
+}
+
 // A candidate may be evicted.
 type candidate struct {
 	Entry
@@ -147,8 +179,12 @@ func (r root) evict(limit int64) (total int64) {
 		if err != nil {
 			continue // it is in use
 		}
+		if !isAt(held, filepath.Join(c.dir, "lock")) { // it was removed meanwhile, and there may be a new one
+			_ = held.Close()
+			continue
+		}
 		_ = os.Remove(filepath.Join(c.dir, stateFile)) // first: what is left of an entry is not believed
-		_ = os.RemoveAll(c.dir)
+		r.remove(c.dir)
 		_ = held.Close()
 		total -= c.size
 	}

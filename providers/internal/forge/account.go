@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"log/slog"
@@ -57,6 +58,15 @@ type withKey struct{}
 // With returns a context whose requests go with one credential and no other.
 func With(ctx context.Context, c *Credential) context.Context {
 	return context.WithValue(ctx, withKey{}, c)
+}
+
+type orderKey struct{}
+
+// InOrder returns a context whose requests go with the first of several credentials that may see what is asked for, however much is left of its
+// quota: pages of one listing, of which each credential may see another part, are not mixed, and answers have the entity tags they had,
+// which on GitHub are made of the token, too. Which one is the first, key decides; with "", it is the first in the list.
+func InOrder(ctx context.Context, key string) context.Context {
+	return context.WithValue(ctx, orderKey{}, key)
 }
 
 // TokenThatSees returns the token of the first of several credentials that see finds something with; "" without any. A single one is not tried.
@@ -124,6 +134,11 @@ func (t *transport) accountsFor(req *http.Request) (all []*account, err error) {
 			return nil, err
 		}
 	}
+	if key, ok := req.Context().Value(orderKey{}).(string); ok && key != "" && len(credentials) > 1 {
+		sum := sha256.Sum256([]byte(key))
+		n := int(binary.BigEndian.Uint32(sum[:]) % uint32(len(credentials)))
+		credentials = slices.Concat(credentials[n:], credentials[:n])
+	}
 	for _, c := range credentials {
 		a, err := t.account(req.Context(), c)
 		if err != nil {
@@ -170,6 +185,9 @@ func (a *account) token(ctx context.Context) (string, error) {
 // pass waits until one of the accounts may send a request, and returns it.
 func (t *transport) pass(req *http.Request, all []*account) (*account, error) {
 	ctx := req.Context()
+	if _, ok := ctx.Value(orderKey{}).(string); ok {
+		all = all[:1] // the others are asked where it may not see
+	}
 	all = slices.Clone(all)
 	slices.SortStableFunc(all, func(a, b *account) int {
 		left, _ := a.state()
@@ -191,7 +209,7 @@ func (t *transport) pass(req *http.Request, all []*account) (*account, error) {
 				soonest, until = a, shut
 			}
 		}
-		wait := until.Sub(t.env.Now())
+		wait := max(until.Sub(t.env.Now()), 0) // it may be over by now: asking the store takes time
 		if wait > t.MaxWait || wait > shortWait && soonest.gate.hopeless() {
 			return nil, &Error{API: t.API, Status: http.StatusTooManyRequests, Method: req.Method, URL: plainURL(req.URL), Until: until}
 		}
@@ -301,10 +319,22 @@ func (f *flight) start(ctx context.Context) error {
 func (f *flight) land() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.now--
 	if f.calm++; f.calm >= calmAnswers {
 		f.most, f.calm = min(f.most+1, f.limit), 0
 	}
+	f.next()
+}
+
+// leave notes that a request was not sent.
+func (f *flight) leave() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next()
+}
+
+// next lets those go on that wait. f.mu is held.
+func (f *flight) next() {
+	f.now--
 	if f.landed != nil {
 		close(f.landed)
 		f.landed = nil

@@ -96,6 +96,60 @@ func TestTokensSideBySide(t *testing.T) {
 	}
 }
 
+// One listing goes with one token, however much is left of others, and the next is asked for what that may not see.
+func TestInOrder(t *testing.T) {
+	const many = 60
+	used, denies := map[string]int{}, ""
+	tokens := several(3)
+	w := forge(t, func(c *Config) { c.Credentials = Any(tokens) }, func(_ int, w http.ResponseWriter, r *http.Request) {
+		token := tokenOf(r)
+		used[token]++
+		if token == denies {
+			send(w, 404, "", "{}")
+			return
+		}
+		send(w, 200, left(1000, 1000-used[token], time.Hour), "{}")
+	})
+	ask := func(key string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(InOrder(t.Context(), key), http.MethodGet, w.url+"/x", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := w.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	}
+	for range many {
+		ask("")
+	}
+	if used["1"] != many || len(used) != 1 {
+		t.Errorf("used %v, want the first", used)
+	}
+	denies = "1"
+	ask("")
+	if used["1"] != many+1 || used["2"] != 1 {
+		t.Errorf("used %v, want the second where the first is denied", used)
+	}
+	denies = ""
+	clear(used)
+	for i := range many {
+		ask(fmt.Sprint("target ", i))
+	}
+	if used["1"] < many/6 || used["2"] < many/6 || used["3"] < many/6 {
+		t.Errorf("used %v: targets are not spread", used)
+	}
+	clear(used)
+	for range many {
+		ask("target 1")
+	}
+	if len(used) != 1 {
+		t.Errorf("used %v for one target: answers of each have other tags", used)
+	}
+}
+
 func TestTokenThatIsRefused(t *testing.T) {
 	tokens := several(3)
 	asked := map[string]int{}
@@ -349,6 +403,71 @@ func TestSharedQuotas(t *testing.T) {
 	}
 	if _, err := w.get(t); err == nil {
 		t.Error("a quota that is used up was not noticed")
+	}
+}
+
+// crowd is a store of quotas that waits for so many who take.
+type crowd struct {
+	ledger
+	all sync.WaitGroup
+}
+
+func (c *crowd) Take(ctx context.Context, q audit.Quota) (time.Time, error) {
+	defer c.all.Done()
+	return c.ledger.Take(ctx, q)
+}
+
+// Of many that wait for a place, none is sent after the first was told to wait.
+func TestQueueHearsOfRefusal(t *testing.T) {
+	const many = 10
+	l := &crowd{}
+	l.all.Add(many)
+	w := forge(t, nil, func(_ int, w http.ResponseWriter, _ *http.Request) {
+		l.all.Wait()
+		send(w, 429, "Retry-After: 600", "{}")
+	})
+	w.env.Quotas = l
+	w.Client = New(w.env, Config{
+		API: "forge", Base: w.base(t), Header: "Authorization", Prefix: "Bearer ", Token: Static(secret), AtOnce: 1, MaxWait: time.Second, Sleep: w.clock.Sleep,
+	})
+	var all sync.WaitGroup
+	for range many {
+		all.Go(func() {
+			if _, err := w.get(t); StatusOf(err) != 429 {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if w.calls() != 1 {
+		t.Errorf("%d requests sent", w.calls())
+	}
+}
+
+// tardy is a store of quotas that takes as long to answer as one would have had to wait.
+type tardy struct {
+	ledger
+	clock *clock
+}
+
+func (s *tardy) Take(ctx context.Context, q audit.Quota) (until time.Time, err error) {
+	if _, err = s.ledger.Take(ctx, q); len(s.taken) > 2 {
+		return time.Time{}, err
+	}
+	until = s.clock.Now().Add(time.Second)
+	if len(s.taken) == 2 { // the first one's wait is over by the time the second one's is known
+		err = s.clock.Sleep(ctx, 2*time.Second)
+		until = s.clock.Now().Add(time.Minute)
+	}
+	return until, err
+}
+
+func TestWaitIsOverByNow(t *testing.T) {
+	w := forge(t, nil, func(_ int, w http.ResponseWriter, _ *http.Request) { send(w, 200, "", "{}") })
+	w.env.Quotas = &tardy{clock: w.clock}
+	w.Client = New(w.env, Config{API: "forge", Base: w.base(t), Header: "Authorization", Prefix: "Bearer ", Credentials: Any(several(2)), Sleep: w.clock.Sleep})
+	if _, err := w.get(t); err != nil || w.clock.total() > 3*time.Second {
+		t.Errorf("%v after %s", err, w.clock.total())
 	}
 }
 

@@ -384,6 +384,42 @@ func TestUnchanged(t *testing.T) {
 	}
 }
 
+// TestUnsound has a repository of which a part is missing: it may be there the next time.
+func TestUnsound(t *testing.T) {
+	r, w, c := one(t)
+	for i := range 3 {
+		r.Write("more", fmt.Sprint("KEY-", 3+i))
+		r.Commit("more")
+	}
+	r.At(filepath.Dir(r.Dir)).Git("clone", "-q", "--depth", "2", "file://"+r.Dir, "part")
+	c.Address = w.URL + "/part/.git"
+	for range 2 {
+		if got := w.same(t, c); got.state != "" || len(glob(w.env.Cache.Dir, "state")) > 0 {
+			t.Errorf("state %q, kept %q, found %q", got.state, glob(w.env.Cache.Dir, "state"), got.found)
+		}
+	}
+}
+
+// TestLittleMemory has more directories than fit, so that listing what is kept would find it damaged each time.
+func TestLittleMemory(t *testing.T) {
+	r, w, c := one(t)
+	for i := range 40 {
+		for k := range 35 {
+			r.Write(fmt.Sprintf("d%d/e%d/f%d", k%7, k%5, i), fmt.Sprint(i*k))
+		}
+		r.Commit("more")
+	}
+	w.env.Memory = 220 << 10
+	for i := range 3 {
+		before := w.fetches.Load()
+		r.Write("new", fmt.Sprint(i))
+		r.Commit("new")
+		if w.run(t, c, 0, false); w.fetches.Load()-before != 1 {
+			t.Errorf("fetched %d times", w.fetches.Load()-before)
+		}
+	}
+}
+
 // TestLeftOut has objects that only the cache still has.
 func TestLeftOut(t *testing.T) {
 	r, w, c := one(t)
@@ -403,6 +439,31 @@ func TestLeftOut(t *testing.T) {
 	if got := w.same(t, c); len(got.found) != 2 || got.contents != 1 {
 		t.Errorf("without the branch: %d contents, found %q", got.contents, got.found)
 	}
+}
+
+// TestManyParents has a commit with more parents than are read, of which the last leads to what nothing else does.
+func TestManyParents(t *testing.T) {
+	r, w, c := one(t)
+	head := r.Git("rev-parse", "HEAD")
+	r.Git("checkout", "-q", "-b", "side")
+	r.Write("late", "KEY-9\n")
+	last := r.Commit("late KEY-9")
+	r.Git("checkout", "-q", "main")
+	r.Git("branch", "-D", "side")
+	var roots, merge strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&roots, "commit refs/tmp/%d\ncommitter a <a@b> %d +0000\ndata 1\nx\n\n", i, 1700000000+i)
+	}
+	r.GitIn(roots.String(), "fast-import", "--quiet")
+	fmt.Fprintf(&merge, "tree %s\nparent %s\n", r.Git("rev-parse", "HEAD^{tree}"), head)
+	for id := range strings.FieldsSeq(r.Git("for-each-ref", "--format=%(objectname)", "refs/tmp")) {
+		fmt.Fprintf(&merge, "parent %s\n", id)
+	}
+	fmt.Fprintf(&merge, "parent %s\nauthor a <a@b> 1700009999 +0000\ncommitter a <a@b> 1700009999 +0000\n\nm\n", last)
+	r.Git("update-ref", "refs/heads/main", r.Object("commit", merge.String()))
+	w.same(t, c)
+	r.Git("branch", "next", head)
+	w.same(t, c)
 }
 
 // TestFork has a repository that shares most of its objects with another.
@@ -433,7 +494,7 @@ func TestFork(t *testing.T) {
 	if got := w.same(t, c); got.contents != 3 || w.fetches.Load()-before != 1 {
 		t.Errorf("%d contents listed, %d fetches", got.contents, w.fetches.Load()-before)
 	}
-	entries, _ := os.ReadDir(filepath.Join(w.env.Cache.Dir, "repositories"))
+	entries, _ := os.ReadDir(filepath.Join(w.env.Cache.Dir, "git", "repositories"))
 	if len(entries) != 2 || entries[0].IsDir() == entries[1].IsDir() {
 		t.Errorf("entries %v: want one and a link to it", entries)
 	}
@@ -522,7 +583,7 @@ func TestPrivate(t *testing.T) {
 	r.Write("more", "KEY-3\n")
 	r.Commit("more")
 	w.same(t, c)
-	err := filepath.WalkDir(w.env.Cache.Dir, func(path string, d fs.DirEntry, _ error) error {
+	err := filepath.WalkDir(filepath.Join(w.env.Cache.Dir, "git"), func(path string, d fs.DirEntry, _ error) error {
 		info, err := d.Info()
 		if err == nil && d.Type()&fs.ModeSymlink == 0 && info.Mode().Perm()&0o077 != 0 {
 			t.Errorf("%s: %v", path, info.Mode())
@@ -581,7 +642,7 @@ func TestKilled(t *testing.T) {
 
 // glob finds files of entries.
 func glob(cache, name string) []string {
-	list, _ := filepath.Glob(filepath.Join(cache, "repositories", "*", name))
+	list, _ := filepath.Glob(filepath.Join(cache, "git", "repositories", "*", name))
 	return list
 }
 

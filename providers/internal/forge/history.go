@@ -121,7 +121,7 @@ func (h *history) list(ctx context.Context, env audit.Env) error {
 			return nil
 		}
 	}
-	if state != "" {
+	if state != "" && r.IsSound() { // else what is missing may be there the next time
 		h.stopped = !h.yield(audit.Item{Kind: audit.KindState, State: state}, nil)
 	}
 	return nil

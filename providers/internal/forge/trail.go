@@ -30,7 +30,7 @@ func Items(ctx context.Context, t audit.Target, settings Listing, contents func(
 			return goOn
 		}
 		if t.Part != audit.PartContents {
-			settings.Items(ctx)(send)
+			settings.Items(InOrder(ctx, t.Name))(send)
 		}
 		if t.Part != audit.PartSettings && contents != nil && goOn {
 			contents(t)(send)
@@ -43,7 +43,8 @@ type Listing struct {
 	Head string // what is listed: under another one nothing is as it was
 	Past string // the state of an earlier listing, or "": see [Items]
 	List func(context.Context) iter.Seq2[audit.Item, error]
-	// Again asks for an address below the API's as it was asked for then, with further headers.
+	// Again asks for an address below the API's as it was asked for then, with further headers. If tags do not last until then, it is nil, and the
+	// listing has no state.
 	Again func(ctx context.Context, path string, header http.Header) (status int, err error)
 }
 
@@ -51,6 +52,10 @@ type Listing struct {
 // is still the same need not make it, and GitHub does not count such a request.
 func (l Listing) Items(ctx context.Context) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
+		if l.Again == nil {
+			l.List(ctx)(yield)
+			return
+		}
 		if l.unchanged(ctx) {
 			yield(audit.Item{Kind: audit.KindUnchanged, State: l.Past}, nil)
 			return
@@ -89,10 +94,20 @@ func (l Listing) unchanged(ctx context.Context) bool {
 type trail struct {
 	mu     sync.Mutex
 	steps  strings.Builder // a line each: tag, blank, address below the API's
-	broken bool            // an answer is missing, or has no tag
+	broken bool            // an answer is missing, or has no tag, or there is doubt
 }
 
 type trailKey struct{}
+
+// Doubt says of the listing that ctx is of that it has no state: what it listed may change without a change of any answer's tag, or the tags
+// tell more than a store may hold.
+func Doubt(ctx context.Context) {
+	if t := trailOf(ctx); t != nil {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.broken = true
+	}
+}
 
 func trailOf(ctx context.Context) *trail {
 	t, _ := ctx.Value(trailKey{}).(*trail)

@@ -141,6 +141,23 @@ func TestNoState(t *testing.T) {
 	}
 }
 
+func TestDoubt(t *testing.T) {
+	w, _ := tagged(t, map[string]string{"a": `"1"`})
+	sure := w.list("a")
+	doubtful := Listing{Head: "1", Again: sure.Again, List: func(ctx context.Context) iter.Seq2[audit.Item, error] {
+		Doubt(ctx)
+		return sure.List(ctx)
+	}}
+	if got, state := kinds(doubtful.Items(t.Context())); got != "variable" || state != "" {
+		t.Errorf("%s, state %q", got, state)
+	}
+	sure.Past, sure.Again = "1\n\"1\" a\n", nil // tags that do not last
+	if got, state := kinds(sure.Items(t.Context())); got != "variable" || state != "" {
+		t.Errorf("%s, state %q", got, state)
+	}
+	Doubt(t.Context()) // outside of a listing there is none
+}
+
 func FuzzState(f *testing.F) {
 	f.Add("1\n\"x\" a\n")
 	f.Add("1\nW/\"x\" //evil.example/a?b\n\"y\" https://evil.example\n")

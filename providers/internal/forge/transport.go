@@ -69,6 +69,10 @@ func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
 		if err := a.flight.start(ctx); err != nil {
 			return nil, err
 		}
+		if a.gate.shutUntil().After(t.env.Now()) { // meanwhile
+			a.flight.leave()
+			continue
+		}
 		resp, err := t.send(req, a, token)
 		a.flight.land()
 		if err == nil {
@@ -114,7 +118,7 @@ func (e *Error) passing() bool {
 }
 
 // jitter returns between half of d and d.
-func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2) } //nolint:gosec // spreads load, hides nothing
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(max(d/2, 1)) } //nolint:gosec // spreads load, hides nothing
 
 // send makes one attempt and reads its answer whole.
 func (t *transport) send(req *http.Request, a *account, token string) (*http.Response, error) {

@@ -43,6 +43,7 @@ type Repository struct {
 	incoming *incoming    // nil unless Clone began it
 	entry    *cache.Entry // nil if what was fetched is not kept
 	isKept   bool         // it had been fetched before, but for what is new
+	isSound  bool         // the last listing had all, but for what is large
 	rules    string       // a digest of what decides what scanning says of a content
 	objects  *objectReader
 	refs     *references // made by references when first needed
@@ -181,6 +182,9 @@ func quoteAlternate(path string) string {
 	}
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(path) + `"`
 }
+
+// IsSound tells whether the last listing had all there is, but for what is too large.
+func (r *Repository) IsSound() bool { return r.isSound }
 
 func (r *Repository) gap(what, why string) {
 	r.gaps = append(r.gaps, audit.Gap{What: what, Why: why})

@@ -30,10 +30,15 @@ func (s *scan) whatIsNew() error {
 		}
 	}
 	s.silent = false
-	if s.ctx.Err() != nil || s.trees.dropped > 0 || len(s.objects.store.Problems()) > 0 {
+	if s.ctx.Err() != nil || s.trees.dropped > 0 || s.cutsParents() || len(s.objects.store.Problems()) > 0 {
 		return s.damaged()
 	}
 	return s.listWanted(s.choose())
+}
+
+// cutsParents tells whether some commit may have more parents than are kept: what those lead to would be taken for what nothing leads to.
+func (s *scan) cutsParents() bool {
+	return slices.ContainsFunc(s.commits, func(c commit) bool { return len(c.parents) == maxParents })
 }
 
 // damaged has all be fetched anew.
@@ -188,7 +193,7 @@ func (s *scan) listAmongAll(wanted []uint32) error {
 // keep remembers what was fetched and listed, if all of it is sound and the consumer says what came of it. What cannot be kept
 // is fetched again.
 func (s *scan) keep(choice *audit.Choice) {
-	if s.entry == nil || s.rules == "" || choice == nil || choice.Again == nil || !s.isSound || s.ctx.Err() != nil {
+	if s.entry == nil || s.rules == "" || choice == nil || choice.Again == nil || !s.isSound || s.trees.load != nil || s.cutsParents() || s.ctx.Err() != nil {
 		return
 	}
 	again := slices.Concat(slices.Collect(maps.Keys(s.large)), s.elsewhere)

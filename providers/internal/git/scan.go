@@ -77,7 +77,6 @@ type scan struct {
 	tooLarge int               // gaps of them
 	missing  int               // objects that were asked for and not there
 	failed   int               // objects that could not be read
-	isSound  bool              // all could be read, but for what is large
 
 	elsewhere []string // objects that scanning said something about and only others lead to that share what is kept
 

@@ -78,8 +78,6 @@ type Options struct {
 	// Held bounds the bytes of bases that all walkers hold besides those they are building on; one that is dropped for it is made again.
 	// 0 means MaxHeld.
 	Held int64
-	// Base finds an object that deltas of a pack build on and that is not stored: one that a thin pack leaves out. It may be nil.
-	Base func(ctx context.Context, id ID) (Kind, []byte, error)
 }
 
 // A Store is a set of stored objects, open for reading. Its methods may be called from several goroutines.

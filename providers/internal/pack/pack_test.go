@@ -267,37 +267,6 @@ func onlyPack(r *gittest.Repo) string {
 	return files[0]
 }
 
-// TestThin lists a pack that leaves out what its receiver has.
-func TestThin(t *testing.T) {
-	r := repository(t)
-	before := r.Git("rev-parse", "HEAD")
-	have := byGit(t, r.Dir, 20)
-	for v := range uint64(5) {
-		r.Write("dir/deep/medium", text(3, 50+v, 700))
-		r.Commit("more")
-	}
-	thin := r.GitRaw("HEAD\n^"+before+"\n", "pack-objects", "--revs", "--thin", "--stdout", "-q")
-	want := byGit(t, r.Dir, 20)
-	for id := range have {
-		delete(want, id)
-	}
-	base, err := Open(t.Context(), []string{objects(r)}, options(20))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer base.Close()
-	o := options(20)
-	asked := 0
-	o.Base = func(ctx context.Context, id ID) (Kind, []byte, error) {
-		asked++
-		return base.Read(ctx, id)
-	}
-	same(t, summarize(t, received(t, thin, o)), want, 20)
-	if asked == 0 {
-		t.Error("the pack is not thin")
-	}
-}
-
 // TestBreakOff stops early: nothing is left running, and nothing is lent.
 func TestBreakOff(t *testing.T) {
 	r := repository(t)

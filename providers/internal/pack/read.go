@@ -233,10 +233,7 @@ func (s *Store) unpack(
 // foreign finds a base that is not in the pack.
 func (s *Store) foreign(ctx context.Context, d *decoder, id ID) (kind Kind, content []byte, err error) {
 	// The decoder's delta buffer is not in use between two steps of a chain.
-	if kind, content, err = s.read(ctx, d, id, 1); err != nil && s.Base != nil {
-		kind, content, err = s.Base(ctx, id)
-	}
-	if err != nil && ctx.Err() == nil {
+	if kind, content, err = s.read(ctx, d, id, 1); err != nil && ctx.Err() == nil {
 		err = errBase
 	}
 	return kind, content, err
