@@ -51,12 +51,13 @@ func (s *Store) Quotas(ctx context.Context, now time.Time) ([]Quota, error) {
 	return all, nil
 }
 
-// QuotaUntil says until when no request can be sent to an API: zero if some can, as far as is known.
+// QuotaUntil says until when no request can be sent to an API: zero if some can, as far as is known. Only quotas that this process has counted in
+// are its own; another may be of a credential that is no longer used.
 func (s *Store) QuotaUntil(ctx context.Context, api string, now time.Time) (until time.Time, err error) {
 	all, err := s.Quotas(ctx, now)
 	for _, q := range all {
 		switch {
-		case q.API != api:
+		case q.API != api || !s.counts(q.Quota):
 		case q.Until.IsZero():
 			return time.Time{}, err
 		case until.IsZero() || q.Until.Before(until):
@@ -119,8 +120,15 @@ const (
 	unknownWindow = time.Minute
 )
 
+// counts tells whether requests of this process have counted in a quota.
+func (s *Store) counts(q audit.Quota) bool {
+	_, ok := s.counted.Load(q)
+	return ok
+}
+
 func (c *counter) lot(q audit.Quota) *lot {
 	q.Budget = 0
+	c.store.counted.Store(q, true)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := c.lots[q]

@@ -139,6 +139,26 @@ func TestQuotaOnlyShrinksInOneWindow(t *testing.T) {
 	})
 }
 
+// A token was replaced when its quota was used up: jobs that go with the new one are not put off.
+func TestQuotaOfAnotherToken(t *testing.T) {
+	stores(t, func(t *testing.T, open func() *store.Store) {
+		s := open()
+		c := s.Counter((&tick{now: now}).Now)
+		take(t, c, core, 1)
+		told(t, c, 5000, 100, now.Add(time.Hour))
+		if until, err := s.QuotaUntil(t.Context(), "github", now); err != nil || !until.Equal(now.Add(time.Hour)) {
+			t.Error("jobs are put off until", until, err)
+		}
+		other := open()
+		if other == s { // in memory there is one process
+			return
+		}
+		if until, err := other.QuotaUntil(t.Context(), "github", now); err != nil || !until.IsZero() {
+			t.Error("jobs of a process that has not counted in it are put off until", until, err)
+		}
+	})
+}
+
 // A process whose clock is a year ahead notes what it is told; nobody waits a year for that.
 func TestWrongClock(t *testing.T) {
 	stores(t, func(t *testing.T, open func() *store.Store) {

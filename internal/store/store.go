@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -44,6 +45,7 @@ type Store struct {
 	pool     *pgxpool.Pool // that database/sql and River's listener share, or nil
 	memory   *sql.DB       // that keeps a database in memory, or nil
 	lock     *os.File      // of a file that one process works with, or nil
+	counted  sync.Map      // audit.Quota: what requests of this process count in
 }
 
 // Open opens the store at where, and brings it up to date: "" is in memory and ends with the process, postgres://… is shared, anything
