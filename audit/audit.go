@@ -48,6 +48,29 @@ type Reader interface {
 	Objects(ctx context.Context, t Target, ids []string) iter.Seq2[Item, error]
 }
 
+// A Selective provider reads only those sources of a target that it was asked for.
+type Selective interface {
+	Provider
+	// LeftOut are the sources that the target may have and that were not asked for.
+	LeftOut(Target) Sources
+}
+
+// A Planner is a provider that tells what a scan would cost.
+type Planner interface {
+	Provider
+	// Plan yields what listing a ref's targets and their items will take, as far as it is known beforehand. It asks for nothing that the plan
+	// itself does not need. Errors are as in Provider.
+	Plan(ctx context.Context, ref string) iter.Seq2[Cost, error]
+}
+
+// A Checker is a provider that tells what its credentials may.
+type Checker interface {
+	Provider
+	// Check yields what each part of a scan of ref needs and whether it is granted, and what is granted in excess. It reads a sample of
+	// each kind of thing. Errors are as in Provider.
+	Check(ctx context.Context, ref string) iter.Seq2[Check, error]
+}
+
 // A Scanner tells what is wrong with an item. It is a pure function of the item and its content: no network, disk or clock, and
 // nothing that one call leaves for the next changes what that answers. It is called from several goroutines at once, never panics
 // whatever the content, and keeps neither content nor a slice of it.
@@ -68,6 +91,24 @@ type Scanner interface {
 type Joiner interface {
 	Scanner
 	Join([]Finding) []Finding
+}
+
+// A Surveyor is a scanner that also judges what takes several things to see: a secret that no workflow uses, an environment
+// without a wall that holds secrets. The engine calls Survey once, when all targets are scanned.
+type Surveyor interface {
+	Scanner
+	// Survey is given each target of the run with all that was found there, sorted by the target's name, so that an organisation or group comes
+	// before what it holds. It is a pure function of them and of now, the time at which the run began. It keeps no more of a target than it must:
+	// there may be a hundred thousand. Findings have at least one location, with its Target.
+	Survey(now time.Time, holdings iter.Seq[Holding]) []Finding
+}
+
+// A Holding is a target with what is known of it. What could not be looked at is a gap: what a gap may hide is never judged to be missing.
+type Holding struct {
+	Coverage  Coverage
+	Inventory []Entry
+	Findings  []Finding // without values
+	Gaps      []Gap
 }
 
 // A Verifier learns what a found secret can still do, by reads only.
@@ -176,6 +217,8 @@ type Part string
 const (
 	PartSettings Part = "settings" // few requests to the forge's API
 	PartContents Part = "contents" // all that git keeps
+	PartRuns     Part = "runs"     // what pipelines left behind: logs, artifacts
+	PartTexts    Part = "texts"    // what people wrote and published beside git: issues, comments, releases
 )
 
 // TargetKind says what a target is; it is the kind of its coverage row.
@@ -232,13 +275,28 @@ const (
 	KindChoice      ItemKind = "choice"      // nothing to read: all contents with an Object were listed, and their places can be chosen
 	KindState       ItemKind = "state"       // nothing to read: in what State the target is listed
 	KindUnchanged   ItemKind = "unchanged"   // nothing to read: all is as it was in Target.Past, which is now called State; nothing follows
+	KindKept        ItemKind = "kept"        // nothing to read: all that Target.Past had still holds, and only what is new to it follows
 	KindCommit      ItemKind = "commit"      // a commit, tag or note as git stores it: message, names
 	KindPaths       ItemKind = "paths"       // file names, one a line
 	KindVariable    ItemKind = "variable"    // a CI variable with its value as content
 	KindSecret      ItemKind = "secret"      // a CI secret: a name, no content
 	KindEnvironment ItemKind = "environment" // a deployment environment
 	KindRunner      ItemKind = "runner"      // a CI runner
-	KindStream      ItemKind = "stream"      // standard input
+	KindRunnerGroup ItemKind = "runner-group"
+	KindSettings    ItemKind = "settings"   // what a forge allows in a place: an organisation, a repository, a group, a project
+	KindProtection  ItemKind = "protection" // rules that guard branches or tags
+	KindWorkflow    ItemKind = "workflow"   // the definition of a pipeline as it is on the default branch
+	KindDeployKey   ItemKind = "deploy-key"
+	KindHook        ItemKind = "webhook"
+	KindApp         ItemKind = "app"      // an installed application
+	KindToken       ItemKind = "token"    // what is known of a token of somebody's, without its value
+	KindSchedule    ItemKind = "schedule" // a pipeline schedule or trigger
+	KindRun         ItemKind = "run"      // a run of a pipeline
+	KindLog         ItemKind = "log"      // what a job printed
+	KindArtifact    ItemKind = "artifact" // what a job left
+	KindCache       ItemKind = "cache"    // what jobs keep for later ones
+	KindText        ItemKind = "text"     // what a person wrote: an issue, a comment, a release
+	KindStream      ItemKind = "stream"   // standard input
 )
 
 // A Choice says which places of contents are wanted: a history has a thousand times more of them than findings. What it does not
@@ -254,9 +312,41 @@ type Entry struct {
 	Target string            `json:"target"`
 	Kind   ItemKind          `json:"kind"`
 	Name   string            `json:"name"`
-	Scope  string            `json:"scope"` // organisation, user, repository, environment NAME, instance, group, project
+	Scope  string            `json:"scope"` // organisation, user, repository, environment NAME, instance, group, project, group PATH
 	Facts  map[string]string `json:"facts,omitempty"`
 }
+
+// A Cost is what a scan will take of one API or host, for one of its sources.
+type Cost struct {
+	Source Sources // 0 for listing targets
+	Host   string
+	Quota  string // what the API counts separately, as in [Quota]; "" for what it does not count
+	Calls  int    // requests expected
+	Bytes  int64  // to be received
+	Limit  int    // requests that the quota grants in an hour, and are ours; 0 if that is not known
+	Left   int    // of those, now
+	Note   string // what the figures rest on, and what is left out
+}
+
+// A Check is one right that a scan needs, or that it does not.
+type Check struct {
+	For      string     // what of the scan: "organisation secrets"
+	Needs    string     // the right, as the forge calls it: "Secrets: read (organisation)"
+	State    CheckState // whether it is granted
+	Evidence string     // what says so: "403, needs secrets=read"
+	Fix      string     // one line; "" if there is nothing to do
+}
+
+// CheckState says how a right stands.
+type CheckState string
+
+// The states of a right.
+const (
+	Granted  CheckState = "granted"
+	Missing  CheckState = "missing"
+	Excess   CheckState = "excess"   // granted, and no scan needs it
+	Unproven CheckState = "unproven" // there was nothing to try it on, or no answer
+)
 
 // A Gap is something that could not be looked at, and why. It is an error so that providers can yield it.
 type Gap struct {

@@ -73,7 +73,7 @@ type Location struct {
 	EndColumn int          `json:"end_column,omitempty"`
 	Commit    string       `json:"commit,omitempty"`
 	Ref       string       `json:"ref,omitempty"`
-	Name      string       `json:"name,omitempty"` // of a variable; of a part of a git object, such as "message"
+	Name      string       `json:"name,omitempty"` // of a variable; of a part of a git object, such as "message"; of a job and step
 	URL       string       `json:"url,omitempty"`
 	At        time.Time    `json:"at,omitzero"` // author date of the commit, update time of the variable
 
@@ -100,6 +100,8 @@ const (
 	InRunner   LocationKind = "runner"
 	InWorkflow LocationKind = "workflow"
 	InCloud    LocationKind = "cloud"
+	InSetting  LocationKind = "setting" // of an organisation, a repository, a group, a project
+	InText     LocationKind = "text"    // an issue, a comment, a release, a page
 )
 
 // A Suppression says what silenced a finding.

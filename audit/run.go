@@ -54,6 +54,8 @@ type Coverage struct {
 	Bytes  int64      `json:"bytes"`
 	Reason string     `json:"reason"`
 	URL    string     `json:"url,omitempty"`
+	// LeftOut are the sources that the target may have and that were not asked for, as in --sources.
+	LeftOut string `json:"left_out,omitempty"`
 }
 
 // Status of a target.

@@ -85,7 +85,7 @@ gitlab:GROUP[/…/PROJECT] or gitea:OWNER[/REPO]. The default is the current dir
 	f.BoolVar(&o.allRefs, "all-refs", false, "of forges, also the refs of pull and merge requests: on GitHub about twice the objects")
 	f.BoolVar(&o.noIgnores, "no-ignores", false, "do not obey ignore comments, ignore files and configuration of what is scanned")
 	f.StringSliceVar(&o.rules, "rules", nil, "only these rules, by `ID,…`")
-	f.StringVar(&o.sources, "sources", "", "what to read of a target, out of history,files,variables,secrets,settings,runners, as `LIST|all`")
+	f.StringVar(&o.sources, "sources", "", "what to read of a target, out of "+audit.AllSources.String()+", as `LIST|all` (default up to runners)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be asked of whom, and ask nothing")
 	f.StringVar(&o.awsRegion, "aws-region", "", "`REGION` whose STS is asked about AWS keys (default us-east-1)")
 	o.metricsFlag(f)
@@ -243,12 +243,12 @@ var later = map[string]string{
 
 // refs finds the provider of each ref. A ref without a known scheme is a path.
 func (r *recipe) refs(env audit.Env, refs []string, so secrets.Options, most limits) ([]engine.Ref, error) {
-	sources, err := providers.ParseSources(r.Sources)
+	sources, err := audit.ParseSources(r.Sources)
 	if err != nil {
 		return nil, fmt.Errorf("%w: --sources: %w", audit.ErrUsage, err)
 	}
 	if r.NoHistory {
-		sources.History = false
+		sources &^= audit.SourceHistory
 	}
 	all := providers.All(env, providers.Options{
 		Sources: sources, Since: r.Since, NoIgnores: r.NoIgnores, AllRefs: r.AllRefs, GitHubBudget: most.GitHub, GitLabBudget: most.GitLab,

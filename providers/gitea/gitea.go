@@ -27,28 +27,13 @@ import (
 
 // Options say what to read of each target.
 type Options struct {
-	History   bool // every commit that is reachable from any ref
-	Files     bool // the default branch's tree; part of History
-	Variables bool
-	Secrets   bool // names only, Gitea never hands out values
-	Runners   bool
-	Since     string // only history since this commit or date; "" for all
-	AllRefs   bool   // history of what is no branch, tag or note, too: pull requests
+	Sources audit.Sources
+	Since   string // only history since this commit or date; "" for all
+	AllRefs bool   // history of what is no branch, tag or note, too: pull requests
 
 	MaxWait time.Duration // longest wait for a rate limit; 0 means 15 minutes
 
 	sleep func(context.Context, time.Duration) error // for tests
-}
-
-func (o Options) settings() bool { return o.Variables || o.Secrets || o.Runners }
-func (o Options) contents() bool { return o.History || o.Files }
-
-// parts are those of a repository, if there are two.
-func (o Options) parts() []audit.Part {
-	if !o.settings() || !o.contents() {
-		return nil
-	}
-	return []audit.Part{audit.PartSettings, audit.PartContents}
 }
 
 // Provider reads refs of the form OWNER and OWNER/REPO.

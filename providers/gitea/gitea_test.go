@@ -21,7 +21,7 @@ import (
 const token = "a-token-of-the-test"
 
 func everything() Options {
-	return Options{Variables: true, Secrets: true, Runners: true, sleep: func(ctx context.Context, d time.Duration) error {
+	return Options{Sources: audit.SourceVariables | audit.SourceSecrets | audit.SourceRunners, sleep: func(ctx context.Context, d time.Duration) error {
 		time.Sleep(min(d, 2*time.Millisecond)) // pauses after faults; rate limits are tested with a clock of their own in package forge
 		return ctx.Err()
 	}}
@@ -120,7 +120,7 @@ func TestConformance(t *testing.T) {
 	g := acme(3)
 	g.Repos[2].Dir = forgetest.Repository(t, forgetest.Commit{"README": "hello\n"})
 	p := provider(t, g, nil)
-	p.opts.History = true
+	p.opts.Sources |= audit.SourceHistory
 	audittest.Provider(t, p, "acme")
 }
 
@@ -223,7 +223,7 @@ func TestSeveralTokens(t *testing.T) {
 	}
 	g.Fault = other
 	p := provider(t, g, map[string]string{"GITEA_TOKEN": "another, " + token})
-	p.opts.History = true
+	p.opts.Sources |= audit.SourceHistory
 	r := targets(t, p, "jane", "")
 	if want := []string{"user gitea:jane", "repository gitea:jane/dotfiles"}; r.err != nil || !slices.Equal(r.names(), want) {
 		t.Fatalf("err %v, targets %q", r.err, r.names())
@@ -252,7 +252,7 @@ func TestParts(t *testing.T) {
 	g.Repos[2].Variables = []forgetest.Variable{{Name: "V", Value: "v"}}
 	g.Repos[2].Dir = forgetest.Repository(t, forgetest.Commit{"README": "hello\n"})
 	p := provider(t, g, nil)
-	p.opts.History = true
+	p.opts.Sources |= audit.SourceHistory
 	read := func(target audit.Target) (n int, variables bool) {
 		for it, err := range p.Items(t.Context(), target) {
 			if err != nil {
@@ -540,7 +540,7 @@ func TestHistory(t *testing.T) {
 	x := g.Repos[3]
 	x.Dir, x.CloneURL = dir, "http://127.0.0.1:1/elsewhere.git"
 	p := provider(t, g, nil)
-	p.opts = Options{History: true, sleep: p.opts.sleep}
+	p.opts = Options{Sources: audit.SourceHistory, sleep: p.opts.sleep}
 	r := targets(t, p, x.FullName, "")
 	if r.err != nil || len(r.targets) != 1 {
 		t.Fatalf("err %v, targets %q", r.err, r.names())

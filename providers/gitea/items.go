@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
@@ -27,15 +26,15 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 		}
 		o := p.opts
 		settings := forge.Listing{
-			Head:  fmt.Sprintf("2 %t %t %t", o.Variables, o.Secrets, o.Runners),
+			Head:  "3 " + o.Sources.String(),
 			List:  newPlace(c, o, t).settings,
 			Again: c.again,
 		}
-		var contents func(audit.Target) iter.Seq2[audit.Item, error]
-		if t.Kind == audit.TargetRepository && o.contents() {
-			contents = func(t audit.Target) iter.Seq2[audit.Item, error] { return p.history(ctx, c, t) }
+		sections := []forge.Section{settings.Section()}
+		if t.Kind == audit.TargetRepository && o.Sources.Has(forge.Contents) {
+			sections = append(sections, forge.Section{Part: audit.PartContents, Items: func(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] { return p.history(ctx, c, t) }})
 		}
-		forge.Items(ctx, t, settings, contents)(yield)
+		forge.Items(ctx, t, sections...)(yield)
 	}
 }
 
@@ -68,7 +67,7 @@ func (p *Provider) clone(ctx context.Context, c *client, t audit.Target) (forge.
 		return err
 	})
 	return forge.Clone{
-		Address: t.Attrs["clone_url"], Username: "token", Token: token, Since: p.opts.Since, Newest: !p.opts.History, AllRefs: p.opts.AllRefs, Sleep: p.opts.sleep,
+		Address: t.Attrs["clone_url"], Username: "token", Token: token, Since: p.opts.Since, Newest: !p.opts.Sources.Has(audit.SourceHistory), AllRefs: p.opts.AllRefs, Sleep: p.opts.sleep,
 		Blobs: t.URL + "/src/commit/", Commits: t.URL + "/commit/", Past: t.Past, Listed: t.State,
 	}, err
 }
@@ -110,9 +109,9 @@ func (h *place) parts(ctx context.Context) (all []part) {
 			all = append(all, part{h.scope + " " + what, items})
 		}
 	}
-	add(h.opts.Variables, "variables", h.variables(ctx))
-	add(h.opts.Secrets && h.scope != "user", "secrets", h.secrets(ctx)) // Gitea has no list of a user's
-	add(h.opts.Runners, "runners", h.runners(ctx))
+	add(h.opts.Sources.Has(audit.SourceVariables), "variables", h.variables(ctx))
+	add(h.opts.Sources.Has(audit.SourceSecrets) && h.scope != "user", "secrets", h.secrets(ctx)) // Gitea has no list of a user's
+	add(h.opts.Sources.Has(audit.SourceRunners), "runners", h.runners(ctx))
 	return all
 }
 

@@ -47,8 +47,8 @@ func (l *listing) one(name string) error {
 	if err != nil {
 		return l.send(t, err)
 	}
-	t.Parts = l.opts.parts()
-	if l.opts.settings() {
+	t.Parts = forge.Parts(l.opts.Sources)
+	if l.opts.Sources.Has(forge.Settings) {
 		l.owner = t.Attrs["owner"]
 		if _, err := l.above(); err != nil {
 			if err = l.gap("variables, secrets and runners that the repository's owner hands down", err); err != nil {
@@ -92,7 +92,7 @@ func (l *listing) above() (kind string, err error) {
 		return orgs, l.sendOwner(audit.TargetOrganisation)
 	case forge.StatusOf(err) != http.StatusNotFound:
 		return "", err
-	case !l.signed() || !l.opts.settings():
+	case !l.signed() || !l.opts.Sources.Has(forge.Settings):
 		return users, nil
 	}
 	switch login, _, err := l.tokenOf(l.ctx, l.owner); {
@@ -121,7 +121,7 @@ func (c *client) tokenOf(ctx context.Context, user string) (login string, token 
 }
 
 func (l *listing) sendOwner(kind audit.TargetKind) error {
-	if !l.opts.settings() {
+	if !l.opts.Sources.Has(forge.Settings) {
 		return nil
 	}
 	return l.send(audit.Target{Name: "gitea:" + l.owner, Kind: kind, URL: l.webPage(l.owner), Attrs: map[string]string{"owner": l.owner}}, nil)
@@ -154,7 +154,7 @@ func (l *listing) repositories(from spot) error {
 		if owner := t.Attrs["owner"]; strings.EqualFold(owner, l.owner) {
 			l.owner = owner // as Gitea writes it
 		}
-		t.Parts = l.opts.parts()
+		t.Parts = forge.Parts(l.opts.Sources)
 		if list.next > 0 {
 			t.Cursor = spot{from.kind, list.next, list.total, list.listed}.String()
 		}

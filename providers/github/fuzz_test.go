@@ -32,7 +32,7 @@ func FuzzListing(f *testing.F) {
 		if status < 100 || status > 599 || len(body) > 1<<16 {
 			t.Skip()
 		}
-		o := Options{Variables: true, Settings: true, Runners: true, Secrets: true, MaxWait: 1, sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}
+		o := Options{Sources: audit.SourceVariables | audit.SourceSettings | audit.SourceRunners | audit.SourceSecrets, MaxWait: 1, sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}
 		p := New(audit.Env{
 			HTTP: &http.Client{Transport: answering(func() *http.Response {
 				h := http.Header{"Link": {link}, "Location": {link}, "X-Next-Page": {link}, "X-Total": {link}}

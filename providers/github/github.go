@@ -27,14 +27,9 @@ import (
 
 // Options say what to read of each target.
 type Options struct {
-	History   bool // every commit that is reachable from any ref
-	Files     bool // the default branch's tree; part of History
-	Variables bool
-	Secrets   bool // names only, GitHub never hands out values
-	Settings  bool // environments
-	Runners   bool
-	Since     string // only history since this commit or date; "" for all
-	AllRefs   bool   // history of what is no branch, tag or note, too: pull requests
+	Sources audit.Sources
+	Since   string // only history since this commit or date; "" for all
+	AllRefs bool   // history of what is no branch, tag or note, too: pull requests
 
 	Budget  int           // percent of the API's quota that is ours; 0 means 60
 	MaxWait time.Duration // longest wait for a rate limit; 0 means 15 minutes, or two hours where quotas are shared
@@ -82,7 +77,7 @@ func newClient(env audit.Env, o Options) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &client{web: webOrigins(base, env.Getenv("GITHUB_SERVER_URL")), parts: parts(o)}
+	c := &client{web: webOrigins(base, env.Getenv("GITHUB_SERVER_URL")), parts: forge.Parts(o.Sources)}
 	// All that is asked here counts in the quota that GitHub calls core.
 	config := forge.Config{
 		API: "github", Base: base, BaseVar: baseVar, Header: "Authorization", Prefix: "Bearer ", Resource: "core", Budget: o.Budget, MaxWait: o.MaxWait, Sleep: o.sleep,
@@ -106,14 +101,6 @@ func newClient(env audit.Env, o Options) (*client, error) {
 	c.Client = github.NewClient(forge.New(env, config))
 	c.BaseURL = base.JoinPath("/")
 	return c, nil
-}
-
-// parts are those of a repository: none where one of them would be empty.
-func parts(o Options) []audit.Part {
-	if (o.History || o.Files) && (o.Variables || o.Secrets || o.Settings || o.Runners) {
-		return []audit.Part{audit.PartSettings, audit.PartContents}
-	}
-	return nil
 }
 
 // cloneToken is one that may read a repository; "" if there is none.

@@ -24,7 +24,7 @@ import (
 const token = "a-token-of-the-test"
 
 func everything() Options {
-	return Options{Variables: true, Secrets: true, Settings: true, Runners: true, sleep: func(ctx context.Context, d time.Duration) error {
+	return Options{Sources: audit.SourceVariables | audit.SourceSecrets | audit.SourceSettings | audit.SourceRunners, sleep: func(ctx context.Context, d time.Duration) error {
 		time.Sleep(min(d, 2*time.Millisecond)) // pauses after faults; rate limits are tested with a clock of their own in package forge
 		return ctx.Err()
 	}}
@@ -114,7 +114,7 @@ func TestConformance(t *testing.T) {
 	g.Repos[0].Dir = forgetest.Repository(t, forgetest.Commit{"README": "hello\n"})
 	g.Repos[0].Variables = []forgetest.Variable{{Name: "A", Value: "1"}}
 	o := everything()
-	o.History = true
+	o.Sources |= audit.SourceHistory
 	audittest.Provider(t, provider(t, g, o), "acme")
 }
 

@@ -34,7 +34,7 @@ func (p *Provider) Objects(ctx context.Context, t audit.Target, ids []string) it
 func (p *Provider) clone(ctx context.Context, c *client, t audit.Target) (forge.Clone, error) {
 	token, err := c.cloneToken(ctx, t.Attrs["owner"], t.Attrs["repo"])
 	return forge.Clone{
-		Address: t.Attrs["clone_url"], Username: "x-access-token", Token: token, Since: p.opts.Since, Newest: !p.opts.History, AllRefs: p.opts.AllRefs,
+		Address: t.Attrs["clone_url"], Username: "x-access-token", Token: token, Since: p.opts.Since, Newest: !p.opts.Sources.Has(audit.SourceHistory), AllRefs: p.opts.AllRefs,
 		Blobs: t.URL + "/blob/", Commits: t.URL + "/commit/", Sleep: p.opts.sleep, Past: t.Past, Listed: t.State,
 	}, err
 }

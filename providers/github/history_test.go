@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/providers/internal/gittest"
 )
 
@@ -17,7 +18,7 @@ func TestAllRefs(t *testing.T) {
 	g.Repos[0].Dir = source.Dir + "/.git"
 	for _, all := range []bool{false, true} {
 		o := everything()
-		o.History, o.AllRefs = true, all
+		o.Sources, o.AllRefs = o.Sources|audit.SourceHistory, all
 		p := provider(t, g, o)
 		r := targets(t, p, "acme/r000")
 		if r.err != nil || len(r.targets) != 1 {

@@ -34,18 +34,18 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 		}
 		o := p.opts
 		settings := forge.Listing{
-			Head:  fmt.Sprintf("1 %t %t %t %t %q", o.Variables, o.Secrets, o.Settings, o.Runners, t.Attrs["alone"]),
+			Head:  fmt.Sprintf("2 %s %q", o.Sources, t.Attrs["alone"]),
 			List:  func(ctx context.Context) iter.Seq2[audit.Item, error] { return p.settings(ctx, c, t) },
 			Again: c.again,
 		}
 		if c.app != nil {
 			settings.Again = nil // its tokens change every hour, and tags with them
 		}
-		var contents func(audit.Target) iter.Seq2[audit.Item, error]
-		if t.Kind == audit.TargetRepository && (o.History || o.Files) {
-			contents = func(t audit.Target) iter.Seq2[audit.Item, error] { return p.history(ctx, c, t) }
+		sections := []forge.Section{settings.Section()}
+		if t.Kind == audit.TargetRepository && o.Sources.Has(forge.Contents) {
+			sections = append(sections, forge.Section{Part: audit.PartContents, Items: func(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] { return p.history(ctx, c, t) }})
 		}
-		forge.Items(ctx, t, settings, contents)(yield)
+		forge.Items(ctx, t, sections...)(yield)
 	}
 }
 
@@ -120,19 +120,19 @@ func (p *Provider) listings(ctx context.Context, here *place) (all []listing) {
 		}
 	}
 	if here.repo == "" {
-		add(p.opts.Variables, "organisation variables", here.variables(ctx, "organisation", here.path()+"/actions/variables", "settings/variables/actions"))
-		add(p.opts.Secrets, "organisation secrets", here.secrets(ctx, "organisation", here.path()+"/actions/secrets", "settings/secrets/actions"))
-		add(p.opts.Runners, "organisation runners", here.runners(ctx))
+		add(p.opts.Sources.Has(audit.SourceVariables), "organisation variables", here.variables(ctx, "organisation", here.path()+"/actions/variables", "settings/variables/actions"))
+		add(p.opts.Sources.Has(audit.SourceSecrets), "organisation secrets", here.secrets(ctx, "organisation", here.path()+"/actions/secrets", "settings/secrets/actions"))
+		add(p.opts.Sources.Has(audit.SourceRunners), "organisation runners", here.runners(ctx))
 		return all
 	}
 	if here.target.Attrs["alone"] != "" { // else they are the organisation's own target's
-		add(p.opts.Variables, "organisation variables", here.variables(ctx, "organisation", here.path()+"/actions/organization-variables", "settings/variables/actions"))
-		add(p.opts.Secrets, "organisation secrets", here.secrets(ctx, "organisation", here.path()+"/actions/organization-secrets", "settings/secrets/actions"))
+		add(p.opts.Sources.Has(audit.SourceVariables), "organisation variables", here.variables(ctx, "organisation", here.path()+"/actions/organization-variables", "settings/variables/actions"))
+		add(p.opts.Sources.Has(audit.SourceSecrets), "organisation secrets", here.secrets(ctx, "organisation", here.path()+"/actions/organization-secrets", "settings/secrets/actions"))
 	}
-	add(p.opts.Variables, "repository variables", here.variables(ctx, "repository", here.path()+"/actions/variables", "settings/variables/actions"))
-	add(p.opts.Secrets, "repository secrets", here.secrets(ctx, "repository", here.path()+"/actions/secrets", "settings/secrets/actions"))
-	add(p.opts.Settings || p.opts.Variables || p.opts.Secrets, "environments", here.environments(ctx, p.opts))
-	add(p.opts.Runners, "repository runners", here.runners(ctx))
+	add(p.opts.Sources.Has(audit.SourceVariables), "repository variables", here.variables(ctx, "repository", here.path()+"/actions/variables", "settings/variables/actions"))
+	add(p.opts.Sources.Has(audit.SourceSecrets), "repository secrets", here.secrets(ctx, "repository", here.path()+"/actions/secrets", "settings/secrets/actions"))
+	add(p.opts.Sources.Has(audit.SourceSettings) || p.opts.Sources.Has(audit.SourceVariables) || p.opts.Sources.Has(audit.SourceSecrets), "environments", here.environments(ctx, p.opts))
+	add(p.opts.Sources.Has(audit.SourceRunners), "repository runners", here.runners(ctx))
 	return all
 }
 
@@ -246,7 +246,7 @@ func (h *place) environments(ctx context.Context, o Options) iter.Seq2[audit.Ite
 				}
 				continue
 			}
-			if o.Settings && !yield(h.environmentItem(e), nil) {
+			if o.Sources.Has(audit.SourceSettings) && !yield(h.environmentItem(e), nil) {
 				return
 			}
 			scope := "environment " + e.Name
@@ -258,10 +258,10 @@ func (h *place) environments(ctx context.Context, o Options) iter.Seq2[audit.Ite
 			}
 			path := h.path() + "/environments/" + url.PathEscape(e.Name)
 			page := "settings/environments/" + strconv.FormatInt(e.ID, 10) + "/edit"
-			if o.Variables && !h.nested(ctx, "variables of "+scope, h.variables(ctx, scope, path+"/variables", page), yield) {
+			if o.Sources.Has(audit.SourceVariables) && !h.nested(ctx, "variables of "+scope, h.variables(ctx, scope, path+"/variables", page), yield) {
 				return
 			}
-			if o.Secrets && !h.nested(ctx, "secrets of "+scope, h.secrets(ctx, scope, path+"/secrets", page), yield) {
+			if o.Sources.Has(audit.SourceSecrets) && !h.nested(ctx, "secrets of "+scope, h.secrets(ctx, scope, path+"/secrets", page), yield) {
 				return
 			}
 		}

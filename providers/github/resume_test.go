@@ -86,13 +86,13 @@ func TestUserListingResumes(t *testing.T) {
 
 func TestTargetTellsItsParts(t *testing.T) {
 	o := everything()
-	o.History = true
+	o.Sources |= audit.SourceHistory
 	both := []audit.Part{audit.PartSettings, audit.PartContents}
 	r := targets(t, provider(t, acme(1), o), "acme")
 	if org, repo := r.targets[0], r.targets[1]; org.Parts != nil || !slices.Equal(repo.Parts, both) || repo.Size != 1024 || !repo.Pushed.Equal(forgetest.Updated) || repo.State != "" {
 		t.Errorf("%+v\n%+v", org, repo)
 	}
-	for _, o := range []Options{everything(), {History: true}, {Files: true}} {
+	for _, o := range []Options{everything(), {Sources: audit.SourceHistory}, {Sources: audit.SourceFiles}} {
 		if r := targets(t, provider(t, acme(1), o), "acme/r000"); r.targets[0].Parts != nil {
 			t.Errorf("%+v: parts %q", o, r.targets[0].Parts)
 		}
@@ -106,7 +106,7 @@ func TestUnchangedSettings(t *testing.T) {
 	g.Repos[0].Dir = forgetest.Repository(t, forgetest.Commit{"README": "hello\n"})
 	g.Repos[0].Environments = []forgetest.Environment{{Name: "prod/eu", Variables: []forgetest.Variable{{Name: "A", Value: "one"}}}}
 	o := everything()
-	o.History = true
+	o.Sources |= audit.SourceHistory
 	p := provider(t, g, o)
 	list := func(target audit.Target) (kinds []string, state string) {
 		for it, err := range p.Items(t.Context(), target) {
@@ -157,7 +157,7 @@ func TestSeveralTokens(t *testing.T) {
 	var log strings.Builder
 	tokens := strings.Join([]string{"revoked-" + token, token + "-2", token + "-3", token}, ",")
 	o := everything()
-	o.History = true
+	o.Sources |= audit.SourceHistory
 	url := forgetest.Start(t, g)
 	p := New(env(t, &log, map[string]string{"GITHUB_API_URL": url, "GH_TOKEN": tokens}), o)
 	r := targets(t, p, "acme")

@@ -27,13 +27,9 @@ import (
 
 // Options say what to read of each target.
 type Options struct {
-	History   bool // every commit that is reachable from any ref
-	Files     bool // the default branch's tree; part of History
-	Variables bool
-	Settings  bool // environments
-	Runners   bool
-	Since     string // only history since this commit or date; "" for all
-	AllRefs   bool   // history of what is no branch, tag or note, too: merge requests
+	Sources audit.Sources
+	Since   string // only history since this commit or date; "" for all
+	AllRefs bool   // history of what is no branch, tag or note, too: merge requests
 
 	Budget  int           // percent of the API's quota that is ours; 0 means 60
 	MaxWait time.Duration // longest wait for a rate limit; 0 means 15 minutes, or two hours where quotas are shared
@@ -78,7 +74,7 @@ func newClient(env audit.Env, o Options) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &client{env: env, web: origins(web, env.Getenv("CI_SERVER_URL")), host: api.Host, parts: parts(o)}
+	c := &client{env: env, web: origins(web, env.Getenv("CI_SERVER_URL")), host: api.Host, parts: forge.Parts(o.Sources)}
 	config := forge.Config{API: "gitlab", Base: api, BaseVar: from, Header: "Private-Token", Budget: o.Budget, MaxWait: o.MaxWait, Sleep: o.sleep}
 	for _, name := range []string{"GITLAB_TOKEN", "CI_JOB_TOKEN"} {
 		tokens, err := forge.Tokens(name, env.Getenv(name))
@@ -100,14 +96,6 @@ func newClient(env audit.Env, o Options) (*client, error) {
 		return nil, fmt.Errorf("%w: %s: %w", audit.ErrUsage, from, err)
 	}
 	return c, nil
-}
-
-// parts are those of a project: none where one of them would be empty.
-func parts(o Options) []audit.Part {
-	if (o.History || o.Files) && (o.Variables || o.Settings || o.Runners) {
-		return []audit.Part{audit.PartSettings, audit.PartContents}
-	}
-	return nil
 }
 
 // unlimited switches off go-gitlab's limiter, which takes the first answer's limit for that of every endpoint.

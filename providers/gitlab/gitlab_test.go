@@ -21,7 +21,7 @@ import (
 const token = "a-token-of-the-test"
 
 func everything() Options {
-	return Options{Variables: true, Settings: true, Runners: true, sleep: func(ctx context.Context, d time.Duration) error {
+	return Options{Sources: audit.SourceVariables | audit.SourceSettings | audit.SourceRunners, sleep: func(ctx context.Context, d time.Duration) error {
 		time.Sleep(min(d, 2*time.Millisecond)) // pauses after faults; rate limits are tested with a clock of their own in package forge
 		return ctx.Err()
 	}}
@@ -123,7 +123,7 @@ func TestConformance(t *testing.T) {
 	g.Admin = true
 	g.Projects[0].Dir = forgetest.Repository(t, forgetest.Commit{"README": "hello\n"})
 	p := provider(t, g, nil)
-	p.opts.History = true
+	p.opts.Sources |= audit.SourceHistory
 	audittest.Provider(t, p, "acme/platform")
 }
 

@@ -46,7 +46,7 @@ func (p *Provider) clone(ctx context.Context, c *client, t audit.Target) (forge.
 		return err
 	})
 	return forge.Clone{
-		Address: t.Attrs["clone_url"], Username: user, Token: token, Since: p.opts.Since, Newest: !p.opts.History, AllRefs: p.opts.AllRefs,
+		Address: t.Attrs["clone_url"], Username: user, Token: token, Since: p.opts.Since, Newest: !p.opts.Sources.Has(audit.SourceHistory), AllRefs: p.opts.AllRefs,
 		Blobs: t.URL + "/-/blob/", Commits: t.URL + "/-/commit/", Sleep: p.opts.sleep, Past: t.Past, Listed: t.State,
 	}, err
 }

@@ -26,7 +26,7 @@ func TestHistory(t *testing.T) {
 			x := g.Projects[1]
 			x.Dir, x.JobMayRead, x.CloneURL = dir, true, "http://127.0.0.1:1/elsewhere.git"
 			p := provider(t, g, test.vars)
-			p.opts = Options{History: true, sleep: p.opts.sleep}
+			p.opts = Options{Sources: audit.SourceHistory, sleep: p.opts.sleep}
 			r := targets(t, p, x.Path)
 			if r.err != nil {
 				t.Fatal(r.err)

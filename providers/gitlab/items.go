@@ -33,15 +33,15 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 		}
 		o := p.opts
 		settings := forge.Listing{
-			Head:  fmt.Sprintf("2 %t %t %t %q", o.Variables, o.Settings, o.Runners, t.Attrs["alone"]),
+			Head:  fmt.Sprintf("3 %s %q", o.Sources, t.Attrs["alone"]),
 			List:  func(ctx context.Context) iter.Seq2[audit.Item, error] { return p.settings(ctx, c, t) },
 			Again: c.again,
 		}
-		var contents func(audit.Target) iter.Seq2[audit.Item, error]
-		if t.Kind == audit.TargetRepository && (o.History || o.Files) && t.Attrs["empty"] == "" {
-			contents = func(t audit.Target) iter.Seq2[audit.Item, error] { return p.history(ctx, c, t) }
+		sections := []forge.Section{settings.Section()}
+		if t.Kind == audit.TargetRepository && o.Sources.Has(forge.Contents) && t.Attrs["empty"] == "" {
+			sections = append(sections, forge.Section{Part: audit.PartContents, Items: func(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] { return p.history(ctx, c, t) }})
 		}
-		forge.Items(ctx, t, settings, contents)(yield)
+		forge.Items(ctx, t, sections...)(yield)
 	}
 }
 
@@ -128,9 +128,9 @@ func (p *Provider) listings(ctx context.Context, here *place) (all []listing) {
 	}
 	variables := map[string]string{"project": "role Maintainer", "group": "role Owner", "instance": "an administrator's token"}
 	runners := map[string]string{"project": "role Maintainer", "group": "role Maintainer", "instance": "an administrator's token"}
-	add(p.opts.Variables, "variables", variables[here.scope], here.variables(ctx))
-	add(p.opts.Settings && here.scope == "project", "environments", "role Reporter", here.environments(ctx))
-	add(p.opts.Runners, "runners", runners[here.scope], here.runners(ctx))
+	add(p.opts.Sources.Has(audit.SourceVariables), "variables", variables[here.scope], here.variables(ctx))
+	add(p.opts.Sources.Has(audit.SourceSettings) && here.scope == "project", "environments", "role Reporter", here.environments(ctx))
+	add(p.opts.Sources.Has(audit.SourceRunners), "runners", runners[here.scope], here.runners(ctx))
 	return all
 }
 

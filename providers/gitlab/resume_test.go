@@ -75,7 +75,7 @@ func TestListingResumes(t *testing.T) {
 
 func withHistory(t *testing.T, fake http.Handler, vars map[string]string) *Provider {
 	o := everything()
-	o.History = true
+	o.Sources |= audit.SourceHistory
 	return New(provider(t, fake, vars).env, o)
 }
 

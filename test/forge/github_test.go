@@ -215,7 +215,7 @@ func TestGitHubContract(t *testing.T) {
 	fake.Repos[0].Environments = []forgetest.Environment{{Name: "prod/eu", Variables: variables(31), Secrets: secrets(101), Reviewers: true}}
 	c := &checker{t: t, router: router, doc: doc, fake: fake, seen: map[string]int{}}
 	p := github.New(environment(t, map[string]string{"GITHUB_API_URL": forgetest.Start(t, c), "GH_TOKEN": token}),
-		github.Options{Variables: true, Secrets: true, Settings: true, Runners: true})
+		github.Options{Sources: audit.SourceVariables | audit.SourceSecrets | audit.SourceSettings | audit.SourceRunners})
 	entries := 0
 	for _, ref := range []string{"acme", "acme/r000", "octocat"} {
 		targets, _ := walk(t, p, ref)
@@ -278,7 +278,7 @@ func TestGitHubAppContract(t *testing.T) {
 		p := github.New(environment(t, map[string]string{
 			"GITHUB_API_URL": forgetest.Start(t, c), "LEAKREACH_GITHUB_APP_ID": "1", "LEAKREACH_GITHUB_APP_INSTALLATION_ID": chosen,
 			"LEAKREACH_GITHUB_APP_PRIVATE_KEY_FILE": file,
-		}), github.Options{Variables: true})
+		}), github.Options{Sources: audit.SourceVariables})
 		for _, owner := range []string{"acme", "beta"} {
 			if targets, gaps := walk(t, p, owner); len(targets) != 2 || len(gaps) > 0 {
 				t.Errorf("%s: %d targets, gaps %q", owner, len(targets), gaps)

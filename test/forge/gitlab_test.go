@@ -166,7 +166,7 @@ func parameters(t reflect.Type, into map[string]bool) map[string]bool {
 func TestGitLabRequests(t *testing.T) {
 	g := fakeGitLab()
 	p := provider.New(environment(t, map[string]string{"GITLAB_URL": forgetest.Start(t, g), "GITLAB_TOKEN": gitlabToken}),
-		provider.Options{Variables: true, Settings: true, Runners: true})
+		provider.Options{Sources: audit.SourceVariables | audit.SourceSettings | audit.SourceRunners})
 	entries := 0
 	for _, ref := range []string{"acme", "jane", "acme/sub/p000"} {
 		targets, gaps := walk(t, p, ref)

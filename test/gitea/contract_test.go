@@ -54,7 +54,7 @@ func contractTest(t *testing.T, s *server) {
 	c := newChecker(t, s, fake)
 	address := forgetest.Start(t, c)
 	listed := func(url, token string) (lines []string) {
-		p := gitea.New(environment(t, map[string]string{"GITEA_URL": url, "GITEA_TOKEN": token}), gitea.Options{Variables: true, Secrets: true, Runners: true})
+		p := gitea.New(environment(t, map[string]string{"GITEA_URL": url, "GITEA_TOKEN": token}), gitea.Options{Sources: audit.SourceVariables | audit.SourceSecrets | audit.SourceRunners})
 		for _, ref := range []string{"contract", "CONTRACT/r.01", "root", "root/own"} {
 			lines = append(lines, list(t, p, ref)...)
 		}

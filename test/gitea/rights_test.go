@@ -61,7 +61,7 @@ func rightsTest(t *testing.T, s *server) {
 		{"no token and what is private", "", "rights/hidden", nil, nil, audit.ErrAuth, "set GITEA_TOKEN"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p := s.provider(t, test.token, gitea.Options{History: true, Variables: true, Secrets: true, Runners: true})
+			p := s.provider(t, test.token, gitea.Options{Sources: audit.SourceHistory | audit.SourceVariables | audit.SourceSecrets | audit.SourceRunners})
 			targets, gaps, err := targetsOf(t, p, test.ref)
 			var names []string
 			for _, target := range targets {
@@ -85,7 +85,7 @@ func rightsTest(t *testing.T, s *server) {
 	}
 
 	t.Run("deleted since it was listed", func(t *testing.T) {
-		p := s.provider(t, s.token, gitea.Options{History: true, Variables: true})
+		p := s.provider(t, s.token, gitea.Options{Sources: audit.SourceHistory | audit.SourceVariables})
 		targets, _, err := targetsOf(t, p, "rights/deleted")
 		if err != nil || len(targets) != 2 {
 			t.Fatal(targets, err)
@@ -104,7 +104,7 @@ func rightsTest(t *testing.T, s *server) {
 		s.must(t, "POST", "orgs/before/repos", map[string]any{"name": "old", "auto_init": true})
 		s.must(t, "PATCH", "repos/before/old", map[string]any{"name": "new"})
 		s.must(t, "POST", "orgs/before/rename", map[string]any{"new_name": "after"})
-		p := s.provider(t, s.token, gitea.Options{History: true, Variables: true})
+		p := s.provider(t, s.token, gitea.Options{Sources: audit.SourceHistory | audit.SourceVariables})
 		for _, ref := range []string{"before", "before/old"} {
 			targets, gaps, err := targetsOf(t, p, ref)
 			if err != nil || len(gaps) > 0 || len(targets) != 2 || targets[0].Name != "gitea:after" || targets[1].Name != "gitea:after/new" {
@@ -113,7 +113,7 @@ func rightsTest(t *testing.T, s *server) {
 		}
 	})
 	t.Run("deleted while it is scanned", func(t *testing.T) {
-		p := s.provider(t, s.token, gitea.Options{History: true, Variables: true})
+		p := s.provider(t, s.token, gitea.Options{Sources: audit.SourceHistory | audit.SourceVariables})
 		targets, _, err := targetsOf(t, p, "rights/public")
 		if err != nil || len(targets) != 2 {
 			t.Fatal(targets, err)
@@ -157,7 +157,7 @@ func refsTest(t *testing.T, s *server) {
 	}
 
 	for _, all := range []bool{false, true} {
-		p := s.provider(t, s.token, gitea.Options{History: true, AllRefs: all})
+		p := s.provider(t, s.token, gitea.Options{Sources: audit.SourceHistory, AllRefs: all})
 		targets, _, err := targetsOf(t, p, "refs/"+name(1))
 		if err != nil || len(targets) != 1 {
 			t.Fatal(targets, err)
@@ -204,7 +204,7 @@ func stateTest(t *testing.T, s *server) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	targets, _, err := targetsOf(t, s.provider(t, s.token, gitea.Options{History: true}), "state")
+	targets, _, err := targetsOf(t, s.provider(t, s.token, gitea.Options{Sources: audit.SourceHistory}), "state")
 	if err != nil || len(targets) != 1 || targets[0].State != "" {
 		t.Error(targets, err)
 	}

@@ -13,39 +13,75 @@ import (
 	"github.com/leakreach/leakreach/audit"
 )
 
-// Items yields the part of a target that is asked for; without one both, of which neither state is that of the whole. contents is nil for
-// what has none, and called if it is asked for.
-func Items(ctx context.Context, t audit.Target, settings Listing, contents func(audit.Target) iter.Seq2[audit.Item, error]) iter.Seq2[audit.Item, error] {
-	both := t.Part == "" && len(t.Parts) > 0
-	if settings.Past = t.Past; both {
-		settings.Past, t.Past, t.State = "", "", ""
+// A Section is what a target has in one of its parts.
+type Section struct {
+	Part  audit.Part
+	Items func(context.Context, audit.Target) iter.Seq2[audit.Item, error]
+}
+
+// Items yields the section that is asked for; without one all, of which no state is that of the whole.
+func Items(ctx context.Context, t audit.Target, sections ...Section) iter.Seq2[audit.Item, error] {
+	all := t.Part == "" && len(t.Parts) > 0
+	if all {
+		t.Past, t.State = "", ""
 	}
 	return func(yield func(audit.Item, error) bool) {
 		goOn := true
 		send := func(it audit.Item, err error) bool {
 			gap := (*audit.Gap)(nil)
-			if goOn = both && it.Kind == audit.KindState || yield(it, err); err != nil && !errors.As(err, &gap) {
+			if goOn = all && it.Kind == audit.KindState || yield(it, err); err != nil && !errors.As(err, &gap) {
 				goOn = false // it was the last
 			}
 			return goOn
 		}
-		if t.Part != audit.PartContents {
-			settings.Items(InOrder(ctx, t.Name))(send)
-		}
-		if t.Part != audit.PartSettings && contents != nil && goOn {
-			contents(t)(send)
+		for _, s := range sections {
+			if goOn && (t.Part == "" || t.Part == s.Part) {
+				s.Items(ctx, t)(send)
+			}
 		}
 	}
+}
+
+// What is read for a part of a target.
+const (
+	Settings = audit.SourceWorkflows | audit.SourceVariables | audit.SourceSecrets | audit.SourceSettings | audit.SourceRunners | audit.SourceCaches
+	Contents = audit.SourceHistory | audit.SourceFiles
+	Runs     = audit.SourceLogs | audit.SourceArtifacts
+	Texts    = audit.SourceIssues | audit.SourceReleases | audit.SourcePackages
+)
+
+// Parts are those of a repository that is read for some sources: none where there is only one.
+func Parts(s audit.Sources) (parts []audit.Part) {
+	for _, p := range []struct {
+		part    audit.Part
+		sources audit.Sources
+	}{{audit.PartSettings, Settings}, {audit.PartContents, Contents}, {audit.PartRuns, Runs}, {audit.PartTexts, Texts}} {
+		if s.Has(p.sources) {
+			parts = append(parts, p.part)
+		}
+	}
+	if len(parts) == 1 {
+		return nil
+	}
+	return parts
 }
 
 // A Listing is what a forge's API has of one target. Its state is what was asked and by which entity tags the answers are known again.
 type Listing struct {
 	Head string // what is listed: under another one nothing is as it was
-	Past string // the state of an earlier listing, or "": see [Items]
+	Past string // the state of an earlier listing, or ""
 	List func(context.Context) iter.Seq2[audit.Item, error]
 	// Again asks for an address below the API's as it was asked for then, with further headers. If tags do not last until then, it is nil, and the
 	// listing has no state.
 	Again func(ctx context.Context, path string, header http.Header) (status int, err error)
+}
+
+// Section is the listing as the settings of a target.
+func (l Listing) Section() Section {
+	return Section{audit.PartSettings, func(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] {
+		l.Past = t.Past
+		return l.Items(InOrder(ctx, t.Name))
+	}}
 }
 
 // Items yields the listing and its state; or, if each answer is the same as in the past, that alone. A forge that is asked whether an answer

@@ -179,7 +179,7 @@ func FuzzState(f *testing.F) {
 func TestPartsOfATarget(t *testing.T) {
 	w, _ := tagged(t, map[string]string{"a": `"1"`})
 	settings := w.list("a")
-	contents := func(t audit.Target) iter.Seq2[audit.Item, error] {
+	contents := Section{audit.PartContents, func(_ context.Context, t audit.Target) iter.Seq2[audit.Item, error] {
 		return func(yield func(audit.Item, error) bool) {
 			if t.Past == "p" {
 				yield(audit.Item{Kind: audit.KindUnchanged, State: "p"}, nil)
@@ -187,7 +187,7 @@ func TestPartsOfATarget(t *testing.T) {
 			}
 			_ = yield(audit.Item{Kind: audit.KindFile}, nil) && yield(audit.Item{Kind: audit.KindState, State: "p"}, nil)
 		}
-	}
+	}}
 	both := []audit.Part{audit.PartSettings, audit.PartContents}
 	for _, test := range []struct {
 		target audit.Target
@@ -200,21 +200,21 @@ func TestPartsOfATarget(t *testing.T) {
 		{audit.Target{Parts: both, Part: audit.PartContents}, "file state"},
 		{audit.Target{Parts: both, Part: audit.PartContents, Past: "p"}, "unchanged"},
 	} {
-		if got, _ := kinds(Items(t.Context(), test.target, settings, contents)); got != test.want {
+		if got, _ := kinds(Items(t.Context(), test.target, settings.Section(), contents)); got != test.want {
 			t.Errorf("%+v: %s, want %s", test.target, got, test.want)
 		}
 	}
 	none := Listing{List: func(context.Context) iter.Seq2[audit.Item, error] { return func(func(audit.Item, error) bool) {} }}
-	if got, _ := kinds(Items(t.Context(), audit.Target{Past: "p"}, none, contents)); got != "unchanged" {
+	if got, _ := kinds(Items(t.Context(), audit.Target{Past: "p"}, none.Section(), contents)); got != "unchanged" {
 		t.Errorf("contents alone: %s", got)
 	}
-	if got, _ := kinds(Items(t.Context(), audit.Target{}, settings, nil)); got != "variable state" {
+	if got, _ := kinds(Items(t.Context(), audit.Target{}, settings.Section())); got != "variable state" {
 		t.Errorf("settings alone: %s", got)
 	}
 	gone := Listing{List: func(context.Context) iter.Seq2[audit.Item, error] {
 		return func(yield func(audit.Item, error) bool) { yield(audit.Item{}, errors.New("gone")) }
 	}}
-	if got, _ := kinds(Items(t.Context(), audit.Target{Parts: both}, gone, contents)); got != "gap" {
+	if got, _ := kinds(Items(t.Context(), audit.Target{Parts: both}, gone.Section(), contents)); got != "gap" {
 		t.Errorf("after the end: %s", got)
 	}
 }
