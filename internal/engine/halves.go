@@ -118,7 +118,7 @@ func (r *run) again(ctx context.Context, row store.Row, beside []store.Row) (sto
 	if err != nil {
 		return store.Result{}, err
 	}
-	result, _, err := r.target(ctx, r.refs[ref], t, beside)
+	result, _, _, err := r.target(ctx, r.refs[ref], t, beside)
 	return result, err
 }
 

@@ -50,10 +50,16 @@ func (verifyJob) Kind() string { return "verify" }
 // at a time for all processes.
 const settingsAtOnce = 8
 
+// recordsAtOnce is how many targets' logs, artifacts and texts are read at once. They take most of the requests, which settings come before.
+const recordsAtOnce = 2
+
 func (j listJob) InsertOpts() river.InsertOpts { return options(store.Lists.Of(j.Run)) }
 func (j scanJob) InsertOpts() river.InsertOpts {
-	if j.Part == audit.PartSettings {
+	switch j.Part {
+	case audit.PartSettings:
 		return options(store.Settings.Of(j.Run))
+	case audit.PartRuns, audit.PartTexts:
+		return options(store.Records.Of(j.Run))
 	}
 	return options(store.Scans.Of(j.Run))
 }
@@ -307,7 +313,7 @@ func (r *run) client() (*river.Client[*sql.Tx], error) {
 		FetchCooldown: time.Millisecond,                               // within one, a second job is not told of, and waits for the next poll
 		JobTimeout:    -1, RescueStuckJobsAfter: 365 * 24 * time.Hour, // a scan takes as long as its target is large; see beat for those that died
 		Queues: map[string]river.QueueConfig{
-			store.Lists.Of(r.id): queue(len(r.refs)), store.Settings.Of(r.id): queue(settingsAtOnce), store.Scans.Of(r.id): queue(r.jobs(targetMemory)), store.Verifications.Of(r.id): queue(verifyAtOnce),
+			store.Lists.Of(r.id): queue(len(r.refs)), store.Settings.Of(r.id): queue(settingsAtOnce), store.Records.Of(r.id): queue(recordsAtOnce), store.Scans.Of(r.id): queue(r.jobs(targetMemory)), store.Verifications.Of(r.id): queue(verifyAtOnce),
 		},
 	})
 }
@@ -540,7 +546,7 @@ func (r *run) scanTarget(ctx context.Context, job *river.Job[scanJob]) error {
 		return err
 	}
 	t.Past = past.State
-	result, unchanged, err := r.target(ctx, r.refs[ref], t, beside)
+	result, unchanged, grown, err := r.target(ctx, r.refs[ref], t, beside)
 	if err != nil {
 		return err
 	}
@@ -557,7 +563,15 @@ func (r *run) scanTarget(ctx context.Context, job *river.Job[scanJob]) error {
 	}
 	return complete(ctx, r, job, func(ctx context.Context, tx *sql.Tx) ([]river.InsertManyParams, error) {
 		if !unchanged {
-			return r.questions(result.Findings), r.Store.Settle(ctx, tx, r.id, result)
+			whole := result
+			if grown {
+				before, err := r.Store.Result(ctx, tx, t.Name, t.Part, past)
+				if err != nil {
+					return nil, err
+				}
+				whole = r.with(before, result)
+			}
+			return r.questions(whole.Findings), r.Store.Settle(ctx, tx, r.id, whole)
 		}
 		carried, err := r.Store.Carry(ctx, tx, r.id, t.Name, t.Part, past, result.State)
 		return r.questions(carried), err
@@ -591,6 +605,14 @@ func (r *run) settle(ctx context.Context, job *river.Job[settleJob]) error {
 		m.add(r.kept(f.Finding))
 	}
 	result := store.Result{Findings: m.list()} // of no target
+	surveyed, gaps, err := r.survey(ctx)
+	if ctx.Err() != nil {
+		return river.JobSnooze(0)
+	}
+	if err != nil {
+		return err
+	}
+	result.Findings = append(result.Findings, surveyed...)
 	if len(r.byKind) > 0 {
 		for f, err := range r.Store.Findings(ctx, r.id, slices.Sorted(maps.Keys(r.byKind))...) {
 			if err != nil {
@@ -605,7 +627,7 @@ func (r *run) settle(ctx context.Context, job *river.Job[settleJob]) error {
 				jobs = append(jobs, river.InsertManyParams{Args: verifyJob{r.id, identity}})
 			}
 		}
-		return jobs, r.Store.Settle(ctx, tx, r.id, result)
+		return jobs, errors.Join(r.Store.Note(ctx, tx, r.id, gaps...), r.Store.Settle(ctx, tx, r.id, result))
 	})
 }
 

@@ -35,6 +35,7 @@ type target struct {
 
 	state     string // that the provider named
 	unchanged bool   // since the target's past
+	grown     bool   // what is listed is only what the target's past did not have
 
 	mu        sync.Mutex // guards all below
 	closed    bool       // the target's result is made: what comes later is dropped
@@ -93,8 +94,8 @@ func (r *run) newTarget(ref Ref, at audit.Target) *target {
 }
 
 // target scans one target, or a part of it, and joins what it finds with the halves in other parts. unchanged says that nothing of it was listed:
-// what its past has holds. The error is one of the store's; what else went wrong is in the result.
-func (r *run) target(ctx context.Context, ref Ref, at audit.Target, beside []store.Row) (_ store.Result, unchanged bool, _ error) {
+// what its past has holds; grown, that only what is new to it was. The error is one of the store's; what else went wrong is in the result.
+func (r *run) target(ctx context.Context, ref Ref, at audit.Target, beside []store.Row) (_ store.Result, unchanged, grown bool, _ error) {
 	r.Progress.Target(at.Name, at.Kind)
 	t := r.newTarget(ref, at)
 	err := t.scan(ctx)
@@ -125,17 +126,25 @@ func (r *run) target(ctx context.Context, ref Ref, at audit.Target, beside []sto
 			return err
 		})
 		if err != nil {
-			return store.Result{}, false, err
+			return store.Result{}, false, false, err
 		}
 	}
 	out := t.result(near)
 	out.Beside = read
-	out.Coverage = audit.Coverage{Target: at.Name, Kind: at.Kind, Status: status, Items: t.items, Bytes: t.bytes, Reason: reason, URL: at.URL}
+	out.Coverage = audit.Coverage{Target: at.Name, Kind: at.Kind, Status: status, Items: t.items, Bytes: t.bytes, Reason: reason, URL: at.URL, LeftOut: leftOut(ref, at)}
 	if err != nil && ctx.Err() == nil {
 		out.Failure = failed(fmt.Errorf("scanning %s: %w", at.Name, err))
 	}
 	r.Progress.Finished(at.Name, status)
-	return out, t.unchanged, nil
+	return out, t.unchanged, t.grown, nil
+}
+
+// leftOut names the sources that a target may have and that were not asked for.
+func leftOut(ref Ref, t audit.Target) string {
+	if p, ok := ref.Provider.(audit.Selective); ok {
+		return p.LeftOut(t).String()
+	}
+	return ""
 }
 
 // interrupted is the reason of a target that is scanned again when the run is resumed.
@@ -181,6 +190,13 @@ func (t *target) scan(ctx context.Context) (err error) {
 			}
 			t.state, t.unchanged = it.State, true
 			return nil
+		}
+		if it.Kind == audit.KindKept {
+			if t.Past == "" {
+				return errors.New("what was found before is said to hold, and nothing is known of it")
+			}
+			t.grown = true
+			continue
 		}
 		if it.Choose != nil {
 			t.wait(ctx)

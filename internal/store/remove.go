@@ -26,8 +26,8 @@ func (s *Store) Remove(ctx context.Context, id string) error {
 		}
 	}
 	err := s.Tx(ctx, func(tx *sql.Tx) error {
-		for _, text := range []string{`DELETE FROM river_job WHERE queue IN ($1, $2, $3, $4)`, `DELETE FROM river_queue WHERE name IN ($1, $2, $3, $4)`} {
-			if _, err := tx.ExecContext(ctx, text, Lists.Of(id), Settings.Of(id), Scans.Of(id), Verifications.Of(id)); err != nil {
+		for _, text := range []string{`DELETE FROM river_job WHERE queue IN ($1, $2, $3, $4, $5)`, `DELETE FROM river_queue WHERE name IN ($1, $2, $3, $4, $5)`} {
+			if _, err := tx.ExecContext(ctx, text, Lists.Of(id), Settings.Of(id), Records.Of(id), Scans.Of(id), Verifications.Of(id)); err != nil {
 				return err
 			}
 		}

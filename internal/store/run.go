@@ -32,10 +32,11 @@ type Run struct {
 // A Queue is a sort of work. Each run has queues of its own, so that a process takes jobs of those runs only that it knows the refs of.
 type Queue string
 
-// Contents take much memory, settings and verifying hardly any, but time to wait for answers: a process works on other numbers of them at once.
+// Contents take much memory, settings, records and verifying hardly any, but time to wait for answers: a process works on other numbers of them at once.
 const (
 	Lists         Queue = "list"
 	Settings      Queue = "settings"
+	Records       Queue = "records" // what pipelines and people left behind
 	Scans         Queue = "scan"
 	Verifications Queue = "verify"
 )

@@ -17,12 +17,12 @@ const Beat = silent / 3
 
 // words are what the two databases say differently.
 var words = map[bool]*strings.Replacer{
-	false: strings.NewReplacer("{now}", `CAST(unixepoch('subsec') * 1000 AS INTEGER)`, "{holder}", `json_extract(attempted_by, '$[#-1]')`),
-	true:  strings.NewReplacer("{now}", `CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)`, "{holder}", `attempted_by[array_length(attempted_by, 1)]`),
+	false: strings.NewReplacer("{now}", `CAST(unixepoch('subsec') * 1000 AS INTEGER)`, "{holder}", `json_extract(attempted_by, '$[#-1]')`, "{bytes}", ``),
+	true:  strings.NewReplacer("{now}", `CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)`, "{holder}", `attempted_by[array_length(attempted_by, 1)]`, "{bytes}", `COLLATE "C"`),
 }
 
 // sql is a statement in the words of this database: {now} is its time, in milliseconds since 1970, as the clocks of its users need not agree;
-// {holder} is who works on a job.
+// {holder} is who works on a job; {bytes} orders a text by its bytes, as Go does.
 func (s *Store) sql(text string) string { return words[s.postgres].Replace(text) }
 
 // Alive says that a worker is. late tells that it had not said so for long enough to be taken for dead, as all others may have been if it was

@@ -1,0 +1,113 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/store"
+)
+
+// survey lets scanners judge what was found in all targets together. Nothing of it is carried over: an earlier run's ages are not today's.
+func (r *run) survey(ctx context.Context) (_ []store.Finding, gaps []audit.Gap, _ error) {
+	m := r.merger()
+	for _, s := range r.Scanners {
+		s, ok := s.(audit.Surveyor)
+		if !ok {
+			continue
+		}
+		found, err := r.surveyBy(ctx, s)
+		if gap := (*audit.Gap)(nil); errors.As(err, &gap) {
+			gaps = append(gaps, *gap)
+		} else if err != nil {
+			return nil, nil, err
+		}
+		for _, f := range found {
+			m.add(r.kept(f))
+		}
+	}
+	return m.list(), gaps, nil
+}
+
+// surveyBy lets one scanner do so. One that panics has a defect, which is a gap of the run.
+func (r *run) surveyBy(ctx context.Context, s audit.Surveyor) (found []audit.Finding, err error) {
+	stored, err := r.Store.Find(ctx, r.id)
+	if err != nil {
+		return nil, err
+	}
+	var failed error
+	holdings := func(yield func(audit.Holding) bool) {
+		for h, err := range r.Store.Holdings(ctx, r.id) {
+			if err != nil {
+				failed = err
+				return
+			}
+			if h.Target != "" && !yield(holding(h)) { // "" is what was put together of several
+				return
+			}
+		}
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			r.Log.Error("scanner panicked", "stack", string(debug.Stack()))
+			found, err = nil, &audit.Gap{Target: r.refs[0].Text, What: "inventory", Why: "judging it was stopped by an internal error"}
+		}
+	}()
+	found = s.Survey(stored.StartedAt, holdings)
+	return slices.DeleteFunc(found, func(f audit.Finding) bool { return len(f.Locations) == 0 }), failed
+}
+
+// holding is what a surveyor is shown of a target.
+func holding(h store.Holding) (out audit.Holding) {
+	out = audit.Holding{Coverage: audit.Coverage{Target: h.Target}, Inventory: h.Inventory, Findings: h.Findings, Gaps: h.Gaps}
+	for i, part := range h.Parts {
+		if i == 0 {
+			out.Coverage = part
+		} else {
+			out.Coverage = covered(out.Coverage, part)
+		}
+	}
+	return out
+}
+
+// with is what a part of a target has, when what it had before still holds and only what is new was listed.
+func (r *run) with(before, now store.Result) store.Result {
+	m := r.merger()
+	for _, f := range slices.Concat(before.Findings, now.Findings) {
+		m.add(f)
+	}
+	for _, f := range m.findings {
+		f.Locations = dedupe(f.Locations)
+	}
+	now.Findings = m.list()
+	type key struct{ kind, scope, name string }
+	entries := map[key]audit.Entry{}
+	for _, e := range slices.Concat(before.Inventory, now.Inventory) {
+		entries[key{string(e.Kind), e.Scope, e.Name}] = e
+	}
+	now.Inventory = slices.SortedFunc(maps.Values(entries), func(a, b audit.Entry) int {
+		return firstNonZero(strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Scope, b.Scope), strings.Compare(a.Name, b.Name))
+	})
+	now.Gaps = append(before.Gaps, now.Gaps...)
+	now.Coverage.Items += before.Coverage.Items
+	now.Coverage.Bytes += before.Coverage.Bytes
+	if len(now.Gaps) > 0 && now.Coverage.Status == audit.Scanned {
+		now.Coverage.Status = audit.Partial
+	}
+	silencers := map[audit.Silencer]int{}
+	for _, s := range slices.Concat(before.Silencers, now.Silencers) {
+		n := s.Count
+		s.Count = 0
+		silencers[s] += n
+	}
+	now.Silencers = nil
+	for s, n := range silencers {
+		s.Count = n
+		now.Silencers = append(now.Silencers, s)
+	}
+	return now
+}
