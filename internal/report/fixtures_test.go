@@ -49,7 +49,7 @@ func gaps() *audit.Run {
 	run.Coverage = []audit.Coverage{
 		{Target: "github:acme", Kind: audit.TargetOrganisation, Status: audit.Scanned, Items: 3, Bytes: 512},
 		{Target: "github:acme/old", Kind: audit.TargetRepository, Status: audit.Failed, Reason: "cloning: 403 Forbidden"},
-		{Target: "github:acme/web", Kind: audit.TargetRepository, Status: audit.Partial, Items: 812, Bytes: 5 << 20},
+		{Target: "github:acme/web", Kind: audit.TargetRepository, Status: audit.Partial, Items: 812, Bytes: 5 << 20, LeftOut: "logs,artifacts"},
 	}
 	for i := range 40 {
 		run.Gaps = append(run.Gaps, audit.Gap{

@@ -1,8 +1,10 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -470,6 +472,14 @@ func (t *text) coverage() {
 		}
 		row(Clean(g.text(t.many)))
 	}
+	label = "not asked"
+	for i, l := range leftOutSources(t.run) {
+		if i == maxGaps {
+			row("and more: see the JSON report")
+			break
+		}
+		row(Clean(l))
+	}
 	label = "not again"
 	for i, u := range unseenClasses(t.run) {
 		if i == maxGaps {
@@ -494,6 +504,20 @@ func (t *text) coverage() {
 		row(fmt.Sprintf("%s ×%s in %s, %s", Clean(s.What), number(s.Count), Clean(s.Target), obeyed(s)))
 	}
 	t.line("")
+}
+
+// leftOutSources tells which sources were not asked for, those of most targets first.
+func leftOutSources(run *audit.Run) (out []string) {
+	n := map[string]int{}
+	for _, c := range run.Coverage {
+		if c.LeftOut != "" {
+			n[c.LeftOut]++
+		}
+	}
+	for _, sources := range slices.SortedFunc(maps.Keys(n), func(a, b string) int { return cmp.Or(n[b]-n[a], strings.Compare(a, b)) }) {
+		out = append(out, fmt.Sprintf("%s of %s %s; --sources reads them", strings.ReplaceAll(sources, ",", ", "), number(n[sources]), plural("target", n[sources])))
+	}
+	return out
 }
 
 func obeyed(s audit.Silencer) string {
