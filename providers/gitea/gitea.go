@@ -3,7 +3,7 @@
 //
 // Paths, parameters and rights are those of Gitea's REST API v1, which each server describes itself (/swagger.v1.json). It only sends GET
 // requests, by itself: Gitea's Go client keeps the context of a request in the client, so that jobs that share one cannot be
-// cancelled one by one, asks for the server's version first, and brings SSH agents along, all that for eight listings.
+// cancelled one by one, asks for the server's version first, brings SSH agents along, and cannot do without what it does not know of.
 package gitea
 
 import (
@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,7 +37,7 @@ type Options struct {
 	sleep func(context.Context, time.Duration) error // for tests
 }
 
-// Provider reads refs of the form OWNER and OWNER/REPO.
+// Provider reads refs of the form OWNER, OWNER/REPO, and *.
 type Provider struct {
 	env     audit.Env
 	opts    Options
@@ -63,6 +64,9 @@ type client struct {
 	web    *url.URL // where pages and repositories are
 	api    *url.URL
 	tokens []*forge.Credential
+
+	versionOnce sync.Once
+	versionSaid string
 }
 
 // signed tells whether there is a token.
@@ -100,7 +104,7 @@ func validRepository(name string) bool {
 }
 
 // Targets yields for OWNER the organisation, or the user if the token is that user's own, and each of its repositories; for OWNER/REPO
-// what hands variables down to that repository, and the repository.
+// what hands variables down to that repository, and the repository; for * all that an administrator of the server may see.
 func (p *Provider) Targets(ctx context.Context, ref string) iter.Seq2[audit.Target, error] {
 	return p.TargetsAfter(ctx, ref, "")
 }
@@ -110,8 +114,8 @@ func (p *Provider) TargetsAfter(ctx context.Context, ref, cursor string) iter.Se
 	return func(yield func(audit.Target, error) bool) {
 		owner, repo, one := strings.Cut(strings.TrimSuffix(ref, "/"), "/")
 		repo = strings.TrimSuffix(repo, ".git")
-		if !ownerName.MatchString(owner) || one && !validRepository(repo) {
-			yield(audit.Target{}, audit.Hint(fmt.Errorf("%w: gitea:%s is not gitea:OWNER or gitea:OWNER/REPO", audit.ErrUsage, ref),
+		if ref != whole && !ownerName.MatchString(owner) || one && !validRepository(repo) {
+			yield(audit.Target{}, audit.Hint(fmt.Errorf("%w: gitea:%s is not gitea:OWNER, gitea:OWNER/REPO or 'gitea:*'", audit.ErrUsage, ref),
 				"name an organisation, a user, or one repository, such as gitea:acme/web"))
 			return
 		}
@@ -123,10 +127,14 @@ func (p *Provider) TargetsAfter(ctx context.Context, ref, cursor string) iter.Se
 		ctx = forge.InOrder(ctx, "")
 		l := &listing{client: c, opts: p.opts, ctx: ctx, owner: owner, yield: yield}
 		doing := "listing repositories of " + owner
-		if one {
+		switch {
+		case ref == whole:
+			doing = "listing what the server has"
+			err = l.instance(parseSpot(cursor))
+		case one:
 			doing = "reading repository " + owner + "/" + repo
 			err = l.one(repo)
-		} else {
+		default:
 			err = l.all(parseSpot(cursor))
 		}
 		if err != nil && !errors.Is(err, errBroken) {
@@ -179,6 +187,22 @@ func (c *client) get(ctx context.Context, path string, query url.Values, out any
 	return resp.Header, nil
 }
 
+// versionForm is how Gitea and Forgejo number their versions: 1.26.0, 1.27.0+dev-12-gabcdef, 12.0.1+gitea-1.22.0.
+var versionForm = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z.+~_-]{0,60}$`)
+
+// version is what the server says of itself, to whomever; "" if it does not. It is asked once.
+func (c *client) version(ctx context.Context) string {
+	c.versionOnce.Do(func() {
+		var answer struct {
+			Version string `json:"version"`
+		}
+		if _, err := c.get(ctx, "version", nil, &answer); err == nil && versionForm.MatchString(answer.Version) {
+			c.versionSaid = answer.Version
+		}
+	})
+	return c.versionSaid
+}
+
 // webPage is the address of a page for people.
 func (c *client) webPage(path ...string) string { return c.web.JoinPath(path...).String() }
 
@@ -195,12 +219,12 @@ func getPage[T any](ctx context.Context, c *client, path string, number int) (it
 	if err != nil {
 		return nil, at, err
 	}
-	for _, item := range found {
-		if item != nil {
-			items = append(items, item)
-		}
-	}
-	return items, aroundOf(h), nil
+	return present(found), aroundOf(h), nil
+}
+
+// present are the items of a list that are none of null.
+func present[T any](found []*T) []*T {
+	return slices.DeleteFunc(found, func(item *T) bool { return item == nil })
 }
 
 func pageQuery(number int) url.Values {

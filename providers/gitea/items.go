@@ -16,7 +16,7 @@ import (
 	"github.com/leakreach/leakreach/providers/internal/forge"
 )
 
-// Items yields the target's variables, secret names and runners, then its history, or one of the two.
+// Items yields the target's settings with what is in them, then its history, what its runs left behind, and what people wrote; or one of these.
 func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
 		c, err := p.connect()
@@ -26,7 +26,7 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 		}
 		o := p.opts
 		settings := forge.Listing{
-			Head:  "3 " + o.Sources.String(),
+			Head:  "4 " + o.Sources.String(),
 			List:  newPlace(c, o, t).settings,
 			Again: c.again,
 		}
@@ -72,27 +72,32 @@ func (p *Provider) clone(ctx context.Context, c *client, t audit.Target) (forge.
 	}, err
 }
 
-// place is an organisation, a user or a repository.
+// place is an organisation, a user, a repository, or the whole instance.
 type place struct {
 	*client
 	opts   Options
 	target audit.Target
 	scope  string // as the inventory names it
 	path   string // where the API has it
-	web    string // its settings of Actions
+	web    string // its settings
 	needs  string // the role that may read them
 }
+
+// settingsPage is where people see some of the settings.
+func (h *place) settingsPage(name string) string { return h.web + "/" + name }
 
 func newPlace(c *client, o Options, t audit.Target) *place {
 	h := &place{client: c, opts: o, target: t}
 	owner, repo := t.Attrs["owner"], t.Attrs["repo"]
 	switch t.Kind {
 	case audit.TargetOrganisation:
-		h.scope, h.path, h.web, h.needs = "organisation", orgs+"/"+owner, c.webPage("org", owner, "settings/actions"), "an owner of the organisation"
+		h.scope, h.path, h.web, h.needs = "organisation", orgs+"/"+owner, c.webPage("org", owner, "settings"), "an owner of the organisation"
 	case audit.TargetUser:
-		h.scope, h.path, h.web, h.needs = "user", "user", c.webPage("user/settings/actions"), "the user"
+		h.scope, h.path, h.web, h.needs = "user", "user", c.webPage("user/settings"), "the user"
+	case audit.TargetInstance:
+		h.scope, h.path, h.web, h.needs = "instance", "admin", c.webPage("-/admin"), "an administrator of the server"
 	default:
-		h.scope, h.path, h.web, h.needs = "repository", "repos/"+owner+"/"+repo, c.webPage(owner, repo, "settings/actions"), "an owner of the repository"
+		h.scope, h.path, h.web, h.needs = "repository", "repos/"+owner+"/"+repo, c.webPage(owner, repo, "settings"), "an owner of the repository"
 	}
 	return h
 }
@@ -100,42 +105,46 @@ func newPlace(c *client, o Options, t audit.Target) *place {
 // A part of the settings.
 type part struct {
 	what  string // as a gap names it
+	needs string // the role that may read it; "" if it can be read without a token, where the repository can
 	items iter.Seq2[audit.Item, error]
 }
 
 func (h *place) parts(ctx context.Context) (all []part) {
-	add := func(wanted bool, what string, items iter.Seq2[audit.Item, error]) {
-		if wanted {
-			all = append(all, part{h.scope + " " + what, items})
+	add := func(source audit.Sources, there bool, what, needs string, items iter.Seq2[audit.Item, error]) {
+		if there && h.opts.Sources.Has(source) {
+			all = append(all, part{h.scope + " " + what, needs, items})
 		}
 	}
-	add(h.opts.Sources.Has(audit.SourceVariables), "variables", h.variables(ctx))
-	add(h.opts.Sources.Has(audit.SourceSecrets) && h.scope != "user", "secrets", h.secrets(ctx)) // Gitea has no list of a user's
-	add(h.opts.Sources.Has(audit.SourceRunners), "runners", h.runners(ctx))
+	repository, organisation, instance := h.scope == "repository", h.scope == "organisation", h.scope == "instance"
+	admin := h.needs
+	if repository {
+		admin = "an administrator of the repository"
+	}
+	add(audit.SourceSettings, repository || organisation, "settings", "", h.about())
+	add(audit.SourceWorkflows, repository, "workflows", "", h.workflows(ctx))
+	add(audit.SourceVariables, !instance, "variables", h.needs, h.variables(ctx))
+	add(audit.SourceSecrets, repository || organisation, "secrets", h.needs, h.secrets(ctx)) // Gitea has no list of a user's
+	add(audit.SourceRunners, true, "runners", h.needs, h.runners(ctx))
+	add(audit.SourceSettings, repository, "branch protections", admin, h.branchRules(ctx))
+	add(audit.SourceSettings, repository, "tag protections", admin, h.tagRules(ctx))
+	add(audit.SourceSettings, repository, "deploy keys", admin, h.deployKeys(ctx))
+	add(audit.SourceSettings, true, "webhooks", admin, h.hooks(ctx))
 	return all
 }
 
 // settings yields what the API has of the place.
 func (h *place) settings(ctx context.Context) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
-		why := ""
-		if !h.signed() {
-			why = "needs a token: " + tokenVar + " is not set"
-		} else if h.scope == "user" { // the API has what is of the token's user, whoever that is
-			switch _, token, err := h.tokenOf(ctx, h.target.Attrs["owner"]); {
-			case ctx.Err() != nil:
-				yield(audit.Item{}, ctx.Err())
-				return
-			case token != nil:
-				ctx = forge.With(ctx, token)
-			case err != nil:
-				why = forge.Gap("", "", needing(h.needs, err)).Why
-			default:
-				why = "needs the user's own token"
-			}
-		}
-		asked := false
+		ctx, closed := h.identity(ctx)
+		slow, asked := false, false
 		for _, part := range h.parts(ctx) {
+			why := ""
+			switch {
+			case closed != "" && part.needs != "":
+				why = closed
+			case slow:
+				why = "not asked for, as the forge did not answer in time before"
+			}
 			if why != "" {
 				if !yield(audit.Item{}, &audit.Gap{Target: h.target.Name, What: part.what, Why: why}) {
 					return
@@ -143,8 +152,8 @@ func (h *place) settings(ctx context.Context) iter.Seq2[audit.Item, error] {
 				continue
 			}
 			for it, err := range part.items {
-				if err == nil {
-					if !yield(it, nil) {
+				if gap := (*audit.Gap)(nil); err == nil || errors.As(err, &gap) {
+					if !yield(it, err) {
 						return
 					}
 					continue
@@ -155,20 +164,58 @@ func (h *place) settings(ctx context.Context) iter.Seq2[audit.Item, error] {
 				}
 				if !asked && forge.StatusOf(err) == http.StatusNotFound { // Gitea does not say which of both is missing
 					asked = true
-					if _, e := h.get(ctx, h.path, nil, new(struct{})); forge.StatusOf(e) == http.StatusNotFound {
+					if h.gone(ctx) {
 						yield(audit.Item{}, errors.New("the "+h.scope+" is gone: deleted, moved out of sight or closed to the token since it was listed"))
 						return
 					}
 				}
 				if e := (*forge.Error)(nil); errors.As(err, &e) && e.Slow() {
-					why = "not asked for, as the forge did not answer in time before"
+					slow = true
 				}
-				if !yield(audit.Item{}, forge.Gap(h.target.Name, part.what, needing(h.needs, err))) {
+				if !yield(audit.Item{}, h.gap(ctx, part.what, part.needs, err)) {
 					return
 				}
 			}
 		}
 	}
+}
+
+// identity returns a context whose requests go with the right token, or says why none will do.
+func (h *place) identity(ctx context.Context) (_ context.Context, closed string) {
+	if !h.signed() {
+		return ctx, "needs a token: " + tokenVar + " is not set"
+	}
+	if h.scope != "user" {
+		return ctx, ""
+	}
+	// The API has what is of the token's user, whoever that is.
+	switch _, token, err := h.tokenOf(ctx, h.target.Attrs["owner"]); {
+	case token != nil:
+		return forge.With(ctx, token), ""
+	case err != nil:
+		return ctx, forge.Gap("", "", needing(h.needs, err)).Why
+	}
+	return ctx, "needs the user's own token"
+}
+
+// gone tells whether the place itself cannot be seen any more.
+func (h *place) gone(ctx context.Context) bool {
+	if h.scope == "instance" {
+		return false
+	}
+	_, err := h.get(ctx, h.path, nil, new(struct{}))
+	return forge.StatusOf(err) == http.StatusNotFound
+}
+
+// gap makes one of an error: it names the right that is missing, or else the server's version, as what is not there may have come later.
+func (h *place) gap(ctx context.Context, what, needs string, err error) *audit.Gap {
+	gap := forge.Gap(h.target.Name, what, needing(needs, err))
+	if forge.StatusOf(err) == http.StatusNotFound {
+		if version := h.version(ctx); version != "" {
+			gap.Why += " by version " + version
+		}
+	}
+	return gap
 }
 
 func (h *place) entry(kind audit.ItemKind, name string, facts map[string]string) *audit.Entry {
@@ -201,7 +248,7 @@ func (h *place) variables(ctx context.Context) iter.Seq2[audit.Item, error] {
 	}), func(v *variable) audit.Item {
 		return audit.Item{
 			Kind: audit.KindVariable, Size: int64(len(v.Data)), Content: []byte(v.Data),
-			At:    audit.Location{Target: h.target.Name, Kind: audit.InVariable, Name: v.Name, URL: h.web + "/variables"},
+			At:    audit.Location{Target: h.target.Name, Kind: audit.InVariable, Name: v.Name, URL: h.settingsPage("actions/variables")},
 			Entry: h.entry(audit.KindVariable, v.Name, map[string]string{"description": v.Description}),
 		}
 	})
@@ -218,7 +265,7 @@ func (h *place) secrets(ctx context.Context) iter.Seq2[audit.Item, error] {
 	}), func(s *secret) audit.Item {
 		return audit.Item{
 			Kind:  audit.KindSecret,
-			At:    audit.Location{Target: h.target.Name, Kind: audit.InSecret, Name: s.Name, URL: h.web + "/secrets", At: s.Created},
+			At:    audit.Location{Target: h.target.Name, Kind: audit.InSecret, Name: s.Name, URL: h.settingsPage("actions/secrets"), At: s.Created},
 			Entry: h.entry(audit.KindSecret, s.Name, map[string]string{"created_at": stamp(s.Created), "description": s.Description}),
 		}
 	})
@@ -285,7 +332,7 @@ func (h *place) runners(ctx context.Context) iter.Seq2[audit.Item, error] {
 		content, _ := json.Marshal(r)
 		return audit.Item{
 			Kind: audit.KindRunner, Content: content, Size: int64(len(content)),
-			At: audit.Location{Target: h.target.Name, Kind: audit.InRunner, Name: r.Name, URL: h.web + "/runners"},
+			At: audit.Location{Target: h.target.Name, Kind: audit.InRunner, Name: r.Name, URL: h.settingsPage("actions/runners")},
 			Entry: h.entry(audit.KindRunner, r.Name, map[string]string{
 				"id": strconv.FormatInt(r.ID, 10), "status": r.Status, "labels": strings.Join(labels, ","), "version": r.Version,
 				"ephemeral": truth(r.Ephemeral), "disabled": truth(r.Disabled),

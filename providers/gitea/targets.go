@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -71,25 +72,97 @@ func (l *listing) all(from spot) error {
 	return l.repositories(from)
 }
 
-// The two kinds of owners, as paths of the API.
+// Whose repositories are listed: those of the two kinds of owners, as paths of the API, or everybody's.
 const (
-	orgs  = "orgs"
-	users = "users"
+	orgs     = "orgs"
+	users    = "users"
+	everyone = "all"
 )
+
+// whole is the owner that stands for the whole instance. An empty one would be what a variable says that is not set.
+const whole = "*"
+
+// instance sends what the server itself has, its organisations, whoever the tokens are of, and all repositories; or the last from a spot on.
+func (l *listing) instance(from spot) error {
+	if from.kind == everyone {
+		return l.repositories(from)
+	}
+	if _, err := l.get(l.ctx, "admin/orgs", url.Values{"limit": {"1"}}, new([]struct{})); err != nil {
+		return needing("an administrator of the server", err)
+	}
+	if err := l.sendNamed(audit.TargetInstance, whole, map[string]string{"owner": whole}); err != nil {
+		return err
+	}
+	for o, err := range paged(l.ctx, func(o *organisation) string { return o.Name }, func(number, _ int) ([]*organisation, around, error) {
+		return getPage[organisation](l.ctx, l.client, "admin/orgs", number)
+	}) {
+		switch {
+		case err != nil:
+			err = l.gap("further organisations", err)
+		case !ownerName.MatchString(o.Name):
+			err = l.send(audit.Target{}, &audit.Gap{Target: "gitea:" + whole, What: "an organisation", Why: fmt.Sprintf("impossible name %.200q", o.Name)})
+		default:
+			err = l.sendOrganisation(o)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if l.opts.Sources.Has(forge.Settings) {
+		if err := l.tokensUsers(); err != nil {
+			return err
+		}
+	}
+	return l.repositories(spot{kind: everyone, page: 1})
+}
+
+// tokensUsers sends the users that the tokens are of. There is no way to what is other users' own, for an administrator either.
+func (l *listing) tokensUsers() error {
+	sent := map[string]bool{}
+	for _, token := range l.tokens {
+		me, err := l.userOf(forge.With(l.ctx, token))
+		if err != nil {
+			if err := l.gap("variables, runners and webhooks of the token's user", err); err != nil {
+				return err
+			}
+			continue
+		}
+		if !sent[me] && ownerName.MatchString(me) {
+			sent[me] = true
+			if err := l.sendNamed(audit.TargetUser, me, map[string]string{"owner": me}); err != nil {
+				return err
+			}
+		}
+	}
+	return l.gap("variables, runners and webhooks of other users", errors.New("needs each user's own token"))
+}
+
+// organisation is what is needed of Gitea's description of one.
+type organisation struct {
+	Name       string `json:"name"`
+	Visibility string `json:"visibility"`
+}
+
+func (l *listing) sendOrganisation(o *organisation) error {
+	visibility := o.Visibility
+	if visibility == "limited" { // to those who are signed in
+		visibility = "internal"
+	}
+	return l.sendNamed(audit.TargetOrganisation, o.Name, map[string]string{"owner": o.Name, "visibility": visibility})
+}
 
 // above sends the owner, if they have settings that can be read: an organisation, or the user whose token it is. It tells which kind the
 // owner is of.
 func (l *listing) above() (kind string, err error) {
-	var org struct {
-		Name string `json:"name"`
-	}
+	var org organisation
 	_, err = l.get(l.ctx, "orgs/"+l.owner, nil, &org)
 	switch {
 	case err == nil:
 		if ownerName.MatchString(org.Name) {
 			l.owner = org.Name // as Gitea writes it, or now calls it
 		}
-		return orgs, l.sendOwner(audit.TargetOrganisation)
+		org.Name = l.owner
+		return orgs, l.sendOrganisation(&org)
 	case forge.StatusOf(err) != http.StatusNotFound:
 		return "", err
 	case !l.signed() || !l.opts.Sources.Has(forge.Settings):
@@ -100,7 +173,7 @@ func (l *listing) above() (kind string, err error) {
 		return users, l.gap("variables and runners of the user, if the token is theirs", err)
 	case login != "":
 		l.owner = login
-		return users, l.sendOwner(audit.TargetUser)
+		return users, l.sendNamed(audit.TargetUser, login, map[string]string{"owner": login})
 	}
 	return users, nil
 }
@@ -108,23 +181,34 @@ func (l *listing) above() (kind string, err error) {
 // tokenOf finds among the tokens that of a user, and their name as Gitea writes it; "" if none is theirs.
 func (c *client) tokenOf(ctx context.Context, user string) (login string, token *forge.Credential, err error) {
 	for _, token := range c.tokens {
-		var me struct {
-			Login string `json:"login"`
-		}
-		if _, failed := c.get(forge.With(ctx, token), "user", nil, &me); failed != nil {
+		if me, failed := c.userOf(forge.With(ctx, token)); failed != nil {
 			err = failed
-		} else if strings.EqualFold(me.Login, user) {
-			return me.Login, token, nil
+		} else if strings.EqualFold(me, user) {
+			return me, token, nil
 		}
 	}
 	return "", nil, err
 }
 
-func (l *listing) sendOwner(kind audit.TargetKind) error {
+// userOf tells whose the token is that ctx goes with.
+func (c *client) userOf(ctx context.Context) (string, error) {
+	var me struct {
+		Login string `json:"login"`
+	}
+	_, err := c.get(ctx, "user", nil, &me)
+	return me.Login, err
+}
+
+// sendNamed sends somebody who has settings, if those are wanted.
+func (l *listing) sendNamed(kind audit.TargetKind, name string, attrs map[string]string) error {
 	if !l.opts.Sources.Has(forge.Settings) {
 		return nil
 	}
-	return l.send(audit.Target{Name: "gitea:" + l.owner, Kind: kind, URL: l.webPage(l.owner), Attrs: map[string]string{"owner": l.owner}}, nil)
+	page := name
+	if kind == audit.TargetInstance {
+		page = ""
+	}
+	return l.send(audit.Target{Name: "gitea:" + name, Kind: kind, URL: l.webPage(page), Attrs: attrs}, nil)
 }
 
 // gap sends what could not be listed, unless nobody wants it any more.
@@ -194,7 +278,7 @@ func (s spot) String() string { return fmt.Sprintf("%s/%d/%d/%d", s.kind, s.page
 // parseSpot returns the zero spot for what is none.
 func parseSpot(cursor string) spot {
 	parts := strings.Split(cursor, "/")
-	if len(parts) != 4 || parts[0] != orgs && parts[0] != users {
+	if len(parts) != 4 || parts[0] != orgs && parts[0] != users && parts[0] != everyone {
 		return spot{}
 	}
 	var numbers [3]int
@@ -242,7 +326,17 @@ func (l *list) fetch(ctx context.Context, cursor string) (page forge.Page[*repos
 }
 
 func (l *list) fetchOne(ctx context.Context, number int) ([]*repository, around, error) {
-	return getPage[repository](ctx, l.client, l.kind+"/"+l.owner+"/repos", number)
+	if l.kind != everyone {
+		return getPage[repository](ctx, l.client, l.kind+"/"+l.owner+"/repos", number)
+	}
+	query := pageQuery(number)
+	query.Set("sort", "id")
+	query.Set("order", "asc")
+	var found struct {
+		Data []*repository `json:"data"`
+	}
+	header, err := l.get(ctx, "repos/search", query, &found)
+	return present(found.Data), aroundOf(header), err
 }
 
 // mostBack bounds how many pages are read again: a thousand repositories do not vanish while one page is read.
@@ -275,7 +369,10 @@ type repository struct {
 	Internal      bool      `json:"internal"` // seen by all who are signed in
 	Fork          bool      `json:"fork"`
 	Archived      bool      `json:"archived"`
-	Size          int64     `json:"size"` // in KiB
+	Mirror        bool      `json:"mirror"`
+	Empty         bool      `json:"empty"`
+	HasActions    *bool     `json:"has_actions"` // since 1.20
+	Size          int64     `json:"size"`        // in KiB
 	Updated       time.Time `json:"updated_at"`
 }
 
@@ -297,6 +394,7 @@ func (c *client) target(r *repository) (audit.Target, error) {
 		Attrs: map[string]string{
 			"owner": owner, "repo": name, "clone_url": forge.RepositoryURL(r.CloneURL, full, c.web), "default_branch": r.DefaultBranch,
 			"visibility": visibility(r), "private": strconv.FormatBool(r.Private), "archived": strconv.FormatBool(r.Archived), "fork": strconv.FormatBool(r.Fork),
+			"mirror": strconv.FormatBool(r.Mirror), "empty": strconv.FormatBool(r.Empty), "actions": truth(r.HasActions),
 		},
 	}, nil
 }
