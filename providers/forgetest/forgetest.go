@@ -120,7 +120,7 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, token, prefix st
 		return
 	}
 	maps.Copy(w.Header(), rec.Header())
-	if rec.Code == http.StatusOK {
+	if rec.Code == http.StatusOK && r.Method == http.MethodGet {
 		w.Header().Set("ETag", tag)
 	}
 	if same {
@@ -135,6 +135,9 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, token, prefix st
 // Start serves a fake until the test ends and returns its address.
 func Start(t testing.TB, fake http.Handler) string {
 	t.Helper()
+	if g, ok := fake.(*GitHub); ok && g.Blobs == nil {
+		g.StartBlobs(t)
+	}
 	srv := httptest.NewServer(fake)
 	t.Cleanup(srv.Close)
 	return srv.URL

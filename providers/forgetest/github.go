@@ -4,8 +4,10 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -17,126 +19,108 @@ type GitHub struct {
 	Owners []*Owner      // organisations and users
 	Repos  []*GitHubRepo // in the order they are listed
 
-	Tokens map[string]GitHubToken // further ones
+	Tokens map[string]GitHubToken // further ones; one that is Token says what that may
+
+	// Version is that of a GitHub Enterprise Server, which has no agents; "" is GitHub itself.
+	Version string
+	Blobs   *Blobs // where contents lie that are not git's: see StartBlobs
 
 	// App, if set, checks who asks as the App, for an installation or for a list of them (""). An installation's token is Token, or for one of
 	// Installations its id behind InstallationToken.
 	App           func(jwt, installation string) error
 	Installations []Installation
+
+	once  sync.Once
+	api   *http.ServeMux
+	state sync.RWMutex // of all above
+	known sync.Map     // what git said: see read
 }
 
 // A GitHubToken is one besides GitHub.Token.
 type GitHubToken struct {
 	Login string // as GitHub.Login
 	Owner string // whose repositories it sees; "" for all
+
+	Rights []string // of a fine-grained one, such as secrets=read; nil are all
+	Scopes []string // if not nil it is a classic one with these
 }
 
 // An Installation is a GitHub App in an account.
 type Installation struct {
-	ID    int64
-	Owner string
+	ID     int64
+	Owner  string
+	Rights []string // as GitHubToken.Rights
 }
 
 // InstallationToken begins the tokens of installations.
 const InstallationToken = "token-of-installation-"
 
-// An Owner is an organisation or a user.
-type Owner struct {
-	Login     string
-	User      bool
-	Variables []Variable
-	Secrets   []Secret
-	Runners   []Runner
-	Hidden    int // private repositories that exist beyond those listed
+// Change changes the fake while nothing is being answered. A Fault may call it.
+func (g *GitHub) Change(change func()) {
+	g.state.Lock()
+	defer g.state.Unlock()
+	change()
 }
-
-// A GitHubRepo is a repository.
-type GitHubRepo struct {
-	FullName     string
-	ID           int64
-	Private      bool
-	Archived     bool
-	Fork         bool
-	Dir          string // bare git repository; "" is an empty one
-	CloneURL     string // what the API says instead of the truth
-	Gone         bool   // listed, and 404 everywhere else
-	Variables    []Variable
-	Secrets      []Secret
-	Environments []Environment
-	Runners      []Runner
-}
-
-// A Variable is a CI variable.
-type Variable struct {
-	Name, Value, Visibility string
-}
-
-// A Secret is a CI secret; its value is nobody's business.
-type Secret struct {
-	Name, Visibility string
-}
-
-// An Environment is a deployment environment.
-type Environment struct {
-	Name      string
-	Variables []Variable
-	Secrets   []Secret
-	Reviewers bool // asks for a review
-}
-
-// A Runner is a self-hosted runner.
-type Runner struct {
-	Name, OS  string
-	Labels    []string
-	Ephemeral bool
-}
-
-// When everything in a fake was made and last changed.
-var (
-	Created = time.Date(2025, 3, 1, 8, 0, 0, 0, time.UTC)
-	Updated = time.Date(2026, 2, 1, 9, 30, 0, 0, time.UTC)
-)
 
 func (g *GitHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if g.before(w, r) {
 		return
 	}
+	g.state.RLock()
+	defer g.state.RUnlock()
 	if owner, repo, call, ok := gitPath(r.URL.Path); ok {
 		g.git(w, r, owner+"/"+repo, call)
 		return
 	}
+	g.once.Do(g.routes)
+	api := http.Handler(g.api)
+	if below, ok := strings.CutPrefix(r.URL.Path, "/api/v3"); ok {
+		api = http.StripPrefix("/api/v3", api)
+		if below == "/graphql" || strings.HasPrefix(below, "/graphql/") { // is beside it there
+			Fail(w, http.StatusNotFound, "Not Found")
+			return
+		}
+	}
+	if strings.HasPrefix(strings.TrimPrefix(r.URL.Path, "/api/v3"), "/app/") {
+		api.ServeHTTP(w, r)
+		return
+	}
+	token := bearer(r)
+	if _, known := g.login(token); token != "" && !known {
+		Fail(w, http.StatusUnauthorized, "Bad credentials")
+		return
+	}
+	w.Header().Set("X-GitHub-Request-Id", "F0RG:"+strconv.Itoa(len(g.Requests())))
+	if g.Version != "" {
+		w.Header().Set("X-GitHub-Enterprise-Version", g.Version)
+	}
+	resource, payer := "core", token
+	if strings.HasSuffix(r.URL.Path, "/graphql") {
+		resource, payer = "graphql", token+" graphql"
+	}
+	if g.Limit > 0 {
+		w.Header().Set("X-RateLimit-Resource", resource)
+	}
+	g.answer(w, r, payer, "X-RateLimit-", true, api.ServeHTTP)
+}
+
+func (g *GitHub) routes() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /user", g.user)
 	mux.HandleFunc("GET /user/repos", g.userRepos)
 	mux.HandleFunc("GET /users/{owner}/repos", g.ownerRepos(true))
+	mux.HandleFunc("GET /users/{owner}/gists", g.userGists)
+	mux.HandleFunc("GET /gists/{gist}", g.gist(false))
+	mux.HandleFunc("GET /gists/{gist}/comments", g.gist(true))
 	mux.HandleFunc("GET /orgs/{owner}", g.org)
 	mux.HandleFunc("GET /orgs/{owner}/repos", g.ownerRepos(false))
-	g.handleOrg(mux, "variables", func(o *Owner) ([]any, int) { return variables(o.Variables), 30 })
-	g.handleOrg(mux, "secrets", func(o *Owner) ([]any, int) { return secrets(o.Secrets), 100 })
-	g.handleOrg(mux, "runners", func(o *Owner) ([]any, int) { return runners(o.Runners), 100 })
 	mux.HandleFunc("GET /repos/{owner}/{repo}", g.repo)
-	g.handleRepo(mux, "actions/variables", "variables", func(_ *http.Request, x *GitHubRepo) ([]any, int) { return variables(x.Variables), 30 })
-	g.handleRepo(mux, "actions/secrets", "secrets", func(_ *http.Request, x *GitHubRepo) ([]any, int) { return secrets(x.Secrets), 100 })
-	g.handleRepo(mux, "actions/organization-variables", "variables", func(_ *http.Request, x *GitHubRepo) ([]any, int) {
-		return variables(g.owner(x.FullName).Variables), 30
-	})
-	g.handleRepo(mux, "actions/organization-secrets", "secrets", func(_ *http.Request, x *GitHubRepo) ([]any, int) {
-		return secrets(g.owner(x.FullName).Secrets), 100
-	})
-	g.handleRepo(mux, "actions/runners", "runners", func(_ *http.Request, x *GitHubRepo) ([]any, int) { return runners(x.Runners), 100 })
-	g.handleRepo(mux, "environments", "environments", func(r *http.Request, x *GitHubRepo) ([]any, int) { return environments(r, x), 100 })
-	g.handleRepo(mux, "environments/{env}/variables", "variables", func(r *http.Request, x *GitHubRepo) ([]any, int) {
-		if e := x.environment(r); e != nil {
-			return variables(e.Variables), 30
-		}
-		return nil, 0
-	})
-	g.handleRepo(mux, "environments/{env}/secrets", "secrets", func(r *http.Request, x *GitHubRepo) ([]any, int) {
-		if e := x.environment(r); e != nil {
-			return secrets(e.Secrets), 100
-		}
-		return nil, 0
-	})
+	mux.HandleFunc("GET /rate_limit", g.rateLimit)
+	g.handle(mux, "/orgs/{owner}/", ofOrganisations())
+	g.handle(mux, "/repos/{owner}/{repo}/", ofRepositories())
+	g.handle(mux, "/repos/{owner}/{repo}/environments/{env}/", ofEnvironments())
+	mux.HandleFunc("GET /repositories/{id}/{rest...}", g.byID)
+	mux.HandleFunc("GET /repositories/{id}", g.byID)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { Fail(w, http.StatusNotFound, "Not Found") })
 	mux.HandleFunc("POST /app/installations/{id}/access_tokens", g.asApp(func(w http.ResponseWriter, r *http.Request) {
 		token := g.Token
@@ -159,24 +143,54 @@ func (g *GitHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		g.page(w, r, "", all, 100)
 	}))
-	path, api := r.URL.Path, http.Handler(mux)
-	if below, ok := strings.CutPrefix(path, "/api/v3"); ok {
-		path, api = below, http.StripPrefix("/api/v3", mux)
+	g.api = mux
+}
+
+// byID serves what a repository's former name redirects to.
+func (g *GitHub) byID(w http.ResponseWriter, r *http.Request) {
+	for _, x := range g.Repos {
+		if strconv.FormatInt(x.ID, 10) == r.PathValue("id") {
+			again := r.Clone(r.Context())
+			again.URL.Path = strings.TrimSuffix("/repos/"+x.FullName+"/"+r.PathValue("rest"), "/")
+			again.URL.RawPath = ""
+			g.api.ServeHTTP(w, again)
+			return
+		}
 	}
-	if strings.HasPrefix(path, "/app/") {
-		api.ServeHTTP(w, r)
-		return
+	Fail(w, http.StatusNotFound, "Not Found")
+}
+
+// moved redirects from a repository's former name, and tells whether it did.
+func (g *GitHub) moved(w http.ResponseWriter, r *http.Request) bool {
+	name := r.PathValue("owner") + "/" + r.PathValue("repo")
+	for _, x := range g.Repos {
+		if slices.Contains(x.Was, name) && g.sees(bearer(r), name) {
+			to := strings.Replace(at(r, nil), "/repos/"+name, "/repositories/"+strconv.FormatInt(x.ID, 10), 1)
+			w.Header().Set("Location", to)
+			writeJSON(w, http.StatusMovedPermanently, map[string]any{"message": "Moved Permanently", "url": to, "documentation_url": "https://docs.example.com/rest"})
+			return true
+		}
 	}
-	token := bearer(r)
-	if _, known := g.login(token); token != "" && !known {
-		Fail(w, http.StatusUnauthorized, "Bad credentials")
-		return
+	return false
+}
+
+func (g *GitHub) rateLimit(w http.ResponseWriter, r *http.Request) {
+	limit, token := g.Limit, bearer(r)
+	if limit == 0 {
+		limit = 5000 // GitHub's
 	}
-	w.Header().Set("X-GitHub-Request-Id", "F0RG:"+strconv.Itoa(len(g.Requests())))
-	if g.Limit > 0 {
-		w.Header().Set("X-RateLimit-Resource", "core")
+	reset := g.Reset
+	if reset.IsZero() {
+		reset = time.Now().Add(time.Hour)
 	}
-	g.answer(w, r, token, "X-RateLimit-", true, api.ServeHTTP)
+	of := func(payer string) map[string]any {
+		used := g.Used(payer)
+		return map[string]any{"limit": limit, "remaining": max(0, limit-used), "reset": reset.Unix(), "used": used}
+	}
+	core := of(token)
+	writeJSON(w, http.StatusOK, map[string]any{
+		"resources": map[string]any{"core": core, "graphql": of(token + " graphql"), "search": of(token + " search")}, "rate": core,
+	})
 }
 
 // asApp serves those who ask as the App.
@@ -228,6 +242,18 @@ func (g *GitHub) login(token string) (login string, ok bool) {
 	return t.Login, ok
 }
 
+// granted is what a token may: the rights of a fine-grained one or an App's, nil for all of them, or the scopes of a classic one.
+func (g *GitHub) granted(token string) (rights, scopes []string, app bool) {
+	if id, ok := strings.CutPrefix(token, InstallationToken); ok {
+		if i := g.installation(id); i != nil {
+			return i.Rights, nil, true
+		}
+	}
+	login, _ := g.login(token)
+	t := g.Tokens[token]
+	return t.Rights, t.Scopes, login == ""
+}
+
 // sees tells whether a token may see the private side of an owner.
 func (g *GitHub) sees(token, owner string) bool {
 	if _, ok := g.login(token); !ok {
@@ -262,11 +288,22 @@ func gitPath(path string) (owner, repo, call string, ok bool) {
 }
 
 func (g *GitHub) git(w http.ResponseWriter, r *http.Request, name, call string) {
-	x := g.find(name)
 	_, password, _ := r.BasicAuth()
-	owner, _, _ := strings.Cut(name, "/")
+	owner, repo, _ := strings.Cut(name, "/")
+	if gist, _ := g.findGist(repo); owner == "gist" && gist != nil && gist.Dir != "" { // whoever knows its name may read
+		serveGit(w, r, gist.Dir, call)
+		return
+	}
+	for _, x := range g.Repos {
+		if slices.Contains(x.Was, name) {
+			http.Redirect(w, r, strings.Replace(at(r, nil), "/"+name+".git", "/"+x.FullName+".git", 1), http.StatusMovedPermanently)
+			return
+		}
+	}
+	name, isWiki := strings.CutSuffix(name, ".wiki")
+	x := g.find(name)
 	sees := g.sees(password, owner)
-	if x == nil || x.Gone || !sees && (x.Private || password != "") {
+	if x == nil || x.Gone || isWiki && x.Wiki == "" || !sees && (x.Private || password != "") {
 		if sees {
 			http.Error(w, "Repository not found.", http.StatusNotFound)
 			return
@@ -275,7 +312,11 @@ func (g *GitHub) git(w http.ResponseWriter, r *http.Request, name, call string) 
 		http.Error(w, "Authentication required", http.StatusUnauthorized)
 		return
 	}
-	serveGit(w, r, x.Dir, call)
+	dir := x.Dir
+	if isWiki {
+		dir = x.Wiki
+	}
+	serveGit(w, r, dir, call)
 }
 
 func (g *GitHub) find(name string) *GitHubRepo {
@@ -323,6 +364,18 @@ func (g *GitHub) page(w http.ResponseWriter, r *http.Request, key string, items 
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"total_count": len(items), key: shown})
+}
+
+// pageAfter answers one page of a listing that goes by cursors instead of numbers.
+func (g *GitHub) pageAfter(w http.ResponseWriter, r *http.Request, items []any) {
+	from, _ := strconv.Atoi(r.URL.Query().Get("after"))
+	_, per, _, _, _ := window(r, 100, 30, 100)
+	from = min(max(from, 0), len(items))
+	to := min(from+per, len(items))
+	if to < len(items) {
+		w.Header().Set("Link", fmt.Sprintf("<%s>; rel=\"next\"", at(r, map[string]string{"after": strconv.Itoa(to)})))
+	}
+	writeJSON(w, http.StatusOK, append([]any{}, items[from:to]...))
 }
 
 func (g *GitHub) user(w http.ResponseWriter, r *http.Request) {
@@ -414,105 +467,14 @@ func (g *GitHub) ownerRepos(user bool) http.HandlerFunc {
 
 func (g *GitHub) repo(w http.ResponseWriter, r *http.Request) {
 	x := g.find(r.PathValue("owner") + "/" + r.PathValue("repo"))
+	if x == nil && g.moved(w, r) {
+		return
+	}
 	if x == nil || x.Gone || x.Private && !g.trusted(r) {
 		Fail(w, http.StatusNotFound, "Not Found")
 		return
 	}
 	writeJSON(w, http.StatusOK, g.describe(r, x))
-}
-
-func (g *GitHub) handleOrg(mux *http.ServeMux, what string, list func(*Owner) (items []any, most int)) {
-	mux.HandleFunc("GET /orgs/{owner}/actions/"+what, func(w http.ResponseWriter, r *http.Request) {
-		o := g.owner(r.PathValue("owner"))
-		if o.User || !g.trusted(r) {
-			Fail(w, http.StatusNotFound, "Not Found")
-			return
-		}
-		items, most := list(o)
-		for _, it := range items {
-			if m := it.(map[string]any); what != "runners" && m["visibility"] == nil {
-				m["visibility"] = "all"
-			}
-		}
-		g.page(w, r, what, items, most)
-	})
-}
-
-// handleRepo serves a listing of a repository; most is 0 for one that does not exist.
-func (g *GitHub) handleRepo(mux *http.ServeMux, path, key string, list func(*http.Request, *GitHubRepo) (items []any, most int)) {
-	mux.HandleFunc("GET /repos/{owner}/{repo}/"+path, func(w http.ResponseWriter, r *http.Request) {
-		x := g.find(r.PathValue("owner") + "/" + r.PathValue("repo"))
-		if x == nil || x.Gone || !g.trusted(r) {
-			Fail(w, http.StatusNotFound, "Not Found")
-			return
-		}
-		items, most := list(r, x)
-		if most == 0 {
-			Fail(w, http.StatusNotFound, "Not Found")
-			return
-		}
-		g.page(w, r, key, items, most)
-	})
-}
-
-func (x *GitHubRepo) environment(r *http.Request) *Environment {
-	for i := range x.Environments {
-		if x.Environments[i].Name == r.PathValue("env") {
-			return &x.Environments[i]
-		}
-	}
-	return nil
-}
-
-func variables(all []Variable) (out []any) {
-	for _, v := range all {
-		m := map[string]any{"name": v.Name, "value": v.Value, "created_at": Created, "updated_at": Updated}
-		if v.Visibility != "" {
-			m["visibility"] = v.Visibility
-		}
-		out = append(out, m)
-	}
-	return out
-}
-
-func secrets(all []Secret) (out []any) {
-	for _, s := range all {
-		m := map[string]any{"name": s.Name, "created_at": Created, "updated_at": Updated}
-		if s.Visibility != "" {
-			m["visibility"] = s.Visibility
-		}
-		out = append(out, m)
-	}
-	return out
-}
-
-func runners(all []Runner) (out []any) {
-	for i, x := range all {
-		labels := []any{}
-		for j, l := range x.Labels {
-			labels = append(labels, map[string]any{"id": j + 1, "name": l, "type": "custom"})
-		}
-		out = append(out, map[string]any{
-			"id": i + 1, "name": x.Name, "os": x.OS, "status": "online", "busy": false, "labels": labels, "ephemeral": x.Ephemeral,
-			"runner_group_id": 1, "version": "2.336.0",
-		})
-	}
-	return out
-}
-
-func environments(r *http.Request, x *GitHubRepo) (out []any) {
-	for i, e := range x.Environments {
-		rules := []any{}
-		if e.Reviewers {
-			rules = append(rules, map[string]any{"id": 7, "node_id": "GA_7", "type": "required_reviewers", "prevent_self_review": false, "reviewers": []any{}})
-		}
-		out = append(out, map[string]any{
-			"id": 1000 + i, "node_id": "EN_" + strconv.Itoa(i), "name": e.Name, "url": "http://" + r.Host + "/repos/" + x.FullName + "/environments/" + strconv.Itoa(i),
-			"html_url": "http://" + r.Host + "/" + x.FullName, "created_at": Created, "updated_at": Updated, "can_admins_bypass": true,
-			"protection_rules": rules, "deployment_branch_policy": nil,
-		})
-	}
-	return out
 }
 
 func account(r *http.Request, login, kind string) map[string]any {
@@ -538,7 +500,10 @@ func (g *GitHub) describe(r *http.Request, x *GitHubRepo) map[string]any {
 	host := "http://" + r.Host
 	api := host + "/repos/" + x.FullName
 	visibility := "public"
-	if x.Private {
+	switch {
+	case x.Internal:
+		visibility = "internal"
+	case x.Private:
 		visibility = "private"
 	}
 	m := map[string]any{
@@ -546,7 +511,8 @@ func (g *GitHub) describe(r *http.Request, x *GitHubRepo) map[string]any {
 		"private": x.Private, "html_url": host + "/" + x.FullName, "description": nil, "fork": x.Fork, "url": api, "archived": x.Archived,
 		"disabled": false, "visibility": visibility, "clone_url": host + "/" + x.FullName + ".git", "git_url": "git://" + r.Host + "/" + x.FullName + ".git",
 		"ssh_url": "git@" + r.Host + ":" + x.FullName + ".git", "svn_url": host + "/" + x.FullName, "mirror_url": nil, "homepage": nil,
-		"language": nil, "license": nil, "default_branch": "main", "size": 1, "created_at": Created, "updated_at": Updated, "pushed_at": Updated,
+		"language": nil, "license": nil, "default_branch": "main", "size": 1, "created_at": Created, "updated_at": Updated,
+		"pushed_at": when(x.Pushed, Updated),
 	}
 	if x.CloneURL != "" {
 		m["clone_url"] = x.CloneURL
@@ -565,5 +531,6 @@ func (g *GitHub) describe(r *http.Request, x *GitHubRepo) map[string]any {
 	for _, k := range []string{"downloads", "issues", "projects", "wiki", "pages", "discussions"} {
 		m["has_"+k] = false
 	}
+	m["has_issues"], m["has_wiki"] = len(x.Issues) > 0, x.Wiki != ""
 	return m
 }

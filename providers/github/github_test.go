@@ -148,6 +148,7 @@ func TestOrganisation(t *testing.T) {
 func TestRepository(t *testing.T) {
 	g := acme(1)
 	repo := g.Repos[0]
+	repo.Private = true // the organisation's secret is private repositories' alone
 	repo.Environments = []forgetest.Environment{
 		{Name: "prod/eu west", Variables: []forgetest.Variable{{Name: "KEY", Value: "v"}}, Secrets: []forgetest.Secret{{Name: "TOKEN"}}, Reviewers: true},
 		{Name: ".."},

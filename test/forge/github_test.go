@@ -159,7 +159,7 @@ func (c *checker) check(r *http.Request, rec *httptest.ResponseRecorder) {
 	input := &openapi3filter.RequestValidationInput{
 		Request: r, PathParams: params, Route: route, Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc},
 	}
-	if err := openapi3filter.ValidateRequest(r.Context(), input); err != nil {
+	if err := openapi3filter.ValidateRequest(r.Context(), input); err != nil && !departs(route.Operation.OperationID, err) {
 		c.t.Errorf("request %s %s: %v", r.Method, r.URL, err)
 	}
 	declared := append(slices.Clone(route.PathItem.Parameters), route.Operation.Parameters...)
@@ -177,7 +177,7 @@ func (c *checker) check(r *http.Request, rec *httptest.ResponseRecorder) {
 		if err == nil {
 			err = c.doc.Components.Schemas["basic-error"].Value.VisitJSON(body)
 		}
-		if rec.Code < 400 || err != nil {
+		if rec.Code < 400 && rec.Code != http.StatusMovedPermanently || err != nil { // former names redirect wherever they are used, which is said of few operations
 			c.t.Errorf("response %d to %s %s: %v", rec.Code, r.Method, r.URL, err)
 		}
 		return
@@ -186,9 +186,23 @@ func (c *checker) check(r *http.Request, rec *httptest.ResponseRecorder) {
 		RequestValidationInput: input, Status: rec.Code, Header: rec.Header(), Body: io.NopCloser(bytes.NewReader(rec.Body.Bytes())),
 		Options: &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true},
 	}
-	if err := openapi3filter.ValidateResponse(r.Context(), output); err != nil {
+	if err := openapi3filter.ValidateResponse(r.Context(), output); err != nil && !departs(route.Operation.OperationID, err) {
 		c.t.Errorf("response %d to %s %s: %v", rec.Code, r.Method, r.URL, err)
 	}
+}
+
+// departures are where the description says what GitHub does not do, by operation and complaint.
+var departures = []struct{ operation, complaint, why string }{
+	{"actions/list-workflow-runs-for-repo", `parameter "created" in query has an error`,
+		"it is described as a time, and in words as a range of times in the syntax of searches, such as A..B"},
+	{"activity/list-repo-events", `Error at "/0/payload": input matches more than one oneOf schemas`,
+		"one of the schemas of payloads is any object, so that none matches only once"},
+}
+
+func departs(operation string, err error) bool {
+	return slices.ContainsFunc(departures, func(d struct{ operation, complaint, why string }) bool {
+		return d.operation == operation && strings.Contains(err.Error(), d.complaint) && strings.Count(err.Error(), "Error at") <= 1
+	})
 }
 
 func TestGitHubContract(t *testing.T) {
