@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// GitHub is a fake of GitHub's REST API and of its git server, on one host. The API is served at the root and below /api/v3.
+// GitHub is a fake of GitHub's REST and GraphQL APIs and of its git server, on one host. The APIs are served at the root, and below /api as an
+// Enterprise Server has them. Contents of logs and artifacts lie on another host.
 type GitHub struct {
 	server
 	Token  string        // the one accepted token, besides Tokens; without it only public repositories are seen
@@ -74,12 +75,10 @@ func (g *GitHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	g.once.Do(g.routes)
 	api := http.Handler(g.api)
-	if below, ok := strings.CutPrefix(r.URL.Path, "/api/v3"); ok {
+	if strings.HasPrefix(r.URL.Path, "/api/v3/") {
 		api = http.StripPrefix("/api/v3", api)
-		if below == "/graphql" || strings.HasPrefix(below, "/graphql/") { // is beside it there
-			Fail(w, http.StatusNotFound, "Not Found")
-			return
-		}
+	} else if r.URL.Path == "/api/graphql" { // where an Enterprise Server has it
+		api = http.StripPrefix("/api", api)
 	}
 	if strings.HasPrefix(strings.TrimPrefix(r.URL.Path, "/api/v3"), "/app/") {
 		api.ServeHTTP(w, r)
@@ -116,6 +115,7 @@ func (g *GitHub) routes() {
 	mux.HandleFunc("GET /orgs/{owner}/repos", g.ownerRepos(false))
 	mux.HandleFunc("GET /repos/{owner}/{repo}", g.repo)
 	mux.HandleFunc("GET /rate_limit", g.rateLimit)
+	mux.HandleFunc("POST /graphql", g.graphQL)
 	g.handle(mux, "/orgs/{owner}/", ofOrganisations())
 	g.handle(mux, "/repos/{owner}/{repo}/", ofRepositories())
 	g.handle(mux, "/repos/{owner}/{repo}/environments/{env}/", ofEnvironments())
@@ -507,7 +507,7 @@ func (g *GitHub) describe(r *http.Request, x *GitHubRepo) map[string]any {
 		visibility = "private"
 	}
 	m := map[string]any{
-		"id": x.ID, "node_id": "R_" + strconv.FormatInt(x.ID, 10), "name": name, "full_name": x.FullName, "owner": account(r, o.Login, kind),
+		"id": x.ID, "node_id": nodeID(x), "name": name, "full_name": x.FullName, "owner": account(r, o.Login, kind),
 		"private": x.Private, "html_url": host + "/" + x.FullName, "description": nil, "fork": x.Fork, "url": api, "archived": x.Archived,
 		"disabled": false, "visibility": visibility, "clone_url": host + "/" + x.FullName + ".git", "git_url": "git://" + r.Host + "/" + x.FullName + ".git",
 		"ssh_url": "git@" + r.Host + ":" + x.FullName + ".git", "svn_url": host + "/" + x.FullName, "mirror_url": nil, "homepage": nil,

@@ -1,7 +1,12 @@
 package forgetest
 
 import (
+	"encoding/base64"
+	"maps"
+	"net/http"
 	"os/exec"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -26,19 +31,63 @@ func (g *GitHub) branches(x *GitHubRepo) []string {
 	return strings.Fields(g.read(x.Dir, "for-each-ref", "--format=%(refname:short)", "refs/heads"))
 }
 
-// files are those of a folder of the default branch, by path.
-func (g *GitHub) files(x *GitHubRepo, folder string) map[string]string {
-	all := map[string]string{}
-	for line := range strings.Lines(g.read(x.Dir, "ls-tree", "-r", "HEAD", "--", folder)) {
-		info, path, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
-		if f := strings.Fields(info); ok && len(f) == 3 && f[1] == "blob" {
-			all[path] = g.read(x.Dir, "cat-file", "blob", f[2])
+// An entry is a file or folder.
+type entry struct {
+	mode, kind, sha string
+	size            int
+}
+
+// tree is what lies in a folder by path, and if deep in those below it.
+func (g *GitHub) tree(dir, name string, deep bool) map[string]entry {
+	args := []string{"ls-tree", "-l"}
+	if deep {
+		args = append(args, "-r", "-t")
+	}
+	all := map[string]entry{}
+	for line := range strings.Lines(g.read(dir, append(args, "-z", name)...)) {
+		for one := range strings.SplitSeq(line, "\x00") {
+			info, path, ok := strings.Cut(one, "\t")
+			if f := strings.Fields(info); ok && len(f) == 4 {
+				size, _ := strconv.Atoi(f[3])
+				all[path] = entry{f[0], f[1], f[2], size}
+			}
 		}
 	}
 	return all
 }
 
-// workflowFiles are the definitions on the default branch.
-func (g *GitHub) workflowFiles(x *GitHubRepo) map[string]string {
-	return g.files(x, ".github/workflows/")
+// gitTree serves a folder. An empty repository has none, not even that of its root.
+func gitTree(c *call) any {
+	name := c.r.PathValue("sha")
+	all := c.g.tree(c.repo.Dir, name, c.r.URL.Query().Get("recursive") != "")
+	if len(all) == 0 {
+		if len(c.g.branches(c.repo)) == 0 {
+			return refusal{http.StatusConflict, "Git Repository is empty."}
+		}
+		return nil
+	}
+	entries := []any{}
+	for _, path := range slices.Sorted(maps.Keys(all)) {
+		e := all[path]
+		m := map[string]any{"path": path, "mode": e.mode, "type": e.kind, "sha": e.sha, "url": c.here("git", e.kind+"s", e.sha)}
+		if e.kind == "blob" {
+			m["size"] = e.size
+		}
+		entries = append(entries, m)
+	}
+	sha := strings.TrimSpace(c.g.read(c.repo.Dir, "rev-parse", name+"^{tree}"))
+	return map[string]any{"sha": sha, "url": c.here("git/trees", sha), "tree": entries, "truncated": false}
+}
+
+// gitBlob serves a file.
+func gitBlob(c *call) any {
+	sha := c.r.PathValue("sha")
+	if strings.TrimSpace(c.g.read(c.repo.Dir, "cat-file", "-t", sha)) != "blob" {
+		return nil
+	}
+	content := c.g.read(c.repo.Dir, "cat-file", "blob", sha)
+	return map[string]any{
+		"sha": sha, "node_id": "B_" + sha, "url": c.here("git/blobs", sha), "size": len(content), "encoding": "base64",
+		"content": base64.StdEncoding.EncodeToString([]byte(content)) + "\n",
+	}
 }

@@ -33,7 +33,7 @@ type route struct {
 	most   int    // on a page; 0 is 100
 	cursor bool   // pages have no numbers
 
-	one func(*call) any // nil is none; a redirect is one to elsewhere
+	one func(*call) any // nil is none; it may be a redirect or a refusal
 }
 
 // A redirect sends those who ask elsewhere.
@@ -99,6 +99,8 @@ func ofRepositories() []route {
 		{path: "rulesets/{id}", open: true, one: oneRuleset},
 		{path: "branches", needs: "contents=read", scope: repoScope, open: true, list: branches},
 		{path: "branches/{branch}/protection", needs: "administration=read", scope: repoScope, one: branchProtection},
+		{path: "git/trees/{sha}", needs: "contents=read", scope: repoScope, open: true, one: gitTree},
+		{path: "git/blobs/{sha}", needs: "contents=read", scope: repoScope, open: true, one: gitBlob},
 		{path: "collaborators", scope: repoScope, list: collaborators},
 		{path: "teams", needs: "administration=read", scope: repoScope, list: repositoryTeams},
 
@@ -187,8 +189,8 @@ func (g *GitHub) serve(w http.ResponseWriter, r *http.Request, rt route) {
 	if rt.one != nil {
 		switch v := rt.one(c).(type) {
 		case nil:
-		case gone:
-			Fail(w, http.StatusGone, string(v))
+		case refusal:
+			Fail(w, v.status, v.message)
 			return
 		case redirect:
 			w.Header().Set("Location", string(v))
@@ -213,8 +215,11 @@ func (g *GitHub) serve(w http.ResponseWriter, r *http.Request, rt route) {
 	}
 }
 
-// gone is what has expired, and why.
-type gone string
+// A refusal is another failure than that there is no such thing.
+type refusal struct {
+	status  int
+	message string
+}
 
 // resolve finds what a path names; nil if something of it does not exist.
 func (g *GitHub) resolve(r *http.Request) *call {

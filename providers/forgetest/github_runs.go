@@ -65,10 +65,15 @@ func (b *Blobs) keep(path, kind string, content func() []byte) redirect {
 
 // workflows lists those that are on the default branch.
 func workflows(c *call) (out []any) {
-	for i, path := range slices.Sorted(maps.Keys(c.g.workflowFiles(c.repo))) {
-		address := c.here("actions/workflows", strconv.Itoa(i+1))
+	const folder = ".github/workflows/"
+	for _, path := range slices.Sorted(maps.Keys(c.g.tree(c.repo.Dir, "HEAD", true))) {
+		if !strings.HasPrefix(path, folder) {
+			continue
+		}
+		id := strconv.Itoa(len(out) + 1)
+		address := c.here("actions/workflows", id)
 		out = append(out, map[string]any{
-			"id": i + 1, "node_id": "W_" + strconv.Itoa(i+1), "name": path, "path": path, "state": "active", "created_at": Created, "updated_at": Updated,
+			"id": len(out) + 1, "node_id": "W_" + id, "name": path, "path": path, "state": "active", "created_at": Created, "updated_at": Updated,
 			"url": address, "html_url": c.url(c.repo.FullName, "blob/main", path), "badge_url": c.url(c.repo.FullName, "workflows", path, "badge.svg"),
 		})
 	}
@@ -234,7 +239,7 @@ func describeJob(c *call, x *Run, attempt int, j *Job) map[string]any {
 }
 
 // expired is what GitHub says of logs and artifacts that are no longer kept.
-const expired gone = "Gone"
+var expired = refusal{http.StatusGone, "Gone"}
 
 func runLogs(c *call) any {
 	x := c.run()
@@ -377,7 +382,7 @@ func artifactArchive(c *call) any {
 				continue
 			}
 			if a.Expired {
-				return gone("Artifact has expired")
+				return refusal{http.StatusGone, "Artifact has expired"}
 			}
 			return c.g.Blobs.keep(fmt.Sprintf("/actions-results/%d/workflow-run-%d/artifacts/%d.zip", c.repo.ID, x.ID, a.ID), "application/zip", a.archive)
 		}

@@ -167,6 +167,8 @@ var endpoints = map[string][]string{
 	"repos/get-repo-rulesets":     {"/repos/acme/app/rulesets?includes_parents=true"},
 	"repos/get-repo-ruleset":      {"/repos/acme/app/rulesets/1", "/repos/acme/app/rulesets/2"},
 	"repos/get-org-rulesets":      {"/orgs/acme/rulesets"},
+	"git/get-tree":                {"/repos/acme/app/git/trees/HEAD", "/repos/acme/app/git/trees/HEAD?recursive=1"},
+	"git/get-blob":                {"/repos/acme/app/git/blobs/" + helloBlob},
 	"repos/list-branches":         {"/repos/acme/app/branches"},
 	"repos/get-branch-protection": {"/repos/acme/app/branches/main/protection"},
 	"repos/list-deploy-keys":      {"/repos/acme/app/keys"},
@@ -207,6 +209,8 @@ var endpoints = map[string][]string{
 	"gists/list-comments":                        {"/gists/aa11/comments"},
 }
 
+const helloBlob = "ce013625030ba8dba906f756967f9e9ca394464a" // "hello\n", as git names it
+
 // redirects are those that lead to where contents lie, with what lies there.
 var redirects = map[string][]string{
 	"actions/download-workflow-run-logs":         {"/repos/acme/app/actions/runs/100/logs"},
@@ -227,6 +231,7 @@ var notThere = map[string]int{
 	"/repos/octocat/own/actions/permissions/access":    http.StatusNotFound,
 	"/orgs/octocat/actions/secrets":                    http.StatusNotFound,
 	"/repos/acme/nothing/actions/secrets":              http.StatusNotFound,
+	"/repos/octocat/own/git/trees/HEAD":                http.StatusConflict,
 	"/gists/cc33":                                      http.StatusNotFound,
 	"/orgs/acme/personal-access-tokens":                http.StatusForbidden, // is for Apps alone
 	"/repos/acme/old/actions/secrets":                  http.StatusMovedPermanently,
