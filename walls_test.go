@@ -136,7 +136,7 @@ func wallsFrom(doc []byte) walls {
 			continue
 		}
 		switch last := cells[len(cells)-1]; {
-		case strings.HasPrefix(names[0], "github.com/"):
+		case strings.Contains(strings.Split(names[0], "/")[0], "."): // a host: a module's path
 			w.outside[names[0]] = strings.Join(quoted(last), " ")
 		case strings.TrimSpace(last) == "everything":
 			w.rooms[names[0]] = []string{"..."}

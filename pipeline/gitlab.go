@@ -1,0 +1,251 @@
+package pipeline
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Keys of a definition that are no jobs (docs.gitlab.com/ci/yaml, "Global keywords" and those that are accepted at the top for old definitions).
+var gitlabKeys = []string{
+	"after_script", "before_script", "cache", "default", "image", "include", "services", "spec", "stages", "types", "variables", "workflow",
+}
+
+// gitlab reads a definition, best one that the forge has merged: of what it includes and extends only the names are known.
+func (r *reader) gitlab(root *yaml.Node) {
+	d := r.def
+	r.includes(get(root, "include"))
+	preset := get(root, "default")
+	d.Env = settings(get(root, "variables"))
+	d.IDTokens = idTokens(get(preset, "id_tokens"))
+	events := eventsOf(get(get(root, "workflow"), "rules"))
+	open := len(events) == 0
+	for key, n := range pairs(root) {
+		if slices.Contains(gitlabKeys, key.Value) {
+			if key.Value != "include" {
+				d.References = append(d.References, variablesIn(n, key.Value)...)
+			}
+			continue
+		}
+		if n.Kind != yaml.MappingNode {
+			if !strings.HasPrefix(key.Value, ".") { // else it is there to be referred to
+				r.gap(fmt.Sprintf("job %q", key.Value), "not a mapping")
+			}
+			continue
+		}
+		job := gitlabJob(key, n, preset, root)
+		of := append(eventsOf(get(n, "rules")), onlyEvents(get(n, "only"))...)
+		if open && len(of) == 0 && !job.Template {
+			events = append(events, Event{Name: Any, At: at(key)})
+			open = false
+		}
+		events = append(events, of...)
+		d.Jobs = append(d.Jobs, job)
+	}
+	for _, e := range events {
+		if !slices.ContainsFunc(d.Events, func(have Event) bool { return have.Name == e.Name }) {
+			d.Events = append(d.Events, e)
+		}
+	}
+	if len(d.Jobs) == 0 && len(d.Includes) == 0 {
+		r.gap("", "no jobs")
+	}
+}
+
+func gitlabJob(key, n, preset, root *yaml.Node) Job {
+	job := Job{
+		ID: key.Value, Name: key.Value, At: at(key), Stage: text(get(n, "stage")), Template: strings.HasPrefix(key.Value, "."),
+		Extends: words(get(n, "extends")), Env: settings(get(n, "variables")), IDTokens: idTokens(get(n, "id_tokens")),
+		References: variablesIn(n, ""),
+	}
+	for key := range pairs(get(n, "secrets")) { // of a vault
+		job.References = append(job.References, Reference{Secrets, key.Value, "secrets", at(key)})
+	}
+	or := func(key string) *yaml.Node { // a job's own, or what is preset
+		if own := get(n, key); own != nil {
+			return own
+		}
+		if p := get(preset, key); p != nil {
+			return p
+		}
+		return get(root, key)
+	}
+	tags := get(n, "tags")
+	if tags == nil {
+		tags = get(preset, "tags")
+	}
+	job.Runner.Labels = words(tags)
+	// What it extends may ask for a runner, and the forge writes variables into tags.
+	job.Runner.Computed = len(job.Extends) > 0 && get(n, "tags") == nil || tags != nil && tags.Tag == "!reference" ||
+		slices.ContainsFunc(job.Runner.Labels, func(l string) bool { return strings.Contains(l, "$") })
+	if env := get(n, "environment"); env != nil {
+		name := text(env)
+		if env.Kind == yaml.MappingNode {
+			name = text(get(env, "name"))
+		}
+		job.Environment = Text{name, strings.Contains(name, "$"), at(env)}
+	}
+	job.Code = append(job.Code, imagesIn(or("image"))...)
+	if services := or("services"); services != nil && services.Kind == yaml.SequenceNode {
+		for _, s := range services.Content {
+			job.Code = append(job.Code, imagesIn(s)...)
+		}
+	}
+	for _, need := range sequence(get(n, "needs")) {
+		if name := text(need) + text(get(need, "job")); name != "" {
+			job.Needs = append(job.Needs, name)
+		}
+	}
+	for _, rule := range sequence(get(n, "rules")) {
+		if condition := text(get(rule, "if")); condition != "" {
+			job.Rules = append(job.Rules, condition)
+		}
+	}
+	return job
+}
+
+func sequence(n *yaml.Node) (list []*yaml.Node) {
+	if n = real(n); n != nil && n.Kind == yaml.SequenceNode {
+		for _, child := range n.Content {
+			list = append(list, real(child))
+		}
+	}
+	return list
+}
+
+func imagesIn(n *yaml.Node) []Component {
+	n = real(n)
+	name := text(n)
+	if name == "" {
+		name = text(get(n, "name"))
+	}
+	if name == "" {
+		return nil
+	}
+	return []Component{imageOf(name, at(n))}
+}
+
+// includes reads where further parts of the definition lie.
+func (r *reader) includes(n *yaml.Node) {
+	n = real(n)
+	if n == nil {
+		return
+	}
+	each := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		each = sequence(n)
+	}
+	for _, n := range each {
+		c := Component{Kind: Include, Pin: Unnamed, At: at(n)}
+		project, ref := text(get(n, "project")), text(get(n, "ref"))
+		switch {
+		case n.Kind == yaml.ScalarNode:
+			c.Name, c.Pin = n.Value, Local
+			if strings.Contains(n.Value, "://") {
+				c.Pin = Unnamed
+			}
+		case text(get(n, "component")) != "":
+			c = component(Catalogue, text(get(n, "component")), at(n))
+		case text(get(n, "template")) != "":
+			c.Kind, c.Name = Template, text(get(n, "template"))
+		case text(get(n, "remote")) != "":
+			c.Name, c.Ref = text(get(n, "remote")), text(get(n, "integrity"))
+			if c.Ref != "" {
+				c.Pin = Digest
+			}
+		case project != "":
+			c.Name, c.Ref, c.Pin = project+":"+strings.Join(words(get(n, "file")), ","), ref, pinOf(ref)
+		case text(get(n, "local")) != "":
+			c.Name, c.Pin = text(get(n, "local")), Local
+		default:
+			r.gap("include", fmt.Sprintf("line %d: of nothing that is known", n.Line))
+			continue
+		}
+		if c.Text == "" {
+			c.Text = c.Name
+		}
+		if strings.Contains(c.Name+c.Ref, "$") {
+			c.Pin = Computed
+		}
+		r.def.Includes = append(r.def.Includes, c)
+	}
+}
+
+func settings(n *yaml.Node) (list []Setting) {
+	for key, v := range pairs(n) {
+		s := text(v)
+		if v.Kind == yaml.MappingNode {
+			s = text(get(v, "value"))
+		}
+		list = append(list, Setting{key.Value, s, at(key)})
+	}
+	return list
+}
+
+func idTokens(n *yaml.Node) (list []Setting) {
+	for key, v := range pairs(n) {
+		list = append(list, Setting{key.Value, strings.Join(words(get(v, "aud")), ","), at(key)})
+	}
+	return list
+}
+
+// variablesIn collects the variables that the scalars below n name. It is a hint and no more: every job has all of them, and a program
+// reads those that it knows by itself.
+func variablesIn(n *yaml.Node, in string) (found []Reference) {
+	n = real(n)
+	switch n.Kind {
+	case yaml.ScalarNode:
+		for name := range shellNames(n.Value) {
+			found = append(found, Reference{Variables, name, in, at(n)})
+		}
+	case yaml.SequenceNode:
+		for _, child := range n.Content {
+			found = append(found, variablesIn(child, in)...)
+		}
+	case yaml.MappingNode:
+		for key, value := range pairs(n) {
+			found = append(found, variablesIn(value, join(in, key.Value))...)
+		}
+	}
+	return found
+}
+
+// shellNames yields what a text takes from variables, as shells write it: $NAME, ${NAME}, %NAME% and $env:NAME.
+func shellNames(s string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for i := 0; i < len(s); i++ {
+			rest := s[i+1:]
+			switch s[i] {
+			case '$':
+				rest = strings.TrimPrefix(rest, "{")
+				if len(rest) > 4 && strings.EqualFold(rest[:4], "env:") {
+					rest = rest[4:]
+				}
+				if name := rest[:nameLength(rest)]; name != "" && !yield(name) {
+					return
+				}
+			case '%':
+				if n := nameLength(rest); n > 0 && n < len(rest) && rest[n] == '%' {
+					if !yield(rest[:n]) {
+						return
+					}
+					i += n + 1
+				}
+			}
+		}
+	}
+}
+
+// nameLength is how long the name is that s begins with.
+func nameLength(s string) int {
+	for i := range len(s) {
+		c := s[i]
+		letter := c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return i
+		}
+	}
+	return len(s)
+}

@@ -1,0 +1,246 @@
+// Package pipeline reads definitions of CI pipelines into one model: what starts them, which jobs they have, on which runners, with which
+// rights, which secrets and variables those are handed, and whose code they run.
+//
+// A newcomer starts with [Parse]. A definition comes from whoever can push to a repository: it is read within bounds, and what of it cannot be
+// understood is a gap beside the rest, not an error.
+package pipeline
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/leakreach/leakreach/audit"
+)
+
+// A Dialect is the language of a definition.
+type Dialect string
+
+// The dialects.
+const (
+	GitHub Dialect = "github" // GitHub Actions, and Gitea and Forgejo, which took over its language
+	GitLab Dialect = "gitlab"
+)
+
+// A Definition is one file as it is written: what it includes or calls is named, not followed.
+type Definition struct {
+	Dialect     Dialect
+	Path        string
+	Name        string
+	Events      []Event     // that start it; of a GitLab definition those that its rules ask for, Any without rules
+	Formal      []string    // secrets that a caller hands over: names that hold here and nowhere else
+	Permissions Permissions // of the token of jobs that state none
+	IDTokens    []Setting   // GitLab: those of default, which jobs have that state none
+	Env         []Setting
+	References  []Reference // outside any job: of Env, which every job gets
+	Includes    []Component // GitLab: files whose jobs are not in Jobs
+	Jobs        []Job       // in the file's order
+	// Gaps are what could not be understood. Their Target is the caller's to set.
+	Gaps []audit.Gap
+}
+
+// Whole tells whether all of the definition was understood, and nothing of it lies in other files.
+func (d *Definition) Whole() bool { return len(d.Gaps) == 0 && len(d.Includes) == 0 }
+
+// A Position is where something stands in the file, from 1, in bytes.
+type Position struct{ Line, Column int }
+
+// An Event starts a pipeline.
+type Event struct {
+	Name    string // as the forge calls it: "pull_request", "merge_request_event"
+	Filters []Filter
+	At      Position
+}
+
+// Any is the name of an event that stands for all, and the name in a [Reference] that stands for all names.
+const Any = "*"
+
+// A Filter limits an event, such as to some branches.
+type Filter struct {
+	Name   string // as it is written: "branches-ignore"
+	Values []string
+}
+
+// Permissions are what a job's token may do: read, write or none by scope, with Any for the scopes that are not named. Nil says nothing; an
+// empty one grants nothing.
+type Permissions map[string]string
+
+// A Setting is a name with its text, such as a variable's or an input's.
+type Setting struct {
+	Name  string
+	Value string
+	At    Position
+}
+
+// A Job runs on one runner; all that is in it can read what any part of it was handed.
+type Job struct {
+	ID          string
+	Name        string
+	At          Position
+	Stage       string   // GitLab
+	Extends     []string // GitLab: of what it takes all that it does not state
+	Template    bool     // GitLab: never runs itself
+	Needs       []string
+	Rules       []string // conditions, as they are written
+	Runner      Runner
+	Environment Text
+	Permissions Permissions
+	IDTokens    []Setting // GitLab: names with their audiences
+	Env         []Setting
+	Call        *Call       // of a reusable workflow, in place of steps
+	Code        []Component // images of the job and its services
+	Steps       []Step
+	References  []Reference // outside any step
+}
+
+// A Runner is what a job asks to run on.
+type Runner struct {
+	Labels   []string
+	Group    string
+	Computed bool // not known before it runs
+}
+
+// A Text may only be known when the pipeline runs.
+type Text struct {
+	Value    string // as it is written
+	Computed bool
+	At       Position
+}
+
+// A Call hands a job over to a reusable workflow.
+type Call struct {
+	Workflow Component
+	With     []Setting
+	Secrets  []Setting // what the callee calls them, and what they are
+	Inherit  bool      // all of them
+}
+
+// A Step is one action or script.
+type Step struct {
+	ID         string
+	Name       string
+	If         string
+	At         Position
+	Uses       *Component
+	With       []Setting
+	Env        []Setting
+	Run        string
+	References []Reference
+}
+
+// Context is where a reference takes a value from.
+type Context string
+
+// The contexts.
+const (
+	Secrets   Context = "secrets"
+	Variables Context = "vars"
+)
+
+// A Reference is a place at which a secret or variable is handed over.
+type Reference struct {
+	Context Context
+	Name    string // folded to upper case on GitHub, which does not tell cases apart; Any if it can be any
+	In      string // the key whose value it stands in, from the step, job or definition on: "env.TOKEN"
+	At      Position
+}
+
+// A ComponentKind says what kind of foreign code a component is.
+type ComponentKind string
+
+// The kinds of components.
+const (
+	Action    ComponentKind = "action"
+	Workflow  ComponentKind = "workflow" // reusable
+	Image     ComponentKind = "image"
+	Include   ComponentKind = "include"   // GitLab: a file of this or another project, or of an address
+	Template  ComponentKind = "template"  // GitLab: of the forge itself
+	Catalogue ComponentKind = "component" // GitLab: of the CI/CD catalogue
+)
+
+// A Component is code that a pipeline takes from elsewhere.
+type Component struct {
+	Kind ComponentKind
+	Text string // as it is written
+	Name string // without the ref: "actions/checkout", "ghcr.io/acme/build"
+	Ref  string // after the @ or the image's colon
+	Pin  Pin
+	At   Position
+}
+
+// A Pin says what a ref stands for.
+type Pin string
+
+// The pins.
+const (
+	Commit   Pin = "commit" // a full hash
+	Digest   Pin = "digest" // of an image
+	Named    Pin = "name"   // a tag or a branch: what it means can change
+	Unnamed  Pin = "none"   // whatever is newest
+	Local    Pin = "local"  // of the same repository
+	Computed Pin = "computed"
+)
+
+// Bounds. Definitions that people write have some hundred lines; those of machines some thousand.
+const (
+	maxSize  = 1 << 20 // bytes
+	maxText  = 4 << 20 // bytes with aliases written out: an anchor is there to be used a few times
+	maxNodes = 200_000 // YAML nodes with aliases written out: some more than a file of maxSize has lines
+	maxDepth = 100     // of nesting; schemas end at ten, and matrices and inputs nest a little further
+	maxWrong = 100     // expressions of one file that cannot be read: no forge runs such a file
+	maxGaps  = 50      // of one file
+)
+
+// Parse reads a definition that lies at path. The answer is never nil.
+func Parse(dialect Dialect, path string, content []byte) (d *Definition) {
+	d = &Definition{Dialect: dialect, Path: path}
+	r := &reader{def: d}
+	if len(content) > maxSize {
+		r.gap("", fmt.Sprintf("larger than %d bytes", maxSize))
+		return d
+	}
+	// The parsers are other people's, and what they are given is hostile.
+	defer func() {
+		if p := recover(); p != nil {
+			d = &Definition{Dialect: dialect, Path: path}
+			(&reader{def: d}).gap("", "the parser broke off")
+		}
+	}()
+	root, why := tree(dialect, content)
+	switch {
+	case why != "":
+		r.gap("", why)
+	case dialect == GitLab:
+		r.gitlab(root)
+	default:
+		r.github(root, content)
+	}
+	return d
+}
+
+// A reader fills a definition.
+type reader struct {
+	def   *Definition
+	wrong int // expressions that could not be read
+}
+
+func (r *reader) gap(part, why string) {
+	what := "pipeline definition " + r.def.Path
+	if part != "" {
+		what += ", " + part
+	}
+	switch n := len(r.def.Gaps); {
+	case n < maxGaps:
+		r.def.Gaps = append(r.def.Gaps, audit.Gap{What: short(what), Why: short(why)})
+	case n == maxGaps:
+		r.def.Gaps = append(r.def.Gaps, audit.Gap{What: short("pipeline definition " + r.def.Path), Why: "more of it could not be understood"})
+	}
+}
+
+// short cuts a text that comes from a definition: no report wants a megabyte of it.
+func short(s string) string {
+	const most = 300
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
+}
