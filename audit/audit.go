@@ -66,8 +66,10 @@ type Planner interface {
 // A Checker is a provider that tells what its credentials may.
 type Checker interface {
 	Provider
-	// Check yields what each part of a scan of ref needs and whether it is granted, and what is granted in excess. It reads a sample of
-	// each kind of thing. Errors are as in Provider.
+	// Check yields what a scan of ref needs and whether it is there: the host, a credential, requests left, git, and the right that each part
+	// takes; and what is granted in excess. It reads a sample of each kind of thing. Errors are as in Provider.
+	//
+	// For "" it tells which host and credentials the environment chooses, and sends nothing. No token is in what it yields.
 	Check(ctx context.Context, ref string) iter.Seq2[Check, error]
 }
 
@@ -330,12 +332,14 @@ type Cost struct {
 	Bytes  int64  // to be received
 	Limit  int    // requests that the quota grants in an hour, and are ours; 0 if that is not known
 	Left   int    // of those, now
+	Logged string // entries that it leaves in the forge's logs; "" for none that its documentation tells of
 	Note   string // what the figures rest on, and what is left out
 }
 
-// A Check is one right that a scan needs, or that it does not.
+// A Check is one thing that a scan needs, mostly a right, or a right that it does not need.
 type Check struct {
 	For      string     // what of the scan: "organisation secrets"
+	Sources  Sources    // those that need it; 0 for all
 	Needs    string     // the right, as the forge calls it: "Secrets: read (organisation)"
 	State    CheckState // whether it is granted
 	Evidence string     // what says so: "403, needs secrets=read"

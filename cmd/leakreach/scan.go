@@ -255,21 +255,33 @@ func (r *recipe) refs(env audit.Env, refs []string, so secrets.Options, most lim
 	})
 	var list []engine.Ref
 	for _, text := range refs {
-		ref := engine.Ref{Text: text, Rest: text, Provider: all[0]}
-		scheme, rest, found := strings.Cut(text, ":")
-		if hint := later[scheme]; found && hint != "" {
-			if _, err := os.Lstat(text); err != nil {
-				return nil, audit.Hint(fmt.Errorf("%w: no ref of kind %q", audit.ErrUsage, scheme), hint)
-			}
-		}
-		if i := slices.IndexFunc(all, func(p audit.Provider) bool { return p.Name() == scheme }); found && i >= 0 {
-			ref.Provider, ref.Rest = all[i], rest
-		} else if err := ownRules(&ref, so, r.NoIgnores, env.Log); err != nil {
+		p, rest, err := provided(all, text)
+		if err != nil {
 			return nil, err
+		}
+		ref := engine.Ref{Text: text, Rest: rest, Provider: p}
+		if p == all[0] {
+			if err := ownRules(&ref, so, r.NoIgnores, env.Log); err != nil {
+				return nil, err
+			}
 		}
 		list = append(list, ref)
 	}
 	return list, nil
+}
+
+// provided finds the provider of a ref, and what it is to be given. A ref without a known scheme is a path, which the first provider reads.
+func provided(all []audit.Provider, text string) (p audit.Provider, rest string, err error) {
+	scheme, rest, found := strings.Cut(text, ":")
+	if hint := later[scheme]; found && hint != "" {
+		if _, err := os.Lstat(text); err != nil {
+			return nil, "", audit.Hint(fmt.Errorf("%w: no ref of kind %q", audit.ErrUsage, scheme), hint)
+		}
+	}
+	if i := slices.IndexFunc(all, func(p audit.Provider) bool { return p.Name() == scheme }); found && i >= 0 {
+		return all[i], rest, nil
+	}
+	return all[0], text, nil
 }
 
 // ownRules takes up the configuration and ignore file that lie in the root of the user's own working tree.

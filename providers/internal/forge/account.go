@@ -23,6 +23,8 @@ type Credential struct {
 	Name  string                                // which one it is, without telling it, such as "token 2 of GH_TOKEN"
 	ID    string                                // by which its quotas are shared; "" for a digest of the token. It tells no secret
 	Token func(context.Context) (string, error) // as Config.Token
+	// Renew, if not nil, hears of a token that was not accepted, and of the answer that said so. It tells whether Token has another one now.
+	Renew func(token string, refusal *Error) bool
 }
 
 // Tokens are the credentials in the environment variable name, which are separated by commas: see [Token].
@@ -58,6 +60,18 @@ type withKey struct{}
 // With returns a context whose requests go with one credential and no other.
 func With(ctx context.Context, c *Credential) context.Context {
 	return context.WithValue(ctx, withKey{}, c)
+}
+
+type repeatKey struct{}
+
+// Repeatable returns a context whose requests are sent again after a passing fault, whatever their method: those that change nothing, or that
+// may be made twice.
+func Repeatable(ctx context.Context) context.Context {
+	return context.WithValue(ctx, repeatKey{}, true)
+}
+
+func isRepeatable(req *http.Request) bool {
+	return req.Method == http.MethodGet || req.Context().Value(repeatKey{}) != nil
 }
 
 type orderKey struct{}

@@ -22,6 +22,7 @@ type Error struct {
 	Message   string    // at most 300 characters of what the forge said, or what is wrong with the answer
 	RequestID string    // for the forge's support
 	Needs     string    // rights that would have been enough, as GitHub names them: "secrets=read"
+	Date      time.Time // when it was answered, on the forge's clock; zero if it does not tell
 	SSO       bool      // the token is not authorised for the organisation's single sign-on
 	Until     time.Time // a rate limit holds until then
 
@@ -74,6 +75,9 @@ func Plain(err error) error {
 	if e := (*Error)(nil); errors.As(err, &e) {
 		return e
 	}
+	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
+		return wrapped.Err
+	}
 	return err
 }
 
@@ -105,8 +109,11 @@ func newError(api string, req *http.Request, resp *http.Response, body []byte, s
 		Message:   plainText(redact(message(body), secret), 300),
 		RequestID: plainText(redact(firstOf(resp.Header, "X-GitHub-Request-Id", "X-Request-Id"), secret), 80),
 	}
-	if e.Status == http.StatusForbidden {
+	e.Date = serverTime(resp, time.Time{})
+	if e.Status == http.StatusForbidden || e.Status == http.StatusNotFound {
 		e.Needs = plainText(redact(resp.Header.Get("X-Accepted-GitHub-Permissions"), secret), 120)
+	}
+	if e.Status == http.StatusForbidden {
 		e.SSO = strings.HasPrefix(resp.Header.Get("X-GitHub-SSO"), "required")
 	}
 	return e

@@ -57,6 +57,7 @@ func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	ctx := req.Context()
+	renewed := false
 	for try := 1; ; {
 		a, err := t.pass(req, all)
 		if err != nil {
@@ -87,13 +88,16 @@ func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		case !e.Until.IsZero():
 			continue // the gate is shut; passing it again is the wait
+		case e.Status == http.StatusUnauthorized && a.Renew != nil && !renewed && a.Renew(token, e):
+			renewed = true
+			continue
 		case len(all) > 1 && e.denied():
 			if e.Status == http.StatusUnauthorized && a.drop() {
 				t.env.Log.Warn("not used any more, as it is not accepted", "api", t.API, "credential", a.Name)
 			}
 			all = slices.DeleteFunc(slices.Clone(all), func(x *account) bool { return x == a })
 			continue
-		case !e.passing() || req.Method != http.MethodGet, e.retryAfter > t.MaxWait:
+		case !e.passing() || !isRepeatable(req), e.retryAfter > t.MaxWait:
 			return nil, err
 		case try == attempts, e.slow && (try == slowTries || !t.answered.Load()):
 			return nil, err

@@ -1,0 +1,155 @@
+package github
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/internal/forge"
+)
+
+// A part is one kind of thing that a scan reads, with the least right that it takes.
+type part struct {
+	what     string        // as gaps and docs/github.md name it
+	sources  audit.Sources // those that read it
+	right    string        // of a GitHub App or a fine-grained token, as X-Accepted-GitHub-Permissions has it
+	classic  string        // scope of a classic token; "" if there is none
+	job      bool          // a workflow's own GITHUB_TOKEN can have it
+	public   bool          // everybody has it where the repository is public
+	newer    bool          // servers of one's own may not offer it
+	optional bool          // no right that only reads: not asked for in the manifest
+	path     string        // of a request that takes it
+}
+
+// parts are all that a scan reads, in the order of what has it. docs/github.md shows them; rights are those of GitHub's lists of permissions
+// for API version 2026-03-10, scopes those of its OpenAPI description.
+func parts() []part {
+	const (
+		org  = "orgs/{owner}"
+		repo = "repos/{owner}/{repo}"
+		env  = repo + "/environments/{environment}"
+	)
+	return []part{
+		{what: "repositories", right: "metadata=read", classic: "repo", job: true, public: true, path: repo},
+
+		{what: "organisation variables", sources: audit.SourceVariables, right: "organization_actions_variables=read", classic: "admin:org", path: org + "/actions/variables"},
+		{what: "organisation secrets", sources: audit.SourceSecrets, right: "organization_secrets=read", classic: "admin:org", path: org + "/actions/secrets"},
+		{what: "organisation Dependabot secrets", sources: audit.SourceSecrets, right: "organization_dependabot_secrets=read", classic: "admin:org", path: org + "/dependabot/secrets"},
+		{what: "organisation Codespaces secrets", sources: audit.SourceSecrets, right: "organization_codespaces_secrets=read", classic: "admin:org", path: org + "/codespaces/secrets"},
+		{what: "organisation runners and their groups", sources: audit.SourceRunners, right: "organization_self_hosted_runners=read", classic: "admin:org", path: org + "/actions/runners"},
+		{what: "organisation settings, installed apps", sources: audit.SourceSettings, right: "organization_administration=read", classic: "admin:org", path: org + "/actions/permissions"},
+		{what: "organisation webhooks", sources: audit.SourceSettings, right: "organization_hooks=read", classic: "admin:org_hook", path: org + "/hooks"},
+
+		{what: "git history and files", sources: forge.Contents | audit.SourceWorkflows | audit.SourceWikis, right: "contents=read", classic: "repo", job: true, public: true, path: repo + "/contents/"},
+		{what: "repository variables", sources: audit.SourceVariables, right: "actions_variables=read", classic: "repo", path: repo + "/actions/variables"},
+		{what: "repository secrets", sources: audit.SourceSecrets, right: "secrets=read", classic: "repo", path: repo + "/actions/secrets"},
+		{what: "repository Dependabot secrets", sources: audit.SourceSecrets, right: "dependabot_secrets=read", classic: "repo", path: repo + "/dependabot/secrets"},
+		{what: "repository Codespaces secrets", sources: audit.SourceSecrets, right: "codespaces_secrets=write", classic: "repo", optional: true, path: repo + "/codespaces/secrets"},
+		{what: "environments, runs, caches", sources: audit.SourceVariables | audit.SourceSecrets | audit.SourceSettings | audit.SourceLogs | audit.SourceArtifacts | audit.SourceCaches, right: "actions=read", classic: "repo", job: true, public: true, path: repo + "/environments"},
+		{what: "variables of environments", sources: audit.SourceVariables, right: "environments=read", classic: "repo", path: env + "/variables"},
+		{what: "secrets of environments", sources: audit.SourceSecrets, right: "environments=read", classic: "repo", path: env + "/secrets"},
+		{what: "repository settings, runners, deploy keys, protection", sources: audit.SourceSettings | audit.SourceRunners, right: "administration=read", classic: "repo", path: repo + "/actions/runners"},
+		{what: "repository webhooks", sources: audit.SourceSettings, right: "repository_hooks=read", classic: "repo", path: repo + "/hooks"},
+		{what: "issues and their comments", sources: audit.SourceIssues, right: "issues=read", classic: "repo", job: true, public: true, path: repo + "/issues"},
+		{what: "pull requests and their comments", sources: audit.SourceIssues, right: "pull_requests=read", classic: "repo", job: true, public: true, path: repo + "/pulls/comments"},
+		{what: "releases", sources: audit.SourceReleases, right: "contents=read", classic: "repo", job: true, public: true, path: repo + "/releases"},
+	}
+}
+
+// title is a right as the settings pages call it: "Secrets: read", or with what it is of, if that is an organisation.
+func title(right string) string {
+	key, level, _ := strings.Cut(right, "=")
+	name, org := strings.CutPrefix(key, "organization_")
+	switch name {
+	case "actions_variables":
+		name = "variables"
+	case "repository_hooks", "hooks":
+		name = "webhooks"
+	case "self_hosted_runners":
+		name = "self-hosted_runners"
+	case "":
+		return right
+	}
+	name = strings.ToUpper(name[:1]) + strings.ReplaceAll(name[1:], "_", " ")
+	if level != "" {
+		name += ": " + level
+	}
+	if org || key == "members" {
+		name += " (organisation)"
+	}
+	return name
+}
+
+// needs says what a part takes, for each kind of credential.
+func (p part) needs() string {
+	if p.classic == "" {
+		return title(p.right)
+	}
+	return title(p.right) + ", or scope " + p.classic
+}
+
+// levels orders what a right may allow.
+var levels = []string{"read", "write", "admin"}
+
+// excessive tells which of some rights no scan takes, or which allow more than it takes.
+func excessive(granted map[string]string) (all []audit.Check) {
+	needed := map[string]string{}
+	for _, p := range parts() {
+		key, level, _ := strings.Cut(p.right, "=")
+		if slices.Index(levels, level) >= slices.Index(levels, needed[key]) {
+			needed[key] = level
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(granted)) {
+		level := granted[key]
+		c := audit.Check{Needs: title(key + "=" + level), State: audit.Excess, Evidence: "granted to the App; no scan needs it", Fix: "take it away in the App's settings"}
+		switch most, known := needed[key]; {
+		case !known:
+		case slices.Index(levels, level) > slices.Index(levels, most):
+			c.Evidence, c.Fix = "granted to the App; a scan needs "+most, "set it to "+most+" in the App's settings"
+		default:
+			continue
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// within are scopes that others bring along.
+var within = map[string][]string{
+	"repo":           {"public_repo", "repo:status", "repo_deployment", "repo:invite", "security_events"},
+	"admin:org":      {"write:org", "read:org", "manage_runners:org"},
+	"admin:org_hook": {},
+	"read:packages":  {},
+}
+
+// excessiveScopes tells which scopes of a classic token no scan takes.
+func excessiveScopes(granted []string) (all []audit.Check) {
+	needed := map[string]bool{"": true}
+	for _, p := range parts() {
+		needed[p.classic] = true
+		for _, narrower := range within[p.classic] {
+			needed[narrower] = true
+		}
+	}
+	writes := false
+	for _, scope := range granted {
+		if !needed[scope] {
+			all = append(all, audit.Check{Needs: "scope " + scope, State: audit.Excess, Evidence: "granted to the token; no scan needs it", Fix: "take it away from the token"})
+		}
+		writes = writes || needed[scope] && scope != "" && !strings.HasPrefix(scope, "read:")
+	}
+	if writes {
+		all = append(all, audit.Check{
+			Needs: "rights to write", State: audit.Excess, Evidence: "scopes such as repo and admin:org always write, too; a scan only reads",
+			Fix: "use a GitHub App or a fine-grained token, which can be limited to reading",
+		})
+	}
+	return all
+}
+
+// holds tells whether some scopes include one.
+func holds(granted []string, scope string) bool {
+	return slices.ContainsFunc(granted, func(s string) bool { return s == scope || slices.Contains(within[s], scope) })
+}
