@@ -255,14 +255,16 @@ type Item struct {
 	// Open reads the content once. The engine calls it only if a scanner wants the item. A reader that has it in memory may have a
 	// method Bytes() []byte: what that returns is not copied, and not to be changed.
 	Open func(ctx context.Context) (io.ReadCloser, error)
-	// Origin leads from a place in the content, outside any container in it, to the one that people know, where the two differ: a log is scanned
-	// without the times and colours that its lines have, and its steps have addresses of their own. Where it is nil, they do not differ.
+	// Origin leads from a place in the content to the one that people know, where the two differ: a log is scanned without the times and colours
+	// that its lines have, and its steps have addresses of their own. Where it is nil, they do not differ. Of what lies in a container inside the
+	// content ("!" in the path) the line is the member's.
 	Origin func(Location) Location
 
 	// State is, for a KindState or KindUnchanged, what the provider knows the state of the target by. Never a secret.
 	State string
 
-	// Entry is the item's line in the report's inventory, or nil.
+	// Entry is the item's line in the report's inventory, or nil. There are too many logs and artifacts to list: that of one which has a content
+	// stands there if something was found in it, or if it could not be read.
 	Entry *Entry
 	// Silencer is what the provider left out because the target asks for it, or nil. An item may be nothing else.
 	Silencer *Silencer

@@ -488,7 +488,7 @@ func TestValuesInNamesAreMasked(t *testing.T) {
 	}
 }
 
-// What was scanned in another form is reported where it lies for people. What lies in a container has a place of its own.
+// What was scanned in another form is reported where it lies for people.
 func TestOriginOfALine(t *testing.T) {
 	log := audit.Item{Kind: audit.KindLog, Content: []byte("x\nsecret:" + strings.Repeat("k", 20)), At: audit.Location{Kind: audit.InLog, Path: "build"}}
 	log.Origin = func(l audit.Location) audit.Location {
@@ -501,6 +501,32 @@ func TestOriginOfALine(t *testing.T) {
 	}
 	if got := show(r); got != "word high [log build:12 build / step]\n" {
 		t.Error(got)
+	}
+}
+
+// Of logs and artifacts only those are in the inventory that tell something.
+func TestInventoryOfLogs(t *testing.T) {
+	item := func(name string, open func(context.Context) (io.ReadCloser, error)) audit.Item {
+		return audit.Item{Kind: audit.KindArtifact, Open: open, At: audit.Location{Kind: audit.InArtifact, Path: name}, Entry: &audit.Entry{Kind: audit.KindArtifact, Name: name, Scope: "repository"}}
+	}
+	text := func(s string) func(context.Context) (io.ReadCloser, error) {
+		return func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(s)), nil }
+	}
+	w := one(
+		item("found", text("secret:"+strings.Repeat("k", 20))), item("found", text("secret:"+strings.Repeat("l", 20))), item("nothing", text("x")),
+		item("broken", func(context.Context) (io.ReadCloser, error) { return nil, errors.New("expired") }), item("listed", nil),
+	)
+	r, err := start(t, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range r.Inventory {
+		names = append(names, e.Name)
+	}
+	slices.Sort(names)
+	if want := []string{"broken", "found", "listed"}; !slices.Equal(names, want) {
+		t.Errorf("the inventory has %q, want %q", names, want)
 	}
 }
 

@@ -172,10 +172,8 @@ func (t *target) scan(ctx context.Context) (err error) {
 		if it.At.Target == "" {
 			it.At.Target = t.Name
 		}
-		if it.Entry != nil {
-			t.mu.Lock()
-			t.entries = append(t.entries, *it.Entry)
-			t.mu.Unlock()
+		if it.Entry != nil && !counts(it) {
+			t.enter(it)
 		}
 		if s := it.Silencer; s != nil {
 			t.addSilencer(s.What, s.Count, s.Obeyed)
@@ -231,6 +229,21 @@ func (t *target) scan(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// counts tells whether an item is in the inventory only if it has something to tell.
+func counts(it audit.Item) bool {
+	return (it.Kind == audit.KindLog || it.Kind == audit.KindArtifact) && (it.Content != nil || it.Open != nil)
+}
+
+// enter puts an item into the inventory. Several logs are of one run.
+func (t *target) enter(it audit.Item) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || it.Entry == nil || counts(it) && slices.ContainsFunc(t.entries, func(e audit.Entry) bool { return e.Kind == it.Entry.Kind && e.Name == it.Entry.Name }) {
+		return
+	}
+	t.entries = append(t.entries, *it.Entry)
 }
 
 // hand gives work to whoever is free.
@@ -325,12 +338,16 @@ func (t *target) item(ctx context.Context, it audit.Item) {
 		content, release, err = t.read(ctx, it)
 		if err != nil {
 			t.unread(ctx, it, err)
+			t.enter(it)
 			return
 		}
 		defer release()
 	}
 	t.countSilencer(it, content)
 	fs := t.scanContent(it, content)
+	if len(fs) > 0 && counts(it) {
+		t.enter(it)
+	}
 	lines := t.digests(it.Object, content, fs)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -493,7 +510,7 @@ func (t *target) scanContent(it audit.Item, content []byte) (out []scanned) {
 			}
 			for j, l := range f.Locations {
 				f.Locations[j] = inherit(l, it.At)
-				if it.Origin != nil && !strings.HasPrefix(l.Path, "!") {
+				if it.Origin != nil {
 					f.Locations[j] = it.Origin(f.Locations[j])
 				}
 			}
