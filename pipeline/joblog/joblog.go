@@ -267,7 +267,7 @@ func (p *parser) section(text, rest []byte) int {
 var sectionMark = regexp.MustCompile(`section_(?:start:\d{1,19}:([\w.-]{1,200})(?:\[[\w=,]{0,100}\])?|end:\d{1,19}:[\w.-]{1,200})$`)
 
 // Entry says whose log a member of the archive of a run's logs is, as GitHub names them: that of a job ("0_build.txt"), or of a step
-// of it ("build/2_Run make.txt", "build/system.txt").
+// of it ("build/2_Run make.txt", "build/system.txt"). Names of jobs are cut there, and without what a file's name may not have.
 func Entry(name string) (job string, step Step, ok bool) {
 	name, ok = strings.CutSuffix(name, ".txt")
 	if !ok {
@@ -279,8 +279,8 @@ func Entry(name string) (job string, step Step, ok bool) {
 	}
 	number, title, numbered := strings.Cut(file, "_")
 	n, err := strconv.Atoi(number)
-	switch numbered = numbered && err == nil && n >= 0; {
-	case of && numbered:
+	switch numbered = numbered && err == nil; {
+	case of && numbered && n >= 0:
 		return job, Step{Number: n, Name: title}, true
 	case of:
 		return job, Step{Name: file}, true

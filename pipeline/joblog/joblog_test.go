@@ -210,6 +210,7 @@ func TestEntry(t *testing.T) {
 		"0_build.txt":                "build 0  true",
 		"12_test (1, 2).txt":         "test (1, 2) 0  true",
 		"build/1_Set up job.txt":     "build 1 Set up job true",
+		"-9223372036854775_b.txt":    "b 0  true",
 		"a/b/2_x.txt":                "a 0 b/2_x true",
 		"build/system.txt":           "build 0 system true",
 		"build.txt":                  "build 0  true",
