@@ -2,6 +2,7 @@ package forgetest
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -22,6 +23,9 @@ type GitLab struct {
 	Projects  []*Project
 	Variables []CIVariable // of the instance
 	Runners   []CIRunner   // of the instance
+	Free      bool         // without a licence: what takes one is 404
+	NoGraphQL bool         // refuses GraphQL
+	CIAccess               // of the instance
 }
 
 // A Group is a group or subgroup.
@@ -32,6 +36,7 @@ type Group struct {
 	Denied    bool // the token's role is too low for settings
 	Variables []CIVariable
 	Runners   []CIRunner
+	CIAccess
 }
 
 // A Project is a project.
@@ -48,6 +53,18 @@ type Project struct {
 	Variables    []CIVariable
 	Runners      []CIRunner
 	Environments []string
+	CIAccess
+
+	SharedWith    []string // paths of groups
+	PushProtected bool     // pushes are checked for secrets
+	JobTokenOpen  bool     // any project's jobs may enter
+	JobTokenFrom  []string // paths of projects and groups whose jobs may
+	Schedules     []CISchedule
+	Members       map[int]int // role by id of a user
+	SecureFiles   []string
+	Definition    string // as GitLab puts it together
+	Includes      []CIInclude
+	States        map[string]string // of Terraform, by name
 }
 
 // A CIVariable is a CI variable of any level.
@@ -60,6 +77,12 @@ type CIVariable struct {
 type CIRunner struct {
 	ID          int
 	Description string
+	Note        string
+	Tags        []string
+	Locked      bool
+	Untagged    bool // takes jobs without tags
+	Protected   bool // takes jobs of protected refs only
+	Paused      bool
 }
 
 func (g *GitLab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -75,7 +98,12 @@ func (g *GitLab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		gitlabFail(w, http.StatusUnauthorized)
 		return
 	}
+	if r.URL.Path == "/api/graphql" {
+		g.answer(w, r, token, "RateLimit-", false, g.graphQL)
+		return
+	}
 	mux := http.NewServeMux()
+	g.settingsRoutes(mux)
 	mux.HandleFunc("GET /user", g.user)
 	mux.HandleFunc("GET /users/{id}/projects", g.userProjects)
 	mux.HandleFunc("GET /groups/{id}", func(w http.ResponseWriter, r *http.Request) {
@@ -86,12 +114,12 @@ func (g *GitLab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	mux.HandleFunc("GET /groups/{id}/descendant_groups", g.descendants)
 	mux.HandleFunc("GET /groups/{id}/projects", g.groupProjects)
 	mux.HandleFunc("GET /groups/{id}/variables", func(w http.ResponseWriter, r *http.Request) {
-		if x := g.group(w, r); x != nil && g.may(w, r, x.Denied) {
+		if x := g.group(w, r); x != nil && g.may(w, r, x.Denied || x.role() < 50) {
 			g.page(w, r, ciVariables(x.Variables, true))
 		}
 	})
 	mux.HandleFunc("GET /groups/{id}/runners", func(w http.ResponseWriter, r *http.Request) {
-		if x := g.group(w, r); x != nil && g.may(w, r, x.Denied) {
+		if x := g.group(w, r); x != nil && g.may(w, r, x.Denied || x.role() < 40) {
 			g.page(w, r, append(ciRunners(r, x.Runners, "group_type"), ciRunners(r, g.Runners, "instance_type")...))
 		}
 	})
@@ -101,12 +129,12 @@ func (g *GitLab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	})
 	mux.HandleFunc("GET /projects/{id}/variables", func(w http.ResponseWriter, r *http.Request) {
-		if x := g.project(w, r); x != nil && g.may(w, r, x.Denied) {
+		if x := g.project(w, r); x != nil && g.may(w, r, x.Denied || x.role() < 40) {
 			g.page(w, r, ciVariables(x.Variables, true))
 		}
 	})
 	mux.HandleFunc("GET /projects/{id}/runners", func(w http.ResponseWriter, r *http.Request) {
-		if x := g.project(w, r); x != nil && g.may(w, r, x.Denied) {
+		if x := g.project(w, r); x != nil && g.may(w, r, x.Denied || x.role() < 40) {
 			g.page(w, r, append(ciRunners(r, x.Runners, "project_type"), ciRunners(r, g.Runners, "instance_type")...))
 		}
 	})
@@ -246,8 +274,10 @@ func (g *GitLab) projectPage(w http.ResponseWriter, r *http.Request, below strin
 	}
 	after, _ := strconv.Atoi(r.URL.Query().Get("id_after"))
 	var out []any
+	q := r.URL.Query()
 	for _, x := range g.Projects {
-		if strings.HasPrefix(x.Path, below) && (!x.Private || g.trusted(r)) && (!keyset || x.ID > after) {
+		shared := q.Get("with_shared") == "true" && slices.ContainsFunc(x.SharedWith, func(path string) bool { return strings.HasPrefix(path+"/", below) })
+		if (strings.HasPrefix(x.Path, below) || shared) && (!x.Private || g.trusted(r)) && (!keyset || x.ID > after) && (q.Get("archived") == "" || q.Get("archived") == strconv.FormatBool(x.Archived)) {
 			out = append(out, g.describe(r, x))
 		}
 	}
@@ -325,7 +355,12 @@ func describeGroup(r *http.Request, x *Group, g *GitLab) map[string]any {
 	m := map[string]any{
 		"id": x.ID, "web_url": "http://" + r.Host + "/groups/" + x.Path, "name": name, "path": name, "description": "", "visibility": visibility(x.Private),
 		"full_name": strings.ReplaceAll(x.Path, "/", " / "), "full_path": x.Path, "created_at": Created, "parent_id": nil, "runners_token": "not-for-reports",
+		"shared_runners_setting": "enabled", "auto_devops_enabled": nil,
 	}
+	if x.Description != "" {
+		m["description"] = x.Description
+	}
+	maps.Copy(m, x.Settings)
 	for _, up := range g.Groups {
 		if i := strings.LastIndexByte(x.Path, '/'); i > 0 && up.Path == x.Path[:i] {
 			m["parent_id"] = up.ID
@@ -355,8 +390,20 @@ func (g *GitLab) describe(r *http.Request, x *Project) map[string]any {
 		"readme_url": nil, "forks_count": 0, "avatar_url": nil, "star_count": 0, "last_activity_at": Updated,
 		"namespace": map[string]any{"id": 1, "name": x.Path[:i], "path": x.Path[:i], "kind": kind, "full_path": x.Path[:i], "parent_id": nil, "avatar_url": nil, "web_url": host + "/" + x.Path[:i]},
 		"archived":  x.Archived, "visibility": visibility(x.Private), "empty_repo": x.Dir == "", "repository_access_level": "enabled",
-		"runners_token": "not-for-reports",
+		"runners_token": "not-for-reports", "ci_config_path": "",
 	}
+	if x.Description != "" {
+		m["description"] = x.Description
+	}
+	if x.role() >= 40 && !x.Denied && g.trusted(r) {
+		maps.Copy(m, map[string]any{
+			"public_jobs": true, "shared_runners_enabled": true, "group_runners_enabled": true, "ci_allow_fork_pipelines_to_run_in_parent_project": true,
+			"ci_pipeline_variables_minimum_override_role": "developer", "restrict_user_defined_variables": true, "protect_merge_request_pipelines": true,
+			"ci_push_repository_for_job_token_allowed": false, "ci_separated_caches": true, "mirror": false, "mirror_trigger_builds": false,
+			"auto_devops_enabled": false, "ci_job_token_scope_enabled": false, "import_url": nil, "import_type": nil, "import_status": "none",
+		})
+	}
+	maps.Copy(m, x.Settings)
 	if x.CloneURL != "" {
 		m["http_url_to_repo"] = x.CloneURL
 	}

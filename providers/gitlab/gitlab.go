@@ -6,6 +6,7 @@
 package gitlab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,8 @@ type Options struct {
 	Sources audit.Sources
 	Since   string // only history since this commit or date; "" for all
 	AllRefs bool   // history of what is no branch, tag or note, too: merge requests
+	Shared  bool   // of a group, also projects of others that are shared with it
+	Current bool   // only projects that are not archived
 
 	Budget  int           // percent of the API's quota that is ours; 0 means 60
 	MaxWait time.Duration // longest wait for a rate limit; 0 means 15 minutes, or two hours where quotas are shared
@@ -37,7 +40,7 @@ type Options struct {
 	sleep func(context.Context, time.Duration) error // for tests
 }
 
-// Provider reads refs of the form GROUP, GROUP/SUB/…, GROUP/…/PROJECT and USER.
+// Provider reads refs of the form GROUP, GROUP/SUB/…, GROUP/…/PROJECT and USER; without any of these, the whole instance.
 type Provider struct {
 	env     audit.Env
 	opts    Options
@@ -57,13 +60,18 @@ func (p *Provider) Name() string { return "gitlab" }
 // client is the API with what else is known of the instance.
 type client struct {
 	*gitlab.Client
-	env    audit.Env
-	web    []*url.URL // origins of the instance's pages and repositories, the likeliest first
-	host   string
-	tokens []*forge.Credential
-	job    bool         // the token is a job's own, which may do little
-	from   string       // variable it comes from
-	parts  []audit.Part // of a project
+	env     audit.Env
+	web     []*url.URL // origins of the instance's pages and repositories, the likeliest first
+	host    string
+	tokens  []*forge.Credential
+	job     bool         // the token is a job's own, which may do little
+	from    string       // variable it comes from
+	parts   []audit.Part // of a project
+	shared  bool         // projects that are shared with a group belong to it
+	current bool         // archived projects do not
+
+	known descriptions // of runners
+	shown sync.Map     // path of a group → whether its variables are shown
 }
 
 // signed tells whether there is a token.
@@ -74,7 +82,7 @@ func newClient(env audit.Env, o Options) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &client{env: env, web: origins(web, env.Getenv("CI_SERVER_URL")), host: api.Host, parts: forge.Parts(o.Sources)}
+	c := &client{env: env, web: origins(web, env.Getenv("CI_SERVER_URL")), host: api.Host, parts: parts(o.Sources), shared: o.Shared, current: o.Current}
 	config := forge.Config{API: "gitlab", Base: api, BaseVar: from, Header: "Private-Token", Budget: o.Budget, MaxWait: o.MaxWait, Sleep: o.sleep}
 	for _, name := range []string{"GITLAB_TOKEN", "CI_JOB_TOKEN"} {
 		tokens, err := forge.Tokens(name, env.Getenv(name))
@@ -156,7 +164,8 @@ func validPath(path string) bool {
 }
 
 // Targets yields for a group the instance, if the token is an administrator's, the groups above it, the group itself, the groups
-// below, and all their projects; for a project what is above it and the project; for a user the projects.
+// below, and all their projects; for a project what is above it and the project; for a user the projects; for "" the instance, all groups and
+// all projects, if the token is an administrator's.
 func (p *Provider) Targets(ctx context.Context, ref string) iter.Seq2[audit.Target, error] {
 	return p.TargetsAfter(ctx, ref, "")
 }
@@ -165,9 +174,9 @@ func (p *Provider) Targets(ctx context.Context, ref string) iter.Seq2[audit.Targ
 func (p *Provider) TargetsAfter(ctx context.Context, ref, after string) iter.Seq2[audit.Target, error] {
 	return func(yield func(audit.Target, error) bool) {
 		path := strings.TrimSuffix(strings.TrimSuffix(ref, "/"), ".git")
-		if !validPath(path) {
+		if path != "" && !validPath(path) {
 			yield(audit.Target{}, audit.Hint(fmt.Errorf("%w: gitlab:%s is not gitlab:GROUP or gitlab:GROUP/…/PROJECT", audit.ErrUsage, ref),
-				"name a group, a user, or one project, such as gitlab:acme/platform/web"))
+				"name a group, a user, or one project, such as gitlab:acme/platform/web; gitlab: alone is the whole instance"))
 			return
 		}
 		c, err := p.connect()
@@ -197,6 +206,7 @@ type project struct {
 	Visibility    string `json:"visibility"`
 	Archived      bool   `json:"archived"`
 	Empty         bool   `json:"empty_repo"`
+	ConfigPath    string `json:"ci_config_path"`
 	Access        string `json:"repository_access_level"`
 	Namespace     struct {
 		Kind string `json:"kind"` // group, user
@@ -226,7 +236,9 @@ func (c *client) resolve(ctx context.Context, path string, after []string, yield
 	}
 	nested := strings.Contains(path, "/")
 	var err error
-	if c.job && nested {
+	if path == "" {
+		err = c.resolveInstance(ctx, after, send)
+	} else if c.job && nested {
 		err = c.resolveProject(ctx, path, send) // a job's token may not ask for groups
 	} else if err = c.resolveGroup(ctx, path, after, send); forge.StatusOf(err) == http.StatusNotFound {
 		if nested {
@@ -239,7 +251,7 @@ func (c *client) resolve(ctx context.Context, path string, after []string, yield
 		return nil
 	}
 	if err != nil {
-		return c.fail(ctx, "reading "+path, err)
+		return c.fail(ctx, "reading "+cmp.Or(path, "all of "+c.host), err)
 	}
 	return nil
 }
@@ -256,8 +268,56 @@ func (c *client) resolveGroup(ctx context.Context, path string, after []string, 
 			return err
 		}
 	}
-	query := map[string]string{"include_subgroups": "true", "with_shared": "false", "order_by": "id", "sort": "asc"}
-	return c.sendProjects(ctx, "gitlab:"+path, fmt.Sprintf("groups/%d/projects", g.ID), query, after, send)
+	query := c.projectQuery()
+	query["include_subgroups"], query["with_shared"] = "true", strconv.FormatBool(c.shared)
+	return c.sendProjects(ctx, "gitlab:"+path, fmt.Sprintf("groups/%d/projects", g.ID), query, after, func(t audit.Target, err error) error {
+		if err == nil && !strings.HasPrefix(t.Attrs["path"], g.FullPath+"/") {
+			t.Attrs["shared"] = "true"
+		}
+		return send(t, err)
+	})
+}
+
+// projectQuery asks for projects in an order that pages by key can go by.
+func (c *client) projectQuery() map[string]string {
+	query := map[string]string{"order_by": "id", "sort": "asc"}
+	if c.current {
+		query["archived"] = "false"
+	}
+	return query
+}
+
+// resolveInstance sends all that there is, for an administrator. Anybody else would be shown what is public, which on gitlab.com has no end.
+func (c *client) resolveInstance(ctx context.Context, after []string, send sender) error {
+	var me struct {
+		Admin bool `json:"is_admin"`
+	}
+	if _, err := c.get(ctx, "user", nil, "", &me); err != nil {
+		return err
+	}
+	if !me.Admin {
+		return audit.Hint(fmt.Errorf("%w: reading all of %s takes an administrator's token", audit.ErrAuth, c.host), "name a group, such as gitlab:acme, or set GITLAB_TOKEN to an administrator's")
+	}
+	if after == nil {
+		if err := c.instance(ctx, send); err != nil {
+			return err
+		}
+		if err := c.sendGroups(ctx, "gitlab:", "groups", map[string]string{"all_available": "true", "order_by": "path", "sort": "asc"}, "groups", send); err != nil {
+			return err
+		}
+	}
+	return c.sendProjects(ctx, "gitlab:", "projects", c.projectQuery(), after, send)
+}
+
+// sendGroups sends the groups of a listing.
+func (c *client) sendGroups(ctx context.Context, name, path string, query map[string]string, what string, send sender) error {
+	listed := 0
+	for g, err := range pages(ctx, c, path, query, func(g *group) string { return strconv.Itoa(g.ID) + g.FullPath }) {
+		if err := c.sendListed(ctx, name, what, &listed, send, err, func() (audit.Target, error) { return c.groupTarget(g) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // groups sends a group, what hands variables down to it, and the groups below.
@@ -272,18 +332,7 @@ func (c *client) groups(ctx context.Context, path string, g *group, send sender)
 	if err := send(top, err); err != nil {
 		return err
 	}
-	name := "gitlab:" + path
-	below := 0
-	for g, err := range paged(ctx, func(g *group) string { return strconv.Itoa(g.ID) + g.FullPath }, func(cursor string) ([]*group, *gitlab.Response, error) {
-		var gs []*group
-		resp, err := c.get(ctx, fmt.Sprintf("groups/%d/descendant_groups", g.ID), listQuery(map[string]string{"order_by": "path", "sort": "asc"}), cursor, &gs)
-		return gs, resp, err
-	}) {
-		if err := c.sendListed(ctx, name, "groups below", &below, send, err, func() (audit.Target, error) { return c.groupTarget(g) }); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.sendGroups(ctx, "gitlab:"+path, fmt.Sprintf("groups/%d/descendant_groups", g.ID), map[string]string{"order_by": "path", "sort": "asc"}, "groups below", send)
 }
 
 func (c *client) sendProjects(ctx context.Context, name, path string, query map[string]string, after []string, send sender) error {
@@ -419,7 +468,7 @@ func (c *client) resolveUser(ctx context.Context, name string, after []string, s
 			return err
 		}
 	}
-	err := c.sendProjects(ctx, "gitlab:"+name, path, map[string]string{"order_by": "id", "sort": "asc"}, after, func(t audit.Target, err error) error {
+	err := c.sendProjects(ctx, "gitlab:"+name, path, c.projectQuery(), after, func(t audit.Target, err error) error {
 		sent++
 		return send(t, err)
 	})
@@ -459,6 +508,12 @@ func (c *client) projectTarget(x *project) (audit.Target, error) {
 	}
 	if x.Empty {
 		t.Attrs["empty"] = "true"
+	}
+	if x.Namespace.Kind == "user" {
+		t.Attrs["owner"] = "user" // who hands nothing down
+	}
+	if x.ConfigPath != "" {
+		t.Attrs["ci_config"] = x.ConfigPath
 	}
 	if x.Access == "disabled" {
 		t.Attrs["repository"] = "disabled"

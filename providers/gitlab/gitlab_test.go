@@ -142,7 +142,7 @@ func TestGroup(t *testing.T) {
 			t.Fatalf("%d targets, first %q", len(names), names[:4])
 		}
 		lines, gaps, err := items(t, p, r.named("gitlab:acme/platform"))
-		if want := []string{`variable MID "m" group`, `runner group's "" group`, `runner shared "" group`}; err != nil || len(gaps) > 0 || !slices.Equal(lines, want) {
+		if want := []string{`variable MID "m" group`, `settings acme/platform "" group`, `runner group's "" group`, `runner shared "" group`}; err != nil || len(gaps) > 0 || !slices.Equal(lines, want) {
 			t.Errorf("err %v, gaps %q, items %q", err, gaps, lines)
 		}
 		if calls := p.env.Calls.Snapshot()["gitlab"]; calls != len(g.Requests()) {
@@ -160,7 +160,7 @@ func TestAdministrator(t *testing.T) {
 		t.Fatalf("err %v, targets %q", r.err, r.names())
 	}
 	lines, gaps, err := items(t, p, r.targets[0])
-	if want := []string{`variable EVERYWHERE "i" instance`, `runner shared "" instance`}; err != nil || len(gaps) > 0 || !slices.Equal(lines, want) {
+	if want := []string{`variable EVERYWHERE "i" instance`, "settings " + strings.TrimPrefix(p.env.Getenv("GITLAB_URL"), "http://") + ` "" instance`, `runner shared "" instance`}; err != nil || len(gaps) > 0 || !slices.Equal(lines, want) {
 		t.Errorf("err %v, gaps %q, items %q", err, gaps, lines)
 	}
 	g.AdminMode = true
@@ -190,7 +190,7 @@ func TestProject(t *testing.T) {
 		t.Fatalf("err %v, targets %q", r.err, r.names())
 	}
 	lines, gaps, err := items(t, p, r.targets[2])
-	if err != nil || len(gaps) > 0 || len(lines) != 154+2+2 {
+	if err != nil || len(gaps) > 0 || len(lines) != 154+2+1+2 {
 		t.Fatalf("err %v, gaps %q, %d items", err, gaps, len(lines))
 	}
 	for _, want := range []string{`variable KEY "one" project`, `variable KEY "two" project`, `variable HIDDEN "" project`, `variable FILE "a\nb" project`, `variable V149 "149" project`, `environment review/1 "" project`} {
@@ -256,8 +256,15 @@ func TestTrouble(t *testing.T) {
 		gaps   []string
 		err    string
 	}{
-		{"gitlab:acme/platform", []string{"group variables: 403 Forbidden: needs role Owner", "group runners: 403 Forbidden: needs role Maintainer"}, ""},
-		{"gitlab:acme/platform/p003", []string{"project variables: 403 Forbidden: needs role Maintainer", "project runners: 403 Forbidden: needs role Maintainer"}, ""},
+		{"gitlab:acme/platform", []string{
+			"group variables, access tokens, webhooks, protected branches, push rules: 403 Forbidden: needs role Owner",
+			"group deploy tokens, protected environments, runners: 403 Forbidden: needs role Maintainer",
+		}, ""},
+		{"gitlab:acme/platform/p003", []string{
+			"project variables, inherited variables, deploy keys, webhooks, access tokens, deploy tokens, trigger tokens, protected branches, protected tags, " +
+				"protected environments, job token scope, push rules, runners: 403 Forbidden: needs role Maintainer",
+			"project pipeline schedules, security settings: 403 Forbidden: needs role Developer",
+		}, ""},
 		{"gitlab:acme/platform/p004", nil, "the project is gone"},
 		{"gitlab:acme/platform/deep.er/p005", []string{"project runners: 502 Bad Gateway: 502"}, ""},
 		{"gitlab:acme/platform/p006", nil, ""},
@@ -285,7 +292,8 @@ func TestNoRights(t *testing.T) {
 		{"no token, public", "acme/platform/p000", map[string]string{"GITLAB_TOKEN": ""}, nil, ""},
 		{"empty user", "nobody", nil, audit.ErrNothing, ""},
 		{"bad ref", "acme/../etc", nil, audit.ErrUsage, ""},
-		{"no ref", "", nil, audit.ErrUsage, ""},
+		{"instance, no administrator", "", nil, audit.ErrAuth, "administrator's"},
+		{"instance, no token", "", map[string]string{"GITLAB_TOKEN": ""}, audit.ErrAuth, "set GITLAB_TOKEN"},
 		{"job token, group", "acme", map[string]string{"GITLAB_TOKEN": "", "CI_JOB_TOKEN": "job", "CI_API_V4_URL": "URL/api/v4"}, nil, ""},
 	} {
 		r := targets(t, provider(t, acme(2), test.vars), test.ref)
@@ -308,7 +316,7 @@ func TestJobToken(t *testing.T) {
 		t.Fatalf("err %v, targets %q", r.err, r.names())
 	}
 	_, gaps, err := items(t, p, r.targets[0])
-	if err != nil || len(gaps) != 3 || !strings.Contains(gaps[0], "job's own token may not") {
+	if err != nil || len(gaps) != 3 || !strings.Contains(gaps[0], "a job's own token may not read it: needs role Maintainer, with GITLAB_TOKEN") {
 		t.Errorf("err %v, gaps %q", err, gaps)
 	}
 	for _, r := range g.Requests() {

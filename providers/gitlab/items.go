@@ -2,7 +2,6 @@ package gitlab
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -21,9 +20,10 @@ type listing struct {
 	what  string // as a gap names it
 	needs string // the role that may read it
 	items iter.Seq2[audit.Item, error]
+	paid  bool // GitLab has it with a licence only
 }
 
-// Items yields the target's variables, environments and runners, then its history, or one of the two.
+// Items yields the target's settings, its history, what its pipelines left and what people wrote, or one of them.
 func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
 		c, err := p.connect()
@@ -33,7 +33,7 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 		}
 		o := p.opts
 		settings := forge.Listing{
-			Head:  fmt.Sprintf("3 %s %q", o.Sources, t.Attrs["alone"]),
+			Head:  fmt.Sprintf("4 %s %q", o.Sources, t.Attrs["alone"]),
 			List:  func(ctx context.Context) iter.Seq2[audit.Item, error] { return p.settings(ctx, c, t) },
 			Again: c.again,
 		}
@@ -45,10 +45,11 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 	}
 }
 
-// settings yields what the API has of the target.
+// settings yields what the API has of the target. What was refused for the same reason is one gap.
 func (p *Provider) settings(ctx context.Context, c *client, t audit.Target) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
 		here := newPlace(c, t)
+		refused := refusals{why: map[string]int{}}
 		why := ""
 		if !c.signed() {
 			why = "needs a token: GITLAB_TOKEN is not set"
@@ -56,11 +57,10 @@ func (p *Provider) settings(ctx context.Context, c *client, t audit.Target) iter
 		asked := c.job // a job's token sees 404 for what it may not ask
 		for _, l := range p.listings(ctx, here) {
 			if why != "" {
-				if !yield(audit.Item{}, &audit.Gap{Target: t.Name, What: l.what, Why: why}) {
-					return
-				}
+				refused.add(l.what, why)
 				continue
 			}
+			whole := true
 			for it, err := range l.items {
 				if err == nil {
 					if !yield(it, nil) {
@@ -72,6 +72,11 @@ func (p *Provider) settings(ctx context.Context, c *client, t audit.Target) iter
 					yield(audit.Item{}, ctx.Err())
 					return
 				}
+				whole = false
+				if gap := (*audit.Gap)(nil); errors.As(err, &gap) { // of a part of the listing
+					refused.add(gap.What, gap.Why)
+					continue
+				}
 				if !asked && forge.StatusOf(err) == http.StatusNotFound && t.Kind != audit.TargetInstance {
 					asked = true
 					if _, e := c.get(ctx, here.path, nil, "", nil); forge.StatusOf(e) == http.StatusNotFound {
@@ -82,16 +87,41 @@ func (p *Provider) settings(ctx context.Context, c *client, t audit.Target) iter
 				if e := (*forge.Error)(nil); errors.As(err, &e) && e.Slow() {
 					why = "not asked for, as the forge did not answer in time before"
 				}
-				gap := forge.Gap(t.Name, l.what, needing(l.needs, err))
-				if status := forge.StatusOf(err); c.job && status >= 401 && status <= 404 {
-					gap.Why = "a job's own token may not read it: set GITLAB_TOKEN"
+				tell := here.gap
+				if l.paid {
+					tell = here.paid
 				}
-				if !yield(audit.Item{}, gap) {
-					return
+				if gap := tell(l.what, l.needs, err); gap != nil {
+					refused.add(gap.What, gap.Why)
 				}
+			}
+			if whole && !l.paid && (l.needs == maintainer || l.needs == owner || l.needs == administrator) {
+				here.role = true
+			}
+		}
+		for _, gap := range refused.gaps {
+			gap.Target, gap.What = t.Name, here.scope+" "+gap.What
+			if !yield(audit.Item{}, gap) {
+				return
 			}
 		}
 	}
+}
+
+// refusals are gaps, of which those with the same reason are one: a token with a low role is refused a dozen things of each project.
+type refusals struct {
+	gaps []*audit.Gap
+	why  map[string]int // which gap it is
+}
+
+func (r *refusals) add(what, why string) {
+	n, known := r.why[why]
+	if !known {
+		r.why[why] = len(r.gaps)
+		r.gaps = append(r.gaps, &audit.Gap{What: what, Why: why})
+		return
+	}
+	r.gaps[n].What += ", " + what
 }
 
 // place is an instance, a group or a project.
@@ -101,6 +131,7 @@ type place struct {
 	scope  string // as the inventory names it
 	path   string // where the API has it
 	page   string // its CI settings
+	role   bool   // the token has shown to have the role that settings take
 }
 
 func newPlace(c *client, t audit.Target) *place {
@@ -120,17 +151,64 @@ func newPlace(c *client, t audit.Target) *place {
 	return h
 }
 
+// Roles that listings take, as docs.gitlab.com/user/permissions names them.
+const (
+	reporter      = "role Reporter"
+	developer     = "role Developer"
+	maintainer    = "role Maintainer"
+	owner         = "role Owner"
+	administrator = "an administrator's token"
+)
+
+// listings are what is asked for of the target. What every licence has comes first: see [place.paid].
 func (p *Provider) listings(ctx context.Context, here *place) (all []listing) {
-	add := func(wanted bool, what, needs string, items iter.Seq2[audit.Item, error]) {
-		if wanted {
-			all = append(all, listing{here.scope + " " + what, needs, items})
+	add := func(source audit.Sources, what, needs string, items iter.Seq2[audit.Item, error]) {
+		if p.opts.Sources.Has(source) {
+			all = append(all, listing{what: what, needs: needs, items: items})
 		}
 	}
-	variables := map[string]string{"project": "role Maintainer", "group": "role Owner", "instance": "an administrator's token"}
-	runners := map[string]string{"project": "role Maintainer", "group": "role Maintainer", "instance": "an administrator's token"}
-	add(p.opts.Sources.Has(audit.SourceVariables), "variables", variables[here.scope], here.variables(ctx))
-	add(p.opts.Sources.Has(audit.SourceSettings) && here.scope == "project", "environments", "role Reporter", here.environments(ctx))
-	add(p.opts.Sources.Has(audit.SourceRunners), "runners", runners[here.scope], here.runners(ctx))
+	paid := func(source audit.Sources, what, needs string, items iter.Seq2[audit.Item, error]) {
+		if p.opts.Sources.Has(source) {
+			all = append(all, listing{what: what, needs: needs, items: items, paid: true})
+		}
+	}
+	const variables, secrets, settings = audit.SourceVariables, audit.SourceSecrets, audit.SourceSettings
+	switch here.scope {
+	case "instance":
+		add(variables, "variables", administrator, here.variables(ctx))
+		add(settings, "webhooks", administrator, here.webhooks(ctx))
+		add(settings, "deploy keys", administrator, here.deployKeys(ctx))
+		add(settings, "deploy tokens", administrator, here.deployTokens(ctx))
+		add(settings, "settings", administrator, here.settings(ctx))
+		add(audit.SourceRunners, "runners", administrator, here.runners(ctx))
+	case "group":
+		add(variables, "variables", owner, here.variables(ctx))
+		add(settings, "access tokens", owner, here.accessTokens(ctx))
+		add(settings, "deploy tokens", maintainer, here.deployTokens(ctx))
+		paid(settings, "webhooks", owner, here.webhooks(ctx))
+		paid(settings, "protected branches", owner, here.protections(ctx, "branch"))
+		add(settings, "protected environments", maintainer, here.groupEnvironments(ctx))
+		add(settings, "settings", "membership", here.settings(ctx))
+		add(audit.SourceRunners, "runners", maintainer, here.runners(ctx))
+	default:
+		add(variables, "variables", maintainer, here.variables(ctx))
+		add(variables, "inherited variables", maintainer, here.inherited(ctx))
+		add(secrets, "secure files", developer, here.secureFiles(ctx))
+		add(settings, "deploy keys", maintainer, here.deployKeys(ctx))
+		add(settings, "webhooks", maintainer, here.webhooks(ctx))
+		add(settings, "access tokens", maintainer, here.accessTokens(ctx))
+		add(settings, "deploy tokens", maintainer, here.deployTokens(ctx))
+		add(settings, "trigger tokens", maintainer, here.triggers(ctx))
+		add(variables|settings, "pipeline schedules", developer, here.schedules(ctx, p.opts.Sources.Has(variables)))
+		add(settings, "protected branches", maintainer, here.protections(ctx, "branch"))
+		add(settings, "protected tags", maintainer, here.protections(ctx, "tag"))
+		add(settings, "environments", reporter, here.environments(ctx))
+		add(settings, "settings", reporter, here.settings(ctx))
+		if here.target.Attrs["empty"] == "" {
+			add(audit.SourceWorkflows, "pipeline definition", developer, here.definition(ctx))
+		}
+		add(audit.SourceRunners, "runners", maintainer, here.runners(ctx))
+	}
 	return all
 }
 
@@ -184,7 +262,7 @@ func (h *place) variables(ctx context.Context) iter.Seq2[audit.Item, error] {
 			Kind: audit.KindVariable,
 			At:   audit.Location{Target: h.target.Name, Kind: audit.InVariable, Name: v.Key, URL: h.page + "#js-cicd-variables-settings"},
 			Entry: h.entry(audit.KindVariable, v.Key, map[string]string{
-				"protected": strconv.FormatBool(v.Protected), "masked": strconv.FormatBool(v.Masked), "hidden": strconv.FormatBool(v.Hidden),
+				"store": "variable", "protected": strconv.FormatBool(v.Protected), "masked": strconv.FormatBool(v.Masked), "hidden": strconv.FormatBool(v.Hidden),
 				"raw": strconv.FormatBool(v.Raw), "type": v.VariableType, "environment_scope": v.EnvironmentScope,
 			}),
 		}
@@ -195,74 +273,6 @@ func (h *place) variables(ctx context.Context) iter.Seq2[audit.Item, error] {
 			it.Content, it.Size = []byte(*v.Value), int64(len(*v.Value))
 		}
 		return it
-	})
-}
-
-func (h *place) environments(ctx context.Context) iter.Seq2[audit.Item, error] {
-	// environment is what is needed of GitLab's description, which also holds the last deployment with people's addresses.
-	type environment struct {
-		ID          int        `json:"id"`
-		Name        string     `json:"name"`
-		State       string     `json:"state,omitempty"`
-		Tier        string     `json:"tier,omitempty"`
-		ExternalURL string     `json:"external_url,omitempty"`
-		CreatedAt   *time.Time `json:"created_at,omitempty"`
-		UpdatedAt   *time.Time `json:"updated_at,omitempty"`
-	}
-	key := func(e *environment) string { return strconv.Itoa(e.ID) + e.Name }
-	return each(paged(ctx, key, func(cursor string) ([]*environment, *gitlab.Response, error) {
-		var es []*environment
-		resp, err := h.get(ctx, h.path+"/environments", listQuery(nil), cursor, &es)
-		return es, resp, err
-	}), func(e *environment) audit.Item {
-		content, _ := json.Marshal(e)
-		return audit.Item{
-			Kind: audit.KindEnvironment, Content: content, Size: int64(len(content)),
-			At: audit.Location{
-				Target: h.target.Name, Kind: audit.InWorkflow, Name: e.Name, URL: h.client.page(h.target.Attrs["path"], "-/environments", strconv.Itoa(e.ID)),
-			},
-			Entry: h.entry(audit.KindEnvironment, e.Name, map[string]string{
-				"state": e.State, "tier": e.Tier, "created_at": stamp(e.CreatedAt), "updated_at": stamp(e.UpdatedAt),
-			}),
-		}
-	})
-}
-
-// runners lists a target's own runners, and where the target is not one of many also those shared with it.
-func (h *place) runners(ctx context.Context) iter.Seq2[audit.Item, error] {
-	path, query := h.path+"/runners", map[string]string{}
-	switch {
-	case h.scope == "instance":
-		path, query["type"] = "runners/all", "instance_type"
-	case h.target.Attrs["alone"] == "":
-		query["type"] = h.scope + "_type"
-	}
-	type runner struct {
-		ID          int    `json:"id"`
-		Description string `json:"description"`
-		Name        string `json:"name,omitempty"`
-		Type        string `json:"runner_type"`
-		Shared      bool   `json:"is_shared"`
-		Paused      bool   `json:"paused"`
-		Status      string `json:"status"`
-	}
-	return each(paged(ctx, func(r *runner) string { return strconv.Itoa(r.ID) }, func(cursor string) ([]*runner, *gitlab.Response, error) {
-		var rs []*runner
-		resp, err := h.get(ctx, path, listQuery(query), cursor, &rs)
-		return rs, resp, err
-	}), func(r *runner) audit.Item {
-		content, _ := json.Marshal(r)
-		name := r.Description
-		if name == "" {
-			name = "runner " + strconv.Itoa(r.ID)
-		}
-		return audit.Item{
-			Kind: audit.KindRunner, Content: content, Size: int64(len(content)),
-			At: audit.Location{Target: h.target.Name, Kind: audit.InRunner, Name: name, URL: h.page},
-			Entry: h.entry(audit.KindRunner, name, map[string]string{
-				"id": strconv.Itoa(r.ID), "runner_type": r.Type, "status": r.Status, "paused": strconv.FormatBool(r.Paused),
-			}),
-		}
 	})
 }
 

@@ -5,8 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"reflect"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +14,6 @@ import (
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/providers/forgetest"
-	provider "github.com/leakreach/leakreach/providers/gitlab"
 )
 
 const gitlabToken = "a-token-of-the-test"
@@ -124,91 +121,5 @@ func TestGitLabFakeForTwoClients(t *testing.T) {
 		a, _, e1 := older.Users.CurrentUser()
 		b, _, e2 := newer.Users.CurrentUser()
 		both("administrator", a.IsAdmin, b.IsAdmin, e1, e2, true)
-	}
-}
-
-// operation says which options of GitLab's own client the parameters of a request belong to.
-type operation struct {
-	path    *regexp.Regexp
-	options any
-}
-
-var operations = []operation{
-	{regexp.MustCompile(`^/groups/[^/]+$`), gitlabnew.GetGroupOptions{}},
-	{regexp.MustCompile(`^/groups/\d+/descendant_groups$`), gitlabnew.ListDescendantGroupsOptions{}},
-	{regexp.MustCompile(`^/groups/\d+/projects$`), gitlabnew.ListGroupProjectsOptions{}},
-	{regexp.MustCompile(`^/groups/\d+/variables$`), gitlabnew.ListGroupVariablesOptions{}},
-	{regexp.MustCompile(`^/groups/\d+/runners$`), gitlabnew.ListGroupsRunnersOptions{}},
-	{regexp.MustCompile(`^/projects/[^/]+$`), gitlabnew.GetProjectOptions{}},
-	{regexp.MustCompile(`^/projects/\d+/variables$`), gitlabnew.ListProjectVariablesOptions{}},
-	{regexp.MustCompile(`^/projects/\d+/environments$`), gitlabnew.ListEnvironmentsOptions{}},
-	{regexp.MustCompile(`^/projects/\d+/runners$`), gitlabnew.ListProjectRunnersOptions{}},
-	{regexp.MustCompile(`^/admin/ci/variables$`), gitlabnew.ListInstanceVariablesOptions{}},
-	{regexp.MustCompile(`^/runners/all$`), gitlabnew.ListRunnersOptions{}},
-	{regexp.MustCompile(`^/users/[^/]+/projects$`), gitlabnew.ListProjectsOptions{}},
-}
-
-// parameters are the names that a client's options put into a query.
-func parameters(t reflect.Type, into map[string]bool) map[string]bool {
-	for i := range t.NumField() {
-		f := t.Field(i)
-		name, _, _ := strings.Cut(f.Tag.Get("url"), ",")
-		if f.Anonymous {
-			parameters(f.Type, into)
-		} else if name != "" {
-			into[name] = true
-		}
-	}
-	return into
-}
-
-// What the provider sends are paths and parameters that GitLab's own client knows too.
-func TestGitLabRequests(t *testing.T) {
-	g := fakeGitLab()
-	p := provider.New(environment(t, map[string]string{"GITLAB_URL": forgetest.Start(t, g), "GITLAB_TOKEN": gitlabToken}),
-		provider.Options{Sources: audit.SourceVariables | audit.SourceSettings | audit.SourceRunners})
-	entries := 0
-	for _, ref := range []string{"acme", "jane", "acme/sub/p000"} {
-		targets, gaps := walk(t, p, ref)
-		if len(gaps) > 0 {
-			t.Errorf("%s: gaps %q", ref, gaps)
-		}
-		for _, target := range targets[:min(len(targets), 5)] {
-			entries += items(t, p, target)
-		}
-	}
-	if entries == 0 {
-		t.Error("nothing was listed")
-	}
-	used := map[int]bool{}
-	for _, r := range g.Requests() {
-		path := strings.TrimPrefix(r.Path, "/api/v4")
-		found := false
-		for i, op := range operations {
-			if !op.path.MatchString(path) {
-				continue
-			}
-			found, used[i] = true, true
-			known := parameters(reflect.TypeOf(op.options), map[string]bool{"page": true, "per_page": true})
-			if strings.HasSuffix(path, "/projects") {
-				known["pagination"], known["id_after"] = true, true // keyset paging
-			}
-			for name := range r.Query {
-				if !known[name] {
-					t.Errorf("%s: GitLab's client knows no parameter %s", path, name)
-				}
-			}
-		}
-		if !found {
-			t.Errorf("%s %s is in no list", r.Method, path)
-		}
-		if r.Method != http.MethodGet || r.Header.Get("Private-Token") != gitlabToken {
-			t.Errorf("%s %s, headers %v", r.Method, path, r.Header)
-		}
-	}
-	for i, op := range operations {
-		if !used[i] {
-			t.Errorf("%s was not exercised", op.path)
-		}
 	}
 }

@@ -1,0 +1,206 @@
+package forge
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"reflect"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/xanzy/go-gitlab"
+	gitlabnew "gitlab.com/gitlab-org/api/client-go"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/forgetest"
+	provider "github.com/leakreach/leakreach/providers/gitlab"
+)
+
+// operation is a path that the provider asks for, with the parameters that GitLab's own client has for it, and what each of GitLab's Go clients makes
+// of the answer; nil where a client does not know the path.
+type operation struct {
+	path     string // a regular expression
+	options  any
+	old, new any
+	more     string // parameters that GitLab's OpenAPI description has and its client does not
+}
+
+var operations = []operation{
+	{`/groups/[^/]+`, gitlabnew.GetGroupOptions{}, gitlab.Group{}, gitlabnew.Group{}, ""},
+	{`/groups/\d+/descendant_groups`, gitlabnew.ListDescendantGroupsOptions{}, []gitlab.Group{}, []gitlabnew.Group{}, ""},
+	{`/groups/\d+/projects`, gitlabnew.ListGroupProjectsOptions{}, []gitlab.Project{}, []gitlabnew.Project{}, "pagination id_after"},
+	{`/groups/[^/]+/variables`, gitlabnew.ListGroupVariablesOptions{}, []gitlab.GroupVariable{}, []gitlabnew.GroupVariable{}, ""},
+	{`/groups/\d+/runners`, gitlabnew.ListGroupsRunnersOptions{}, []gitlab.Runner{}, []gitlabnew.Runner{}, ""},
+	{`/groups/\d+/access_tokens`, gitlabnew.ListGroupAccessTokensOptions{}, []gitlab.GroupAccessToken{}, []gitlabnew.GroupAccessToken{}, ""},
+	{`/groups/\d+/deploy_tokens`, gitlabnew.ListGroupDeployTokensOptions{}, []gitlab.DeployToken{}, []gitlabnew.DeployToken{}, ""},
+	{`/groups/\d+/hooks`, gitlabnew.ListGroupHooksOptions{}, []gitlab.GroupHook{}, []gitlabnew.GroupHook{}, ""},
+	{`/groups/\d+/protected_branches`, gitlabnew.ListGroupProtectedBranchesOptions{}, nil, []gitlabnew.GroupProtectedBranch{}, ""},
+	{`/groups/\d+/protected_environments`, gitlabnew.ListGroupProtectedEnvironmentsOptions{}, []gitlab.GroupProtectedEnvironment{}, []gitlabnew.GroupProtectedEnvironment{}, ""},
+	{`/groups/\d+/push_rule`, struct{}{}, gitlab.GroupPushRules{}, gitlabnew.GroupPushRules{}, ""},
+
+	{`/projects`, gitlabnew.ListProjectsOptions{}, []gitlab.Project{}, []gitlabnew.Project{}, "pagination id_after"},
+	{`/projects/[^/]+`, gitlabnew.GetProjectOptions{}, gitlab.Project{}, gitlabnew.Project{}, ""},
+	{`/projects/\d+/variables`, gitlabnew.ListProjectVariablesOptions{}, []gitlab.ProjectVariable{}, []gitlabnew.ProjectVariable{}, ""},
+	{`/projects/\d+/environments`, gitlabnew.ListEnvironmentsOptions{}, []gitlab.Environment{}, []gitlabnew.Environment{}, ""},
+	{`/projects/\d+/runners`, gitlabnew.ListProjectRunnersOptions{}, []gitlab.Runner{}, []gitlabnew.Runner{}, ""},
+	{`/projects/\d+/access_tokens`, gitlabnew.ListProjectAccessTokensOptions{}, []gitlab.ProjectAccessToken{}, []gitlabnew.ProjectAccessToken{}, ""},
+	{`/projects/\d+/deploy_tokens`, gitlabnew.ListProjectDeployTokensOptions{}, []gitlab.DeployToken{}, []gitlabnew.DeployToken{}, ""},
+	{`/projects/\d+/deploy_keys`, gitlabnew.ListProjectDeployKeysOptions{}, []gitlab.ProjectDeployKey{}, []gitlabnew.ProjectDeployKey{}, ""},
+	{`/projects/\d+/hooks`, gitlabnew.ListProjectHooksOptions{}, []gitlab.ProjectHook{}, []gitlabnew.ProjectHook{}, ""},
+	{`/projects/\d+/triggers`, gitlabnew.ListPipelineTriggersOptions{}, []gitlab.PipelineTrigger{}, []gitlabnew.PipelineTrigger{}, ""},
+	{`/projects/\d+/protected_branches`, gitlabnew.ListProtectedBranchesOptions{}, []gitlab.ProtectedBranch{}, []gitlabnew.ProtectedBranch{}, ""},
+	{`/projects/\d+/protected_tags`, gitlabnew.ListProtectedTagsOptions{}, []gitlab.ProtectedTag{}, []gitlabnew.ProtectedTag{}, ""},
+	{`/projects/\d+/protected_environments`, gitlabnew.ListProtectedEnvironmentsOptions{}, []gitlab.ProtectedEnvironment{}, []gitlabnew.ProtectedEnvironment{}, ""},
+	{`/projects/\d+/push_rule`, struct{}{}, gitlab.ProjectPushRules{}, gitlabnew.ProjectPushRules{}, ""},
+	{`/projects/\d+/security_settings`, struct{}{}, nil, gitlabnew.ProjectSecuritySettings{}, ""},
+	{`/projects/\d+/job_token_scope`, struct{}{}, gitlab.JobTokenAccessSettings{}, gitlabnew.JobTokenAccessSettings{}, ""},
+	{`/projects/\d+/job_token_scope/allowlist`, gitlabnew.GetJobTokenInboundAllowListOptions{}, []gitlab.Project{}, []gitlabnew.Project{}, ""},
+	{`/projects/\d+/job_token_scope/groups_allowlist`, gitlabnew.GetJobTokenAllowlistGroupsOptions{}, []gitlab.Group{}, []gitlabnew.Group{}, ""},
+	{`/projects/\d+/pipeline_schedules`, gitlabnew.ListPipelineSchedulesOptions{}, []gitlab.PipelineSchedule{}, []gitlabnew.PipelineSchedule{}, ""},
+	{`/projects/\d+/pipeline_schedules/\d+`, struct{}{}, gitlab.PipelineSchedule{}, gitlabnew.PipelineSchedule{}, ""},
+	{`/projects/\d+/members/all/\d+`, struct{}{}, gitlab.ProjectMember{}, gitlabnew.ProjectMember{}, ""},
+	{`/projects/\d+/secure_files`, gitlabnew.ListProjectSecureFilesOptions{}, nil, []gitlabnew.SecureFile{}, ""},
+	{`/projects/\d+/ci/lint`, gitlabnew.ProjectLintOptions{}, gitlab.ProjectLintResult{}, gitlabnew.ProjectLintResult{}, ""},
+
+	{`/user`, struct{}{}, gitlab.User{}, gitlabnew.User{}, ""},
+	{`/users/[^/]+/projects`, gitlabnew.ListProjectsOptions{}, []gitlab.Project{}, []gitlabnew.Project{}, "pagination id_after"},
+	{`/groups`, gitlabnew.ListGroupsOptions{}, []gitlab.Group{}, []gitlabnew.Group{}, ""},
+	{`/runners/\d+`, struct{}{}, gitlab.RunnerDetails{}, gitlabnew.RunnerDetails{}, ""},
+	{`/runners/all`, gitlabnew.ListRunnersOptions{}, []gitlab.Runner{}, []gitlabnew.Runner{}, ""},
+	{`/admin/ci/variables`, gitlabnew.ListInstanceVariablesOptions{}, []gitlab.InstanceVariable{}, []gitlabnew.InstanceVariable{}, ""},
+	{`/application/settings`, struct{}{}, gitlab.Settings{}, gitlabnew.Settings{}, ""},
+	{`/hooks`, struct{}{}, []gitlab.Hook{}, []gitlabnew.Hook{}, ""},
+	{`/deploy_tokens`, struct{}{}, []gitlab.DeployToken{}, []gitlabnew.DeployToken{}, ""},
+	{`/deploy_keys`, gitlabnew.ListInstanceDeployKeysOptions{}, []gitlab.InstanceDeployKey{}, []gitlabnew.InstanceDeployKey{}, ""},
+}
+
+// parameters are the names that a client's options put into a query.
+func parameters(t reflect.Type, into map[string]bool) map[string]bool {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("url"), ",")
+		if f.Anonymous {
+			parameters(f.Type, into)
+		} else if name != "" {
+			into[strings.TrimSuffix(name, "[]")] = true
+		}
+	}
+	return into
+}
+
+// taped keeps what a server answered.
+type taped struct {
+	next http.RoundTripper
+
+	mu      sync.Mutex
+	answers []answer
+}
+
+type answer struct {
+	request *http.Request
+	status  int
+	body    []byte
+}
+
+func (t *taped) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.answers = append(t.answers, answer{r, resp.StatusCode, body})
+	return resp, err
+}
+
+// fullGitLab has one of each thing that the provider reads.
+func fullGitLab() *forgetest.GitLab {
+	g := fakeGitLab()
+	access := forgetest.CIAccess{
+		Tokens: []forgetest.CIToken{{Name: "bot", Scopes: []string{"api"}, Level: 40, Expires: "2027-01-01", Used: true}}, Deploys: []forgetest.CIToken{{Name: "d", Scopes: []string{"read_registry"}, Expires: "2027-01-01"}},
+		Triggers: []forgetest.CIToken{{Name: "t", Value: "v", Used: true}}, DeployKeys: []forgetest.CIKey{{Title: "k", Push: true, Expires: "2027-01-01"}}, Hooks: []forgetest.CIHook{{URL: "https://example.com/"}},
+		Branches: []forgetest.CIRule{{Name: "main", Push: []int{0}, Merge: []int{30}}}, Tags: []forgetest.CIRule{{Name: "v*", Create: []int{40}}},
+		Walls: []forgetest.CIWall{{Name: "production", Deploy: []int{40}, Approvals: 1}}, PushRules: map[string]any{"prevent_secrets": true},
+		Settings: map[string]any{},
+	}
+	g.CIAccess, g.Groups[0].CIAccess = access, access
+	x := g.Projects[0]
+	x.CIAccess = access
+	x.CIAccess.Settings = map[string]any{"empty_repo": false}
+	x.JobTokenFrom, x.Members, x.SecureFiles = []string{"acme", "jane/own"}, map[int]int{7: 40}, []string{"a.jks"}
+	x.Schedules = []forgetest.CISchedule{{ID: 1, Description: "nightly", Ref: "main", Owner: 7, Variables: []forgetest.CIVariable{{Key: "V", Value: "v"}}}}
+	x.Definition, x.Includes = "a: {script: b}\n", []forgetest.CIInclude{{Type: "file", Location: "/a.yml", Project: "acme/ci", Ref: "main"}}
+	x.Runners = []forgetest.CIRunner{{ID: 3, Description: "own", Tags: []string{"deploy"}}}
+	return g
+}
+
+// What the provider sends are paths and parameters that GitLab's own client knows too, and what the fake answers both of GitLab's clients can read.
+func TestGitLabRequests(t *testing.T) {
+	g := fullGitLab()
+	env := environment(t, map[string]string{"GITLAB_URL": forgetest.Start(t, g), "GITLAB_TOKEN": gitlabToken})
+	tape := &taped{next: env.HTTP.Transport}
+	env.HTTP.Transport = tape
+	p := provider.New(env, provider.Options{Sources: audit.AllSources &^ (audit.SourceHistory | audit.SourceFiles)})
+	entries := 0
+	for _, ref := range []string{"", "acme", "jane", "acme/sub/p000"} {
+		targets, gaps := walk(t, p, ref)
+		if len(gaps) > 0 {
+			t.Errorf("%s: gaps %q", ref, gaps)
+		}
+		for _, target := range targets[:min(len(targets), 5)] {
+			entries += items(t, p, target)
+		}
+	}
+	if entries == 0 {
+		t.Error("nothing was listed")
+	}
+	used := map[int]bool{}
+	for _, a := range tape.answers {
+		r := a.request
+		path, below := strings.CutPrefix(r.URL.EscapedPath(), "/api/v4")
+		if r.Header.Get("Private-Token") != gitlabToken || (r.Method != http.MethodGet) != (r.URL.Path == "/api/graphql") {
+			t.Errorf("%s %s, headers %v", r.Method, r.URL.Path, r.Header)
+		}
+		if !below {
+			continue
+		}
+		found := false
+		for i, op := range operations {
+			if !regexp.MustCompile("^" + op.path + "$").MatchString(path) {
+				continue
+			}
+			found, used[i] = true, true
+			known := parameters(reflect.TypeOf(op.options), map[string]bool{"page": true, "per_page": true})
+			for _, name := range strings.Fields(op.more) {
+				known[name] = true
+			}
+			for name := range r.URL.Query() {
+				if !known[strings.TrimSuffix(name, "[]")] {
+					t.Errorf("%s: GitLab's client knows no parameter %s", path, name)
+				}
+			}
+			for _, type_ := range []any{op.old, op.new} {
+				if type_ == nil || a.status != http.StatusOK {
+					continue
+				}
+				if err := json.Unmarshal(a.body, reflect.New(reflect.TypeOf(type_)).Interface()); err != nil {
+					t.Errorf("%s: %T cannot read it: %v", path, type_, err)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("%s %s is in no list", r.Method, path)
+		}
+	}
+	for i, op := range operations {
+		if !used[i] {
+			t.Errorf("%s was not exercised", op.path)
+		}
+	}
+}
