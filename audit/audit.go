@@ -255,6 +255,9 @@ type Item struct {
 	// Open reads the content once. The engine calls it only if a scanner wants the item. A reader that has it in memory may have a
 	// method Bytes() []byte: what that returns is not copied, and not to be changed.
 	Open func(ctx context.Context) (io.ReadCloser, error)
+	// Origin leads from a place in the content, outside any container in it, to the one that people know, where the two differ: a log is scanned
+	// without the times and colours that its lines have, and its steps have addresses of their own. Where it is nil, they do not differ.
+	Origin func(Location) Location
 
 	// State is, for a KindState or KindUnchanged, what the provider knows the state of the target by. Never a secret.
 	State string

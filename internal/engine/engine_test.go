@@ -488,6 +488,22 @@ func TestValuesInNamesAreMasked(t *testing.T) {
 	}
 }
 
+// What was scanned in another form is reported where it lies for people. What lies in a container has a place of its own.
+func TestOriginOfALine(t *testing.T) {
+	log := audit.Item{Kind: audit.KindLog, Content: []byte("x\nsecret:" + strings.Repeat("k", 20)), At: audit.Location{Kind: audit.InLog, Path: "build"}}
+	log.Origin = func(l audit.Location) audit.Location {
+		l.Line, l.Name = l.Line+10, "build / step"
+		return l
+	}
+	r, err := start(t, one(log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := show(r); got != "word high [log build:12 build / step]\n" {
+		t.Error(got)
+	}
+}
+
 // No file of a store has a value in it, wherever it stood and whatever a verifier says.
 func TestNoValueInTheStore(t *testing.T) {
 	value := strings.Repeat("k", 10) + strings.Repeat("l", 15)

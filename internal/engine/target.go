@@ -491,8 +491,11 @@ func (t *target) scanContent(it audit.Item, content []byte) (out []scanned) {
 			if f.Secret != nil {
 				t.Key.Sign(f.Secret)
 			}
-			for j := range f.Locations {
-				f.Locations[j] = inherit(f.Locations[j], it.At)
+			for j, l := range f.Locations {
+				f.Locations[j] = inherit(l, it.At)
+				if it.Origin != nil && !strings.HasPrefix(l.Path, "!") {
+					f.Locations[j] = it.Origin(f.Locations[j])
+				}
 			}
 			if len(f.Locations) == 0 {
 				f.Locations = []audit.Location{it.At}
