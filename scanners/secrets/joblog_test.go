@@ -1,0 +1,151 @@
+package secrets_test
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/pipeline/joblog"
+	"github.com/leakreach/leakreach/scanners/secrets"
+)
+
+// What jobs print is found however they print it, in the logs of each forge, on the right line.
+func TestSecretsInJobLogs(t *testing.T) {
+	scanner, err := secrets.New(secrets.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	random := func(n int, of string) string {
+		b := make([]byte, n)
+		_, _ = rand.Read(b)
+		for i := range b {
+			b[i] = of[int(b[i])%len(of)]
+		}
+		return string(b)
+	}
+	id, key := "AKIA"+random(16, letters[:26]+"234567"), random(40, letters+"+/")
+	gh := "ghp_" + random(36, letters)
+	_, private, _ := ed25519.GenerateKey(nil)
+	der, _ := x509.MarshalPKCS8PrivateKey(private)
+	pemKey := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	b64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+	wrapped := func(s string, n int) (lines []string) {
+		for ; len(s) > n; s = s[n:] {
+			lines = append(lines, s[:n])
+		}
+		return append(lines, s)
+	}
+	record := fmt.Sprintf(`"AWS_SECRET_ACCESS_KEY":{"value":"%s","isSecret":true}`+"\n"+`"AWS_ACCESS_KEY_ID":{"value":"%s","isSecret":true}`+"\n", key, id)
+	coloured := func(s string) string { return s[:7] + "\x1b[01;31m\x1b[K" + s[7:20] + "\x1b[m\x1b[K" + s[20:] }
+
+	forges := map[string]func(lines []string) string{
+		"GitHub": func(lines []string) string {
+			return "\ufeff2024-05-22T12:43:46.9626461Z " + strings.Join(lines, "\n2024-05-22T12:43:46.9626461Z ") + "\n"
+		},
+		"GitLab": func(lines []string) string { return strings.Join(lines, "\r\n") },
+		"GitLab with times": func(lines []string) string {
+			return "2024-05-22T12:43:46.962646Z 00O " + strings.Join(lines, "\r\n2024-05-22T12:43:46.962646Z 00O ")
+		},
+		"GitLab in pieces": func(lines []string) string {
+			var b strings.Builder
+			for _, l := range lines {
+				half := len(l) / 2
+				fmt.Fprintf(&b, "2024-05-22T12:43:46.962646Z 00O %s\n2024-05-22T12:43:47.962646Z 00O+%s\n", l[:half], l[half:])
+			}
+			return b.String()
+		},
+	}
+	for _, test := range []struct {
+		name  string
+		lines []string // after ten others
+		line  int      // of the secret among them, from 1
+		value string   // "" for none
+	}{
+		{"raw", []string{"$ env", "GITHUB_TOKEN=" + gh}, 2, gh},
+		{"raw, of two halves", []string{"AWS_ACCESS_KEY_ID=" + id, "AWS_SECRET_ACCESS_KEY=" + key}, 2, key},
+		{"in colours", []string{"remote: " + coloured(gh)}, 1, gh},
+		{"in the colours of a script", []string{"\x1b[36;1mexport AWS_ACCESS_KEY_ID=" + id + "\x1b[0m", "\x1b[36;1mexport AWS_SECRET_ACCESS_KEY=" + key + "\x1b[0m"}, 2, key},
+		{"in a command", []string{"##[command]/usr/bin/git clone https://x-access-token:" + gh + "@github.com/acme/web"}, 1, gh},
+		{"in an error", []string{"##[error]401 for token " + gh}, 1, gh},
+		{"in the environment of a step", []string{"##[group]Run make", "make", "shell: /usr/bin/bash -e {0}", "env:", "  AWS_ACCESS_KEY_ID: " + id, "  AWS_SECRET_ACCESS_KEY: " + key, "##[endgroup]"}, 6, key},
+		{"beside a mask", []string{"***" + gh + "***"}, 1, gh},
+		{"behind a mask", []string{"https://***:" + gh + "@github.com"}, 1, gh},
+		{"beside a mask, of two halves", []string{"***" + id + ":" + key + "***"}, 1, key},
+		{"between masks that are coloured", []string{"\x1b[31m***\x1b[0m" + coloured(gh) + "\x1b[31m***\x1b[0m"}, 1, gh},
+		{"the half that was not masked", []string{"AWS_ACCESS_KEY_ID: ***", "AWS_SECRET_ACCESS_KEY: " + key}, 2, key},
+		{"masked", []string{"GITHUB_TOKEN=***", "password: ***", "AWS_SECRET_ACCESS_KEY: ***", "curl -u user:*** https://x.example/", "https://user:***@x.example/"}, 0, ""},
+		{"wrapped", wrapped("token is "+gh, 30), 1, gh},
+		{"a private key", strings.Split(strings.TrimSpace(pemKey), "\n"), 1, strings.TrimSpace(pemKey)},
+		{"a private key, in base64", []string{b64(pemKey)}, 1, strings.TrimSpace(pemKey)},
+		{"base64", []string{b64("token=" + gh)}, 1, gh},
+		{"base64 twice", []string{b64(b64("token=" + gh))}, 1, gh},
+		{"base64, wrapped", wrapped(b64(strings.Repeat("harmless words in front of it; ", 5)+"token="+gh), 76), 0, gh},
+		{"base64 twice, wrapped", wrapped(b64(strings.Join(wrapped(b64(strings.Repeat("harmless words in front of it; ", 5)+"token="+gh), 76), "\n")), 76), 0, gh},
+		{"base64 twice of a runner's memory", []string{b64(b64(record))}, 1, key},
+		{"base64 twice of a runner's memory, wrapped", wrapped(b64(b64(record)+"\n"), 76), 0, key},
+		{"base64 beside a mask", []string{"***" + b64("token="+gh) + "***"}, 1, gh},
+		{"hex", []string{hex.EncodeToString([]byte("token=" + gh))}, 1, gh},
+		{"hex, wrapped", wrapped(hex.EncodeToString([]byte("some words, and token="+gh)), 60), 0, gh},
+		{"a dump", strings.Split(strings.TrimSpace(hex.Dump([]byte("token="+gh))), "\n"), 0, gh},
+		{"base64 in JSON", []string{`{"data":"` + b64(`{"token":"`+gh+`"}`) + `"}`}, 1, gh},
+		{"a process's environment", []string{"PATH=/bin\x00GITHUB_TOKEN=" + gh + "\x00HOME=/root\x00"}, 1, gh},
+		{"as PowerShell writes", []string{strings.ReplaceAll("GITHUB_TOKEN="+gh, "", "\x00")}, 1, gh},
+		{"a link", []string{"\x1b]8;;https://x-access-token:" + gh + "@github.com/\x1b\\here\x1b]8;;\x1b\\"}, 1, gh},
+		{"over a progress bar", []string{"10 %\r20 %\rtoken=" + gh + "\r30 %"}, 1, gh},
+	} {
+		for forge, print := range forges {
+			var log []string
+			for n := range 10 {
+				log = append(log, fmt.Sprintf("line %d of what a job prints", n+1))
+			}
+			log = append(append(log, test.lines...), "the end")
+			found := map[string]int{} // the first line of each value
+			for text, err := range joblog.Texts(strings.NewReader(print(log)), 0) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				it := audit.Item{Kind: audit.KindLog, At: audit.Location{Kind: audit.InLog, Name: "build", Path: "build"}}
+				if !scanner.Wants(it) {
+					t.Fatal("the scanner does not want logs")
+				}
+				fs, gaps := scanner.Scan(it, text.Content)
+				if len(gaps) > 0 {
+					t.Errorf("%s, %s: gaps %v", forge, test.name, gaps)
+				}
+				for _, f := range slices.DeleteFunc(scanner.Join(fs), func(f audit.Finding) bool { return f.Candidate || f.Secret == nil }) {
+					if v := f.Secret.Reveal(); found[v] == 0 {
+						found[v] = text.Place(f.Locations[0].Line).Line
+						for _, l := range f.Locations { // halves: where the secret one stands
+							found[v] = max(found[v], text.Place(l.Line).Line)
+						}
+					}
+				}
+			}
+			line, ok := found[test.value]
+			if !ok {
+				for v, l := range found {
+					if test.value != "" && strings.Contains(strings.ReplaceAll(v, "\r", ""), test.value) {
+						line, ok = l, true
+					}
+				}
+			}
+			switch {
+			case test.value == "" && len(found) > 0:
+				t.Errorf("%s, %s: %d findings, want none: %q", forge, test.name, len(found), test.lines)
+			case test.value != "" && !ok:
+				t.Errorf("%s, %s: not found in %q", forge, test.name, test.lines)
+			case test.line > 0 && strings.HasSuffix(forge, "pieces") && line != 2*(10+test.line)-1, test.line > 0 && !strings.HasSuffix(forge, "pieces") && line != 10+test.line:
+				t.Errorf("%s, %s: on line %d, want %d after ten others", forge, test.name, line, test.line)
+			}
+		}
+	}
+}
