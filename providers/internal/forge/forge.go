@@ -85,6 +85,9 @@ func New(env audit.Env, c Config) *http.Client {
 	client.Timeout = 0 // would count waits for rate limits; the transport limits each attempt instead
 	client.Transport = &transport{Config: c, env: env, next: next, accounts: map[*Credential]*account{}, only: []*Credential{{Token: c.Token}}}
 	client.CheckRedirect = func(req *http.Request, via []*http.Request) error {
+		if downloadOf(req.Context()) != nil && !SameOrigin(req.URL, c.Base) {
+			return http.ErrUseLastResponse // Download follows it
+		}
 		if !SameOrigin(req.URL, c.Base) {
 			return &Error{API: c.API, Method: req.Method, URL: plainURL(via[0].URL), Message: fmt.Sprintf(
 				"it redirects to another host, %s, which is not followed: check %s", plainText(req.URL.Host, 80), c.BaseVar)}

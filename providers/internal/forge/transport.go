@@ -122,8 +122,15 @@ func jitter(d time.Duration) time.Duration { return d/2 + rand.N(max(d/2, 1)) } 
 
 // send makes one attempt and reads its answer whole.
 func (t *transport) send(req *http.Request, a *account, token string) (*http.Response, error) {
-	ctx, cancel := context.WithTimeout(req.Context(), t.Timeout)
-	defer cancel()
+	download := downloadOf(req.Context())
+	var ctx context.Context
+	var cancel context.CancelFunc
+	if download == nil {
+		ctx, cancel = context.WithTimeout(req.Context(), t.Timeout)
+		defer cancel()
+	} else {
+		ctx, cancel = download.begin(req.Context(), t.Timeout)
+	}
 	out := req.Clone(ctx)
 	if req.GetBody != nil {
 		body, err := req.GetBody()
@@ -147,8 +154,12 @@ func (t *transport) send(req *http.Request, a *account, token string) (*http.Res
 	sent := t.env.Now()
 	t.env.Calls.Add(t.API, 1)
 	resp, err := t.next.RoundTrip(out)
+	streams := err == nil && download != nil && resp.StatusCode >= 200 && resp.StatusCode <= 299
+	if download != nil && !streams {
+		defer cancel()
+	}
 	var body []byte
-	if err == nil {
+	if err == nil && !streams {
 		body, err = io.ReadAll(io.LimitReader(resp.Body, t.MaxBody+1))
 		_ = resp.Body.Close()
 	}
@@ -176,6 +187,10 @@ func (t *transport) send(req *http.Request, a *account, token string) (*http.Res
 		return nil, e
 	}
 	a.gate.open(sent)
+	if streams {
+		resp.Body = download.stream(resp.Body, cancel)
+		return resp, nil
+	}
 	switch {
 	case isRedirect(resp.StatusCode), resp.StatusCode == http.StatusNotModified && req.Header.Get("If-None-Match") != "":
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
