@@ -22,7 +22,7 @@ type GitHub struct {
 
 	Tokens map[string]GitHubToken // further ones; one that is Token says what that may
 
-	// Version is that of a GitHub Enterprise Server, which has no agents; "" is GitHub itself.
+	// Version is that of a GitHub Enterprise Server, which lacks some of what GitHub itself has, whose version is "".
 	Version string
 	Blobs   *Blobs // where contents lie that are not git's: see StartBlobs
 

@@ -163,10 +163,13 @@ func ofEnvironments() []route {
 	}
 }
 
+// onlyHosted are paths that Enterprise Server 3.19 does not have.
+var onlyHosted = []string{"agents/", "codespaces/", "actions/oidc/customization/properties/"}
+
 // handle serves routes below a path.
 func (g *GitHub) handle(mux *http.ServeMux, prefix string, routes []route) {
 	for _, rt := range routes {
-		if g.Version != "" && strings.HasPrefix(rt.path, "agents/") {
+		if g.Version != "" && slices.ContainsFunc(onlyHosted, func(p string) bool { return strings.HasPrefix(rt.path, p) }) {
 			continue
 		}
 		mux.HandleFunc("GET "+prefix+rt.path, func(w http.ResponseWriter, r *http.Request) { g.serve(w, r, rt) })

@@ -18,6 +18,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,17 +29,19 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/providers/forgetest"
 	"github.com/leakreach/leakreach/providers/github"
 )
 
-// GitHub's description of its REST API, as GitHub publishes it for its own clients (MIT licence).
-const (
-	descriptionPackage = "@octokit/openapi@23.0.2"
-	descriptionDigest  = "pV8M7L9GY23AybNvTmo2nyjmpmnt6+2sRE/tqr0ZLQcPS4lnw7u5eZGNmwRNkBC3D7gZXbFx5AHzLUVRBXGDhg=="
-	descriptionFile    = "package/generated/ghec.json"
+// A published package of npm is one with what GitHub tells of its APIs, for its own clients (MIT licence).
+type published struct{ name, digest string } // digest is the SHA-512 in base64
+
+var (
+	restDescriptions = published{"@octokit/openapi@23.0.2", "pV8M7L9GY23AybNvTmo2nyjmpmnt6+2sRE/tqr0ZLQcPS4lnw7u5eZGNmwRNkBC3D7gZXbFx5AHzLUVRBXGDhg=="}
+	graphQLSchema    = published{"@octokit/graphql-schema@15.26.1", "RFDC2MpRBd4AxSRvUeBIVeBU7ojN/SxDfALUd7iVYOSeEK3gZaqR2MGOysj4Zh2xj2RY5fQAUT+Oqq7hWTraMA=="}
 )
 
 // missing skips a test, or fails it where everything must be there.
@@ -50,36 +53,46 @@ func missing(t *testing.T, why string) {
 	t.Skip(why)
 }
 
-// description returns GitHub's description from the cache, filling that with npm first if need be.
+// description returns GitHub's description of its REST API.
 func description(t *testing.T) *openapi3.T {
 	t.Helper()
-	cache, err := os.UserCacheDir()
+	return describedIn(t, "ghec.json", "/")
+}
+
+func describedIn(t *testing.T, name, server string) *openapi3.T {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromFile(restDescriptions.file(t, "package/generated/"+name))
 	if err != nil {
-		missing(t, "no cache folder for GitHub's API description: set XDG_CACHE_HOME")
+		t.Fatalf("loading %s: %v", name, err)
 	}
-	file := filepath.Join(cache, "leakreach-test", descriptionDigest[:8], "ghec.json")
-	if _, err := os.Stat(file); err != nil {
-		download(t, file)
-	}
-	loader := openapi3.NewLoader()
-	doc, err := loader.LoadFromFile(file)
-	if err != nil {
-		t.Fatalf("loading %s: %v", file, err)
-	}
-	doc.Servers = openapi3.Servers{{URL: "/"}}
+	doc.Servers = openapi3.Servers{{URL: server}}
 	return doc
 }
 
-func download(t *testing.T, file string) {
+// file returns where a file of the package lies in the cache, filling that with npm first if need be.
+func (p published) file(t *testing.T, name string) string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		missing(t, "no cache folder for "+p.name+": set XDG_CACHE_HOME")
+	}
+	file := filepath.Join(cache, "leakreach-test", p.digest[:8], path.Base(name))
+	if _, err := os.Stat(file); err != nil {
+		p.download(t, name, file)
+	}
+	return file
+}
+
+func (p published) download(t *testing.T, name, file string) {
 	t.Helper()
 	if _, err := exec.LookPath("npm"); err != nil {
-		missing(t, "npm is missing: install Node.js to check the fake GitHub against "+descriptionPackage)
+		missing(t, "npm is missing: install Node.js to check the fake GitHub against "+p.name)
 	}
 	dir := t.TempDir()
-	cmd := exec.Command("npm", "pack", "--silent", "--pack-destination", dir, descriptionPackage)
+	cmd := exec.Command("npm", "pack", "--silent", "--pack-destination", dir, p.name)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
-		missing(t, fmt.Sprintf("npm pack %s: %v: %s", descriptionPackage, err, out))
+		missing(t, fmt.Sprintf("npm pack %s: %v: %s", p.name, err, out))
 	}
 	packed, err := filepath.Glob(filepath.Join(dir, "*.tgz"))
 	if err != nil || len(packed) != 1 {
@@ -89,8 +102,8 @@ func download(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if sum := sha512.Sum512(content); base64.StdEncoding.EncodeToString(sum[:]) != descriptionDigest {
-		t.Fatalf("%s is not what it was: its SHA-512 differs", descriptionPackage)
+	if sum := sha512.Sum512(content); base64.StdEncoding.EncodeToString(sum[:]) != p.digest {
+		t.Fatalf("%s is not what it was: its SHA-512 differs", p.name)
 	}
 	zipped, err := gzip.NewReader(bytes.NewReader(content))
 	if err != nil {
@@ -99,9 +112,9 @@ func download(t *testing.T, file string) {
 	for archive := tar.NewReader(zipped); ; {
 		h, err := archive.Next()
 		if err != nil {
-			t.Fatalf("no %s in %s: %v", descriptionFile, descriptionPackage, err)
+			t.Fatalf("no %s in %s: %v", name, p.name, err)
 		}
-		if h.Name != descriptionFile {
+		if h.Name != name {
 			continue
 		}
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -127,6 +140,7 @@ type checker struct {
 	router routers.Router
 	doc    *openapi3.T
 	fake   http.Handler
+	graph  *ast.Schema // of GraphQL; nil where that is not asked
 
 	mu   sync.Mutex
 	seen map[string]int // operations by id
@@ -137,8 +151,14 @@ func (c *checker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.fake.ServeHTTP(w, r)
 		return
 	}
+	sent, err := io.ReadAll(r.Body)
+	if err != nil {
+		c.t.Error(err)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(sent))
 	rec := httptest.NewRecorder()
 	c.fake.ServeHTTP(rec, r)
+	r.Body = io.NopCloser(bytes.NewReader(sent))
 	c.check(r, rec)
 	for k, v := range rec.Header() {
 		w.Header()[k] = v
@@ -148,6 +168,10 @@ func (c *checker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *checker) check(r *http.Request, rec *httptest.ResponseRecorder) {
+	if strings.HasSuffix(r.URL.Path, "/graphql") {
+		c.checkGraph(r, rec)
+		return
+	}
 	route, params, err := c.router.FindRoute(r)
 	if err != nil {
 		c.t.Errorf("%s %s is no operation: %v", r.Method, r.URL, err)

@@ -9,11 +9,13 @@ replace github.com/leakreach/leakreach => ../..
 require (
 	github.com/getkin/kin-openapi v0.153.0
 	github.com/leakreach/leakreach v0.0.0
+	github.com/vektah/gqlparser/v2 v2.5.36
 	github.com/xanzy/go-gitlab v0.115.0
 	gitlab.com/gitlab-org/api/client-go v1.46.0
 )
 
 require (
+	github.com/agnivade/levenshtein v1.2.1 // indirect
 	github.com/go-openapi/jsonpointer v0.22.5 // indirect
 	github.com/go-openapi/swag/jsonname v0.25.5 // indirect
 	github.com/google/go-github/v60 v60.0.0 // indirect
