@@ -22,6 +22,8 @@ type GitHub struct {
 
 	Tokens map[string]GitHubToken // further ones; one that is Token says what that may
 
+	Enterprises map[string][]string // their organisations, by slug
+
 	// Version is that of a GitHub Enterprise Server, which lacks some of what GitHub itself has, whose version is "".
 	Version string
 	Blobs   *Blobs // where contents lie that are not git's: see StartBlobs
@@ -55,6 +57,9 @@ type Installation struct {
 
 // InstallationToken begins the tokens of installations.
 const InstallationToken = "token-of-installation-"
+
+// QuotaOfGraphQL is, behind a token, what Used tells of its requests to GraphQL, which have a quota of their own.
+const QuotaOfGraphQL = " for GraphQL"
 
 // Change changes the fake while nothing is being answered. A Fault may call it.
 func (g *GitHub) Change(change func()) {
@@ -95,7 +100,7 @@ func (g *GitHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	resource, payer := "core", token
 	if strings.HasSuffix(r.URL.Path, "/graphql") {
-		resource, payer = "graphql", token+" graphql"
+		resource, payer = "graphql", token+QuotaOfGraphQL
 	}
 	if g.Limit > 0 {
 		w.Header().Set("X-RateLimit-Resource", resource)
@@ -189,7 +194,7 @@ func (g *GitHub) rateLimit(w http.ResponseWriter, r *http.Request) {
 	}
 	core := of(token)
 	writeJSON(w, http.StatusOK, map[string]any{
-		"resources": map[string]any{"core": core, "graphql": of(token + " graphql"), "search": of(token + " search")}, "rate": core,
+		"resources": map[string]any{"core": core, "graphql": of(token + QuotaOfGraphQL), "search": of(token + " for searches")}, "rate": core,
 	})
 }
 

@@ -38,7 +38,7 @@ func (g *GitHub) graphQL(w http.ResponseWriter, r *http.Request) {
 				return g.graphOfOwner(o, repository)
 			}
 		}
-		return object(nil)
+		return notFound{}
 	}
 	nodes := func(ids ...any) []object {
 		all := make([]object, len(ids))
@@ -56,7 +56,7 @@ func (g *GitHub) graphQL(w http.ResponseWriter, r *http.Request) {
 		"__typename": "Query",
 		"viewer":     object{"__typename": "User", "login": login},
 		"rateLimit": object{
-			"__typename": "RateLimit", "cost": 1, "limit": 5000, "remaining": 5000 - g.Used(bearer(r)+" graphql"), "used": g.Used(bearer(r) + " graphql"),
+			"__typename": "RateLimit", "cost": 1, "limit": 5000, "remaining": 5000 - g.Used(bearer(r)+QuotaOfGraphQL), "used": g.Used(bearer(r) + QuotaOfGraphQL),
 			"resetAt": time.Now().Add(time.Hour).UTC().Format(time.RFC3339), "nodeCount": 0,
 		},
 		"node": func(a args) any { return nodes(a["id"])[0] },
@@ -64,9 +64,25 @@ func (g *GitHub) graphQL(w http.ResponseWriter, r *http.Request) {
 			ids, _ := a["ids"].([]any)
 			return nodes(ids...)
 		},
-		"repository":      func(a args) any { return repository(g.find(fmt.Sprintf("%s/%s", a["owner"], a["name"]))) },
+		"repository": func(a args) any {
+			if x := repository(g.find(fmt.Sprintf("%s/%s", a["owner"], a["name"]))); x != nil {
+				return x
+			}
+			return notFound{}
+		},
 		"repositoryOwner": owner,
-		"organization":    owner,
+		"enterprise": func(a args) any {
+			logins, ok := g.Enterprises[fmt.Sprint(a["slug"])]
+			if !ok {
+				return notFound{}
+			}
+			var all []object
+			for _, login := range logins {
+				all = append(all, g.graphOfOwner(&Owner{Login: login}, repository))
+			}
+			return object{"__typename": "Enterprise", "slug": a["slug"], "organizations": connection(all)}
+		},
+		"organization": owner,
 	}))
 }
 
@@ -80,7 +96,8 @@ func (g *GitHub) graphOfOwner(o *Owner, repository func(*GitHubRepo) object) obj
 	return object{"__typename": kind, "login": o.Login, "repositories": func(a args) any {
 		var all []object
 		for _, x := range g.Repos {
-			if seen := repository(x); g.owner(x.FullName) == o && seen != nil {
+			archived, asked := a["isArchived"].(bool)
+			if seen := repository(x); strings.EqualFold(g.owner(x.FullName).Login, o.Login) && seen != nil && (!asked || archived == x.Archived) {
 				all = append(all, seen)
 			}
 		}
@@ -155,8 +172,9 @@ func (g *GitHub) graphOfObject(x *GitHubRepo, expression string) object {
 	entries := []object{}
 	below := g.tree(x.Dir, at.sha, false)
 	for _, name := range slices.Sorted(maps.Keys(below)) {
+		mode, _ := strconv.ParseInt(below[name].mode, 8, 32)
 		entries = append(entries, object{
-			"__typename": "TreeEntry", "name": name, "type": below[name].kind, "oid": below[name].sha, "path": path + "/" + name,
+			"__typename": "TreeEntry", "mode": mode, "name": name, "type": below[name].kind, "oid": below[name].sha, "path": path + "/" + name,
 			"object": func(args) any { return g.graphOfObject(x, expression+"/"+name) },
 		})
 	}

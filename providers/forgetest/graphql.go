@@ -28,6 +28,9 @@ type args map[string]any
 // A forbidden field is null, and an error says that the one who asks may not have it.
 type forbidden struct{}
 
+// What is not found is null as well.
+type notFound struct{}
+
 // A selection is a field, or a fragment: then its name is empty.
 type selection struct {
 	key, name string // key is what the answer calls the field
@@ -107,6 +110,9 @@ func (g *graph) complete(field any, sub []selection, at []any) any {
 	case forbidden:
 		g.fail(at, "FORBIDDEN", "Resource not accessible by personal access token", nil)
 		return nil
+	case notFound:
+		g.fail(at, "NOT_FOUND", "Could not resolve to a node", nil)
+		return nil
 	case object:
 		if v == nil {
 			return nil
@@ -164,17 +170,20 @@ func (o object) is(kind string) bool {
 	return name == kind || slices.Contains(abstract[kind], name)
 }
 
-// connection is a list in pages, of which this is the first.
+// connection is a list in pages.
 func connection(all []object) func(args) any {
 	return func(a args) any {
-		first := len(all)
-		if n, ok := a["first"]; ok {
-			first, _ = strconv.Atoi(fmt.Sprint(n))
+		number := func(name string, otherwise int) int {
+			if n, err := strconv.Atoi(fmt.Sprint(a[name])); err == nil && n >= 0 {
+				return n
+			}
+			return otherwise
 		}
-		first = min(first, len(all), 100) // GitHub's most
+		from := min(number("after", 0), len(all)) // a cursor is how many came before
+		to := min(from+min(number("first", 100), 100), len(all))
 		return object{
-			"__typename": "Connection", "totalCount": len(all), "nodes": all[:first],
-			"pageInfo": object{"__typename": "PageInfo", "hasNextPage": first < len(all), "endCursor": strconv.Itoa(first)},
+			"__typename": "Connection", "totalCount": len(all), "nodes": all[from:to],
+			"pageInfo": object{"__typename": "PageInfo", "hasNextPage": to < len(all), "endCursor": strconv.Itoa(to)},
 		}
 	}
 }

@@ -38,7 +38,7 @@ func everyKind(t *testing.T) *forgetest.GitHub {
 		return forgetest.Job{ID: id, Name: "build / test", Steps: []forgetest.Step{{Name: "Set up job"}, {Name: "make", Log: "done\n"}}}
 	}
 	g := &forgetest.GitHub{
-		Token: endpointToken, Login: "octocat",
+		Token: endpointToken, Login: "octocat", Enterprises: map[string][]string{"megacorp": {"acme", "octo"}},
 		Owners: []*forgetest.Owner{{
 			Login: "acme", Secrets: store.Secrets, Variables: store.Variables, Stores: stores, Policy: selected, Properties: []string{"tier"},
 			Runners: []forgetest.Runner{{Name: "one", OS: "linux", Labels: []string{"self-hosted"}}, {Name: "two", OS: "linux", Group: 2, Offline: true, Version: "2.300.0"}},

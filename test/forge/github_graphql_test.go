@@ -167,7 +167,7 @@ func TestGraphQLContract(t *testing.T) {
 		}
 		return out.Data
 	}
-	got := ask(everyField, map[string]any{"ids": []string{"R_1", "R_2", "R_99"}, "owner": "acme", "name": "app"})
+	got := ask(everyField, map[string]any{"ids": []string{"R_1", "R_2", "R_99"}, "owner": "acme", "name": "app", "slug": "megacorp"})
 	nodes, _ := got["nodes"].([]any)
 	if len(nodes) != 3 || nodes[2] != nil {
 		t.Fatalf("nodes %v", nodes)
@@ -182,16 +182,17 @@ func TestGraphQLContract(t *testing.T) {
 	}
 }
 
-const everyField = `query ($ids: [ID!]!, $owner: String!, $name: String!) {
+const everyField = `query ($ids: [ID!]!, $owner: String!, $name: String!, $slug: String!) {
+  enterprise(slug: $slug) { slug organizations(first: 1, after: "0") { pageInfo { hasNextPage endCursor } nodes { login } } }
   viewer { login }
   rateLimit { cost limit remaining resetAt nodeCount used }
-  organization(login: $owner) { login repositories(first: 1) { totalCount pageInfo { hasNextPage endCursor } nodes { nameWithOwner } } }
+  organization(login: $owner) { login repositories(first: 1, isArchived: false) { totalCount pageInfo { hasNextPage endCursor } nodes { nameWithOwner } } }
   repository(owner: $owner, name: $name) { id databaseId isPrivate isArchived isFork isEmpty visibility pushedAt diskUsage owner { login } }
   nodes(ids: $ids) {
     __typename
     ... on Repository {
       id nameWithOwner name viewerCanAdminister
-      workflows: object(expression: "HEAD:.github/workflows") { ... on Tree { __typename oid entries { name type oid path object { ... on Blob { byteSize isTruncated isBinary text } } } } }
+      workflows: object(expression: "HEAD:.github/workflows") { ... on Tree { __typename oid entries { name type mode oid path object { ... on Blob { byteSize isTruncated isBinary text } } } } }
       readme: object(expression: "HEAD:README") { __typename oid ... on Blob { text } }
       nothing: object(expression: "HEAD:nothing") { oid }
       environments(first: 100) { totalCount nodes { name databaseId } }
