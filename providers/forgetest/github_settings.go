@@ -1,6 +1,7 @@
 package forgetest
 
 import (
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -427,6 +428,9 @@ func oneRuleset(c *call) any {
 func branches(c *call) (out []any) {
 	for _, name := range c.g.branches(c.repo) {
 		_, protected := c.repo.Protected[name]
+		if asked := c.r.URL.Query().Get("protected"); asked != "" && asked != strconv.FormatBool(protected) {
+			continue
+		}
 		sha := c.g.read(c.repo.Dir, "rev-parse", "refs/heads/"+name)
 		out = append(out, map[string]any{
 			"name": name, "protected": protected, "commit": map[string]any{"sha": strings.TrimSpace(sha), "url": c.here("commits", strings.TrimSpace(sha))},
@@ -439,7 +443,7 @@ func branchProtection(c *call) any {
 	name := c.r.PathValue("branch")
 	p, ok := c.repo.Protected[name]
 	if !ok {
-		return nil
+		return refusal{http.StatusNotFound, "Branch not protected"}
 	}
 	address := c.here("branches", name, "protection")
 	on := func(yes bool) map[string]any { return map[string]any{"enabled": yes} }

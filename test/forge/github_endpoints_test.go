@@ -169,11 +169,12 @@ var endpoints = map[string][]string{
 	"repos/get-org-rulesets":      {"/orgs/acme/rulesets"},
 	"git/get-tree":                {"/repos/acme/app/git/trees/HEAD", "/repos/acme/app/git/trees/HEAD?recursive=1"},
 	"git/get-blob":                {"/repos/acme/app/git/blobs/" + helloBlob},
-	"repos/list-branches":         {"/repos/acme/app/branches"},
+	"repos/list-branches":         {"/repos/acme/app/branches", "/repos/acme/app/branches?protected=true"},
 	"repos/get-branch-protection": {"/repos/acme/app/branches/main/protection"},
 	"repos/list-deploy-keys":      {"/repos/acme/app/keys"},
 	"repos/list-webhooks":         {"/repos/acme/app/hooks"},
 	"orgs/list-webhooks":          {"/orgs/acme/hooks"},
+	"orgs/list-pat-grants":        {"/orgs/acme/personal-access-tokens"},
 	"orgs/list-app-installations": {"/orgs/acme/installations"},
 	"repos/list-collaborators":    {"/repos/acme/app/collaborators"},
 	"repos/list-teams":            {"/repos/acme/app/teams"},
@@ -233,7 +234,6 @@ var notThere = map[string]int{
 	"/repos/acme/nothing/actions/secrets":              http.StatusNotFound,
 	"/repos/octocat/own/git/trees/HEAD":                http.StatusConflict,
 	"/gists/cc33":                                      http.StatusNotFound,
-	"/orgs/acme/personal-access-tokens":                http.StatusForbidden, // is for Apps alone
 	"/repos/acme/old/actions/secrets":                  http.StatusMovedPermanently,
 	"/repos/acme/old":                                  http.StatusMovedPermanently,
 }
@@ -305,9 +305,6 @@ func testEndpoints(t *testing.T, c *checker, server bool, below string) {
 		}
 	}
 	for path, want := range notThere {
-		if server && want == http.StatusForbidden {
-			continue
-		}
 		if resp, body := ask(path); resp.StatusCode != want {
 			t.Errorf("%s: %s, want %d: %s", path, resp.Status, want, body)
 		}
