@@ -299,7 +299,7 @@ func (a *attempt) archive() error {
 	return nil
 }
 
-// window is how much of a log is looked at at once: few print more, and there are as many at work as scans.
+// window is how much of a log is scanned at once: few print more, and there are as many at work as scans.
 func (r *records) window() int { return int(r.provider.env.Memory.Share(64, 16<<20)) }
 
 // oneByOne sends the logs of jobs where the archive cannot be had, or broke. why says what is wrong with it.
