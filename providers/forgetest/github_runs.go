@@ -222,7 +222,8 @@ func describeJob(c *call, x *Run, attempt int, j *Job) map[string]any {
 	steps := []any{}
 	for i, s := range j.Steps {
 		steps = append(steps, map[string]any{
-			"name": s.Name, "number": i + 1, "status": "completed", "conclusion": or(j.Conclusion, "success"), "started_at": started, "completed_at": started,
+			"name": s.Name, "number": i + 1, "status": "completed", "conclusion": or(j.Conclusion, "success"),
+			"started_at": started.Add(time.Duration(i) * time.Second), "completed_at": started.Add(time.Duration(i+1) * time.Second),
 		})
 	}
 	labels := j.Labels

@@ -45,6 +45,7 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 		if t.Kind == audit.TargetRepository && o.Sources.Has(forge.Contents) {
 			sections = append(sections, forge.Section{Part: audit.PartContents, Items: func(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] { return p.history(ctx, c, t) }})
 		}
+		sections = append(sections, p.records(c, t)...)
 		forge.Items(ctx, t, sections...)(yield)
 	}
 }

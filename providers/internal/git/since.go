@@ -18,7 +18,7 @@ import (
 func (s *scan) someCommits() error {
 	s.silent = s.Below != "" // their messages lie nowhere below it
 	s.trees.load = s.loadTree(s.ctx)
-	date, isDate := parseDate(s.Since)
+	date, isDate := Date(s.Since)
 	if s.Since != "" && !isDate {
 		id, err := s.resolve(s.Since)
 		if err != nil {
@@ -208,7 +208,8 @@ func (s *scan) ancestor(id, steps string) (next, rest string, err error) {
 	return id, steps[1+digits:], nil
 }
 
-func parseDate(s string) (time.Time, bool) {
+// Date reads a date as [Options].Since has it; ok is false for a commit.
+func Date(s string) (at time.Time, ok bool) {
 	for _, form := range []string{time.DateOnly, time.RFC3339, time.DateTime, "2006-01-02T15:04", "2006-01-02T15:04:05"} {
 		if t, err := time.Parse(form, s); err == nil {
 			return t, true

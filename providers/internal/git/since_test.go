@@ -88,7 +88,7 @@ func TestSince(t *testing.T) {
 			}
 		}
 		var want []string
-		if date, ok := parseDate(since); ok {
+		if date, ok := Date(since); ok {
 			for line := range strings.Lines(r.Git("log", "--all", "--format=%H %ct")) {
 				id, made, _ := strings.Cut(strings.TrimSpace(line), " ")
 				if n, _ := strconv.ParseInt(made, 10, 64); n >= date.Unix() {
