@@ -57,7 +57,9 @@ func TestCheck(t *testing.T) {
 		want [][]string
 		err  error
 	}{
-		{"an owner", func(g *forgetest.Gitea) { g.Repos[3].Dir = forgetest.Repository(t, forgetest.Commit{"README": "hello\n"}) }, "acme", nil, [][]string{
+		{"an owner", func(g *forgetest.Gitea) {
+			g.Repos[3].Dir = forgetest.Repository(t, forgetest.Commit{"README": "hello\n"})
+		}, "acme", nil, [][]string{
 			{"granted host:", "version 1.26.0"}, {"granted credential:", "GITEA_TOKEN of jane"}, {"granted organisation variables:", "tried on Acme"},
 			{"granted repository secrets: scope read:repository, of an owner", "tried on Acme/r.001"}, {"granted git:", "r.001.git"},
 		}, nil},

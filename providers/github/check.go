@@ -243,28 +243,44 @@ func (k *checker) installations() error {
 	return nil
 }
 
-// quotas tells how much is left, as GitHub does free of charge.
-func (k *checker) quotas(ctx context.Context, whose string) error {
+// A quota is what GitHub tells of one, free of charge.
+type quota struct {
+	Limit     int   `json:"limit"`
+	Remaining int   `json:"remaining"`
+	Reset     int64 `json:"reset"`
+}
+
+// mostGranted is more than GitHub grants anybody in an hour.
+const mostGranted = 1 << 30
+
+// quotasOf asks for the quotas of the credential that ctx goes with.
+func (c *client) quotasOf(ctx context.Context) (map[string]quota, error) {
 	var out struct {
-		Resources map[string]struct {
-			Limit     int   `json:"limit"`
-			Remaining int   `json:"remaining"`
-			Reset     int64 `json:"reset"`
-		} `json:"resources"`
+		Resources map[string]quota `json:"resources"`
 	}
-	_, err := k.get(ctx, "rate_limit", nil, &out)
-	if ctx.Err() != nil {
+	if _, err := c.get(ctx, "rate_limit", nil, &out); err != nil {
+		return nil, forge.Plain(err)
+	}
+	for name, q := range out.Resources {
+		out.Resources[name] = quota{min(max(q.Limit, 0), mostGranted), min(max(q.Remaining, 0), mostGranted), q.Reset}
+	}
+	return out.Resources, nil
+}
+
+// quotas tells how much is left.
+func (k *checker) quotas(ctx context.Context, whose string) error {
+	all, err := k.quotasOf(ctx)
+	switch {
+	case ctx.Err() != nil:
 		return ctx.Err()
-	}
-	if forge.StatusOf(err) == http.StatusNotFound { // as a GitHub Enterprise Server answers that has none
+	case forge.StatusOf(err) == http.StatusNotFound: // as a GitHub Enterprise Server answers that has none
 		return k.send(audit.Check{For: "requests", Needs: "some left", State: audit.Granted, Evidence: "the server sets no limit"})
-	}
-	if err != nil {
+	case err != nil:
 		return k.send(forge.Tried(audit.Check{For: "requests", Needs: "some left"}, "rate_limit", err))
 	}
 	for _, name := range []string{"core", "graphql"} {
-		if r, ok := out.Resources[name]; ok {
-			if err := k.send(forge.Requests(name+" "+whose, r.Limit, r.Remaining, k.percent, time.Unix(r.Reset, 0))); err != nil {
+		if q, ok := all[name]; ok {
+			if err := k.send(forge.Requests(name+" "+whose, q.Limit, q.Remaining, k.percent, time.Unix(q.Reset, 0))); err != nil {
 				return err
 			}
 		}
