@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -28,7 +27,6 @@ import (
 	"github.com/leakreach/leakreach/providers"
 	"github.com/leakreach/leakreach/scanners"
 	"github.com/leakreach/leakreach/scanners/secrets"
-	"github.com/leakreach/leakreach/verify"
 )
 
 // scanOptions are the flags of scan.
@@ -86,7 +84,7 @@ gitlab:GROUP[/…/PROJECT] or gitea:OWNER[/REPO]. The default is the current dir
 	f.BoolVar(&o.noIgnores, "no-ignores", false, "do not obey ignore comments, ignore files and configuration of what is scanned")
 	f.StringSliceVar(&o.rules, "rules", nil, "only these rules, by `ID,…`")
 	f.StringVar(&o.sources, "sources", "", "what to read of a target, out of "+audit.AllSources.String()+", as `LIST|all` (default up to runners)")
-	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be asked of whom, and ask nothing")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be asked of whom, what that costs and which log entries it leaves; only repositories are listed for it (text or json)")
 	f.StringVar(&o.awsRegion, "aws-region", "", "`REGION` whose STS is asked about AWS keys (default us-east-1)")
 	o.metricsFlag(f)
 	f.BoolVar(&o.quiet, "quiet", false, "no progress and no log but errors")
@@ -155,7 +153,7 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 		return err
 	}
 	if o.dryRun {
-		return plan(w.stdout, o, list)
+		return o.plan(ctx, w, list)
 	}
 	if baseline != nil && baseline.Info.Key != "" && baseline.Info.Key != r.Key {
 		return audit.Hint(fmt.Errorf("%w: the baseline %s is under another key: its findings would have other ids now", audit.ErrUsage, o.baseline),
@@ -476,27 +474,6 @@ func writeFile(w world, out outFile, result *audit.Run, opts report.Options) (er
 func device(path string) bool {
 	path, err := filepath.Abs(path)
 	return err == nil && (strings.HasPrefix(path, "/dev/") || strings.HasPrefix(path, "/proc/"))
-}
-
-// plan says what a run would ask of whom.
-func plan(w io.Writer, o *scanOptions, list []engine.Ref) error {
-	var b strings.Builder
-	for _, ref := range list {
-		fmt.Fprintf(&b, "%s\n", report.Clean(ref.Text))
-		lines := []string{"reads local files and runs git; no network"}
-		if p, ok := ref.Provider.(interface{ Plan(ref string) []string }); ok {
-			lines = p.Plan(ref.Rest)
-		}
-		for _, l := range lines {
-			fmt.Fprintf(&b, "  %s\n", report.Clean(l))
-		}
-	}
-	fmt.Fprintf(&b, "verification: %s\n", o.verify)
-	for _, l := range verify.Events(o.verify) {
-		fmt.Fprintf(&b, "  %s\n", l)
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
 }
 
 // newProgress makes the display on stderr.

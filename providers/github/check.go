@@ -8,7 +8,6 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -244,28 +243,44 @@ func (k *checker) installations() error {
 	return nil
 }
 
-// quotas tells how much is left, as GitHub does free of charge.
-func (k *checker) quotas(ctx context.Context, whose string) error {
+// A quota is what GitHub tells of one, free of charge.
+type quota struct {
+	Limit     int   `json:"limit"`
+	Remaining int   `json:"remaining"`
+	Reset     int64 `json:"reset"`
+}
+
+// mostGranted is more than GitHub grants anybody in an hour.
+const mostGranted = 1 << 30
+
+// quotasOf asks for the quotas of the credential that ctx goes with.
+func (c *client) quotasOf(ctx context.Context) (map[string]quota, error) {
 	var out struct {
-		Resources map[string]struct {
-			Limit     int   `json:"limit"`
-			Remaining int   `json:"remaining"`
-			Reset     int64 `json:"reset"`
-		} `json:"resources"`
+		Resources map[string]quota `json:"resources"`
 	}
-	_, err := k.get(ctx, "rate_limit", nil, &out)
-	if ctx.Err() != nil {
+	if _, err := c.get(ctx, "rate_limit", nil, &out); err != nil {
+		return nil, forge.Plain(err)
+	}
+	for name, q := range out.Resources {
+		out.Resources[name] = quota{min(max(q.Limit, 0), mostGranted), min(max(q.Remaining, 0), mostGranted), q.Reset}
+	}
+	return out.Resources, nil
+}
+
+// quotas tells how much is left.
+func (k *checker) quotas(ctx context.Context, whose string) error {
+	all, err := k.quotasOf(ctx)
+	switch {
+	case ctx.Err() != nil:
 		return ctx.Err()
-	}
-	if forge.StatusOf(err) == http.StatusNotFound { // as a GitHub Enterprise Server answers that has none
+	case forge.StatusOf(err) == http.StatusNotFound: // as a GitHub Enterprise Server answers that has none
 		return k.send(audit.Check{For: "requests", Needs: "some left", State: audit.Granted, Evidence: "the server sets no limit"})
-	}
-	if err != nil {
+	case err != nil:
 		return k.send(forge.Tried(audit.Check{For: "requests", Needs: "some left"}, "rate_limit", err))
 	}
 	for _, name := range []string{"core", "graphql"} {
-		if r, ok := out.Resources[name]; ok {
-			if err := k.send(forge.Requests(name+" "+whose, r.Limit, r.Remaining, k.percent, time.Unix(r.Reset, 0))); err != nil {
+		if q, ok := all[name]; ok {
+			if err := k.send(forge.Requests(name+" "+whose, q.Limit, q.Remaining, k.percent, time.Unix(q.Reset, 0))); err != nil {
 				return err
 			}
 		}
@@ -273,43 +288,24 @@ func (k *checker) quotas(ctx context.Context, whose string) error {
 	return nil
 }
 
-// mostSampled is how many repositories are looked at for one that has what a right can be tried on.
-const mostSampled = 10
-
-// sample finds what rights can be tried on: what comes first in the listing that a scan would make. Private repositories are better, as everybody
-// may read some of what public ones have.
-func (k *checker) sample(ref string) error {
-	seen := 0
-	for t, err := range k.Targets(k.ctx, ref) {
-		gap := (*audit.Gap)(nil)
-		if errors.As(err, &gap) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		switch t.Kind {
-		case audit.TargetOrganisation:
+// sample finds what rights can be tried on.
+func (k *checker) sample(ref string) (err error) {
+	var owners []audit.Target
+	if owners, k.repos, err = forge.Sample(k.Targets(k.ctx, ref), repositoryPage); err != nil {
+		return err
+	}
+	for _, t := range owners {
+		if t.Kind == audit.TargetOrganisation {
 			k.org = cmp.Or(k.org, t.Attrs["owner"])
-		case audit.TargetRepository:
-			seen++
-			k.repos = append(k.repos, t)
-		}
-		if seen == repositoryPage { // what follows is another request
-			break
 		}
 	}
-	slices.SortStableFunc(k.repos, func(a, b audit.Target) int { // false before true
-		return cmp.Or(strings.Compare(b.Attrs["private"], a.Attrs["private"]), strings.Compare(a.Attrs["archived"], b.Attrs["archived"]))
-	})
-	k.repos = k.repos[:min(len(k.repos), mostSampled)]
 	return nil
 }
 
 // part tries a right on the sample.
 func (k *checker) part(p part) error {
 	c := audit.Check{For: p.what, Sources: p.sources, Needs: p.needs(), Fix: k.fix(p)}
-	private := len(k.repos) > 0 && k.repos[0].Attrs["private"] == "true"
+	public := len(k.repos) == 0 || forge.IsPublic(k.repos[0])
 	path, where, why := k.place(p)
 	switch {
 	case k.ctx.Err() != nil:
@@ -329,7 +325,7 @@ func (k *checker) part(p part) error {
 	}
 	c = forge.Tried(c, where, err)
 	switch said := k.accepted(resp, err); {
-	case c.State == audit.Granted && p.public && !private:
+	case c.State == audit.Granted && p.public && public:
 		c.State, c.Evidence = audit.Unproven, where+" is public: of private repositories none was seen"
 	case c.State == audit.Missing && forge.StatusOf(err) == http.StatusNotFound && said == "" && p.newer:
 		c.State, c.Evidence, c.Fix = audit.Unproven, "404 on "+where+": the right is missing, or this server does not offer it", ""
@@ -412,23 +408,13 @@ func (k *checker) git() error {
 	if len(k.repos) == 0 || !k.opts.Sources.Has(forge.Contents) {
 		return nil
 	}
-	t := k.repos[0]
-	c := audit.Check{For: "git", Sources: forge.Contents, Needs: "the git server answers", Fix: "check the network and the proxy (HTTPS_PROXY)"}
-	how, err := k.clone(k.ctx, k.client, t)
-	if err == nil {
-		err = how.Reach(k.ctx, k.env)
+	how, err := k.clone(k.ctx, k.client, k.repos[0])
+	if err != nil {
+		return err
 	}
-	switch {
-	case k.ctx.Err() != nil:
+	c := forge.Git(k.ctx, k.env, how, title("contents=read"))
+	if k.ctx.Err() != nil {
 		return k.ctx.Err()
-	case err == nil:
-		c.State, c.Evidence, c.Fix = audit.Granted, "tried on "+t.Attrs["clone_url"], ""
-	case errors.Is(err, audit.ErrNothing):
-		c.State, c.Evidence, c.Fix = audit.Granted, t.Attrs["clone_url"]+" is empty", ""
-	case errors.Is(err, audit.ErrAuth):
-		c.State, c.Evidence, c.Fix = audit.Missing, err.Error(), "add Contents: read"
-	default:
-		c.State, c.Evidence = audit.Missing, err.Error()
 	}
 	return k.send(c)
 }

@@ -1,6 +1,7 @@
 package github
 
 import (
+	"regexp"
 	"strings"
 )
 
@@ -17,6 +18,9 @@ const (
 	kindOther        tokenKind = "token"
 )
 
+// oldForm is that of classic tokens of before 2021.
+var oldForm = regexp.MustCompile(`^[0-9a-f]{40}$`)
+
 // kindOf tells what a token is. In a workflow, an installation's token is taken for the workflow's own, which it mostly is: that of another App
 // fares no worse for it.
 func kindOf(token string, getenv func(string) string) tokenKind {
@@ -31,8 +35,8 @@ func kindOf(token string, getenv func(string) string) tokenKind {
 			return known.kind
 		}
 	}
-	if len(token) == 40 && strings.Trim(token, "0123456789abcdef") == "" {
-		return kindClassic // of before 2021
+	if oldForm.MatchString(token) {
+		return kindClassic
 	}
 	return kindOther
 }

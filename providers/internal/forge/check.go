@@ -1,10 +1,13 @@
 package forge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,25 +31,6 @@ func Tried(c audit.Check, where string, err error) audit.Check {
 	}
 	return c
 }
-
-// Reach asks the git server for the refs of a repository, as the beginning of a clone does, and fetches nothing.
-func (c Clone) Reach(ctx context.Context, env audit.Env) error {
-	env.Cache = audit.Cache{}
-	_, _, err := c.dial(ctx, env)
-	if err != nil && c.Token != "" {
-		err = plainError{redact(err.Error(), c.Token), err}
-	}
-	return err
-}
-
-// A plainError says something else than what it wraps.
-type plainError struct {
-	text  string
-	cause error
-}
-
-func (e plainError) Error() string { return e.text }
-func (e plainError) Unwrap() error { return e.cause }
 
 // Requests tells of the requests that a quota grants. percent of them are ours.
 func Requests(quota string, limit, left, percent int, reset time.Time) audit.Check {
@@ -84,4 +68,58 @@ func Names(getenv func(string) string, names ...string) string {
 		}
 	}
 	return strings.Join(set, ", ")
+}
+
+// mostSampled is how many repositories are looked at for one that has what a right can be tried on.
+const mostSampled = 10
+
+// Sample is what rights can be tried on: what comes first in a listing of targets, up to a page of repositories, of which some are chosen. Private
+// ones come first, since of public ones everybody may read some things, and archived ones last.
+func Sample(targets iter.Seq2[audit.Target, error], page int) (owners, repositories []audit.Target, err error) {
+	for t, err := range targets {
+		gap := (*audit.Gap)(nil)
+		switch {
+		case errors.As(err, &gap):
+		case err != nil:
+			return nil, nil, err
+		case t.Kind == audit.TargetRepository:
+			repositories = append(repositories, t)
+		case len(owners) < page:
+			owners = append(owners, t)
+		}
+		if len(repositories) == page {
+			break
+		}
+	}
+	slices.SortStableFunc(repositories, func(a, b audit.Target) int { // "false" before "true"
+		return cmp.Or(strings.Compare(b.Attrs["private"], a.Attrs["private"]), strings.Compare(a.Attrs["archived"], b.Attrs["archived"]))
+	})
+	return owners, repositories[:min(len(repositories), mostSampled)], nil
+}
+
+// IsPublic tells whether everybody may read some things of a target.
+func IsPublic(t audit.Target) bool { return t.Attrs["private"] != "true" }
+
+// Git tells whether the git server lets a repository be read.
+func Git(ctx context.Context, env audit.Env, c Clone, right string) audit.Check {
+	check := audit.Check{For: "git", Sources: Contents, Needs: right, State: audit.Granted, Evidence: "tried on " + c.Address}
+	err := c.reach(ctx, env)
+	switch {
+	case err == nil:
+	case errors.Is(err, audit.ErrNothing):
+		check.Evidence = c.Address + " is empty, or not there"
+	default:
+		check.State, check.Evidence = audit.Missing, plainText(redact(err.Error(), c.Token), 300)
+		if check.Fix = audit.HintOf(err); check.Fix == "" {
+			check.Fix = "check the network and the proxy (HTTPS_PROXY)"
+		}
+	}
+	return check
+}
+
+// reach asks the git server for the refs of a repository, as the beginning of a clone does, and fetches nothing.
+func (c Clone) reach(ctx context.Context, env audit.Env) error {
+	env.Cache = audit.Cache{}
+	_, _, err := c.dial(ctx, env)
+	return err
 }

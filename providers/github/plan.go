@@ -1,0 +1,251 @@
+package github
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/internal/forge"
+)
+
+// Plan implements [audit.Planner]. Repositories are listed, what is left of quotas is asked, and of up to ten repositories how much they have of
+// what a forge keeps many of.
+func (p *Provider) Plan(ctx context.Context, ref string) iter.Seq2[audit.Cost, error] {
+	return func(yield func(audit.Cost, error) bool) {
+		o := p.opts
+		o.MaxWait, o.Budget = time.Second, 100 // as in Check
+		env := p.env
+		env.Calls = &audit.Calls{}
+		q := New(env, o)
+		c, err := q.connect()
+		if err == nil {
+			err = (&planner{Provider: q, client: c, ctx: ctx, yield: yield, percent: cmp.Or(p.opts.Budget, 60)}).all(ref)
+		}
+		if err != nil && !errors.Is(err, errBroken) {
+			yield(audit.Cost{}, err)
+		}
+	}
+}
+
+// A planner reckons what a scan of one ref takes.
+type planner struct {
+	*Provider
+	*client
+	ctx     context.Context //nolint:containedctx // it lives as long as one call of Plan
+	yield   func(audit.Cost, error) bool
+	percent int // of quotas, that scans may use up
+	census  forge.Census
+	limits  map[string]limit
+}
+
+// A limit is what is granted in an hour of a quota and what is left of it now, both without what is left to people.
+type limit struct{ granted, left int }
+
+func (p *planner) all(ref string) error {
+	var err error
+	if p.census, err = forge.Count(p.Targets(p.ctx, ref)); err != nil {
+		return err
+	}
+	listing := p.env.Calls.Snapshot()["github"]
+	if p.limits, err = p.granted(); err != nil {
+		return err
+	}
+	if err := p.send(audit.Cost{Quota: "core", Calls: listing, Note: p.census.String()}); err != nil {
+		return err
+	}
+	for _, source := range []func() (audit.Cost, error){p.history, p.variables, p.secrets, p.settings, p.runners, p.logs, p.artifacts, p.issues} {
+		c, err := source()
+		if err != nil {
+			return err
+		}
+		if c.Source = c.Source & p.opts.Sources; c.Source == 0 {
+			continue
+		}
+		if err := p.send(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// send yields a cost of the API, or of git where it names another host.
+func (p *planner) send(c audit.Cost) error {
+	c.Host = cmp.Or(c.Host, p.BaseURL.Host)
+	if c.Quota != "" {
+		l := p.limits[c.Quota]
+		c.Limit, c.Left = l.granted, l.left
+		c.Logged = "api.request for each, in the enterprise's audit log stream, where it has those"
+	}
+	if p.ctx.Err() != nil {
+		return p.ctx.Err()
+	}
+	if !p.yield(c, nil) {
+		return errBroken
+	}
+	return nil
+}
+
+// granted asks for the quotas of all credentials that the ref is read with.
+func (p *planner) granted() (map[string]limit, error) {
+	contexts := []context.Context{p.ctx}
+	if p.app != nil {
+		contexts = contexts[:0]
+		for _, t := range p.census.Owners {
+			contexts = append(contexts, p.as(t.Attrs["owner"]))
+		}
+		if len(contexts) == 0 && len(p.census.Sample) > 0 {
+			contexts = append(contexts, p.as(p.census.Sample[0].Attrs["owner"]))
+		}
+	} else if len(p.tokens) > 0 {
+		contexts = contexts[:0]
+		for _, token := range p.tokens {
+			contexts = append(contexts, forge.With(p.ctx, token))
+		}
+	}
+	all := map[string]limit{}
+	for _, ctx := range contexts {
+		quotas, err := p.quotasOf(ctx)
+		if p.ctx.Err() != nil {
+			return nil, p.ctx.Err()
+		}
+		if err != nil { // a server without limits says 404
+			continue
+		}
+		percent := p.percent
+		if !p.signed() {
+			percent = 100 // there is nobody to leave anything to
+		}
+		for name, q := range quotas {
+			l, reserve := all[name], q.Limit-q.Limit*percent/100
+			all[name] = limit{l.granted + q.Limit - reserve, l.left + max(q.Remaining-reserve, 0)}
+		}
+	}
+	return all, nil
+}
+
+func (p *planner) as(owner string) context.Context {
+	credential, err := p.app.of(p.ctx, owner)
+	if err != nil {
+		return p.ctx
+	}
+	return forge.With(p.ctx, credential)
+}
+
+// gitHost is where repositories are fetched from.
+func (p *planner) gitHost() string { return p.web[0].Host }
+
+func (p *planner) history() (audit.Cost, error) {
+	c := p.census.Clones(p.opts.Sources&forge.Contents, p.gitHost())
+	c.Logged = "git.clone for each repository, in the organisation's audit log of git events, for seven days (Enterprise)"
+	return c, nil
+}
+
+// each is what a source takes: so many requests for an organisation, so many for a repository, and for a repository's environment.
+func (p *planner) each(source audit.Sources, owner, repository int, note string) (audit.Cost, error) {
+	return audit.Cost{Source: source, Quota: "core", Calls: owner*len(p.census.Owners) + repository*p.census.Repositories, Note: note}, nil
+}
+
+func (p *planner) variables() (audit.Cost, error) {
+	return p.each(audit.SourceVariables, 1, 1, "one for a place, and one for each environment")
+}
+
+func (p *planner) secrets() (audit.Cost, error) {
+	return p.each(audit.SourceSecrets, 1, 1, "one for a place, and one for each environment")
+}
+
+func (p *planner) settings() (audit.Cost, error) {
+	return p.each(audit.SourceSettings, 1, 1, "")
+}
+
+func (p *planner) runners() (audit.Cost, error) {
+	return p.each(audit.SourceRunners, 1, 1, "")
+}
+
+// ofSample sums something over the sample. What cannot be asked counts as nothing.
+func (p *planner) ofSample(wanted audit.Sources, count func(path string) (int64, error)) (sum int64, err error) {
+	if !p.opts.Sources.Has(wanted) || !p.signed() {
+		return 0, nil
+	}
+	for _, t := range p.census.Sample {
+		n, err := count("repos/" + t.Attrs["owner"] + "/" + t.Attrs["repo"])
+		if p.ctx.Err() != nil {
+			return 0, p.ctx.Err()
+		}
+		if err == nil {
+			sum += min(max(n, 0), mostGranted)
+		}
+	}
+	return sum, nil
+}
+
+// reckoned says what figures rest on.
+func (p *planner) reckoned(what string) string {
+	return fmt.Sprintf("%s, reckoned from %d repositories", what, len(p.census.Sample))
+}
+
+func (p *planner) logs() (audit.Cost, error) {
+	sum, err := p.ofSample(audit.SourceLogs, func(path string) (int64, error) {
+		var out struct {
+			Total int64 `json:"total_count"`
+		}
+		_, err := p.get(p.ctx, path+"/actions/runs", url.Values{"per_page": {"1"}}, &out)
+		return out.Total, err
+	})
+	runs := p.census.All(sum)
+	return audit.Cost{
+		Source: audit.SourceLogs, Quota: "core", Calls: int(runs + runs/100 + int64(p.census.Repositories)),
+		Note: p.reckoned(fmt.Sprintf("one for each of about %d runs, more for attempts", runs)),
+	}, err
+}
+
+// largestArtifact is more than GitHub keeps of one, in bytes.
+const largestArtifact = 1 << 40
+
+func (p *planner) artifacts() (audit.Cost, error) {
+	var bytes int64
+	sum, err := p.ofSample(audit.SourceArtifacts, func(path string) (int64, error) {
+		var out struct {
+			Total     int64 `json:"total_count"`
+			Artifacts []struct {
+				Size int64 `json:"size_in_bytes"`
+			} `json:"artifacts"`
+		}
+		_, err := p.get(p.ctx, path+"/actions/artifacts", url.Values{"per_page": {"100"}}, &out)
+		if n := int64(len(out.Artifacts)); n > 0 {
+			size := int64(0)
+			for _, a := range out.Artifacts {
+				size += min(max(a.Size, 0), largestArtifact)
+			}
+			bytes += size / n * min(max(out.Total, n), mostGranted)
+		}
+		return out.Total, err
+	})
+	artifacts := p.census.All(sum)
+	return audit.Cost{
+		Source: audit.SourceArtifacts, Quota: "core", Calls: int(artifacts + artifacts/100 + int64(p.census.Repositories)), Bytes: p.census.All(bytes),
+		Note: p.reckoned(fmt.Sprintf("one for each of about %d artifacts", artifacts)),
+	}, err
+}
+
+func (p *planner) issues() (audit.Cost, error) {
+	sum, err := p.ofSample(audit.SourceIssues, func(path string) (pages int64, err error) {
+		for _, list := range []string{"/issues", "/issues/comments", "/pulls/comments", "/comments"} {
+			resp, err := p.get(p.ctx, path+list, url.Values{"per_page": {"1"}, "state": {"all"}}, nil)
+			if err != nil && forge.StatusOf(err) != http.StatusNotFound {
+				return pages, err
+			}
+			pages++
+			if err == nil {
+				pages += int64(max(resp.LastPage-1, 0)) / otherPage
+			}
+		}
+		return pages, nil
+	})
+	return audit.Cost{Source: audit.SourceIssues, Quota: "core", Calls: int(p.census.All(sum)), Note: p.reckoned("one for a hundred of them, or of their comments")}, err
+}

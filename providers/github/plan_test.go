@@ -1,0 +1,93 @@
+package github
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/leakreach/leakreach/audit"
+)
+
+func costs(t *testing.T, p *Provider, ref string) (all map[string]audit.Cost, err error) {
+	t.Helper()
+	all = map[string]audit.Cost{}
+	for c, e := range p.Plan(t.Context(), ref) {
+		if e != nil {
+			return all, e
+		}
+		if strings.Contains(fmt.Sprintf("%+v", c), token) {
+			t.Errorf("shows the token: %+v", c)
+		}
+		all[c.Source.String()] = c
+	}
+	return all, nil
+}
+
+// busy answers what a plan asks of repositories beside their listing.
+func busy(w http.ResponseWriter, r *http.Request) bool {
+	body := ""
+	switch {
+	case r.URL.Path == "/rate_limit":
+		body = fmt.Sprintf(`{"resources": {"core": {"limit": 5000, "remaining": 2500, "reset": %d}}}`, time.Now().Add(time.Hour).Unix())
+	case strings.HasSuffix(r.URL.Path, "/actions/runs"):
+		body = `{"total_count": 200, "workflow_runs": []}`
+	case strings.HasSuffix(r.URL.Path, "/actions/artifacts"):
+		body = `{"total_count": 4, "artifacts": [{"size_in_bytes": 1000}, {"size_in_bytes": 3000}]}`
+	case strings.HasSuffix(r.URL.Path, "/issues"):
+		w.Header().Set("Link", `<http://`+r.Host+`/x?page=2>; rel="next", <http://`+r.Host+`/x?page=950>; rel="last"`)
+		body = `[]`
+	case strings.HasSuffix(r.URL.Path, "/comments"):
+		body = `[]`
+	default:
+		return false
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write([]byte(body))
+	return true
+}
+
+func TestPlan(t *testing.T) {
+	g := acme(250)
+	g.Fault = busy
+	all, err := costs(t, provider(t, g, withSources(audit.AllSources)), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := all[""]; c.Calls != 4 || c.Quota != "core" || c.Limit != 3000 || c.Left != 500 || !strings.Contains(c.Note, "250 repositories, 125 private") {
+		t.Errorf("listing: %+v", c)
+	}
+	if c := all["history,files"]; c.Calls != 750 || c.Quota != "" || c.Bytes != 250<<10 || !strings.Contains(c.Logged, "git.clone") {
+		t.Errorf("history: %+v", c)
+	}
+	if c := all["logs"]; c.Calls != 50_000+500+250 {
+		t.Errorf("logs: %+v", c)
+	}
+	if c := all["artifacts"]; c.Calls != 1000+10+250 || c.Bytes != 250*8000 {
+		t.Errorf("artifacts: %+v", c)
+	}
+	if c := all["issues"]; c.Calls != 250*(10+3) {
+		t.Errorf("issues: %+v", c)
+	}
+	if n := len(g.Requests()); n > 100 {
+		t.Errorf("%d requests to plan", n)
+	}
+
+	few := acme(250)
+	few.Fault = busy
+	all, err = costs(t, provider(t, few, withSources(audit.SourceHistory)), "acme")
+	if err != nil || len(all) != 2 || len(few.Requests()) != 5 {
+		t.Errorf("%v: %v, %d requests", err, all, len(few.Requests()))
+	}
+	if _, err := costs(t, provider(t, acme(1), withSources(audit.AllSources)), "nobody"); !errors.Is(err, audit.ErrAuth) {
+		t.Errorf("nobody: %v", err)
+	}
+}
+
+func withSources(s audit.Sources) Options {
+	o := everything()
+	o.Sources = s
+	return o
+}

@@ -1,0 +1,97 @@
+package forge
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"strings"
+
+	"github.com/leakreach/leakreach/audit"
+)
+
+// A Census is what a listing of targets tells of what a scan of them takes.
+type Census struct {
+	Owners       []audit.Target // organisations, groups, users, the instance
+	Repositories int
+	Private      int
+	Bytes        int64          // of repositories, as the forge has it
+	Sample       []audit.Target // of repositories, from all over the listing
+	Gaps         int
+}
+
+// mostCounted is how many repositories are looked at to reckon what all have of something: more tell hardly more, and each costs requests.
+const mostCounted = 10
+
+// Count makes a census.
+func Count(targets iter.Seq2[audit.Target, error]) (c Census, err error) {
+	stride := 1
+	for t, err := range targets {
+		gap := (*audit.Gap)(nil)
+		switch {
+		case errors.As(err, &gap):
+			c.Gaps++
+		case err != nil:
+			return c, err
+		case t.Kind != audit.TargetRepository:
+			c.Owners = append(c.Owners, t)
+		default:
+			if c.Repositories%stride == 0 {
+				c.Sample = append(c.Sample, t)
+			}
+			if len(c.Sample) > mostCounted { // half of them are as far apart as all are to be from now on
+				stride *= 2
+				kept := c.Sample[:0]
+				for i := 0; i < len(c.Sample); i += 2 {
+					kept = append(kept, c.Sample[i])
+				}
+				c.Sample = kept
+			}
+			c.Repositories++
+			c.Bytes = addSizes(c.Bytes, t.Size)
+			if !IsPublic(t) {
+				c.Private++
+			}
+		}
+	}
+	return c, nil
+}
+
+// addSizes adds sizes that a forge told, which may be anything.
+func addSizes(a, b int64) int64 {
+	if b < 0 || a > math.MaxInt64-b {
+		return a
+	}
+	return a + b
+}
+
+// String says what was listed.
+func (c Census) String() string {
+	var parts []string
+	if n := len(c.Owners); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d above them", n))
+	}
+	parts = append([]string{fmt.Sprintf("%d repositories, %d private", c.Repositories, c.Private)}, parts...)
+	if c.Gaps > 0 {
+		parts = append(parts, fmt.Sprintf("%d gaps", c.Gaps))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// All reckons from what the sample has what all repositories have.
+func (c Census) All(ofSample int64) int64 {
+	if len(c.Sample) == 0 || ofSample <= 0 {
+		return 0
+	}
+	all := float64(ofSample) / float64(len(c.Sample)) * float64(c.Repositories)
+	return int64(min(math.Ceil(all), 1<<53))
+}
+
+// Clones is what git takes of the repositories.
+func (c Census) Clones(source audit.Sources, host string) audit.Cost {
+	cost := audit.Cost{Source: source, Host: host, Calls: 3 * c.Repositories, Bytes: c.Bytes, Note: "two to learn a repository's refs, one for what is new; the bytes are those of the first scan"}
+	if c.Bytes == 0 {
+		cost.Note += "; the listing does not tell sizes"
+	}
+	return cost
+}
