@@ -64,18 +64,10 @@ type CISnippet struct {
 	Updated            time.Time
 }
 
-// or is a time, or [Updated] where there is none.
-func or(t time.Time) time.Time {
-	if t.IsZero() {
-		return Updated
-	}
-	return t
-}
-
 // touched tells whether something is asked for by a request that may be limited to what was touched since.
 func touched(r *http.Request, at time.Time) bool {
 	after, err := time.Parse(time.RFC3339, r.URL.Query().Get("updated_after"))
-	return err != nil || !or(at).Before(after)
+	return err != nil || !or(at, Updated).Before(after)
 }
 
 func (g *GitLab) recordsRoutes(mux *http.ServeMux) {
@@ -213,7 +205,7 @@ func (p CIPipeline) describe(r *http.Request, x *Project) map[string]any {
 	}
 	return map[string]any{
 		"id": p.ID, "iid": p.ID, "project_id": x.ID, "sha": sha(p.ID), "ref": "main", "status": "success", "source": source, "name": nil,
-		"created_at": Created, "updated_at": or(p.Updated), "web_url": "http://" + r.Host + "/" + x.Path + "/-/pipelines/" + strconv.Itoa(p.ID),
+		"created_at": Created, "updated_at": or(p.Updated, Updated), "web_url": "http://" + r.Host + "/" + x.Path + "/-/pipelines/" + strconv.Itoa(p.ID),
 	}
 }
 
@@ -223,7 +215,7 @@ func sha(n int) string { return fmt.Sprintf("%040x", n) }
 func (j CIJob) describe(r *http.Request, x *Project, p CIPipeline) map[string]any {
 	m := map[string]any{
 		"id": j.ID, "name": j.Name, "stage": "test", "status": "success", "ref": "main", "tag": false, "coverage": nil, "allow_failure": false, "created_at": Created,
-		"started_at": Created, "finished_at": or(j.Finished), "erased_at": nil, "duration": 1.5, "queued_duration": 0.1, "user": nil, "commit": nil,
+		"started_at": Created, "finished_at": or(j.Finished, Updated), "erased_at": nil, "duration": 1.5, "queued_duration": 0.1, "user": nil, "commit": nil,
 		"pipeline": map[string]any{"id": p.ID, "iid": p.ID, "project_id": x.ID, "sha": sha(p.ID), "ref": "main", "status": "success", "source": "push"},
 		"web_url":  "http://" + r.Host + "/" + x.Path + "/-/jobs/" + strconv.Itoa(j.ID), "project": map[string]any{"ci_job_token_scope_enabled": false},
 		"artifacts": []any{}, "runner": nil, "runner_manager": nil, "artifacts_expire_at": nil, "archived": false, "tag_list": []any{}, "failure_reason": "",
@@ -320,7 +312,7 @@ func (g *GitLab) threads(mux *http.ServeMux, kind string, of func(*Project) []CI
 		for _, t := range of(x) {
 			if touched(r, t.Updated) {
 				out = append(out, map[string]any{
-					"id": 1000 + t.IID, "iid": t.IID, "project_id": x.ID, "title": t.Title, "description": t.Description, "state": "opened", "created_at": Created, "updated_at": or(t.Updated),
+					"id": 1000 + t.IID, "iid": t.IID, "project_id": x.ID, "title": t.Title, "description": t.Description, "state": "opened", "created_at": Created, "updated_at": or(t.Updated, Updated),
 					"author": person(1, false), "user_notes_count": len(t.Notes), "labels": []any{}, "web_url": "http://" + r.Host + "/" + x.Path + "/-/" + kind + "/" + strconv.Itoa(t.IID),
 				})
 			}
@@ -333,7 +325,7 @@ func (g *GitLab) threads(mux *http.ServeMux, kind string, of func(*Project) []CI
 			for i, body := range t.Notes {
 				if strconv.Itoa(t.IID) == r.PathValue("iid") {
 					out = append(out, map[string]any{
-						"id": t.IID*100 + i, "type": nil, "body": body, "author": person(1, false), "created_at": Created, "updated_at": or(t.Updated), "system": false,
+						"id": t.IID*100 + i, "type": nil, "body": body, "author": person(1, false), "created_at": Created, "updated_at": or(t.Updated, Updated), "system": false,
 						"project_id": x.ID, "noteable_type": "Issue", "noteable_id": 1000 + t.IID, "resolvable": false, "confidential": false, "internal": false, "noteable_iid": t.IID, //nolint:misspell // GitLab spells it so
 					})
 				}
@@ -353,7 +345,7 @@ func (g *GitLab) snippetRoutes(mux *http.ServeMux) {
 				files = append(files, map[string]any{"path": name, "raw_url": page + "/raw/main/" + name})
 			}
 			out = append(out, map[string]any{
-				"id": s.ID, "title": s.Title, "description": s.Description, "visibility": "private", "author": person(1, false), "created_at": Created, "updated_at": or(s.Updated),
+				"id": s.ID, "title": s.Title, "description": s.Description, "visibility": "private", "author": person(1, false), "created_at": Created, "updated_at": or(s.Updated, Updated),
 				"project_id": x.ID, "web_url": page, "raw_url": page + "/raw", "file_name": names[0], "files": files, "repository_storage": "default", "imported": false,
 			})
 		}

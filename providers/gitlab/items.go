@@ -134,6 +134,8 @@ type place struct {
 	path   string // where the API has it
 	page   string // its CI settings
 	role   bool   // the token has shown to have the role that settings take
+
+	definitions string // how many there are of the project's pipeline; "" if that is not known
 }
 
 // has tells whether a feature of the project is not known to be switched off.
@@ -210,10 +212,10 @@ func (p *Provider) listings(ctx context.Context, here *place) (all []listing) {
 		add(settings, "protected branches", maintainer, here.protections(ctx, "branch"))
 		add(settings, "protected tags", maintainer, here.protections(ctx, "tag"))
 		add(settings, "environments", reporter, here.environments(ctx))
-		add(settings, "settings", reporter, here.settings(ctx))
 		if here.target.Attrs["empty"] == "" {
 			add(audit.SourceWorkflows, "pipeline definition", developer, here.definition(ctx))
 		}
+		add(settings, "settings", reporter, here.settings(ctx))
 		add(audit.SourceRunners, "runners", maintainer, here.runners(ctx))
 	}
 	return all

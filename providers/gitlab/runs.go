@@ -18,8 +18,8 @@ import (
 	"github.com/leakreach/leakreach/providers/internal/unzip"
 )
 
-// A pipeline is one run of a project's definition.
-type pipeline struct {
+// A pipelineRun is one run of a project's definition.
+type pipelineRun struct {
 	ID        int        `json:"id"`
 	SHA       string     `json:"sha"`
 	Ref       string     `json:"ref"`
@@ -66,7 +66,7 @@ func (r *records) runs() {
 		if source != "" {
 			query["source"] = source
 		}
-		for x, err := range every(r, "/pipelines", query, func(x *pipeline) string { return strconv.Itoa(x.ID) }) {
+		for x, err := range every(r, "/pipelines", query, func(x *pipelineRun) string { return strconv.Itoa(x.ID) }) {
 			if err != nil {
 				if !r.fail("pipelines", developer, err) {
 					return
@@ -102,7 +102,7 @@ type seen struct {
 	facts map[string]string
 }
 
-func (v *visit) pipeline(x *pipeline) bool {
+func (v *visit) pipeline(x *pipelineRun) bool {
 	if !v.pipelineVariables(x) {
 		return false
 	}
@@ -122,7 +122,7 @@ func (v *visit) pipeline(x *pipeline) bool {
 	return true
 }
 
-func (v *visit) job(x *pipeline, j *job) bool {
+func (v *visit) job(x *pipelineRun, j *job) bool {
 	if j.ErasedAt != nil {
 		v.erased++
 		return true
@@ -139,14 +139,14 @@ func (v *visit) page(j *job) string {
 }
 
 // run is the pipeline's line in the inventory.
-func (v *visit) run(x *pipeline) *audit.Entry {
+func (v *visit) run(x *pipelineRun) *audit.Entry {
 	return v.entry(audit.KindRun, strconv.Itoa(x.ID), map[string]string{
 		"event": x.Source, "head_sha": x.SHA, "conclusion": x.Status, "created_at": stamp(x.CreatedAt), "workflow": cmp.Or(v.configPath(), ".gitlab-ci.yml"),
 	})
 }
 
 // trace sends what a job printed.
-func (v *visit) trace(x *pipeline, j *job) bool {
+func (v *visit) trace(x *pipelineRun, j *job) bool {
 	body, err := v.download(fmt.Sprintf("%s/jobs/%d/trace", v.place.path, j.ID), mostTrace)
 	if err != nil {
 		return v.fail("job traces", "role Developer, or Reporter where jobs are public", err)
@@ -280,7 +280,7 @@ func (v *visit) tell() {
 }
 
 // artifacts sends the files that a job left.
-func (v *visit) artifacts(x *pipeline, j *job) bool {
+func (v *visit) artifacts(x *pipelineRun, j *job) bool {
 	for _, a := range j.Artifacts {
 		if a.Type == "dotenv" && !v.report(x, j, a.Name, a.Size) {
 			return false
@@ -344,7 +344,7 @@ func (v *visit) broken(outer string, err error) bool {
 	return v.send(audit.Item{}, &audit.Gap{Target: v.target.Name, What: outer, Why: short(err.Error())})
 }
 
-func (v *visit) artifact(x *pipeline, j *job, name string, size int64) *audit.Entry {
+func (v *visit) artifact(x *pipelineRun, j *job, name string, size int64) *audit.Entry {
 	return v.entry(audit.KindArtifact, name, map[string]string{
 		"run": strconv.Itoa(x.ID), "size": strconv.FormatInt(size, 10), "created_at": stamp(j.FinishedAt), "expires_at": stamp(j.ExpireAt),
 	})
@@ -352,7 +352,7 @@ func (v *visit) artifact(x *pipeline, j *job, name string, size int64) *audit.En
 
 // report sends the variables that a job leaves to later ones. The API does not have them, and the page that has hands them to whom it lets in without a
 // token: to everybody, where jobs are public.
-func (v *visit) report(x *pipeline, j *job, name string, size int64) bool {
+func (v *visit) report(x *pipelineRun, j *job, name string, size int64) bool {
 	body, err := v.download("/"+v.target.Attrs["path"]+"/-/jobs/"+strconv.Itoa(j.ID)+"/artifacts/download?file_type=dotenv", mostText)
 	if err != nil {
 		if v.ctx.Err() != nil {
@@ -373,7 +373,7 @@ func (v *visit) report(x *pipeline, j *job, name string, size int64) bool {
 }
 
 // pipelineVariables sends the variables that whoever started a pipeline gave to it. Those of schedules are with the schedule.
-func (v *visit) pipelineVariables(x *pipeline) bool {
+func (v *visit) pipelineVariables(x *pipelineRun) bool {
 	switch x.Source {
 	case "trigger", "api", "web", "chat", "pipeline", "parent_pipeline":
 	default:
