@@ -186,12 +186,7 @@ type Commit map[string]string // path → content, added to what was there
 // on a machine without git.
 func Repository(t testing.TB, commits ...Commit) string {
 	t.Helper()
-	if _, err := exec.LookPath("git"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("git is missing")
-		}
-		t.Skip("git is missing: install git to run this test")
-	}
+	needGit(t)
 	work, bare := t.TempDir(), filepath.Join(t.TempDir(), "repository.git")
 	when := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 	run := func(args ...string) {
@@ -222,6 +217,16 @@ func Repository(t testing.TB, commits ...Commit) string {
 	}
 	run("clone", "-q", "--bare", work, bare)
 	return bare
+}
+
+func needGit(t testing.TB) {
+	t.Helper()
+	if _, err := exec.LookPath("git"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("git is missing")
+		}
+		t.Skip("git is missing: install git to run this test")
+	}
 }
 
 func gitEnv() []string {

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/forgetest"
+)
+
+// A user scans an organisation of 300 repositories, and is told of all that lies open in it and of nothing else.
+func TestWorld(t *testing.T) {
+	w := forgetest.NewWorld(t, time.Now())
+	report, code := scanWorld(t, w, "history,variables", "--all-refs")
+	if code != exitFindings {
+		t.Errorf("exit code %d", code)
+	}
+	for _, g := range report.Gaps {
+		t.Errorf("gap: %v", &g)
+	}
+	compareWorld(t, w, report, func(p forgetest.Planted) bool {
+		return slices.Contains([]string{"file", "commit", "variable"}, p.In) && p.What != "a wiki" && p.What != "a commit that was pushed away"
+	})
+}
+
+// scanWorld scans what it can of a world's organisation.
+func scanWorld(t *testing.T, w *forgetest.World, sources string, args ...string) (report audit.Run, code int) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "report.json")
+	env := map[string]string{
+		"GITHUB_API_URL": forgetest.Start(t, w.GitHub), "GH_TOKEN": forgetest.WorldToken, "LEAKREACH_VERIFY": "off", "LEAKREACH_PROGRESS": "off",
+		"LEAKREACH_FINGERPRINT_KEY": strings.Repeat("a key ", 10), "LEAKREACH_CACHE_DIR": t.TempDir(),
+	}
+	var out, log bytes.Buffer
+	code = run(t.Context(), append([]string{"scan", "github:acme", "--sources", sources, "--out", "json=" + file}, args...), world{
+		stdin: strings.NewReader(""), stdout: &out, stderr: &log, getenv: func(k string) string { return env[k] },
+		terminal: func(io.Writer) (int, bool) { return 0, false }, limit: func(audit.Memory) {},
+	})
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(text, &report)
+	}
+	if err != nil {
+		t.Fatalf("exit code %d, %v\n%s", code, err, log.String())
+	}
+	for _, p := range w.Planted {
+		if p.Value != "" && (bytes.Contains(text, []byte(p.Value)) || strings.Contains(out.String()+log.String(), p.Value)) {
+			t.Errorf("%s is shown in full", p.What)
+		}
+	}
+	return report, code
+}
+
+// compareWorld holds the findings against what is planted, as far as it was looked for.
+func compareWorld(t *testing.T, w *forgetest.World, report audit.Run, looked func(forgetest.Planted) bool) {
+	t.Helper()
+	meets := func(p forgetest.Planted, f *audit.Finding, l audit.Location) bool {
+		if l.Target != p.Target || (f.Secret == nil) != (p.Value == "") || f.Secret == nil && f.Rule != p.Rule {
+			return false
+		}
+		return (f.Secret == nil || string(l.Kind) == p.In) && strings.Contains(l.Path+" "+l.Name, p.Name)
+	}
+	found := map[int]bool{}
+	for i := range report.Findings {
+		f := &report.Findings[i]
+		expected := false
+		for n, p := range w.Planted {
+			if !p.Near && slices.ContainsFunc(f.Locations, func(l audit.Location) bool { return meets(p, f, l) }) {
+				found[n], expected = true, true
+			}
+		}
+		if !expected {
+			where, _ := json.Marshal(f.Locations)
+			t.Errorf("found, and not planted: %s: %s: %s: %.400s", f.Rule, f.Title, f.Message, where)
+		}
+	}
+	n := 0
+	for i, p := range w.Planted {
+		if p.Near || !looked(p) {
+			continue
+		}
+		n++
+		if !found[i] {
+			t.Errorf("planted, and not found: %s", fmt.Sprintf("%s in %s (%s %q)", p.What, p.Target, p.In, p.Name))
+		}
+	}
+	t.Logf("%d planted, %d findings", n, len(report.Findings))
+}
