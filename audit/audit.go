@@ -303,6 +303,7 @@ const (
 	KindArtifact    ItemKind = "artifact" // what a job left
 	KindCache       ItemKind = "cache"    // what jobs keep for later ones
 	KindText        ItemKind = "text"     // what a person wrote: an issue, a comment, a release
+	KindPackage     ItemKind = "package"  // something in a registry, by name
 	KindStream      ItemKind = "stream"   // standard input
 )
 

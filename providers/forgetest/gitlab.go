@@ -25,6 +25,7 @@ type GitLab struct {
 	Runners   []CIRunner   // of the instance
 	Free      bool         // without a licence: what takes one is 404
 	NoGraphQL bool         // refuses GraphQL
+	Storage   string       // where artifacts lie: the address of [GitLab.ServeStorage]; "" for in the API
 	CIAccess               // of the instance
 }
 
@@ -65,6 +66,7 @@ type Project struct {
 	Definition    string // as GitLab puts it together
 	Includes      []CIInclude
 	States        map[string]string // of Terraform, by name
+	CIRecords
 }
 
 // A CIVariable is a CI variable of any level.
@@ -93,6 +95,9 @@ func (g *GitLab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.git(w, r, owner+"/"+repo, call)
 		return
 	}
+	if g.reportPage(w, r) {
+		return
+	}
 	token := r.Header.Get("Private-Token")
 	if token != "" && !g.knows(token) {
 		gitlabFail(w, http.StatusUnauthorized)
@@ -104,6 +109,7 @@ func (g *GitLab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	mux := http.NewServeMux()
 	g.settingsRoutes(mux)
+	g.recordsRoutes(mux)
 	mux.HandleFunc("GET /user", g.user)
 	mux.HandleFunc("GET /users/{id}/projects", g.userProjects)
 	mux.HandleFunc("GET /groups/{id}", func(w http.ResponseWriter, r *http.Request) {
@@ -218,7 +224,8 @@ func (g *GitLab) group(w http.ResponseWriter, r *http.Request) *Group {
 
 func (g *GitLab) project(w http.ResponseWriter, r *http.Request) *Project {
 	for _, x := range g.Projects {
-		if (x.Path == r.PathValue("id") || strconv.Itoa(x.ID) == r.PathValue("id")) && !x.Gone && (!x.Private || g.trusted(r)) {
+		job := r.Header.Get("Job-Token") == g.JobToken && g.JobToken != "" && x.JobMayRead && strings.Count(r.URL.Path, "/") > 2 // not the description
+		if (x.Path == r.PathValue("id") || strconv.Itoa(x.ID) == r.PathValue("id")) && !x.Gone && (!x.Private || g.trusted(r) || job) {
 			return x
 		}
 	}

@@ -60,15 +60,15 @@ func (h *place) accessTokens(ctx context.Context) iter.Seq2[audit.Item, error] {
 		Scopes    []string   `json:"scopes"`
 		Level     int        `json:"access_level"`
 		CreatedAt *time.Time `json:"created_at"`
-		ExpiresAt string     `json:"expires_at"`
-		LastUsed  *time.Time `json:"last_used_at"`
+		ExpiresAt moment     `json:"expires_at"`
+		LastUsed  moment     `json:"last_used_at"`
 		Active    bool       `json:"active"`
 		Revoked   bool       `json:"revoked"`
 	}
 	return each(pages(ctx, h.client, h.path+"/access_tokens", nil, func(x *token) string { return strconv.Itoa(x.ID) }), func(x *token) audit.Item {
 		return h.item(audit.KindToken, audit.InSetting, x.Name, h.accessPage("access_tokens"), map[string]string{
 			"type": h.scope, "owner": number("User:", x.UserID), "scopes": list(x.Scopes), "role": role(x.Level),
-			"created_at": stamp(x.CreatedAt), "expires_at": day(x.ExpiresAt), "last_used_at": stamp(x.LastUsed), "active": strconv.FormatBool(x.Active && !x.Revoked),
+			"created_at": stamp(x.CreatedAt), "expires_at": x.ExpiresAt.String(), "last_used_at": x.LastUsed.String(), "active": strconv.FormatBool(x.Active && !x.Revoked),
 		})
 	})
 }
@@ -80,17 +80,17 @@ func (h *place) deployTokens(ctx context.Context) iter.Seq2[audit.Item, error] {
 		path = "deploy_tokens"
 	}
 	type token struct {
-		ID        int        `json:"id"`
-		Name      string     `json:"name"`
-		Username  string     `json:"username"`
-		ExpiresAt *time.Time `json:"expires_at"`
-		Revoked   bool       `json:"revoked"`
-		Expired   bool       `json:"expired"`
-		Scopes    []string   `json:"scopes"`
+		ID        int      `json:"id"`
+		Name      string   `json:"name"`
+		Username  string   `json:"username"`
+		ExpiresAt moment   `json:"expires_at"`
+		Revoked   bool     `json:"revoked"`
+		Expired   bool     `json:"expired"`
+		Scopes    []string `json:"scopes"`
 	}
 	return each(pages(ctx, h.client, path, nil, func(x *token) string { return strconv.Itoa(x.ID) }), func(x *token) audit.Item {
 		return h.item(audit.KindToken, audit.InSetting, x.Name, h.accessPage("repository#js-deploy-tokens"), map[string]string{
-			"type": "deploy", "owner": x.Username, "scopes": list(x.Scopes), "expires_at": stamp(x.ExpiresAt),
+			"type": "deploy", "owner": x.Username, "scopes": list(x.Scopes), "expires_at": x.ExpiresAt.String(),
 			"active": strconv.FormatBool(!x.Revoked && !x.Expired),
 		})
 	})
@@ -102,14 +102,14 @@ func (h *place) triggers(ctx context.Context) iter.Seq2[audit.Item, error] {
 		ID          int        `json:"id"`
 		Description string     `json:"description"`
 		CreatedAt   *time.Time `json:"created_at"`
-		ExpiresAt   *time.Time `json:"expires_at"`
-		LastUsed    *time.Time `json:"last_used"`
+		ExpiresAt   moment     `json:"expires_at"`
+		LastUsed    moment     `json:"last_used"`
 		Owner       *user      `json:"owner"`
 	}
 	return each(pages(ctx, h.client, h.path+"/triggers", nil, func(x *trigger) string { return strconv.Itoa(x.ID) }), func(x *trigger) audit.Item {
 		return h.item(audit.KindToken, audit.InSetting, cmp.Or(x.Description, "trigger "+strconv.Itoa(x.ID)), h.page+"#js-pipeline-triggers", map[string]string{
-			"type": "trigger", "owner": x.Owner.name(), "created_at": stamp(x.CreatedAt), "expires_at": stamp(x.ExpiresAt),
-			"last_used_at": stamp(x.LastUsed), "active": "true",
+			"type": "trigger", "owner": x.Owner.name(), "created_at": stamp(x.CreatedAt), "expires_at": x.ExpiresAt.String(),
+			"last_used_at": x.LastUsed.String(), "active": "true",
 		})
 	})
 }
@@ -138,8 +138,8 @@ func (h *place) deployKeys(ctx context.Context) iter.Seq2[audit.Item, error] {
 		ID          int        `json:"id"`
 		Title       string     `json:"title"`
 		CreatedAt   *time.Time `json:"created_at"`
-		ExpiresAt   *time.Time `json:"expires_at"`
-		LastUsed    *time.Time `json:"last_used_at"`
+		ExpiresAt   moment     `json:"expires_at"`
+		LastUsed    moment     `json:"last_used_at"`
 		CanPush     *bool      `json:"can_push"` // of a project's
 		Fingerprint string     `json:"fingerprint"`
 		SHA256      string     `json:"fingerprint_sha256"`
@@ -150,7 +150,7 @@ func (h *place) deployKeys(ctx context.Context) iter.Seq2[audit.Item, error] {
 			readOnly = strconv.FormatBool(!*x.CanPush)
 		}
 		return h.item(audit.KindDeployKey, audit.InSetting, x.Title, h.accessPage("repository#js-deploy-keys-settings"), map[string]string{
-			"id": strconv.Itoa(x.ID), "read_only": readOnly, "created_at": stamp(x.CreatedAt), "last_used": stamp(x.LastUsed), "expires_at": stamp(x.ExpiresAt),
+			"id": strconv.Itoa(x.ID), "read_only": readOnly, "created_at": stamp(x.CreatedAt), "last_used": x.LastUsed.String(), "expires_at": x.ExpiresAt.String(),
 			"fingerprint": cmp.Or(x.SHA256, x.Fingerprint),
 		})
 	})
@@ -360,11 +360,31 @@ func number(prefix string, id int) string {
 	return prefix + strconv.Itoa(id)
 }
 
-// day is a date as facts carry times; "" for none.
-func day(date string) string {
-	t, err := time.Parse(time.DateOnly, date)
-	if err != nil {
-		return ""
+// A moment is a time in an answer, or a day. GitLab writes null for one that never was or will be; where it tells nothing, nothing is known.
+type moment struct {
+	told bool
+	at   time.Time
+}
+
+func (m *moment) UnmarshalJSON(b []byte) error {
+	text := strings.Trim(string(b), `"`)
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if at, err := time.Parse(layout, text); err == nil {
+			m.told, m.at = true, at
+			return nil
+		}
 	}
-	return stamp(&t)
+	m.told = text == "null"
+	return nil // what is no time is not known
+}
+
+// String is the fact.
+func (m moment) String() string {
+	switch {
+	case !m.told:
+		return ""
+	case m.at.IsZero():
+		return "never"
+	}
+	return stamp(&m.at)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/pipeline"
 )
 
 // definition yields the project's pipeline as GitLab puts it together for the default branch: with all that it includes. It is not run, and
@@ -26,51 +27,47 @@ func (h *place) definition(ctx context.Context) iter.Seq2[audit.Item, error] {
 			return
 		}
 		if x.Merged == "" {
-			if what := strings.Join(x.Errors, "; "); what != "" && !strings.Contains(what, "provide content of .gitlab-ci.yml") { // which is how GitLab says that there is none
-				yield(audit.Item{}, &audit.Gap{Target: h.target.Name, What: "pipeline definition", Why: "GitLab cannot put it together: " + short(what)})
+			what := strings.Join(x.Errors, "; ")
+			if what == "" || strings.Contains(what, "provide content of .gitlab-ci.yml") { // which is how GitLab says that there is none
+				h.definitions = "0"
+				return
 			}
+			yield(audit.Item{}, &audit.Gap{What: "pipeline definition", Why: "GitLab cannot put it together: " + short(what)})
 			return
 		}
+		h.definitions = "1"
 		path := cmp.Or(h.configPath(), ".gitlab-ci.yml")
-		facts := definitionFacts([]byte(x.Merged))
+		facts := pipeline.Parse(pipeline.GitLab, path, []byte(x.Merged)).Facts()
 		var uses []string
 		for _, i := range x.Includes {
 			uses = append(uses, i.String())
 		}
-		facts["uses"] = list(uses)
+		facts["uses"] = list(append(uses, strings.Split(facts["uses"], ",")...))
 		it := h.item(audit.KindWorkflow, audit.InWorkflow, path, h.client.page(h.target.Attrs["path"], "-/ci/editor"), facts)
 		it.At.Path, it.Content, it.Size = path, []byte(x.Merged), int64(len(x.Merged))
 		yield(it, nil)
 	}
 }
 
-// definitionFacts are what a definition, as GitLab has put it together, says of itself.
-func definitionFacts(merged []byte) map[string]string { return map[string]string{} }
-
 // An include is one file that GitLab has put into a definition.
 type include struct {
-	Type     string `json:"type"` // local, file, remote, template, component
 	Location string `json:"location"`
 	Extra    struct {
 		Project string `json:"project"`
 		Ref     string `json:"ref"`
-		Job     string `json:"job_name"`
 	} `json:"extra"`
-	Context string `json:"context_project"` // whose definition asks for it
 }
 
-// String is what the definition uses, as far as GitLab tells: component host/path/name@version, remote address, file project:path@ref, local path,
-// template name.
+// String is what the definition takes in: the component, the address, the project with the file and the ref, the file or the template.
 func (i include) String() string {
-	switch where := i.Location; {
-	case i.Type == "file" && i.Extra.Project != "":
-		if i.Extra.Ref != "" {
-			where += "@" + i.Extra.Ref
-		}
-		return "file " + i.Extra.Project + ":" + where
-	default:
-		return i.Type + " " + where
+	if i.Extra.Project == "" {
+		return i.Location
 	}
+	name := i.Extra.Project + ":" + i.Location
+	if i.Extra.Ref != "" {
+		name += "@" + i.Extra.Ref
+	}
+	return name
 }
 
 // configPath is where the project keeps its definition, as far as that is in it.

@@ -60,6 +60,7 @@ func (p *Provider) Name() string { return "gitlab" }
 // client is the API with what else is known of the instance.
 type client struct {
 	*gitlab.Client
+	http    *http.Client // what it asks with
 	env     audit.Env
 	web     []*url.URL // origins of the instance's pages and repositories, the likeliest first
 	host    string
@@ -98,7 +99,8 @@ func newClient(env audit.Env, o Options) (*client, error) {
 		config.Header = "Job-Token"
 	}
 	config.Credentials = forge.Any(c.tokens)
-	c.Client, err = gitlab.NewClient("", gitlab.WithBaseURL(api.String()), gitlab.WithHTTPClient(forge.New(env, config)),
+	c.http = forge.New(env, config)
+	c.Client, err = gitlab.NewClient("", gitlab.WithBaseURL(api.String()), gitlab.WithHTTPClient(c.http),
 		gitlab.WithoutRetries(), gitlab.WithCustomLimiter(unlimited{}))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", audit.ErrUsage, from, err)
@@ -208,6 +210,13 @@ type project struct {
 	Empty         bool   `json:"empty_repo"`
 	ConfigPath    string `json:"ci_config_path"`
 	Access        string `json:"repository_access_level"`
+	Issues        string `json:"issues_access_level"`
+	MergeRequests string `json:"merge_requests_access_level"`
+	Wiki          string `json:"wiki_access_level"`
+	Releases      string `json:"releases_access_level"`
+	Snippets      string `json:"snippets_access_level"`
+	Registry      string `json:"container_registry_access_level"`
+	Builds        string `json:"builds_access_level"`
 	Namespace     struct {
 		Kind string `json:"kind"` // group, user
 	} `json:"namespace"`
@@ -514,6 +523,18 @@ func (c *client) projectTarget(x *project) (audit.Target, error) {
 	}
 	if x.ConfigPath != "" {
 		t.Attrs["ci_config"] = x.ConfigPath
+	}
+	var off []string
+	for _, f := range []struct{ name, access string }{
+		{"issues", x.Issues}, {"merge_requests", x.MergeRequests}, {"wiki", x.Wiki}, {"releases", x.Releases}, {"snippets", x.Snippets},
+		{"container_registry", x.Registry}, {"builds", x.Builds},
+	} {
+		if f.access == "disabled" {
+			off = append(off, f.name)
+		}
+	}
+	if len(off) > 0 {
+		t.Attrs["off"] = strings.Join(off, ",")
 	}
 	if x.Access == "disabled" {
 		t.Attrs["repository"] = "disabled"

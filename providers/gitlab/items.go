@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/xanzy/go-gitlab"
@@ -41,7 +43,7 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 		if t.Kind == audit.TargetRepository && o.Sources.Has(forge.Contents) && t.Attrs["empty"] == "" {
 			sections = append(sections, forge.Section{Part: audit.PartContents, Items: func(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] { return p.history(ctx, c, t) }})
 		}
-		forge.Items(ctx, t, sections...)(yield)
+		forge.Items(ctx, t, append(sections, p.records(c, t)...)...)(yield)
 	}
 }
 
@@ -132,6 +134,13 @@ type place struct {
 	path   string // where the API has it
 	page   string // its CI settings
 	role   bool   // the token has shown to have the role that settings take
+
+	definitions string // how many there are of the project's pipeline; "" if that is not known
+}
+
+// has tells whether a feature of the project is not known to be switched off.
+func (h *place) has(feature string) bool {
+	return !slices.Contains(strings.Split(h.target.Attrs["off"], ","), feature)
 }
 
 func newPlace(c *client, t audit.Target) *place {
@@ -203,10 +212,10 @@ func (p *Provider) listings(ctx context.Context, here *place) (all []listing) {
 		add(settings, "protected branches", maintainer, here.protections(ctx, "branch"))
 		add(settings, "protected tags", maintainer, here.protections(ctx, "tag"))
 		add(settings, "environments", reporter, here.environments(ctx))
-		add(settings, "settings", reporter, here.settings(ctx))
 		if here.target.Attrs["empty"] == "" {
 			add(audit.SourceWorkflows, "pipeline definition", developer, here.definition(ctx))
 		}
+		add(settings, "settings", reporter, here.settings(ctx))
 		add(audit.SourceRunners, "runners", maintainer, here.runners(ctx))
 	}
 	return all

@@ -26,6 +26,7 @@ func (h *place) settings(ctx context.Context) iter.Seq2[audit.Item, error] {
 			return
 		}
 		if h.scope == "project" {
+			facts["workflows"] = h.definitions
 			for _, more := range []func(context.Context, map[string]string) *audit.Gap{h.jobTokenScope, h.pushProtection, h.pushRules} {
 				if gap := more(ctx, facts); gap != nil && !yield(audit.Item{}, gap) {
 					return
@@ -122,7 +123,15 @@ func (h *place) describeGroup(ctx context.Context) (map[string]string, []byte, e
 	if _, err := h.get(ctx, h.path, map[string]string{"with_projects": "false"}, "", &x); err != nil {
 		return nil, nil, err
 	}
-	return map[string]string{"visibility": x.Visibility, "shared_runners": x.SharedRunners, "auto_devops": yesNo(x.AutoDevOps)}, written(x.Description), nil
+	count := ""
+	resp, err := h.get(ctx, h.path+"/projects", map[string]string{"archived": "false", "include_subgroups": "true", "with_shared": "false", "per_page": "1"}, "", new([]struct{}))
+	if err != nil {
+		return nil, nil, err
+	}
+	if total := resp.Header.Get("X-Total"); total != "" { // GitLab counts to 10,000
+		count = strconv.Itoa(resp.TotalItems)
+	}
+	return map[string]string{"repositories": count, "visibility": x.Visibility, "shared_runners": x.SharedRunners, "auto_devops": yesNo(x.AutoDevOps)}, written(x.Description), nil
 }
 
 // describeInstance takes out of the instance's settings, which hold keys of other services, what is told of pipelines.

@@ -90,11 +90,11 @@ func TestSettings(t *testing.T) {
 		want        string
 	}{
 		{audit.KindToken, "deployer", "project", "active=true created_at=2025-03-01T08:00:00Z expires_at=2027-01-01T00:00:00Z last_used_at=2026-02-01T09:30:00Z owner=User:900 role=Maintainer scopes=api,read_registry type=project"},
-		{audit.KindToken, "for ever", "project", "active=true created_at=2025-03-01T08:00:00Z owner=User:901 role=Developer type=project"},
-		{audit.KindToken, "registry", "project", "active=true owner=gitlab+deploy-token-1 scopes=read_registry type=deploy"},
-		{audit.KindToken, "from CRM", "project", "active=true created_at=2025-03-01T08:00:00Z owner=User:user1 type=trigger"},
-		{audit.KindDeployKey, "ci", "project", "created_at=2025-03-01T08:00:00Z fingerprint=SHA256:" + strings.Repeat("x", 43) + " id=1 last_used=2026-02-01T09:30:00Z read_only=false"},
-		{audit.KindDeployKey, "mirror", "project", "created_at=2025-03-01T08:00:00Z expires_at=2027-01-01T00:00:00Z fingerprint=SHA256:" + strings.Repeat("x", 43) + " id=2 read_only=true"},
+		{audit.KindToken, "for ever", "project", "active=true created_at=2025-03-01T08:00:00Z expires_at=never last_used_at=never owner=User:901 role=Developer type=project"},
+		{audit.KindToken, "registry", "project", "active=true expires_at=never owner=gitlab+deploy-token-1 scopes=read_registry type=deploy"},
+		{audit.KindToken, "from CRM", "project", "active=true created_at=2025-03-01T08:00:00Z expires_at=never last_used_at=never owner=User:user1 type=trigger"},
+		{audit.KindDeployKey, "ci", "project", "created_at=2025-03-01T08:00:00Z expires_at=never fingerprint=SHA256:" + strings.Repeat("x", 43) + " id=1 last_used=2026-02-01T09:30:00Z read_only=false"},
+		{audit.KindDeployKey, "mirror", "project", "created_at=2025-03-01T08:00:00Z expires_at=2027-01-01T00:00:00Z fingerprint=SHA256:" + strings.Repeat("x", 43) + " id=2 last_used=never read_only=true"},
 		{audit.KindHook, "hooks.example.com", "project", "active=true events=push,merge_requests,pipeline id=1 tls_verified=false url_scheme=http"},
 		{audit.KindProtection, "main", "project", "enforcement=active merge=Developer of=branch push=No one refs=main rules=non_fast_forward"},
 		{audit.KindProtection, "release/*", "project", "enforcement=active merge=Maintainer of=branch push=Maintainer refs=release/*"},
@@ -109,13 +109,13 @@ func TestSettings(t *testing.T) {
 		{audit.KindRunner, "own", "project", "access_level=ref_protected id=3 labels=deploy,linux locked=true os=linux paused=false run_untagged=false status=online type=project_type version=18.5.0"},
 		{audit.KindSettings, x.Path, "project", "archived=false auto_devops=false default_branch=main fork=false fork_pipelines_in_parent=true job_token_allowed=other/x,acme/platform " +
 			"job_token_inbound_limited=false job_token_push=false mirror_triggers=false pipeline_variables_role=developer protect_merge_request_pipelines=true public_jobs=true " +
-			"push_rules=prevent_secrets,max_file_size pushed_at=2026-02-01T09:30:00Z secret_push_protection=true separate_caches=true shared_runners=true visibility=public"},
+			"push_rules=prevent_secrets,max_file_size pushed_at=2026-02-01T09:30:00Z secret_push_protection=true separate_caches=true shared_runners=true visibility=public workflows=1"},
 	} {
 		if got := facts(t, items, test.kind, test.name, test.scope); got != test.want {
 			t.Errorf("%s %s:\n%s, want\n%s", test.kind, test.name, got, test.want)
 		}
 	}
-	if got := facts(t, items, audit.KindWorkflow, ".gitlab-ci.yml", "project"); !strings.Contains(got, "uses=component gitlab.example.com/acme/scan/job@1.0,remote https://ci.example.com/a.yml,file acme/ci:/lib.yml@main") {
+	if got := facts(t, items, audit.KindWorkflow, ".gitlab-ci.yml", "project"); !strings.Contains(got, "uses=gitlab.example.com/acme/scan/job@1.0,https://ci.example.com/a.yml,acme/ci:/lib.yml@main whole=true") {
 		t.Errorf("definition: %s", got)
 	}
 	for _, it := range items {
@@ -170,7 +170,7 @@ func TestSettingsAbove(t *testing.T) {
 		if len(gaps) > 0 {
 			t.Errorf("group: gaps %q", gaps)
 		}
-		if got, want := facts(t, items, audit.KindToken, "bot", "group"), "active=true created_at=2025-03-01T08:00:00Z owner=User:900 role=Owner scopes=read_api type=group"; got != want {
+		if got, want := facts(t, items, audit.KindToken, "bot", "group"), "active=true created_at=2025-03-01T08:00:00Z expires_at=never last_used_at=never owner=User:900 role=Owner scopes=read_api type=group"; got != want {
 			t.Errorf("token of a group: %s, want %s", got, want)
 		}
 		if !free {

@@ -63,6 +63,23 @@ var operations = []operation{
 	{`/projects/\d+/pipeline_schedules/\d+`, struct{}{}, gitlab.PipelineSchedule{}, gitlabnew.PipelineSchedule{}, ""},
 	{`/projects/\d+/members/all/\d+`, struct{}{}, gitlab.ProjectMember{}, gitlabnew.ProjectMember{}, ""},
 	{`/projects/\d+/secure_files`, gitlabnew.ListProjectSecureFilesOptions{}, nil, []gitlabnew.SecureFile{}, ""},
+	{`/projects/\d+/pipelines`, gitlabnew.ListProjectPipelinesOptions{}, []gitlab.PipelineInfo{}, []gitlabnew.PipelineInfo{}, ""},
+	{`/projects/\d+/pipelines/\d+/jobs`, gitlabnew.ListJobsOptions{}, []gitlab.Job{}, []gitlabnew.Job{}, ""},
+	{`/projects/\d+/pipelines/\d+/variables`, struct{}{}, []gitlab.PipelineVariable{}, []gitlabnew.PipelineVariable{}, ""},
+	{`/projects/\d+/jobs/\d+/trace`, struct{}{}, nil, nil, ""},
+	{`/projects/\d+/jobs/\d+/artifacts`, struct{}{}, nil, nil, ""},
+	{`/projects/\d+/terraform/state/[^/]+`, struct{}{}, nil, nil, ""},
+	{`/projects/\d+/issues`, gitlabnew.ListProjectIssuesOptions{}, []gitlab.Issue{}, []gitlabnew.Issue{}, ""},
+	{`/projects/\d+/issues/\d+/notes`, gitlabnew.ListIssueNotesOptions{}, []gitlab.Note{}, []gitlabnew.Note{}, ""},
+	{`/projects/\d+/merge_requests`, gitlabnew.ListProjectMergeRequestsOptions{}, []gitlab.MergeRequest{}, []gitlabnew.MergeRequest{}, ""},
+	{`/projects/\d+/merge_requests/\d+/notes`, gitlabnew.ListMergeRequestNotesOptions{}, []gitlab.Note{}, []gitlabnew.Note{}, ""},
+	{`/projects/\d+/wikis`, gitlabnew.ListWikisOptions{}, []gitlab.Wiki{}, []gitlabnew.Wiki{}, ""},
+	{`/projects/\d+/releases`, gitlabnew.ListReleasesOptions{}, []gitlab.Release{}, []gitlabnew.Release{}, ""},
+	{`/projects/\d+/snippets`, gitlabnew.ListProjectSnippetsOptions{}, []gitlab.Snippet{}, []gitlabnew.Snippet{}, ""},
+	{`/projects/\d+/snippets/\d+/raw`, struct{}{}, nil, nil, ""},
+	{`/projects/\d+/snippets/\d+/files/[^/]+/[^/]+/raw`, struct{}{}, nil, nil, ""},
+	{`/projects/\d+/registry/repositories`, gitlabnew.ListProjectRegistryRepositoriesOptions{}, []gitlab.RegistryRepository{}, []gitlabnew.RegistryRepository{}, ""},
+	{`/projects/\d+/registry/repositories/\d+/tags`, gitlabnew.ListRegistryRepositoryTagsOptions{}, []gitlab.RegistryRepositoryTag{}, []gitlabnew.RegistryRepositoryTag{}, ""},
 	{`/projects/\d+/ci/lint`, gitlabnew.ProjectLintOptions{}, gitlab.ProjectLintResult{}, gitlabnew.ProjectLintResult{}, ""},
 
 	{`/user`, struct{}{}, gitlab.User{}, gitlabnew.User{}, ""},
@@ -137,6 +154,15 @@ func fullGitLab() *forgetest.GitLab {
 	x.Schedules = []forgetest.CISchedule{{ID: 1, Description: "nightly", Ref: "main", Owner: 7, Variables: []forgetest.CIVariable{{Key: "V", Value: "v"}}}}
 	x.Definition, x.Includes = "a: {script: b}\n", []forgetest.CIInclude{{Type: "file", Location: "/a.yml", Project: "acme/ci", Ref: "main"}}
 	x.Runners = []forgetest.CIRunner{{ID: 3, Description: "own", Tags: []string{"deploy"}}}
+	x.Pipelines = []forgetest.CIPipeline{{ID: 1, Source: "trigger", Variables: []forgetest.CIVariable{{Key: "V", Value: "v"}}, Jobs: []forgetest.CIJob{
+		{ID: 1, Name: "build", Trace: "made\n", Files: map[string]string{"a": "b"}, Runner: forgetest.CIRunner{ID: 3, Description: "own"}},
+	}}}
+	x.States = map[string]string{"production": "{}"}
+	x.Issues = []forgetest.CIThread{{IID: 1, Title: "t", Description: "d", Notes: []string{"n"}}}
+	x.MergeRequests = x.Issues
+	x.Wiki, x.Releases = map[string]string{"home": "h"}, map[string]string{"v1": "r"}
+	x.Snippets = []forgetest.CISnippet{{ID: 1, Title: "s", Files: map[string]string{"a": "b"}}, {ID: 2, Title: "s", Files: map[string]string{"a": "b", "c/d": "e"}}}
+	x.Images = map[string][]string{"web": {"latest"}}
 	return g
 }
 
