@@ -31,11 +31,38 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 			Again: c.again,
 		}
 		sections := []forge.Section{settings.Section()}
-		if t.Kind == audit.TargetRepository && o.Sources.Has(forge.Contents) {
-			sections = append(sections, forge.Section{Part: audit.PartContents, Items: func(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] { return p.history(ctx, c, t) }})
+		add := func(part audit.Part, sources audit.Sources, items func(context.Context, audit.Target) iter.Seq2[audit.Item, error]) {
+			if t.Kind == audit.TargetRepository && o.Sources.Has(sources) {
+				sections = append(sections, forge.Section{Part: part, Items: items})
+			}
 		}
+		// Contents of git come last but where they are a part of their own: their places follow all else.
+		add(audit.PartRuns, forge.Runs, func(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] {
+			return newPlace(c, o, t).runs(forge.InOrder(ctx, t.Name), t.Past)
+		})
+		add(audit.PartTexts, forge.Texts, func(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] {
+			return newPlace(c, o, t).texts(forge.InOrder(ctx, t.Name), t.Past)
+		})
+		add(audit.PartContents, forge.Contents, func(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] {
+			return p.history(ctx, c, t)
+		})
 		forge.Items(ctx, t, sections...)(yield)
 	}
+}
+
+// LeftOut implements [audit.Selective]. What packages hold is not read by this version.
+func (p *Provider) LeftOut(t audit.Target) audit.Sources {
+	const settings = audit.SourceVariables | audit.SourceRunners | audit.SourceSettings
+	there := settings
+	switch t.Kind {
+	case audit.TargetOrganisation:
+		there = settings | audit.SourceSecrets | audit.SourcePackages
+	case audit.TargetUser:
+		there = settings | audit.SourcePackages
+	case audit.TargetRepository:
+		there = settings | audit.SourceSecrets | audit.SourceWorkflows | forge.Contents | forge.Runs | audit.SourceIssues | audit.SourceWikis | audit.SourceReleases
+	}
+	return there &^ (p.opts.Sources &^ audit.SourcePackages)
 }
 
 // history yields the repository's files, commits and the rest of what git keeps.
