@@ -52,17 +52,20 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 
 // LeftOut implements [audit.Selective]. What packages hold is not read by this version.
 func (p *Provider) LeftOut(t audit.Target) audit.Sources {
-	const settings = audit.SourceVariables | audit.SourceRunners | audit.SourceSettings
-	there := settings
+	there := audit.SourceRunners | audit.SourceSettings
 	switch t.Kind {
 	case audit.TargetOrganisation:
-		there = settings | audit.SourceSecrets | audit.SourcePackages
+		there |= audit.SourceVariables | audit.SourceSecrets | audit.SourcePackages
 	case audit.TargetUser:
-		there = settings | audit.SourcePackages
+		there |= audit.SourceVariables | audit.SourcePackages
 	case audit.TargetRepository:
-		there = settings | audit.SourceSecrets | audit.SourceWorkflows | forge.Contents | forge.Runs | audit.SourceIssues | audit.SourceWikis | audit.SourceReleases
+		there |= audit.SourceVariables | audit.SourceSecrets | audit.SourceWorkflows | forge.Contents | forge.Runs | audit.SourceIssues | audit.SourceWikis | audit.SourceReleases
 	}
-	return there &^ (p.opts.Sources &^ audit.SourcePackages)
+	asked := p.opts.Sources &^ audit.SourcePackages
+	if asked.Has(audit.SourceHistory) {
+		asked |= audit.SourceFiles // they are part of it
+	}
+	return there &^ asked
 }
 
 // history yields the repository's files, commits and the rest of what git keeps.
@@ -108,6 +111,8 @@ type place struct {
 	path   string // where the API has it
 	web    string // its settings
 	needs  string // the role that may read them
+
+	defined string // how many definitions of pipelines it has; "" until that is known
 }
 
 // settingsPage is where people see some of the settings.
@@ -147,8 +152,8 @@ func (h *place) parts(ctx context.Context) (all []part) {
 	if repository {
 		admin = "an administrator of the repository"
 	}
-	add(audit.SourceSettings, repository || organisation, "settings", "", h.about())
 	add(audit.SourceWorkflows, repository, "workflows", "", h.workflows(ctx))
+	add(audit.SourceSettings, repository || organisation, "settings", "", h.about(ctx))
 	add(audit.SourceVariables, !instance, "variables", h.needs, h.variables(ctx))
 	add(audit.SourceSecrets, repository || organisation, "secrets", h.needs, h.secrets(ctx)) // Gitea has no list of a user's
 	add(audit.SourceRunners, true, "runners", h.needs, h.runners(ctx))
@@ -239,7 +244,7 @@ func (h *place) gap(ctx context.Context, what, needs string, err error) *audit.G
 	gap := forge.Gap(h.target.Name, what, needing(needs, err))
 	if forge.StatusOf(err) == http.StatusNotFound {
 		if version := h.version(ctx); version != "" {
-			gap.Why += " by version " + version
+			gap.Why += " (version " + version + ")"
 		}
 	}
 	return gap

@@ -123,9 +123,7 @@ func (l *runList) fail(what string, err error) bool {
 		l.ended = true
 		return false
 	}
-	if s := forge.StatusOf(err); s != http.StatusNotFound && s != http.StatusForbidden {
-		l.broken = true
-	}
+	l.broken = true
 	return l.send(audit.Item{}, l.gap(l.ctx, what, "to read the repository's Actions", err))
 }
 
@@ -143,7 +141,6 @@ func (l *runList) list(past string) {
 	}
 	for r, err := range l.find(attempts) {
 		if err != nil {
-			l.broken = true
 			l.fail("runs", err)
 		} else {
 			l.read(r, attempts[r.Number])
@@ -197,7 +194,7 @@ func (l *runList) before(oldest, next int64) int64 {
 // of an old one.
 func (l *runList) find(numbers map[int64][]string) iter.Seq2[*run, error] {
 	return func(yield func(*run, error) bool) {
-		left := len(numbers)
+		left, whole := len(numbers), true
 		if left == 0 {
 			return
 		}
@@ -217,9 +214,13 @@ func (l *runList) find(numbers map[int64][]string) iter.Seq2[*run, error] {
 				}
 				left--
 			}
+			whole = whole && err == nil
 			if !yield(r, err) || left == 0 {
 				return
 			}
+		}
+		if !whole {
+			return // which was said
 		}
 		yield(nil, fmt.Errorf("%d of %d are not listed", left, len(numbers)))
 	}
@@ -269,6 +270,9 @@ func (l *runList) read(r *run, attempts []string) {
 func (l *runList) log(r *run, j *job) bool {
 	name := fmt.Sprintf("run %d, %s", r.Number, j.Name)
 	in, err := l.download(l.ctx, l.apiPage(l.path+"/actions/jobs/"+strconv.FormatInt(j.ID, 10)+"/logs"), mostLog)
+	if forge.StatusOf(err) == http.StatusNotFound { // the job is there
+		return l.send(audit.Item{}, &audit.Gap{Target: l.target.Name, What: "log of " + name, Why: "404 Not Found: deleted, or older than the server keeps logs"})
+	}
 	if err != nil {
 		return l.fail("log of "+name, err)
 	}

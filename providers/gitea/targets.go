@@ -140,6 +140,7 @@ func (l *listing) tokensUsers() error {
 
 // organisation is what is needed of Gitea's description of one.
 type organisation struct {
+	ID         int64  `json:"id"`
 	Name       string `json:"name"`
 	Visibility string `json:"visibility"`
 }
@@ -149,7 +150,7 @@ func (l *listing) sendOrganisation(o *organisation) error {
 	if visibility == "limited" { // to those who are signed in
 		visibility = "internal"
 	}
-	return l.sendNamed(audit.TargetOrganisation, o.Name, map[string]string{"owner": o.Name, "visibility": visibility})
+	return l.sendNamed(audit.TargetOrganisation, o.Name, map[string]string{"owner": o.Name, "id": strconv.FormatInt(o.ID, 10), "visibility": visibility})
 }
 
 // above sends the owner, if they have settings that can be read: an organisation, or the user whose token it is. It tells which kind the
