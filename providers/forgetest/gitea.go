@@ -16,7 +16,10 @@ type Gitea struct {
 	Scopes  []string // what it may read: organization, repository, user; nil for everything
 	Most    int      // largest page; 0 is 50, as Gitea has it
 	Forgejo bool     // lists runners as Forgejo does
-	Older   bool     // lists variables without values, which are told one by one, and pages without links
+	Older   bool     // lists variables without values, which are told one by one, and pages without links, and has neither runs nor rules for tags
+	Admin   bool     // the token is an administrator's
+	Runners []Runner // of the instance
+	Hooks   []GiteaHook
 	Owners  []*GiteaOwner
 	Repos   []*GiteaRepo
 }
@@ -29,6 +32,7 @@ type GiteaOwner struct {
 	Variables []Variable
 	Secrets   []Secret
 	Runners   []Runner
+	Hooks     []GiteaHook
 }
 
 // A GiteaRepo is a repository.
@@ -46,6 +50,15 @@ type GiteaRepo struct {
 	Variables []Variable
 	Secrets   []Secret
 	Runners   []Runner
+	Hooks     []GiteaHook
+	Keys      []GiteaKey
+	Rules     []GiteaRule
+	TagRules  []GiteaTagRule
+	Runs      []*GiteaRun
+	Issues    []GiteaIssue
+	Releases  []GiteaRelease
+	Wiki      []GiteaPage
+	Off       []string // units that are turned off, as the API names them: has_actions
 }
 
 func (g *Gitea) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -54,6 +67,10 @@ func (g *Gitea) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if owner, repo, call, ok := gitPath(r.URL.Path); ok {
 		g.git(w, r, owner+"/"+repo, call)
+		return
+	}
+	if strings.HasPrefix(r.URL.Path, "/attachments/") {
+		g.attachment(w, r)
 		return
 	}
 	if token := bearer(r); token != "" && token != g.Token {
@@ -76,7 +93,7 @@ func (g *Gitea) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	mux.HandleFunc("GET /users/{owner}/repos", g.scoped("user", g.scoped("repository", g.repos)))
 	mux.HandleFunc("GET /orgs/{owner}", g.scoped("organization", func(w http.ResponseWriter, r *http.Request) {
 		if o := g.org(w, r); o != nil {
-			writeJSON(w, http.StatusOK, giteaOrg(r, o.Name))
+			writeJSON(w, http.StatusOK, g.describeOrg(r, o))
 		}
 	}))
 	mux.HandleFunc("GET /orgs/{owner}/repos", g.scoped("organization", func(w http.ResponseWriter, r *http.Request) {
@@ -104,6 +121,8 @@ func (g *Gitea) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			g.variable(w, r, x.Variables)
 		}
 	}))
+	g.settingsRoutes(mux)
+	g.recordsRoutes(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { giteaFail(w, http.StatusNotFound, "not found") })
 	http.StripPrefix("/api/v1", mux).ServeHTTP(w, r)
 }
@@ -322,9 +341,10 @@ func giteaUser(r *http.Request, name string) map[string]any {
 	}
 }
 
-func giteaOrg(r *http.Request, name string) map[string]any {
+func (g *Gitea) describeOrg(r *http.Request, o *GiteaOwner) map[string]any {
+	name := o.Name
 	return map[string]any{
-		"id": 1, "name": name, "full_name": "", "email": "", "avatar_url": "http://" + r.Host + "/avatars/1", "description": "", "website": "", "location": "",
+		"id": g.id(name), "name": name, "full_name": "", "email": "", "avatar_url": "http://" + r.Host + "/avatars/1", "description": "", "website": "", "location": "",
 		"visibility": "public", "repo_admin_change_team_access": true, "username": name,
 	}
 }
@@ -337,7 +357,10 @@ func (g *Gitea) describe(r *http.Request, x *GiteaRepo) map[string]any {
 		"fork": x.Fork, "template": false, "mirror": false, "size": 22, "language": "", "html_url": host + "/" + x.FullName,
 		"url": host + "/api/v1/repos/" + x.FullName, "ssh_url": "git@" + r.Host + ":" + x.FullName + ".git", "clone_url": host + "/" + x.FullName + ".git",
 		"default_branch": "main", "archived": x.Archived, "created_at": Created, "updated_at": Updated, "internal": false,
-		"has_actions": true, "object_format_name": "sha1", "permissions": map[string]any{"admin": !x.Denied, "push": !x.Denied, "pull": true},
+		"has_actions": true, "has_issues": true, "has_pull_requests": true, "has_releases": true, "has_wiki": true, "object_format_name": "sha1", "permissions": map[string]any{"admin": !x.Denied, "push": !x.Denied, "pull": true},
+	}
+	for _, unit := range x.Off {
+		m[unit] = false
 	}
 	if x.CloneURL != "" {
 		m["clone_url"] = x.CloneURL

@@ -60,6 +60,7 @@ const (
 
 // client is the API with what else is known of the instance.
 type client struct {
+	env    audit.Env
 	http   *http.Client
 	web    *url.URL // where pages and repositories are
 	api    *url.URL
@@ -82,7 +83,7 @@ func newClient(env audit.Env, o Options) (*client, error) {
 		return nil, err
 	}
 	web.Path, web.RawPath = strings.TrimSuffix(web.Path, "/api/v1"), ""
-	c := &client{web: web, api: web.JoinPath("api/v1")}
+	c := &client{web: web, api: web.JoinPath("api/v1"), env: env}
 	if c.tokens, err = forge.Tokens(tokenVar, env.Getenv(tokenVar)); err != nil {
 		return nil, err
 	}
@@ -145,7 +146,14 @@ func (p *Provider) TargetsAfter(ctx context.Context, ref, cursor string) iter.Se
 
 // ask sends one request. path is below the API's and may have a query.
 func (c *client) ask(ctx context.Context, path string, header http.Header) (*http.Response, error) {
-	address := c.api.String() + "/" + path
+	return c.askAt(ctx, c.apiPage(path), header)
+}
+
+// apiPage is the address of what the API has.
+func (c *client) apiPage(path string) string { return c.api.String() + "/" + path }
+
+// askAt sends one request to an address of the server's.
+func (c *client) askAt(ctx context.Context, address string, header http.Header) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err

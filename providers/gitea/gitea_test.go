@@ -397,7 +397,7 @@ func TestTrouble(t *testing.T) {
 		{"gitea:Acme/r.003", []string{"repository variables" + repo, "repository secrets" + repo, "repository runners" + repo}, ""},
 		{"gitea:Acme/r.004", nil, "the repository is gone"},
 		{"gitea:Acme/r.005", []string{"repository runners: 502 Bad Gateway: 502"}, ""},
-		{"gitea:Acme/r.006", []string{"repository runners: 404 Not Found: no right to read it, or not offered here"}, ""},
+		{"gitea:Acme/r.006", []string{"repository runners: 404 Not Found: no right to read it, or not offered here (version 1.26.0)"}, ""},
 		{"gitea:Acme/r.007", nil, ""},
 	} {
 		_, gaps, err := items(t, p, r.named(test.target))

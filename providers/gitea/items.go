@@ -31,11 +31,41 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 			Again: c.again,
 		}
 		sections := []forge.Section{settings.Section()}
-		if t.Kind == audit.TargetRepository && o.Sources.Has(forge.Contents) {
-			sections = append(sections, forge.Section{Part: audit.PartContents, Items: func(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] { return p.history(ctx, c, t) }})
+		add := func(part audit.Part, sources audit.Sources, items func(context.Context, audit.Target) iter.Seq2[audit.Item, error]) {
+			if t.Kind == audit.TargetRepository && o.Sources.Has(sources) {
+				sections = append(sections, forge.Section{Part: part, Items: items})
+			}
 		}
+		// Contents of git come last but where they are a part of their own: their places follow all else.
+		add(audit.PartRuns, forge.Runs, func(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] {
+			return newPlace(c, o, t).runs(forge.InOrder(ctx, t.Name), t.Past)
+		})
+		add(audit.PartTexts, forge.Texts, func(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] {
+			return newPlace(c, o, t).texts(forge.InOrder(ctx, t.Name), t.Past)
+		})
+		add(audit.PartContents, forge.Contents, func(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] {
+			return p.history(ctx, c, t)
+		})
 		forge.Items(ctx, t, sections...)(yield)
 	}
+}
+
+// LeftOut implements [audit.Selective]. What packages hold is not read by this version.
+func (p *Provider) LeftOut(t audit.Target) audit.Sources {
+	there := audit.SourceRunners | audit.SourceSettings
+	switch t.Kind {
+	case audit.TargetOrganisation:
+		there |= audit.SourceVariables | audit.SourceSecrets | audit.SourcePackages
+	case audit.TargetUser:
+		there |= audit.SourceVariables | audit.SourcePackages
+	case audit.TargetRepository:
+		there |= audit.SourceVariables | audit.SourceSecrets | audit.SourceWorkflows | forge.Contents | forge.Runs | audit.SourceIssues | audit.SourceWikis | audit.SourceReleases
+	}
+	asked := p.opts.Sources &^ audit.SourcePackages
+	if asked.Has(audit.SourceHistory) {
+		asked |= audit.SourceFiles // they are part of it
+	}
+	return there &^ asked
 }
 
 // history yields the repository's files, commits and the rest of what git keeps.
@@ -81,6 +111,8 @@ type place struct {
 	path   string // where the API has it
 	web    string // its settings
 	needs  string // the role that may read them
+
+	defined string // how many definitions of pipelines it has; "" until that is known
 }
 
 // settingsPage is where people see some of the settings.
@@ -120,8 +152,8 @@ func (h *place) parts(ctx context.Context) (all []part) {
 	if repository {
 		admin = "an administrator of the repository"
 	}
-	add(audit.SourceSettings, repository || organisation, "settings", "", h.about())
 	add(audit.SourceWorkflows, repository, "workflows", "", h.workflows(ctx))
+	add(audit.SourceSettings, repository || organisation, "settings", "", h.about(ctx))
 	add(audit.SourceVariables, !instance, "variables", h.needs, h.variables(ctx))
 	add(audit.SourceSecrets, repository || organisation, "secrets", h.needs, h.secrets(ctx)) // Gitea has no list of a user's
 	add(audit.SourceRunners, true, "runners", h.needs, h.runners(ctx))
@@ -212,7 +244,7 @@ func (h *place) gap(ctx context.Context, what, needs string, err error) *audit.G
 	gap := forge.Gap(h.target.Name, what, needing(needs, err))
 	if forge.StatusOf(err) == http.StatusNotFound {
 		if version := h.version(ctx); version != "" {
-			gap.Why += " by version " + version
+			gap.Why += " (version " + version + ")"
 		}
 	}
 	return gap

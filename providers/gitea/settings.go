@@ -11,19 +11,34 @@ import (
 	"github.com/leakreach/leakreach/audit"
 )
 
-// about yields what the listing of targets told already.
-func (h *place) about() iter.Seq2[audit.Item, error] {
+// about yields what the listing of targets told already, and how much there is: who judges what is missing must know that nothing was left out.
+func (h *place) about(ctx context.Context) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
 		a := h.target.Attrs
-		yield(audit.Item{
-			Kind: audit.KindSettings,
-			At:   audit.Location{Target: h.target.Name, Kind: audit.InSetting, Name: h.name(), URL: h.target.URL},
-			Entry: h.entry(audit.KindSettings, h.name(), map[string]string{
-				"visibility": a["visibility"], "archived": a["archived"], "fork": a["fork"], "mirror": a["mirror"], "actions": a["actions"],
-				"default_branch": a["default_branch"], "pushed_at": stamp(h.target.Pushed),
-			}),
-		}, nil)
+		facts := map[string]string{
+			"visibility": a["visibility"], "archived": a["archived"], "fork": a["fork"], "mirror": a["mirror"], "actions": a["actions"],
+			"default_branch": a["default_branch"], "pushed_at": stamp(h.target.Pushed), "workflows": h.defined,
+		}
+		var err error
+		if h.scope == "organisation" {
+			facts["repositories"], err = h.repositories(ctx)
+		}
+		it := h.setting(audit.KindSettings, h.name(), "", time.Time{}, facts)
+		it.At.URL = h.target.URL
+		if yield(it, nil) && err != nil {
+			yield(audit.Item{}, err)
+		}
 	}
+}
+
+// repositories counts those of the organisation that are not archived.
+func (h *place) repositories(ctx context.Context) (string, error) {
+	query := url.Values{"uid": {h.target.Attrs["id"]}, "exclusive": {"true"}, "archived": {"false"}, "limit": {"1"}}
+	header, err := h.get(ctx, "repos/search", query, new(struct{}))
+	if err != nil {
+		return "", err
+	}
+	return header.Get("X-Total-Count"), nil
 }
 
 // name is the target's without its scheme.

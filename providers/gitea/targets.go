@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -139,6 +140,7 @@ func (l *listing) tokensUsers() error {
 
 // organisation is what is needed of Gitea's description of one.
 type organisation struct {
+	ID         int64  `json:"id"`
 	Name       string `json:"name"`
 	Visibility string `json:"visibility"`
 }
@@ -148,7 +150,7 @@ func (l *listing) sendOrganisation(o *organisation) error {
 	if visibility == "limited" { // to those who are signed in
 		visibility = "internal"
 	}
-	return l.sendNamed(audit.TargetOrganisation, o.Name, map[string]string{"owner": o.Name, "visibility": visibility})
+	return l.sendNamed(audit.TargetOrganisation, o.Name, map[string]string{"owner": o.Name, "id": strconv.FormatInt(o.ID, 10), "visibility": visibility})
 }
 
 // above sends the owner, if they have settings that can be read: an organisation, or the user whose token it is. It tells which kind the
@@ -361,19 +363,26 @@ func (l *list) movedUp(ctx context.Context, at around) (again []*repository, err
 
 // repository is what is needed of Gitea's description of one.
 type repository struct {
-	ID            int64     `json:"id"`
-	FullName      string    `json:"full_name"`
-	CloneURL      string    `json:"clone_url"`
-	DefaultBranch string    `json:"default_branch"`
-	Private       bool      `json:"private"`
-	Internal      bool      `json:"internal"` // seen by all who are signed in
-	Fork          bool      `json:"fork"`
-	Archived      bool      `json:"archived"`
-	Mirror        bool      `json:"mirror"`
-	Empty         bool      `json:"empty"`
-	HasActions    *bool     `json:"has_actions"` // since 1.20
-	Size          int64     `json:"size"`        // in KiB
-	Updated       time.Time `json:"updated_at"`
+	ID            int64  `json:"id"`
+	FullName      string `json:"full_name"`
+	CloneURL      string `json:"clone_url"`
+	DefaultBranch string `json:"default_branch"`
+	Private       bool   `json:"private"`
+	Internal      bool   `json:"internal"` // seen by all who are signed in
+	Fork          bool   `json:"fork"`
+	Archived      bool   `json:"archived"`
+	Mirror        bool   `json:"mirror"`
+	Empty         bool   `json:"empty"`
+	HasActions    *bool  `json:"has_actions"` // since 1.20
+	HasIssues     *bool  `json:"has_issues"`
+	HasPulls      *bool  `json:"has_pull_requests"`
+	HasReleases   *bool  `json:"has_releases"`
+	HasWiki       *bool  `json:"has_wiki"`
+	Permissions   struct {
+		Admin bool `json:"admin"`
+	} `json:"permissions"`
+	Size    int64     `json:"size"` // in KiB
+	Updated time.Time `json:"updated_at"`
 }
 
 // target makes a target of a repository as the API describes it. The description is not trusted: not with names, nor with
@@ -395,8 +404,23 @@ func (c *client) target(r *repository) (audit.Target, error) {
 			"owner": owner, "repo": name, "clone_url": forge.RepositoryURL(r.CloneURL, full, c.web), "default_branch": r.DefaultBranch,
 			"visibility": visibility(r), "private": strconv.FormatBool(r.Private), "archived": strconv.FormatBool(r.Archived), "fork": strconv.FormatBool(r.Fork),
 			"mirror": strconv.FormatBool(r.Mirror), "empty": strconv.FormatBool(r.Empty), "actions": truth(r.HasActions),
+			"off": r.off(), "admin": strconv.FormatBool(r.Permissions.Admin),
 		},
 	}, nil
+}
+
+// off names what is turned off in a repository, so that it is not asked for.
+func (r *repository) off() string {
+	var off []string
+	for _, unit := range []struct {
+		name string
+		on   []*bool
+	}{{"issues", []*bool{r.HasIssues, r.HasPulls}}, {"releases", []*bool{r.HasReleases}}, {"wiki", []*bool{r.HasWiki}}} {
+		if !slices.ContainsFunc(unit.on, func(on *bool) bool { return on == nil || *on }) {
+			off = append(off, unit.name)
+		}
+	}
+	return strings.Join(off, ",")
 }
 
 // clampKiB turns KiB into bytes, whatever the forge says.

@@ -31,9 +31,13 @@ const (
 func (h *place) workflows(ctx context.Context) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
 		if h.target.Attrs["empty"] == "true" {
+			h.defined = "0"
 			return
 		}
 		files, err := h.workflowFiles(ctx)
+		if err == nil {
+			h.defined = strconv.Itoa(len(files))
+		}
 		for i, file := range files {
 			if i == mostWorkflows {
 				err = fmt.Errorf("%d in one repository, read were %d", len(files), i)

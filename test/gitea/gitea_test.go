@@ -12,5 +12,6 @@ func TestGitea(t *testing.T) {
 	t.Run("rights", func(t *testing.T) { rightsTest(t, s) })
 	t.Run("refs", func(t *testing.T) { refsTest(t, s) })
 	t.Run("state", func(t *testing.T) { stateTest(t, s) })
+	t.Run("pipelines", func(t *testing.T) { pipelinesTest(t, s) })
 	t.Run("sweep", func(t *testing.T) { sweepTest(t, s) })
 }

@@ -6,9 +6,13 @@ go 1.26.0
 replace github.com/leakreach/leakreach => ../..
 
 require (
+	code.gitea.io/actions-proto-go v0.4.1
+	connectrpc.com/connect v1.19.1
 	github.com/getkin/kin-openapi v0.153.0
 	github.com/google/go-cmp v0.7.0
 	github.com/leakreach/leakreach v0.0.0-00010101000000-000000000000
+	go.yaml.in/yaml/v4 v4.0.0
+	google.golang.org/protobuf v1.36.11
 )
 
 require (
@@ -16,7 +20,6 @@ require (
 	github.com/go-openapi/swag/jsonname v0.25.5 // indirect
 	github.com/gorilla/mux v1.8.0 // indirect
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
-	go.yaml.in/yaml/v4 v4.0.0 // indirect
 	golang.org/x/sync v0.25.0 // indirect
 	golang.org/x/sys v0.50.0 // indirect
 	golang.org/x/text v0.44.0 // indirect

@@ -38,6 +38,8 @@ type server struct {
 // traffic is what passed the proxy.
 type traffic struct {
 	calls    int // of the API
+	logs     int // of jobs, among those
+	files    int // artifacts and attachments
 	hellos   int // git's first request, info/refs
 	posts    int // git-upload-pack: refs, and then packs
 	apiBytes int64
@@ -200,8 +202,17 @@ func (s *server) count(r *http.Request, n *counter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
+	case strings.HasPrefix(r.URL.Path, "/attachments/"):
+		s.counts.files++
+		s.counts.apiBytes += n.bytes
 	case strings.HasPrefix(r.URL.Path, "/api/"):
 		s.counts.calls++
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/logs"):
+			s.counts.logs++
+		case strings.HasSuffix(r.URL.Path, "/zip/raw"):
+			s.counts.files++
+		}
 		s.counts.apiBytes += n.bytes
 	case strings.HasSuffix(r.URL.Path, "/info/refs"):
 		s.counts.hellos++

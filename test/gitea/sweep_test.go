@@ -29,12 +29,9 @@ func sweepTest(t *testing.T, s *server) {
 			t.Fatalf("LEAKREACH_GITEA_REPOSITORIES is %q, not a number from 40 on", text)
 		}
 	}
-	program := filepath.Join(t.TempDir(), "leakreach")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", "../..", "-buildvcs=false", "-o", program, "./cmd/leakreach").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	program := buildProgram(t)
 	begun := time.Now()
-	w := build(t, s, "acme", n)
+	w := build(t, s, "sweep", n)
 	t.Logf("%d repositories made in %.0f s", n, time.Since(begun).Seconds())
 
 	store := filepath.Join(t.TempDir(), "store.db")
@@ -124,10 +121,21 @@ func (c cost) over(other cost) string {
 		ratio(c.wall.Seconds(), other.wall.Seconds()), ratio(c.cpu.Seconds(), other.cpu.Seconds()))
 }
 
-// sweep runs the program over the organisation.
-func (w *world) sweep(t *testing.T, program, store string) (report map[string]any, c cost) {
+// buildProgram builds the program as users have it.
+func buildProgram(t *testing.T) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), program, "scan", "gitea:"+w.org, "--store", store, "--format", "json", "--verify", "off", "--fail-on", "none", "--quiet")
+	program := filepath.Join(t.TempDir(), "leakreach")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", "../..", "-buildvcs=false", "-o", program, "./cmd/leakreach").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return program
+}
+
+// sweep runs the program over the organisation.
+func (w *world) sweep(t *testing.T, program, store string, more ...string) (report map[string]any, c cost) {
+	t.Helper()
+	args := []string{"scan", "gitea:" + w.org, "--store", store, "--format", "json", "--verify", "off", "--fail-on", "none", "--quiet"}
+	cmd := exec.CommandContext(t.Context(), program, append(args, more...)...)
 	cmd.Env = append(os.Environ(), "GITEA_URL="+w.url, "GITEA_TOKEN="+w.token, "LEAKREACH_FINGERPRINT_KEY=0123456789abcdef0123", "LEAKREACH_CACHE_DIR="+store+".cache")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -157,18 +165,25 @@ func (w *world) check(t *testing.T, what string, report map[string]any, n int) {
 	found, planted := map[string][]string{}, map[string][]string{}
 	for _, f := range report["findings"].([]any) {
 		f := f.(map[string]any)
-		masked := f["secret"].(map[string]any)["masked"].(string)
+		if f["category"] != "secret" { // what is wrong with settings is for other tests
+			continue
+		}
+		secret := f["secret"].(map[string]any)["masked"].(string)
 		targets := map[string]bool{}
 		for _, l := range f["locations"].([]any) {
-			targets[l.(map[string]any)["target"].(string)] = true
+			l := l.(map[string]any)
+			targets[l["target"].(string)] = true
+			if want := w.kinds[secret]; want != "" && l["kind"] != string(want) {
+				t.Errorf("%s: %s lies in a %v, not in a %s", what, secret, l["kind"], want)
+			}
 		}
-		if found[masked] != nil {
-			t.Errorf("%s: %s was reported twice", what, masked)
+		if found[secret] != nil {
+			t.Errorf("%s: %s was reported twice", what, secret)
 		}
-		found[masked] = slices.Sorted(maps.Keys(targets))
+		found[secret] = slices.Sorted(maps.Keys(targets))
 	}
-	for token, targets := range w.planted {
-		planted[token[:4]+"…"+token[len(token)-4:]] = slices.Sorted(slices.Values(targets))
+	for secret, targets := range w.planted {
+		planted[masked(secret)] = slices.Sorted(slices.Values(targets))
 	}
 	if len(planted) != len(w.planted) {
 		t.Fatal("two tokens look alike")

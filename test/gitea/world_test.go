@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/leakreach/leakreach/audit"
 )
 
 // A world is an organisation of many repositories in a Gitea, and what was planted in it.
@@ -20,14 +22,15 @@ type world struct {
 	org string
 
 	mu      sync.Mutex
-	planted map[string][]string // token: the targets it lies in
+	planted map[string][]string           // token: the targets it lies in
+	kinds   map[string]audit.LocationKind // of the places where some tokens lie, as reports mask them
 }
 
 // build makes an organisation of n repositories, two of five of them forks of others. Histories are written where Gitea keeps them and
 // adopted by it, since a push takes it a second; some are pushed all the same.
 func build(t *testing.T, s *server, org string, n int) *world {
 	t.Helper()
-	w := &world{server: s, org: org, planted: map[string][]string{}}
+	w := &world{server: s, org: org, planted: map[string][]string{}, kinds: map[string]audit.LocationKind{}}
 	s.must(t, "POST", "orgs", map[string]any{"username": org})
 	s.must(t, "POST", "orgs/"+org+"/actions/variables/TOKEN", map[string]any{"value": w.plant(w.target(), 1)})
 	s.must(t, "PUT", "orgs/"+org+"/actions/secrets/DEPLOY_KEY", map[string]any{"data": "never read"})
@@ -61,16 +64,30 @@ func (w *world) target(repository ...string) string {
 
 // plant returns a token, and notes that it lies in a target.
 func (w *world) plant(target string, seed int) string {
+	planted := token(seed)
+	w.note(target, planted)
+	return planted
+}
+
+// note notes that a secret lies in a target.
+func (w *world) note(target, secret string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if at := w.planted[secret]; !slices.Contains(at, target) {
+		w.planted[secret] = append(at, target)
+	}
+}
+
+// masked is how reports show a secret.
+func masked(secret string) string { return secret[:4] + "…" + secret[len(secret)-4:] }
+
+// token is one of those that nobody has issued.
+func token(seed int) string {
 	const letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	random := rand.New(rand.NewPCG(uint64(seed), 0))
 	b := []byte("gh" + "p_")
 	for range 36 {
 		b = append(b, letters[random.IntN(len(letters))])
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if at := w.planted[string(b)]; !slices.Contains(at, target) {
-		w.planted[string(b)] = append(at, target)
 	}
 	return string(b)
 }

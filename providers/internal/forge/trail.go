@@ -47,7 +47,7 @@ const (
 	Settings = audit.SourceWorkflows | audit.SourceVariables | audit.SourceSecrets | audit.SourceSettings | audit.SourceRunners | audit.SourceCaches
 	Contents = audit.SourceHistory | audit.SourceFiles
 	Runs     = audit.SourceLogs | audit.SourceArtifacts
-	Texts    = audit.SourceIssues | audit.SourceReleases | audit.SourcePackages
+	Texts    = audit.SourceIssues | audit.SourceWikis | audit.SourceReleases | audit.SourcePackages
 )
 
 // Parts are those of a repository that is read for some sources: none where there is only one.
