@@ -89,7 +89,7 @@ func (g *Gitea) recordsRoutes(mux *http.ServeMux) {
 		}
 		var all []any
 		for i, j := range run.Jobs {
-			all = append(all, describeJob(r.PathValue("run"), i, j))
+			all = append(all, describeGiteaJob(r.PathValue("run"), i, j))
 		}
 		g.counted(w, r, "jobs", all, true)
 	})
@@ -114,7 +114,7 @@ func (g *Gitea) recordsRoutes(mux *http.ServeMux) {
 		var all []any
 		for _, a := range run.Artifacts {
 			all = append(all, map[string]any{
-				"id": a.ID, "name": a.Name, "size_in_bytes": len(zipped(a)), "url": "", "archive_download_url": "http://evil.example.com/", "expired": a.Expired,
+				"id": a.ID, "name": a.Name, "size_in_bytes": len(giteaZip(a)), "url": "", "archive_download_url": "http://evil.example.com/", "expired": a.Expired,
 				"created_at": Created, "updated_at": Updated, "expires_at": Updated,
 			})
 		}
@@ -133,7 +133,7 @@ func (g *Gitea) recordsRoutes(mux *http.ServeMux) {
 			for _, a := range run.Artifacts {
 				if strconv.Itoa(a.ID) == r.PathValue("id") {
 					w.Header().Set("Content-Type", "application/zip")
-					_, _ = w.Write(zipped(a))
+					_, _ = w.Write(giteaZip(a))
 					return
 				}
 			}
@@ -145,7 +145,7 @@ func (g *Gitea) recordsRoutes(mux *http.ServeMux) {
 		var all []any
 		for i, issue := range slices.Backward(x.Issues) {
 			if r.URL.Query().Get("state") == "all" && since(r, issue.Updated) {
-				all = append(all, describeIssue(i+1, issue))
+				all = append(all, describeGiteaIssue(i+1, issue))
 			}
 		}
 		g.page(w, r, all)
@@ -267,7 +267,7 @@ func (g *Gitea) describeRun(i int) map[string]any {
 // jobsApart is by how much the numbers of jobs of two runs differ at least.
 const jobsApart = 1000
 
-func describeJob(run string, i int, j *GiteaJob) map[string]any {
+func describeGiteaJob(run string, i int, j *GiteaJob) map[string]any {
 	number, _ := strconv.Atoi(run)
 	m := map[string]any{
 		"id": number*jobsApart + i, "url": "", "html_url": "http://evil.example.com/", "run_id": number, "run_url": "", "name": j.Name, "labels": []string{"host"},
@@ -286,8 +286,8 @@ func describeJob(run string, i int, j *GiteaJob) map[string]any {
 	return m
 }
 
-// zipped is an artifact as it is kept.
-func zipped(a GiteaFile) []byte {
+// giteaZip is an artifact as it is kept.
+func giteaZip(a GiteaFile) []byte {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	if w, err := z.Create(a.Name + ".txt"); err == nil {
@@ -306,7 +306,7 @@ func since(r *http.Request, updated time.Time) bool {
 	return err != nil || !updated.Before(from)
 }
 
-func describeIssue(number int, issue GiteaIssue) map[string]any {
+func describeGiteaIssue(number int, issue GiteaIssue) map[string]any {
 	m := map[string]any{
 		"id": number, "url": "", "html_url": "http://evil.example.com/", "number": number, "original_author": "", "original_author_id": 0, "title": issue.Title, "body": issue.Body, "ref": "",
 		"assets": giteaFiles(issue.Files), "labels": []any{}, "state": "open", "is_locked": false, "comments": len(issue.Comments), "created_at": Created, "updated_at": Updated, "pin_order": 0,
