@@ -80,7 +80,7 @@ gitlab:GROUP[/…/PROJECT] or gitea:OWNER[/REPO]. The default is the current dir
 	cacheFlag(f, &o.cacheSize)
 	f.StringVar(&o.since, "since", "", "only history since `COMMIT|DATE`")
 	f.BoolVar(&o.noHistory, "no-history", false, "only files as they are now")
-	f.BoolVar(&o.allRefs, "all-refs", false, "of forges, also the refs of pull and merge requests: on GitHub about twice the objects")
+	f.BoolVar(&o.allRefs, "all-refs", false, "of forges, also the refs of pull and merge requests, on GitHub about twice the objects, and there what was pushed over")
 	f.BoolVar(&o.noIgnores, "no-ignores", false, "do not obey ignore comments, ignore files and configuration of what is scanned")
 	f.StringSliceVar(&o.rules, "rules", nil, "only these rules, by `ID,…`")
 	f.StringVar(&o.sources, "sources", "", "what to read of a target, out of "+audit.AllSources.String()+", as `LIST|all` (default up to runners)")

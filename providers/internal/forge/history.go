@@ -16,13 +16,14 @@ import (
 
 // Clone says how the repository of a target is fetched and where its pages are.
 type Clone struct {
-	Address         string // as [RepositoryURL] made it
-	Username, Token string // Token "" for none
-	Since           string // only history since this commit or date; "" for all
-	Newest          bool   // only the files of the default branch as they are now
-	AllRefs         bool   // also what is no branch, tag or note, such as the refs of pull and merge requests
-	Blobs, Commits  string // web addresses that the commit id, and for a file "/" and its path, are added to
-	Past, Listed    string // the target's Past and State
+	Address         string   // as [RepositoryURL] made it
+	Username, Token string   // Token "" for none
+	Since           string   // only history since this commit or date; "" for all
+	Newest          bool     // only the files of the default branch as they are now
+	AllRefs         bool     // also what is no branch, tag or note, such as the refs of pull and merge requests
+	Former          []string // ids of commits that refs once named: see [git.CloneOptions]
+	Blobs, Commits  string   // web addresses that the commit id, and for a file "/" and its path, are added to
+	Past, Listed    string   // the target's Past and State
 	Sleep           func(context.Context, time.Duration) error
 }
 
@@ -130,7 +131,7 @@ func (h *history) list(ctx context.Context, env audit.Env) error {
 // dial asks what the repository has. since limits the listing.
 func (c Clone) dial(ctx context.Context, env audit.Env) (m *git.Remote, since string, err error) {
 	options := git.CloneOptions{
-		HTTP: env.HTTP, Getenv: env.Getenv, Username: c.Username, Token: c.Token, Newest: c.Newest, AllRefs: c.AllRefs, Memory: env.Memory, Rules: env.Rules,
+		HTTP: env.HTTP, Getenv: env.Getenv, Username: c.Username, Token: c.Token, Newest: c.Newest, AllRefs: c.AllRefs, Former: c.Former, Memory: env.Memory, Rules: env.Rules,
 	}
 	options.AllowHTTP = strings.HasPrefix(c.Address, "http:") // then the user's own address of the API is without TLS, too
 	since = c.Since

@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,6 +40,9 @@ type CloneOptions struct {
 	AllRefs bool
 	// Newest fetches the newest commit of the default branch alone. That its history is not there is then no gap.
 	Newest bool
+	// Former are ids of commits that refs once named and that others may have been put in place of, as a forge tells it. They are fetched with what they
+	// lead to, as far as the server still has them, and then named refs/former/ID.
+	Former []string
 	// AllowHTTP permits a URL without TLS to a host other than this machine.
 	AllowHTTP bool
 	// Memory is what Open takes.
@@ -104,10 +108,58 @@ func (m *Remote) dial(ctx context.Context) error {
 	if m.Newest {
 		m.refs.List = newest(m.refs)
 	}
+	lost := 0
+	if !m.Newest {
+		lost = m.addFormer(ctx)
+	}
 	if len(m.gaps) == 0 {
 		m.State = state(remote.Format, m.refs)
 	}
-	return nil
+	if lost > 0 {
+		m.gaps = append(m.gaps, audit.Gap{What: plural(lost, "commit") + " that refs once named", Why: "the server does not send them any more"})
+	}
+	return ctx.Err()
+}
+
+// former begins the names of commits that no ref need lead to any more.
+const former = "refs/former/"
+
+// addFormer names those commits that the server still has, and returns how many it does not send.
+func (m *Remote) addFormer(ctx context.Context) (lost int) {
+	known := map[string]bool{}
+	for _, ref := range m.refs.List {
+		known[ref.ID] = true
+	}
+	var ids []string
+	for _, id := range m.Former {
+		if _, ok := pack.ParseID(id, map[string]int{"sha1": 20, "sha256": 32}[m.wire.Format]); ok && !known[id] && strings.Trim(id, "0") != "" {
+			known[id] = true
+			ids = append(ids, id)
+		}
+	}
+	sent := m.sends(ctx, ids)
+	for _, id := range sent {
+		m.refs.List = append(m.refs.List, wire.Ref{Name: former + id, ID: id})
+	}
+	slices.SortFunc(m.refs.List, func(a, b wire.Ref) int { return cmp.Compare(a.Name, b.Name) })
+	return len(ids) - len(sent)
+}
+
+// sends returns those of some ids that the server sends. A server refuses all that are asked for together if it lacks one.
+func (m *Remote) sends(ctx context.Context, ids []string) []string {
+	if len(ids) == 0 || ctx.Err() != nil {
+		return nil
+	}
+	delivery, err := m.wire.Fetch(ctx, wire.Request{Wants: ids, Alone: true})
+	if err == nil {
+		_ = delivery.Close()
+		return ids
+	}
+	if len(ids) == 1 {
+		return nil
+	}
+	half := len(ids) / 2
+	return slices.Concat(m.sends(ctx, ids[:half]), m.sends(ctx, ids[half:]))
 }
 
 // state is a digest of what a repository has.

@@ -313,6 +313,46 @@ func TestCloneNewest(t *testing.T) {
 	}
 }
 
+// What a ref once named and another push put aside is fetched too, as far as it is still there.
+func TestCloneFormer(t *testing.T) {
+	source := gittest.New(t)
+	source.Write("f", "text")
+	source.Commit("first")
+	source.Write("f", "text that was pushed over")
+	over := source.Commit("message that was pushed over")
+	source.Write("f", "text above it")
+	above := source.Commit("above")
+	source.Git("reset", "-q", "--hard", "HEAD~2")
+	source.Write("f", "new text")
+	head := source.Commit("new")
+	address := listen(t, gittest.Server(t, source.Dir), ".git")
+	nothing := strings.Repeat("12", 20)
+	for _, test := range []struct {
+		former []string
+		over   bool
+		lost   string
+	}{
+		{nil, false, ""},
+		{[]string{head, strings.Repeat("0", 40), "HEAD", "x"}, false, ""},
+		{[]string{over, over, head}, true, ""},
+		{[]string{nothing, above, strings.Repeat("34", 20)}, true, "2 commits that refs once named: the server does not send them any more"},
+	} {
+		o := options("")
+		o.Former = test.former
+		got, gaps := contents(t, address, o)
+		if strings.Contains(got, "text that was pushed over") != test.over || strings.Contains(got, "message that was pushed over") != test.over || !strings.Contains(got, "new text") {
+			t.Errorf("%q: contents %q", test.former, got)
+		}
+		if strings.Join(gaps, ", ") != test.lost {
+			t.Errorf("%q: gaps %q, want %q", test.former, gaps, test.lost)
+		}
+		m, err := Dial(t.Context(), address, o)
+		if err != nil || m.State == "" {
+			t.Error(m, err)
+		}
+	}
+}
+
 // TestCloneDumb has a server that only hands out files, which is left to git.
 func TestCloneDumb(t *testing.T) {
 	source := gittest.New(t)
