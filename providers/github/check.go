@@ -30,9 +30,7 @@ func (p *Provider) Check(ctx context.Context, ref string) iter.Seq2[audit.Check,
 			return
 		}
 		k := &checker{Provider: q, client: c, ctx: ctx, yield: yield, percent: cmp.Or(p.opts.Budget, 60)}
-		if ref == "" {
-			k.environment()
-		} else if err := k.all(ref); err != nil && !errors.Is(err, errBroken) {
+		if err := k.all(ref); err != nil && !errors.Is(err, errBroken) {
 			yield(audit.Check{}, err)
 		}
 	}
@@ -40,6 +38,21 @@ func (p *Provider) Check(ctx context.Context, ref string) iter.Seq2[audit.Check,
 
 // errBroken says that the consumer broke off.
 var errBroken = errors.New("broken off")
+
+// Environment implements [audit.Checker].
+func (p *Provider) Environment() iter.Seq2[audit.Check, error] {
+	return func(yield func(audit.Check, error) bool) {
+		c, err := p.connect()
+		if err != nil {
+			yield(audit.Check{}, err)
+			return
+		}
+		const app = "LEAKREACH_GITHUB_APP_"
+		set := forge.Names(p.env.Getenv, "GH_TOKEN", "GITHUB_TOKEN", app+"ID", app+"INSTALLATION_ID", app+"PRIVATE_KEY_FILE")
+		_ = yield(forge.Chosen(c.apiAddress(), edition(c.BaseURL.Hostname(), "")), nil) &&
+			yield(forge.Given("GH_TOKEN, GITHUB_TOKEN, or a GitHub App's "+app+"ID and "+app+"PRIVATE_KEY_FILE", c.from, set), nil)
+	}
+}
 
 // A checker tells what a scan of one ref needs.
 type checker struct {
@@ -65,23 +78,7 @@ func (k *checker) send(checks ...audit.Check) error {
 	return nil
 }
 
-// environment tells what the environment chooses, without a request.
-func (k *checker) environment() {
-	const app = "LEAKREACH_GITHUB_APP_"
-	set := forge.Names(k.env.Getenv, "GH_TOKEN", "GITHUB_TOKEN", app+"ID", app+"INSTALLATION_ID", app+"PRIVATE_KEY_FILE")
-	c := audit.Check{For: "credential", Needs: "GH_TOKEN, GITHUB_TOKEN, or a GitHub App's " + app + "ID and " + app + "PRIVATE_KEY_FILE", State: audit.Granted}
-	if k.signed() {
-		c.Evidence = k.from + " is used"
-		if set != k.from {
-			c.Evidence += ", of " + set
-		}
-	} else {
-		c.State, c.Evidence = audit.Missing, "none is set"
-	}
-	_ = k.send(audit.Check{For: "host", Needs: k.apiAddress(), State: audit.Unproven, Evidence: edition(k.BaseURL.Hostname(), "")}, c)
-}
-
-func (k *checker) apiAddress() string { return strings.TrimSuffix(k.BaseURL.String(), "/") }
+func (c *client) apiAddress() string { return strings.TrimSuffix(c.BaseURL.String(), "/") }
 
 // edition is which GitHub a host is.
 func edition(host, version string) string {

@@ -15,7 +15,11 @@ import (
 // checks lists what a check tells, one line each.
 func checks(t *testing.T, p *Provider, ref string) (lines []string, err error) {
 	t.Helper()
-	for c, e := range p.Check(t.Context(), ref) {
+	all := p.Check(t.Context(), ref)
+	if ref == "" {
+		all = p.Environment()
+	}
+	for c, e := range all {
 		if e != nil {
 			return lines, e
 		}
