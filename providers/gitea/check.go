@@ -99,7 +99,7 @@ func (k *checker) all(ref string) error {
 		if err != nil {
 			return err
 		}
-		return k.send(forge.Git(k.ctx, k.env, how, "scope read:repository"))
+		return k.send(forge.Git(k.ctx, k.Provider.env, how, "scope read:repository"))
 	}
 	return nil
 }

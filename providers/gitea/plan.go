@@ -56,7 +56,7 @@ func (p *planner) all(ref string) error {
 	if p.census, err = forge.Count(p.Targets(p.ctx, ref)); err != nil {
 		return err
 	}
-	if err := p.send(audit.Cost{Calls: p.env.Calls.Snapshot()["gitea"], Note: p.census.String()}); err != nil {
+	if err := p.send(audit.Cost{Calls: p.Provider.env.Calls.Snapshot()["gitea"], Note: p.census.String()}); err != nil {
 		return err
 	}
 	if p.opts.Sources.Has(forge.Contents) {

@@ -105,7 +105,7 @@ func (k *checker) all(ref string) error {
 		return err
 	}
 	for _, p := range parts() {
-		if p.sources == 0 || k.opts.Sources.Has(p.sources) {
+		if p.path != "" && (p.sources == 0 || k.opts.Sources.Has(p.sources)) {
 			if err := k.part(p); err != nil {
 				return err
 			}
@@ -314,6 +314,9 @@ func (k *checker) part(p part) error {
 		return k.send(c)
 	case why != "":
 		c.State, c.Evidence, c.Fix = audit.Unproven, why, ""
+		return k.send(c)
+	case p.app && k.app == nil:
+		c.State, c.Evidence, c.Fix = audit.Unproven, "GitHub tells it to Apps alone", "use a GitHub App to have it, too"
 		return k.send(c)
 	}
 	resp, err := k.get(k.ctx, path, url.Values{"per_page": {"1"}}, nil)

@@ -147,24 +147,24 @@ func (p *planner) history() (audit.Cost, error) {
 }
 
 // each is what a source takes: so many requests for an organisation, so many for a repository, and for a repository's environment.
-func (p *planner) each(source audit.Sources, owner, repository int, note string) (audit.Cost, error) {
-	return audit.Cost{Source: source, Quota: "core", Calls: owner*len(p.census.Owners) + repository*p.census.Repositories, Note: note}, nil
+func (p *planner) each(source audit.Sources, note string) (audit.Cost, error) {
+	return audit.Cost{Source: source, Quota: "core", Calls: len(p.census.Owners) + p.census.Repositories, Note: note}, nil
 }
 
 func (p *planner) variables() (audit.Cost, error) {
-	return p.each(audit.SourceVariables, 1, 1, "one for a place, and one for each environment")
+	return p.each(audit.SourceVariables, "one for a place, and one for each environment")
 }
 
 func (p *planner) secrets() (audit.Cost, error) {
-	return p.each(audit.SourceSecrets, 1, 1, "one for a place, and one for each environment")
+	return p.each(audit.SourceSecrets, "one for a place, and one for each environment")
 }
 
 func (p *planner) settings() (audit.Cost, error) {
-	return p.each(audit.SourceSettings, 1, 1, "")
+	return p.each(audit.SourceSettings, "")
 }
 
 func (p *planner) runners() (audit.Cost, error) {
-	return p.each(audit.SourceRunners, 1, 1, "")
+	return p.each(audit.SourceRunners, "")
 }
 
 // ofSample sums something over the sample. What cannot be asked counts as nothing.
