@@ -2,7 +2,7 @@ package github
 
 import (
 	"encoding/json"
-	"flag"
+	flags "flag"
 	"fmt"
 	"maps"
 	"os"
@@ -14,7 +14,7 @@ import (
 	"github.com/leakreach/leakreach/audit"
 )
 
-var update = flag.Bool("update", false, "write what is generated in docs/github.md anew")
+var update = flags.Bool("update", false, "write what is generated in docs/github.md anew")
 
 // TestPage holds docs/github.md to the table of rights: the table itself, the App's manifest, and the links that fill in GitHub's forms.
 func TestPage(t *testing.T) {
