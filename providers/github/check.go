@@ -329,6 +329,8 @@ func (k *checker) part(p part) error {
 		c.State, c.Evidence = audit.Unproven, where+" is public: of private repositories none was seen"
 	case c.State == audit.Missing && forge.StatusOf(err) == http.StatusNotFound && said == "" && p.newer:
 		c.State, c.Evidence, c.Fix = audit.Unproven, "404 on "+where+": the right is missing, or this server does not offer it", ""
+	case forge.StatusOf(err) == http.StatusConflict: // so it answers about what is in a repository that is empty
+		c.State, c.Evidence = audit.Granted, where+" is empty"
 	case said != "" && !strings.Contains(said, p.right):
 		c.Evidence += "; GitHub says that it takes " + said
 	}
@@ -371,7 +373,7 @@ func (k *checker) place(p part) (path, where, why string) {
 		path := strings.NewReplacer("{owner}", t.Attrs["owner"], "{repo}", t.Attrs["repo"], "{environment}", url.PathEscape(name)).Replace(p.path)
 		return path, strings.TrimPrefix(t.Name, "github:"), ""
 	}
-	return "", "", fmt.Sprintf("no environment in %d repositories to try it on", len(k.repos))
+	return "", "", "no environment in " + forge.Number(int64(len(k.repos)), "repository", "repositories") + " to try it on"
 }
 
 // firstEnvironment is the name of one of a repository; "" if there is none to be seen.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
@@ -213,17 +212,17 @@ func (p *planner) settings() ([]audit.Cost, error) {
 	}
 	repos, owners := p.census.Repositories, len(p.census.Owners)
 	queries := (repos + batchOfGraphQL - 1) / batchOfGraphQL
-	each := fmt.Sprintf("1 for a repository, and for each of about %d environments", environments)
+	each := "1 for a repository, and for each of about " + forge.Number(int64(environments), "environment", "environments")
 	return []audit.Cost{
 		{
 			Source: forge.Settings, Quota: "graphql", Calls: pointsOfGraphQL * queries,
-			Note: fmt.Sprintf("points, of %d queries that tell what is asked for; where GraphQL is refused, REST is asked", queries),
+			Note: "points, of " + forge.Number(int64(queries), "query", "queries") + " that tell what is asked for; where GraphQL is refused, REST is asked",
 		},
 		{Source: audit.SourceVariables, Quota: "core", Calls: variablesOfOwner*owners + repos + environments, Note: each},
 		{Source: audit.SourceSecrets, Quota: "core", Calls: secretsOfOwner*owners + repos + environments, Note: each},
 		{
 			Source: audit.SourceSettings, Quota: "core", Calls: settingsOfOwner*owners + settingsOfLive*live + environmentRules*environments,
-			Note: p.reckoned(fmt.Sprintf("for about %d repositories that can run a workflow", live)),
+			Note: p.reckoned("for about " + forge.Number(int64(live), "repository", "repositories") + " that can run a workflow"),
 		},
 		{Source: audit.SourceRunners, Quota: "core", Calls: runnersOfOwner*owners + runnersOfLive*live, Note: "1 for each of those"},
 		{Source: audit.SourceCaches, Quota: "core", Calls: repos, Note: "1 for a repository"},
@@ -249,7 +248,7 @@ func (p *planner) ofSample(wanted audit.Sources, count func(path string, t audit
 
 // reckoned says what figures rest on.
 func (p *planner) reckoned(what string) string {
-	return fmt.Sprintf("%s, reckoned from %d repositories", what, len(p.census.Sample))
+	return what + ", reckoned from " + forge.Number(int64(len(p.census.Sample)), "repository", "repositories")
 }
 
 func (p *planner) logs() (audit.Cost, error) {
@@ -259,7 +258,7 @@ func (p *planner) logs() (audit.Cost, error) {
 	runs := p.census.All(sum)
 	return audit.Cost{
 		Source: audit.SourceLogs, Quota: "core", Calls: int(runs + runs/100 + int64(p.census.Repositories)),
-		Note: p.reckoned(fmt.Sprintf("one for each of about %d runs, more for attempts", runs)),
+		Note: p.reckoned("one for each of about " + forge.Number(runs, "run", "runs") + ", more for attempts"),
 	}, err
 }
 
@@ -288,7 +287,7 @@ func (p *planner) artifacts() (audit.Cost, error) {
 	artifacts := p.census.All(sum)
 	return audit.Cost{
 		Source: audit.SourceArtifacts, Quota: "core", Calls: int(artifacts + artifacts/100 + int64(p.census.Repositories)), Bytes: p.census.All(bytes),
-		Note: p.reckoned(fmt.Sprintf("one for each of about %d artifacts", artifacts)),
+		Note: p.reckoned("one for each of about " + forge.Number(artifacts, "artifact", "artifacts")),
 	}, err
 }
 
