@@ -67,10 +67,10 @@ type Planner interface {
 type Checker interface {
 	Provider
 	// Check yields what a scan of ref needs and whether it is there: the host, a credential, requests left, git, and the right that each part
-	// takes; and what is granted in excess. It reads a sample of each kind of thing. Errors are as in Provider.
-	//
-	// For "" it tells which host and credentials the environment chooses, and sends nothing. No token is in what it yields.
+	// takes; and what is granted in excess. It reads a sample of each kind of thing. No token is in what it yields. Errors are as in Provider.
 	Check(ctx context.Context, ref string) iter.Seq2[Check, error]
+	// Environment yields which host and credentials the environment chooses. It sends nothing.
+	Environment() iter.Seq2[Check, error]
 }
 
 // A Scanner tells what is wrong with an item. It is a pure function of the item and its content: no network, disk or clock, and

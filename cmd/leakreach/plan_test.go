@@ -33,7 +33,7 @@ func TestDryRun(t *testing.T) {
 	vars := map[string]string{"GITHUB_API_URL": forgetest.Start(t, g), "GH_TOKEN": token}
 	code, out, errs := asked(t, vars, "scan", "--dry-run", "--sources", "history,variables", "--format", "json", "--store", store, "github:acme")
 	var p plan
-	if err := json.Unmarshal([]byte(out), &p); code != exitOK || err != nil || p.Schema != planSchema || len(p.Refs) != 1 || len(p.Quotas) != 1 {
+	if err := json.Unmarshal([]byte(out), &p); code != exitOK || err != nil || p.Schema != planSchema || len(p.Refs) != 1 || len(p.Quotas) != 2 || p.Quotas[0].Quota != "core" {
 		t.Fatalf("exit code %d, %v: %s%s", code, err, out, errs)
 	}
 	if q := p.Quotas[0]; q.Limit != 60 || q.WaitSeconds != 0 || q.Calls < 120 {

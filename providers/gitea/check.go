@@ -26,14 +26,22 @@ func (p *Provider) Check(ctx context.Context, ref string) iter.Seq2[audit.Check,
 			return
 		}
 		k := &checker{Provider: q, client: c, ctx: ctx, yield: yield}
-		if ref == "" {
-			err = k.environment()
-		} else {
-			err = k.all(ref)
-		}
-		if err != nil && !errors.Is(err, errBroken) {
+		if err := k.all(ref); err != nil && !errors.Is(err, errBroken) {
 			yield(audit.Check{}, err)
 		}
+	}
+}
+
+// Environment implements [audit.Checker].
+func (p *Provider) Environment() iter.Seq2[audit.Check, error] {
+	return func(yield func(audit.Check, error) bool) {
+		c, err := p.connect()
+		if err != nil {
+			yield(audit.Check{}, err)
+			return
+		}
+		set := forge.Names(p.env.Getenv, tokenVar)
+		_ = yield(forge.Chosen(c.api.String(), ""), nil) && yield(forge.Given(tokenVar, set, set), nil)
 	}
 }
 
@@ -53,18 +61,6 @@ func (k *checker) send(c audit.Check) error {
 		return errBroken
 	}
 	return nil
-}
-
-// environment tells what the environment chooses, without a request.
-func (k *checker) environment() error {
-	if err := k.send(audit.Check{For: "host", Needs: k.api.String(), State: audit.Unproven}); err != nil {
-		return err
-	}
-	c := audit.Check{For: "credential", Needs: tokenVar, State: audit.Granted, Evidence: "it is set"}
-	if !k.signed() {
-		c.State, c.Evidence = audit.Missing, "it is not set"
-	}
-	return k.send(c)
 }
 
 // all tells all there is to tell of a ref. An error ends it.
@@ -103,7 +99,7 @@ func (k *checker) all(ref string) error {
 		if err != nil {
 			return err
 		}
-		return k.send(forge.Git(k.ctx, k.env, how, "scope read:repository"))
+		return k.send(forge.Git(k.ctx, k.Provider.env, how, "scope read:repository"))
 	}
 	return nil
 }

@@ -14,7 +14,11 @@ import (
 // checks lists what a check tells, one line each.
 func checks(t *testing.T, p *Provider, ref string) (lines []string, err error) {
 	t.Helper()
-	for c, e := range p.Check(t.Context(), ref) {
+	all := p.Check(t.Context(), ref)
+	if ref == "" {
+		all = p.Environment()
+	}
+	for c, e := range all {
 		if e != nil {
 			return lines, e
 		}
@@ -75,7 +79,7 @@ func TestCheck(t *testing.T) {
 		{"another token", nil, "acme", map[string]string{"GITEA_TOKEN": "other"}, [][]string{{"missing credential:", "it is not accepted"}}, audit.ErrAuth},
 		{"nobody", nil, "xyz", nil, nil, audit.ErrAuth},
 		{"no ref", nil, "a/b/c", nil, nil, audit.ErrUsage},
-		{"the environment", nil, "", nil, [][]string{{"granted credential: GITEA_TOKEN"}, {"unproven host:", "/api/v1"}}, nil},
+		{"the environment", nil, "", nil, [][]string{{"granted credential: GITEA_TOKEN", "is used"}, {"unproven host:", "/api/v1"}}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			g := acme(2)

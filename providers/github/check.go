@@ -30,9 +30,7 @@ func (p *Provider) Check(ctx context.Context, ref string) iter.Seq2[audit.Check,
 			return
 		}
 		k := &checker{Provider: q, client: c, ctx: ctx, yield: yield, percent: cmp.Or(p.opts.Budget, 60)}
-		if ref == "" {
-			k.environment()
-		} else if err := k.all(ref); err != nil && !errors.Is(err, errBroken) {
+		if err := k.all(ref); err != nil && !errors.Is(err, errBroken) {
 			yield(audit.Check{}, err)
 		}
 	}
@@ -40,6 +38,21 @@ func (p *Provider) Check(ctx context.Context, ref string) iter.Seq2[audit.Check,
 
 // errBroken says that the consumer broke off.
 var errBroken = errors.New("broken off")
+
+// Environment implements [audit.Checker].
+func (p *Provider) Environment() iter.Seq2[audit.Check, error] {
+	return func(yield func(audit.Check, error) bool) {
+		c, err := p.connect()
+		if err != nil {
+			yield(audit.Check{}, err)
+			return
+		}
+		const app = "LEAKREACH_GITHUB_APP_"
+		set := forge.Names(p.env.Getenv, "GH_TOKEN", "GITHUB_TOKEN", app+"ID", app+"INSTALLATION_ID", app+"PRIVATE_KEY_FILE")
+		_ = yield(forge.Chosen(c.apiAddress(), edition(c.BaseURL.Hostname(), "")), nil) &&
+			yield(forge.Given("GH_TOKEN, GITHUB_TOKEN, or a GitHub App's "+app+"ID and "+app+"PRIVATE_KEY_FILE", c.from, set), nil)
+	}
+}
 
 // A checker tells what a scan of one ref needs.
 type checker struct {
@@ -65,23 +78,7 @@ func (k *checker) send(checks ...audit.Check) error {
 	return nil
 }
 
-// environment tells what the environment chooses, without a request.
-func (k *checker) environment() {
-	const app = "LEAKREACH_GITHUB_APP_"
-	set := forge.Names(k.env.Getenv, "GH_TOKEN", "GITHUB_TOKEN", app+"ID", app+"INSTALLATION_ID", app+"PRIVATE_KEY_FILE")
-	c := audit.Check{For: "credential", Needs: "GH_TOKEN, GITHUB_TOKEN, or a GitHub App's " + app + "ID and " + app + "PRIVATE_KEY_FILE", State: audit.Granted}
-	if k.signed() {
-		c.Evidence = k.from + " is used"
-		if set != k.from {
-			c.Evidence += ", of " + set
-		}
-	} else {
-		c.State, c.Evidence = audit.Missing, "none is set"
-	}
-	_ = k.send(audit.Check{For: "host", Needs: k.apiAddress(), State: audit.Unproven, Evidence: edition(k.BaseURL.Hostname(), "")}, c)
-}
-
-func (k *checker) apiAddress() string { return strings.TrimSuffix(k.BaseURL.String(), "/") }
+func (c *client) apiAddress() string { return strings.TrimSuffix(c.BaseURL.String(), "/") }
 
 // edition is which GitHub a host is.
 func edition(host, version string) string {
@@ -108,7 +105,7 @@ func (k *checker) all(ref string) error {
 		return err
 	}
 	for _, p := range parts() {
-		if p.sources == 0 || k.opts.Sources.Has(p.sources) {
+		if p.path != "" && (p.sources == 0 || k.opts.Sources.Has(p.sources)) {
 			if err := k.part(p); err != nil {
 				return err
 			}
@@ -318,6 +315,9 @@ func (k *checker) part(p part) error {
 	case why != "":
 		c.State, c.Evidence, c.Fix = audit.Unproven, why, ""
 		return k.send(c)
+	case p.app && k.app == nil:
+		c.State, c.Evidence, c.Fix = audit.Unproven, "GitHub tells it to Apps alone", "use a GitHub App to have it, too"
+		return k.send(c)
 	}
 	resp, err := k.get(k.ctx, path, url.Values{"per_page": {"1"}}, nil)
 	if k.ctx.Err() != nil {
@@ -329,6 +329,8 @@ func (k *checker) part(p part) error {
 		c.State, c.Evidence = audit.Unproven, where+" is public: of private repositories none was seen"
 	case c.State == audit.Missing && forge.StatusOf(err) == http.StatusNotFound && said == "" && p.newer:
 		c.State, c.Evidence, c.Fix = audit.Unproven, "404 on "+where+": the right is missing, or this server does not offer it", ""
+	case forge.StatusOf(err) == http.StatusConflict: // so it answers about what is in a repository that is empty
+		c.State, c.Evidence = audit.Granted, where+" is empty"
 	case said != "" && !strings.Contains(said, p.right):
 		c.Evidence += "; GitHub says that it takes " + said
 	}
@@ -371,7 +373,7 @@ func (k *checker) place(p part) (path, where, why string) {
 		path := strings.NewReplacer("{owner}", t.Attrs["owner"], "{repo}", t.Attrs["repo"], "{environment}", url.PathEscape(name)).Replace(p.path)
 		return path, strings.TrimPrefix(t.Name, "github:"), ""
 	}
-	return "", "", fmt.Sprintf("no environment in %d repositories to try it on", len(k.repos))
+	return "", "", "no environment in " + forge.Number(int64(len(k.repos)), "repository", "repositories") + " to try it on"
 }
 
 // firstEnvironment is the name of one of a repository; "" if there is none to be seen.

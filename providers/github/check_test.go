@@ -15,7 +15,11 @@ import (
 // checks lists what a check tells, one line each.
 func checks(t *testing.T, p *Provider, ref string) (lines []string, err error) {
 	t.Helper()
-	for c, e := range p.Check(t.Context(), ref) {
+	all := p.Check(t.Context(), ref)
+	if ref == "" {
+		all = p.Environment()
+	}
+	for c, e := range all {
 		if e != nil {
 			return lines, e
 		}
@@ -41,14 +45,14 @@ func has(lines []string, parts ...string) bool {
 	return false
 }
 
-// rights answers as GitHub does with a token that may do some things: what it may not is refused with the right that is missing.
-type rights struct {
+// limited answers as GitHub does with a token that may do some things: what it may not is refused with the right that is missing.
+type limited struct {
 	*forgetest.GitHub
 	header map[string]string
 	denied map[string]string // by what the path ends in: the rights that GitHub names, or "" for a 404
 }
 
-func (f *rights) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (f *limited) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for k, v := range f.header {
 		w.Header().Set(k, v)
 	}
@@ -72,9 +76,9 @@ func (f *rights) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte(`{"installed_version": "3.19.2"}`))
 	case strings.HasSuffix(path, "/environments"):
 		_, _ = w.Write([]byte(`{"total_count": 1, "environments": [{"id": 1, "name": "prod/eu"}]}`))
-	case strings.HasSuffix(path, "/secrets"), strings.HasSuffix(path, "/variables"), strings.HasSuffix(path, "/permissions"):
+	case strings.HasSuffix(path, "/runs"), strings.HasSuffix(path, "/HEAD"), strings.HasSuffix(path, "/secrets"), strings.HasSuffix(path, "/variables"), strings.HasSuffix(path, "/permissions"):
 		_, _ = w.Write([]byte(`{}`))
-	case strings.HasSuffix(path, "/hooks"), strings.HasSuffix(path, "/contents/"), strings.HasSuffix(path, "/issues"), strings.HasSuffix(path, "/comments"), strings.HasSuffix(path, "/releases"):
+	case strings.HasSuffix(path, "/hooks"), strings.HasSuffix(path, "/keys"), strings.HasSuffix(path, "/issues"), strings.HasSuffix(path, "/comments"), strings.HasSuffix(path, "/releases"):
 		_, _ = w.Write([]byte(`[]`))
 	default:
 		w.Header().Del("Content-Type")
@@ -91,7 +95,7 @@ func all() Options {
 func TestCheck(t *testing.T) {
 	g := acme(4)
 	g.Repos[1].Dir = forgetest.Repository(t, forgetest.Commit{"README": "hello\n"})
-	f := &rights{
+	f := &limited{
 		GitHub: g,
 		header: map[string]string{"X-OAuth-Scopes": "repo, read:org, delete_repo", "GitHub-Authentication-Token-Expiration": "2026-12-31 10:00:00 UTC"},
 		denied: map[string]string{"orgs/acme/actions/secrets": "", "/actions/runners": "administration=read"},
@@ -107,7 +111,7 @@ func TestCheck(t *testing.T) {
 		{"missing requests: some left of the quota graphql of GH_TOKEN", "100 of 5000 left"},
 		{"granted organisation variables: Variables: read (organisation), or scope admin:org", "tried on acme"},
 		{"missing organisation secrets:", "404 Not Found", "on acme", "add scope admin:org to the token"},
-		{"missing repository settings, runners, deploy keys, protection: Administration: read, or scope repo", "needs administration=read", "on acme/r001", "use a token of an administrator"},
+		{"missing repository runners: Administration: read, or scope repo", "needs administration=read", "on acme/r001", "use a token of an administrator"},
 		{"granted secrets of environments: Environments: read, or scope repo", "tried on acme/r001"},
 		{"granted git:", "acme/r001.git"},
 		{"excess excess: scope delete_repo", "take it away"},
@@ -130,13 +134,13 @@ func TestCheck(t *testing.T) {
 
 func TestCheckFineGrained(t *testing.T) {
 	g := acme(1) // public
-	lines, err := checks(t, provider(t, &rights{GitHub: g, denied: map[string]string{"/actions/variables": "actions_variables=read; secrets=write"}}, all()), "acme/r000")
+	lines, err := checks(t, provider(t, &limited{GitHub: g, denied: map[string]string{"/actions/variables": "actions_variables=read; secrets=write"}}, all()), "acme/r000")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range [][]string{
 		{"missing repository variables: Variables: read, or scope repo", "add Variables: read to the token"},
-		{"unproven git history and files:", "acme/r000 is public"},
+		{"unproven git history, files, definitions of pipelines, wiki:", "acme/r000 is public"},
 		{"unproven excess: nothing beyond what a scan needs", "GH_TOKEN"},
 	} {
 		if !has(lines, want...) {
@@ -182,7 +186,7 @@ func TestCheckRefused(t *testing.T) {
 func TestCheckApp(t *testing.T) {
 	g := acme(2)
 	g.Installations, g.App = []forgetest.Installation{{ID: 77, Owner: "acme"}}, fresh
-	f := &rights{GitHub: g}
+	f := &limited{GitHub: g}
 	p := appOf(t, forgetest.Start(t, f), nil)
 	p.opts.Sources = audit.AllSources
 	lines, err := checks(t, p, "acme")
@@ -212,7 +216,7 @@ func TestCheckWorkflow(t *testing.T) {
 	g := acme(2)
 	own := "ghs_" + "own"
 	g.Tokens = map[string]forgetest.GitHubToken{own: {}}
-	f := &rights{GitHub: g, denied: map[string]string{"/actions/secrets": "secrets=read", "/issues": "issues=read"}}
+	f := &limited{GitHub: g, denied: map[string]string{"/actions/secrets": "secrets=read", "/issues": "issues=read"}}
 	p := New(env(t, nil, map[string]string{"GITHUB_API_URL": forgetest.Start(t, f), "GITHUB_TOKEN": own, "GITHUB_ACTIONS": "true"}), all())
 	lines, err := checks(t, p, "acme/r001")
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
@@ -59,12 +58,20 @@ func (p *planner) all(ref string) error {
 	if err := p.send(audit.Cost{Quota: "core", Calls: listing, Note: p.census.String()}); err != nil {
 		return err
 	}
-	for _, source := range []func() (audit.Cost, error){p.history, p.variables, p.secrets, p.settings, p.runners, p.logs, p.artifacts, p.issues} {
+	costs, err := p.settings()
+	if err != nil {
+		return err
+	}
+	costs = append([]audit.Cost{p.history()}, costs...)
+	for _, source := range []func() (audit.Cost, error){p.logs, p.artifacts, p.issues, p.releases} {
 		c, err := source()
 		if err != nil {
 			return err
 		}
-		if c.Source = c.Source & p.opts.Sources; c.Source == 0 {
+		costs = append(costs, c)
+	}
+	for _, c := range costs {
+		if c.Source &= p.opts.Sources; c.Source == 0 {
 			continue
 		}
 		if err := p.send(c); err != nil {
@@ -140,40 +147,95 @@ func (p *planner) as(owner string) context.Context {
 // gitHost is where repositories are fetched from.
 func (p *planner) gitHost() string { return p.web[0].Host }
 
-func (p *planner) history() (audit.Cost, error) {
-	c := p.census.Clones(p.opts.Sources&forge.Contents, p.gitHost())
+func (p *planner) history() audit.Cost {
+	c := p.census.Clones(forge.Contents, p.gitHost())
 	c.Logged = "git.clone for each repository, in the organisation's audit log of git events, for seven days (Enterprise)"
-	return c, nil
+	return c
 }
 
-// each is what a source takes: so many requests for an organisation, so many for a repository, and for a repository's environment.
-func (p *planner) each(source audit.Sources, owner, repository int, note string) (audit.Cost, error) {
-	return audit.Cost{Source: source, Quota: "core", Calls: owner*len(p.census.Owners) + repository*p.census.Repositories, Note: note}, nil
+// What settings take, of an organisation and of a repository that can run a workflow, and an environment: docs/github.md, and what the sweep of a
+// thousand repositories took.
+const (
+	variablesOfOwner = 2  // its own, and the agents'
+	secretsOfOwner   = 4  // in four stores; besides, one for each that is for chosen repositories
+	settingsOfOwner  = 12 // nine questions, and hooks, apps, tokens
+	runnersOfOwner   = 2  // runners, and groups; besides, one for each that is for chosen repositories
+	settingsOfLive   = 2  // of seven questions, what the organisation leaves open; keys and protection come from GraphQL
+	runnersOfLive    = 1
+	environmentRules = 2 // the listing, and custom rules
+
+	batchOfGraphQL  = 25 // repositories in a query
+	pointsOfGraphQL = 11 // that it counts
+)
+
+// live reckons how many repositories can run a workflow.
+func (p *planner) live() (int, error) {
+	sum, err := p.ofSample(audit.SourceSettings|audit.SourceRunners, func(path string, t audit.Target) (int64, error) {
+		if t.Attrs["archived"] == "true" {
+			return 0, nil
+		}
+		n, err := p.total(path + "/actions/workflows")
+		return min(n, 1), err
+	})
+	return int(p.census.All(sum)), err
 }
 
-func (p *planner) variables() (audit.Cost, error) {
-	return p.each(audit.SourceVariables, 1, 1, "one for a place, and one for each environment")
+// environments reckons how many there are.
+func (p *planner) environments() (int, error) {
+	sum, err := p.ofSample(audit.SourceSettings|audit.SourceVariables|audit.SourceSecrets, func(path string, _ audit.Target) (int64, error) {
+		return p.total(path + "/environments")
+	})
+	return int(p.census.All(sum)), err
 }
 
-func (p *planner) secrets() (audit.Cost, error) {
-	return p.each(audit.SourceSecrets, 1, 1, "one for a place, and one for each environment")
+// total is how many a listing says that there are.
+func (p *planner) total(path string) (int64, error) {
+	var list struct {
+		Total int64 `json:"total_count"`
+	}
+	_, err := p.get(p.ctx, path, url.Values{"per_page": {"1"}}, &list)
+	return list.Total, err
 }
 
-func (p *planner) settings() (audit.Cost, error) {
-	return p.each(audit.SourceSettings, 1, 1, "")
-}
-
-func (p *planner) runners() (audit.Cost, error) {
-	return p.each(audit.SourceRunners, 1, 1, "")
+// settings are the costs of what decides who can reach secrets.
+func (p *planner) settings() ([]audit.Cost, error) {
+	if !p.signed() {
+		return nil, nil // all of it is a gap
+	}
+	live, err := p.live()
+	if err != nil {
+		return nil, err
+	}
+	environments, err := p.environments()
+	if err != nil {
+		return nil, err
+	}
+	repos, owners := p.census.Repositories, len(p.census.Owners)
+	queries := (repos + batchOfGraphQL - 1) / batchOfGraphQL
+	each := "1 for a repository, and for each of about " + forge.Number(int64(environments), "environment", "environments")
+	return []audit.Cost{
+		{
+			Source: forge.Settings, Quota: "graphql", Calls: pointsOfGraphQL * queries,
+			Note: "points, of " + forge.Number(int64(queries), "query", "queries") + " that tell what is asked for; where GraphQL is refused, REST is asked",
+		},
+		{Source: audit.SourceVariables, Quota: "core", Calls: variablesOfOwner*owners + repos + environments, Note: each},
+		{Source: audit.SourceSecrets, Quota: "core", Calls: secretsOfOwner*owners + repos + environments, Note: each},
+		{
+			Source: audit.SourceSettings, Quota: "core", Calls: settingsOfOwner*owners + settingsOfLive*live + environmentRules*environments,
+			Note: p.reckoned("for about " + forge.Number(int64(live), "repository", "repositories") + " that can run a workflow"),
+		},
+		{Source: audit.SourceRunners, Quota: "core", Calls: runnersOfOwner*owners + runnersOfLive*live, Note: "1 for each of those"},
+		{Source: audit.SourceCaches, Quota: "core", Calls: repos, Note: "1 for a repository"},
+	}, nil
 }
 
 // ofSample sums something over the sample. What cannot be asked counts as nothing.
-func (p *planner) ofSample(wanted audit.Sources, count func(path string) (int64, error)) (sum int64, err error) {
+func (p *planner) ofSample(wanted audit.Sources, count func(path string, t audit.Target) (int64, error)) (sum int64, err error) {
 	if !p.opts.Sources.Has(wanted) || !p.signed() {
 		return 0, nil
 	}
 	for _, t := range p.census.Sample {
-		n, err := count("repos/" + t.Attrs["owner"] + "/" + t.Attrs["repo"])
+		n, err := count("repos/"+t.Attrs["owner"]+"/"+t.Attrs["repo"], t)
 		if p.ctx.Err() != nil {
 			return 0, p.ctx.Err()
 		}
@@ -186,21 +248,17 @@ func (p *planner) ofSample(wanted audit.Sources, count func(path string) (int64,
 
 // reckoned says what figures rest on.
 func (p *planner) reckoned(what string) string {
-	return fmt.Sprintf("%s, reckoned from %d repositories", what, len(p.census.Sample))
+	return what + ", reckoned from " + forge.Number(int64(len(p.census.Sample)), "repository", "repositories")
 }
 
 func (p *planner) logs() (audit.Cost, error) {
-	sum, err := p.ofSample(audit.SourceLogs, func(path string) (int64, error) {
-		var out struct {
-			Total int64 `json:"total_count"`
-		}
-		_, err := p.get(p.ctx, path+"/actions/runs", url.Values{"per_page": {"1"}}, &out)
-		return out.Total, err
+	sum, err := p.ofSample(audit.SourceLogs, func(path string, _ audit.Target) (int64, error) {
+		return p.total(path + "/actions/runs")
 	})
 	runs := p.census.All(sum)
 	return audit.Cost{
 		Source: audit.SourceLogs, Quota: "core", Calls: int(runs + runs/100 + int64(p.census.Repositories)),
-		Note: p.reckoned(fmt.Sprintf("one for each of about %d runs, more for attempts", runs)),
+		Note: p.reckoned("one for each of about " + forge.Number(runs, "run", "runs") + ", more for attempts"),
 	}, err
 }
 
@@ -209,7 +267,7 @@ const largestArtifact = 1 << 40
 
 func (p *planner) artifacts() (audit.Cost, error) {
 	var bytes int64
-	sum, err := p.ofSample(audit.SourceArtifacts, func(path string) (int64, error) {
+	sum, err := p.ofSample(audit.SourceArtifacts, func(path string, _ audit.Target) (int64, error) {
 		var out struct {
 			Total     int64 `json:"total_count"`
 			Artifacts []struct {
@@ -229,12 +287,12 @@ func (p *planner) artifacts() (audit.Cost, error) {
 	artifacts := p.census.All(sum)
 	return audit.Cost{
 		Source: audit.SourceArtifacts, Quota: "core", Calls: int(artifacts + artifacts/100 + int64(p.census.Repositories)), Bytes: p.census.All(bytes),
-		Note: p.reckoned(fmt.Sprintf("one for each of about %d artifacts", artifacts)),
+		Note: p.reckoned("one for each of about " + forge.Number(artifacts, "artifact", "artifacts")),
 	}, err
 }
 
 func (p *planner) issues() (audit.Cost, error) {
-	sum, err := p.ofSample(audit.SourceIssues, func(path string) (pages int64, err error) {
+	sum, err := p.ofSample(audit.SourceIssues, func(path string, _ audit.Target) (pages int64, err error) {
 		for _, list := range []string{"/issues", "/issues/comments", "/pulls/comments", "/comments"} {
 			resp, err := p.get(p.ctx, path+list, url.Values{"per_page": {"1"}, "state": {"all"}}, nil)
 			if err != nil && forge.StatusOf(err) != http.StatusNotFound {
@@ -248,4 +306,28 @@ func (p *planner) issues() (audit.Cost, error) {
 		return pages, nil
 	})
 	return audit.Cost{Source: audit.SourceIssues, Quota: "core", Calls: int(p.census.All(sum)), Note: p.reckoned("one for a hundred of them, or of their comments")}, err
+}
+
+func (p *planner) releases() (audit.Cost, error) {
+	var bytes int64
+	sum, err := p.ofSample(audit.SourceReleases, func(path string, _ audit.Target) (int64, error) {
+		var out []struct {
+			Assets []struct {
+				Size int64 `json:"size"`
+			} `json:"assets"`
+		}
+		resp, err := p.get(p.ctx, path+"/releases", url.Values{"per_page": {"100"}}, &out)
+		if err != nil {
+			return 0, err
+		}
+		calls, pages := int64(1), int64(max(resp.LastPage, 1)) // further pages are taken to be like the first
+		for _, r := range out {
+			for _, a := range r.Assets {
+				calls++
+				bytes += min(max(a.Size, 0), largestArtifact)
+			}
+		}
+		return calls * pages, nil
+	})
+	return audit.Cost{Source: audit.SourceReleases, Quota: "core", Calls: int(p.census.All(sum)), Bytes: p.census.All(bytes), Note: p.reckoned("one for 100 releases, and for each file")}, err
 }

@@ -34,6 +34,10 @@ func busy(w http.ResponseWriter, r *http.Request) bool {
 		body = fmt.Sprintf(`{"resources": {"core": {"limit": 5000, "remaining": 2500, "reset": %d}}}`, time.Now().Add(time.Hour).Unix())
 	case strings.HasSuffix(r.URL.Path, "/actions/runs"):
 		body = `{"total_count": 200, "workflow_runs": []}`
+	case strings.HasSuffix(r.URL.Path, "/actions/workflows"), strings.HasSuffix(r.URL.Path, "/environments"):
+		body = `{"total_count": 2}`
+	case strings.HasSuffix(r.URL.Path, "/releases"):
+		body = `[{"assets": [{"size": 500}]}]`
 	case strings.HasSuffix(r.URL.Path, "/actions/artifacts"):
 		body = `{"total_count": 4, "artifacts": [{"size_in_bytes": 1000}, {"size_in_bytes": 3000}]}`
 	case strings.HasSuffix(r.URL.Path, "/issues"):
@@ -71,7 +75,14 @@ func TestPlan(t *testing.T) {
 	if c := all["issues"]; c.Calls != 250*(10+3) {
 		t.Errorf("issues: %+v", c)
 	}
-	if n := len(g.Requests()); n > 100 {
+	for source, want := range map[string]int{
+		"workflows,variables,secrets,settings,runners,caches": 110, "variables": 2 + 250 + 500, "secrets": 4 + 250 + 500, "settings": 12 + 2*250 + 2*500, "runners": 2 + 250, "caches": 250, "releases": 500,
+	} {
+		if c := all[source]; c.Calls != want {
+			t.Errorf("%s: %+v, want %d requests", source, c, want)
+		}
+	}
+	if n := len(g.Requests()); n > 120 {
 		t.Errorf("%d requests to plan", n)
 	}
 

@@ -7,7 +7,6 @@ import (
 	"iter"
 	"net/http"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -30,14 +29,22 @@ func (p *Provider) Check(ctx context.Context, ref string) iter.Seq2[audit.Check,
 			return
 		}
 		k := &checker{Provider: q, client: c, ctx: ctx, yield: yield, percent: cmp.Or(p.opts.Budget, 60)}
-		if ref == "" {
-			err = k.environment()
-		} else {
-			err = k.all(ref)
-		}
-		if err != nil && !errors.Is(err, errBroken) {
+		if err := k.all(ref); err != nil && !errors.Is(err, errBroken) {
 			yield(audit.Check{}, err)
 		}
+	}
+}
+
+// Environment implements [audit.Checker].
+func (p *Provider) Environment() iter.Seq2[audit.Check, error] {
+	return func(yield func(audit.Check, error) bool) {
+		c, err := p.connect()
+		if err != nil {
+			yield(audit.Check{}, err)
+			return
+		}
+		_ = yield(forge.Chosen(c.address(), ""), nil) &&
+			yield(forge.Given("GITLAB_TOKEN, or in a job CI_JOB_TOKEN", c.from, forge.Names(p.env.Getenv, "GITLAB_TOKEN", "CI_JOB_TOKEN")), nil)
 	}
 }
 
@@ -63,16 +70,7 @@ func (k *checker) send(checks ...audit.Check) error {
 	return nil
 }
 
-// environment tells what the environment chooses, without a request.
-func (k *checker) environment() error {
-	c := audit.Check{For: "credential", Needs: "GITLAB_TOKEN, or in a job CI_JOB_TOKEN", State: audit.Granted, Evidence: k.from + " is used"}
-	if !k.signed() {
-		c.State, c.Evidence = audit.Missing, "none is set"
-	}
-	return k.send(audit.Check{For: "host", Needs: k.address(), State: audit.Unproven}, c)
-}
-
-func (k *checker) address() string { return strings.TrimSuffix(k.BaseURL().String(), "/") }
+func (c *client) address() string { return strings.TrimSuffix(c.BaseURL().String(), "/") }
 
 // all tells all there is to tell of a ref. An error ends it.
 func (k *checker) all(ref string) error {
@@ -93,8 +91,7 @@ func (k *checker) all(ref string) error {
 			}
 		}
 	}
-	whole := len(owners) > 0 && owners[0].Kind == audit.TargetInstance && owners[0].Attrs["id"] == ""
-	if k.admin && !whole {
+	if k.admin && ref != "" { // which is the whole instance
 		if err := k.send(audit.Check{
 			For: "excess", Needs: "a user who administers the instance", State: audit.Excess, Evidence: "an owner of the group will do", Fix: "use a group access token with role Owner",
 		}); err != nil {
@@ -122,7 +119,10 @@ func (k *checker) host() error {
 	var answer struct {
 		Version string `json:"version"`
 	}
-	_, err := k.get(k.ctx, "version", nil, "", &answer)
+	_, err := k.get(k.ctx, "metadata", nil, "", &answer)
+	if forge.StatusOf(err) == http.StatusNotFound { // before 15.2
+		_, err = k.get(k.ctx, "version", nil, "", &answer)
+	}
 	what := "GitLab " + answer.Version
 	if !versionForm.MatchString(answer.Version) {
 		what = "GitLab; it does not tell its version to this credential"
@@ -210,9 +210,8 @@ func (k *checker) token(token *forge.Credential) (refusal, err error) {
 
 // requests tells how much is left, where the instance sets a limit.
 func (k *checker) requests(resp *gitlab.Response, name string) error {
-	limit, err := strconv.Atoi(resp.Header.Get("RateLimit-Limit"))
-	left, err2 := strconv.Atoi(resp.Header.Get("RateLimit-Remaining"))
-	if err != nil || err2 != nil || limit < 1 || limit > mostGranted || left < 0 || left > limit {
+	limit, left, ok := told(resp)
+	if !ok {
 		return nil
 	}
 	return k.send(forge.Requests("of "+name+", a minute", limit, left, k.percent, time.Time{}))

@@ -27,7 +27,7 @@ func rights() []right {
 		group    = audit.TargetGroup
 		project  = audit.TargetRepository
 	)
-	const guest, reporter, developer, maintainer, owner, administrator = "role Guest", "role Reporter", "role Developer", "role Maintainer", "role Owner", "an administrator's token"
+	const guest = "role Guest"
 	return []right{
 		{what: "instance variables", of: instance, sources: audit.SourceVariables, role: administrator, path: "admin/ci/variables"},
 		{what: "instance webhooks, keys, tokens", of: instance, sources: audit.SourceSettings, role: administrator, path: "hooks"},

@@ -123,3 +123,20 @@ func (c Clone) reach(ctx context.Context, env audit.Env) error {
 	_, _, err := c.dial(ctx, env)
 	return err
 }
+
+// Chosen says which host the environment chooses.
+func Chosen(address, what string) audit.Check {
+	return audit.Check{For: "host", Needs: address, State: audit.Unproven, Evidence: what}
+}
+
+// Given says which credential the environment gives. from is the one that is used, set are all.
+func Given(needs, from, set string) audit.Check {
+	c := audit.Check{For: "credential", Needs: needs, State: audit.Granted, Evidence: from + " is used"}
+	switch {
+	case from == "":
+		c.State, c.Evidence = audit.Missing, "none is set"
+	case set != from:
+		c.Evidence += ", of " + set
+	}
+	return c
+}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"strings"
 
 	"github.com/leakreach/leakreach/audit"
 )
@@ -67,15 +66,22 @@ func addSizes(a, b int64) int64 {
 
 // String says what was listed.
 func (c Census) String() string {
-	var parts []string
+	text := fmt.Sprintf("%s, %d private", Number(int64(c.Repositories), "repository", "repositories"), c.Private)
 	if n := len(c.Owners); n > 0 {
-		parts = append(parts, fmt.Sprintf("%d above them", n))
+		text += ", and what hands down to them: " + Number(int64(n), "target", "targets")
 	}
-	parts = append([]string{fmt.Sprintf("%d repositories, %d private", c.Repositories, c.Private)}, parts...)
 	if c.Gaps > 0 {
-		parts = append(parts, fmt.Sprintf("%d gaps", c.Gaps))
+		text += ", " + Number(int64(c.Gaps), "gap", "gaps")
 	}
-	return strings.Join(parts, ", ")
+	return text
+}
+
+// Number is how many there are of something.
+func Number(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // All reckons from what the sample has what all repositories have.

@@ -1,0 +1,188 @@
+package gitlab
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+	"time"
+
+	"github.com/xanzy/go-gitlab"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/internal/forge"
+)
+
+// Plan implements [audit.Planner]. Groups and projects are listed, and of up to ten projects how much they have of what a forge keeps many of.
+func (p *Provider) Plan(ctx context.Context, ref string) iter.Seq2[audit.Cost, error] {
+	return func(yield func(audit.Cost, error) bool) {
+		o := p.opts
+		o.MaxWait, o.Budget = time.Second, 100 // as in Check
+		env := p.env
+		env.Calls = &audit.Calls{}
+		q := New(env, o)
+		c, err := q.connect()
+		if err == nil {
+			err = (&planner{Provider: q, client: c, ctx: ctx, yield: yield, percent: cmp.Or(p.opts.Budget, 60)}).all(ref)
+		}
+		if err != nil && !errors.Is(err, errBroken) {
+			yield(audit.Cost{}, err)
+		}
+	}
+}
+
+// A planner reckons what a scan of one ref takes.
+type planner struct {
+	*Provider
+	*client
+	ctx         context.Context //nolint:containedctx // it lives as long as one call of Plan
+	yield       func(audit.Cost, error) bool
+	percent     int // of quotas, that scans may use up
+	census      forge.Census
+	limit, left int // of requests in an hour, that are ours
+}
+
+func (p *planner) all(ref string) error {
+	var err error
+	if p.census, err = forge.Count(p.Targets(p.ctx, ref)); err != nil {
+		return err
+	}
+	listing := p.Provider.env.Calls.Snapshot()["gitlab"]
+	p.granted()
+	if err := p.send(audit.Cost{Quota: quota, Calls: listing, Note: p.census.String()}); err != nil {
+		return err
+	}
+	if p.opts.Sources.Has(forge.Contents) {
+		c := p.census.Clones(p.opts.Sources&forge.Contents, p.web[0].Host)
+		c.Logged = "repository_git_operation for each clone, in streamed audit events (Ultimate)"
+		if err := p.send(c); err != nil {
+			return err
+		}
+	}
+	for source := audit.Sources(1); source <= audit.AllSources; source <<= 1 {
+		calls, what := p.calls(source)
+		if calls == 0 || !p.opts.Sources.Has(source) || !p.signed() {
+			continue
+		}
+		if err := p.send(audit.Cost{Source: source, Quota: quota, Calls: calls, Note: what}); err != nil {
+			return err
+		}
+	}
+	return p.records()
+}
+
+// quota is the one that GitLab counts requests in.
+const quota = "API"
+
+func (p *planner) send(c audit.Cost) error {
+	c.Host = cmp.Or(c.Host, p.client.host)
+	if c.Quota != "" {
+		c.Limit, c.Left = p.limit, p.left
+	}
+	if p.ctx.Err() != nil {
+		return p.ctx.Err()
+	}
+	if !p.yield(c, nil) {
+		return errBroken
+	}
+	return nil
+}
+
+// granted learns how much is granted a minute, where the instance sets a limit.
+func (p *planner) granted() {
+	contexts := []context.Context{p.ctx}
+	if len(p.tokens) > 0 {
+		contexts = contexts[:0]
+		for _, token := range p.tokens {
+			contexts = append(contexts, forge.With(p.ctx, token))
+		}
+	}
+	for _, ctx := range contexts {
+		resp, err := p.get(ctx, "user", nil, "", nil)
+		if err != nil {
+			continue
+		}
+		if limit, left, ok := told(resp); ok {
+			reserve := limit - limit*p.percent/100
+			p.limit += 60 * (limit - reserve)
+			p.left += max(left-reserve, 0)
+		}
+	}
+}
+
+// told is what an answer says of the limit for a minute.
+func told(resp *gitlab.Response) (limit, left int, ok bool) {
+	limit, err := strconv.Atoi(resp.Header.Get("RateLimit-Limit"))
+	left, failed := strconv.Atoi(resp.Header.Get("RateLimit-Remaining"))
+	return limit, left, err == nil && failed == nil && limit > 0 && limit <= mostGranted && left >= 0 && left <= limit
+}
+
+// calls is what a source takes that is read by a few requests for each project, group, and the instance.
+func (p *planner) calls(source audit.Sources) (calls int, what string) {
+	parts := map[audit.TargetKind]int{}
+	for kind, t := range p.kinds() {
+		here := newPlace(p.client, t)
+		one := Provider{env: p.Provider.env, opts: Options{Sources: source}}
+		parts[kind] = len(one.listings(p.ctx, here))
+	}
+	calls = parts[audit.TargetRepository] * p.census.Repositories
+	for _, t := range p.census.Owners {
+		calls += parts[t.Kind]
+	}
+	return calls, fmt.Sprintf("%d for a project, %d for a group, and one for each hundred of something", parts[audit.TargetRepository], parts[audit.TargetGroup])
+}
+
+// kinds has a target of each kind that there is.
+func (p *planner) kinds() map[audit.TargetKind]audit.Target {
+	all := map[audit.TargetKind]audit.Target{}
+	for _, t := range append(p.census.Owners[:len(p.census.Owners):len(p.census.Owners)], p.census.Sample...) {
+		all[t.Kind] = t
+	}
+	return all
+}
+
+// records sends what is read of what projects have many of: so many pages, and of jobs each trace and each set of artifacts.
+func (p *planner) records() error {
+	for _, r := range []struct {
+		source audit.Sources
+		lists  []string
+		each   bool // thing is another request
+		what   string
+	}{
+		{audit.SourceLogs, []string{"/jobs"}, true, "jobs"},
+		{audit.SourceIssues, []string{"/issues", "/merge_requests"}, true, "issues and merge requests, whose notes are asked for one by one"},
+		{audit.SourceReleases, []string{"/releases"}, false, "releases"},
+		{audit.SourceGists, []string{"/snippets"}, true, "snippets"},
+		{audit.SourcePackages, []string{"/packages"}, false, "packages"},
+	} {
+		if !p.opts.Sources.Has(r.source) || !p.signed() {
+			continue
+		}
+		things, pages := int64(0), int64(0)
+		for _, t := range p.census.Sample {
+			for _, list := range r.lists {
+				resp, err := p.get(p.ctx, newPlace(p.client, t).path+list, map[string]string{"per_page": "1"}, "", nil)
+				if p.ctx.Err() != nil {
+					return p.ctx.Err()
+				}
+				pages++
+				if err == nil { // of more than 10,000 it does not tell the number
+					n := int64(min(max(resp.TotalItems, 0), mostGranted))
+					things, pages = things+n, pages+n/listPage
+				}
+			}
+		}
+		calls := p.census.All(pages)
+		if r.each {
+			calls += p.census.All(things)
+		}
+		if err := p.send(audit.Cost{
+			Source: r.source, Quota: quota, Calls: int(calls), Note: fmt.Sprintf("about %d %s, reckoned from %d projects", p.census.All(things), r.what, len(p.census.Sample)),
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
