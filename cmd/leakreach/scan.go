@@ -42,7 +42,7 @@ type scanOptions struct {
 	limits                                    limits
 	cacheSize                                 int64
 	noHistory, noIgnores, allowGaps, annotate bool
-	allRefs                                   bool
+	allRefs, shared, noArchived               bool
 	quiet, dryRun                             bool
 	absent                                    bool // see report.Options
 }
@@ -83,6 +83,8 @@ gitlab:GROUP[/…/PROJECT] or gitea:OWNER[/REPO]. The default is the current dir
 	f.StringVar(&o.since, "since", "", "only history since `COMMIT|DATE`")
 	f.BoolVar(&o.noHistory, "no-history", false, "only files as they are now")
 	f.BoolVar(&o.allRefs, "all-refs", false, "of forges, also the refs of pull and merge requests: on GitHub about twice the objects")
+	f.BoolVar(&o.shared, "shared", false, "of groups of GitLab, also projects of others that are shared with them")
+	f.BoolVar(&o.noArchived, "no-archived", false, "of GitLab, no archived projects")
 	f.BoolVar(&o.noIgnores, "no-ignores", false, "do not obey ignore comments, ignore files and configuration of what is scanned")
 	f.StringSliceVar(&o.rules, "rules", nil, "only these rules, by `ID,…`")
 	f.StringVar(&o.sources, "sources", "", "what to read of a target, out of "+audit.AllSources.String()+", as `LIST|all` (default up to runners)")
@@ -148,7 +150,8 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	}
 	r := recipe{
 		Version: version, Key: key.Digest("recipe"), Verify: o.verify, Region: o.awsRegion, Since: o.since, Sources: o.sources, Rules: o.rules,
-		NoHistory: o.noHistory, NoIgnores: o.noIgnores, AllRefs: o.allRefs, Config: config, ConfigPath: o.config, File: file,
+		NoHistory: o.noHistory, NoIgnores: o.noIgnores, AllRefs: o.allRefs, Shared: o.shared, NoArchived: o.noArchived, Config: config,
+		ConfigPath: o.config, File: file,
 	}
 	e, list, err := r.engine(o.env(w, log, quotas), refs, file.Leakreach.Limits)
 	if err != nil {
@@ -251,7 +254,7 @@ func (r *recipe) refs(env audit.Env, refs []string, so secrets.Options, most lim
 		sources &^= audit.SourceHistory
 	}
 	all := providers.All(env, providers.Options{
-		Sources: sources, Since: r.Since, NoIgnores: r.NoIgnores, AllRefs: r.AllRefs, GitHubBudget: most.GitHub, GitLabBudget: most.GitLab,
+		Sources: sources, Since: r.Since, NoIgnores: r.NoIgnores, AllRefs: r.AllRefs, Shared: r.Shared, NoArchived: r.NoArchived, GitHubBudget: most.GitHub, GitLabBudget: most.GitLab,
 	})
 	var list []engine.Ref
 	for _, text := range refs {
