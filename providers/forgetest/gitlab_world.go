@@ -45,6 +45,7 @@ func NewGitLabWorld(t testing.TB, now time.Time) *GitLabWorld {
 	w.history()
 	w.runs()
 	w.texts()
+	w.weak()
 	return w
 }
 
@@ -216,4 +217,81 @@ func (w *GitLabWorld) texts() {
 	x.Releases = map[string]string{"v1": "the first", "v2": s}
 	x, s = text(66, "a snippet", "snippet $1")
 	x.Snippets = []CISnippet{{ID: 1, Title: "how to", Files: map[string]string{"a.sh": "echo a", "dir/b.sh": "# " + s}}}
+}
+
+func (w *GitLabWorld) weakness(rule, target, in, name string) {
+	w.Planted = append(w.Planted, Planted{What: rule + " of " + name, Target: "gitlab:" + target, Rule: rule, In: in, Name: name})
+}
+
+// weak are settings that are not sound, each of a project of its own, with what is nearly as weak in the one before.
+func (w *GitLabWorld) weak() {
+	for _, p := range w.Planted { // masked, and still to be read in the settings; or a file
+		if p.In == "variable" && p.Name != "NIGHT_TOKEN" && p.Name != "CRM_TOKEN" {
+			w.weakness("gitlab-variable-unmasked", strings.TrimPrefix(p.Target, "gitlab:"), "variable", p.Name)
+		}
+	}
+	w.weakness("gitlab-schedule-secret", w.service(12).Path, "schedule", "nightly")
+
+	vault := func(x *Project, v CIVariable) {
+		v.Key, v.Masked, v.Hidden = "DATABASE_PASSWORD", true, true
+		x.Variables = append(x.Variables, v)
+	}
+	vault(w.service(70), CIVariable{Protected: true})
+	x := w.service(71)
+	vault(x, CIVariable{})
+	w.weakness("gitlab-variable-unprotected", x.Path, "variable", "DATABASE_PASSWORD")
+	vault(w.service(72), CIVariable{Scope: "production"})
+	x = w.service(73)
+	x.Environments = append(x.Environments, "review/1")
+	vault(x, CIVariable{Scope: "review/*"})
+	w.weakness("gitlab-environment-scope", x.Path, "variable", "DATABASE_PASSWORD")
+	x = w.service(80) // public
+	x.CIAccess.Settings["ci_allow_fork_pipelines_to_run_in_parent_project"] = true
+	x.CIAccess.Settings["public_jobs"] = true
+	vault(x, CIVariable{})
+	w.weakness("gitlab-variable-unprotected", x.Path, "variable", "DATABASE_PASSWORD")
+	w.weakness("gitlab-fork-pipeline", x.Path, "settings", "")
+	w.service(90).CIAccess.Settings["ci_allow_fork_pipelines_to_run_in_parent_project"] = true // and no variable to take
+
+	w.service(74).JobTokenFrom = []string{"acme"}
+	x = w.service(75)
+	x.JobTokenOpen = true
+	w.weakness("gitlab-job-token-open", x.Path, "settings", "")
+	x = w.service(76)
+	x.Branches = append(x.Branches, CIRule{Name: "release/*", Push: []int{30}, Merge: []int{30}})
+	w.weakness("gitlab-protected-ref-open", x.Path, "protection", "release/*")
+	x = w.service(77)
+	x.CIAccess.Settings["ci_pipeline_variables_minimum_override_role"] = "developer"
+	w.weakness("gitlab-pipeline-variables", x.Path, "settings", "")
+	x = w.service(78)
+	x.CIAccess.Settings["public_jobs"] = true
+	w.weakness("gitlab-public-jobs", x.Path, "settings", "")
+
+	end := w.now.AddDate(0, 1, 0).Format(time.DateOnly)
+	x = w.service(79)
+	x.CIAccess.Tokens = []CIToken{{Name: "for ever", Scopes: []string{"api"}, Level: 40}, {Name: "revoked", Level: 40, Revoked: true}}
+	w.weakness("gitlab-token-lifetime", x.Path, "token", "for ever")
+	x = w.service(81)
+	x.Deploys = []CIToken{{Name: "registry", Scopes: []string{"read_registry"}, Expires: end}}
+	x.Triggers = []CIToken{{Name: "from CRM", Value: "not-for-reports"}}
+	w.weakness("gitlab-trigger-token", x.Path, "token", "from CRM")
+	x = w.service(82)
+	x.Members = map[int]int{8: 30, 9: 30}
+	x.Schedules = []CISchedule{{ID: 1, Description: "weekly", Ref: "main", Owner: 8, Blocked: true}, {ID: 2, Description: "monthly", Ref: "main", Owner: 9}}
+	w.weakness("gitlab-schedule-secret", x.Path, "schedule", "weekly")
+	x = w.service(83)
+	x.Runners = []CIRunner{{ID: w.next(), Description: "deploy-2", Tags: []string{"deploy"}, Locked: true, Untagged: true}, {ID: w.next(), Description: "deploy-3", Tags: []string{"deploy"}, Locked: true, Protected: true, Untagged: true}}
+	w.weakness("gitlab-runner-unprotected", x.Path, "runner", "deploy-2")
+	x = w.service(84)
+	x.DeployKeys = []CIKey{{Title: "mirror"}, {Title: "release", Push: true}}
+	w.weakness("deploy-key-write", x.Path, "deploy-key", "release")
+	x = w.service(85)
+	x.Hooks = []CIHook{{URL: "https://chat.example.com/"}, {URL: "http://builds.example.com/"}}
+	w.weakness("webhook-insecure", x.Path, "webhook", "builds.example.com")
+	x = w.service(86)
+	w.job(x, "", CIJob{Name: "deploy", Trace: strings.ReplaceAll(traceOf("deployed"), `"docker"`, `"shell"`), Runner: CIRunner{ID: 7000, Description: "shell-1"}})
+	w.weakness("gitlab-runner-shell", x.Path, "runner", "shell-1")
+	x = w.service(87)
+	w.job(x, "", CIJob{Name: "image", Trace: strings.Replace(traceOf("built"), "section_end:1772355601", "Starting service docker:27-dind ...\nsection_end:1772355601", 1), Runner: CIRunner{ID: 7001, Description: "dind-1"}})
+	w.weakness("privileged-container", x.Path, "runner", "dind-1")
 }
