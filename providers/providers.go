@@ -15,6 +15,8 @@ type Options struct {
 	NoIgnores bool   // read files that an ignore file of the user names
 	Since     string // a commit or a date: leave out history before it
 	AllRefs   bool   // of forges: also the refs of pull and merge requests
+	// Of GitLab: also projects that are shared with a group, and none that are archived.
+	Shared, NoArchived bool
 	// Percent of an API's quota that is ours; 0 for the default.
 	GitHubBudget, GitLabBudget int
 }
@@ -28,7 +30,7 @@ func All(env audit.Env, o Options) []audit.Provider {
 			Budget: o.GitHubBudget,
 		}),
 		gitlab.New(env, gitlab.Options{
-			Sources: o.Sources, Since: o.Since, AllRefs: o.AllRefs,
+			Sources: o.Sources, Since: o.Since, AllRefs: o.AllRefs, Shared: o.Shared, Current: o.NoArchived,
 			Budget: o.GitLabBudget,
 		}),
 		gitea.New(env, gitea.Options{

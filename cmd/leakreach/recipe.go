@@ -29,6 +29,8 @@ type recipe struct {
 	NoHistory  bool         `json:"no_history,omitempty"`
 	NoIgnores  bool         `json:"no_ignores,omitempty"`
 	AllRefs    bool         `json:"all_refs,omitempty"`
+	Shared     bool         `json:"shared,omitempty"`
+	NoArchived bool         `json:"no_archived,omitempty"`
 	Config     []byte       `json:"config,omitempty"`
 	ConfigPath string       `json:"config_path,omitempty"`
 	File       fileSettings `json:"file"`
@@ -107,6 +109,8 @@ func (r *recipe) narrower(then *recipe) string {
 		{r.Sources != then.Sources, "the runs were made with different --sources"},
 		{len(r.Rules) > 0 && !slices.Equal(r.Rules, then.Rules), "this run was made with other --rules"},
 		{!r.AllRefs && then.AllRefs, "only the earlier run was made with --all-refs"},
+		{!r.Shared && then.Shared, "only the earlier run was made with --shared"},
+		{r.NoArchived && !then.NoArchived, "only this run was made with --no-archived"},
 		{!bytes.Equal(r.Config, then.Config), "the runs were made with different configurations"},
 	} {
 		if c.less {

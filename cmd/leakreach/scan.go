@@ -40,7 +40,7 @@ type scanOptions struct {
 	limits                                    limits
 	cacheSize                                 int64
 	noHistory, noIgnores, allowGaps, annotate bool
-	allRefs                                   bool
+	allRefs, shared, noArchived               bool
 	quiet, dryRun                             bool
 	absent                                    bool // see report.Options
 }
@@ -84,6 +84,8 @@ gitlab:GROUP[/…/PROJECT] or gitea:OWNER[/REPO]. The default is the current dir
 	f.BoolVar(&o.noIgnores, "no-ignores", false, "do not obey ignore comments, ignore files and configuration of what is scanned")
 	f.StringSliceVar(&o.rules, "rules", nil, "only these rules, by `ID,…`")
 	f.StringVar(&o.sources, "sources", "", "what to read of a target, out of "+audit.AllSources.String()+", as `LIST|all` (default up to runners)")
+	f.BoolVar(&o.shared, "shared", false, "of groups of GitLab, also projects of others that are shared with them")
+	f.BoolVar(&o.noArchived, "no-archived", false, "of GitLab, no archived projects")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be asked of whom, what that costs and which log entries it leaves; only repositories are listed for it (text or json)")
 	f.StringVar(&o.awsRegion, "aws-region", "", "`REGION` whose STS is asked about AWS keys (default us-east-1)")
 	o.metricsFlag(f)
@@ -146,7 +148,8 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	}
 	r := recipe{
 		Version: version, Key: key.Digest("recipe"), Verify: o.verify, Region: o.awsRegion, Since: o.since, Sources: o.sources, Rules: o.rules,
-		NoHistory: o.noHistory, NoIgnores: o.noIgnores, AllRefs: o.allRefs, Config: config, ConfigPath: o.config, File: file,
+		NoHistory: o.noHistory, NoIgnores: o.noIgnores, AllRefs: o.allRefs, Shared: o.shared, NoArchived: o.noArchived, Config: config,
+		ConfigPath: o.config, File: file,
 	}
 	e, list, err := r.engine(o.env(w, log, quotas), refs, file.Leakreach.Limits)
 	if err != nil {
@@ -249,7 +252,7 @@ func (r *recipe) refs(env audit.Env, refs []string, so secrets.Options, most lim
 		sources &^= audit.SourceHistory
 	}
 	all := providers.All(env, providers.Options{
-		Sources: sources, Since: r.Since, NoIgnores: r.NoIgnores, AllRefs: r.AllRefs, GitHubBudget: most.GitHub, GitLabBudget: most.GitLab,
+		Sources: sources, Since: r.Since, NoIgnores: r.NoIgnores, AllRefs: r.AllRefs, Shared: r.Shared, NoArchived: r.NoArchived, GitHubBudget: most.GitHub, GitLabBudget: most.GitLab,
 	})
 	var list []engine.Ref
 	for _, text := range refs {

@@ -521,6 +521,9 @@ func (g *GitLab) graphProject(x *Project, query string, variables map[string]any
 		}
 	}
 	if strings.Contains(query, "terraformStates") {
+		m["terraformStates"] = nil
+	}
+	if strings.Contains(query, "terraformStates") && x.role() >= 30 {
 		nodes := []any{}
 		for _, name := range sortedNames(x.States) {
 			nodes = append(nodes, map[string]any{"name": name})

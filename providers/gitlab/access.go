@@ -298,7 +298,7 @@ func (h *place) scheduleVariables(ctx context.Context, s *schedule) iter.Seq2[au
 			if v == nil {
 				continue
 			}
-			facts := map[string]string{"store": "schedule", "type": v.Type, "raw": yesNo(v.Raw), "protected": "false", "masked": "false", "hidden": "false"}
+			facts := map[string]string{"store": "schedule", "type": v.Type, "raw": yesNo(v.Raw)} // they have no other flags
 			it := h.item(audit.KindVariable, audit.InVariable, v.Key, h.client.page(h.target.Attrs["path"], "-/pipeline_schedules", strconv.Itoa(s.ID), "edit"), facts)
 			it.Entry.Scope = "schedule " + cmp.Or(s.Description, strconv.Itoa(s.ID))
 			if v.Value != nil {

@@ -45,7 +45,9 @@ func (h *place) definition(ctx context.Context) iter.Seq2[audit.Item, error] {
 		facts["uses"] = list(append(uses, strings.Split(facts["uses"], ",")...))
 		it := h.item(audit.KindWorkflow, audit.InWorkflow, path, h.client.page(h.target.Attrs["path"], "-/ci/editor"), facts)
 		it.At.Path, it.Content, it.Size = path, []byte(x.Merged), int64(len(x.Merged))
-		yield(it, nil)
+		if yield(it, nil) && len(x.Includes) > 0 { // what it takes in from elsewhere is in no history of the project's
+			yield(audit.Item{Kind: audit.KindText, At: it.At, Content: it.Content, Size: it.Size}, nil)
+		}
 	}
 }
 

@@ -29,11 +29,15 @@ func FuzzListing(f *testing.F) {
 	f.Add(200, "<;,;rel", []byte(`[null,{}]`))
 	f.Add(405, "", []byte(`{"error":"Keyset"}`))
 	f.Add(314, "", []byte("0"))
+	f.Add(200, "", []byte(`[{"id":1,"iid":1,"title":"t","user_notes_count":1,"source":"trigger","started_at":"2026-01-01T00:00:00Z","finished_at":"2026-01-01T00:00:00Z","artifacts_file":{"filename":"a.zip"},"artifacts":[{"file_type":"dotenv"}],"runner":{"id":1},"files":[{"path":"a"},{"path":"b"}]}]`))
+	f.Add(200, "", []byte(`{"data":{"project":{"inheritedCiVariables":{"nodes":[null,{"key":"A"}],"pageInfo":{"hasNextPage":true}},"terraformStates":{"nodes":[{"name":"../x"}]}}},"merged_yaml":"a: {script: b}","includes":[{"extra":{"project":"p"}}],"variables":[null,{"key":"K","value":"v"}]}`))
+	f.Add(200, "", []byte("PK\x03\x04\x14\x00\x00\x00\x08\x00"))
+	f.Add(302, "http://127.0.0.1:1/x?signature=y", []byte(""))
 	f.Fuzz(func(t *testing.T, status int, link string, body []byte) {
 		if status < 100 || status > 599 || len(body) > 1<<16 {
 			t.Skip()
 		}
-		o := Options{Sources: audit.SourceVariables | audit.SourceSettings | audit.SourceRunners, MaxWait: 1, sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}
+		o := Options{Sources: audit.AllSources, MaxWait: 1, sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}
 		p := New(audit.Env{
 			HTTP: &http.Client{Transport: answering(func() *http.Response {
 				h := http.Header{"Link": {link}, "Location": {link}, "X-Next-Page": {link}, "X-Total": {link}}
@@ -50,9 +54,16 @@ func FuzzListing(f *testing.F) {
 			}
 		}
 		for _, target := range all[:min(len(all), 5)] {
-			for it, err := range p.Items(t.Context(), target) {
-				if gap := (*audit.Gap)(nil); err == nil && it.Entry == nil || errors.As(err, &gap) && (gap.What == "" || gap.Why == "") {
-					t.Errorf("%s: %+v, %v", target.Name, it, err)
+			for _, part := range []audit.Part{audit.PartSettings, audit.PartRuns, audit.PartTexts} {
+				target.Part = part
+				for it, err := range p.Items(t.Context(), target) {
+					gap := (*audit.Gap)(nil)
+					if err == nil && it.Entry == nil && it.Content == nil && it.State == "" || errors.As(err, &gap) && (gap.What == "" || gap.Why == "") {
+						t.Errorf("%s: %+v, %v", target.Name, it, err)
+					}
+					if it.Done != nil {
+						it.Done()
+					}
 				}
 			}
 		}

@@ -123,7 +123,9 @@ func (r *refusals) add(what, why string) {
 		r.gaps = append(r.gaps, &audit.Gap{What: what, Why: why})
 		return
 	}
-	r.gaps[n].What += ", " + what
+	if gap := r.gaps[n]; !slices.Contains(strings.Split(gap.What, ", "), what) { // it may be asked for twice
+		gap.What += ", " + what
+	}
 }
 
 // place is an instance, a group or a project.

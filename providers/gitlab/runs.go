@@ -406,7 +406,7 @@ func (v *visit) pipelineVariables(x *pipelineRun) bool {
 		if !v.variables.listed[one.Key] && len(v.variables.listed) < maxListed {
 			v.variables.listed[one.Key] = true
 			it.Entry = v.entry(audit.KindVariable, one.Key, map[string]string{
-				"store": "trigger", "type": one.Type, "raw": yesNo(one.Raw), "protected": "false", "masked": "false", "hidden": "false",
+				"store": "trigger", "type": one.Type, "raw": yesNo(one.Raw), // they have no other flags
 			})
 		}
 		value := ""

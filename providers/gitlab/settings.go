@@ -143,10 +143,11 @@ func (h *place) describeInstance(ctx context.Context) (map[string]string, error)
 		InboundLimited *bool `json:"enforce_ci_inbound_job_token_scope_enabled"`
 	}
 	_, err := h.get(ctx, "application/settings", nil, "", &x)
-	return map[string]string{
-		"shared_runners": yesNo(x.SharedRunners), "auto_devops": yesNo(x.AutoDevOps), "secret_push_protection": yesNo(x.PushProtection),
-		"job_token_inbound_limited": yesNo(x.InboundLimited),
-	}, err
+	facts := map[string]string{"shared_runners": yesNo(x.SharedRunners), "auto_devops": yesNo(x.AutoDevOps), "secret_push_protection": yesNo(x.PushProtection)}
+	if x.InboundLimited != nil && *x.InboundLimited { // else each project decides
+		facts["job_token_inbound_limited"] = "true"
+	}
+	return facts, err
 }
 
 // written joins what people wrote, one a line.

@@ -104,7 +104,7 @@ func TestSettings(t *testing.T) {
 		{audit.KindEnvironment, "staging", "project", "deploy_access=Developer protected=true required_approvals=0"},
 		{audit.KindSchedule, "nightly", "project", "active=true cron=0 1 * * * owner=User:user7 owner_active=true owner_role=Owner ref=refs/heads/main"},
 		{audit.KindSchedule, "schedule 4", "project", "active=false cron=0 1 * * * owner=User:user8 owner_active=false ref=main"},
-		{audit.KindVariable, "DEPLOY", "schedule nightly", "hidden=false masked=false protected=false raw=false store=schedule type=env_var"},
+		{audit.KindVariable, "DEPLOY", "schedule nightly", "raw=false store=schedule type=env_var"},
 		{audit.KindSecret, "upload.jks", "project", "created_at=2025-03-01T08:00:00Z store=secure_file"},
 		{audit.KindRunner, "own", "project", "access_level=ref_protected id=3 labels=deploy,linux locked=true os=linux paused=false run_untagged=false status=online type=project_type version=18.5.0"},
 		{audit.KindSettings, x.Path, "project", "archived=false auto_devops=false default_branch=main fork=false fork_pipelines_in_parent=true job_token_allowed=other/x,acme/platform " +
@@ -161,7 +161,7 @@ func TestSettingsAbove(t *testing.T) {
 			t.Errorf("instance: gaps %q", gaps)
 		}
 		name := strings.TrimPrefix(p.env.Getenv("GITLAB_URL"), "http://")
-		if got, want := facts(t, items, audit.KindSettings, name, "instance"), "auto_devops=false job_token_inbound_limited=false secret_push_protection=false shared_runners=true"; got != want {
+		if got, want := facts(t, items, audit.KindSettings, name, "instance"), "auto_devops=false secret_push_protection=false shared_runners=true"; got != want {
 			t.Errorf("instance: %s, want %s", got, want)
 		}
 		facts(t, items, audit.KindHook, "system.example.com", "instance")

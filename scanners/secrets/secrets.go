@@ -226,7 +226,8 @@ func (s *Scanner) Costs() (list []Cost) {
 // Wants takes everything that has content of its own. Of places it takes those whose path says something.
 func (s *Scanner) Wants(it audit.Item) bool {
 	switch it.Kind {
-	case audit.KindFile, audit.KindCommit, audit.KindPaths, audit.KindVariable, audit.KindStream, audit.KindLog, audit.KindArtifact, audit.KindText:
+	case audit.KindFile, audit.KindCommit, audit.KindPaths, audit.KindVariable, audit.KindStream, audit.KindLog, audit.KindArtifact, audit.KindText,
+		audit.KindSettings, audit.KindHook, audit.KindEnvironment, audit.KindRunner:
 		return true
 	case audit.KindPlace:
 		return credfile.Wants(it.At.Path) || len(s.matcher.Paths(it.At.Path, it.At.Commit)) > 0
