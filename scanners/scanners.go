@@ -2,15 +2,30 @@
 package scanners
 
 import (
+	"slices"
+
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/scanners/secrets"
+	"github.com/leakreach/leakreach/scanners/settings"
 )
 
-// All returns every scanner. It fails only on a configuration that cannot be read.
-func All(o secrets.Options) ([]audit.Scanner, error) {
-	s, err := secrets.New(o)
-	if err != nil {
-		return nil, err
+// All returns every scanner, or those that have the rules that were asked for. It fails only on a configuration that cannot be read, or a rule
+// that no scanner has.
+func All(o secrets.Options) (all []audit.Scanner, err error) {
+	judge := settings.New(o.Rules)
+	asked := len(o.Rules) > 0
+	o.Rules = slices.DeleteFunc(slices.Clone(o.Rules), func(id string) bool {
+		return slices.ContainsFunc(judge.Rules(), func(r audit.Rule) bool { return r.ID == id })
+	})
+	if !asked || len(o.Rules) > 0 {
+		s, err := secrets.New(o)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
 	}
-	return []audit.Scanner{s}, nil
+	if len(judge.Rules()) > 0 {
+		all = append(all, judge)
+	}
+	return all, nil
 }

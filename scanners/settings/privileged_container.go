@@ -1,0 +1,35 @@
+package settings
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/leakreach/leakreach/audit"
+)
+
+var privilegedContainer = rule{
+	Rule: audit.Rule{
+		ID: "privileged-container", Title: "Container can take over its host", Category: audit.CategoryRunner, Severity: audit.High, CWE: 250,
+		Help: help(`
+A privileged container is root on the machine that it runs on: it mounts its disks, loads modules, and reads what other jobs have there. On
+a shared runner one project so has them all.`, `
+[runners.docker]
+  privileged = true   # on an instance's runner`, `
+[runners.docker]
+  privileged = false
+images are built rootless (BuildKit, Buildah), or on a machine that is thrown away after each job`, `
+the runner serves a single project, is known not to be privileged, or that is not known: no API tells it, only job logs do.`),
+		Fix: []string{
+			"Switch privileged off, and build images without it",
+			"Give projects that need it a runner of their own, on machines for one job",
+		},
+	},
+	of: audit.KindRunner,
+	judge: func(p *place, e *audit.Entry) verdict {
+		if e.Facts["privileged"] != "true" || !sharedRunner(e) {
+			return fine
+		}
+		executor := cmp.Or(e.Facts["executor"], "not known")
+		return verdict{evidence: fmt.Sprintf("privileged (executor %s), and jobs of several projects run on it (%s)", executor, e.Facts["type"])}
+	},
+}
