@@ -516,6 +516,9 @@ func TestInventoryOfLogs(t *testing.T) {
 		item("found", text("secret:"+strings.Repeat("k", 20))), item("found", text("secret:"+strings.Repeat("l", 20))), item("nothing", text("x")),
 		item("broken", func(context.Context) (io.ReadCloser, error) { return nil, errors.New("expired") }), item("listed", nil),
 	)
+	later := item("found", text("secret:"+strings.Repeat("m", 20)))
+	later.Entry.Facts = map[string]string{"run": "2"} // artifacts of several runs have one name
+	w.items["fake:x/one"] = append(w.items["fake:x/one"], later)
 	r, err := start(t, w)
 	if err != nil {
 		t.Fatal(err)
@@ -525,7 +528,7 @@ func TestInventoryOfLogs(t *testing.T) {
 		names = append(names, e.Name)
 	}
 	slices.Sort(names)
-	if want := []string{"broken", "found", "listed"}; !slices.Equal(names, want) {
+	if want := []string{"broken", "found", "found", "listed"}; !slices.Equal(names, want) {
 		t.Errorf("the inventory has %q, want %q", names, want)
 	}
 }

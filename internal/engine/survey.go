@@ -84,13 +84,13 @@ func (r *run) with(before, now store.Result) store.Result {
 		f.Locations = dedupe(f.Locations)
 	}
 	now.Findings = m.list()
-	type key struct{ kind, scope, name string }
+	type key struct{ kind, scope, name, run string } // artifacts of several runs have one name
 	entries := map[key]audit.Entry{}
 	for _, e := range slices.Concat(before.Inventory, now.Inventory) {
-		entries[key{string(e.Kind), e.Scope, e.Name}] = e
+		entries[key{string(e.Kind), e.Scope, e.Name, e.Facts["run"]}] = e
 	}
 	now.Inventory = slices.SortedFunc(maps.Values(entries), func(a, b audit.Entry) int {
-		return firstNonZero(strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Scope, b.Scope), strings.Compare(a.Name, b.Name))
+		return firstNonZero(strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Scope, b.Scope), strings.Compare(a.Name, b.Name), strings.Compare(a.Facts["run"], b.Facts["run"]))
 	})
 	now.Gaps = append(before.Gaps, now.Gaps...)
 	now.Coverage.Items += before.Coverage.Items

@@ -240,7 +240,9 @@ func counts(it audit.Item) bool {
 func (t *target) enter(it audit.Item) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed || it.Entry == nil || counts(it) && slices.ContainsFunc(t.entries, func(e audit.Entry) bool { return e.Kind == it.Entry.Kind && e.Name == it.Entry.Name }) {
+	if t.closed || it.Entry == nil || counts(it) && slices.ContainsFunc(t.entries, func(e audit.Entry) bool {
+		return e.Kind == it.Entry.Kind && e.Name == it.Entry.Name && e.Facts["run"] == it.Entry.Facts["run"]
+	}) {
 		return
 	}
 	t.entries = append(t.entries, *it.Entry)

@@ -89,19 +89,19 @@ func (g *Gitea) recordsRoutes(mux *http.ServeMux) {
 		}
 		var all []any
 		for i, j := range run.Jobs {
-			all = append(all, describeGiteaJob(r.PathValue("run"), i, j))
+			all = append(all, j.describe(r.PathValue("run"), i))
 		}
 		g.counted(w, r, "jobs", all, true)
 	})
 	read("repository", "actions/jobs/{job}/logs", true, func(w http.ResponseWriter, r *http.Request, x *GiteaRepo) {
 		number, _ := strconv.Atoi(r.PathValue("job"))
-		run, ok := giteaAt(x.Runs, strconv.Itoa(number/jobsApart))
-		if !ok || number%jobsApart >= len(run.Jobs) || run.Jobs[number%jobsApart].Log == "" {
+		run, ok := giteaAt(x.Runs, strconv.Itoa(number/giteaJobsApart))
+		if !ok || number%giteaJobsApart >= len(run.Jobs) || run.Jobs[number%giteaJobsApart].Log == "" {
 			giteaFail(w, http.StatusNotFound, "logs have been cleaned up")
 			return
 		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		for line := range strings.Lines(run.Jobs[number%jobsApart].Log) {
+		for line := range strings.Lines(run.Jobs[number%giteaJobsApart].Log) {
 			_, _ = fmt.Fprintf(w, "%s %s\n", Created.Format("2006-01-02T15:04:05.0000000Z"), strings.TrimSuffix(line, "\n"))
 		}
 	})
@@ -114,7 +114,7 @@ func (g *Gitea) recordsRoutes(mux *http.ServeMux) {
 		var all []any
 		for _, a := range run.Artifacts {
 			all = append(all, map[string]any{
-				"id": a.ID, "name": a.Name, "size_in_bytes": len(giteaZip(a)), "url": "", "archive_download_url": "http://evil.example.com/", "expired": a.Expired,
+				"id": a.ID, "name": a.Name, "size_in_bytes": len(a.zipped()), "url": "", "archive_download_url": "http://evil.example.com/", "expired": a.Expired,
 				"created_at": Created, "updated_at": Updated, "expires_at": Updated,
 			})
 		}
@@ -133,7 +133,7 @@ func (g *Gitea) recordsRoutes(mux *http.ServeMux) {
 			for _, a := range run.Artifacts {
 				if strconv.Itoa(a.ID) == r.PathValue("id") {
 					w.Header().Set("Content-Type", "application/zip")
-					_, _ = w.Write(giteaZip(a))
+					_, _ = w.Write(a.zipped())
 					return
 				}
 			}
@@ -144,8 +144,8 @@ func (g *Gitea) recordsRoutes(mux *http.ServeMux) {
 	read("issue", "issues", false, func(w http.ResponseWriter, r *http.Request, x *GiteaRepo) {
 		var all []any
 		for i, issue := range slices.Backward(x.Issues) {
-			if r.URL.Query().Get("state") == "all" && since(r, issue.Updated) {
-				all = append(all, describeGiteaIssue(i+1, issue))
+			if r.URL.Query().Get("state") == "all" && giteaSince(r, issue.Updated) {
+				all = append(all, issue.describe(i+1))
 			}
 		}
 		g.page(w, r, all)
@@ -154,7 +154,7 @@ func (g *Gitea) recordsRoutes(mux *http.ServeMux) {
 		var all []any
 		for i, issue := range x.Issues {
 			for k, c := range issue.Comments {
-				if since(r, c.Updated) {
+				if giteaSince(r, c.Updated) {
 					all = append(all, g.describeComment(r, x, i+1, k, issue.Pull, c))
 				}
 			}
@@ -180,14 +180,14 @@ func (g *Gitea) recordsRoutes(mux *http.ServeMux) {
 		}
 		var all []any
 		for _, p := range x.Wiki {
-			all = append(all, describePage(p))
+			all = append(all, p.describe())
 		}
 		g.page(w, r, all)
 	})
 	read("repository", "wiki/page/{page}", false, func(w http.ResponseWriter, r *http.Request, x *GiteaRepo) {
 		for _, p := range x.Wiki {
-			if sub, err := url.PathUnescape(giteaSub(p.Title)); err == nil && sub == r.PathValue("page") {
-				page := describePage(p)
+			if sub, err := url.PathUnescape(p.sub()); err == nil && sub == r.PathValue("page") {
+				page := p.describe()
 				page["content_base64"] = base64.StdEncoding.EncodeToString([]byte(p.Content))
 				writeJSON(w, http.StatusOK, page)
 				return
@@ -208,7 +208,7 @@ func (g *Gitea) attachment(w http.ResponseWriter, r *http.Request) {
 			all = append(all, release.Files...)
 		}
 		for _, f := range all {
-			if r.URL.Path == "/attachments/"+giteaUUID(f) && g.sees(r, x) {
+			if r.URL.Path == "/attachments/"+f.uuid() && g.sees(r, x) {
 				w.Header().Set("Content-Type", "application/octet-stream")
 				_, _ = w.Write([]byte(f.Content))
 				return
@@ -264,13 +264,13 @@ func (g *Gitea) describeRun(i int) map[string]any {
 	}
 }
 
-// jobsApart is by how much the numbers of jobs of two runs differ at least.
-const jobsApart = 1000
+// giteaJobsApart is by how much the numbers of jobs of two runs differ at least.
+const giteaJobsApart = 1000
 
-func describeGiteaJob(run string, i int, j *GiteaJob) map[string]any {
+func (j *GiteaJob) describe(run string, i int) map[string]any {
 	number, _ := strconv.Atoi(run)
 	m := map[string]any{
-		"id": number*jobsApart + i, "url": "", "html_url": "http://evil.example.com/", "run_id": number, "run_url": "", "name": j.Name, "labels": []string{"host"},
+		"id": number*giteaJobsApart + i, "url": "", "html_url": "http://evil.example.com/", "run_id": number, "run_url": "", "name": j.Name, "labels": []string{"host"},
 		"run_attempt": len(j.Tasks), "head_sha": giteaCommit, "head_branch": "main", "status": "completed", "conclusion": "success",
 		"steps":      []any{map[string]any{"name": "Run make", "number": 0, "status": "completed", "conclusion": "success", "started_at": Created, "completed_at": Created}},
 		"created_at": Created, "started_at": Created, "completed_at": Created,
@@ -286,8 +286,8 @@ func describeGiteaJob(run string, i int, j *GiteaJob) map[string]any {
 	return m
 }
 
-// giteaZip is an artifact as it is kept.
-func giteaZip(a GiteaFile) []byte {
+// zipped is an artifact as it is kept.
+func (a GiteaFile) zipped() []byte {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	if w, err := z.Create(a.Name + ".txt"); err == nil {
@@ -297,8 +297,8 @@ func giteaZip(a GiteaFile) []byte {
 	return b.Bytes()
 }
 
-// since tells whether something was changed since the time that is asked for.
-func since(r *http.Request, updated time.Time) bool {
+// giteaSince tells whether something was changed since the time that is asked for.
+func giteaSince(r *http.Request, updated time.Time) bool {
 	if updated.IsZero() {
 		updated = Updated
 	}
@@ -306,7 +306,7 @@ func since(r *http.Request, updated time.Time) bool {
 	return err != nil || !updated.Before(from)
 }
 
-func describeGiteaIssue(number int, issue GiteaIssue) map[string]any {
+func (issue GiteaIssue) describe(number int) map[string]any {
 	m := map[string]any{
 		"id": number, "url": "", "html_url": "http://evil.example.com/", "number": number, "original_author": "", "original_author_id": 0, "title": issue.Title, "body": issue.Body, "ref": "",
 		"assets": giteaFiles(issue.Files), "labels": []any{}, "state": "open", "is_locked": false, "comments": len(issue.Comments), "created_at": Created, "updated_at": Updated, "pin_order": 0,
@@ -319,7 +319,7 @@ func describeGiteaIssue(number int, issue GiteaIssue) map[string]any {
 
 func (g *Gitea) describeComment(r *http.Request, x *GiteaRepo, number, k int, pull bool, c GiteaComment) map[string]any {
 	m := map[string]any{
-		"id": number*jobsApart + k, "html_url": "http://evil.example.com/", "pull_request_url": "", "issue_url": "", "original_author": "", "original_author_id": 0, "body": c.Body,
+		"id": number*giteaJobsApart + k, "html_url": "http://evil.example.com/", "pull_request_url": "", "issue_url": "", "original_author": "", "original_author_id": 0, "body": c.Body,
 		"assets": []any{}, "created_at": Created, "updated_at": Updated,
 	}
 	what := "issue_url"
@@ -334,23 +334,23 @@ func giteaFiles(files []GiteaFile) []any {
 	all := []any{}
 	for _, f := range files {
 		all = append(all, map[string]any{
-			"id": f.ID, "name": f.Name, "size": len(f.Content), "download_count": 0, "created_at": Created, "uuid": giteaUUID(f), "browser_download_url": "http://evil.example.com/" + f.Name,
+			"id": f.ID, "name": f.Name, "size": len(f.Content), "download_count": 0, "created_at": Created, "uuid": f.uuid(), "browser_download_url": "http://evil.example.com/" + f.Name,
 		})
 	}
 	return all
 }
 
-func giteaUUID(f GiteaFile) string { return fmt.Sprintf("00000000-0000-0000-0000-%012d", f.ID) }
+func (a GiteaFile) uuid() string { return fmt.Sprintf("00000000-0000-0000-0000-%012d", a.ID) }
 
-// giteaSub is a page's name in addresses.
-func giteaSub(title string) string {
-	return strings.NewReplacer(" ", "-", "/", "%2F").Replace(title)
+// sub is the page's name in addresses.
+func (p GiteaPage) sub() string {
+	return strings.NewReplacer(" ", "-", "/", "%2F").Replace(p.Title)
 }
 
-func describePage(p GiteaPage) map[string]any {
+func (p GiteaPage) describe() map[string]any {
 	who := map[string]any{"name": "A", "email": "a@example.com", "date": Created}
 	return map[string]any{
-		"title": p.Title, "html_url": "http://evil.example.com/", "sub_url": giteaSub(p.Title),
+		"title": p.Title, "html_url": "http://evil.example.com/", "sub_url": p.sub(),
 		"last_commit": map[string]any{"sha": p.Commit, "author": who, "commiter": who, "message": ""},
 	}
 }

@@ -395,6 +395,22 @@ func paged[T any](ctx context.Context, key func(*T) string, get func(number, bef
 	})
 }
 
+// unpaged walks a listing that is one answer, however long it is.
+func unpaged[T any](ctx context.Context, c *client, path string) iter.Seq2[*T, error] {
+	return func(yield func(*T, error) bool) {
+		var found []*T
+		if _, err := c.get(ctx, path, nil, &found); err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, item := range present(found) {
+			if !yield(item, nil) {
+				return
+			}
+		}
+	}
+}
+
 // each makes items of what a listing yields.
 func each[T any](all iter.Seq2[*T, error], item func(*T) audit.Item) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {

@@ -35,10 +35,22 @@ func (t *task) over() bool {
 
 // run is what is needed of Gitea's description of one.
 type run struct {
-	ID     int64  `json:"id"`
-	Number int64  `json:"run_number"`
-	InRepo int64  `json:"index_in_repo"` // the same in Forgejo
-	Commit string `json:"head_sha"`
+	ID         int64     `json:"id"`
+	Number     int64     `json:"run_number"`
+	InRepo     int64     `json:"index_in_repo"` // the same in Forgejo
+	Workflow   string    `json:"path"`          // deploy.yml@refs/heads/main
+	Event      string    `json:"event"`
+	Commit     string    `json:"head_sha"`
+	Conclusion string    `json:"conclusion"`
+	Started    time.Time `json:"started_at"`
+}
+
+// entry is the run's line in the inventory.
+func (l *runList) entry(r *run) *audit.Entry {
+	workflow, _, _ := strings.Cut(r.Workflow, "@")
+	return l.place.entry(audit.KindRun, strconv.FormatInt(r.Number, 10), map[string]string{
+		"workflow": workflow, "event": r.Event, "created_at": stamp(r.Started), "head_sha": commitOf(r), "conclusion": r.Conclusion,
+	})
 }
 
 type job struct {
@@ -62,6 +74,7 @@ type artifact struct {
 	Size    int64     `json:"size_in_bytes"`
 	Expired bool      `json:"expired"`
 	Created time.Time `json:"created_at"`
+	Expires time.Time `json:"expires_at"`
 }
 
 // counted is the page of a listing that says in its body how much there is.
@@ -298,7 +311,7 @@ func (l *runList) log(r *run, j *job) bool {
 			}
 			return at
 		}
-		if !l.send(audit.Item{Kind: audit.KindLog, Content: text.Content, Size: int64(len(text.Content)), At: where, Origin: origin}, nil) {
+		if !l.send(audit.Item{Kind: audit.KindLog, Content: text.Content, Size: int64(len(text.Content)), At: where, Origin: origin, Entry: l.entry(r)}, nil) {
 			return false
 		}
 	}
@@ -340,6 +353,9 @@ func (l *runList) artifacts(r *run, path string) {
 			if !l.send(audit.Item{
 				Kind: audit.KindArtifact, Size: max(a.Size, 0), Open: l.opener(address),
 				At: audit.Location{Target: l.target.Name, Kind: audit.InArtifact, Path: fmt.Sprintf("runs/%d/artifacts/%s.zip", r.Number, a.Name), Name: name, Commit: commitOf(r), URL: l.runPage(r), At: a.Created},
+				Entry: l.place.entry(audit.KindArtifact, a.Name, map[string]string{
+					"run": strconv.FormatInt(r.Number, 10), "size": strconv.FormatInt(max(a.Size, 0), 10), "created_at": stamp(a.Created), "expires_at": stamp(a.Expires),
+				}),
 			}, nil) {
 				return
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -73,10 +74,7 @@ type branchRule struct {
 }
 
 func (h *place) branchRules(ctx context.Context) iter.Seq2[audit.Item, error] {
-	return each(paged(ctx, func(r *branchRule) string { return r.Branch + "\x00" + r.Name }, func(int, int) ([]*branchRule, around, error) {
-		all, _, err := getPage[branchRule](ctx, h.client, h.path+"/branch_protections", 1) // it is one page, however many there are
-		return all, around{}, err
-	}), func(r *branchRule) audit.Item {
+	return each(unpaged[branchRule](ctx, h.client, h.path+"/branch_protections"), func(r *branchRule) audit.Item {
 		name := r.Name
 		if name == "" {
 			name = r.Branch
@@ -111,7 +109,6 @@ func (h *place) branchRules(ctx context.Context) iter.Seq2[audit.Item, error] {
 
 // tagRule is a protection of tags. Who is not named may not make one.
 type tagRule struct {
-	ID      int64     `json:"id"`
 	Pattern string    `json:"name_pattern"`
 	Users   []string  `json:"whitelist_usernames"`
 	Teams   []string  `json:"whitelist_teams"`
@@ -119,10 +116,7 @@ type tagRule struct {
 }
 
 func (h *place) tagRules(ctx context.Context) iter.Seq2[audit.Item, error] {
-	return each(paged(ctx, func(r *tagRule) string { return strconv.FormatInt(r.ID, 10) + r.Pattern }, func(int, int) ([]*tagRule, around, error) {
-		all, _, err := getPage[tagRule](ctx, h.client, h.path+"/tag_protections", 1)
-		return all, around{}, err
-	}), func(r *tagRule) audit.Item {
+	return each(unpaged[tagRule](ctx, h.client, h.path+"/tag_protections"), func(r *tagRule) audit.Item {
 		return h.setting(audit.KindProtection, r.Pattern, "tags", r.Updated, map[string]string{
 			"of": "tag", "enforcement": "active", "refs": r.Pattern, "rules": "creation,deletion", "create": whoMay(true, r.Users, r.Teams, false),
 		})
@@ -190,12 +184,12 @@ func (h *place) hooks(ctx context.Context) iter.Seq2[audit.Item, error] {
 		header, err := h.get(ctx, h.path+"/hooks", query, &found)
 		return present(found), aroundOf(header), err
 	}), func(k *hook) audit.Item {
-		host, scheme := "", ""
+		host, scheme := "", "" // and Gitea tells of events in whatever order
 		if u, err := url.Parse(k.Config.URL); err == nil {
 			host, scheme = u.Hostname(), u.Scheme
 		}
 		return h.setting(audit.KindHook, host, "hooks", k.Created, map[string]string{
-			"id": strconv.FormatInt(k.ID, 10), "events": listed(k.Events), "active": strconv.FormatBool(k.Active), "url_scheme": scheme,
+			"id": strconv.FormatInt(k.ID, 10), "events": listed(slices.Sorted(slices.Values(k.Events))), "active": strconv.FormatBool(k.Active), "url_scheme": scheme,
 		})
 	})
 }

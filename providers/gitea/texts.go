@@ -320,8 +320,13 @@ func (l *textList) wikiPages() (pages []*wikiPage, digest string, err error) {
 				fmt.Fprintf(sum, "%s %s\n", p.Sub, p.Commit.SHA)
 			}
 		}
-		if number = at.next; number > mostWiki {
-			return nil, "", fmt.Errorf("the listing does not end: stopped after page %d", mostWiki)
+		switch {
+		case at.next <= number:
+			number = 0 // it was the last
+		case at.next > mostWiki:
+			return nil, "", fmt.Errorf("the listing does not end: stopped before page %d", at.next)
+		default:
+			number = at.next
 		}
 	}
 	return pages, hex.EncodeToString(sum.Sum(nil)[:16]), nil

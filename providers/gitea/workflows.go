@@ -13,6 +13,7 @@ import (
 	"strconv"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/providers/internal/forge"
 )
 
@@ -134,9 +135,6 @@ func (h *place) workflow(ctx context.Context, file *treeEntry) (audit.Item, erro
 	return audit.Item{
 		Kind: audit.KindWorkflow, Content: content, Size: int64(len(content)),
 		At:    audit.Location{Target: h.target.Name, Kind: audit.InWorkflow, Path: file.Path, Ref: "refs/heads/" + h.target.Attrs["default_branch"], URL: page},
-		Entry: h.entry(audit.KindWorkflow, file.Path, workflowFacts(content)),
+		Entry: h.entry(audit.KindWorkflow, file.Path, pipeline.Parse(pipeline.GitHub, file.Path, content).Facts()),
 	}, nil
 }
-
-// workflowFacts are what the inventory says of a definition.
-func workflowFacts([]byte) map[string]string { return map[string]string{} }

@@ -5,13 +5,19 @@ package gitea
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -49,12 +55,29 @@ func contractTest(t *testing.T, s *server) {
 	fake.Repos = append(fake.Repos, &forgetest.GiteaRepo{FullName: "root/own", ID: 100})
 	fake.Owners[1].Runners = []forgetest.Runner{{Name: "mine"}}
 	fake.Repos[1].Runners = []forgetest.Runner{{Name: "small", Labels: []string{"linux"}}}
-	fake.Repos[1].Variables, fake.Repos[1].Secrets = variables(3), []forgetest.Secret{{Name: "C"}}
+	x := fake.Repos[1]
+	x.Variables, x.Secrets = variables(3), []forgetest.Secret{{Name: "C"}}
+	fake.Owners[0].Hooks = []forgetest.GiteaHook{{URL: "http://127.0.0.1:1/x", Header: "Bearer x", Events: []string{"push", "create"}}, {URL: "https://127.0.0.2/y", Events: []string{"delete"}, Off: true}}
+	x.Hooks = []forgetest.GiteaHook{{URL: "https://127.0.0.3/z", Events: []string{"push"}}}
+	fake.Owners[1].Hooks = []forgetest.GiteaHook{{URL: "https://127.0.0.4/z", Events: []string{"push"}}}
+	x.Keys = []forgetest.GiteaKey{{Title: "writes", Key: sshKey(t)}, {Title: "reads", Key: sshKey(t), ReadOnly: true}}
+	x.Rules = []forgetest.GiteaRule{{Name: "main", Push: true, Users: []string{"root"}, Signed: true, Approvals: 2}, {Name: "release/*"}, {Name: "dev", Push: true}}
+	x.TagRules = []forgetest.GiteaTagRule{{Pattern: "v*", Users: []string{"root"}}}
+	x.Dir = forgetest.Repository(t, forgetest.Commit{".gitea/workflows/ci.yml": printing, ".github/workflows/other.yml": "on: push\n", "README": "hello\n"})
+	x.Runs = []*forgetest.GiteaRun{{
+		Jobs:      []*forgetest.GiteaJob{{Name: "print", Tasks: []int{1}, Log: "this was printed\n"}},
+		Artifacts: []forgetest.GiteaFile{{ID: 1, Name: "left"}},
+	}}
+	x.Issues = []forgetest.GiteaIssue{{
+		Title: "broken", Body: "why?", Comments: []forgetest.GiteaComment{{Body: "so"}, {Body: "and so"}}, Files: []forgetest.GiteaFile{{ID: 1, Name: "log.txt", Content: "attached"}},
+	}}
+	x.Releases = []forgetest.GiteaRelease{{Tag: "v1", Title: "one", Body: "new", Files: []forgetest.GiteaFile{{ID: 2, Name: "app.txt", Content: "the program"}}}}
+	x.Wiki = []forgetest.GiteaPage{{Title: "Home", Content: "welcome"}, {Title: "How to / run", Content: "so"}}
 
 	c := newChecker(t, s, fake)
 	address := forgetest.Start(t, c)
 	listed := func(url, token string) (lines []string) {
-		p := gitea.New(environment(t, map[string]string{"GITEA_URL": url, "GITEA_TOKEN": token}), gitea.Options{Sources: audit.SourceVariables | audit.SourceSecrets | audit.SourceRunners})
+		p := gitea.New(environment(t, map[string]string{"GITEA_URL": url, "GITEA_TOKEN": token}), gitea.Options{Sources: audit.AllSources &^ (audit.SourceHistory | audit.SourceFiles)})
 		for _, ref := range []string{"contract", "CONTRACT/r.01", "root", "root/own"} {
 			lines = append(lines, list(t, p, ref)...)
 		}
@@ -64,7 +87,12 @@ func contractTest(t *testing.T, s *server) {
 	for _, path := range []string{
 		"/user", "/user/actions/variables", "/user/actions/runners", "/users/{username}/repos", "/orgs/{org}", "/orgs/{org}/repos", "/orgs/{org}/actions/variables",
 		"/orgs/{org}/actions/secrets", "/orgs/{org}/actions/runners", "/repos/{owner}/{repo}", "/repos/{owner}/{repo}/actions/variables",
-		"/repos/{owner}/{repo}/actions/secrets", "/repos/{owner}/{repo}/actions/runners",
+		"/repos/{owner}/{repo}/actions/secrets", "/repos/{owner}/{repo}/actions/runners", "/user/hooks", "/orgs/{org}/hooks", "/repos/search", "/repos/{owner}/{repo}/hooks",
+		"/repos/{owner}/{repo}/keys", "/repos/{owner}/{repo}/branch_protections", "/repos/{owner}/{repo}/tag_protections", "/repos/{owner}/{repo}/git/trees/{sha}",
+		"/repos/{owner}/{repo}/git/blobs/{sha}", "/repos/{owner}/{repo}/actions/tasks", "/repos/{owner}/{repo}/actions/runs", "/repos/{owner}/{repo}/actions/runs/{run}/jobs",
+		"/repos/{owner}/{repo}/actions/jobs/{job_id}/logs", "/repos/{owner}/{repo}/actions/runs/{run}/artifacts", "/repos/{owner}/{repo}/actions/artifacts/{artifact_id}/zip",
+		"/repos/{owner}/{repo}/issues", "/repos/{owner}/{repo}/issues/comments", "/repos/{owner}/{repo}/releases", "/repos/{owner}/{repo}/wiki/pages",
+		"/repos/{owner}/{repo}/wiki/page/{pageName}",
 	} {
 		if !c.seen[path] {
 			t.Errorf("%s was not exercised", path)
@@ -72,9 +100,34 @@ func contractTest(t *testing.T, s *server) {
 	}
 
 	s.populate(t, fake)
+	newRunner(t, s, "Contract", t.TempDir()).run(t, 1)
 	if diff := cmp.Diff(listed(s.url, s.token), ours); diff != "" {
 		t.Errorf("the fake differs (-Gitea +fake):\n%s", diff)
 	}
+}
+
+// printing is a definition whose job prints what the fake's log has.
+const printing = `on: push
+jobs:
+  print:
+    runs-on: host
+    steps:
+      - run: printf 'this was %s\n' printed | tee left.txt
+      - uses: actions/upload-artifact@v4
+        with: {name: left, path: left.txt}
+`
+
+// sshKey makes a public key as people have them.
+func sshKey(t *testing.T) string {
+	t.Helper()
+	public, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const kind = "ssh-ed25519"
+	blob := binary.BigEndian.AppendUint32(nil, uint32(len(kind)))
+	blob = binary.BigEndian.AppendUint32(append(blob, kind...), uint32(len(public)))
+	return kind + " " + base64.StdEncoding.EncodeToString(append(blob, public...))
 }
 
 func variables(n int) (out []forgetest.Variable) {
@@ -87,7 +140,7 @@ func variables(n int) (out []forgetest.Variable) {
 // populate makes in Gitea what a fake holds.
 func (s *server) populate(t *testing.T, fake *forgetest.Gitea) {
 	t.Helper()
-	set := func(path string, vs []forgetest.Variable, ss []forgetest.Secret, rs []forgetest.Runner) {
+	set := func(path string, vs []forgetest.Variable, ss []forgetest.Secret, rs []forgetest.Runner, hooks []forgetest.GiteaHook) {
 		for _, v := range vs {
 			s.must(t, "POST", path+"/actions/variables/"+v.Name, map[string]any{"value": v.Value})
 		}
@@ -97,14 +150,19 @@ func (s *server) populate(t *testing.T, fake *forgetest.Gitea) {
 		for _, x := range rs {
 			s.register(t, path, x)
 		}
+		for _, h := range hooks {
+			s.must(t, "POST", path+"/hooks", map[string]any{
+				"type": "gitea", "config": map[string]string{"url": h.URL, "content_type": "json"}, "events": h.Events, "active": !h.Off, "authorization_header": h.Header,
+			})
+		}
 	}
 	for _, o := range fake.Owners {
 		if o.User {
-			set("user", o.Variables, o.Secrets, o.Runners)
+			set("user", o.Variables, o.Secrets, o.Runners, o.Hooks)
 			continue
 		}
 		s.must(t, "POST", "orgs", map[string]any{"username": o.Name})
-		set("orgs/"+o.Name, o.Variables, o.Secrets, o.Runners)
+		set("orgs/"+o.Name, o.Variables, o.Secrets, o.Runners, o.Hooks)
 	}
 	for _, x := range fake.Repos {
 		owner, name, _ := strings.Cut(x.FullName, "/")
@@ -113,7 +171,53 @@ func (s *server) populate(t *testing.T, fake *forgetest.Gitea) {
 			path = "user/repos"
 		}
 		s.must(t, "POST", path, map[string]any{"name": name, "private": x.Private})
-		set("repos/"+x.FullName, x.Variables, x.Secrets, x.Runners)
+		set("repos/"+x.FullName, x.Variables, x.Secrets, x.Runners, x.Hooks)
+		s.fill(t, x)
+	}
+}
+
+// fill makes what a repository of a fake has besides settings of Actions. Runs are made by a push, and need a runner.
+func (s *server) fill(t *testing.T, x *forgetest.GiteaRepo) {
+	t.Helper()
+	path := "repos/" + x.FullName + "/"
+	for _, k := range x.Keys {
+		s.must(t, "POST", path+"keys", map[string]any{"title": k.Title, "key": k.Key, "read_only": k.ReadOnly})
+	}
+	if x.Dir != "" {
+		if err := git(x.Dir, "", "push", "-q", strings.Replace(s.url, "://", "://root:"+s.token+"@", 1)+"/"+x.FullName+".git", "main"); err != nil {
+			t.Fatal(err)
+		}
+		for s.must(t, "GET", path[:len(path)-1], nil)["empty"] != false { // it takes notice of a push when it gets to it
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+	for _, issue := range x.Issues {
+		number := s.must(t, "POST", path+"issues", map[string]any{"title": issue.Title, "body": issue.Body})["number"]
+		at := fmt.Sprintf("%sissues/%v/", path, number)
+		for _, c := range issue.Comments {
+			s.must(t, "POST", at+"comments", map[string]any{"body": c.Body})
+		}
+		for _, f := range issue.Files {
+			s.upload(t, at+"assets", f.Name, f.Content)
+		}
+	}
+	for _, release := range x.Releases {
+		id := s.must(t, "POST", path+"releases", map[string]any{"tag_name": release.Tag, "name": release.Title, "body": release.Body})["id"]
+		for _, f := range release.Files {
+			s.upload(t, fmt.Sprintf("%sreleases/%v/assets", path, id), f.Name, f.Content)
+		}
+	}
+	for _, p := range x.Wiki {
+		s.must(t, "POST", path+"wiki/new", map[string]any{"title": p.Title, "content_base64": base64.StdEncoding.EncodeToString([]byte(p.Content))})
+	}
+	for _, rule := range x.Rules { // last: they forbid pushes
+		s.must(t, "POST", path+"branch_protections", map[string]any{
+			"rule_name": rule.Name, "enable_push": rule.Push, "enable_push_whitelist": rule.Users != nil, "push_whitelist_usernames": rule.Users, "require_signed_commits": rule.Signed,
+			"required_approvals": rule.Approvals,
+		})
+	}
+	for _, rule := range x.TagRules {
+		s.must(t, "POST", path+"tag_protections", map[string]any{"name_pattern": rule.Pattern, "whitelist_usernames": rule.Users})
 	}
 }
 
@@ -146,7 +250,7 @@ func environment(t *testing.T, vars map[string]string) audit.Env {
 	}
 }
 
-// list says what a provider yields for a ref, a line each, without what no two servers have in common.
+// list says what a provider yields for a ref, a line each, without what no two servers have in common: numbers and times.
 func list(t *testing.T, p *gitea.Provider, ref string) (lines []string) {
 	t.Helper()
 	say := func(format string, args ...any) { lines = append(lines, ref+": "+fmt.Sprintf(format, args...)) }
@@ -165,6 +269,7 @@ func list(t *testing.T, p *gitea.Provider, ref string) (lines []string) {
 			}
 		}
 		delete(target.Attrs, "clone_url")
+		delete(target.Attrs, "id")
 		say("%s %s %v %q", target.Kind, target.Name, target.Attrs, target.Cursor)
 		for it, err := range p.Items(t.Context(), target) {
 			if gap := (*audit.Gap)(nil); errors.As(err, &gap) {
@@ -175,14 +280,48 @@ func list(t *testing.T, p *gitea.Provider, ref string) (lines []string) {
 				t.Errorf("%s: %v", target.Name, err)
 				break
 			}
-			content := string(it.Content)
-			if it.Kind == audit.KindRunner {
-				content = it.Entry.Facts["labels"] + " " + it.Entry.Facts["ephemeral"]
+			if it.At.Name != runnerName { // the fake needs none
+				say("%s", itemLine(t, it))
 			}
-			say("%s %s %q", it.Kind, it.Entry.Name, content)
 		}
 	}
 	return lines
+}
+
+var numbers = regexp.MustCompile(`\d+`)
+
+// itemLine is an item in one line.
+func itemLine(t *testing.T, it audit.Item) string {
+	t.Helper()
+	content := string(it.Content)
+	if it.Open != nil {
+		in, err := it.Open(t.Context())
+		if err != nil {
+			return fmt.Sprintf("%s %s: %v", it.Kind, it.At.Name, err)
+		}
+		b, err := io.ReadAll(in)
+		if err = errors.Join(err, in.Close()); err != nil {
+			t.Error(err)
+		}
+		if content = string(b); strings.HasPrefix(content, "PK") {
+			content = "a zip archive"
+		}
+	}
+	name, facts := it.At.Name, map[string]string{}
+	if it.Entry != nil {
+		name, facts = it.Entry.Name, maps.Clone(it.Entry.Facts)
+	}
+	for _, fact := range []string{"id", "created_at", "pushed_at", "head_sha", "size", "expires_at", "status"} {
+		delete(facts, fact)
+	}
+	switch it.Kind {
+	case audit.KindRunner:
+		content = ""
+	case audit.KindLog: // a runner says more than the job
+		_, said, _ := strings.Cut(content, "this was printed")
+		content = strings.Split("this was printed"+said, "\n")[0]
+	}
+	return fmt.Sprintf("%s %s %v %q %s", it.Kind, name, facts, content, numbers.ReplaceAllString(it.At.Path, "N"))
 }
 
 // A checker sits before a fake and holds each exchange against Gitea's description of its API.
@@ -230,7 +369,8 @@ func newChecker(t *testing.T, s *server, fake http.Handler) *checker {
 func (c *checker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec := httptest.NewRecorder()
 	c.fake.ServeHTTP(rec, r)
-	if err := c.check(r.Context(), r, rec); err != nil {
+	file := strings.HasPrefix(r.URL.Path, "/attachments/") || strings.HasSuffix(r.URL.Path, "/zip/raw") // which the description has not
+	if err := c.check(r.Context(), r, rec); err != nil && !file {
 		said, _, _ := strings.Cut(err.Error(), "\n") // what follows is the schema, pages of it
 		c.t.Errorf("%s %s, answered with %d: %s", r.Method, r.URL, rec.Code, said)
 	}
@@ -248,7 +388,7 @@ func (c *checker) check(ctx context.Context, r *http.Request, rec *httptest.Resp
 	}
 	c.seen[route.Path] = true
 	for name := range r.URL.Query() {
-		if strings.HasSuffix(route.Path, "/runners") && (name == "page" || name == "limit") {
+		if (strings.HasSuffix(route.Path, "/runners") || strings.HasSuffix(route.Path, "/artifacts")) && (name == "page" || name == "limit") {
 			continue // Gitea obeys them there, too, and does not say so
 		}
 		if !slices.ContainsFunc(route.Operation.Parameters, func(p *openapi3.ParameterRef) bool { return p.Value.In == "query" && p.Value.Name == name }) {

@@ -38,7 +38,10 @@ type runner struct {
 	host   string // a folder of the machine it runs on, $HOST to the steps
 }
 
-const runnerLabel = "host"
+const (
+	runnerName  = "runs on this machine"
+	runnerLabel = "host"
+)
 
 // newRunner registers one for all repositories of an organisation.
 func newRunner(t *testing.T, s *server, org, host string) *runner {
@@ -57,7 +60,7 @@ func newRunner(t *testing.T, s *server, org, host string) *runner {
 			})))
 	}
 	registered, err := connectTo(nil).Register(t.Context(), connect.NewRequest(&runnerv1.RegisterRequest{
-		Name: "runs on this machine", Token: token, Version: "v0.1.0", Labels: []string{runnerLabel},
+		Name: runnerName, Token: token, Version: "v0.1.0", Labels: []string{runnerLabel},
 	}))
 	if err != nil {
 		t.Fatal(err)
