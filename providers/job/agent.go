@@ -47,7 +47,7 @@ func askAgent(ctx context.Context, socket string) ([]agentKey, error) {
 		}
 		return nil, err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	if end, ok := ctx.Deadline(); ok {
 		_ = c.SetDeadline(end)
 	}

@@ -55,7 +55,7 @@ func (p *Provider) Targets(_ context.Context, ref string) iter.Seq2[audit.Target
 	return func(yield func(audit.Target, error) bool) {
 		switch {
 		case ref != "":
-			yield(audit.Target{}, audit.Hint(fmt.Errorf("%w: job:%s is not job:", audit.ErrUsage, ref), "job: is the job that this process runs in, and takes no name"))
+			yield(audit.Target{}, audit.Hint(fmt.Errorf("%w: job:%s names a job", audit.ErrUsage, ref), "job: is the job that this process runs in, and takes no name"))
 		case !p.opts.Sources.Has(sources):
 			yield(audit.Target{}, audit.Hint(fmt.Errorf("%w: job: has none of the sources asked for", audit.ErrUsage), "a job has "+sources.String()))
 		default:

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A world is a machine with a job on it: a directory for its disk, an environment, and servers.
 type world struct {
-	t    *testing.T
+	t    testing.TB
 	root string
 	vars map[string]string
 	p    *Provider
@@ -35,7 +35,7 @@ type world struct {
 
 var now = time.Date(2026, 11, 27, 8, 0, 0, 0, time.UTC)
 
-func newWorld(t *testing.T, vars map[string]string) *world {
+func newWorld(t testing.TB, vars map[string]string) *world {
 	t.Helper()
 	w := &world{t: t, root: t.TempDir(), vars: map[string]string{
 		"HOME": "/home/runner", "PATH": "/usr/bin", "AWS_EC2_METADATA_SERVICE_ENDPOINT": closed, "GCE_METADATA_HOST": strings.TrimPrefix(closed, "http://"),
@@ -76,7 +76,7 @@ func (w *world) file(path, content string) {
 
 // A listing is what a world's job was found to have.
 type listing struct {
-	t     *testing.T
+	t     testing.TB
 	items []audit.Item
 	gaps  []string
 }
