@@ -116,7 +116,7 @@ func (p *Provider) job() *job {
 		j.system = systemGitea
 	case j.yes("GITHUB_ACTIONS"):
 		j.system = systemGitHub
-	case j.yes("GITLAB_CI"):
+	case j.vars["GITLAB_CI"] != "": // "false" of gitlab-ci-local, which does all else as GitLab does
 		j.system = systemGitLab
 	case j.vars["CI"] != "":
 		j.system = systemOther

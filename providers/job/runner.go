@@ -279,10 +279,9 @@ func (l *limited) Write(b []byte) (int, error) {
 
 // neighbours are other repositories whose checkouts an earlier job left beside ours.
 func (j *job) neighbours() (names []string) {
-	own, _, _ := strings.Cut(path.Base(j.vars["GITHUB_REPOSITORY"]), "/")
-	if j.work != "" && j.system == systemGitHub {
+	if own := parent(j.path("GITHUB_WORKSPACE")); j.work != "" && parent(own) == j.work { // as GitHub's runner has it
 		for _, dir := range j.directories(j.work) {
-			if dir != own && !strings.HasPrefix(dir, "_") {
+			if dir != path.Base(own) && !strings.HasPrefix(dir, "_") {
 				names = append(names, dir)
 			}
 		}

@@ -35,6 +35,7 @@ func TestSelfHosted(t *testing.T) {
 	}
 	w := newWorld(t, map[string]string{
 		"GITHUB_ACTIONS": "true", "RUNNER_ENVIRONMENT": "self-hosted", "RUNNER_NAME": "build-7", "RUNNER_TEMP": "/opt/runner/_work/_temp", "GITHUB_REPOSITORY": "acme/web",
+		"GITHUB_WORKSPACE": "/opt/runner/_work/web/web",
 	})
 	floating, pinned := sha(), sha()
 	w.file("/opt/runner/.runner", "\ufeff{\"agentName\": \"build-7\", \"ephemeral\": false}")
