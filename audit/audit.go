@@ -126,6 +126,7 @@ type Verifier interface {
 type Env struct {
 	HTTP      *http.Client        // time-outs and proxies are set; plug-ins wrap its transport, never replace it
 	Getenv    func(string) string // never nil
+	Environ   func() []string     // all of it, as NAME=VALUE; nil where nobody may see it
 	Log       *slog.Logger        // never nil; writes to stderr
 	Stdin     io.Reader           // for the ref "-"
 	UserAgent string              // "leakreach/VERSION"
@@ -235,6 +236,7 @@ const (
 	TargetUser         TargetKind = "user" // settings of a user's own, which their repositories share
 	TargetGroup        TargetKind = "group"
 	TargetInstance     TargetKind = "instance"
+	TargetJob          TargetKind = "job" // the CI job that this process runs in
 )
 
 // An Item is one readable thing in a target. Exactly one of Content and Open is set where there is something to read.
@@ -264,6 +266,10 @@ type Item struct {
 
 	// State is, for a KindState or KindUnchanged, what the provider knows the state of the target by. Never a secret.
 	State string
+
+	// Known says why a credential in the item is none that somebody left there, such as the token that the runner gave to the job: findings are
+	// suppressed with it. Nil where they count.
+	Known *Suppression
 
 	// Entry is the item's line in the report's inventory, or nil. There are too many logs and artifacts to list: that of one which has a content
 	// stands there if something was found in it, or if it could not be read.
@@ -305,6 +311,8 @@ const (
 	KindText        ItemKind = "text"     // what a person wrote: an issue, a comment, a release
 	KindPackage     ItemKind = "package"  // something in a registry, by name
 	KindStream      ItemKind = "stream"   // standard input
+	KindAction      ItemKind = "action"   // code of somebody's that a runner has fetched for a job
+	KindMetadata    ItemKind = "metadata" // a service that hands a machine the credentials of its role
 )
 
 // A Choice says which places of contents are wanted: a history has a thousand times more of them than findings. What it does not

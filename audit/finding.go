@@ -106,7 +106,7 @@ const (
 
 // A Suppression says what silenced a finding.
 type Suppression struct {
-	By     string `json:"by"`     // comment, ignore-file, baseline
+	By     string `json:"by"`     // comment, ignore-file, baseline, provider (see [Item].Known)
 	Reason string `json:"reason"` // "gitleaks:allow", ".gitleaksignore:12"
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/leakreach/leakreach/providers/gitea"
 	"github.com/leakreach/leakreach/providers/github"
 	"github.com/leakreach/leakreach/providers/gitlab"
+	"github.com/leakreach/leakreach/providers/job"
 	"github.com/leakreach/leakreach/providers/local"
 )
 
@@ -36,5 +37,6 @@ func All(env audit.Env, o Options) []audit.Provider {
 		gitea.New(env, gitea.Options{
 			Sources: o.Sources, Since: o.Since, AllRefs: o.AllRefs,
 		}),
+		job.New(env, job.Options{Sources: o.Sources}),
 	}
 }

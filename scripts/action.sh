@@ -152,7 +152,10 @@ args+=(--out "json=$work/report.json" --out "jsonl=$work/report.jsonl")
 read -r -d '' -a refs <<<"$INPUT_REFS" || true # words, without expanding * and ?
 for ref in ${refs[@]+"${refs[@]}"}; do
   # A token goes along only where one is needed: the input, else the environment's, else the job's own.
-  case "$ref" in github:*) export GH_TOKEN=${INPUT_GITHUB_TOKEN:-${GH_TOKEN:-${GITHUB_TOKEN:-$JOB_TOKEN}}} ;; esac
+  case "$ref" in
+    github:*) export GH_TOKEN=${INPUT_GITHUB_TOKEN:-${GH_TOKEN:-${GITHUB_TOKEN:-$JOB_TOKEN}}} ;;
+    job:) export GITHUB_TOKEN=${GITHUB_TOKEN:-$JOB_TOKEN} ;; # to be asked what it may
+  esac
 done
 unset INPUT_GITHUB_TOKEN JOB_TOKEN
 

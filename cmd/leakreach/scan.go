@@ -53,7 +53,8 @@ func newScan(w world) *cobra.Command {
 		Long: `Find exposed credentials, verify them, and tell what they reach.
 
 A REF is a directory or git repository (dir:PATH forces files only), - for standard input, github:OWNER[/REPO],
-gitlab:GROUP[/…/PROJECT] or gitea:OWNER[/REPO]. The default is the current directory. Every flag has a variable: --fail-on is LEAKREACH_FAIL_ON.
+gitlab:GROUP[/…/PROJECT], gitea:OWNER[/REPO], or job: for the CI job that this process runs in. The default is the current directory. Every flag
+has a variable: --fail-on is LEAKREACH_FAIL_ON.
 
 ` + exitHelp,
 		Example: `  leakreach scan .
@@ -215,7 +216,7 @@ func (o *scanOptions) env(w world, log *slog.Logger, quotas audit.Quotas) audit.
 	transport.ResponseHeaderTimeout = 2 * time.Minute // a forge may take a minute for a large page, no longer
 	transport.MaxIdleConnsPerHost = 32                // as many as ask one forge at once, else each answer costs a connection
 	return audit.Env{
-		HTTP: &http.Client{Transport: transport}, Getenv: w.getenv, Log: log, Stdin: w.stdin,
+		HTTP: &http.Client{Transport: transport}, Getenv: w.getenv, Environ: w.environ, Log: log, Stdin: w.stdin,
 		UserAgent: "leakreach/" + versionString(), Calls: &audit.Calls{}, Now: time.Now,
 		Memory: o.memory, Quotas: quotas, Cache: o.cache(w.getenv),
 	}
@@ -233,7 +234,6 @@ func (o *scanOptions) level() slog.Level {
 // later says what to do with refs that users can be expected to try, and that have no provider.
 var later = map[string]string{
 	"aws":            "accounts are not read by this version",
-	"job":            "the running job is not read by this version",
 	"https":          "write github:OWNER/REPO, gitlab:GROUP/PROJECT or gitea:OWNER/REPO, or clone it and give the path",
 	"http":           "write github:OWNER/REPO, gitlab:GROUP/PROJECT or gitea:OWNER/REPO, or clone it and give the path",
 	"ssh":            "write github:OWNER/REPO, gitlab:GROUP/PROJECT or gitea:OWNER/REPO, or clone it and give the path",

@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(leakless{m}, map[string]func(){
 		"leakreach": func() {
 			os.Exit(run(context.Background(), os.Args[1:], world{
-				stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv,
+				stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, environ: os.Environ,
 				terminal: func(io.Writer) (int, bool) { return 0, false }, limit: limitMemory,
 			}))
 		},

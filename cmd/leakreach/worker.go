@@ -139,6 +139,9 @@ func (o *scanOptions) join(w world, log *slog.Logger, key audit.Key, run store.R
 		if ref.Rest == ref.Text { // no scheme
 			return nil, nil, fmt.Errorf("%s is a path on another machine", ref.Text)
 		}
+		if ref.Text == "job:" {
+			return nil, nil, errors.New("job: is a job on another machine")
+		}
 	}
 	e.Key, e.Jobs = key, o.jobs
 	return e, list, nil

@@ -153,13 +153,16 @@ func (r *run) joined() []scanned {
 	return out
 }
 
+// byProvider marks what a provider knows, which nothing that was scanned can claim.
+const byProvider = "provider"
+
 // silence marks what the user's own working tree asks to keep silent, and counts it. Elsewhere what is scanned does not silence
 // its scanner: it is counted, and reported all the same.
 func (t *target) silence(fs []scanned) {
 	obey := t.Own && !t.NoIgnores
 	for i := range fs {
 		f := &fs[i]
-		if s := f.Suppressed; s != nil {
+		if s := f.Suppressed; s != nil && s.By != byProvider {
 			t.addSilencer(s.Reason, 1, obey)
 			if !obey {
 				f.Suppressed = nil

@@ -520,6 +520,9 @@ func (t *target) scanContent(it audit.Item, content []byte) (out []scanned) {
 				f.Locations = []audit.Location{it.At}
 			}
 			f.Locations[0].Object = it.Object
+			if it.Known != nil {
+				f.Suppressed = it.Known
+			}
 			out = append(out, scanned{f, i})
 		}
 	}

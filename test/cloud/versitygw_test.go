@@ -211,6 +211,7 @@ func TestGateway(t *testing.T) {
 		t.Errorf("%d calls to STS for %d keys", n, len(keys))
 	}
 	t.Run("program", func(t *testing.T) { program(t, url, keys) })
+	t.Run("jobs", func(t *testing.T) { jobs(t, url, keys) })
 }
 
 // TestGatewayDown has nobody listen.

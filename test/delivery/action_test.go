@@ -23,6 +23,7 @@ jobs:
       - id: leakreach
         uses: leakreach/leakreach@0123456789abcdef0123456789abcdef01234567
         with:
+          refs: . # the job beside it is TestJobInAct's
           verify: offline
           sarif-file: leakreach.sarif
       - if: always()
@@ -273,6 +274,7 @@ func TestActionToken(t *testing.T) {
 		name, refs, input, gh, want string
 	}{
 		{"a directory needs none", ".", "", "", ""},
+		{"the job is asked what its own may", ". job:", "token-of-the-input", "", "GITHUB_TOKEN=token-of-the-job"},
 		{"the job's own", "github:acme/web", "", "", "GH_TOKEN=token-of-the-job"},
 		{"the environment's wins over it", "github:acme/web", "", "token-of-the-environment", "GH_TOKEN=token-of-the-environment"},
 		{"the input wins over both", "github:acme/web", "token-of-the-input", "token-of-the-environment", "GH_TOKEN=token-of-the-input"},
