@@ -15,6 +15,8 @@ type Options struct {
 	NoIgnores bool   // read files that an ignore file of the user names
 	Since     string // a commit or a date: leave out history before it
 	AllRefs   bool   // of forges: also the refs of pull and merge requests
+
+	NoArchived, NoForks bool // leave out those of an owner's repositories on GitHub
 	// Percent of an API's quota that is ours; 0 for the default.
 	GitHubBudget, GitLabBudget int
 }
@@ -24,7 +26,7 @@ func All(env audit.Env, o Options) []audit.Provider {
 	return []audit.Provider{
 		local.New(env, local.Options{NoHistory: !o.Sources.Has(audit.SourceHistory), NoIgnores: o.NoIgnores, Since: o.Since}),
 		github.New(env, github.Options{
-			Sources: o.Sources, Since: o.Since, AllRefs: o.AllRefs,
+			Sources: o.Sources, Since: o.Since, AllRefs: o.AllRefs, NoArchived: o.NoArchived, NoForks: o.NoForks,
 			Budget: o.GitHubBudget,
 		}),
 		gitlab.New(env, gitlab.Options{

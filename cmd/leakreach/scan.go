@@ -42,7 +42,7 @@ type scanOptions struct {
 	limits                                    limits
 	cacheSize                                 int64
 	noHistory, noIgnores, allowGaps, annotate bool
-	allRefs                                   bool
+	allRefs, noArchived, noForks              bool
 	quiet, dryRun                             bool
 	absent                                    bool // see report.Options
 }
@@ -56,6 +56,9 @@ func newScan(w world) *cobra.Command {
 
 A REF is a directory or git repository (dir:PATH forces files only), - for standard input, github:OWNER[/REPO],
 gitlab:GROUP[/…/PROJECT] or gitea:OWNER[/REPO]. The default is the current directory. Every flag has a variable: --fail-on is LEAKREACH_FAIL_ON.
+
+On GitHub, OWNER is an organisation, a user or an enterprise (enterprises/SLUG says which), and REPO may choose: 'github:acme/web-*,api' are those alone,
+'github:acme/!legacy-*' is acme without those. Patterns have *, ? and [a-z]; quote them, as the shell knows them, too.
 
 ` + exitHelp,
 		Example: `  leakreach scan .
@@ -83,6 +86,8 @@ gitlab:GROUP[/…/PROJECT] or gitea:OWNER[/REPO]. The default is the current dir
 	f.StringVar(&o.since, "since", "", "only history since `COMMIT|DATE`")
 	f.BoolVar(&o.noHistory, "no-history", false, "only files as they are now")
 	f.BoolVar(&o.allRefs, "all-refs", false, "of forges, also the refs of pull and merge requests: on GitHub about twice the objects")
+	f.BoolVar(&o.noArchived, "no-archived", false, "of an owner on GitHub, leave out archived repositories")
+	f.BoolVar(&o.noForks, "no-forks", false, "of an owner on GitHub, leave out forks")
 	f.BoolVar(&o.noIgnores, "no-ignores", false, "do not obey ignore comments, ignore files and configuration of what is scanned")
 	f.StringSliceVar(&o.rules, "rules", nil, "only these rules, by `ID,…`")
 	f.StringVar(&o.sources, "sources", "", "what to read of a target, out of "+audit.AllSources.String()+", as `LIST|all` (default up to runners)")
@@ -148,7 +153,7 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	}
 	r := recipe{
 		Version: version, Key: key.Digest("recipe"), Verify: o.verify, Region: o.awsRegion, Since: o.since, Sources: o.sources, Rules: o.rules,
-		NoHistory: o.noHistory, NoIgnores: o.noIgnores, AllRefs: o.allRefs, Config: config, ConfigPath: o.config, File: file,
+		NoHistory: o.noHistory, NoIgnores: o.noIgnores, AllRefs: o.allRefs, NoArchived: o.noArchived, NoForks: o.noForks, Config: config, ConfigPath: o.config, File: file,
 	}
 	e, list, err := r.engine(o.env(w, log, quotas), refs, file.Leakreach.Limits)
 	if err != nil {
@@ -251,7 +256,7 @@ func (r *recipe) refs(env audit.Env, refs []string, so secrets.Options, most lim
 		sources &^= audit.SourceHistory
 	}
 	all := providers.All(env, providers.Options{
-		Sources: sources, Since: r.Since, NoIgnores: r.NoIgnores, AllRefs: r.AllRefs, GitHubBudget: most.GitHub, GitLabBudget: most.GitLab,
+		Sources: sources, Since: r.Since, NoIgnores: r.NoIgnores, AllRefs: r.AllRefs, NoArchived: r.NoArchived, NoForks: r.NoForks, GitHubBudget: most.GitHub, GitLabBudget: most.GitLab,
 	})
 	var list []engine.Ref
 	for _, text := range refs {

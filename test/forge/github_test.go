@@ -148,6 +148,9 @@ func (c *checker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *checker) check(r *http.Request, rec *httptest.ResponseRecorder) {
+	if r.Method == http.MethodPost && r.URL.Path == "/graphql" { // it has a schema of its own
+		return
+	}
 	route, params, err := c.router.FindRoute(r)
 	if err != nil {
 		c.t.Errorf("%s %s is no operation: %v", r.Method, r.URL, err)
@@ -252,7 +255,10 @@ func TestGitHubContract(t *testing.T) {
 			}
 		}
 	}
-	if want := 70 + 130 + 1 + 2*(45+3+1+1+31+101) + 70 + 130; entries != want {
+	// The last line is what is allowed: in the organisation, in nine repositories, and in the one that is named. Only that one is asked for runners, as
+	// nothing runs in any.
+	if want := 70 + 130 + 1 + 2*(45+3+1+31+101) + 1 + 70 + 130 +
+		1 + 9 + 1; entries != want {
 		t.Errorf("%d entries, want %d", entries, want)
 	}
 	for _, id := range []string{
