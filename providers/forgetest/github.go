@@ -22,6 +22,8 @@ type GitHub struct {
 
 	Tokens map[string]GitHubToken // further ones; one that is Token says what that may
 
+	Enterprises map[string][]string // the organisations of each, by its slug
+
 	// Version is that of a GitHub Enterprise Server, which has no agents; "" is GitHub itself.
 	Version string
 	Blobs   *Blobs // where contents lie that are not git's: see StartBlobs

@@ -67,7 +67,31 @@ func (g *GitHub) graphQL(w http.ResponseWriter, r *http.Request) {
 		"repository":      func(a args) any { return repository(g.find(fmt.Sprintf("%s/%s", a["owner"], a["name"]))) },
 		"repositoryOwner": owner,
 		"organization":    owner,
+		"enterprise": func(a args) any {
+			logins, ok := g.Enterprises[fmt.Sprint(a["slug"])]
+			if !ok {
+				return object(nil)
+			}
+			return object{"__typename": "Enterprise", "organizations": func(a args) any {
+				var all []object
+				for _, login := range logins {
+					all = append(all, object{"__typename": "Organization", "login": login})
+				}
+				return after(all, a)
+			}}
+		},
 	}))
+}
+
+// after is a connection from a cursor on.
+func after(all []object, a args) any {
+	from, _ := strconv.Atoi(fmt.Sprint(a["after"])) // 0 for none
+	from = min(from, len(all))
+	page := connection(all[from:])(a).(object)
+	info := page["pageInfo"].(object)
+	end, _ := strconv.Atoi(info["endCursor"].(string))
+	info["endCursor"] = strconv.Itoa(from + end)
+	return page
 }
 
 func nodeID(x *GitHubRepo) string { return "R_" + strconv.FormatInt(x.ID, 10) }
@@ -80,7 +104,8 @@ func (g *GitHub) graphOfOwner(o *Owner, repository func(*GitHubRepo) object) obj
 	return object{"__typename": kind, "login": o.Login, "repositories": func(a args) any {
 		var all []object
 		for _, x := range g.Repos {
-			if seen := repository(x); g.owner(x.FullName) == o && seen != nil {
+			archived, chosen := a["isArchived"].(bool)
+			if seen := repository(x); g.owner(x.FullName) == o && seen != nil && (!chosen || archived == x.Archived) {
 				all = append(all, seen)
 			}
 		}
@@ -147,7 +172,7 @@ func (g *GitHub) graphOfObject(x *GitHubRepo, expression string) object {
 	if at.kind == "blob" {
 		content := g.read(x.Dir, "cat-file", "blob", at.sha)
 		var text any
-		if utf8.ValidString(content) {
+		if utf8.ValidString(content) && !strings.Contains(content, "\x00") {
 			text = content
 		}
 		return object{"__typename": "Blob", "oid": at.sha, "byteSize": len(content), "isTruncated": false, "isBinary": text == nil, "text": text}
@@ -155,8 +180,9 @@ func (g *GitHub) graphOfObject(x *GitHubRepo, expression string) object {
 	entries := []object{}
 	below := g.tree(x.Dir, at.sha, false)
 	for _, name := range slices.Sorted(maps.Keys(below)) {
+		mode, _ := strconv.ParseInt(below[name].mode, 8, 32)
 		entries = append(entries, object{
-			"__typename": "TreeEntry", "name": name, "type": below[name].kind, "oid": below[name].sha, "path": path + "/" + name,
+			"__typename": "TreeEntry", "name": name, "mode": mode, "type": below[name].kind, "oid": below[name].sha, "path": path + "/" + name,
 			"object": func(args) any { return g.graphOfObject(x, expression+"/"+name) },
 		})
 	}

@@ -136,14 +136,14 @@ func (h *place) apps(ctx context.Context) iter.Seq2[audit.Item, error] {
 	all := listed(ctx, h, h.path()+"/installations", "installations", otherPage, func(a *installed) string { return strconv.FormatInt(a.ID, 10) })
 	return each(all, func(a *installed) audit.Item {
 		return h.setting(audit.KindApp, a.Slug, h.scope(), "settings/installations", deref(a.UpdatedAt), a, map[string]string{
-			"id": strconv.FormatInt(a.ID, 10), "repositories": a.RepositorySelection, "permissions": list(rights(a.Permissions)), "events": list(a.Events),
+			"id": strconv.FormatInt(a.ID, 10), "repositories": a.RepositorySelection, "permissions": list(rightsOf(a.Permissions)), "events": list(a.Events),
 			"created_at": stamp(a.CreatedAt), "updated_at": stamp(a.UpdatedAt), "suspended_at": stamp(a.SuspendedAt),
 		})
 	})
 }
 
-// rights are permissions as facts have them.
-func rights(permissions map[string]string) (all []string) {
+// rightsOf are permissions as facts have them.
+func rightsOf(permissions map[string]string) (all []string) {
 	for _, name := range slices.Sorted(maps.Keys(permissions)) {
 		all = append(all, name+"="+permissions[name])
 	}
@@ -172,8 +172,14 @@ type grant struct {
 	Repositories []string `json:"repositories,omitempty"` // a listing of its own
 }
 
-// grants yields the fine-grained tokens that may enter the organisation. GitHub tells it to Apps alone.
+// grants yields the fine-grained tokens that may enter the organisation. GitHub tells of them to Apps alone, so nobody else asks: that this is so never
+// changes, and an answer that says so would leave the rest of what was asked without a state.
 func (h *place) grants(ctx context.Context) iter.Seq2[audit.Item, error] {
+	if !h.isApp(ctx) {
+		return func(yield func(audit.Item, error) bool) {
+			yield(audit.Item{}, &audit.Gap{Target: h.target.Name, What: "fine-grained tokens", Why: "GitHub tells of them to Apps alone; needs " + grantsNeed})
+		}
+	}
 	path := h.path() + "/personal-access-tokens"
 	all := listed(ctx, h, path, "", otherPage, func(g *grant) string { return strconv.FormatInt(g.ID, 10) })
 	return through(all, func(g *grant, yield func(audit.Item, error) bool) bool {
@@ -193,13 +199,23 @@ func (h *place) grants(ctx context.Context) iter.Seq2[audit.Item, error] {
 		facts := map[string]string{
 			"type": "fine-grained", "owner": g.Owner.Login, "created_at": stamp(g.AccessGrantedAt), "expires_at": g.TokenExpiresAt.fact(),
 			"last_used_at": g.TokenLastUsedAt.fact(), "repositories": repositories,
-			"scopes": list(slices.Concat(rights(g.Permissions.Organization), rights(g.Permissions.Repository), rights(g.Permissions.Other))),
+			"scopes": list(slices.Concat(rightsOf(g.Permissions.Organization), rightsOf(g.Permissions.Repository), rightsOf(g.Permissions.Other))),
 		}
 		if g.TokenExpired != nil {
 			facts["active"] = strconv.FormatBool(!*g.TokenExpired)
 		}
 		return yield(h.setting(audit.KindToken, name, h.scope(), "settings/personal-access-tokens/"+strconv.FormatInt(g.ID, 10), deref(g.AccessGrantedAt), g, facts), nil)
 	})
+}
+
+// isApp tells whether requests are an App's.
+func (c *client) isApp(ctx context.Context) bool {
+	for _, t := range c.tokens {
+		if token, err := t.Token(ctx); err == nil && strings.HasPrefix(token, "ghs_") {
+			return true
+		}
+	}
+	return c.app != nil
 }
 
 const grantsNeed = "organization_personal_access_tokens=read of a GitHub App"

@@ -226,7 +226,7 @@ func (c *client) organisations(ctx context.Context, slug string) (logins []strin
 	ctx = c.as(ctx, slug)
 	for login, err := range forge.Pages(ctx, func(login string) string { return login }, func(ctx context.Context, cursor string) (page forge.Page[string], err error) {
 		var out struct {
-			Enterprise struct {
+			Enterprise *struct {
 				Organizations connection[struct {
 					Login string `json:"login"`
 				}] `json:"organizations"`
@@ -238,6 +238,9 @@ func (c *client) organisations(ctx context.Context, slug string) (logins []strin
 		}
 		if _, err := c.graph.query(ctx, query, variables, &out); err != nil {
 			return page, err
+		}
+		if out.Enterprise == nil {
+			return page, errors.New("there is none of that name that can be seen")
 		}
 		all := out.Enterprise.Organizations
 		for _, o := range all.Nodes {

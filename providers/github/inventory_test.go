@@ -76,6 +76,11 @@ func entries(t *testing.T, p *Provider, target audit.Target) (lines, gaps []stri
 	return lines, gaps
 }
 
+// others are the gaps but for the one that each organisation has that is not read by an App.
+func others(gaps []string) []string {
+	return slices.DeleteFunc(slices.Clone(gaps), func(s string) bool { return strings.HasPrefix(s, "fine-grained tokens: GitHub tells") })
+}
+
 const when = `"2026-03-01T10:00:00Z"`
 
 func repeated(n int, format string) (all []string) {
@@ -149,7 +154,7 @@ var inventory = []struct {
 		name: "secrets of a store of its own", path: "/repos/acme/r000/codespaces/secrets",
 		answers: map[string]any{"/repos/acme/r000/codespaces/secrets": page{"secrets", []string{`{"name":"DEV"}`}}},
 		want:    []string{"secret DEV (repository) store=codespaces"},
-		gap:     "repository Codespaces secrets: 404 Not Found: no right to read it, or not offered here; needs codespaces_secrets=read",
+		gap:     "repository Codespaces secrets: 404 Not Found: no right to read it, or not offered here; needs codespaces_secrets=write",
 	},
 	{
 		name: "variables of agents", path: "/orgs/acme/agents/variables",
@@ -271,7 +276,8 @@ func TestInventory(t *testing.T) {
 				if strings.HasPrefix(test.path, "/repos/") {
 					ref = "acme/r000"
 				}
-				p := provider(t, g, o)
+				g.Token = "ghs_" + token // an App's, as there is something that GitHub tells to Apps alone
+				p := New(env(t, nil, map[string]string{"GITHUB_API_URL": forgetest.Start(t, g), "GH_TOKEN": g.Token}), o)
 				target := targets(t, p, ref).targets[0]
 				target.Part = audit.PartSettings
 				for it := range p.Items(t.Context(), target) {
@@ -281,7 +287,7 @@ func TestInventory(t *testing.T) {
 				}
 				return entries(t, p, target)
 			}
-			by := map[string]any{"/graphql": http.StatusNotFound}
+			by := map[string]any{"/graphql": http.StatusNotFound, "/orgs/acme/personal-access-tokens": page{"", nil}}
 			if strings.HasPrefix(test.path, "/orgs") {
 				delete(by, "/graphql")
 			}
@@ -292,7 +298,7 @@ func TestInventory(t *testing.T) {
 					t.Errorf("no\n%s\nin\n%s", want, strings.Join(lines, "\n"))
 				}
 			}
-			if hostile := strings.Contains(test.name, "path"); len(gaps) > 0 != hostile {
+			if hostile := strings.Contains(test.name, "path"); len(others(gaps)) > 0 != hostile {
 				t.Errorf("gaps %q", gaps)
 			}
 			by[test.path] = http.StatusNotFound

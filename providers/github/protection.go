@@ -258,7 +258,8 @@ func (h *place) rulesets(ctx context.Context, fail func(what, needs string, err 
 // branches are the protected ones. A rule for several is told of each of them.
 func (h *place) branches(ctx context.Context, fail func(what, needs string, err error)) (all []protection) {
 	type branch struct {
-		Name string `json:"name"`
+		Name      string `json:"name"`
+		Protected *bool  `json:"protected"`
 	}
 	const needs = "administration=read"
 	for b, err := range listed(ctx, h, h.path()+"/branches?protected=true", "", otherPage, func(b *branch) string { return b.Name }) {
@@ -266,7 +267,7 @@ func (h *place) branches(ctx context.Context, fail func(what, needs string, err 
 			fail("protected branches", "contents=read", err)
 			continue
 		}
-		if unfit(b.Name) {
+		if unfit(b.Name) || b.Protected != nil && !*b.Protected {
 			continue
 		}
 		var said branchProtection

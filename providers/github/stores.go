@@ -31,8 +31,8 @@ var stores = []store{
 		name: "actions", variables: true, toSecrets: "secrets=read", toVariables: "actions_variables=read",
 		toOrgSecrets: "organization_secrets=read", toOrgVariables: "organization_actions_variables=read",
 	},
-	{name: "dependabot", title: "Dependabot ", toSecrets: "dependabot_secrets=read", toOrgSecrets: "organization_dependabot_secrets=read"}, //nolint:gosec // names of rights
-	{name: "codespaces", title: "Codespaces ", toSecrets: "codespaces_secrets=read", toOrgSecrets: "organization_codespaces_secrets=read"}, //nolint:gosec // likewise
+	{name: "dependabot", title: "Dependabot ", toSecrets: "dependabot_secrets=read", toOrgSecrets: "organization_dependabot_secrets=read"},  //nolint:gosec // names of rights
+	{name: "codespaces", title: "Codespaces ", toSecrets: "codespaces_secrets=write", toOrgSecrets: "organization_codespaces_secrets=read"}, //nolint:gosec // likewise
 	{name: "agents", title: "agents' ", variables: true},
 }
 

@@ -254,13 +254,16 @@ func (c *client) enterpriseTargets(ctx context.Context, pick selection, yield fu
 	switch {
 	case len(logins) > 0:
 		s.enterprise(ctx, pick.owner, logins, err)
-	case err != nil:
+	case err != nil && (ctx.Err() != nil || errors.As(err, new(*forge.Error))):
 		yield(audit.Target{}, c.fail(ctx, "listing organisations of enterprise "+pick.owner, err))
+	case err != nil:
+		yield(audit.Target{}, audit.Hint(fmt.Errorf("%w: listing organisations of enterprise %s: %w", audit.ErrAuth, pick.owner, err), enterpriseAdvice))
 	default:
-		yield(audit.Target{}, audit.Hint(fmt.Errorf("%w: enterprise %s has no organisation that can be seen", audit.ErrNothing, pick.owner),
-			"organisations of an enterprise need a classic token with read:enterprise and read:org in GH_TOKEN"))
+		yield(audit.Target{}, audit.Hint(fmt.Errorf("%w: enterprise %s has no organisation that can be seen", audit.ErrNothing, pick.owner), enterpriseAdvice))
 	}
 }
+
+const enterpriseAdvice = "organisations of an enterprise need a classic token with read:enterprise and read:org in GH_TOKEN"
 
 // enterprise lists each organisation of an enterprise; failed is why there may be more of them. A listing that is broken off is begun anew: what it had is
 // known by its names.
