@@ -256,7 +256,7 @@ var inventory = []struct {
 	},
 	{
 		name: "definitions", path: "/repos/acme/r000/git/trees/HEAD",
-		want: []string{"workflow .github/workflows/ci.yml (repository)"},
+		want: []string{"workflow .github/workflows/ci.yml (repository) events=pull_request whole=false"},
 		gap:  "definitions of pipelines: 404 Not Found: no right to read it, or not offered here; needs contents=read",
 	},
 }

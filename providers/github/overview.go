@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/providers/internal/forge"
 )
 
@@ -207,4 +208,6 @@ func (h *place) definitions(ctx context.Context, v *view, wanted bool) iter.Seq2
 }
 
 // factsOf is what a definition says.
-func factsOf(string, string) map[string]string { return nil }
+func factsOf(path, text string) map[string]string {
+	return pipeline.Parse(pipeline.GitHub, path, []byte(text)).Facts()
+}
