@@ -280,8 +280,8 @@ func TestInventory(t *testing.T) {
 				p := New(env(t, nil, map[string]string{"GITHUB_API_URL": forgetest.Start(t, g), "GH_TOKEN": g.Token}), o)
 				target := targets(t, p, ref).targets[0]
 				target.Part = audit.PartSettings
-				for it := range p.Items(t.Context(), target) {
-					if test.secret != "" && strings.Contains(fmt.Sprint(it.Entry, it.At, string(it.Content)), test.secret) {
+				for it, err := range p.Items(t.Context(), target) {
+					if err == nil && test.secret != "" && strings.Contains(fmt.Sprint(it.Entry, it.At, string(it.Content)), test.secret) {
 						t.Errorf("%s has what it must not: %s", it.Kind, it.Content)
 					}
 				}
