@@ -16,8 +16,10 @@ type Options struct {
 	NoIgnores bool   // read files that an ignore file of the user names
 	Since     string // a commit or a date: leave out history before it
 	AllRefs   bool   // of forges: also the refs of pull and merge requests
-	// Of GitLab: also projects that are shared with a group, and none that are archived.
-	Shared, NoArchived bool
+	// Of GitLab: also projects that are shared with a group.
+	Shared bool
+	// Of an owner on GitHub or a group on GitLab: none that are archived; of GitHub, no forks.
+	NoArchived, NoForks bool
 	// Percent of an API's quota that is ours; 0 for the default.
 	GitHubBudget, GitLabBudget int
 }
@@ -27,7 +29,7 @@ func All(env audit.Env, o Options) []audit.Provider {
 	return []audit.Provider{
 		local.New(env, local.Options{NoHistory: !o.Sources.Has(audit.SourceHistory), NoIgnores: o.NoIgnores, Since: o.Since}),
 		github.New(env, github.Options{
-			Sources: o.Sources, Since: o.Since, AllRefs: o.AllRefs,
+			Sources: o.Sources, Since: o.Since, AllRefs: o.AllRefs, NoArchived: o.NoArchived, NoForks: o.NoForks,
 			Budget: o.GitHubBudget,
 		}),
 		gitlab.New(env, gitlab.Options{

@@ -31,6 +31,7 @@ type recipe struct {
 	AllRefs    bool         `json:"all_refs,omitempty"`
 	Shared     bool         `json:"shared,omitempty"`
 	NoArchived bool         `json:"no_archived,omitempty"`
+	NoForks    bool         `json:"no_forks,omitempty"`
 	Config     []byte       `json:"config,omitempty"`
 	ConfigPath string       `json:"config_path,omitempty"`
 	File       fileSettings `json:"file"`
@@ -92,6 +93,7 @@ func (r *recipe) rules(memory audit.Memory) (string, error) {
 		Memory audit.Memory // more does not leave out less
 	}{*r, min(memory, defaultMemory)}
 	found.Verify, found.Region, found.File = "", "", fileSettings{}
+	found.NoArchived, found.NoForks = false, false // which targets there are
 	text, err := json.Marshal(found)
 	digest := sha256.Sum256(text)
 	return hex.EncodeToString(digest[:16]), err
@@ -108,6 +110,7 @@ func (r *recipe) narrower(then *recipe) string {
 		{r.Since != "" && r.Since != then.Since, "this run was made with --since " + r.Since},
 		{r.Sources != then.Sources, "the runs were made with different --sources"},
 		{len(r.Rules) > 0 && !slices.Equal(r.Rules, then.Rules), "this run was made with other --rules"},
+		{r.NoForks && !then.NoForks, "only this run was made with --no-forks"},
 		{!r.AllRefs && then.AllRefs, "only the earlier run was made with --all-refs"},
 		{!r.Shared && then.Shared, "only the earlier run was made with --shared"},
 		{r.NoArchived && !then.NoArchived, "only this run was made with --no-archived"},

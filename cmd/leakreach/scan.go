@@ -40,7 +40,7 @@ type scanOptions struct {
 	limits                                    limits
 	cacheSize                                 int64
 	noHistory, noIgnores, allowGaps, annotate bool
-	allRefs, shared, noArchived               bool
+	allRefs, shared, noArchived, noForks      bool
 	quiet, dryRun                             bool
 	absent                                    bool // see report.Options
 }
@@ -55,6 +55,9 @@ func newScan(w world) *cobra.Command {
 A REF is a directory or git repository (dir:PATH forces files only), - for standard input, github:OWNER[/REPO],
 gitlab:GROUP[/…/PROJECT], gitea:OWNER[/REPO], or job: for the CI job that this process runs in. The default is the current directory. Every flag
 has a variable: --fail-on is LEAKREACH_FAIL_ON.
+
+On GitHub, OWNER is an organisation, a user or an enterprise (enterprises/SLUG says which), and REPO may choose: 'github:acme/web-*,api' are those alone,
+'github:acme/!legacy-*' is acme without those. Patterns have *, ? and [a-z]; quote them, as the shell knows them, too.
 
 ` + exitHelp,
 		Example: `  leakreach scan .
@@ -82,11 +85,12 @@ has a variable: --fail-on is LEAKREACH_FAIL_ON.
 	f.StringVar(&o.since, "since", "", "only history since `COMMIT|DATE`")
 	f.BoolVar(&o.noHistory, "no-history", false, "only files as they are now")
 	f.BoolVar(&o.allRefs, "all-refs", false, "of forges, also the refs of pull and merge requests, on GitHub about twice the objects, and there what was pushed over")
+	f.BoolVar(&o.noForks, "no-forks", false, "of an owner on GitHub, leave out forks")
 	f.BoolVar(&o.noIgnores, "no-ignores", false, "do not obey ignore comments, ignore files and configuration of what is scanned")
 	f.StringSliceVar(&o.rules, "rules", nil, "only these rules, by `ID,…`")
 	f.StringVar(&o.sources, "sources", "", "what to read of a target, out of "+audit.AllSources.String()+", as `LIST|all` (default up to runners)")
 	f.BoolVar(&o.shared, "shared", false, "of groups of GitLab, also projects of others that are shared with them")
-	f.BoolVar(&o.noArchived, "no-archived", false, "of GitLab, no archived projects")
+	f.BoolVar(&o.noArchived, "no-archived", false, "of an owner on GitHub or a group on GitLab, leave out what is archived")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be asked of whom, what that costs and which log entries it leaves; only repositories are listed for it (text or json)")
 	f.StringVar(&o.awsRegion, "aws-region", "", "`REGION` whose STS is asked about AWS keys (default us-east-1)")
 	o.metricsFlag(f)
@@ -149,7 +153,7 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	}
 	r := recipe{
 		Version: version, Key: key.Digest("recipe"), Verify: o.verify, Region: o.awsRegion, Since: o.since, Sources: o.sources, Rules: o.rules,
-		NoHistory: o.noHistory, NoIgnores: o.noIgnores, AllRefs: o.allRefs, Shared: o.shared, NoArchived: o.noArchived, Config: config,
+		NoHistory: o.noHistory, NoIgnores: o.noIgnores, AllRefs: o.allRefs, Shared: o.shared, NoArchived: o.noArchived, NoForks: o.noForks, Config: config,
 		ConfigPath: o.config, File: file,
 	}
 	e, list, err := r.engine(o.env(w, log, quotas), refs, file.Leakreach.Limits)
@@ -252,7 +256,7 @@ func (r *recipe) refs(env audit.Env, refs []string, so secrets.Options, most lim
 		sources &^= audit.SourceHistory
 	}
 	all := providers.All(env, providers.Options{
-		Sources: sources, Since: r.Since, NoIgnores: r.NoIgnores, AllRefs: r.AllRefs, Shared: r.Shared, NoArchived: r.NoArchived, GitHubBudget: most.GitHub, GitLabBudget: most.GitLab,
+		Sources: sources, Since: r.Since, NoIgnores: r.NoIgnores, AllRefs: r.AllRefs, Shared: r.Shared, NoArchived: r.NoArchived, NoForks: r.NoForks, GitHubBudget: most.GitHub, GitLabBudget: most.GitLab,
 	})
 	var list []engine.Ref
 	for _, text := range refs {

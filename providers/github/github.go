@@ -2,7 +2,8 @@
 // CI variables with their values, the names of CI secrets, environments and runners.
 //
 // Paths, parameters and rights are those of GitHub's REST description, API version 2022-11-28 (docs.github.com/rest), which GitHub
-// Enterprise Server and GHE.com share. It only sends GET requests, and for a GitHub App the one POST that mints its token.
+// Enterprise Server and GHE.com share; what GraphQL has of many repositories at once is asked of it. It only reads: it sends GET requests, GraphQL's queries, which are
+// POSTs, and for a GitHub App the one POST that mints its token.
 package github
 
 import (
@@ -14,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,6 +32,8 @@ type Options struct {
 	Sources audit.Sources
 	Since   string // only history since this commit or date; "" for all
 	AllRefs bool   // history of what is no branch, tag or note, too: pull requests
+
+	NoArchived, NoForks bool // of an owner's repositories
 
 	Budget  int           // percent of the API's quota that is ours; 0 means 60
 	MaxWait time.Duration // longest wait for a rate limit; 0 means 15 minutes, or two hours where quotas are shared
@@ -62,6 +66,10 @@ type client struct {
 	app    *app                // or nil
 	from   string              // where the credential comes from
 	parts  []audit.Part        // of a repository
+
+	settings bool // are read of it
+	graph    *graph
+	policies policies
 }
 
 // signed tells whether there is a credential.
@@ -77,7 +85,7 @@ func newClient(env audit.Env, o Options) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &client{web: webOrigins(base, env.Getenv("GITHUB_SERVER_URL")), parts: forge.Parts(o.Sources)}
+	c := &client{web: webOrigins(base, env.Getenv("GITHUB_SERVER_URL")), parts: forge.Parts(o.Sources), settings: o.Sources.Has(forge.Settings)}
 	// All that is asked here counts in the quota that GitHub calls core.
 	config := forge.Config{
 		API: "github", Base: base, BaseVar: baseVar, Header: "Authorization", Prefix: "Bearer ", Resource: "core", Budget: o.Budget, MaxWait: o.MaxWait, Sleep: o.sleep,
@@ -100,7 +108,19 @@ func newClient(env audit.Env, o Options) (*client, error) {
 	}
 	c.Client = github.NewClient(forge.New(env, config))
 	c.BaseURL = base.JoinPath("/")
+	config.Resource = "graphql"
+	c.graph = &graph{api: forge.New(env, config), address: graphAddress(base), env: env}
 	return c, nil
+}
+
+// as returns a context whose requests go with what an owner's repositories are read with, for addresses that do not tell whose they are.
+func (c *client) as(ctx context.Context, owner string) context.Context {
+	if c.app != nil {
+		if credential, err := c.app.of(ctx, owner); err == nil {
+			return forge.With(ctx, credential)
+		}
+	}
+	return forge.InOrder(ctx, "")
 }
 
 // cloneToken is one that may read a repository; "" if there is none.
@@ -142,7 +162,7 @@ func validRepository(name string) bool {
 	return repositoryName.MatchString(name) && name != "." && name != ".."
 }
 
-// Targets yields for OWNER the organisation, if it is one, and each of its repositories; for OWNER/REPO that repository.
+// Targets yields for OWNER the organisation, if it is one, and each of its repositories; for OWNER/REPO that repository; see [parseRef] for more.
 func (p *Provider) Targets(ctx context.Context, ref string) iter.Seq2[audit.Target, error] {
 	return p.TargetsAfter(ctx, ref, "")
 }
@@ -150,11 +170,9 @@ func (p *Provider) Targets(ctx context.Context, ref string) iter.Seq2[audit.Targ
 // TargetsAfter yields the targets from a cursor on, or all if it is none of ours.
 func (p *Provider) TargetsAfter(ctx context.Context, ref, after string) iter.Seq2[audit.Target, error] {
 	return func(yield func(audit.Target, error) bool) {
-		owner, repo, one := strings.Cut(strings.TrimSuffix(ref, "/"), "/")
-		repo = strings.TrimSuffix(repo, ".git")
-		if !ownerName.MatchString(owner) || one && !validRepository(repo) {
-			yield(audit.Target{}, audit.Hint(fmt.Errorf("%w: github:%s is not github:OWNER or github:OWNER/REPO", audit.ErrUsage, ref),
-				"name an organisation, a user, or one repository, such as github:acme/web"))
+		pick, err := parseRef(ref)
+		if err != nil {
+			yield(audit.Target{}, err)
 			return
 		}
 		c, err := p.connect()
@@ -163,26 +181,54 @@ func (p *Provider) TargetsAfter(ctx context.Context, ref, after string) iter.Seq
 			return
 		}
 		ctx = forge.InOrder(ctx, "")
-		if one {
-			c.oneTarget(ctx, owner, repo, yield)
-		} else {
-			at, _ := parseCursor(after)
-			c.ownerTargets(ctx, owner, at, yield)
+		pick.noArchived, pick.noForks = p.opts.NoArchived, p.opts.NoForks
+		at, _ := parseCursor(after)
+		switch {
+		case pick.enterprise:
+			c.enterpriseTargets(ctx, pick, yield)
+		case len(pick.names) > 0:
+			c.namedTargets(ctx, pick, yield)
+		default:
+			s := &sweep{client: c, pick: pick, yield: yield}
+			s.owner(ctx, pick.owner, at)
 		}
 	}
 }
 
-func (c *client) oneTarget(ctx context.Context, owner, repo string, yield func(audit.Target, error) bool) {
+// namedTargets yields repositories by name.
+func (c *client) namedTargets(ctx context.Context, pick selection, yield func(audit.Target, error) bool) {
+	found, failed := 0, error(nil)
+	for _, name := range pick.names {
+		t, err := c.oneTarget(ctx, pick.owner, name)
+		full := pick.owner + "/" + name
+		switch gap := (*audit.Gap)(nil); {
+		case err == nil, errors.As(err, &gap):
+			found++
+		case len(pick.names) == 1, ctx.Err() != nil:
+			yield(audit.Target{}, c.fail(ctx, "reading repository "+full, err))
+			return
+		default:
+			failed, err = c.fail(ctx, "reading repository "+full, err), forge.Gap("github:"+full, "the repository", forge.Plain(err))
+		}
+		if !yield(t, err) {
+			return
+		}
+	}
+	if found == 0 {
+		yield(audit.Target{}, failed)
+	}
+}
+
+func (c *client) oneTarget(ctx context.Context, owner, repo string) (audit.Target, error) {
 	r, _, err := c.Repositories.Get(ctx, owner, repo)
 	if err != nil {
-		yield(audit.Target{}, c.fail(ctx, "reading repository "+owner+"/"+repo, err))
-		return
+		return audit.Target{}, err
 	}
 	t, err := c.target(r)
 	if err == nil {
-		t.Attrs["alone"] = "true"
+		t.Attrs["alone"], t.Attrs["named"] = "true", "true"
 	}
-	yield(t, err)
+	return t, err
 }
 
 // A cursor is where a listing of repositories goes on.
@@ -220,95 +266,14 @@ func (at cursor) back(kind string) (page, before int) {
 	return page, (page - 1) * repositoryPage
 }
 
-func (c *client) ownerTargets(ctx context.Context, owner string, after cursor, yield func(audit.Target, error) bool) {
-	page, before := after.back("org")
-	isOrg, listed := after.kind == "" || after.kind == "org", before
-	if isOrg {
-		for r, err := range c.orgRepositories(ctx, owner, page) {
-			if listed == before && forge.StatusOf(err) == http.StatusNotFound {
-				isOrg = false
-				break
-			}
-			if listed == before && err == nil {
-				if login, _, _ := strings.Cut(r.GetFullName(), "/"); strings.EqualFold(login, owner) {
-					owner = login // as GitHub writes it
-				}
-				if !yield(c.organisation(owner), nil) {
-					return
-				}
-			}
-			if !c.yieldTarget(ctx, owner, r, err, &listed, yield) {
-				return
-			}
-		}
-	}
-	if isOrg && listed == before && before > 0 { // it has shrunk by more than a page
-		c.ownerTargets(ctx, owner, cursor{}, yield)
-		return
-	}
-	if isOrg {
-		if listed == 0 && !yield(c.organisation(owner), nil) {
-			return
-		}
-		c.compareCount(ctx, owner, listed, yield)
-		return
-	}
-	listed = 0
-	for r, err := range c.userRepositories(ctx, owner, after) {
-		if !c.yieldTarget(ctx, owner, r, err, &listed, yield) {
-			return
-		}
-	}
-	switch {
-	case listed > 0:
-	case after.kind != "":
-		c.ownerTargets(ctx, owner, cursor{}, yield)
-	default:
-		yield(audit.Target{}, audit.Hint(fmt.Errorf("%w: github:%s has no repository that can be seen", audit.ErrNothing, owner),
-			"private repositories need a token that may read them in GH_TOKEN"))
-	}
-}
-
-func (c *client) organisation(login string) audit.Target {
-	return audit.Target{Name: "github:" + login, Kind: audit.TargetOrganisation, URL: c.page(login), Attrs: map[string]string{"owner": login}}
-}
-
-// yieldTarget yields one outcome of a listing of repositories, and tells whether to go on.
-func (c *client) yieldTarget(ctx context.Context, owner string, r *repository, err error, listed *int, yield func(audit.Target, error) bool) bool {
-	if err != nil {
-		if *listed > 0 && ctx.Err() == nil {
-			return yield(audit.Target{}, forge.Gap("github:"+owner, fmt.Sprintf("repositories after the first %d", *listed), err))
-		}
-		yield(audit.Target{}, c.fail(ctx, "listing repositories of "+owner, err))
-		return false
-	}
-	*listed++
-	t, err := c.target(r.Repository)
-	t.Cursor = r.next.text()
-	return yield(t, err)
-}
-
-// compareCount says so when the organisation has more repositories than the token sees.
-func (c *client) compareCount(ctx context.Context, owner string, listed int, yield func(audit.Target, error) bool) {
-	o, _, err := c.Organizations.Get(ctx, owner)
-	if err != nil {
-		return // only a cross-check
-	}
-	if n := int64(o.GetPublicRepos()) + o.GetTotalPrivateRepos(); n > int64(listed) {
-		yield(audit.Target{}, &audit.Gap{
-			Target: "github:" + owner, What: "repositories the token cannot see",
-			Why: fmt.Sprintf("the organisation counts %d repositories, %d were listed", n, listed),
-		})
-	}
-}
-
 // repositoryPage is how many repositories a page has, GitHub's most.
 const repositoryPage = 100
 
 // repository is one of a listing, with what comes after its page.
 type repository struct {
 	*github.Repository
-	next cursor
+	next  cursor
+	batch string // ids, in GraphQL, of those that are asked about with it
 }
 
 func repositoryKey(r *repository) string {
@@ -326,9 +291,13 @@ func repositories(ctx context.Context, kind string, page int, get func(github.Li
 		if err != nil {
 			return nil, 0, resp, err
 		}
-		for _, r := range rs {
-			if r != nil {
-				all = append(all, &repository{r, cursor{kind, resp.NextPage}})
+		for batch := range slices.Chunk(slices.DeleteFunc(rs, func(r *github.Repository) bool { return r == nil }), batchSize) {
+			ids := make([]string, len(batch))
+			for i, r := range batch {
+				ids[i] = r.GetNodeID()
+			}
+			for _, r := range batch {
+				all = append(all, &repository{r, cursor{kind, resp.NextPage}, strings.Join(ids, " ")})
 			}
 		}
 		return all, 0, resp, nil
@@ -377,17 +346,25 @@ func (c *client) target(r *github.Repository) (audit.Target, error) {
 			Target: "github:", What: fmt.Sprintf("repository with id %d", r.GetID()), Why: fmt.Sprintf("impossible name %.200q", r.GetFullName()),
 		}
 	}
-	full := owner + "/" + name
+	full, user := owner+"/"+name, ""
+	if r.GetOwner().GetType() == "User" {
+		user = "true" // there is no organisation that decides
+	}
 	// Without a State: nothing of what GitHub documents says that every change of a ref moves pushed_at.
-	return audit.Target{
+	t := audit.Target{
 		Name: "github:" + full, Kind: audit.TargetRepository, URL: c.page(full), Parts: c.parts, Size: max(0, int64(r.GetSize())) << 10, Pushed: r.GetPushedAt().Time,
 		Attrs: map[string]string{
 			"owner": owner, "repo": name, "id": strconv.FormatInt(r.GetID(), 10),
 			"clone_url":      forge.RepositoryURL(r.GetCloneURL(), full, c.web...),
 			"default_branch": r.GetDefaultBranch(), "visibility": visibility(r),
+			"user":    user,
 			"private": strconv.FormatBool(r.GetPrivate()), "archived": strconv.FormatBool(r.GetArchived()), "fork": strconv.FormatBool(r.GetFork()),
 		},
-	}, nil
+	}
+	if id := r.GetNodeID(); c.signed() && c.settings && nodeID.MatchString(id) {
+		t.Attrs["node"] = id
+	}
+	return t, nil
 }
 
 func visibility(r *github.Repository) string {
@@ -460,7 +437,9 @@ func pagedFrom[T any](ctx context.Context, from string, size int, key func(*T) s
 
 // get reads what go-github v60 has no fitting call for. path is relative to the API and escaped.
 func (c *client) get(ctx context.Context, path string, q url.Values, out any) (*github.Response, error) {
-	if len(q) > 0 {
+	if len(q) > 0 && strings.Contains(path, "?") {
+		path += "&" + q.Encode()
+	} else if len(q) > 0 {
 		path += "?" + q.Encode()
 	}
 	req, err := c.NewRequest(http.MethodGet, path, nil)

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/google/go-github/v60/github"
 
@@ -21,10 +22,21 @@ import (
 // A listing is one kind of thing in a target.
 type listing struct {
 	what  string // as a gap names it
-	items iter.Seq2[audit.Item, error]
+	needs string // the right it takes, as GitHub names it in X-Accepted-GitHub-Permissions; "" if that is not known
+	// wanted tells, when its turn comes, whether it is asked for; nil means that it is.
+	wanted func() wanted
+	items  iter.Seq2[audit.Item, error]
 }
 
-// Items yields the target's variables, secret names, environments and runners, then its history, or one of the two.
+// isWanted tells whether it is asked for.
+func (l listing) isWanted() wanted {
+	if l.wanted == nil {
+		return asked
+	}
+	return l.wanted()
+}
+
+// Items yields the target's settings, then its history, or one of the two.
 func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
 		c, err := p.connect()
@@ -32,17 +44,8 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 			yield(audit.Item{}, err)
 			return
 		}
-		o := p.opts
-		settings := forge.Listing{
-			Head:  fmt.Sprintf("2 %s %q", o.Sources, t.Attrs["alone"]),
-			List:  func(ctx context.Context) iter.Seq2[audit.Item, error] { return p.settings(ctx, c, t) },
-			Again: c.again,
-		}
-		if c.app != nil {
-			settings.Again = nil // its tokens change every hour, and tags with them
-		}
-		sections := []forge.Section{settings.Section()}
-		if t.Kind == audit.TargetRepository && o.Sources.Has(forge.Contents) {
+		sections := []forge.Section{{Part: audit.PartSettings, Items: func(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] { return p.inventory(ctx, c, t) }}}
+		if t.Kind == audit.TargetRepository && p.opts.Sources.Has(forge.Contents) {
 			sections = append(sections, forge.Section{Part: audit.PartContents, Items: func(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] { return p.history(ctx, c, t) }})
 		}
 		sections = append(sections, p.records(c, t)...)
@@ -50,17 +53,70 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 	}
 }
 
+// inventory yields what the API has of the target. What it knows of a repository beforehand is part of the state.
+func (p *Provider) inventory(ctx context.Context, c *client, t audit.Target) iter.Seq2[audit.Item, error] {
+	return func(yield func(audit.Item, error) bool) {
+		v := p.look(ctx, c, t)
+		settings := forge.Listing{
+			Head:  fmt.Sprintf("4 %s %q %q %s", p.opts.Sources, t.Attrs["alone"], t.Attrs["named"], v.state(t)),
+			List:  func(ctx context.Context) iter.Seq2[audit.Item, error] { return p.settings(ctx, c, t, &v) },
+			Again: c.again,
+		}
+		if c.app != nil {
+			settings.Again = nil // its tokens change every hour, and tags with them
+		}
+		settings.Section().Items(ctx, t)(yield)
+	}
+}
+
+// look learns of a target what GraphQL has of it, and of a repository what decides what is asked for.
+func (p *Provider) look(ctx context.Context, c *client, t audit.Target) (v view) {
+	if !c.signed() || !p.opts.Sources.Has(forge.Settings) {
+		return v
+	}
+	if t.Kind != audit.TargetRepository {
+		if p.opts.Sources.Has(audit.SourceSettings) {
+			v.repositories = c.repositoriesOf(ctx, t.Attrs["owner"])
+		}
+		return v
+	}
+	v.thorough = t.Attrs["named"] != "" || p.opts.Sources|forge.Contents == audit.AllSources
+	v.archived, v.private = t.Attrs["archived"] == "true", t.Attrs["visibility"] != "public"
+	owner := t.Attrs["owner"]
+	v.overview = c.graph.overview(c.as(ctx, owner), t, p.opts.Sources.Has(withTexts))
+	if t.Attrs["user"] == "" && !v.thorough && p.opts.Sources.Has(withTexts) {
+		v.policy = c.policyOf(ctx, owner)
+	}
+	return v
+}
+
+// withTexts are the sources for which the texts of definitions are read: as such, or for what they say is used.
+const withTexts = audit.SourceWorkflows | audit.SourceSettings | audit.SourceRunners
+
+// LeftOut implements [audit.Selective].
+func (p *Provider) LeftOut(t audit.Target) audit.Sources {
+	may := audit.AllSources
+	if t.Kind != audit.TargetRepository {
+		may = ofOrganisation
+	}
+	return may &^ p.opts.Sources
+}
+
+// ofOrganisation are the sources that an organisation has beside its repositories.
+const ofOrganisation = audit.SourceVariables | audit.SourceSecrets | audit.SourceSettings | audit.SourceRunners
+
 // settings yields what the API has of the target.
-func (p *Provider) settings(ctx context.Context, c *client, t audit.Target) iter.Seq2[audit.Item, error] {
+func (p *Provider) settings(ctx context.Context, c *client, t audit.Target, v *view) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
 		here := &place{c, t, t.Attrs["owner"], t.Attrs["repo"]}
 		gone := sync404{here: here}
 		slow := false
-		for _, l := range p.listings(ctx, here) {
-			if !c.signed() {
-				if !yield(audit.Item{}, &audit.Gap{Target: t.Name, What: l.what, Why: "needs a token: GH_TOKEN is not set"}) {
-					return
-				}
+		if !c.signed() {
+			yield(audit.Item{}, &audit.Gap{Target: t.Name, What: (p.opts.Sources & forge.Settings).String(), Why: "needs a token: GH_TOKEN is not set"})
+			return
+		}
+		for _, l := range p.listings(ctx, here, v) {
+			if l.isWanted() != asked {
 				continue
 			}
 			if slow {
@@ -89,7 +145,7 @@ func (p *Provider) settings(ctx context.Context, c *client, t audit.Target) iter
 				}
 				gap := (*audit.Gap)(nil)
 				if !errors.As(err, &gap) {
-					gap = forge.Gap(t.Name, l.what, err)
+					gap = here.gap(l.what, l.needs, err).Gap
 				}
 				if !yield(audit.Item{}, gap) {
 					return
@@ -114,26 +170,66 @@ func (s *sync404) check(ctx context.Context, err error) bool {
 	return forge.StatusOf(err) == http.StatusNotFound
 }
 
-func (p *Provider) listings(ctx context.Context, here *place) (all []listing) {
-	add := func(wanted bool, what string, items iter.Seq2[audit.Item, error]) {
-		if wanted {
-			all = append(all, listing{what, items})
+// listings are what is asked of the target.
+func (p *Provider) listings(ctx context.Context, here *place, v *view) []listing {
+	if here.repo == "" {
+		return p.ofOrganisation(ctx, here, v)
+	}
+	return p.ofRepository(ctx, here, v)
+}
+
+func (p *Provider) ofOrganisation(ctx context.Context, here *place, v *view) (all []listing) {
+	const administration, runners, hooks = "organization_administration=read", "organization_self_hosted_runners=read", "organization_hooks=read"
+	add := func(wanted audit.Sources, what, needs string, items iter.Seq2[audit.Item, error]) {
+		if p.opts.Sources.Has(wanted) {
+			all = append(all, listing{what, needs, nil, items})
 		}
 	}
-	if here.repo == "" {
-		add(p.opts.Sources.Has(audit.SourceVariables), "organisation variables", here.variables(ctx, "organisation", here.path()+"/actions/variables", "settings/variables/actions"))
-		add(p.opts.Sources.Has(audit.SourceSecrets), "organisation secrets", here.secrets(ctx, "organisation", here.path()+"/actions/secrets", "settings/secrets/actions"))
-		add(p.opts.Sources.Has(audit.SourceRunners), "organisation runners", here.runners(ctx))
-		return all
+	add(audit.SourceSettings, "organisation settings", administration, here.allowed(ctx, ofOrganisations(), newAnswers(map[string]string{"repositories": v.repositories}), nil))
+	for _, s := range stores {
+		path := here.path() + "/" + s.name
+		if s.variables {
+			add(audit.SourceVariables, "organisation "+s.title+"variables", s.toOrgVariables, here.variables(ctx, s, "organisation", path+"/variables", s.page("variables")))
+		}
+		add(audit.SourceSecrets, "organisation "+s.title+"secrets", s.toOrgSecrets, here.secrets(ctx, s, "organisation", path+"/secrets", s.page("secrets")))
 	}
-	if here.target.Attrs["alone"] != "" { // else they are the organisation's own target's
-		add(p.opts.Sources.Has(audit.SourceVariables), "organisation variables", here.variables(ctx, "organisation", here.path()+"/actions/organization-variables", "settings/variables/actions"))
-		add(p.opts.Sources.Has(audit.SourceSecrets), "organisation secrets", here.secrets(ctx, "organisation", here.path()+"/actions/organization-secrets", "settings/secrets/actions"))
+	add(audit.SourceRunners, "organisation runners", runners, here.runnersInGroups(ctx))
+	add(audit.SourceSettings, "organisation webhooks", hooks, here.hooks(ctx))
+	add(audit.SourceSettings, "installed apps", administration, here.apps(ctx))
+	add(audit.SourceSettings, "fine-grained tokens", grantsNeed, here.grants(ctx))
+	return all
+}
+
+// ofRepository is what is asked of a repository: all of it where it was named, or where all sources were; else, what there is a sign of. What
+// GraphQL has not told is read first, and decides about the rest when its turn comes.
+func (p *Provider) ofRepository(ctx context.Context, here *place, v *view) (all []listing) {
+	add := func(sources audit.Sources, what, needs string, wanted func() wanted, items iter.Seq2[audit.Item, error]) {
+		if p.opts.Sources.Has(sources) {
+			all = append(all, listing{what, needs, wanted, items})
+		}
 	}
-	add(p.opts.Sources.Has(audit.SourceVariables), "repository variables", here.variables(ctx, "repository", here.path()+"/actions/variables", "settings/variables/actions"))
-	add(p.opts.Sources.Has(audit.SourceSecrets), "repository secrets", here.secrets(ctx, "repository", here.path()+"/actions/secrets", "settings/secrets/actions"))
-	add(p.opts.Sources.Has(audit.SourceSettings) || p.opts.Sources.Has(audit.SourceVariables) || p.opts.Sources.Has(audit.SourceSecrets), "environments", here.environments(ctx, p.opts))
-	add(p.opts.Sources.Has(audit.SourceRunners), "repository runners", here.runners(ctx))
+	add(forge.Settings, "definitions of pipelines", "contents=read", nil, here.definitions(ctx, v, p.opts.Sources.Has(audit.SourceWorkflows)))
+	for _, s := range stores {
+		wanted := func() wanted { return v.store(s.name) }
+		path := here.path() + "/" + s.name
+		if s.variables && here.target.Attrs["alone"] != "" { // else they are the organisation's own target's
+			add(audit.SourceVariables, "organisation "+s.title+"variables", s.toVariables, wanted, here.variables(ctx, s, "organisation", path+"/organization-variables", s.page("variables")))
+			add(audit.SourceSecrets, "organisation "+s.title+"secrets", s.toSecrets, wanted, here.secrets(ctx, s, "organisation", path+"/organization-secrets", s.page("secrets")))
+		}
+		if s.variables {
+			add(audit.SourceVariables, "repository "+s.title+"variables", s.toVariables, wanted, here.variables(ctx, s, "repository", path+"/variables", s.page("variables")))
+		}
+		add(audit.SourceSecrets, "repository "+s.title+"secrets", s.toSecrets, wanted, here.secrets(ctx, s, "repository", path+"/secrets", s.page("secrets")))
+	}
+	const administration = "administration=read"
+	add(audit.SourceSettings|audit.SourceVariables|audit.SourceSecrets, "environments", "actions=read", v.environment, here.environments(ctx, p.opts.Sources))
+	add(audit.SourceRunners, "repository runners", administration, v.runner, here.runners(ctx, nil))
+	add(audit.SourceSettings, "protection of branches", administration, v.protection, here.protections(ctx, v))
+	add(audit.SourceSettings, "deploy keys", administration, v.key, here.deployKeys(ctx))
+	add(audit.SourceSettings, "repository webhooks", "repository_hooks=read", v.hook, here.hooks(ctx))
+	add(audit.SourceCaches, "caches", "actions=read", nil, here.caches(ctx))
+	others := all
+	add(audit.SourceSettings, "repository settings", administration, nil, func(yield func(audit.Item, error) bool) { here.allowedHere(ctx, v, others)(yield) })
 	return all
 }
 
@@ -152,12 +248,51 @@ func (h *place) path() string {
 	return "repos/" + h.owner + "/" + h.repo
 }
 
+// scope is that of the place's own entries.
+func (h *place) scope() string {
+	if h.repo == "" {
+		return "organisation"
+	}
+	return "repository"
+}
+
 // settings is the web page of a setting.
 func (h *place) settings(path string) string {
 	if h.repo == "" {
 		return h.page("organizations", h.owner, path)
 	}
 	return h.page(h.owner, h.repo, path)
+}
+
+// refused is a gap with the error that it is made of.
+type refused struct {
+	*audit.Gap
+	cause error
+}
+
+func (r *refused) Unwrap() []error { return []error{r.Gap, r.cause} }
+
+// gap is what could not be read of the place. needs is the right it takes, for answers that do not name it: most say that there is no such thing.
+func (h *place) gap(what, needs string, err error) *refused {
+	gap := forge.Gap(h.target.Name, what, err)
+	if e := (*forge.Error)(nil); needs != "" && errors.As(err, &e) && e.Needs == "" && !e.SSO &&
+		e.Until.IsZero() && (e.Status == http.StatusForbidden || e.Status == http.StatusNotFound) {
+		gap.Why += "; needs " + needs
+	}
+	return &refused{gap, err}
+}
+
+// nested yields a listing within a listing under a name of its own, and tells whether to go on.
+func (h *place) nested(ctx context.Context, what, needs string, items iter.Seq2[audit.Item, error], yield func(audit.Item, error) bool) bool {
+	for it, err := range items {
+		if gap := (*audit.Gap)(nil); err != nil && ctx.Err() == nil && !errors.As(err, &gap) {
+			err = h.gap(what, needs, err)
+		}
+		if !yield(it, err) {
+			return false
+		}
+	}
+	return true
 }
 
 func (h *place) entry(kind audit.ItemKind, name, scope string, facts map[string]string) *audit.Entry {
@@ -172,214 +307,105 @@ func (h *place) entry(kind audit.ItemKind, name, scope string, facts map[string]
 	return &audit.Entry{Target: h.target.Name, Kind: kind, Name: name, Scope: scope, Facts: facts}
 }
 
+// setting is an item whose content is what the API says of it, as far as that is read: said is made of fields that are no secret.
+func (h *place) setting(kind audit.ItemKind, name, scope, page string, at time.Time, said any, facts map[string]string) audit.Item {
+	content, _ := json.Marshal(said)
+	return audit.Item{
+		Kind: kind, Content: content, Size: int64(len(content)),
+		At:    audit.Location{Target: h.target.Name, Kind: audit.InSetting, Name: name, URL: h.settings(page), At: at},
+		Entry: h.entry(kind, name, scope, facts),
+	}
+}
+
+// unfit tells of names that would change the path they are put into, however they are escaped.
+func unfit(name string) bool { return name == "" || name == "." || name == ".." }
+
+// mostNames is how many names a list in a fact has: what is to be told apart by it is whether they are few or many.
+const mostNames = 500
+
+// list is a list as facts have it. Names come from outside: those with a comma or a line break in them would be several.
+func list(names []string) string {
+	var all []string
+	for _, name := range names {
+		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r == ',' || unicode.IsControl(r) }) {
+			continue
+		}
+		if len(all) == mostNames {
+			all = append(all, "…")
+			break
+		}
+		all = append(all, name)
+	}
+	return strings.Join(all, ",")
+}
+
+// flag is a yes or no as facts have it; "" where the answer does not say.
+func flag(b *bool) string {
+	if b == nil {
+		return ""
+	}
+	return strconv.FormatBool(*b)
+}
+
 // Largest pages: "List repository variables" gives at most 30, the other listings 100.
 const (
 	variablePage = 30
 	otherPage    = 100
 )
 
-func (h *place) variables(ctx context.Context, scope, path, page string) iter.Seq2[audit.Item, error] {
-	key := func(v *github.ActionsVariable) string { return v.Name }
-	return each(paged(ctx, variablePage, key, func(o github.ListOptions) ([]*github.ActionsVariable, int, *github.Response, error) {
-		var out github.ActionsVariables
-		resp, err := h.get(ctx, path, pageQuery(o), &out)
-		return out.Variables, out.TotalCount, resp, err
-	}), func(v *github.ActionsVariable) audit.Item {
-		facts := map[string]string{
-			"created_at": stamp(v.CreatedAt.GetTime()), "updated_at": stamp(v.UpdatedAt.GetTime()), "visibility": deref(v.Visibility),
+// listed walks a listing of the place, or of something in it. key is where the answer has the items; "" for an answer that is nothing else.
+func listed[T any](ctx context.Context, h *place, path, key string, size int, id func(*T) string) iter.Seq2[*T, error] {
+	return paged(ctx, size, id, func(o github.ListOptions) (items []*T, total int, resp *github.Response, err error) {
+		if key == "" {
+			resp, err = h.get(ctx, path, pageQuery(o), &items)
+			return items, 0, resp, err
 		}
-		return audit.Item{
-			Kind: audit.KindVariable, Size: int64(len(v.Value)), Content: []byte(v.Value),
-			At: audit.Location{
-				Target: h.target.Name, Kind: audit.InVariable, Name: v.Name, URL: h.settings(page), At: deref(v.UpdatedAt.GetTime()),
-			},
-			Entry: h.entry(audit.KindVariable, v.Name, scope, facts),
+		var out map[string]json.RawMessage
+		if resp, err = h.get(ctx, path, pageQuery(o), &out); err != nil {
+			return nil, 0, resp, err
 		}
+		if said := out["total_count"]; said != nil && json.Unmarshal(said, &total) != nil {
+			total = 0
+		}
+		if said := out[key]; said != nil {
+			err = json.Unmarshal(said, &items)
+		}
+		return items, total, resp, err
 	})
 }
 
-func (h *place) secrets(ctx context.Context, scope, path, page string) iter.Seq2[audit.Item, error] {
-	key := func(s *github.Secret) string { return s.Name }
-	return each(paged(ctx, otherPage, key, func(o github.ListOptions) ([]*github.Secret, int, *github.Response, error) {
-		var out github.Secrets
-		resp, err := h.get(ctx, path, pageQuery(o), &out)
-		return out.Secrets, out.TotalCount, resp, err
-	}), func(s *github.Secret) audit.Item {
-		facts := map[string]string{"created_at": stamp(&s.CreatedAt.Time), "updated_at": stamp(&s.UpdatedAt.Time), "visibility": s.Visibility}
-		return audit.Item{
-			Kind: audit.KindSecret,
-			At: audit.Location{
-				Target: h.target.Name, Kind: audit.InSecret, Name: s.Name, URL: h.settings(page), At: s.UpdatedAt.Time,
-			},
-			Entry: h.entry(audit.KindSecret, s.Name, scope, facts),
+// repositories are the full names that a listing of repositories has; key is as in listed.
+func (h *place) repositories(ctx context.Context, path, key string) (names []string, err error) {
+	for r, err := range listed(ctx, h, path, key, otherPage, fullName) {
+		if err != nil {
+			return names, err
 		}
-	})
+		names = append(names, r.FullName)
+	}
+	return names, nil
 }
 
-// environment is what "List environments" tells of one. go-github's type drops what it does not know of a protection rule.
-type environment struct {
-	ID              int64             `json:"id"`
-	Name            string            `json:"name"`
-	CreatedAt       time.Time         `json:"created_at"`
-	UpdatedAt       time.Time         `json:"updated_at"`
-	CanAdminsBypass *bool             `json:"can_admins_bypass,omitempty"`
-	BranchPolicy    json.RawMessage   `json:"deployment_branch_policy,omitempty"`
-	Rules           []json.RawMessage `json:"protection_rules,omitempty"`
+// named is what is read of a repository that another thing names.
+type named struct {
+	FullName string `json:"full_name"`
 }
 
-// environments yields each environment with its variables and secrets. The latter are asked for under the repository's
-// path: go-github v60 has one that GitHub no longer documents, and puts names into it unescaped.
-func (h *place) environments(ctx context.Context, o Options) iter.Seq2[audit.Item, error] {
-	key := func(e *environment) string { return strconv.FormatInt(e.ID, 10) + e.Name }
-	all := paged(ctx, otherPage, key, func(o github.ListOptions) ([]*environment, int, *github.Response, error) {
-		var out struct {
-			TotalCount   int            `json:"total_count"`
-			Environments []*environment `json:"environments"`
-		}
-		resp, err := h.get(ctx, h.path()+"/environments", pageQuery(o), &out)
-		return out.Environments, out.TotalCount, resp, err
-	})
-	return func(yield func(audit.Item, error) bool) {
-		for e, err := range all {
-			if err != nil {
-				if !yield(audit.Item{}, err) {
-					return
-				}
-				continue
-			}
-			if o.Sources.Has(audit.SourceSettings) && !yield(h.environmentItem(e), nil) {
-				return
-			}
-			scope := "environment " + e.Name
-			if e.Name == "" || e.Name == "." || e.Name == ".." { // would name another path, however it is escaped
-				if !yield(audit.Item{}, &audit.Gap{Target: h.target.Name, What: fmt.Sprintf("variables and secrets of environment %q", e.Name), Why: "the name cannot be put into an address"}) {
-					return
-				}
-				continue
-			}
-			path := h.path() + "/environments/" + url.PathEscape(e.Name)
-			page := "settings/environments/" + strconv.FormatInt(e.ID, 10) + "/edit"
-			if o.Sources.Has(audit.SourceVariables) && !h.nested(ctx, "variables of "+scope, h.variables(ctx, scope, path+"/variables", page), yield) {
-				return
-			}
-			if o.Sources.Has(audit.SourceSecrets) && !h.nested(ctx, "secrets of "+scope, h.secrets(ctx, scope, path+"/secrets", page), yield) {
-				return
-			}
-		}
-	}
-}
+func fullName(r *named) string { return r.FullName }
 
-// nested yields a listing within a listing under a name of its own, and tells whether to go on.
-func (h *place) nested(ctx context.Context, what string, items iter.Seq2[audit.Item, error], yield func(audit.Item, error) bool) bool {
-	for it, err := range items {
-		if err != nil && ctx.Err() == nil {
-			err = forge.Gap(h.target.Name, what, err)
-		}
-		if !yield(it, err) {
-			return false
-		}
-	}
-	return true
-}
-
-func (h *place) environmentItem(e *environment) audit.Item {
-	facts := map[string]string{"created_at": stamp(&e.CreatedAt), "updated_at": stamp(&e.UpdatedAt)}
-	var rules []string
-	for _, raw := range e.Rules {
-		var rule struct{ Type string }
-		if json.Unmarshal(raw, &rule) == nil && rule.Type != "" {
-			rules = append(rules, rule.Type)
-		}
-	}
-	facts["protection_rules"] = strings.Join(rules, ",")
-	if e.CanAdminsBypass != nil {
-		facts["can_admins_bypass"] = strconv.FormatBool(*e.CanAdminsBypass)
-	}
-	var policy struct {
-		Protected bool `json:"protected_branches"`
-		Custom    bool `json:"custom_branch_policies"`
-	}
-	switch err := json.Unmarshal(e.BranchPolicy, &policy); {
-	case err != nil:
-	case policy.Protected:
-		facts["branches"] = "protected"
-	case policy.Custom:
-		facts["branches"] = "selected"
-	default:
-		facts["branches"] = "all"
-	}
-	content, _ := json.Marshal(e)
-	return audit.Item{
-		Kind: audit.KindEnvironment, Content: content, Size: int64(len(content)),
-		At: audit.Location{
-			Target: h.target.Name, Kind: audit.InWorkflow, Name: e.Name, At: e.UpdatedAt,
-			URL: h.settings("settings/environments/" + strconv.FormatInt(e.ID, 10) + "/edit"),
-		},
-		Entry: h.entry(audit.KindEnvironment, e.Name, "repository", facts),
-	}
-}
-
-// runner is what "List self-hosted runners" tells of one. go-github v60 lacks the last three.
-type runner struct {
-	ID     int64  `json:"id"`
-	Name   string `json:"name"`
-	OS     string `json:"os"`
-	Status string `json:"status"`
-	Labels []struct {
-		Name string `json:"name"`
-		Type string `json:"type"`
-	} `json:"labels"`
-	GroupID   int64  `json:"runner_group_id,omitempty"`
-	Ephemeral *bool  `json:"ephemeral,omitempty"`
-	Version   string `json:"version,omitempty"`
-}
-
-func (h *place) runners(ctx context.Context) iter.Seq2[audit.Item, error] {
-	scope, page := "organisation", "settings/actions/runners"
-	if h.repo != "" {
-		scope = "repository"
-	}
-	key := func(r *runner) string { return strconv.FormatInt(r.ID, 10) + r.Name }
-	return each(paged(ctx, otherPage, key, func(o github.ListOptions) ([]*runner, int, *github.Response, error) {
-		var out struct {
-			TotalCount int       `json:"total_count"`
-			Runners    []*runner `json:"runners"`
-		}
-		resp, err := h.get(ctx, h.path()+"/actions/runners", pageQuery(o), &out)
-		return out.Runners, out.TotalCount, resp, err
-	}), func(r *runner) audit.Item {
-		var labels []string
-		for _, l := range r.Labels {
-			labels = append(labels, l.Name)
-		}
-		facts := map[string]string{
-			"id": strconv.FormatInt(r.ID, 10), "os": r.OS, "status": r.Status, "labels": strings.Join(labels, ","), "version": r.Version,
-		}
-		if r.Ephemeral != nil {
-			facts["ephemeral"] = strconv.FormatBool(*r.Ephemeral)
-		}
-		content, _ := json.Marshal(r)
-		return audit.Item{
-			Kind: audit.KindRunner, Content: content, Size: int64(len(content)),
-			At:    audit.Location{Target: h.target.Name, Kind: audit.InRunner, Name: r.Name, URL: h.settings(page)},
-			Entry: h.entry(audit.KindRunner, r.Name, scope, facts),
-		}
-	})
-}
-
-// each makes items of what a listing yields.
-func each[T any](all iter.Seq2[*T, error], item func(*T) audit.Item) iter.Seq2[audit.Item, error] {
+// through yields what is made of each thing in a listing; make tells whether to go on.
+func through[T any](all iter.Seq2[*T, error], make func(v *T, yield func(audit.Item, error) bool) bool) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
 		for v, err := range all {
-			var it audit.Item
-			if err == nil {
-				it = item(v)
-			}
-			if !yield(it, err) {
+			if err != nil && !yield(audit.Item{}, err) || err == nil && !make(v, yield) {
 				return
 			}
 		}
 	}
+}
+
+// each makes an item of each thing in a listing.
+func each[T any](all iter.Seq2[*T, error], item func(*T) audit.Item) iter.Seq2[audit.Item, error] {
+	return through(all, func(v *T, yield func(audit.Item, error) bool) bool { return yield(item(v), nil) })
 }
 
 func pageQuery(o github.ListOptions) url.Values {

@@ -41,8 +41,8 @@ func recorderOf(t *testing.T, g *forgetest.GitHub, o Options) *recorder {
 	return &recorder{g, p, found.targets[0]}
 }
 
-// A listed is what a target yielded.
-type listed struct {
+// A yielded is what a target yielded.
+type yielded struct {
 	found    []string // where the word SECRET lies, as "kind path:line name url"
 	items    []string // paths
 	gaps     []string
@@ -51,7 +51,7 @@ type listed struct {
 	failures []error
 }
 
-func (r *recorder) read(t *testing.T, past string) (out listed) {
+func (r *recorder) read(t *testing.T, past string) (out yielded) {
 	t.Helper()
 	target := r.target
 	target.Past = past

@@ -265,7 +265,7 @@ func TestGitHubContract(t *testing.T) {
 		targets, _ := walk(t, p, ref)
 		target := targets[0]
 		for it, err := range p.Items(t.Context(), target) {
-			if err != nil {
+			if err != nil && !toldToApps(err) {
 				t.Error(err)
 			}
 			target.Past = it.State
@@ -276,7 +276,10 @@ func TestGitHubContract(t *testing.T) {
 			}
 		}
 	}
-	if want := 70 + 130 + 1 + 2*(45+3+1+1+31+101) + 70 + 130; entries != want {
+	// The last line is what is allowed: in the organisation, in nine repositories, and in the one that is named. Only that one is asked for runners, as
+	// nothing runs in any.
+	if want := 70 + 130 + 1 + 2*(45+3+1+31+101) + 1 + 70 + 130 +
+		1 + 9 + 1; entries != want {
 		t.Errorf("%d entries, want %d", entries, want)
 	}
 	for _, id := range []string{
@@ -385,11 +388,18 @@ func walk(t *testing.T, p audit.Provider, ref string) (targets []audit.Target, g
 	return targets, gaps
 }
 
+// toldToApps tells of a gap whether it is the one that each organisation has which no App reads.
+func toldToApps(gap error) bool {
+	return strings.Contains(gap.Error(), "GitHub tells of them to Apps alone")
+}
+
 func items(t *testing.T, p audit.Provider, target audit.Target) (entries int) {
 	t.Helper()
 	for it, err := range p.Items(t.Context(), target) {
 		if gap := (*audit.Gap)(nil); errors.As(err, &gap) {
-			t.Errorf("%s: %v", target.Name, gap)
+			if !toldToApps(gap) {
+				t.Errorf("%s: %v", target.Name, gap)
+			}
 		} else if err != nil && !strings.Contains(err.Error(), "gone") {
 			t.Errorf("%s: %v", target.Name, err)
 		}
