@@ -95,7 +95,7 @@ func TestCostOfAThousandRepositories(t *testing.T) {
 		if rest > test.most {
 			t.Errorf("%s: %d requests of REST, want at most %d: %v", name, rest, test.most, kinds)
 		}
-		if graph > 1000/batchSize+1 || graph != g.Used(token+" graphql") {
+		if graph > 1000/batchSize+1 || graph != g.Used(token+forgetest.QuotaOfGraphQL) {
 			t.Errorf("%s: %d queries of GraphQL, want %d", name, graph, 1000/batchSize+1)
 		}
 	}

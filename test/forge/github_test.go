@@ -251,7 +251,7 @@ func TestGitHubContract(t *testing.T) {
 	fake.Repos[0].Secrets = secrets(3)
 	fake.Repos[0].Runners = []forgetest.Runner{{Name: "small", OS: "linux"}}
 	fake.Repos[0].Environments = []forgetest.Environment{{Name: "prod/eu", Variables: variables(31), Secrets: secrets(101), Reviewers: true}}
-	c := &checker{t: t, router: router, doc: doc, fake: fake, seen: map[string]int{}}
+	c := &checker{t: t, router: router, doc: doc, graph: schema(t), fake: fake, seen: map[string]int{}}
 	p := github.New(environment(t, map[string]string{"GITHUB_API_URL": forgetest.Start(t, c), "GH_TOKEN": token}),
 		github.Options{Sources: audit.SourceVariables | audit.SourceSecrets | audit.SourceSettings | audit.SourceRunners})
 	entries := 0
@@ -314,7 +314,7 @@ func TestGitHubAppContract(t *testing.T) {
 		Repos:         []*forgetest.GitHubRepo{{FullName: "acme/a", ID: 1, Private: true}, {FullName: "beta/b", ID: 2, Private: true}},
 		Installations: []forgetest.Installation{{ID: 7, Owner: "acme"}, {ID: 8, Owner: "beta"}},
 	}
-	c := &checker{t: t, router: router, doc: doc, fake: fake, seen: map[string]int{}}
+	c := &checker{t: t, router: router, doc: doc, graph: schema(t), fake: fake, seen: map[string]int{}}
 	for _, chosen := range []string{"", "7,8"} {
 		p := github.New(environment(t, map[string]string{
 			"GITHUB_API_URL": forgetest.Start(t, c), "LEAKREACH_GITHUB_APP_ID": "1", "LEAKREACH_GITHUB_APP_INSTALLATION_ID": chosen,
