@@ -90,20 +90,17 @@ func (s *Store) Result(ctx context.Context, tx *sql.Tx, target string, part audi
 	if err == nil {
 		err = json.Unmarshal([]byte(coverage), &r.Coverage)
 	}
-	rows := func(text string) (rows *sql.Rows) {
-		if err == nil {
-			rows, err = tx.QueryContext(ctx, text+` WHERE run = $1 AND target = $2 AND part = $3`, past.Run, target, string(part))
-		}
-		return rows
+	of := []any{past.Run, target, string(part)}
+	if err == nil {
+		r.Findings, err = within(ctx, tx, `SELECT identity, doc FROM findings WHERE run = $1 AND target = $2 AND part = $3`, scanFinding, of...)
 	}
-	if found := rows(`SELECT identity, doc FROM findings`); err == nil {
-		r.Findings, err = collect(found, scanFinding)
+	if err == nil {
+		r.Gaps, err = within(ctx, tx, `SELECT target, what, why FROM gaps WHERE run = $1 AND target = $2 AND part = $3`, func(rows *sql.Rows) (g audit.Gap, err error) {
+			return g, rows.Scan(&g.Target, &g.What, &g.Why)
+		}, of...)
 	}
-	if gaps := rows(`SELECT target, what, why FROM gaps`); err == nil {
-		r.Gaps, err = collect(gaps, func(rows *sql.Rows) (g audit.Gap, err error) { return g, rows.Scan(&g.Target, &g.What, &g.Why) })
-	}
-	if notes := rows(`SELECT kind, doc FROM notes`); err == nil {
-		_, err = collect(notes, func(rows *sql.Rows) (_ struct{}, err error) {
+	if err == nil {
+		_, err = within(ctx, tx, `SELECT kind, doc FROM notes WHERE run = $1 AND target = $2 AND part = $3`, func(rows *sql.Rows) (_ struct{}, err error) {
 			var kind, doc string
 			if err = rows.Scan(&kind, &doc); err != nil {
 				return
@@ -112,11 +109,20 @@ func (s *Store) Result(ctx context.Context, tx *sql.Tx, target string, part audi
 				return struct{}{}, decode(doc, &r.Inventory)
 			}
 			return struct{}{}, decode(doc, &r.Silencers)
-		})
+		}, of...)
 	}
 	if err != nil {
 		return Result{}, fmt.Errorf("reading what was found in %s in run %s: %w", target, past.Run, err)
 	}
 	r.Part = part
 	return r, nil
+}
+
+// within collects rows as a transaction sees them.
+func within[T any](ctx context.Context, tx *sql.Tx, text string, scan func(*sql.Rows) (T, error), args ...any) ([]T, error) {
+	rows, err := tx.QueryContext(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows, scan)
 }

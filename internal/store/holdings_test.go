@@ -73,7 +73,10 @@ func TestHoldings(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
-		for range s.Holdings(t.Context(), id) { // broken off: the connection is free again
+		for _, err := range s.Holdings(t.Context(), id) { // broken off: the connection is free again
+			if err != nil {
+				t.Error(err)
+			}
 			break
 		}
 		if _, err := s.Finished(t.Context(), id); err != nil {

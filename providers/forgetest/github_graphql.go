@@ -86,17 +86,6 @@ func (g *GitHub) graphQL(w http.ResponseWriter, r *http.Request) {
 	}))
 }
 
-// after is a connection from a cursor on.
-func after(all []object, a args) any {
-	from, _ := strconv.Atoi(fmt.Sprint(a["after"])) // 0 for none
-	from = min(from, len(all))
-	page := connection(all[from:])(a).(object)
-	info := page["pageInfo"].(object)
-	end, _ := strconv.Atoi(info["endCursor"].(string))
-	info["endCursor"] = strconv.Itoa(from + end)
-	return page
-}
-
 func nodeID(x *GitHubRepo) string { return "R_" + strconv.FormatInt(x.ID, 10) }
 
 func (g *GitHub) graphOfOwner(o *Owner, repository func(*GitHubRepo) object) object {

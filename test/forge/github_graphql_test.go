@@ -14,6 +14,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/parser"
 	"github.com/vektah/gqlparser/v2/validator"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"github.com/leakreach/leakreach/providers/forgetest"
 )
@@ -63,7 +64,7 @@ func (c *checker) checkGraph(r *http.Request, rec *httptest.ResponseRecorder) {
 	if rec.Code != http.StatusOK {
 		return
 	}
-	query, problems := gqlparser.LoadQuery(c.graph, asked.Query)
+	query, problems := gqlparser.LoadQueryWithRules(c.graph, asked.Query, rules.NewDefaultRules())
 	if len(problems) > 0 {
 		c.t.Errorf("query: %v\n%s", problems, asked.Query)
 		return
@@ -122,7 +123,7 @@ func (c *checker) fits(v any, t *ast.Type, all ast.SelectionSet, variables map[s
 		}
 		return problems
 	}
-	ok := true
+	var ok bool
 	switch def := c.graph.Types[t.NamedType]; {
 	case def.IsCompositeType():
 		o, is := v.(map[string]any)
