@@ -52,7 +52,7 @@ walls:
 
 lint:
 	@command -v golangci-lint >/dev/null || $(call without,lint,golangci-lint is not installed: make tools); \
-	for m in $(MODULES); do (cd $$m && golangci-lint run --config $(CURDIR)/.golangci.yml ./...); done
+	for m in $(MODULES); do (cd $$m && golangci-lint run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...); done
 
 # What is not Go: scripts, the action, workflows, the image.
 delivery:
