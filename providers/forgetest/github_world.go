@@ -362,24 +362,24 @@ func (w *World) texts(acme *Owner) {
 			})
 		}
 		x.Releases = []Release{{ID: w.id(), Tag: "v1.0.0", Body: "First.", Assets: []Asset{{ID: w.id(), Name: "notes.txt", Content: []byte("nothing\n")}}}}
-		say := func(what, name string) string {
-			return "I set token = \"" + w.secret(what, x.FullName, "text", name) + "\" and it works.\n"
+		say := func(what, in, name string) string {
+			return "I set token = \"" + w.secret(what, x.FullName, in, name) + "\" and it works.\n"
 		}
 		switch i {
 		case 0:
-			x.Issues[0].Body = say("an issue", "#3")
+			x.Issues[0].Body = say("an issue", "text", "issue 3")
 		case 1:
-			x.Issues[2].Comments[0].Body = say("a comment on an issue", "#1")
+			x.Issues[2].Comments[0].Body = say("a comment on an issue", "text", "comment on issue 1")
 		case 2:
-			x.Issues[1].ReviewComments = []Comment{{ID: w.id(), Body: say("a comment on a line of a pull request", "#2"), Path: "README.md"}}
+			x.Issues[1].ReviewComments = []Comment{{ID: w.id(), Body: say("a comment on a line of a pull request", "text", "comment on pull request 2"), Path: "README.md"}}
 		case 3:
-			x.Issues[1].Reviews = []Comment{{ID: w.id(), Body: say("a review", "#2")}}
+			x.Issues[1].Reviews = []Comment{{ID: w.id(), Body: say("a review", "text", "review of pull request 2")}}
 		case 4:
-			x.CommitComments = []Comment{{ID: w.id(), Body: say("a comment on a commit", "")}}
+			x.CommitComments = []Comment{{ID: w.id(), Body: say("a comment on a commit", "text", "comment on commit")}}
 		case 5:
-			x.Releases[0].Body = say("a release", "v1.0.0")
+			x.Releases[0].Body = say("a release", "text", "release v1.0.0")
 		case 6:
-			x.Releases[0].Assets[0].Content = []byte(say("a file of a release", "notes.txt"))
+			x.Releases[0].Assets[0].Content = []byte(say("a file of a release", "artifact", "notes.txt"))
 		}
 	}
 }
