@@ -54,6 +54,13 @@ func (b *Blobs) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// content is what lies at an address, for a Fault that sends it otherwise.
+func (b *Blobs) content(r *http.Request) []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.held[r.URL.RequestURI()].content()
+}
+
 // keep keeps a content and signs an address for it.
 func (b *Blobs) keep(path, kind string, content func() []byte) redirect {
 	b.mu.Lock()

@@ -87,11 +87,11 @@ func (w *World) secret(what, repo, in, name string) string {
 }
 
 func (w *World) weakness(rule, target, in, name string) {
-	w.Planted = append(w.Planted, Planted{What: rule + " of " + name, Target: "github:" + target, Rule: rule, In: in, Name: name})
+	w.Planted = append(w.Planted, Planted{What: rule + " of " + or(name, target), Target: "github:" + target, Rule: rule, In: in, Name: name})
 }
 
 func (w *World) near(rule, target, in, name string) {
-	w.Planted = append(w.Planted, Planted{What: rule + ", nearly, of " + name, Target: "github:" + target, Rule: rule, In: in, Name: name, Near: true})
+	w.Planted = append(w.Planted, Planted{What: rule + ", nearly, of " + or(name, target), Target: "github:" + target, Rule: rule, In: in, Name: name, Near: true})
 }
 
 // repo adds a private repository with these files.
@@ -150,14 +150,14 @@ func (w *World) organisation(acme *Owner) {
 	acme.Policy = Policy{
 		Allowed: "all", WriteToken: true, ApprovePulls: true, ForkApproval: "all_external_contributors", RepositoryRunners: "none", Immutable: true,
 	}
-	w.weakness("github-actions-unrestricted", "acme", "settings", "acme")
-	w.weakness("github-default-token-write", "acme", "settings", "acme")
-	w.weakness("github-actions-approve", "acme", "settings", "acme")
+	w.weakness("github-actions-unrestricted", "acme", "settings", "")
+	w.weakness("github-default-token-write", "acme", "settings", "")
+	w.weakness("github-actions-approve", "acme", "settings", "")
 	strict := &Policy{Allowed: "selected", Patterns: []string{"acme/*"}, GitHubOwned: true, SHAPinning: true, ForkApproval: "all_external_contributors", Immutable: true}
 	x := w.repo("strict", buildFiles)
 	x.Policy = strict
 	for _, rule := range []string{"github-actions-unrestricted", "github-default-token-write", "github-actions-approve"} {
-		w.near(rule, "acme/strict", "settings", "acme/strict")
+		w.near(rule, "acme/strict", "settings", "")
 	}
 	acme.Members = []string{"auditor", "jane"}
 	acme.Grants = []Grant{{ID: w.id(), Name: "ci", Owner: "jane", Repository: map[string]string{"contents": "read"}, Expires: w.now.AddDate(0, 2, 0), LastUsed: w.daysAgo(1)}}
@@ -324,7 +324,7 @@ func (w *World) exposed() {
 	w.repo("variables-2", buildFiles).Variables = []Variable{{Name: "STAGE", Value: "staging"}}
 }
 
-// history plants secrets in what git has: on main, taken out again, on a pull request, lost by a forced push, in a wiki.
+// history plants secrets in what git has: on main, taken out again, on a branch, on a pull request, lost by a forced push.
 func (w *World) history() {
 	name := func(i int) string { return fmt.Sprint("history-", i) }
 	full := func(i int) string { return "acme/" + name(i) }
@@ -346,9 +346,6 @@ func (w *World) history() {
 
 	lost := w.made(History{Main: []Commit{first, {"a.txt": "a\n"}}, Lost: []Commit{{"key.txt": line(w.secret("a commit that was pushed away", full(4), "commit", "key.txt"))}}})
 	w.add(name(4), lost.Dir).Activities = []Activity{{ID: w.id(), Type: "force_push", Ref: "refs/heads/main", Before: lost.Lost[0], After: lost.Main[1], At: w.daysAgo(2)}}
-
-	wiki := w.made(History{Main: []Commit{{"Home.md": "# Welcome\n"}, {"Deploy.md": line(w.secret("a wiki", full(5), "commit", "Deploy.md"))}}})
-	w.repo(name(5), buildFiles).Wiki = wiki.Dir
 }
 
 // texts plants secrets in what people write.
@@ -362,24 +359,24 @@ func (w *World) texts(acme *Owner) {
 			})
 		}
 		x.Releases = []Release{{ID: w.id(), Tag: "v1.0.0", Body: "First.", Assets: []Asset{{ID: w.id(), Name: "notes.txt", Content: []byte("nothing\n")}}}}
-		say := func(what, name string) string {
-			return "I set token = \"" + w.secret(what, x.FullName, "text", name) + "\" and it works.\n"
+		say := func(what, in, name string) string {
+			return "I set token = \"" + w.secret(what, x.FullName, in, name) + "\" and it works.\n"
 		}
 		switch i {
 		case 0:
-			x.Issues[0].Body = say("an issue", "#3")
+			x.Issues[0].Body = say("an issue", "text", "issue 3")
 		case 1:
-			x.Issues[2].Comments[0].Body = say("a comment on an issue", "#1")
+			x.Issues[2].Comments[0].Body = say("a comment on an issue", "text", "comment on issue 1")
 		case 2:
-			x.Issues[1].ReviewComments = []Comment{{ID: w.id(), Body: say("a comment on a line of a pull request", "#2"), Path: "README.md"}}
+			x.Issues[1].ReviewComments = []Comment{{ID: w.id(), Body: say("a comment on a line of a pull request", "text", "comment on pull request 2"), Path: "README.md"}}
 		case 3:
-			x.Issues[1].Reviews = []Comment{{ID: w.id(), Body: say("a review", "#2")}}
+			x.Issues[1].Reviews = []Comment{{ID: w.id(), Body: say("a review", "text", "review of pull request 2")}}
 		case 4:
-			x.CommitComments = []Comment{{ID: w.id(), Body: say("a comment on a commit", "")}}
+			x.CommitComments = []Comment{{ID: w.id(), Body: say("a comment on a commit", "text", "comment on commit")}}
 		case 5:
-			x.Releases[0].Body = say("a release", "v1.0.0")
+			x.Releases[0].Body = say("a release", "text", "release v1.0.0")
 		case 6:
-			x.Releases[0].Assets[0].Content = []byte(say("a file of a release", "notes.txt"))
+			x.Releases[0].Assets[0].Content = []byte(say("a file of a release", "artifact", "notes.txt"))
 		}
 	}
 }
