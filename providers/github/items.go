@@ -185,7 +185,11 @@ func (p *Provider) ofOrganisation(ctx context.Context, here *place, v *view) (al
 			all = append(all, listing{what, needs, nil, items})
 		}
 	}
-	add(audit.SourceSettings, "organisation settings", administration, here.allowed(ctx, ofOrganisations(), newAnswers(map[string]string{"repositories": v.repositories}), nil))
+	var notAsked []string
+	if !here.isApp(ctx) {
+		notAsked = append(notAsked, fineGrained)
+	}
+	add(audit.SourceSettings, "organisation settings", administration, here.allowed(ctx, ofOrganisations(), newAnswers(map[string]string{"repositories": v.repositories}), notAsked))
 	for _, s := range stores {
 		path := here.path() + "/" + s.name
 		if s.variables {
@@ -196,7 +200,9 @@ func (p *Provider) ofOrganisation(ctx context.Context, here *place, v *view) (al
 	add(audit.SourceRunners, "organisation runners", runners, here.runnersInGroups(ctx))
 	add(audit.SourceSettings, "organisation webhooks", hooks, here.hooks(ctx))
 	add(audit.SourceSettings, "installed apps", administration, here.apps(ctx))
-	add(audit.SourceSettings, "fine-grained tokens", grantsNeed, here.grants(ctx))
+	if notAsked == nil {
+		add(audit.SourceSettings, fineGrained, grantsNeed, here.grants(ctx))
+	}
 	return all
 }
 
