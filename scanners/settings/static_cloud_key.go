@@ -16,14 +16,14 @@ var staticCloudKey = rule{
 A cloud key in a secret is good for everybody who ever saw it, from anywhere, until somebody remembers it. With OIDC the job shows who it
 is, and the cloud hands it a credential for an hour: there is nothing to steal from the settings, and the cloud decides by repository,
 branch and environment.`, `
-- uses: aws-actions/configure-aws-credentials@v4
+- uses: aws-actions/configure-aws-credentials@e3dd6a429d7300a6a4c196c26e071d42e0343502
   with:
     aws-access-key-id: ${{ secrets.AWS_ACCESS_KEY_ID }}
     aws-secret-access-key: ${{ secrets.AWS_SECRET_ACCESS_KEY }}`, `
 permissions:
   id-token: write
 steps:
-  - uses: aws-actions/configure-aws-credentials@v4
+  - uses: aws-actions/configure-aws-credentials@e3dd6a429d7300a6a4c196c26e071d42e0343502
     with:
       role-to-assume: arn:aws:iam::111122223333:role/deploy
       aws-region: eu-west-1

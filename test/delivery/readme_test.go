@@ -60,7 +60,8 @@ func forges(t *testing.T) []string {
 	t.Helper()
 	github := &forgetest.GitHub{Token: "a-token", Owners: []*forgetest.Owner{{Login: "acme"}}, Repos: []*forgetest.GitHubRepo{{FullName: "acme/web", ID: 1}}}
 	gitlab := &forgetest.GitLab{
-		Token: "a-token", Groups: []*forgetest.Group{{ID: 1, Path: "acme"}, {ID: 2, Path: "acme/platform"}}, Projects: []*forgetest.Project{{ID: 1, Path: "acme/platform/web"}},
+		Token: "a-token", Admin: true, Users: []string{"jane"}, Groups: []*forgetest.Group{{ID: 1, Path: "acme"}, {ID: 2, Path: "acme/platform"}},
+		Projects: []*forgetest.Project{{ID: 1, Path: "acme/platform/web"}, {ID: 2, Path: "jane/dotfiles"}},
 	}
 	gitea := &forgetest.Gitea{
 		Token: "a-token", Login: "jane", Owners: []*forgetest.GiteaOwner{{Name: "acme"}, {Name: "jane", User: true}},
