@@ -3,7 +3,6 @@ package gitea
 import (
 	"cmp"
 	"context"
-	"errors"
 	"iter"
 	"net/http"
 	"net/url"
@@ -16,51 +15,36 @@ import (
 
 // Check implements [audit.Checker].
 func (p *Provider) Check(ctx context.Context, ref string) iter.Seq2[audit.Check, error] {
-	return func(yield func(audit.Check, error) bool) {
+	return forge.Tell(ctx, func(send func(...audit.Check) error) error {
 		o := p.opts
 		o.MaxWait = time.Second // a person waits for it
 		q := New(p.env, o)
 		c, err := q.connect()
 		if err != nil {
-			yield(audit.Check{}, err)
-			return
+			return err
 		}
-		k := &checker{Provider: q, client: c, ctx: ctx, yield: yield}
-		if err := k.all(ref); err != nil && !errors.Is(err, errBroken) {
-			yield(audit.Check{}, err)
-		}
-	}
+		return (&checker{Provider: q, client: c, ctx: ctx, send: send}).all(ref)
+	})
 }
 
 // Environment implements [audit.Checker].
 func (p *Provider) Environment() iter.Seq2[audit.Check, error] {
-	return func(yield func(audit.Check, error) bool) {
+	return forge.Tell(context.Background(), func(send func(...audit.Check) error) error {
 		c, err := p.connect()
 		if err != nil {
-			yield(audit.Check{}, err)
-			return
+			return err
 		}
 		set := forge.Names(p.env.Getenv, tokenVar)
-		_ = yield(forge.Chosen(c.api.String(), ""), nil) && yield(forge.Given(tokenVar, set, set), nil)
-	}
+		return send(forge.Chosen(c.api.String(), ""), forge.Given(tokenVar, set, set))
+	})
 }
 
 // A checker tells what a scan of one ref needs.
 type checker struct {
 	*Provider
 	*client
-	ctx   context.Context //nolint:containedctx // it lives as long as one call of Check
-	yield func(audit.Check, error) bool
-}
-
-func (k *checker) send(c audit.Check) error {
-	if k.ctx.Err() != nil {
-		return k.ctx.Err()
-	}
-	if !k.yield(c, nil) {
-		return errBroken
-	}
-	return nil
+	ctx  context.Context //nolint:containedctx // it lives as long as one call of Check
+	send func(...audit.Check) error
 }
 
 // all tells all there is to tell of a ref. An error ends it.

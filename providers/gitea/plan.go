@@ -2,7 +2,6 @@ package gitea
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"net/url"
@@ -15,20 +14,18 @@ import (
 // Plan implements [audit.Planner]. Repositories are listed, and of up to ten of them how much they have of what a forge keeps many of. Gitea sets
 // no limit.
 func (p *Provider) Plan(ctx context.Context, ref string) iter.Seq2[audit.Cost, error] {
-	return func(yield func(audit.Cost, error) bool) {
+	return forge.Tell(ctx, func(tell func(...audit.Cost) error) error {
 		o := p.opts
 		o.MaxWait = time.Second // as in Check
 		env := p.env
 		env.Calls = &audit.Calls{}
 		q := New(env, o)
 		c, err := q.connect()
-		if err == nil {
-			err = (&planner{Provider: q, client: c, ctx: ctx, yield: yield}).all(ref)
+		if err != nil {
+			return err
 		}
-		if err != nil && !errors.Is(err, errBroken) {
-			yield(audit.Cost{}, err)
-		}
-	}
+		return (&planner{Provider: q, client: c, ctx: ctx, tell: tell}).all(ref)
+	})
 }
 
 // A planner reckons what a scan of one ref takes.
@@ -36,19 +33,13 @@ type planner struct {
 	*Provider
 	*client
 	ctx    context.Context //nolint:containedctx // it lives as long as one call of Plan
-	yield  func(audit.Cost, error) bool
+	tell   func(...audit.Cost) error
 	census forge.Census
 }
 
 func (p *planner) send(c audit.Cost) error {
-	if p.ctx.Err() != nil {
-		return p.ctx.Err()
-	}
 	c.Host = p.web.Host
-	if !p.yield(c, nil) {
-		return errBroken
-	}
-	return nil
+	return p.tell(c)
 }
 
 func (p *planner) all(ref string) error {

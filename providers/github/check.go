@@ -19,39 +19,30 @@ import (
 
 // Check implements [audit.Checker].
 func (p *Provider) Check(ctx context.Context, ref string) iter.Seq2[audit.Check, error] {
-	return func(yield func(audit.Check, error) bool) {
+	return forge.Tell(ctx, func(send func(...audit.Check) error) error {
 		// A person waits for it: no waits for quotas, and what is left to people is there for this.
 		o := p.opts
 		o.MaxWait, o.Budget = time.Second, 100
 		q := New(p.env, o)
 		c, err := q.connect()
 		if err != nil {
-			yield(audit.Check{}, err)
-			return
+			return err
 		}
-		k := &checker{Provider: q, client: c, ctx: ctx, yield: yield, percent: cmp.Or(p.opts.Budget, 60)}
-		if err := k.all(ref); err != nil && !errors.Is(err, errBroken) {
-			yield(audit.Check{}, err)
-		}
-	}
+		return (&checker{Provider: q, client: c, ctx: ctx, send: send, percent: cmp.Or(p.opts.Budget, forge.DefaultBudget)}).all(ref)
+	})
 }
-
-// errBroken says that the consumer broke off.
-var errBroken = errors.New("broken off")
 
 // Environment implements [audit.Checker].
 func (p *Provider) Environment() iter.Seq2[audit.Check, error] {
-	return func(yield func(audit.Check, error) bool) {
+	return forge.Tell(context.Background(), func(send func(...audit.Check) error) error {
 		c, err := p.connect()
 		if err != nil {
-			yield(audit.Check{}, err)
-			return
+			return err
 		}
 		const app = "LEAKREACH_GITHUB_APP_"
 		set := forge.Names(p.env.Getenv, "GH_TOKEN", "GITHUB_TOKEN", app+"ID", app+"INSTALLATION_ID", app+"PRIVATE_KEY_FILE")
-		_ = yield(forge.Chosen(c.apiAddress(), edition(c.BaseURL.Hostname(), "")), nil) &&
-			yield(forge.Given("GH_TOKEN, GITHUB_TOKEN, or a GitHub App's "+app+"ID and "+app+"PRIVATE_KEY_FILE", c.from, set), nil)
-	}
+		return send(forge.Chosen(c.apiAddress(), edition(c.BaseURL.Hostname(), "")), forge.Given("GH_TOKEN, GITHUB_TOKEN, or a GitHub App's "+app+"ID and "+app+"PRIVATE_KEY_FILE", c.from, set))
+	})
 }
 
 // A checker tells what a scan of one ref needs.
@@ -59,7 +50,7 @@ type checker struct {
 	*Provider
 	*client
 	ctx     context.Context //nolint:containedctx // it lives as long as one call of Check
-	yield   func(audit.Check, error) bool
+	send    func(...audit.Check) error
 	percent int // of quotas, that scans may use up
 
 	scopes []string       // of classic tokens
@@ -67,15 +58,6 @@ type checker struct {
 	job    bool           // the token is a workflow's own
 	org    string         // organisation to try rights on; "" for none
 	repos  []audit.Target // repositories to try them on, the likeliest first
-}
-
-func (k *checker) send(checks ...audit.Check) error {
-	for _, c := range checks {
-		if !k.yield(c, nil) {
-			return errBroken
-		}
-	}
-	return nil
 }
 
 func (c *client) apiAddress() string { return strings.TrimSuffix(c.BaseURL.String(), "/") }

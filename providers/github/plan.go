@@ -3,7 +3,6 @@ package github
 import (
 	"cmp"
 	"context"
-	"errors"
 	"iter"
 	"net/http"
 	"net/url"
@@ -16,20 +15,18 @@ import (
 // Plan implements [audit.Planner]. Repositories are listed, what is left of quotas is asked, and of up to ten repositories how much they have of
 // what a forge keeps many of.
 func (p *Provider) Plan(ctx context.Context, ref string) iter.Seq2[audit.Cost, error] {
-	return func(yield func(audit.Cost, error) bool) {
+	return forge.Tell(ctx, func(tell func(...audit.Cost) error) error {
 		o := p.opts
 		o.MaxWait, o.Budget = time.Second, 100 // as in Check
 		env := p.env
 		env.Calls = &audit.Calls{}
 		q := New(env, o)
 		c, err := q.connect()
-		if err == nil {
-			err = (&planner{Provider: q, client: c, ctx: ctx, yield: yield, percent: cmp.Or(p.opts.Budget, 60)}).all(ref)
+		if err != nil {
+			return err
 		}
-		if err != nil && !errors.Is(err, errBroken) {
-			yield(audit.Cost{}, err)
-		}
-	}
+		return (&planner{Provider: q, client: c, ctx: ctx, tell: tell, percent: cmp.Or(p.opts.Budget, forge.DefaultBudget)}).all(ref)
+	})
 }
 
 // A planner reckons what a scan of one ref takes.
@@ -37,7 +34,7 @@ type planner struct {
 	*Provider
 	*client
 	ctx     context.Context //nolint:containedctx // it lives as long as one call of Plan
-	yield   func(audit.Cost, error) bool
+	tell    func(...audit.Cost) error
 	percent int // of quotas, that scans may use up
 	census  forge.Census
 	limits  map[string]limit
@@ -89,13 +86,7 @@ func (p *planner) send(c audit.Cost) error {
 		c.Limit, c.Left = l.granted, l.left
 		c.Logged = "api.request for each, in the enterprise's audit log stream, where it has those"
 	}
-	if p.ctx.Err() != nil {
-		return p.ctx.Err()
-	}
-	if !p.yield(c, nil) {
-		return errBroken
-	}
-	return nil
+	return p.tell(c)
 }
 
 // granted asks for the quotas of all credentials that the ref is read with.

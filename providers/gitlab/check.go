@@ -3,7 +3,6 @@ package gitlab
 import (
 	"cmp"
 	"context"
-	"errors"
 	"iter"
 	"net/http"
 	"regexp"
@@ -18,34 +17,28 @@ import (
 
 // Check implements [audit.Checker].
 func (p *Provider) Check(ctx context.Context, ref string) iter.Seq2[audit.Check, error] {
-	return func(yield func(audit.Check, error) bool) {
+	return forge.Tell(ctx, func(send func(...audit.Check) error) error {
 		// A person waits for it: no waits for quotas, and what is left to people is there for this.
 		o := p.opts
 		o.MaxWait, o.Budget = time.Second, 100
 		q := New(p.env, o)
 		c, err := q.connect()
 		if err != nil {
-			yield(audit.Check{}, err)
-			return
+			return err
 		}
-		k := &checker{Provider: q, client: c, ctx: ctx, yield: yield, percent: cmp.Or(p.opts.Budget, 60)}
-		if err := k.all(ref); err != nil && !errors.Is(err, errBroken) {
-			yield(audit.Check{}, err)
-		}
-	}
+		return (&checker{Provider: q, client: c, ctx: ctx, send: send, percent: cmp.Or(p.opts.Budget, forge.DefaultBudget)}).all(ref)
+	})
 }
 
 // Environment implements [audit.Checker].
 func (p *Provider) Environment() iter.Seq2[audit.Check, error] {
-	return func(yield func(audit.Check, error) bool) {
+	return forge.Tell(context.Background(), func(send func(...audit.Check) error) error {
 		c, err := p.connect()
 		if err != nil {
-			yield(audit.Check{}, err)
-			return
+			return err
 		}
-		_ = yield(forge.Chosen(c.address(), ""), nil) &&
-			yield(forge.Given("GITLAB_TOKEN, or in a job CI_JOB_TOKEN", c.from, forge.Names(p.env.Getenv, "GITLAB_TOKEN", "CI_JOB_TOKEN")), nil)
-	}
+		return send(forge.Chosen(c.address(), ""), forge.Given("GITLAB_TOKEN, or in a job CI_JOB_TOKEN", c.from, forge.Names(p.env.Getenv, "GITLAB_TOKEN", "CI_JOB_TOKEN")))
+	})
 }
 
 // A checker tells what a scan of one ref needs.
@@ -53,21 +46,9 @@ type checker struct {
 	*Provider
 	*client
 	ctx     context.Context //nolint:containedctx // it lives as long as one call of Check
-	yield   func(audit.Check, error) bool
+	send    func(...audit.Check) error
 	percent int // of quotas, that scans may use up
 	admin   bool
-}
-
-func (k *checker) send(checks ...audit.Check) error {
-	for _, c := range checks {
-		if k.ctx.Err() != nil {
-			return k.ctx.Err()
-		}
-		if !k.yield(c, nil) {
-			return errBroken
-		}
-	}
-	return nil
 }
 
 func (c *client) address() string { return strings.TrimSuffix(c.BaseURL().String(), "/") }

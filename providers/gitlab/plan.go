@@ -3,7 +3,6 @@ package gitlab
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"strconv"
@@ -17,20 +16,18 @@ import (
 
 // Plan implements [audit.Planner]. Groups and projects are listed, and of up to ten projects how much they have of what a forge keeps many of.
 func (p *Provider) Plan(ctx context.Context, ref string) iter.Seq2[audit.Cost, error] {
-	return func(yield func(audit.Cost, error) bool) {
+	return forge.Tell(ctx, func(tell func(...audit.Cost) error) error {
 		o := p.opts
 		o.MaxWait, o.Budget = time.Second, 100 // as in Check
 		env := p.env
 		env.Calls = &audit.Calls{}
 		q := New(env, o)
 		c, err := q.connect()
-		if err == nil {
-			err = (&planner{Provider: q, client: c, ctx: ctx, yield: yield, percent: cmp.Or(p.opts.Budget, 60)}).all(ref)
+		if err != nil {
+			return err
 		}
-		if err != nil && !errors.Is(err, errBroken) {
-			yield(audit.Cost{}, err)
-		}
-	}
+		return (&planner{Provider: q, client: c, ctx: ctx, tell: tell, percent: cmp.Or(p.opts.Budget, forge.DefaultBudget)}).all(ref)
+	})
 }
 
 // A planner reckons what a scan of one ref takes.
@@ -38,7 +35,7 @@ type planner struct {
 	*Provider
 	*client
 	ctx         context.Context //nolint:containedctx // it lives as long as one call of Plan
-	yield       func(audit.Cost, error) bool
+	tell        func(...audit.Cost) error
 	percent     int // of quotas, that scans may use up
 	census      forge.Census
 	limit, left int // of requests in an hour, that are ours
@@ -81,13 +78,7 @@ func (p *planner) send(c audit.Cost) error {
 	if c.Quota != "" {
 		c.Limit, c.Left = p.limit, p.left
 	}
-	if p.ctx.Err() != nil {
-		return p.ctx.Err()
-	}
-	if !p.yield(c, nil) {
-		return errBroken
-	}
-	return nil
+	return p.tell(c)
 }
 
 // granted learns how much is granted a minute, where the instance sets a limit.

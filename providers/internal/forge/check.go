@@ -14,6 +14,28 @@ import (
 	"github.com/leakreach/leakreach/audit"
 )
 
+// Tell yields what tell sends. send fails once ctx has ended or the consumer has broken off, and tell returns its error. Any other error comes last.
+func Tell[T any](ctx context.Context, tell func(send func(...T) error) error) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		broken := errors.New("broken off")
+		err := tell(func(all ...T) error {
+			for _, x := range all {
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				if !yield(x, nil) {
+					return broken
+				}
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, broken) {
+			var none T
+			yield(none, err)
+		}
+	}
+}
+
 // Tried makes of how a request ended what it says of the right that the request takes. where is what it was tried on.
 func Tried(c audit.Check, where string, err error) audit.Check {
 	e := (*Error)(nil)

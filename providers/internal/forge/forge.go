@@ -17,6 +17,9 @@ import (
 	"github.com/leakreach/leakreach/audit"
 )
 
+// DefaultBudget is how many percent of a quota are ours where nobody says.
+const DefaultBudget = 60
+
 // Config says how one API is reached.
 type Config struct {
 	API     string   // name in [audit.Calls], such as "github"
@@ -32,7 +35,7 @@ type Config struct {
 	Credentials func(*http.Request) ([]*Credential, error)
 
 	Resource string // which of the API's quotas requests count in, if it has several
-	Budget   int    // percent of a credential's quota that is ours, the rest is left to people; 0 means 60
+	Budget   int    // percent of a credential's quota that is ours, the rest is left to people; 0 means DefaultBudget
 	AtOnce   int    // requests under way at once; 0 means 100, the most that GitHub allows
 
 	MaxWait time.Duration                              // longest wait for a rate limit; 0 means 15 minutes, or two hours where Env.Quotas are shared
@@ -67,7 +70,7 @@ func New(env audit.Env, c Config) *http.Client {
 		}
 	}
 	if c.Budget == 0 {
-		c.Budget = 60
+		c.Budget = DefaultBudget
 	}
 	if c.AtOnce == 0 {
 		c.AtOnce = 100 // docs.github.com/rest: "About secondary rate limits"
