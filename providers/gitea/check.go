@@ -29,14 +29,15 @@ func (p *Provider) Check(ctx context.Context, ref string) iter.Seq2[audit.Check,
 
 // Environment implements [audit.Checker].
 func (p *Provider) Environment() iter.Seq2[audit.Check, error] {
-	return forge.Tell(context.Background(), func(send func(...audit.Check) error) error {
+	return func(yield func(audit.Check, error) bool) {
 		c, err := p.connect()
 		if err != nil {
-			return err
+			yield(audit.Check{}, err)
+			return
 		}
 		set := forge.Names(p.env.Getenv, tokenVar)
-		return send(forge.Chosen(c.api.String(), ""), forge.Given(tokenVar, set, set))
-	})
+		_ = yield(forge.Chosen(c.api.String(), ""), nil) && yield(forge.Given(tokenVar, set, set), nil)
+	}
 }
 
 // A checker tells what a scan of one ref needs.

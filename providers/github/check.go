@@ -34,15 +34,17 @@ func (p *Provider) Check(ctx context.Context, ref string) iter.Seq2[audit.Check,
 
 // Environment implements [audit.Checker].
 func (p *Provider) Environment() iter.Seq2[audit.Check, error] {
-	return forge.Tell(context.Background(), func(send func(...audit.Check) error) error {
+	return func(yield func(audit.Check, error) bool) {
 		c, err := p.connect()
 		if err != nil {
-			return err
+			yield(audit.Check{}, err)
+			return
 		}
 		const app = "LEAKREACH_GITHUB_APP_"
 		set := forge.Names(p.env.Getenv, "GH_TOKEN", "GITHUB_TOKEN", app+"ID", app+"INSTALLATION_ID", app+"PRIVATE_KEY_FILE")
-		return send(forge.Chosen(c.apiAddress(), edition(c.BaseURL.Hostname(), "")), forge.Given("GH_TOKEN, GITHUB_TOKEN, or a GitHub App's "+app+"ID and "+app+"PRIVATE_KEY_FILE", c.from, set))
-	})
+		_ = yield(forge.Chosen(c.apiAddress(), edition(c.BaseURL.Hostname(), "")), nil) &&
+			yield(forge.Given("GH_TOKEN, GITHUB_TOKEN, or a GitHub App's "+app+"ID and "+app+"PRIVATE_KEY_FILE", c.from, set), nil)
+	}
 }
 
 // A checker tells what a scan of one ref needs.

@@ -32,13 +32,15 @@ func (p *Provider) Check(ctx context.Context, ref string) iter.Seq2[audit.Check,
 
 // Environment implements [audit.Checker].
 func (p *Provider) Environment() iter.Seq2[audit.Check, error] {
-	return forge.Tell(context.Background(), func(send func(...audit.Check) error) error {
+	return func(yield func(audit.Check, error) bool) {
 		c, err := p.connect()
 		if err != nil {
-			return err
+			yield(audit.Check{}, err)
+			return
 		}
-		return send(forge.Chosen(c.address(), ""), forge.Given("GITLAB_TOKEN, or in a job CI_JOB_TOKEN", c.from, forge.Names(p.env.Getenv, "GITLAB_TOKEN", "CI_JOB_TOKEN")))
-	})
+		_ = yield(forge.Chosen(c.address(), ""), nil) &&
+			yield(forge.Given("GITLAB_TOKEN, or in a job CI_JOB_TOKEN", c.from, forge.Names(p.env.Getenv, "GITLAB_TOKEN", "CI_JOB_TOKEN")), nil)
+	}
 }
 
 // A checker tells what a scan of one ref needs.
