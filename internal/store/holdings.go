@@ -55,9 +55,9 @@ func (s *Store) Holdings(ctx context.Context, run string) iter.Seq2[Holding, err
 				case 1:
 					err = decode(r.text, &h.Inventory)
 				case 2:
-					var x []stored
-					err = decode(r.text, &x)
-					h.Findings = append(h.Findings, x[0].Finding)
+					var x stored
+					err = json.Unmarshal([]byte(r.text), &x)
+					h.Findings = append(h.Findings, x.Finding)
 				case 3:
 					h.Gaps = append(h.Gaps, audit.Gap{Target: r.target, What: r.key, Why: r.text})
 				}
@@ -95,9 +95,7 @@ func (s *Store) Result(ctx context.Context, tx *sql.Tx, target string, part audi
 		r.Findings, err = within(ctx, tx, `SELECT identity, doc FROM findings WHERE run = $1 AND target = $2 AND part = $3`, scanFinding, of...)
 	}
 	if err == nil {
-		r.Gaps, err = within(ctx, tx, `SELECT target, what, why FROM gaps WHERE run = $1 AND target = $2 AND part = $3`, func(rows *sql.Rows) (g audit.Gap, err error) {
-			return g, rows.Scan(&g.Target, &g.What, &g.Why)
-		}, of...)
+		r.Gaps, err = within(ctx, tx, `SELECT target, what, why FROM gaps WHERE run = $1 AND target = $2 AND part = $3`, scanGap, of...)
 	}
 	if err == nil {
 		_, err = within(ctx, tx, `SELECT kind, doc FROM notes WHERE run = $1 AND target = $2 AND part = $3`, func(rows *sql.Rows) (_ struct{}, err error) {

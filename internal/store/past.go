@@ -48,12 +48,12 @@ func (s *Store) Carry(ctx context.Context, tx *sql.Tx, run, target string, part 
 			err = fmt.Errorf("run %s: %w", past.Run, ErrNoRun) // it was removed since
 		}
 	}
-	var rows *sql.Rows
+	var found []Finding
 	if err == nil {
-		rows, err = tx.QueryContext(ctx, `SELECT identity, doc FROM findings WHERE run = $1 AND target = $2 AND part = $3`, run, target, string(part))
+		found, err = within(ctx, tx, `SELECT identity, doc FROM findings WHERE run = $1 AND target = $2 AND part = $3`, scanFinding, run, target, string(part))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("carrying over what was found in %s: %w", target, err)
 	}
-	return collect(rows, scanFinding)
+	return found, nil
 }

@@ -357,9 +357,7 @@ func (s *Store) Verdicts(ctx context.Context, run string) (map[string]Verdict, e
 
 // Report returns what a run has of gaps, inventory and silencers.
 func (s *Store) Report(ctx context.Context, run string) (gaps []audit.Gap, inventory []audit.Entry, silencers []audit.Silencer, err error) {
-	gaps, err = query(ctx, s.db, `SELECT target, what, why FROM gaps WHERE run = $1`, func(rows *sql.Rows) (g audit.Gap, err error) {
-		return g, rows.Scan(&g.Target, &g.What, &g.Why)
-	}, run)
+	gaps, err = query(ctx, s.db, `SELECT target, what, why FROM gaps WHERE run = $1`, scanGap, run)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -367,15 +365,17 @@ func (s *Store) Report(ctx context.Context, run string) (gaps []audit.Gap, inven
 		return n, rows.Scan(&n[0], &n[1])
 	}, run) {
 		if err == nil && n[0] == "entry" {
-			inventory = append(inventory, audit.Entry{})
-			err = json.Unmarshal([]byte(n[1]), &inventory[len(inventory)-1])
+			err = decode(n[1], &inventory)
 		} else if err == nil {
-			silencers = append(silencers, audit.Silencer{})
-			err = json.Unmarshal([]byte(n[1]), &silencers[len(silencers)-1])
+			err = decode(n[1], &silencers)
 		}
 		if err != nil {
 			return nil, nil, nil, err
 		}
 	}
 	return gaps, inventory, silencers, nil
+}
+
+func scanGap(rows *sql.Rows) (g audit.Gap, err error) {
+	return g, rows.Scan(&g.Target, &g.What, &g.Why)
 }
