@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,24 +52,25 @@ func TestWorldCosts(t *testing.T) {
 func scanWorld(t *testing.T, w *forgetest.World, sources string, args ...string) (report audit.Run, code int) {
 	t.Helper()
 	report, code, all := scanGitHub(t, w.GitHub, sources, args...)
-	for _, p := range w.Planted {
-		if p.Value != "" && strings.Contains(all, p.Value) {
-			t.Errorf("%s is shown in full", p.What)
-		}
-	}
+	showsNone(t, w.Planted, all)
 	return report, code
 }
 
 // scanGitHub scans the organisation acme of a fake. all is everything that was printed.
 func scanGitHub(t *testing.T, g *forgetest.GitHub, sources string, args ...string) (report audit.Run, code int, all string) {
 	t.Helper()
+	return scanAcme(t, "github", map[string]string{"GITHUB_API_URL": forgetest.Start(t, g), "GH_TOKEN": forgetest.WorldToken}, sources, args...)
+}
+
+// scanAcme scans acme on a forge that the environment names. all is everything that was printed.
+func scanAcme(t *testing.T, forge string, env map[string]string, sources string, args ...string) (report audit.Run, code int, all string) {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "report.json")
-	env := map[string]string{
-		"GITHUB_API_URL": forgetest.Start(t, g), "GH_TOKEN": forgetest.WorldToken, "LEAKREACH_VERIFY": "off", "LEAKREACH_PROGRESS": "off",
-		"LEAKREACH_FINGERPRINT_KEY": strings.Repeat("a key ", 10), "LEAKREACH_CACHE_DIR": t.TempDir(),
-	}
+	maps.Copy(env, map[string]string{
+		"LEAKREACH_VERIFY": "off", "LEAKREACH_PROGRESS": "off", "LEAKREACH_FINGERPRINT_KEY": strings.Repeat("a key ", 10), "LEAKREACH_CACHE_DIR": t.TempDir(),
+	})
 	var out, log bytes.Buffer
-	code = run(t.Context(), append([]string{"scan", "github:acme", "--sources", sources, "--out", "json=" + file}, args...), world{
+	code = run(t.Context(), append([]string{"scan", forge + ":acme", "--sources", sources, "--out", "json=" + file}, args...), world{
 		stdin: strings.NewReader(""), stdout: &out, stderr: &log, getenv: func(k string) string { return env[k] },
 		terminal: func(io.Writer) (int, bool) { return 0, false }, limit: func(audit.Memory) {},
 	})
@@ -82,21 +84,35 @@ func scanGitHub(t *testing.T, g *forgetest.GitHub, sources string, args ...strin
 	return report, code, string(text) + out.String() + log.String()
 }
 
+// showsNone holds everything that was printed against the values that are planted.
+func showsNone(t *testing.T, planted []forgetest.Planted, all string) {
+	t.Helper()
+	for _, p := range planted {
+		if p.Value != "" && strings.Contains(all, p.Value) {
+			t.Errorf("%s is shown in full", p.What)
+		}
+	}
+}
+
 // compareWorld holds the findings against what is planted.
 func compareWorld(t *testing.T, w *forgetest.World, report audit.Run) {
 	t.Helper()
-	meets := func(p forgetest.Planted, f *audit.Finding, l audit.Location) bool {
-		if l.Target != p.Target || (f.Secret == nil) != (p.Value == "") || f.Secret == nil && f.Rule != p.Rule {
-			return false
-		}
+	comparePlanted(t, w.Planted, report, func(p forgetest.Planted, f *audit.Finding, l audit.Location) bool {
 		return (f.Secret == nil || string(l.Kind) == p.In) && strings.Contains(l.Path+" "+l.Name, p.Name)
-	}
+	})
+}
+
+// comparePlanted holds the findings against what is planted. meets tells whether a finding of the right kind and target is at the right place.
+func comparePlanted(t *testing.T, planted []forgetest.Planted, report audit.Run, meets func(forgetest.Planted, *audit.Finding, audit.Location) bool) {
+	t.Helper()
 	found := map[int]bool{}
 	for i := range report.Findings {
 		f := &report.Findings[i]
 		expected := false
-		for n, p := range w.Planted {
-			if !p.Near && slices.ContainsFunc(f.Locations, func(l audit.Location) bool { return meets(p, f, l) }) {
+		for n, p := range planted {
+			if !p.Near && slices.ContainsFunc(f.Locations, func(l audit.Location) bool {
+				return l.Target == p.Target && (f.Secret == nil) == (p.Value == "") && (f.Secret != nil || f.Rule == p.Rule) && meets(p, f, l)
+			}) {
 				found[n], expected = true, true
 			}
 		}
@@ -106,7 +122,7 @@ func compareWorld(t *testing.T, w *forgetest.World, report audit.Run) {
 		}
 	}
 	n := 0
-	for i, p := range w.Planted {
+	for i, p := range planted {
 		if p.Near {
 			continue
 		}

@@ -2,46 +2,22 @@ package gitea
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/audit/audittest"
 	"github.com/leakreach/leakreach/providers/forgetest"
 )
 
 // checks lists what a check tells, one line each.
 func checks(t *testing.T, p *Provider, ref string) (lines []string, err error) {
 	t.Helper()
-	all := p.Check(t.Context(), ref)
 	if ref == "" {
-		all = p.Environment()
+		return audittest.Checks(t, p.Environment(), token)
 	}
-	for c, e := range all {
-		if e != nil {
-			return lines, e
-		}
-		line := fmt.Sprintf("%s %s: %s (%s) %s", c.State, c.For, c.Needs, c.Evidence, c.Fix)
-		if strings.Contains(line, token) {
-			t.Errorf("shows the token: %s", line)
-		}
-		lines = append(lines, line)
-	}
-	return lines, nil
-}
-
-func hasLine(lines []string, parts ...string) bool {
-	for _, line := range lines {
-		all := true
-		for _, part := range parts {
-			all = all && strings.Contains(line, part)
-		}
-		if all {
-			return true
-		}
-	}
-	return false
+	return audittest.Checks(t, p.Check(t.Context(), ref), token)
 }
 
 func TestCheck(t *testing.T) {
@@ -94,7 +70,7 @@ func TestCheck(t *testing.T) {
 				t.Errorf("error %v, want %v", err, test.err)
 			}
 			for _, want := range test.want {
-				if !hasLine(lines, want...) {
+				if !audittest.HasLine(lines, want...) {
 					t.Errorf("no line has %q", want)
 				}
 			}

@@ -9,40 +9,17 @@ import (
 	"time"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/audit/audittest"
 	"github.com/leakreach/leakreach/providers/forgetest"
 )
 
 // checks lists what a check tells, one line each.
 func checks(t *testing.T, p *Provider, ref string) (lines []string, err error) {
 	t.Helper()
-	all := p.Check(t.Context(), ref)
 	if ref == "" {
-		all = p.Environment()
+		return audittest.Checks(t, p.Environment(), token)
 	}
-	for c, e := range all {
-		if e != nil {
-			return lines, e
-		}
-		if strings.Contains(fmt.Sprintf("%+v", c), token) {
-			t.Errorf("shows the token: %+v", c)
-		}
-		lines = append(lines, fmt.Sprintf("%s %s: %s (%s) %s", c.State, c.For, c.Needs, c.Evidence, c.Fix))
-	}
-	return lines, nil
-}
-
-// has tells whether a line has all of some parts.
-func has(lines []string, parts ...string) bool {
-	for _, line := range lines {
-		all := true
-		for _, part := range parts {
-			all = all && strings.Contains(line, part)
-		}
-		if all {
-			return true
-		}
-	}
-	return false
+	return audittest.Checks(t, p.Check(t.Context(), ref), token)
 }
 
 // limited answers as GitHub does with a token that may do some things: what it may not is refused with the right that is missing.
@@ -117,11 +94,11 @@ func TestCheck(t *testing.T) {
 		{"excess excess: scope delete_repo", "take it away"},
 		{"excess excess: rights to write", "fine-grained token"},
 	} {
-		if !has(lines, want...) {
+		if !audittest.HasLine(lines, want...) {
 			t.Errorf("no line has %q", want)
 		}
 	}
-	if has(lines, "excess excess: scope read:org") {
+	if audittest.HasLine(lines, "excess excess: scope read:org") {
 		t.Error("what admin:org has is no excess")
 	}
 	if t.Failed() {
@@ -143,11 +120,11 @@ func TestCheckFineGrained(t *testing.T) {
 		{"unproven git history, files, definitions of pipelines:", "acme/r000 is public"},
 		{"unproven excess: nothing beyond what a scan needs", "GH_TOKEN"},
 	} {
-		if !has(lines, want...) {
+		if !audittest.HasLine(lines, want...) {
 			t.Errorf("no line has %q\n%s", want, strings.Join(lines, "\n"))
 		}
 	}
-	if has(lines, "organisation") {
+	if audittest.HasLine(lines, "organisation") {
 		t.Errorf("a repository has no organisation's settings to be read\n%s", strings.Join(lines, "\n"))
 	}
 }
@@ -170,7 +147,7 @@ func TestCheckRefused(t *testing.T) {
 			vars[k] = v
 		}
 		lines, err := checks(t, New(env(t, nil, vars), all()), test.ref)
-		if !errors.Is(err, audit.ErrAuth) || !strings.Contains(audit.HintOf(err), test.hint) || !has(lines[len(lines)-1:], test.last...) {
+		if !errors.Is(err, audit.ErrAuth) || !strings.Contains(audit.HintOf(err), test.hint) || !audittest.HasLine(lines[len(lines)-1:], test.last...) {
 			t.Errorf("%s: %v (%s)\n%s", test.name, err, audit.HintOf(err), strings.Join(lines, "\n"))
 		}
 	}
@@ -198,7 +175,7 @@ func TestCheckApp(t *testing.T) {
 		{"granted requests: some left of the quota core of GitHub App 12, installation 77 in acme"},
 		{"granted repository secrets:"},
 	} {
-		if !has(lines, want...) {
+		if !audittest.HasLine(lines, want...) {
 			t.Errorf("no line has %q\n%s", want, strings.Join(lines, "\n"))
 		}
 	}
@@ -227,7 +204,7 @@ func TestCheckWorkflow(t *testing.T) {
 		{"missing repository secrets:", "a workflow's own token cannot have it"},
 		{"missing issues and their comments:", "add it to the permissions of the workflow's job"},
 	} {
-		if !has(lines, want...) {
+		if !audittest.HasLine(lines, want...) {
 			t.Errorf("no line has %q\n%s", want, strings.Join(lines, "\n"))
 		}
 	}
@@ -237,10 +214,10 @@ func TestCheckEnvironment(t *testing.T) {
 	g := acme(1)
 	address := forgetest.Start(t, g)
 	lines, err := checks(t, New(env(t, nil, map[string]string{"GITHUB_API_URL": address, "GH_TOKEN": token, "GITHUB_TOKEN": "x"}), all()), "")
-	if err != nil || !has(lines, "granted credential:", "GH_TOKEN is used, of GH_TOKEN, GITHUB_TOKEN") || !has(lines, "host: "+address) {
+	if err != nil || !audittest.HasLine(lines, "granted credential:", "GH_TOKEN is used, of GH_TOKEN, GITHUB_TOKEN") || !audittest.HasLine(lines, "host: "+address) {
 		t.Errorf("%v\n%s", err, strings.Join(lines, "\n"))
 	}
-	if lines, err = checks(t, New(env(t, nil, nil), all()), ""); err != nil || !has(lines, "missing credential:", "none is set") || !has(lines, "GitHub.com") {
+	if lines, err = checks(t, New(env(t, nil, nil), all()), ""); err != nil || !audittest.HasLine(lines, "missing credential:", "none is set") || !audittest.HasLine(lines, "GitHub.com") {
 		t.Errorf("%v\n%s", err, strings.Join(lines, "\n"))
 	}
 	if n := len(g.Requests()); n > 0 {
