@@ -28,6 +28,15 @@ func workerLog(permissions string, actions map[string]string) string {
 	return b.String()
 }
 
+// lacking skips a test on a machine without what it takes; in CI that is a failure.
+func lacking(t testing.TB, what string, err error) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("there are no %s here: %v", what, err)
+	}
+	t.Skipf("there are no %s here, as Linux and macOS have them: %v", what, err)
+}
+
 // TestSelfHosted is a runner of somebody's own, with all that it should not have.
 func TestSelfHosted(t *testing.T) {
 	if runtime.GOOS == "windows" {
@@ -74,13 +83,13 @@ func TestSelfHosted(t *testing.T) {
 
 // TestAncestor: the runner is found by the program that started us, wherever jobs are checked out.
 func TestAncestor(t *testing.T) {
-	w := newWorld(t, map[string]string{"GITHUB_ACTIONS": "true", "RUNNER_TEMP": "/work/_temp"})
+	w := newWorld(t, map[string]string{"GITHUB_ACTIONS": "true", "RUNNER_TEMP": "/srv/jobs/_temp"})
 	for process, above := range map[string]string{"self": "20", "20": "10", "10": "1"} {
 		w.file("/proc/"+process+"/status", "PPid:\t"+above+"\n")
 	}
 	for process, exe := range map[string]string{"self": "/tmp/leakreach", "20": "/bin/bash", "10": "/home/runner/cached/bin/Runner.Worker"} {
 		if err := os.Symlink(exe, filepath.Join(w.root, "proc", process, "exe")); err != nil {
-			t.Skip(err)
+			lacking(t, "symbolic links", err)
 		}
 	}
 	w.file("/home/runner/cached/_diag/Worker_1.log", workerLog(`{"Metadata":"read"}`, nil))
@@ -161,7 +170,7 @@ func listen(t *testing.T, w *world, path string, serve func(net.Conn)) {
 	}
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", at)
 	if err != nil {
-		t.Skip(err)
+		lacking(t, "unix sockets", err)
 	}
 	done := make(chan struct{})
 	go func() {
