@@ -37,9 +37,6 @@ var sourceNames = [...]string{
 	"history", "files", "workflows", "variables", "secrets", "settings", "runners", "logs", "artifacts", "caches", "issues", "wikis", "releases", "gists", "packages",
 }
 
-// SourceNames lists all sources by name, in order.
-func SourceNames() []string { return AllSources.Names() }
-
 // Has tells whether any of some sources is in the set.
 func (s Sources) Has(any Sources) bool { return s&any != 0 }
 

@@ -13,7 +13,7 @@ func TestSources(t *testing.T) {
 			t.Errorf("%q = %s, %v; want %s", text, s, err, want)
 		}
 	}
-	if n := len(SourceNames()); n != 15 {
+	if n := len(AllSources.Names()); n != 15 {
 		t.Errorf("%d sources, want 15", n)
 	}
 	if _, err := ParseSources("logs,"); err == nil {
