@@ -12,6 +12,7 @@ import (
 	"iter"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -330,6 +331,25 @@ type Entry struct {
 	Name   string            `json:"name"`
 	Scope  string            `json:"scope"` // organisation, user, repository, environment NAME, instance, group, project, group PATH
 	Facts  map[string]string `json:"facts,omitempty"`
+}
+
+// maxNames is how many names a list in a fact has: what is to be told apart by it is whether they are few or many.
+const maxNames = 500
+
+// NameList is a list of names as a fact has it. Names come from outside: those that would read as several, or as none, are left out.
+func NameList(names []string) string {
+	var all []string
+	for _, name := range names {
+		if name == "" || strings.ContainsAny(name, ",\r\n") {
+			continue
+		}
+		if len(all) == maxNames {
+			all = append(all, "…")
+			break
+		}
+		all = append(all, name)
+	}
+	return strings.Join(all, ",")
 }
 
 // A Cost is what a scan will take of one API or host, for one of its sources.

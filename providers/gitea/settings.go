@@ -101,7 +101,7 @@ func (h *place) branchRules(ctx context.Context) iter.Seq2[audit.Item, error] {
 			bypass = "Administrators" // may merge whatever the rule asks for
 		}
 		return h.setting(audit.KindProtection, name, "branches", r.Updated, map[string]string{
-			"of": "branch", "enforcement": "active", "refs": name, "rules": listed(rules), "reviews": strconv.Itoa(max(r.Approvals, 0)), "bypass": bypass,
+			"of": "branch", "enforcement": "active", "refs": name, "rules": audit.NameList(rules), "reviews": strconv.Itoa(max(r.Approvals, 0)), "bypass": bypass,
 			"push": push, "merge": whoMay(r.MergeSome, r.MergeUsers, r.MergeTeams, false),
 		})
 	})
@@ -141,7 +141,7 @@ func whoMay(onlySome bool, users, teams []string, keys bool) string {
 	if len(all) == 0 {
 		return "none"
 	}
-	return listed(all)
+	return audit.NameList(all)
 }
 
 // deployKey leaves out the key itself: it is public, and the fingerprint says as much.
@@ -189,25 +189,7 @@ func (h *place) hooks(ctx context.Context) iter.Seq2[audit.Item, error] {
 			host, scheme = u.Hostname(), u.Scheme
 		}
 		return h.setting(audit.KindHook, host, "hooks", k.Created, map[string]string{
-			"id": strconv.FormatInt(k.ID, 10), "events": listed(slices.Sorted(slices.Values(k.Events))), "active": strconv.FormatBool(k.Active), "url_scheme": scheme,
+			"id": strconv.FormatInt(k.ID, 10), "events": audit.NameList(slices.Sorted(slices.Values(k.Events))), "active": strconv.FormatBool(k.Active), "url_scheme": scheme,
 		})
 	})
-}
-
-// mostListed is of how many names a fact tells.
-const mostListed = 500
-
-// listed is a list as facts carry it. Names that would read as two are left out.
-func listed(names []string) string {
-	var all []string
-	for _, name := range names {
-		if name == "" || strings.ContainsAny(name, ",\r\n") {
-			continue
-		}
-		if len(all) == mostListed {
-			return strings.Join(append(all, "…"), ",")
-		}
-		all = append(all, name)
-	}
-	return strings.Join(all, ",")
 }

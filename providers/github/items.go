@@ -8,6 +8,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -326,23 +327,9 @@ func (h *place) setting(kind audit.ItemKind, name, scope, page string, at time.T
 // unfit tells of names that would change the path they are put into, however they are escaped.
 func unfit(name string) bool { return name == "" || name == "." || name == ".." }
 
-// mostNames is how many names a list in a fact has: what is to be told apart by it is whether they are few or many.
-const mostNames = 500
-
-// list is a list as facts have it. Names come from outside: those with a comma or a line break in them would be several.
+// list is a list as facts have it, without names that are no text.
 func list(names []string) string {
-	var all []string
-	for _, name := range names {
-		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r == ',' || unicode.IsControl(r) }) {
-			continue
-		}
-		if len(all) == mostNames {
-			all = append(all, "…")
-			break
-		}
-		all = append(all, name)
-	}
-	return strings.Join(all, ",")
+	return audit.NameList(slices.DeleteFunc(slices.Clone(names), func(name string) bool { return strings.ContainsFunc(name, unicode.IsControl) }))
 }
 
 // flag is a yes or no as facts have it; "" where the answer does not say.

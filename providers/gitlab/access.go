@@ -48,7 +48,7 @@ func who(all []grantee) string {
 		}
 	}
 	slices.Sort(names)
-	return cmp.Or(list(slices.Compact(names)), role(0))
+	return cmp.Or(audit.NameList(slices.Compact(names)), role(0))
 }
 
 // accessTokens lists the tokens of bot users of the target: their names and what they may, never what they are.
@@ -67,7 +67,7 @@ func (h *place) accessTokens(ctx context.Context) iter.Seq2[audit.Item, error] {
 	}
 	return each(pages(ctx, h.client, h.path+"/access_tokens", nil, func(x *token) string { return strconv.Itoa(x.ID) }), func(x *token) audit.Item {
 		return h.item(audit.KindToken, audit.InSetting, x.Name, h.accessPage("access_tokens"), map[string]string{
-			"type": h.scope, "owner": number("User:", x.UserID), "scopes": list(x.Scopes), "role": role(x.Level),
+			"type": h.scope, "owner": number("User:", x.UserID), "scopes": audit.NameList(x.Scopes), "role": role(x.Level),
 			"created_at": stamp(x.CreatedAt), "expires_at": x.ExpiresAt.String(), "last_used_at": x.LastUsed.String(), "active": strconv.FormatBool(x.Active && !x.Revoked),
 		})
 	})
@@ -90,7 +90,7 @@ func (h *place) deployTokens(ctx context.Context) iter.Seq2[audit.Item, error] {
 	}
 	return each(pages(ctx, h.client, path, nil, func(x *token) string { return strconv.Itoa(x.ID) }), func(x *token) audit.Item {
 		return h.item(audit.KindToken, audit.InSetting, x.Name, h.accessPage("repository#js-deploy-tokens"), map[string]string{
-			"type": "deploy", "owner": x.Username, "scopes": list(x.Scopes), "expires_at": x.ExpiresAt.String(),
+			"type": "deploy", "owner": x.Username, "scopes": audit.NameList(x.Scopes), "expires_at": x.ExpiresAt.String(),
 			"active": strconv.FormatBool(!x.Revoked && !x.Expired),
 		})
 	})
@@ -169,7 +169,7 @@ func (h *place) webhooks(ctx context.Context) iter.Seq2[audit.Item, error] {
 		}
 		forge.Doubt(ctx) // the answer's tag tells of addresses, and who has it could try short ones
 		it := h.item(audit.KindHook, audit.InSetting, cmp.Or(host, "webhook "+strconv.Itoa(x.ID)), h.hooksPage(), map[string]string{
-			"id": strconv.Itoa(x.ID), "events": list(x.events()), "active": strconv.FormatBool(x.DisabledUntil == nil && x.AlertStatus != "disabled"),
+			"id": strconv.Itoa(x.ID), "events": audit.NameList(x.events()), "active": strconv.FormatBool(x.DisabledUntil == nil && x.AlertStatus != "disabled"),
 			"has_secret": yesNo(x.TokenPresent), "tls_verified": yesNo(x.Verify), "url_scheme": scheme,
 		})
 		it.Content = []byte(x.URL)

@@ -42,7 +42,7 @@ func (h *place) definition(ctx context.Context) iter.Seq2[audit.Item, error] {
 		for _, i := range x.Includes {
 			uses = append(uses, i.String())
 		}
-		facts["uses"] = list(append(uses, strings.Split(facts["uses"], ",")...))
+		facts["uses"] = audit.NameList(append(uses, strings.Split(facts["uses"], ",")...))
 		it := h.item(audit.KindWorkflow, audit.InWorkflow, path, h.client.page(h.target.Attrs["path"], "-/ci/editor"), facts)
 		it.At.Path, it.Content, it.Size = path, []byte(x.Merged), int64(len(x.Merged))
 		if yield(it, nil) && len(x.Includes) > 0 { // what it takes in from elsewhere is in no history of the project's

@@ -23,7 +23,7 @@ func (h *place) protections(ctx context.Context, of string) iter.Seq2[audit.Item
 	}
 	paths := map[string]string{"branch": "/protected_branches", "tag": "/protected_tags"}
 	return each(pages(ctx, h.client, h.path+paths[of], nil, func(x *rule) string { return x.Name }), func(x *rule) audit.Item {
-		facts := map[string]string{"of": of, "enforcement": "active", "refs": list([]string{x.Name})}
+		facts := map[string]string{"of": of, "enforcement": "active", "refs": audit.NameList([]string{x.Name})}
 		var rules []string
 		if of == "tag" {
 			facts["create"] = who(x.Create)
@@ -36,7 +36,7 @@ func (h *place) protections(ctx context.Context, of string) iter.Seq2[audit.Item
 				rules = append(rules, "code_owner_approval")
 			}
 		}
-		facts["rules"] = list(rules)
+		facts["rules"] = audit.NameList(rules)
 		return h.item(audit.KindProtection, audit.InSetting, x.Name, h.accessPage("repository"), facts)
 	})
 }

@@ -68,7 +68,7 @@ func (h *place) runners(ctx context.Context) iter.Seq2[audit.Item, error] {
 func (h *place) runner(x *runner) audit.Item {
 	it := h.item(audit.KindRunner, audit.InRunner, cmp.Or(x.Description, "runner "+strconv.Itoa(x.ID)), h.page, map[string]string{
 		"id": strconv.Itoa(x.ID), "type": x.Type, "status": x.Status, "paused": strconv.FormatBool(x.Paused), "os": x.Platform, "version": x.Version,
-		"labels": list(x.Tags), "locked": yesNo(x.Locked), "run_untagged": yesNo(x.Untagged), "access_level": x.AccessLevel,
+		"labels": audit.NameList(x.Tags), "locked": yesNo(x.Locked), "run_untagged": yesNo(x.Untagged), "access_level": x.AccessLevel,
 	})
 	it.Content, _ = json.Marshal(x)
 	it.Size = int64(len(it.Content))

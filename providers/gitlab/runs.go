@@ -372,6 +372,9 @@ func (v *visit) report(x *pipelineRun, j *job, name string, size int64) bool {
 	}}, content)
 }
 
+// maxListed is how many names of variables that pipelines were started with the inventory has.
+const maxListed = 500
+
 // pipelineVariables sends the variables that whoever started a pipeline gave to it. Those of schedules are with the schedule.
 func (v *visit) pipelineVariables(x *pipelineRun) bool {
 	switch x.Source {

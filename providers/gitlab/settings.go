@@ -180,7 +180,7 @@ func (h *place) jobTokenScope(ctx context.Context, facts map[string]string) *aud
 			}
 		}
 	}
-	facts["job_token_allowed"] = list(names)
+	facts["job_token_allowed"] = audit.NameList(names)
 	if facts["job_token_allowed"] == "" {
 		facts["job_token_allowed"] = "none"
 	}
@@ -241,7 +241,7 @@ func (h *place) pushRules(ctx context.Context, facts map[string]string) *audit.G
 		}
 	}
 	if len(rules) > 0 {
-		facts["push_rules"] = list(rules)
+		facts["push_rules"] = audit.NameList(rules)
 	}
 	return nil
 }
@@ -265,18 +265,6 @@ func (h *place) paid(what, needs string, err error) *audit.Gap {
 		return nil
 	}
 	return h.gap(what, needs, err)
-}
-
-// maxListed is how many names a list in a fact has; the page on the inventory promises it.
-const maxListed = 500
-
-// list makes a fact of names.
-func list(names []string) string {
-	names = slices.DeleteFunc(slices.Clone(names), func(s string) bool { return s == "" || strings.ContainsAny(s, ",\r\n") })
-	if len(names) > maxListed {
-		names = append(names[:maxListed], "…")
-	}
-	return strings.Join(names, ",")
 }
 
 // pages walks a listing at one path.

@@ -256,7 +256,7 @@ func (r *records) images() bool {
 			tags = append(tags, t.Name)
 		}
 		it := r.item(audit.KindPackage, audit.InSetting, cmp.Or(x.Path, "image "+strconv.Itoa(x.ID)), r.client.page(r.target.Attrs["path"], "container_registry", strconv.Itoa(x.ID)), map[string]string{
-			"type": "container", "tags": list(tags), "created_at": stamp(x.CreatedAt),
+			"type": "container", "tags": audit.NameList(tags), "created_at": stamp(x.CreatedAt),
 		})
 		if !r.send(it, nil) {
 			return false

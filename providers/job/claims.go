@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/leakreach/leakreach/audit"
 )
 
 // claims are what a token says of whoever holds it. The token itself is not part of them.
@@ -61,7 +63,7 @@ func (c claims) text(key string) string {
 		for _, e := range v {
 			names = append(names, fmt.Sprint(e))
 		}
-		return list(names)
+		return audit.NameList(names)
 	}
 	return ""
 }

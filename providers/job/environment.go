@@ -116,7 +116,7 @@ func (j *job) settings(_ context.Context) (f found) {
 		"workflow": first("GITHUB_WORKFLOW_REF", "CI_CONFIG_PATH"), "event": first("GITHUB_EVENT_NAME", "CI_PIPELINE_SOURCE"),
 		"ref": first("GITHUB_REF", "CI_COMMIT_REF_NAME"), "ref_protected": first("GITHUB_REF_PROTECTED", "CI_COMMIT_REF_PROTECTED"),
 		"commit": first("GITHUB_SHA", "CI_COMMIT_SHA"), "environment": j.vars["CI_ENVIRONMENT_NAME"], "visibility": j.vars["CI_PROJECT_VISIBILITY"],
-		"oidc": j.oidc(), "static_keys": list(j.staticKeys()), "debug": j.debug(),
+		"oidc": j.oidc(), "static_keys": audit.NameList(j.staticKeys()), "debug": j.debug(),
 	})
 	return f
 }

@@ -13,7 +13,6 @@ import (
 	"iter"
 	"maps"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -237,11 +236,8 @@ func newEntry(kind audit.ItemKind, of string, all facts) *audit.Entry {
 	return &audit.Entry{Target: name, Kind: kind, Name: plain(of), Scope: "job", Facts: all}
 }
 
-// maxFact is more than any name, and less than a value that was put in the place of one; a list may have 500 of them.
-const (
-	maxFact = 1 << 10
-	maxList = 500
-)
+// maxFact is more than any name, and less than a value that was put in the place of one; a list has many of them.
+const maxFact = 1 << 10
 
 // plain makes a text from outside fit for an entry.
 func plain(s string) string {
@@ -255,15 +251,6 @@ func plain(s string) string {
 		s = strings.ToValidUTF8(s[:maxFact], "") + "…"
 	}
 	return s
-}
-
-// list writes names as a fact. One with a comma in it cannot be told from two, and is left out.
-func list(names []string) string {
-	names = slices.DeleteFunc(slices.Clone(names), func(s string) bool { return s == "" || strings.ContainsAny(s, ",\n\r") })
-	if len(names) > maxList {
-		names = append(names[:maxList], "…")
-	}
-	return strings.Join(names, ",")
 }
 
 func yesNo(b bool) string { return fmt.Sprint(b) }

@@ -89,7 +89,7 @@ func (j *job) amazon(ctx context.Context, base string) (f found) {
 	_ = json.Unmarshal(get("meta-data/iam/info").body, &profile)                 // a machine without a role has none
 	_ = json.Unmarshal(get("dynamic/instance-identity/document").body, &machine) // nor have its likenesses
 	f.entry(audit.KindMetadata, "aws", audit.InRunner, facts{
-		"reachable": "true", "v1": yesNo(v1), "v2": yesNo(v2), "role": list(strings.Fields(role.text())), "instance_profile": profile.ARN,
+		"reachable": "true", "v1": yesNo(v1), "v2": yesNo(v2), "role": audit.NameList(strings.Fields(role.text())), "instance_profile": profile.ARN,
 		"account": machine.Account, "region": machine.Region,
 	})
 	return f
@@ -107,7 +107,7 @@ func (j *job) google(ctx context.Context, base string) (f found) {
 	account, _ := get("instance/service-accounts/default/email")
 	scopes, _ := get("instance/service-accounts/default/scopes")
 	f.entry(audit.KindMetadata, "gcp", audit.InRunner, facts{
-		"reachable": "true", "role": account.text(), "scopes": list(strings.Fields(scopes.text())), "account": project.text(),
+		"reachable": "true", "role": account.text(), "scopes": audit.NameList(strings.Fields(scopes.text())), "account": project.text(),
 	})
 	return f
 }

@@ -25,9 +25,9 @@ import (
 func (j *job) runner(ctx context.Context) (f found) {
 	container := j.container()
 	of := facts{
-		"os": runtime.GOOS, "arch": runtime.GOARCH, "hosted": j.hosted(), "labels": list(j.labels()),
+		"os": runtime.GOOS, "arch": runtime.GOARCH, "hosted": j.hosted(), "labels": audit.NameList(j.labels()),
 		"group": j.worker().group, "version": cmp.Or(j.worker().version, j.vars["CI_RUNNER_VERSION"]), "ephemeral": j.ephemeral(), "container": cmp.Or(container, "false"),
-		"other_repositories": list(j.neighbours()), "sockets": list(j.sockets(ctx)), "registration_readable": j.registration(),
+		"other_repositories": audit.NameList(j.neighbours()), "sockets": audit.NameList(j.sockets(ctx)), "registration_readable": j.registration(),
 	}
 	if runtime.GOOS != "linux" && j.root == "" {
 		of["container"] = "" // nothing here tells
@@ -42,7 +42,7 @@ func (j *job) runner(ctx context.Context) (f found) {
 		of["seccomp"] = map[string]string{"0": "off", "1": "strict", "2": "filter"}[s["Seccomp"]]
 		of["no_new_privileges"] = map[string]string{"0": "false", "1": "true"}[s["NoNewPrivs"]]
 		if caps, err := strconv.ParseUint(s["CapBnd"], 16, 64); err == nil && container != "" {
-			of["privileged"], of["capabilities"] = yesNo(caps&(1<<capSysAdmin) != 0), list(dangerous(caps))
+			of["privileged"], of["capabilities"] = yesNo(caps&(1<<capSysAdmin) != 0), audit.NameList(dangerous(caps))
 		}
 	}
 	of["sudo"] = j.sudo(ctx)

@@ -140,7 +140,7 @@ var readable = []struct{ right, path string }{
 // github learns what the job's token may do, by reads: the runner has written down which rights it was given; else the repository tells, and what git's
 // server says to somebody who would push.
 func (j *job) github(ctx context.Context, api, server string) (f found) {
-	of := facts{"type": "job", "repository": j.vars["GITHUB_REPOSITORY"], "permissions": list(j.worker().permissions)}
+	of := facts{"type": "job", "repository": j.vars["GITHUB_REPOSITORY"], "permissions": audit.NameList(j.worker().permissions)}
 	variable := j.mainToken()
 	defer func() { f.entry(audit.KindToken, cmp.Or(variable, "GITHUB_TOKEN"), audit.InVariable, of) }()
 	if variable == "" {
@@ -173,14 +173,14 @@ func (j *job) github(ctx context.Context, api, server string) (f found) {
 		_ = json.Unmarshal(a.body, &about)
 	}
 	if about.Private != nil && *about.Private && of["permissions"] == "" {
-		of["reads"] = list(j.reads(ctx, repository, header))
+		of["reads"] = audit.NameList(j.reads(ctx, repository, header))
 	}
 	wait.Wait()
 	if err != nil || !a.ok() {
 		f.gap(rightsOfToken, refusal(a, err))
 	}
 	of["active"] = map[int]string{http.StatusOK: "true", http.StatusUnauthorized: "false"}[a.status]
-	of["visibility"], of["scopes"] = about.Visibility, list(strings.Split(strings.ReplaceAll(a.header.Get("X-Oauth-Scopes"), " ", ""), ","))
+	of["visibility"], of["scopes"] = about.Visibility, audit.NameList(strings.Split(strings.ReplaceAll(a.header.Get("X-Oauth-Scopes"), " ", ""), ","))
 	if at, err := time.Parse("2006-01-02 15:04:05 MST", a.header.Get("Github-Authentication-Token-Expiration")); err == nil {
 		of["expires_at"] = at.UTC().Format(time.RFC3339)
 	}
