@@ -45,7 +45,7 @@ func partsTest(t *testing.T, s *server) {
 	// missing are the sources that leave a gap, and what it says is needed.
 	missing := func(token string, target audit.Target) []string {
 		found := map[string]bool{}
-		for _, name := range audit.SourceNames() {
+		for _, name := range audit.AllSources.Names() {
 			source, _ := audit.ParseSources(name)
 			for _, gap := range gapsOf(t, s.provider(t, token, gitea.Options{Sources: source}), target) {
 				_, needs, ok := strings.Cut(gap, "needs ")
