@@ -261,6 +261,10 @@ func TestVariables(t *testing.T) {
 			map[string]string{"GH_TOKEN": givenToUs, "OTHER": ""}},
 		{"GitLab", map[string]string{"GITLAB_CI": "true", varJobToken: registry, "CI_REGISTRY_PASSWORD": registry, "CI_REPOSITORY_URL": "https://gitlab-ci-token:" + registry + "@gitlab.example.com/acme/web.git", "AWS_ID_TOKEN": short, "LATER": long, "NEVER": endless},
 			map[string]string{varJobToken: endsWithJob, "CI_REGISTRY_PASSWORD": endsWithJob, "CI_REPOSITORY_URL": endsWithJob, "AWS_ID_TOKEN": endsWithJob, "LATER": "", "NEVER": ""}},
+		{"what is more than the job's token", map[string]string{
+			"GITHUB_ACTIONS": "true", "GITHUB_TOKEN": own, "ALL": fmt.Sprintf(`{"github_token": %q, "RELEASE_TOKEN": %q}`, own, personal),
+			"REMOTE": "https://" + own + "@github.com/acme/web.git", "QUERY": "https://x:" + own + "@example.com/?key=" + personal, "BOTH": "https://" + own + ":" + personal + "@example.com/",
+		}, map[string]string{"ALL": "", "REMOTE": endsWithJob, "QUERY": "", "BOTH": ""}},
 		{"elsewhere the name says nothing", map[string]string{"CI": "true", varJobToken: registry}, map[string]string{varJobToken: ""}},
 		{"Gitea", map[string]string{"GITEA_ACTIONS": "true", "GITHUB_ACTIONS": "true", "GITHUB_TOKEN": random(40, "0123456789abcdef")}, map[string]string{"GITHUB_TOKEN": endsWithJob}},
 		{"an AWS key", map[string]string{varKeyID: keyID("AKIA"), varSecret: random(40, letters)}, map[string]string{varKeyID: "", varSecret: ""}},

@@ -58,12 +58,25 @@ func (j *job) findTokens() (all []token) {
 	return all
 }
 
-// minToken is less than a forge's token has, and more than occurs in another value by chance.
+// minToken is less than a forge's token has, and more than a word that is set in its place.
 const minToken = 16
 
-// isToken tells whether a value is, or has in it, one of the tokens that the forge gave to the job: addresses and passwords of registries have.
+// isToken tells whether a value is one of the tokens that the forge gave to the job, or an address with no other credential in it. What merely has
+// the token in it, such as all secrets at once, has others, too.
 func (j *job) isToken(value string) bool {
-	return slices.ContainsFunc(j.tokens, func(t token) bool { return len(t.value) >= minToken && strings.Contains(value, t.value) })
+	address, err := url.Parse(value)
+	return slices.ContainsFunc(j.tokens, func(t token) bool {
+		return len(t.value) >= minToken && (value == t.value || err == nil && opensWith(address, t.value))
+	})
+}
+
+// opensWith tells whether a token is all that is secret in an address.
+func opensWith(address *url.URL, token string) bool {
+	if address.User == nil || address.RawQuery != "" || address.Fragment != "" || strings.Contains(address.Path, token) {
+		return false
+	}
+	password, _ := address.User.Password()
+	return password == token || address.User.Username() == token && len(password) < minToken
 }
 
 // held yields the tokens about which nobody is asked.
