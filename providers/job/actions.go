@@ -19,11 +19,16 @@ func (j *job) actions(ctx context.Context) (f found) {
 	if top == "" {
 		return f
 	}
+	const what = "actions on the runner's disk"
 	for _, owner := range j.directories(top) {
 		if strings.HasPrefix(owner, "_temp_") { // the runner unpacks there
 			continue
 		}
 		for _, repository := range j.directories(join(top, owner)) {
+			if err := ctx.Err(); err != nil { // one gap for all that is left, however much that is
+				f.gap(what, cause(err))
+				return f
+			}
 			refs, err := j.refs(ctx, join(top, owner, repository), "", 0)
 			if err != nil {
 				f.gap("actions of "+owner+"/"+repository+" on the runner's disk", cause(err))
@@ -32,7 +37,7 @@ func (j *job) actions(ctx context.Context) (f found) {
 				j.action(&f, join(top, owner, repository, ref), owner+"/"+repository, ref)
 			}
 			if len(f.items) > maxEntries {
-				f.gap("actions on the runner's disk", errMoreEntries.Error())
+				f.gap(what, errMoreEntries.Error())
 				return f
 			}
 		}

@@ -267,15 +267,17 @@ func (j *job) sudo(ctx context.Context) string {
 	return "false"
 }
 
-// limited keeps the first bytes of an output.
-type limited struct{ bytes.Buffer }
+// limited keeps the first bytes of an output. The buffer is no embedded one, whose ReadFrom would be taken instead of Write, and has no bound.
+type limited struct{ kept bytes.Buffer }
 
 func (l *limited) Write(b []byte) (int, error) {
-	if room := maxSmall - l.Len(); room > 0 {
-		l.Buffer.Write(b[:min(len(b), room)])
+	if room := maxSmall - l.kept.Len(); room > 0 {
+		l.kept.Write(b[:min(len(b), room)])
 	}
 	return len(b), nil
 }
+
+func (l *limited) String() string { return l.kept.String() }
 
 // neighbours are other repositories whose checkouts an earlier job left beside ours.
 func (j *job) neighbours() (names []string) {

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -275,5 +276,31 @@ func BenchmarkItems(b *testing.B) {
 				}
 			}
 		}
+	}
+}
+
+// TestOutputIsBounded copies as os/exec does, which prefers a ReadFrom to Write.
+func TestOutputIsBounded(t *testing.T) {
+	var out limited
+	n, err := io.Copy(&out, io.LimitReader(endless{}, 4*maxSmall))
+	if err != nil || n != 4*maxSmall || len(out.String()) != maxSmall {
+		t.Errorf("%d bytes taken, %d kept, %v", n, len(out.String()), err)
+	}
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+// TestActionsAfterPatience: a disk full of directories is one gap, not one for each.
+func TestActionsAfterPatience(t *testing.T) {
+	w := newWorld(t, map[string]string{"GITHUB_ACTIONS": "true", "RUNNER_TEMP": "/w/_temp"})
+	for _, repository := range []string{"a/x", "a/y", "b/z"} {
+		w.file("/w/_actions/"+repository+"/v1/action.yml", "")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if f := w.p.job().actions(ctx); len(f.gaps) != 1 || len(f.items) != 0 {
+		t.Errorf("%d gaps, %d items", len(f.gaps), len(f.items))
 	}
 }
