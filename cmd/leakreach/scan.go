@@ -59,6 +59,9 @@ has a variable: --fail-on is LEAKREACH_FAIL_ON.
 On GitHub, OWNER is an organisation, a user or an enterprise (enterprises/SLUG says which), and REPO may choose: 'github:acme/web-*,api' are those alone,
 'github:acme/!legacy-*' is acme without those. Patterns have *, ? and [a-z]; quote them, as the shell knows them, too.
 
+On GitLab, GROUP may also be a user, and gitlab: alone is the whole instance. On Gitea and Forgejo, OWNER is an organisation or a user, and 'gitea:*' is
+all that the server has. Both take an administrator's token.
+
 ` + exitHelp,
 		Example: `  leakreach scan .
   leakreach scan github:acme --verify live --out sarif=leakreach.sarif
