@@ -157,10 +157,7 @@ func (s *survey) judge(p *place) {
 	for _, o := range p.above {
 		o.learn(p)
 	}
-	top := p
-	if len(p.above) > 0 {
-		top = p.above[len(p.above)-1]
-	}
+	top := p.top()
 	for _, r := range s.rules {
 		for _, e := range p.entries[r.of] {
 			switch v := r.judge(p, e); {
