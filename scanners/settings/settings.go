@@ -66,14 +66,21 @@ func rules() []rule {
 		gitlabTriggerToken,
 		gitlabVariableUnmasked,
 		gitlabVariableUnprotected,
+		jobContainerEngine,
+		jobLeftovers,
+		jobMetadataRole,
+		jobRoot,
+		jobRunnerRegistration,
 		oidcSubjectMutable,
 		privilegedContainer,
+		privilegedContainerJob,
 		runnerGroupOpen,
 		runnerPersistent,
 		runnerSharedAcrossTrust,
 		selfHostedOnPullRequest,
 		staleSecret,
 		staticCloudKey,
+		staticCloudKeyJob,
 		staticCloudKeyVariable,
 		staticCloudKeyWorkflow,
 		unusedSecret,
@@ -233,6 +240,11 @@ func (p *place) location(e *audit.Entry) audit.Location {
 		at.Kind, web = audit.InVariable, "/settings/variables/actions"
 	case audit.KindRunner, audit.KindRunnerGroup:
 		at.Kind, web = audit.InRunner, "/settings/actions/runners"
+		if p.forge == jobForge {
+			at.Name = "the job's runner" // whose own name is another one for each job, where machines are made for them
+		}
+	case audit.KindMetadata:
+		at.Kind, at.Name = audit.InRunner, "metadata "+at.Name
 	case audit.KindWorkflow:
 		at.Kind, at.Path, at.Name = audit.InWorkflow, e.Name, ""
 	case audit.KindSettings:
