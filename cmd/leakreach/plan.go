@@ -73,8 +73,8 @@ func (o *scanOptions) plan(ctx context.Context, w world, list []engine.Ref) erro
 	for _, ref := range list {
 		r := plannedRef{Ref: ref.Text, Costs: []cost{}}
 		if planner, ok := ref.Provider.(audit.Planner); ok {
-			r.Network = true
 			for c, err := range planner.Plan(ctx, ref.Rest) {
+				r.Network = true // what asks nobody plans nothing
 				if err != nil {
 					errs = append(errs, err)
 					r.Error, r.Hint = err.Error(), audit.HintOf(err)

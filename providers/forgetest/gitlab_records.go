@@ -241,7 +241,11 @@ func (j CIJob) describe(r *http.Request, x *Project, p CIPipeline) map[string]an
 		m["artifacts_expire_at"] = Created
 	}
 	if j.Runner.ID != 0 {
-		m["runner"] = map[string]any{"id": j.Runner.ID, "description": j.Runner.Description, "ip_address": nil, "active": true, "paused": false, "is_shared": true, "runner_type": "instance_type", "name": nil, "online": true, "created_at": Created, "status": "online"}
+		kind := "instance_type"
+		if slices.ContainsFunc(x.Runners, func(own CIRunner) bool { return own.ID == j.Runner.ID }) {
+			kind = "project_type"
+		}
+		m["runner"] = map[string]any{"id": j.Runner.ID, "description": j.Runner.Description, "ip_address": nil, "active": true, "paused": false, "is_shared": kind == "instance_type", "runner_type": kind, "name": nil, "online": true, "created_at": Created, "status": "online"}
 	}
 	return m
 }

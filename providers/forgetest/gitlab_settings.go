@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // CIAccess is how a project or group of the fake GitLab can be entered and what guards it.
@@ -30,7 +31,8 @@ type CIToken struct {
 	Scopes      []string
 	Level       int
 	Expires     string // a date
-	Used        bool   // at [Updated]
+	Used        bool   // at [Updated], or at:
+	LastUsed    time.Time
 	Revoked     bool
 }
 
@@ -261,11 +263,18 @@ func used(u bool) any {
 	return nil
 }
 
+func lastUse(t CIToken) any {
+	if t.LastUsed.IsZero() {
+		return used(t.Used)
+	}
+	return t.LastUsed
+}
+
 func accessTokens(a *CIAccess) (out []any) {
 	for i, t := range a.Tokens {
 		out = append(out, map[string]any{
 			"id": i + 1, "user_id": 900 + i, "name": t.Name, "description": nil, "scopes": t.Scopes, "created_at": Created, "expires_at": until(t.Expires),
-			"last_used_at": used(t.Used), "active": !t.Revoked, "revoked": t.Revoked, "access_level": t.Level,
+			"last_used_at": lastUse(t), "active": !t.Revoked, "revoked": t.Revoked, "access_level": t.Level,
 		})
 	}
 	return out

@@ -271,6 +271,12 @@ func (w *GitLabWorld) weak() {
 	x = w.service(79)
 	x.CIAccess.Tokens = []CIToken{{Name: "for ever", Scopes: []string{"api"}, Level: 40}, {Name: "revoked", Level: 40, Revoked: true}}
 	w.weakness("gitlab-token-lifetime", x.Path, "token", "for ever")
+	x = w.service(102)
+	x.CIAccess.Tokens = []CIToken{
+		{Name: "idle", Scopes: []string{"api"}, Level: 40, Expires: end, LastUsed: w.now.AddDate(0, 0, -92)},
+		{Name: "busy", Scopes: []string{"api"}, Level: 40, Expires: end, LastUsed: w.now.AddDate(0, 0, -88)},
+	}
+	w.weakness("gitlab-token-lifetime", x.Path, "token", "idle")
 	x = w.service(81)
 	x.Deploys = []CIToken{{Name: "registry", Scopes: []string{"read_registry"}, Expires: end}}
 	x.Triggers = []CIToken{{Name: "from CRM", Value: "not-for-reports"}}
@@ -288,10 +294,49 @@ func (w *GitLabWorld) weak() {
 	x = w.service(85)
 	x.Hooks = []CIHook{{URL: "https://chat.example.com/"}, {URL: "http://builds.example.com/"}}
 	w.weakness("webhook-insecure", x.Path, "webhook", "builds.example.com")
-	x = w.service(86)
-	w.job(x, "", CIJob{Name: "deploy", Trace: strings.ReplaceAll(traceOf("deployed"), `"docker"`, `"shell"`), Runner: CIRunner{ID: 7000, Description: "shell-1"}})
+	w.executors()
+	w.keys()
+}
+
+// executors are runners of which traces say how they keep jobs apart. Of those of a project, its settings say whether others have them too.
+func (w *GitLabWorld) executors() {
+	run := func(n int, runner CIRunner, trace string) *Project {
+		x := w.service(n)
+		if runner.ID == 0 { // the project's own
+			runner.ID = w.next()
+			x.Runners = append(x.Runners, runner)
+		}
+		w.job(x, "", CIJob{Name: "deploy", Trace: trace, Runner: runner})
+		return x
+	}
+	shell := strings.ReplaceAll(traceOf("deployed"), `"docker"`, `"shell"`)
+	x := run(86, CIRunner{ID: 7000, Description: "shell-1"}, shell)
 	w.weakness("gitlab-runner-shell", x.Path, "runner", "shell-1")
-	x = w.service(87)
-	w.job(x, "", CIJob{Name: "image", Trace: strings.Replace(traceOf("built"), "section_end:1772355601", "Starting service docker:27-dind ...\nsection_end:1772355601", 1), Runner: CIRunner{ID: 7001, Description: "dind-1"}})
+	run(91, CIRunner{ID: 7000, Description: "shell-1"}, shell) // of the instance, and said already
+	x = run(92, CIRunner{Description: "shell-2"}, shell)
+	w.weakness("gitlab-runner-shell", x.Path, "runner", "shell-2")
+	run(93, CIRunner{Description: "shell-3", Locked: true}, shell)
+
+	docker := func(said string) string {
+		return strings.Replace(traceOf("built"), "section_end:1772355601", "Starting service docker:27-dind ...\n"+said+"section_end:1772355601", 1)
+	}
+	x = run(87, CIRunner{ID: 7001, Description: "dind-1"}, docker(""))
 	w.weakness("privileged-container", x.Path, "runner", "dind-1")
+	x = run(94, CIRunner{Description: "dind-2"}, docker(""))
+	w.weakness("privileged-container", x.Path, "runner", "dind-2")
+	run(95, CIRunner{Description: "dind-3", Locked: true}, docker(""))
+	run(96, CIRunner{ID: 7002, Description: "dind-4"}, docker("*** WARNING: Service may not have started.\nAppArmor detection and --privileged mode might break.\n"))
+}
+
+// keys are those of clouds, where a job could show who it is instead; of a store that only speaks S3 it could not.
+func (w *GitLabWorld) keys() {
+	key := CIVariable{Key: "AWS_SECRET_ACCESS_KEY", Protected: true, Masked: true, Hidden: true, Scope: "production"}
+	x := w.service(97)
+	x.Variables = append(x.Variables, key)
+	w.weakness("static-cloud-key", x.Path, "variable", "AWS_SECRET_ACCESS_KEY")
+	x = w.service(98)
+	x.Variables = append(x.Variables, key, CIVariable{Key: "AWS_ENDPOINT_URL", Value: "https://minio.example.com"})
+	x = w.service(101)
+	x.Variables = append(x.Variables, CIVariable{Key: "AWS_ROLE_ARN", Value: "arn:aws:iam::111122223333:role/deploy"})
+	x.Definition = "deploy:\n  id_tokens:\n    AWS_TOKEN: {aud: https://sts.example.com}\n  script: make deploy\n"
 }

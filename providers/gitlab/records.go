@@ -16,6 +16,7 @@ import (
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/providers/internal/forge"
+	"github.com/leakreach/leakreach/providers/internal/git"
 )
 
 // Traces, artifacts and texts are only ever added to. So a listing's state is the time, by GitLab's clock, at which it began, and the next listing
@@ -60,6 +61,7 @@ type records struct {
 	refused refusals
 
 	ended bool      // the consumer has had enough, or the listing cannot go on
+	from  time.Time // what was touched before is not asked for: the date of --since; zero if there is none
 	past  time.Time // all that was touched before was read in the past; zero if nothing was
 	look  time.Time // when GitLab was first asked, by its clock
 	lost  bool      // something was not read that may be the next time
@@ -72,6 +74,7 @@ func (r *records) list(what string, o Options, read func(*records)) {
 		return
 	}
 	head := fmt.Sprintf("1 %s %q", r.sources, o.Since)
+	r.from, _ = git.Date(o.Since) // a commit limits the history alone
 	since, known := strings.CutPrefix(r.target.Past, head+" ")
 	if at, err := time.Parse(time.RFC3339, since); known && err == nil {
 		r.past = at
@@ -116,10 +119,18 @@ func (r *records) fail(what, needs string, err error) bool {
 	return !r.ended
 }
 
-// since limits a listing to what was touched after all that is known.
+// start is when what is read was touched at the earliest: what is older is known, or not asked for.
+func (r *records) start() time.Time {
+	if r.past.After(r.from) {
+		return r.past
+	}
+	return r.from
+}
+
+// since limits a listing to what was touched after that.
 func (r *records) since(query map[string]string) map[string]string {
-	if !r.past.IsZero() {
-		query["updated_after"] = r.past.UTC().Format(time.RFC3339)
+	if start := r.start(); !start.IsZero() {
+		query["updated_after"] = start.UTC().Format(time.RFC3339)
 	}
 	return query
 }

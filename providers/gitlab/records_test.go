@@ -214,6 +214,39 @@ func TestRunsGrow(t *testing.T) {
 	}
 }
 
+// --since with a date leaves out what was touched before it, and a state does not take that back; a commit limits the history alone. What has no
+// time of its change is read as it is now.
+func TestSince(t *testing.T) {
+	day := func(n int) time.Time { return time.Date(2026, 10, n, 12, 0, 0, 0, time.UTC) }
+	g, x, p, target := recorded(t, nil)
+	g.Now = func() time.Time { return day(20) }
+	x.Pipelines[0].Updated = day(12)
+	x.Pipelines[0].Jobs = append(x.Pipelines[0].Jobs,
+		forgetest.CIJob{ID: 16, Name: "retry", Trace: "in time", Finished: day(12)}, forgetest.CIJob{ID: 17, Name: "retry", Trace: "on the day", Finished: day(10)},
+		forgetest.CIJob{ID: 18, Name: "retry", Trace: "too early", Finished: day(9)})
+	x.Issues[1].Updated, x.Issues[1].Notes, x.Snippets[0].Updated = day(12), []string{"done"}, day(12)
+	const terraform = `artifact terraform/production.tfstate Terraform state production: {"version":4}`
+	runs := []string{"log pipelines/1/jobs/16 test / retry: in time", "log pipelines/1/jobs/17 test / retry: on the day", terraform, "state"}
+	texts := []string{
+		"text  issue #2: Empty||", "text  issue #2, note: done", "text  wiki page home: home||welcome", "text  wiki page ops/deploy: ops/deploy||how to",
+		"text  release v1: v1||the first|binary https://example.com/v1", "text  snippet $1: one||", "text a.sh snippet $1: echo a", "package acme/platform/p000/web: latest,v1", "state",
+	}
+	p.opts.Since = "2026-10-10"
+	items, _, state := part(t, p, target, audit.PartRuns, "")
+	equal(t, "runs", lines(t, items), runs)
+	items, _, _ = part(t, p, target, audit.PartRuns, strings.Replace(state, "2026-10-20", "2026-10-01", 1))
+	equal(t, "runs after an old state", lines(t, items), append([]string{"kept"}, runs...))
+	items, _, _ = part(t, p, target, audit.PartRuns, state)
+	equal(t, "runs after a new one", lines(t, items), []string{"kept", terraform, "state"})
+	items, _, _ = part(t, p, target, audit.PartTexts, "")
+	equal(t, "texts", lines(t, items), texts)
+	p.opts.Since = "v1.0"
+	items, _, _ = part(t, p, target, audit.PartRuns, "")
+	if n := len(lines(t, items)); n <= len(runs) {
+		t.Errorf("%d items since a commit", n)
+	}
+}
+
 // What breaks is a gap; what may be readable the next time leaves no state.
 func TestRunsInTrouble(t *testing.T) {
 	for _, test := range []struct {

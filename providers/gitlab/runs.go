@@ -114,7 +114,7 @@ func (v *visit) pipeline(x *pipelineRun) bool {
 				return false
 			}
 		case j.StartedAt == nil || j.FinishedAt == nil: // when it is done the pipeline is touched
-		case j.FinishedAt.Before(v.past): // known
+		case j.FinishedAt.Before(v.start()): // known, or too old
 		case !v.job(x, j):
 			return false
 		}

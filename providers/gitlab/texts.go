@@ -86,8 +86,8 @@ func (r *records) notes(kind string, iid int, title, page, role string) bool {
 			}
 			continue
 		}
-		if x.UpdatedAt != nil && x.UpdatedAt.Before(r.past) {
-			continue // known
+		if x.UpdatedAt != nil && x.UpdatedAt.Before(r.start()) {
+			continue // known, or too old
 		}
 		if !r.text(title+", note", page+"#note_"+strconv.Itoa(x.ID), x.UpdatedAt, x.Body) {
 			return false
@@ -169,8 +169,8 @@ func (r *records) snippets() bool {
 			}
 			continue
 		}
-		if x.UpdatedAt != nil && x.UpdatedAt.Before(r.past) {
-			continue // known
+		if x.UpdatedAt != nil && x.UpdatedAt.Before(r.start()) {
+			continue // known, or too old
 		}
 		name, page := "snippet $"+strconv.Itoa(x.ID), r.client.page(r.target.Attrs["path"], "-/snippets", strconv.Itoa(x.ID))
 		if !r.text(name, page, x.UpdatedAt, x.Title+"\n\n"+x.Description) {

@@ -74,7 +74,7 @@ func (p *Provider) Plan(_ context.Context, _ string) iter.Seq2[audit.Cost, error
 		}
 		for _, q := range p.job().questions() {
 			c := audit.Cost{Source: audit.SourceSettings, Host: q.host, Calls: q.calls, Note: q.note}
-			if q.calls > 0 && !yield(c, nil) {
+			if q.calls > 0 && q.host != "" && !yield(c, nil) { // who has no address is not asked
 				return
 			}
 		}

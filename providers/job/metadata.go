@@ -26,9 +26,13 @@ func (j *job) metadata() []question {
 	if host := cmp.Or(j.vars["GCE_METADATA_HOST"], j.vars["GCE_METADATA_IP"]); host != "" {
 		google = "http://" + host
 	}
+	calls := 5
+	if j.yes("AWS_EC2_METADATA_DISABLED") {
+		calls = 0
+	}
 	azure := strings.TrimRight(cmp.Or(j.vars["AZURE_POD_IDENTITY_AUTHORITY_HOST"], linkLocal), "/")
 	all = append(all,
-		question{func(ctx context.Context) found { return j.amazon(ctx, aws) }, hostOf(aws), 5, "AWS instance metadata: names of role and account"},
+		question{func(ctx context.Context) found { return j.amazon(ctx, aws) }, hostOf(aws), calls, "AWS instance metadata: names of role and account"},
 		question{func(ctx context.Context) found { return j.google(ctx, google) }, hostOf(google), 3, "Google Cloud metadata: name and scopes of the service account"},
 		question{func(ctx context.Context) found { return j.azure(ctx, azure) }, hostOf(azure), 2, "Azure instance metadata: subscription, and whether there is an identity"},
 	)

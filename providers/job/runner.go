@@ -42,7 +42,7 @@ func (j *job) runner(ctx context.Context) (f found) {
 		of["seccomp"] = map[string]string{"0": "off", "1": "strict", "2": "filter"}[s["Seccomp"]]
 		of["no_new_privileges"] = map[string]string{"0": "false", "1": "true"}[s["NoNewPrivs"]]
 		if caps, err := strconv.ParseUint(s["CapBnd"], 16, 64); err == nil && container != "" {
-			of["privileged"], of["capabilities"] = yesNo(caps&(1<<capSysAdmin) != 0), audit.NameList(dangerous(caps))
+			of["privileged"], of["capabilities"] = yesNo(caps&(1<<capSysAdmin) != 0 && !j.ownUsers()), audit.NameList(dangerous(caps))
 		}
 	}
 	of["sudo"] = j.sudo(ctx)
@@ -58,6 +58,8 @@ func (j *job) hosted() string {
 		return yesNo(j.vars["RUNNER_ENVIRONMENT"] == "github-hosted")
 	case j.system == systemGitLab && j.vars["CI_SERVER_HOST"] == "gitlab.com":
 		return yesNo(slices.ContainsFunc(j.labels(), func(tag string) bool { return strings.HasPrefix(tag, "saas-") }))
+	case j.system == systemGitLab && j.vars["GITLAB_CI"] == "false": // gitlab-ci-local, on somebody's own machine
+		return ""
 	case j.system == systemGitLab || j.system == systemGitea:
 		return "false"
 	}
@@ -190,6 +192,13 @@ func dangerous(caps uint64) (names []string) {
 		}
 	}
 	return names
+}
+
+// ownUsers tells whether the container has user ids of its own, as those of unprivileged LXC, sysbox and rootless engines do: its root then is nobody on the
+// machine, whatever its capabilities are called (user_namespaces(7)). All ids of the machine are one range, from 0 to 0.
+func (j *job) ownUsers() bool {
+	ids := strings.Fields(string(j.small("/proc/self/uid_map")))
+	return len(ids) > 0 && !slices.Equal(ids, []string{"0", "0", "4294967295"})
 }
 
 // engines are where container engines listen; whoever may connect is root on their machine.

@@ -82,6 +82,30 @@ func TestSelfHosted(t *testing.T) {
 	}
 }
 
+// TestHosted: GitLab does not say whose a machine is, and gitlab-ci-local is on nobody's runner.
+func TestHosted(t *testing.T) {
+	for want, vars := range map[string]map[string]string{
+		"true":  {"GITLAB_CI": "true", "CI_SERVER_HOST": "gitlab.com", "CI_RUNNER_TAGS": `["saas-linux-small-amd64"]`},
+		"false": {"GITLAB_CI": "true", "CI_SERVER_HOST": "gitlab.example.com", "CI_RUNNER_TAGS": `["saas-linux-small-amd64"]`},
+		"":      {"GITLAB_CI": "false", "CI_SERVER_HOST": "gitlab.example.com"},
+	} {
+		newWorld(t, vars).list().has(audit.KindRunner, "this machine", map[string]string{"hosted": want})
+	}
+}
+
+// TestOwnUsers: root of a container with user ids of its own is not its machine's root.
+func TestOwnUsers(t *testing.T) {
+	for ids, privileged := range map[string]string{
+		"         0          0 4294967295\n": "true", "         0     100000      65536\n": "false", "0 1000 1\n1 100000 65536\n": "false", "": "true",
+	} {
+		w := newWorld(t, map[string]string{"CI": "true"})
+		w.file("/.dockerenv", "")
+		w.file("/proc/self/status", "CapBnd:\t000001ffffffffff\n")
+		w.file("/proc/self/uid_map", ids)
+		w.list().has(audit.KindRunner, "this machine", map[string]string{"privileged": privileged})
+	}
+}
+
 // TestAncestor: the runner is found by the program that started us, wherever jobs are checked out.
 func TestAncestor(t *testing.T) {
 	w := newWorld(t, map[string]string{"GITHUB_ACTIONS": "true", "RUNNER_TEMP": "/srv/jobs/_temp"})

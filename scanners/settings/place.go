@@ -2,6 +2,7 @@ package settings
 
 import (
 	"maps"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,8 @@ type place struct {
 	matches  map[*audit.Entry][]match // by workflow
 	labels   map[*audit.Entry][]string
 	selected map[*audit.Entry]map[string]bool
+
+	told map[string]bool // of runners that many targets show: what was said of them, in all that it holds
 
 	// What is known of all that it holds.
 	below struct {
@@ -69,6 +72,7 @@ func newPlace(h audit.Holding, now time.Time) *place {
 	for _, list := range p.entries {
 		slices.SortStableFunc(list, compare)
 	}
+	p.entries[audit.KindRunner] = joined(p.entries[audit.KindRunner])
 	for _, f := range h.Findings {
 		if f.Secret == nil {
 			continue
@@ -80,6 +84,27 @@ func newPlace(h audit.Holding, now time.Time) *place {
 		}
 	}
 	return p
+}
+
+// joined makes one entry of those that stand for one runner, by its id: settings say whose it is and whose jobs it takes, and what jobs printed says how
+// it keeps them apart. Where they do not agree, the first one holds.
+func joined(runners []*audit.Entry) []*audit.Entry {
+	at := map[string]int{}
+	out := runners[:0]
+	for _, e := range runners {
+		id := e.Facts["id"]
+		i, seen := at[id]
+		if id == "" || !seen {
+			at[id] = len(out)
+			out = append(out, e)
+			continue
+		}
+		whole := *out[i]
+		whole.Facts = maps.Clone(e.Facts)
+		maps.Copy(whole.Facts, out[i].Facts)
+		out[i] = &whole
+	}
+	return out
 }
 
 // compare orders entries by what they say, so that no verdict goes by the order in which they were listed.
@@ -121,6 +146,14 @@ func (p *place) mayHold(target string) bool {
 	return p.holds(target) || target < strings.TrimSuffix(p.name, "/")+"/"
 }
 
+// top is the outermost place that it lies in, or itself.
+func (p *place) top() *place {
+	if len(p.above) == 0 {
+		return p
+	}
+	return p.above[len(p.above)-1]
+}
+
 // settings are the facts about the place itself.
 func (p *place) settings() map[string]string {
 	if list := p.entries[audit.KindSettings]; len(list) > 0 {
@@ -139,6 +172,15 @@ func (p *place) public() bool { return p.settings()["visibility"] == "public" }
 func (p *place) private() bool {
 	v := p.settings()["visibility"]
 	return v == "private" || v == "internal"
+}
+
+// host is the server that it is on, where its page is known.
+func (p *place) host() string {
+	u, err := url.Parse(p.coverage.URL)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 // A reading is what the definitions of a repository's pipelines take.

@@ -33,7 +33,7 @@ several repositories it is high.`),
 		case of != nil && of.repositories > 1:
 			v.evidence += fmt.Sprintf(", and jobs of %d repositories ask for it", of.repositories)
 			v.severity = audit.High
-		case !p.isHolder() && p.private():
+		case !p.isHolder() && p.private() && p.forge != jobForge: // whose runner may be anybody's
 			v.evidence += "; only this repository's jobs run on it, which is not public"
 			v.severity = audit.Low
 		}

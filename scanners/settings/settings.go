@@ -66,14 +66,21 @@ func rules() []rule {
 		gitlabTriggerToken,
 		gitlabVariableUnmasked,
 		gitlabVariableUnprotected,
+		jobContainerEngine,
+		jobLeftovers,
+		jobMetadataRole,
+		jobRoot,
+		jobRunnerRegistration,
 		oidcSubjectMutable,
 		privilegedContainer,
+		privilegedContainerJob,
 		runnerGroupOpen,
 		runnerPersistent,
 		runnerSharedAcrossTrust,
 		selfHostedOnPullRequest,
 		staleSecret,
 		staticCloudKey,
+		staticCloudKeyJob,
 		staticCloudKeyVariable,
 		staticCloudKeyWorkflow,
 		unusedSecret,
@@ -157,10 +164,7 @@ func (s *survey) judge(p *place) {
 	for _, o := range p.above {
 		o.learn(p)
 	}
-	top := p
-	if len(p.above) > 0 {
-		top = p.above[len(p.above)-1]
-	}
+	top := p.top()
 	for _, r := range s.rules {
 		for _, e := range p.entries[r.of] {
 			switch v := r.judge(p, e); {
@@ -236,6 +240,11 @@ func (p *place) location(e *audit.Entry) audit.Location {
 		at.Kind, web = audit.InVariable, "/settings/variables/actions"
 	case audit.KindRunner, audit.KindRunnerGroup:
 		at.Kind, web = audit.InRunner, "/settings/actions/runners"
+		if p.forge == jobForge {
+			at.Name = "the job's runner" // whose own name is another one for each job, where machines are made for them
+		}
+	case audit.KindMetadata:
+		at.Kind, at.Name = audit.InRunner, "metadata "+at.Name
 	case audit.KindWorkflow:
 		at.Kind, at.Path, at.Name = audit.InWorkflow, e.Name, ""
 	case audit.KindSettings:

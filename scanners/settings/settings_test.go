@@ -63,7 +63,10 @@ func (f *fixture) holdings() []audit.Holding {
 	get := func(target string) *audit.Holding {
 		if byName[target] == nil {
 			kind := audit.TargetRepository
-			if !strings.Contains(target, "/") {
+			switch {
+			case target == "job:":
+				kind = audit.TargetJob
+			case !strings.Contains(target, "/"):
 				kind = audit.TargetOrganisation
 			}
 			byName[target] = &audit.Holding{Coverage: audit.Coverage{Target: target, Kind: kind, Status: audit.Scanned, URL: "https://forge.example.com/" + strings.SplitN(target, ":", 2)[1]}}

@@ -104,6 +104,19 @@ var staticCloudKeyWorkflow = rule{
 	},
 }
 
+// staticCloudKeyJob is the same rule for the job that the run is part of.
+var staticCloudKeyJob = rule{
+	Rule: staticCloudKey.Rule,
+	of:   audit.KindSettings,
+	judge: func(p *place, e *audit.Entry) verdict {
+		keys := listed(e, "static_keys")
+		if p.forge != jobForge || len(keys) == 0 || e.Facts["oidc"] != "true" {
+			return fine
+		}
+		return verdict{evidence: "the job holds " + strings.Join(keys, ", ") + ", although it can show clouds who it is by OIDC"}
+	},
+}
+
 // staticKey adds whether the same owner's pipelines use OIDC already, which is known at the end. proven tells whether it is a key for sure.
 func (p *place) staticKey(evidence string, proven bool) verdict {
 	own := p.reading().mints

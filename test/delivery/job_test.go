@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -178,12 +179,12 @@ func TestJobInAct(t *testing.T) {
 		}
 	}
 	counting, known := r.places()
-	for _, want := range []string{"variable AWS_ACCESS_KEY_ID", "variable AWS_SECRET_ACCESS_KEY", "file " + home + "/.npmrc"} {
+	for _, want := range []string{"variable AWS_ACCESS_KEY_ID", "variable AWS_SECRET_ACCESS_KEY", "file " + home + "/.npmrc", "runner metadata aws"} {
 		if !strings.Contains(strings.Join(counting, "\n"), want) {
 			t.Errorf("no finding at %s; there are %q", want, counting)
 		}
 	}
-	if len(counting) != 3 {
+	if len(counting) != 4 {
 		t.Errorf("findings at %q", counting)
 	}
 	if !strings.Contains(strings.Join(known, "\n"), "variable GITHUB_TOKEN: ends with the job") {
@@ -258,7 +259,7 @@ func TestJobInGitlab(t *testing.T) {
 		t.Error("the report shows a value")
 	}
 	counting, _ := r.places()
-	if want := "file " + home + "/.aws/credentials"; len(counting) != 2 || counting[0] != want || counting[1] != want {
+	if want := "file " + home + "/.aws/credentials"; !slices.Equal(counting, []string{want, want, "runner metadata aws"}) {
 		t.Errorf("findings at %q", counting)
 	}
 	if of := r.facts(t, "token", "CI_JOB_TOKEN"); of["owner"] != "jane" || of["type"] != "job" {
