@@ -237,7 +237,8 @@ const (
 	TargetUser         TargetKind = "user" // settings of a user's own, which their repositories share
 	TargetGroup        TargetKind = "group"
 	TargetInstance     TargetKind = "instance"
-	TargetJob          TargetKind = "job" // the CI job that this process runs in
+	TargetWiki         TargetKind = "wiki" // a repository's, where that is a git repository of its own
+	TargetJob          TargetKind = "job"  // the CI job that this process runs in
 )
 
 // An Item is one readable thing in a target. Exactly one of Content and Open is set where there is something to read.

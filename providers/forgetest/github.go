@@ -536,6 +536,6 @@ func (g *GitHub) describe(r *http.Request, x *GitHubRepo) map[string]any {
 	for _, k := range []string{"downloads", "issues", "projects", "wiki", "pages", "discussions"} {
 		m["has_"+k] = false
 	}
-	m["has_issues"], m["has_wiki"] = len(x.Issues) > 0, x.Wiki != ""
+	m["has_issues"], m["has_wiki"] = len(x.Issues) > 0, x.Wiki != "" || x.NoPages
 	return m
 }

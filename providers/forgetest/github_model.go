@@ -35,6 +35,7 @@ type GitHubRepo struct {
 	Fork     bool
 	Dir      string   // bare git repository; "" is an empty one
 	Wiki     string   // likewise, of its wiki; "" for none
+	NoPages  bool     // where Wiki is "": the wiki is switched on all the same
 	CloneURL string   // what the API says instead of the truth
 	Was      []string // former full names, which redirect here
 	Gone     bool     // listed, and 404 everywhere else

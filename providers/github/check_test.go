@@ -117,7 +117,7 @@ func TestCheckFineGrained(t *testing.T) {
 	}
 	for _, want := range [][]string{
 		{"missing repository variables: Variables: read, or scope repo", "add Variables: read to the token"},
-		{"unproven git history, files, definitions of pipelines:", "acme/r000 is public"},
+		{"unproven git history, files, definitions of pipelines, wikis:", "acme/r000 is public"},
 		{"unproven excess: nothing beyond what a scan needs", "GH_TOKEN"},
 	} {
 		if !audittest.HasLine(lines, want...) {

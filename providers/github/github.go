@@ -68,6 +68,7 @@ type client struct {
 	parts  []audit.Part        // of a repository
 
 	settings bool // are read of it
+	wikis    bool // are read beside it
 	graph    *graph
 	policies policies
 }
@@ -85,7 +86,7 @@ func newClient(env audit.Env, o Options) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &client{web: webOrigins(base, env.Getenv("GITHUB_SERVER_URL")), parts: forge.Parts(o.Sources), settings: o.Sources.Has(forge.Settings)}
+	c := &client{web: webOrigins(base, env.Getenv("GITHUB_SERVER_URL")), parts: forge.Parts(o.Sources &^ elsewhere), settings: o.Sources.Has(forge.Settings), wikis: o.Sources.Has(audit.SourceWikis)}
 	// All that is asked here counts in the quota that GitHub calls core.
 	config := forge.Config{
 		API: "github", Base: base, BaseVar: baseVar, Header: "Authorization", Prefix: "Bearer ", Resource: "core", Budget: o.Budget, MaxWait: o.MaxWait, Sleep: o.sleep,
@@ -199,7 +200,7 @@ func (p *Provider) TargetsAfter(ctx context.Context, ref, after string) iter.Seq
 func (c *client) namedTargets(ctx context.Context, pick selection, yield func(audit.Target, error) bool) {
 	found, failed := 0, error(nil)
 	for _, name := range pick.names {
-		t, err := c.oneTarget(ctx, pick.owner, name)
+		all, err := c.oneTarget(ctx, pick.owner, name)
 		full := pick.owner + "/" + name
 		switch gap := (*audit.Gap)(nil); {
 		case err == nil, errors.As(err, &gap):
@@ -210,8 +211,13 @@ func (c *client) namedTargets(ctx context.Context, pick selection, yield func(au
 		default:
 			failed, err = c.fail(ctx, "reading repository "+full, err), forge.Gap("github:"+full, "the repository", forge.Plain(err))
 		}
-		if !yield(t, err) {
+		if err != nil && !yield(audit.Target{}, err) {
 			return
+		}
+		for _, t := range all {
+			if !yield(t, nil) {
+				return
+			}
 		}
 	}
 	if found == 0 {
@@ -219,16 +225,28 @@ func (c *client) namedTargets(ctx context.Context, pick selection, yield func(au
 	}
 }
 
-func (c *client) oneTarget(ctx context.Context, owner, repo string) (audit.Target, error) {
+// oneTarget is a repository with its wiki, or that alone if it is what the name is of.
+func (c *client) oneTarget(ctx context.Context, owner, name string) (all []audit.Target, err error) {
+	repo, onlyWiki := strings.CutSuffix(name, wikiSuffix)
+	if !validRepository(repo) {
+		repo, onlyWiki = name, false
+	}
 	r, _, err := c.Repositories.Get(ctx, owner, repo)
 	if err != nil {
-		return audit.Target{}, err
+		return nil, err
 	}
 	t, err := c.target(r)
-	if err == nil {
-		t.Attrs["alone"], t.Attrs["named"] = "true", "true"
+	if err != nil {
+		return nil, err
 	}
-	return t, err
+	t.Attrs["alone"], t.Attrs["named"] = "true", "true"
+	if !onlyWiki {
+		all = append(all, t)
+	}
+	if onlyWiki || c.mayHaveWiki(r) {
+		all = append(all, wiki(t))
+	}
+	return all, nil
 }
 
 // A cursor is where a listing of repositories goes on.

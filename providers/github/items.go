@@ -45,6 +45,10 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 			yield(audit.Item{}, err)
 			return
 		}
+		if t.Kind == audit.TargetWiki {
+			p.wiki(ctx, c, t)(yield)
+			return
+		}
 		sections := []forge.Section{{Part: audit.PartSettings, Items: func(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] { return p.inventory(ctx, c, t) }}}
 		if t.Kind == audit.TargetRepository && p.opts.Sources.Has(forge.Contents) {
 			sections = append(sections, forge.Section{Part: audit.PartContents, Items: func(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] { return p.history(ctx, c, t) }})
@@ -97,11 +101,18 @@ const withTexts = audit.SourceWorkflows | audit.SourceSettings | audit.SourceRun
 // LeftOut implements [audit.Selective].
 func (p *Provider) LeftOut(t audit.Target) audit.Sources {
 	may := audit.AllSources
-	if t.Kind != audit.TargetRepository {
+	switch t.Kind {
+	case audit.TargetRepository:
+	case audit.TargetWiki: // all of it is read, or it is no target
+		may = 0
+	default:
 		may = ofOrganisation
 	}
 	return may &^ p.opts.Sources
 }
+
+// elsewhere are the sources that are read as targets of their own, beside a repository.
+const elsewhere = audit.SourceWikis
 
 // ofOrganisation are the sources that an organisation has beside its repositories.
 const ofOrganisation = audit.SourceVariables | audit.SourceSecrets | audit.SourceSettings | audit.SourceRunners

@@ -114,7 +114,7 @@ func TestRightsAreAllowed(t *testing.T) {
 			t.Errorf("the manifest has %s=%s", key, level)
 		}
 	}
-	for _, s := range []audit.Sources{audit.SourceHistory, audit.SourceWorkflows, audit.SourceVariables, audit.SourceSecrets, audit.SourceSettings, audit.SourceRunners, audit.SourceLogs, audit.SourceArtifacts, audit.SourceCaches, audit.SourceIssues, audit.SourceReleases} {
+	for _, s := range []audit.Sources{audit.SourceHistory, audit.SourceWorkflows, audit.SourceVariables, audit.SourceSecrets, audit.SourceSettings, audit.SourceRunners, audit.SourceLogs, audit.SourceArtifacts, audit.SourceCaches, audit.SourceIssues, audit.SourceWikis, audit.SourceReleases} {
 		if !slices.ContainsFunc(parts(), func(p part) bool { return p.sources.Has(s) && p.right != "" }) {
 			t.Errorf("no right for %s", s)
 		}

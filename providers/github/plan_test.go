@@ -55,12 +55,12 @@ func busy(w http.ResponseWriter, r *http.Request) bool {
 
 func TestPlan(t *testing.T) {
 	g := acme(250)
-	g.Fault = busy
+	g.Fault, g.Repos[7].NoPages, g.Repos[9].NoPages = busy, true, true
 	all, err := costs(t, provider(t, g, withSources(audit.AllSources)), "acme")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := all[""]; c.Calls != 4 || c.Quota != "core" || c.Limit != 3000 || c.Left != 500 || !strings.Contains(c.Note, "250 repositories, 125 private") {
+	if c := all[""]; c.Calls != 4 || c.Quota != "core" || c.Limit != 3000 || c.Left != 500 || !strings.Contains(c.Note, "250 repositories, 125 private, and what hands down to them: 1 target, up to 2 wikis") {
 		t.Errorf("listing: %+v", c)
 	}
 	if c := all["history,files"]; c.Calls != 750 || c.Quota != "" || c.Bytes != 250<<10 || !strings.Contains(c.Logged, "git.clone") {
@@ -76,7 +76,7 @@ func TestPlan(t *testing.T) {
 		t.Errorf("issues: %+v", c)
 	}
 	for source, want := range map[string]int{
-		"workflows,variables,secrets,settings,runners,caches": 110, "variables": 2 + 250 + 500, "secrets": 4 + 250 + 500, "settings": 12 + 2*250 + 2*500, "runners": 2 + 250, "caches": 250, "releases": 500,
+		"workflows,variables,secrets,settings,runners,caches": 110, "variables": 2 + 250 + 500, "secrets": 4 + 250 + 500, "settings": 12 + 2*250 + 2*500, "runners": 2 + 250, "caches": 250, "releases": 500, "wikis": 6,
 	} {
 		if c := all[source]; c.Calls != want {
 			t.Errorf("%s: %+v, want %d requests", source, c, want)

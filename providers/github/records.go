@@ -32,7 +32,7 @@ func (p *Provider) records(c *client, t audit.Target) (sections []forge.Section)
 		{audit.PartRuns, forge.Runs, "logs and artifacts of runs", (*records).runs},
 		{audit.PartTexts, forge.Texts, "issues, comments and releases", (*records).texts},
 	} {
-		if sources := p.opts.Sources & s.sources; sources != 0 {
+		if sources := p.opts.Sources & s.sources &^ elsewhere; sources != 0 {
 			sections = append(sections, forge.Section{Part: s.part, Items: func(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] {
 				return func(yield func(audit.Item, error) bool) {
 					r := &records{place: &place{c, t, t.Attrs["owner"], t.Attrs["repo"]}, provider: p, ctx: ctx, sources: sources, yield: yield}

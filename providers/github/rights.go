@@ -47,7 +47,7 @@ func parts() []part {
 
 		{what: "repositories", right: "metadata=read", classic: "repo", job: true, public: true, path: repo},
 		{
-			what: "git history, files, definitions of pipelines", sources: forge.Contents | audit.SourceWorkflows,
+			what: "git history, files, definitions of pipelines, wikis", sources: forge.Contents | audit.SourceWorkflows | audit.SourceWikis,
 			right: "contents=read", classic: "repo", job: true, public: true, path: repo + "/git/trees/HEAD",
 		},
 		{what: "repository variables", sources: variables, right: "actions_variables=read", classic: "repo", path: repo + "/actions/variables"},

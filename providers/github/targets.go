@@ -185,7 +185,7 @@ func (s *sweep) repository(ctx context.Context, owner string, r *repository, err
 	if err == nil && s.pick.isChoice() {
 		t.Attrs["alone"] = "true"
 	}
-	return s.yield(t, err)
+	return s.yield(t, err) && (err != nil || !s.mayHaveWiki(r.Repository) || s.yield(wiki(t), nil))
 }
 
 // wants tells whether a repository is one of those that are selected, and notes why if it is not.

@@ -106,7 +106,7 @@ func Sample(targets iter.Seq2[audit.Target, error], page int) (owners, repositor
 			return nil, nil, err
 		case t.Kind == audit.TargetRepository:
 			repositories = append(repositories, t)
-		case len(owners) < page:
+		case t.Kind != audit.TargetWiki && len(owners) < page:
 			owners = append(owners, t)
 		}
 		if len(repositories) == page {

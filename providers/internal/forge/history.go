@@ -24,6 +24,7 @@ type Clone struct {
 	Former          []string // ids of commits that refs once named: see [git.CloneOptions]
 	Blobs, Commits  string   // web addresses that the commit id, and for a file "/" and its path, are added to
 	Past, Listed    string   // the target's Past and State
+	Optional        bool     // whether there is such a repository is not known: one that is not there has nothing, and is no gap
 	Sleep           func(context.Context, time.Duration) error
 }
 
@@ -45,7 +46,7 @@ func History(ctx context.Context, env audit.Env, target string, c Clone) iter.Se
 		}
 		err := h.tries(ctx, env)
 		switch {
-		case err == nil || h.stopped:
+		case err == nil || h.stopped || h.isAbsent(err):
 		case ctx.Err() != nil:
 			yield(audit.Item{}, ctx.Err())
 		default:
@@ -56,6 +57,11 @@ func History(ctx context.Context, env audit.Env, target string, c Clone) iter.Se
 			yield(audit.Item{}, &audit.Gap{Target: target, What: "git history", Why: plainText(why, 500)})
 		}
 	}
+}
+
+// isAbsent tells of what is optional whether it is not there. Who has no token is asked for one instead of being told so.
+func (c Clone) isAbsent(err error) bool {
+	return c.Optional && (errors.Is(err, audit.ErrNothing) || c.Token == "" && errors.Is(err, audit.ErrAuth))
 }
 
 // A history is one being listed.

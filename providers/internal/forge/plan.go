@@ -13,6 +13,7 @@ import (
 type Census struct {
 	Owners       []audit.Target // organisations, groups, users, the instance
 	Repositories int
+	Wikis        int // that there may be
 	Private      int
 	Bytes        int64          // of repositories, as the forge has it
 	Sample       []audit.Target // of repositories, from all over the listing
@@ -32,6 +33,8 @@ func Count(targets iter.Seq2[audit.Target, error]) (c Census, err error) {
 			c.Gaps++
 		case err != nil:
 			return c, err
+		case t.Kind == audit.TargetWiki:
+			c.Wikis++
 		case t.Kind != audit.TargetRepository:
 			c.Owners = append(c.Owners, t)
 		default:
@@ -69,6 +72,9 @@ func (c Census) String() string {
 	text := fmt.Sprintf("%s, %d private", Number(int64(c.Repositories), "repository", "repositories"), c.Private)
 	if n := len(c.Owners); n > 0 {
 		text += ", and what hands down to them: " + Number(int64(n), "target", "targets")
+	}
+	if c.Wikis > 0 {
+		text += ", up to " + Number(int64(c.Wikis), "wiki", "wikis")
 	}
 	if c.Gaps > 0 {
 		text += ", " + Number(int64(c.Gaps), "gap", "gaps")
