@@ -2,12 +2,12 @@ package secrets_test
 
 import (
 	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -24,11 +24,12 @@ func TestSecretsInJobLogs(t *testing.T) {
 		t.Fatal(err)
 	}
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	// The same values each time: of random ones, some have a word in them for which gitleaks passes over a half without its other.
+	dice := rand.New(rand.NewPCG(1, 2))
 	random := func(n int, of string) string {
 		b := make([]byte, n)
-		_, _ = rand.Read(b)
 		for i := range b {
-			b[i] = of[int(b[i])%len(of)]
+			b[i] = of[dice.IntN(len(of))]
 		}
 		return string(b)
 	}
