@@ -157,3 +157,38 @@ func TestSecretsInJobLogs(t *testing.T) {
 		}
 	}
 }
+
+// The secret of a key whose id is masked is found whatever chance has put into it, and what people write there instead is not.
+func TestLoneSecret(t *testing.T) {
+	scanner, err := secrets.New(secrets.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := func(value string) (values []string) {
+		fs, _ := scanner.Scan(audit.Item{Kind: audit.KindLog, At: audit.Location{Kind: audit.InLog, Path: "log"}}, []byte("AWS_ACCESS_KEY_ID: ***\nAWS_SECRET_ACCESS_KEY: "+value+"\n"))
+		for _, f := range scanner.Join(fs) {
+			if !f.Candidate {
+				values = append(values, f.Secret.Reveal())
+			}
+		}
+		return values
+	}
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	dice := rand.New(rand.NewPCG(3, 4))
+	for range 1000 {
+		b := make([]byte, 40)
+		for i := range b {
+			b[i] = letters[dice.IntN(len(letters))]
+		}
+		if got := found(string(b)); !slices.Equal(got, []string{string(b)}) {
+			t.Errorf("%q: found %q", b, got)
+		}
+	}
+	for _, value := range []string{
+		"ThisIsMyExampleOfASecretKeyInTheDocs1234", "PlaceholderForYourAwsSecretAccessKey0000", "wJalrXUtnFEMI/K7MDENG/bPxRfiCY" + "EXAMPLEKEY", strings.Repeat("aB3d", 10),
+	} {
+		if got := found(value); len(got) > 0 {
+			t.Errorf("%q: found", value)
+		}
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/match"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/pair"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/rules"
 )
 
 // A pass is the work on one item. It is lent: most texts have nothing to be found, and what cost most in them was to make room for it.
@@ -292,6 +293,9 @@ const (
 	ruleEncryptedKey = "encrypted-private-key"
 )
 
+// ruleNamed goes by the name beside a value.
+const ruleNamed = "generic-api-key"
+
 func (t *sheet) gap(why string) {
 	t.gaps = append(t.gaps, audit.Gap{What: strings.TrimPrefix(t.item.At.Path+t.path, "!"), Why: why})
 }
@@ -512,6 +516,7 @@ func (t *sheet) key(text []byte, f pair.Found, matches []match.Match, taken []bo
 	has := func(s pair.Span) bool { return s.End > s.Start }
 	if !has(f.ID) {
 		t.half(text, f)
+		t.lone(text, f, matches, taken)
 		return
 	}
 	t.taken = append(t.taken, f.ID, f.Secret, f.Token)
@@ -595,6 +600,53 @@ func (t *sheet) half(text []byte, f pair.Found) {
 	if half.Severity = audit.Medium; f.Named {
 		half.Severity = audit.High
 	}
+}
+
+// lone reports the secret of a key whose id is not beside it, such as a masked one in a log, where its name says what it is and it is like one
+// that Amazon makes. Rules that go by names pass over one in fifteen of them: for a short word that chance has put together, or for a sign in front.
+func (t *sheet) lone(text []byte, f pair.Found, matches []match.Match, taken []bool) {
+	if !f.Named || f.Secret.End == f.Secret.Start {
+		return
+	}
+	value := pair.Value(text, f.Secret)
+	if !t.madeByChance(value) || slices.ContainsFunc(matches, func(m match.Match) bool { return m.SecretStart <= f.Secret.Start && m.SecretEnd >= f.Secret.End }) {
+		return
+	}
+	loc, ok := t.locate(ruleNamed, f.Secret.Start, f.Secret.End, f.Secret.Start, f.Secret.End)
+	if !ok {
+		return
+	}
+	also, _ := overlapping(f.Secret, matches, taken, func(m *match.Match) bool { return t.byID[m.Rule.ID].Generic })
+	loc.Rules = sorted(append(also, ruleAWS))
+	t.report(t.byID[ruleNamed], loc, value, audit.NewSecret(ruleNamed, "", value), nil)
+}
+
+// longWords are those of a rule's stop words that do not occur by chance: six letters do in one of a million random secrets.
+// What people write in place of a secret names it, too.
+func longWords(r rules.Rule) []string {
+	words := []string{"acces", "dummy", "insert", "placeholder", "secret"}
+	for _, a := range r.Allow {
+		for _, w := range a.StopWords {
+			if len(w) >= 6 {
+				words = append(words, strings.ToLower(w))
+			}
+		}
+	}
+	return words
+}
+
+// madeByChance tells whether a value has what forty characters of base64 from a random source have: letters of both cases, digits, and no word.
+func (p *pass) madeByChance(value string) bool {
+	has := func(from, to byte) bool {
+		return strings.ContainsFunc(value, func(r rune) bool { return r >= rune(from) && r <= rune(to) })
+	}
+	seen := map[rune]bool{}
+	for _, r := range value {
+		seen[r] = true
+	}
+	lower := strings.ToLower(value)
+	return has('a', 'z') && has('A', 'Z') && has('0', '9') && len(seen) >= 20 &&
+		!slices.ContainsFunc(p.words, func(w string) bool { return strings.Contains(lower, w) })
 }
 
 // overlapping marks the matches that lie in a span and satisfy want as taken, and returns their rules and the first of them.

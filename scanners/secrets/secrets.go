@@ -50,6 +50,7 @@ type Scanner struct {
 	own                   []ownList       // what the user's configuration exempts, whatever found it
 	seed                  maphash.Seed    // of digests of lines
 	hollow                *hollow
+	words                 []string        // that chance does not put together
 	notes                 []string
 	passes                sync.Pool // of *pass
 	limits                archive.Limits
@@ -101,6 +102,9 @@ func New(o Options) (*Scanner, error) {
 	for _, r := range set.Rules {
 		if !r.SkipReport {
 			s.list = append(s.list, describe(r))
+		}
+		if r.ID == ruleNamed {
+			s.words = longWords(r)
 		}
 	}
 	s.list = append(s.list, awsRule)
