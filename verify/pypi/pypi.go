@@ -10,7 +10,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -32,9 +31,9 @@ func (v *Verifier) Verify(_ context.Context, s *audit.Secret) (audit.Verdict, er
 	verdict := audit.Verdict{Validity: audit.Unchecked, How: "offline", CheckedAt: v.env.Now().UTC(), Facts: map[string]string{
 		"reason": "not asked: an upload token cannot be used for reading",
 	}}
-	m, err := parse(s.Reveal())
-	if err != nil {
-		verdict.Facts["form"] = err.Error()
+	m, ok := parse(s.Reveal())
+	if !ok {
+		verdict.Facts["form"] = "not a token of PyPI's: what follows pypi- is no macaroon"
 		return verdict, nil
 	}
 	r := restrictionsOf(m.caveats)
@@ -55,8 +54,6 @@ type macaroon struct {
 	caveats  [][]byte
 }
 
-var errForm = errors.New("not a token of PyPI's: what follows pypi- is no macaroon")
-
 // The types of fields in the second version of the format.
 const (
 	fieldEnd       = 0
@@ -68,11 +65,11 @@ const (
 
 // parse reads a token: a version, then sections of fields, each a type, a length and that many bytes. The first section is the
 // head, each further one a caveat, an empty one ends them.
-func parse(token string) (macaroon, error) {
-	text, ok := strings.CutPrefix(token, "pypi-")
+func parse(token string) (m macaroon, ok bool) {
+	text, prefixed := strings.CutPrefix(token, "pypi-")
 	b, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
-	if !ok || err != nil || len(b) == 0 || b[0] != 2 {
-		return macaroon{}, errForm
+	if ok = prefixed && err == nil && len(b) > 0 && b[0] == 2; !ok {
+		return macaroon{}, false
 	}
 	b = b[1:]
 	number := func() (n uint64) {
@@ -84,13 +81,12 @@ func parse(token string) (macaroon, error) {
 		b = b[size:]
 		return n
 	}
-	var m macaroon
 	for head := true; ; head = false {
 		empty := true
 		for kind := number(); ok && kind != fieldEnd; kind = number() {
 			size := number()
 			if !ok || size > uint64(len(b)) {
-				return macaroon{}, errForm
+				return macaroon{}, false
 			}
 			data := b[:size]
 			b = b[size:]
@@ -101,20 +97,20 @@ func parse(token string) (macaroon, error) {
 			case !head && kind == fieldID:
 				m.caveats = append(m.caveats, data)
 			case kind != fieldLocation && kind != fieldID && kind != fieldVerifier:
-				return macaroon{}, errForm
+				return macaroon{}, false
 			}
 		}
 		if !ok {
-			return macaroon{}, errForm
+			return macaroon{}, false
 		}
 		if empty && !head {
 			break
 		}
 	}
 	if number() != fieldSignature || !ok || m.location == "" || len(m.location) > 255 || strings.ContainsFunc(m.location, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return macaroon{}, errForm
+		return macaroon{}, false
 	}
-	return m, nil
+	return m, true
 }
 
 // restrictions are what a token's caveats say, all of which hold at once.

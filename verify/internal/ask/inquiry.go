@@ -53,7 +53,7 @@ func (q *Inquiry) Get(ctx context.Context, path string, into any) (*Answer, erro
 	return a, a.decode(into)
 }
 
-// Active, Inactive and Unknown set what the first answer says of the token, with a reason.
+// Active says that the token works.
 func (q *Inquiry) Active() { q.Verdict.Validity = audit.Active }
 
 // Inactive says that the token does not work.
