@@ -4,6 +4,10 @@ package verify
 import (
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/verify/aws"
+	"github.com/leakreach/leakreach/verify/github"
+	"github.com/leakreach/leakreach/verify/gitlab"
+	"github.com/leakreach/leakreach/verify/npm"
+	"github.com/leakreach/leakreach/verify/pypi"
 )
 
 // Options say how far verification may go. The zero value is offline.
@@ -18,6 +22,7 @@ type Options struct {
 
 // All returns every verifier there is.
 func All(env audit.Env, opts Options) []audit.Verifier {
+	live := aws.Mode(opts.Mode) == aws.Live
 	return []audit.Verifier{
 		aws.New(env, aws.Options{
 			Mode:           aws.Mode(opts.Mode),
@@ -26,8 +31,22 @@ func All(env audit.Env, opts Options) []audit.Verifier {
 			CanaryAccounts: opts.CanaryAccounts,
 			CanaryKeys:     opts.CanaryKeys,
 		}),
+		github.New(env, live),
+		gitlab.New(env, live),
+		npm.New(env, live),
+		pypi.New(env),
 	}
 }
 
-// Events lists what verifying a key in a mode can leave in the logs of the account that the key belongs to.
-func Events(mode string) []string { return aws.Events(aws.Mode(mode)) }
+// Events lists what verifying a credential in a mode can leave in the logs of the account that it belongs to.
+func Events(mode string) []string {
+	events := aws.Events(aws.Mode(mode))
+	if aws.Mode(mode) == aws.Live {
+		events = append(events,
+			"GitHub: last use of the token; API requests in the audit log of an enterprise that streams them",
+			"GitLab: last use of the token; requests in the instance's API log",
+			"npm: last use of the token",
+		)
+	}
+	return events
+}

@@ -168,7 +168,7 @@ func (p *plan) print(w io.Writer, kept bool) error {
 	}
 	fmt.Fprintf(&b, "verification: %s", p.Verification.Mode)
 	if len(p.Verification.Events) > 0 {
-		b.WriteString("; of each key, CloudTrail events in its account, out of")
+		b.WriteString("; what asking about a credential can leave in its account, out of")
 	}
 	b.WriteString("\n")
 	for _, event := range p.Verification.Events {

@@ -50,7 +50,7 @@ type Scanner struct {
 	own                   []ownList       // what the user's configuration exempts, whatever found it
 	seed                  maphash.Seed    // of digests of lines
 	hollow                *hollow
-	words                 []string        // that chance does not put together
+	words                 []string // that chance does not put together
 	notes                 []string
 	passes                sync.Pool // of *pass
 	limits                archive.Limits

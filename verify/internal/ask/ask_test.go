@@ -1,0 +1,82 @@
+package ask
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/leakreach/leakreach/audit"
+)
+
+// A service that is busy or broken is asked again, as late as it wishes within reason, and then it has not answered.
+func TestAgain(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		answers []int
+		after   string // Retry-After of answers that are not 200
+		asked   int
+		slept   time.Duration
+		err     string
+	}{
+		{"at once", []int{200}, "", 1, 0, ""},
+		{"broken once", []int{502, 200}, "", 2, time.Second, ""},
+		{"busy", []int{429, 429, 200}, "5", 3, 10 * time.Second, ""},
+		{"too busy", []int{429}, "600", 1, 0, "it answered 429"},
+		{"broken", []int{500, 500, 500, 200}, "", 3, 3 * time.Second, "it answered 500"},
+		{"a limit that is a 403", []int{403, 200}, "2", 2, 2 * time.Second, ""},
+		{"refused", []int{403}, "", 1, 0, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			asked := 0
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				status := c.answers[asked]
+				asked++
+				if c.after != "" && status != 200 {
+					w.Header().Set("Retry-After", c.after)
+				}
+				w.WriteHeader(status)
+			}))
+			defer server.Close()
+			issuer, err := NewIssuer(audit.Env{Calls: &audit.Calls{}, Now: time.Now}, "test", server.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var slept time.Duration
+			issuer.sleep = func(_ context.Context, d time.Duration) error { slept += d; return nil }
+			_, err = issuer.get(t.Context(), "/", http.Header{"Authorization": {"x"}})
+			if asked != c.asked || slept != c.slept || (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) {
+				t.Errorf("asked %d times, slept %s, error %v", asked, slept, err)
+			}
+		})
+	}
+}
+
+// An answer without end is left, and one that is cut off is no answer.
+func TestAnswers(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/short" {
+			w.Header().Set("Content-Length", "10")
+			return
+		}
+		for {
+			if _, err := fmt.Fprint(w, strings.Repeat("x", 1<<16)); err != nil {
+				return
+			}
+		}
+	}))
+	defer server.Close()
+	issuer, err := NewIssuer(audit.Env{Calls: &audit.Calls{}, Now: time.Now}, "test", server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer.sleep = func(context.Context, time.Duration) error { return nil }
+	for path, want := range map[string]string{"/long": "longer than 4 MiB", "/short": "unexpected EOF"} {
+		if _, err := issuer.get(t.Context(), path, http.Header{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %s", path, err, want)
+		}
+	}
+}
