@@ -392,6 +392,8 @@ type Gap struct {
 	Target string `json:"target"`
 	What   string `json:"what"`
 	Why    string `json:"why"`
+	// Again says that the next listing asks again for what is missing, although it keeps all else, see [KindKept].
+	Again bool `json:"-"`
 }
 
 func (g *Gap) Error() string { return g.What + ": " + g.Why }

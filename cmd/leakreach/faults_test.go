@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -69,4 +71,54 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What went wrong in one scan is not wrong for ever: with a store, the next one says what one without would say.
+func TestFaultsPass(t *testing.T) {
+	leak := newMaker(11).token()
+	scan := func(t *testing.T, brk func(*forgetest.GitHub), args ...string) (report audit.Run) {
+		g := forgetest.Faulty(t, leak)
+		g.StartBlobs(t)
+		brk(g)
+		report, _, _ = scanGitHub(t, g, "all", args...)
+		return report
+	}
+	sound := func(*forgetest.GitHub) {}
+	want := gist(scan(t, sound))
+	for _, fault := range forgetest.GitHubFaults() {
+		t.Run(fault.Name, func(t *testing.T) {
+			t.Parallel()
+			store := filepath.Join(t.TempDir(), "runs.db")
+			scan(t, fault.Break, "--store", store)
+			got := gist(scan(t, sound, "--store", store))
+			switch fault.Name {
+			case "410 on logs", "artifact cut off": // what is gone, and what was stored broken, is asked for once
+				if len(got) != len(want)+1 || !slices.ContainsFunc(got, func(line string) bool { return strings.HasPrefix(line, "gap in github:acme/web: ") }) {
+					t.Errorf("got %q", got)
+				}
+				return
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("after a scan in which it went wrong:\n%s\nwithout one:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		})
+	}
+}
+
+// gist is what a report says, whatever the day, the run and the address of the forge.
+func gist(report audit.Run) (lines []string) {
+	for _, c := range report.Coverage {
+		lines = append(lines, fmt.Sprintf("%s is %s: %s%s", c.Target, c.Status, c.Reason, c.LeftOut))
+	}
+	for _, g := range report.Gaps {
+		lines = append(lines, fmt.Sprintf("gap in %s: %v", g.Target, &g))
+	}
+	for _, f := range report.Findings {
+		lines = append(lines, f.ID+" "+f.Rule)
+		for _, l := range f.Locations {
+			lines = append(lines, fmt.Sprintf("%s %s %s %s %d", f.ID, l.Target, l.Path, l.Name, l.Line))
+		}
+	}
+	slices.Sort(lines)
+	return lines
 }

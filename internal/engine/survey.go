@@ -92,6 +92,7 @@ func (r *run) with(before, now store.Result) store.Result {
 	now.Inventory = slices.SortedFunc(maps.Values(entries), func(a, b audit.Entry) int {
 		return firstNonZero(strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Scope, b.Scope), strings.Compare(a.Name, b.Name), strings.Compare(a.Facts["run"], b.Facts["run"]))
 	})
+	before.Gaps = slices.DeleteFunc(before.Gaps, func(g audit.Gap) bool { return g.Again }) // what is still missing has been told again
 	now.Gaps = append(before.Gaps, now.Gaps...)
 	now.Coverage.Items += before.Coverage.Items
 	now.Coverage.Bytes += before.Coverage.Bytes

@@ -150,13 +150,35 @@ func TestWhatIsAddedToIsKept(t *testing.T) {
 	}
 	whole := sweep(l, func(e *engine.Engine) { e.Rules, e.Store = "others", inMemory(t) })
 	sameReport(t, whole, got)
+	// What was missing in passing is missing no more once it was asked for again; what is missing for good stays missing.
+	l.lines = append(l.lines, &audit.Gap{What: "run 8", Why: "it had not ended", Again: true}, &audit.Gap{What: "run 9", Why: "gone"})
+	for range 2 { // a scan that lists nothing new asks for it, too
+		if got := gapsOf(sweep(l, same)); !slices.Equal(got, []string{"\"2\"", "run 3", "run 6", "run 8", "run 9"}) {
+			t.Errorf("while one run goes on: gaps %q", got)
+		}
+		l.lines = append(l.lines, &audit.Gap{What: "run 8", Why: "it had not ended", Again: true})
+	}
+	l.lines = append(l.lines[:len(l.lines)-1], logged("8", "secret:eight"))
+	got = sweep(l, same)
+	if gaps := gapsOf(got); !slices.Equal(gaps, []string{"\"2\"", "run 3", "run 6", "run 9"}) || len(got.Findings) != 4 {
+		t.Errorf("once it has ended: gaps %q, %d findings", gaps, len(got.Findings))
+	}
 	l.lines = append(l.lines, logged("7", "panic"))
 	sweep(l, same)
 	l.listed = 0
 	if sweep(l, same); l.listed != 1 {
 		t.Errorf("after a failure %d are listed, want what is new since the last scan without one", l.listed)
 	}
-	if out := sweep(l, func(e *engine.Engine) { e.Rules = "others" }); len(out.Findings) != 3 {
+	if out := sweep(l, func(e *engine.Engine) { e.Rules = "others" }); len(out.Findings) != 4 {
 		t.Errorf("by other rules: %v", out.Findings)
 	}
+}
+
+// gapsOf are what a run has no answer to, in order.
+func gapsOf(r *audit.Run) (what []string) {
+	for _, g := range r.Gaps {
+		what = append(what, g.What)
+	}
+	slices.Sort(what)
+	return what
 }

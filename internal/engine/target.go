@@ -163,7 +163,7 @@ func (t *target) scan(ctx context.Context) (err error) {
 	defer func() { t.settle(ctx, places, 0) }()
 	for it, err := range t.ref.Provider.Items(ctx, t.Target) {
 		if gap := (*audit.Gap)(nil); errors.As(err, &gap) {
-			t.gap(gap.What, gap.Why)
+			t.addGap(*gap)
 			continue
 		}
 		if err != nil {
@@ -316,13 +316,16 @@ func done(ctx context.Context, scans <-chan struct{}) bool {
 	}
 }
 
-func (t *target) gap(what, why string) {
+func (t *target) gap(what, why string) { t.addGap(audit.Gap{What: what, Why: why}) }
+
+func (t *target) addGap(g audit.Gap) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
 		return
 	}
-	t.gaps = append(t.gaps, audit.Gap{Target: t.Name, What: what, Why: why})
+	g.Target = t.Name
+	t.gaps = append(t.gaps, g)
 }
 
 // item reads an item's content, if some scanner wants it, and scans it.

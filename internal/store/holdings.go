@@ -95,7 +95,7 @@ func (s *Store) Result(ctx context.Context, tx *sql.Tx, target string, part audi
 		r.Findings, err = within(ctx, tx, `SELECT identity, doc FROM findings WHERE run = $1 AND target = $2 AND part = $3`, scanFinding, of...)
 	}
 	if err == nil {
-		r.Gaps, err = within(ctx, tx, `SELECT target, what, why FROM gaps WHERE run = $1 AND target = $2 AND part = $3`, scanGap, of...)
+		r.Gaps, err = within(ctx, tx, `SELECT target, what, why, again FROM gaps WHERE run = $1 AND target = $2 AND part = $3`, scanGap, of...)
 	}
 	if err == nil {
 		_, err = within(ctx, tx, `SELECT kind, doc FROM notes WHERE run = $1 AND target = $2 AND part = $3`, func(rows *sql.Rows) (_ struct{}, err error) {

@@ -31,7 +31,7 @@ func (s *Store) Carry(ctx context.Context, tx *sql.Tx, run, target string, part 
 	_, err := tx.ExecContext(ctx, `UPDATE targets SET status = p.status, coverage = p.coverage, failure = p.failure, halves = p.halves, beside = p.beside, rules = p.rules, state = $1
 		FROM (SELECT * FROM targets WHERE run = $2 AND name = $3 AND part = $4) AS p WHERE targets.run = $5 AND targets.name = $3 AND targets.part = $4`,
 		state, past.Run, target, string(part), run)
-	for table, columns := range map[string]string{"gaps": "what, why", "findings": "identity, kind, doc", "notes": "kind, doc"} {
+	for table, columns := range map[string]string{"gaps": "what, why, again", "findings": "identity, kind, doc", "notes": "kind, doc"} {
 		for _, text := range []string{
 			`DELETE FROM ` + table + ` WHERE run = $1 AND target = $2 AND part = $3 AND run <> $4`,
 			`INSERT INTO ` + table + ` (run, target, part, ` + columns + `) SELECT $1, target, part, ` + columns + ` FROM ` + table + ` WHERE run = $4 AND target = $2 AND part = $3`,

@@ -160,7 +160,7 @@ func (s *Store) Settle(ctx context.Context, tx *sql.Tx, run string, r Result) er
 		exec(`DELETE FROM `+table+` WHERE run = $1 AND target = $2 AND part = $3`, run, name, part)
 	}
 	for _, g := range r.Gaps {
-		exec(`INSERT INTO gaps (run, target, part, what, why) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, run, name, part, plain(g.What), plain(g.Why))
+		exec(`INSERT INTO gaps (run, target, part, what, why, again) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`, run, name, part, plain(g.What), plain(g.Why), g.Again)
 	}
 	for _, f := range r.Findings {
 		kind := ""
@@ -357,7 +357,7 @@ func (s *Store) Verdicts(ctx context.Context, run string) (map[string]Verdict, e
 
 // Report returns what a run has of gaps, inventory and silencers.
 func (s *Store) Report(ctx context.Context, run string) (gaps []audit.Gap, inventory []audit.Entry, silencers []audit.Silencer, err error) {
-	gaps, err = query(ctx, s.db, `SELECT target, what, why FROM gaps WHERE run = $1`, scanGap, run)
+	gaps, err = query(ctx, s.db, `SELECT target, what, why, again FROM gaps WHERE run = $1`, scanGap, run)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -377,5 +377,5 @@ func (s *Store) Report(ctx context.Context, run string) (gaps []audit.Gap, inven
 }
 
 func scanGap(rows *sql.Rows) (g audit.Gap, err error) {
-	return g, rows.Scan(&g.Target, &g.What, &g.Why)
+	return g, rows.Scan(&g.Target, &g.What, &g.Why, &g.Again)
 }

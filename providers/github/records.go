@@ -109,14 +109,16 @@ func (r *records) gap(what, why string) bool {
 
 // fail sends that something could not be read. If that need not be so the next time, what was changed at the given time is asked for again then.
 func (r *records) fail(what string, err error, changed time.Time) bool {
-	if s := refusal(err); s != http.StatusForbidden && s != http.StatusNotFound && s != http.StatusGone && !errors.Is(err, forge.ErrTooLarge) {
-		if changed.IsZero() {
+	gap := forge.Gap(r.target.Name, what, err)
+	if s := refusal(err); s != http.StatusNotFound && s != http.StatusGone && !errors.Is(err, forge.ErrTooLarge) {
+		gap.Again = true
+		if changed.IsZero() || s == http.StatusForbidden { // a right that is missing is missing for older ones, too
 			r.lost = true
 		} else if r.mark.IsZero() || changed.Before(r.mark) {
 			r.mark = changed
 		}
 	}
-	return r.send(audit.Item{}, forge.Gap(r.target.Name, what, err))
+	return r.send(audit.Item{}, gap)
 }
 
 // refusal is the status by which the API, not its storage, refused what was asked; 0 if it did not.

@@ -95,7 +95,9 @@ func (r *records) logs() {
 		}
 	}
 	if l.unfinished > 0 {
-		r.gap(fmt.Sprintf("logs of %d runs", l.unfinished), "they had not ended; the next scan reads them")
+		r.send(audit.Item{}, &audit.Gap{
+			Target: r.target.Name, What: fmt.Sprintf("logs of %d runs", l.unfinished), Why: "they had not ended; the next scan reads them", Again: true,
+		})
 	}
 }
 

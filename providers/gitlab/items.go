@@ -51,7 +51,7 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 func (p *Provider) settings(ctx context.Context, c *client, t audit.Target) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
 		here := newPlace(c, t)
-		refused := refusals{why: map[string]int{}}
+		refused := refusals{}
 		why := ""
 		if !c.signed() {
 			why = "needs a token: GITLAB_TOKEN is not set"
@@ -118,6 +118,9 @@ type refusals struct {
 
 func (r *refusals) add(what, why string) {
 	n, known := r.why[why]
+	if r.why == nil {
+		r.why = map[string]int{}
+	}
 	if !known {
 		r.why[why] = len(r.gaps)
 		r.gaps = append(r.gaps, &audit.Gap{What: what, Why: why})

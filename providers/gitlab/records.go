@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -41,7 +42,7 @@ func (p *Provider) records(c *client, t audit.Target) (sections []forge.Section)
 				return func(yield func(audit.Item, error) bool) {
 					sources := sources | p.opts.Sources&audit.SourceVariables // pipelines are started with some
 					ctx = forge.InOrder(ctx, t.Name)
-					r := &records{place: newPlace(c, t), ctx: ctx, sources: sources, yield: yield, refused: refusals{why: map[string]int{}}}
+					r := &records{place: newPlace(c, t), ctx: ctx, sources: sources, yield: yield}
 					r.lent = semaphore.NewWeighted(r.mayLend())
 					r.list(s.what, p.opts, s.read)
 				}
@@ -59,6 +60,7 @@ type records struct {
 	yield   func(audit.Item, error) bool
 	lent    *semaphore.Weighted
 	refused refusals
+	anew    refusals // of what each scan lists from the beginning
 
 	ended bool      // the consumer has had enough, or the listing cannot go on
 	from  time.Time // what was touched before is not asked for: the date of --since; zero if there is none
@@ -81,7 +83,10 @@ func (r *records) list(what string, o Options, read func(*records)) {
 		r.send(audit.Item{Kind: audit.KindKept}, nil)
 	}
 	read(r)
-	for _, gap := range r.refused.gaps {
+	for _, gap := range r.anew.gaps {
+		gap.Again = true
+	}
+	for _, gap := range slices.Concat(r.refused.gaps, r.anew.gaps) {
 		gap.Target, gap.What = r.target.Name, "project "+gap.What
 		r.send(audit.Item{}, gap)
 	}
@@ -104,16 +109,30 @@ func (r *records) send(it audit.Item, err error) bool {
 	return !r.ended
 }
 
-// fail notes that something could not be read, and tells whether to go on. What no second try would change does not stand in the way of a state.
+// fail notes that something could not be read, and tells whether to go on. What is gone does not stand in the way of a state; a right that is
+// missing does, since once it is granted, all is there that it hid.
 func (r *records) fail(what, needs string, err error) bool {
+	switch s := forge.StatusOf(err); {
+	case r.ctx.Err() != nil:
+		return r.send(audit.Item{}, r.ctx.Err())
+	case s != http.StatusNotFound && s != http.StatusGone && !errors.Is(err, forge.ErrTooLarge):
+		r.lost = true
+	}
+	return r.refuse(what, needs, err)
+}
+
+// missed is fail for what each scan lists from the beginning.
+func (r *records) missed(what, needs string, err error) bool {
 	if r.ctx.Err() != nil {
 		return r.send(audit.Item{}, r.ctx.Err())
 	}
-	switch s := forge.StatusOf(err); {
-	case s == http.StatusUnauthorized, s == http.StatusForbidden, s == http.StatusNotFound, s == http.StatusGone, errors.Is(err, forge.ErrTooLarge):
-	default:
-		r.lost = true
-	}
+	gap := r.gap(what, needs, err)
+	r.anew.add(gap.What, gap.Why)
+	return !r.ended
+}
+
+// refuse notes a gap, and tells whether to go on.
+func (r *records) refuse(what, needs string, err error) bool {
 	gap := r.gap(what, needs, err)
 	r.refused.add(gap.What, gap.Why)
 	return !r.ended

@@ -255,7 +255,7 @@ func TestRunsInTrouble(t *testing.T) {
 		gap          string
 		state        bool
 	}{
-		{"a trace that is refused", "/jobs/11/trace", http.StatusForbidden, "project job traces: 403 Forbidden: needs role Developer, or Reporter where jobs are public", true},
+		{"a trace that is refused", "/jobs/11/trace", http.StatusForbidden, "project job traces: 403 Forbidden: needs role Developer, or Reporter where jobs are public", false},
 		{"a trace that is gone", "/jobs/11/trace", http.StatusNotFound, "project job traces: 404 Not Found: no right to read it, or not offered here", true},
 		{"a server that stumbles", "/jobs/11/trace", http.StatusBadGateway, "project job traces: 502 Bad Gateway", false},
 		{"artifacts", "/jobs/12/artifacts", http.StatusInternalServerError, "project job artifacts: 500 Internal Server Error", false},

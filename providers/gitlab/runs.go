@@ -392,7 +392,9 @@ func (v *visit) pipelineVariables(x *pipelineRun) bool {
 		Raw   *bool   `json:"raw"`
 	}
 	if _, err := v.get(v.ctx, fmt.Sprintf("%s/pipelines/%d/variables", v.place.path, x.ID), nil, "", &all); err != nil {
-		v.variables.closed = forge.StatusOf(err) == http.StatusForbidden
+		if v.variables.closed = forge.StatusOf(err) == http.StatusForbidden; v.variables.closed {
+			return v.refuse("pipeline variables", maintainer, err) // most tokens may not, and shall not read all traces anew each time for that
+		}
 		return v.fail("pipeline variables", maintainer, err)
 	}
 	for _, one := range all {
@@ -462,14 +464,14 @@ func (v *visit) states() bool {
 		return page, nil
 	}) {
 		if err != nil {
-			if !v.fail("Terraform states", developer, err) {
+			if !v.missed("Terraform states", developer, err) {
 				return false
 			}
 			continue
 		}
 		body, err := v.download(v.place.path+"/terraform/state/"+url.PathEscape(s.Name), mostState)
 		if err != nil {
-			if !v.fail("Terraform states", developer, err) {
+			if !v.missed("Terraform states", developer, err) {
 				return false
 			}
 			continue

@@ -240,7 +240,7 @@ func (r *records) images() bool {
 			return !r.ended
 		}
 		if err != nil {
-			if !r.fail("container registry", reporter, err) {
+			if !r.missed("container registry", reporter, err) {
 				return false
 			}
 			continue
@@ -248,7 +248,7 @@ func (r *records) images() bool {
 		var tags []string
 		for t, err := range every(r, fmt.Sprintf("/registry/repositories/%d/tags", x.ID), nil, func(t *tag) string { return t.Name }) {
 			if err != nil {
-				if !r.fail("tags in the container registry", reporter, err) {
+				if !r.missed("tags in the container registry", reporter, err) {
 					return false
 				}
 				continue

@@ -380,7 +380,7 @@ func TestDamage(t *testing.T) {
 			}
 			for _, g := range gaps {
 				if strings.ContainsAny(g.Error(), "\x1b\x00\n") {
-					t.Errorf("gap %q has control characters", g)
+					t.Errorf("gap %q has control characters", g.Error())
 				}
 			}
 			t.Logf("%v; gaps: %v", time.Since(start).Round(time.Millisecond), gaps)
