@@ -67,7 +67,7 @@ type plannedVerify struct {
 }
 
 // plan says what a run would ask of whom, and what that costs.
-func (o *scanOptions) plan(ctx context.Context, w world, list []engine.Ref) error {
+func (o *scanOptions) plan(ctx context.Context, w world, list []engine.Ref, outs []outFile) error {
 	p := &plan{Schema: planSchema, Refs: []plannedRef{}, Verification: plannedVerify{Mode: o.verify, Events: append([]string{}, verify.Events(o.verify)...)}}
 	var errs []error
 	for _, ref := range list {
@@ -90,15 +90,30 @@ func (o *scanOptions) plan(ctx context.Context, w world, list []engine.Ref) erro
 		return err
 	}
 	p.wait()
-	var err error
-	if o.format == "json" {
-		e := json.NewEncoder(w.stdout)
-		e.SetIndent("", "  ")
-		err = e.Encode(p)
-	} else {
-		err = p.print(w.stdout, o.store != "")
+	write := func(format string) func(io.Writer) error {
+		return func(to io.Writer) error {
+			if format == "text" {
+				return p.print(to, o.store != "")
+			}
+			e := json.NewEncoder(to)
+			e.SetIndent("", "  ")
+			return e.Encode(p)
+		}
 	}
-	return errors.Join(append(errs, err)...)
+	for _, out := range outs {
+		errs = append(errs, writeFile(w, out, write(out.format)))
+	}
+	return errors.Join(append(errs, write(o.format)(w.stdout))...)
+}
+
+// planned tells whether a plan can be written in some formats: those of reports have no place for one.
+func planned(outs []outFile) error {
+	for _, out := range outs {
+		if out.format != "text" && out.format != "json" {
+			return audit.Hint(fmt.Errorf("%w: --dry-run has no %s form", audit.ErrUsage, out.format), "a plan is text or json")
+		}
+	}
+	return nil
 }
 
 // count adds a cost to the sums.

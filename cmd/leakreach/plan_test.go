@@ -81,3 +81,23 @@ func TestPlanForPeople(t *testing.T) {
 		}
 	}
 }
+
+// A plan goes where --out says, in a form that has one.
+func TestPlanInFiles(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "plan.json")
+	code, out, errs := asked(t, nil, "scan", "dir:"+dir, "--dry-run", "--out", "json="+file)
+	text, err := os.ReadFile(file)
+	var p plan
+	if err == nil {
+		err = json.Unmarshal(text, &p)
+	}
+	if code != exitOK || err != nil || p.Schema != planSchema || len(p.Refs) != 1 || !strings.Contains(out, "no network") {
+		t.Errorf("exit code %d, %v: %s%s%s", code, err, out, errs, text)
+	}
+	for _, args := range [][]string{{"--format", "sarif"}, {"--out", "csv=" + file}, {"--out", "json=" + file, "--out", "markdown=" + file}} {
+		if code, _, errs := asked(t, nil, append([]string{"scan", "dir:" + dir, "--dry-run"}, args...)...); code != exitUsage || !strings.Contains(errs, "a plan is text or json") {
+			t.Errorf("%q: exit code %d: %s", args, code, errs)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -128,6 +129,11 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	if err != nil {
 		return err
 	}
+	if o.dryRun {
+		if err := planned(append([]outFile{{format: o.format}}, outs...)); err != nil {
+			return err
+		}
+	}
 	bar := o.newProgress(w)
 	defer bar.Close()
 	log := slog.New(slog.NewTextHandler(bar, &slog.HandlerOptions{Level: o.level()}))
@@ -164,7 +170,7 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 		return err
 	}
 	if o.dryRun {
-		return o.plan(ctx, w, list)
+		return o.plan(ctx, w, list, outs)
 	}
 	if baseline != nil && baseline.Info.Key != "" && baseline.Info.Key != r.Key {
 		return audit.Hint(fmt.Errorf("%w: the baseline %s is under another key: its findings would have other ids now", audit.ErrUsage, o.baseline),
@@ -423,7 +429,7 @@ func (o *scanOptions) write(w world, result *audit.Run, scanning []audit.Scanner
 	opts := report.Options{Absent: o.absent, Rules: rulesOf(scanning), FailOn: o.failOn, ExitCode: code, CI: w.getenv("CI") != "", Fold: w.getenv("GITHUB_ACTIONS") == "true"}
 	var errs []error
 	for _, out := range outs {
-		errs = append(errs, writeFile(w, out, result, opts))
+		errs = append(errs, writeFile(w, out, func(to io.Writer) error { return report.Write(to, out.format, result, opts) }))
 	}
 	width, terminal := w.terminal(w.stdout)
 	opts.Width, opts.Links = width, terminal
@@ -449,7 +455,7 @@ func rulesOf(all []audit.Scanner) map[string]audit.Rule {
 }
 
 // writeFile writes a report beside its final name and moves it there: a reader never sees half of it.
-func writeFile(w world, out outFile, result *audit.Run, opts report.Options) (err error) {
+func writeFile(w world, out outFile, write func(io.Writer) error) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("writing %s report to %s: %w", out.format, out.path, err)
@@ -457,23 +463,23 @@ func writeFile(w world, out outFile, result *audit.Run, opts report.Options) (er
 	}()
 	switch path := filepath.Clean(out.path); {
 	case path == "/dev/stdout":
-		return report.Write(w.stdout, out.format, result, opts)
+		return write(w.stdout)
 	case path == "/dev/stderr":
-		return report.Write(w.stderr, out.format, result, opts)
+		return write(w.stderr)
 	}
 	if info, err := os.Stat(out.path); err == nil && (!info.Mode().IsRegular() || device(out.path)) { // a named pipe, /dev/fd/3
 		f, err := os.OpenFile(out.path, os.O_WRONLY, 0)
 		if err != nil {
 			return err
 		}
-		return errors.Join(report.Write(f, out.format, result, opts), f.Close())
+		return errors.Join(write(f), f.Close())
 	}
 	f, err := os.CreateTemp(filepath.Dir(out.path), ".leakreach-*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
-	err = errors.Join(report.Write(f, out.format, result, opts), f.Chmod(0o644), f.Close()) // a later CI step may run as another user
+	err = errors.Join(write(f), f.Chmod(0o644), f.Close()) // a later CI step may run as another user
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -53,9 +54,12 @@ type Store struct {
 func Open(ctx context.Context, where string, log *slog.Logger) (*Store, error) {
 	s := &Store{}
 	var err error
-	if IsShared(where) {
+	switch {
+	case IsShared(where):
 		err = s.openPostgres(ctx, where)
-	} else {
+	case keywords.MatchString(where): // a file of that name would hold whatever password is in it
+		return nil, audit.Hint(errors.New("opening the store: not the name of a file, but keywords of libpq"), postgresForm)
+	default:
 		err = s.openSQLite(ctx, where)
 		if err == nil {
 			err = s.fresh(ctx, schema)
@@ -71,6 +75,12 @@ func Open(ctx context.Context, where string, log *slog.Logger) (*Store, error) {
 	return s, nil
 }
 
+// postgresForm is how to name a database without its password.
+const postgresForm = "write it as postgres://USER@HOST/DATABASE; PGPASSWORD or ~/.pgpass hold the password"
+
+// keywords are what libpq takes in place of an address, see https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-KEYWORD-VALUE.
+var keywords = regexp.MustCompile(`(^|\s)(host|hostaddr|dbname|user|password|service)\s*=`)
+
 // IsShared tells whether where names a store that several processes work with at once.
 func IsShared(where string) bool {
 	return strings.HasPrefix(where, "postgres://") || strings.HasPrefix(where, "postgresql://")
@@ -81,10 +91,15 @@ func name(where string) string {
 	if where == "" {
 		return "in memory"
 	}
-	if u, err := url.Parse(where); err == nil && IsShared(where) {
+	if !IsShared(where) {
+		return where
+	}
+	if u, err := url.Parse(where); err == nil && u.RawQuery == "" {
 		return u.Redacted()
 	}
-	return where
+	scheme, rest, _ := strings.Cut(where, "://")
+	rest, _, _ = strings.Cut(rest[strings.LastIndexByte(rest, '@')+1:], "?") // a password can stand there, too
+	return scheme + "://" + rest
 }
 
 // Close ends the use of the store.
@@ -111,7 +126,7 @@ func (s *Store) Driver() riverdriver.Driver[*sql.Tx] { return s.driver }
 func (s *Store) openPostgres(ctx context.Context, where string) error {
 	config, err := pgxpool.ParseConfig(where)
 	if err != nil {
-		return audit.Hint(errors.New("not a connection string of PostgreSQL"), "write it as postgres://USER@HOST/DATABASE; PGPASSWORD or ~/.pgpass hold the password")
+		return audit.Hint(errors.New("not a connection string of PostgreSQL"), postgresForm)
 	}
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return err

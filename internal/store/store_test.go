@@ -271,3 +271,25 @@ func TestMemoryOutlivesItsConnection(t *testing.T) {
 		t.Error("another store in memory is the same:", err)
 	}
 }
+
+// Whatever is wrong with the address of a store, its password is not in the error, and no file has it in its name.
+func TestAddressOfAStoreHidesItsPassword(t *testing.T) {
+	const password = "a-password-that-nobody-may-see"
+	t.Chdir(t.TempDir())
+	for _, where := range []string{
+		"postgres://user:" + password + "@host:notaport/db", "postgres://us er:" + password + "@host/db", "postgresql://user:" + password + "%zz@host/db",
+		"postgres://user:" + password + "@127.0.0.1:1/db", "postgres://host/db?port=z&password=" + password, "postgres://user:a@b" + password + "@host:x/db",
+		"host=db user=x password=" + password, "password = '" + password + "'",
+	} {
+		s, err := store.Open(t.Context(), where, slog.New(slog.DiscardHandler))
+		if err == nil {
+			_ = s.Close()
+		}
+		if err == nil || strings.Contains(err.Error()+audit.HintOf(err), password) {
+			t.Errorf("%v", err)
+		}
+	}
+	if files, err := os.ReadDir("."); err != nil || len(files) > 0 {
+		t.Errorf("%v, %v are left", err, files)
+	}
+}
