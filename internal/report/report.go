@@ -213,6 +213,12 @@ func place(l audit.Location, withTarget bool) string {
 		default:
 			b.WriteString(l.Name) // such as "ref names"
 		}
+	case audit.InSetting:
+		if l.Name == "" {
+			b.WriteString("settings") // the target's own
+			break
+		}
+		fallthrough
 	default:
 		b.WriteString(string(l.Kind))
 		for _, part := range []string{l.Name, l.Path} {

@@ -145,3 +145,12 @@ func envelope(refs ...string) *audit.Run {
 		Inventory: []audit.Entry{}, Silencers: []audit.Silencer{}, Calls: map[string]int{},
 	}
 }
+
+// The settings of a target have no name of their own.
+func TestPlaceOfSettings(t *testing.T) {
+	for _, c := range []struct{ name, want string }{{"", "github:acme settings"}, {"webhook 7", "github:acme setting webhook 7"}} {
+		if got := place(audit.Location{Target: "github:acme", Kind: audit.InSetting, Name: c.name}, true); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}

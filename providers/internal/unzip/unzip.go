@@ -119,8 +119,8 @@ type entry struct {
 func (a *archive) next(first bool) (*entry, error) {
 	b, err := a.in.Peek(headerLen)
 	switch {
-	case len(b) < 4 && !first:
-		return nil, io.ErrUnexpectedEOF // the directory is missing
+	case len(b) < 4 && (!first || broken(err)):
+		return nil, cut(err) // the directory is missing
 	case len(b) < 4 || first && !bytes.HasPrefix(b, []byte("PK")):
 		return nil, ErrNoZip
 	case !bytes.HasPrefix(b, []byte(header)):
@@ -132,7 +132,7 @@ func (a *archive) next(first bool) (*entry, error) {
 		}
 		return nil, io.EOF
 	case err != nil:
-		return nil, io.ErrUnexpectedEOF
+		return nil, cut(err)
 	}
 	le := binary.LittleEndian
 	flags, method := le.Uint16(b[6:]), le.Uint16(b[8:])
@@ -141,7 +141,7 @@ func (a *archive) next(first bool) (*entry, error) {
 	e := &entry{archive: a, method: method, encrypted: flags&1 != 0, described: flags&8 != 0, packed: packed}
 	text := make([]byte, headerLen+names+extras)
 	if _, err := io.ReadFull(a.in, text); err != nil {
-		return nil, io.ErrUnexpectedEOF
+		return nil, cut(err)
 	}
 	name, extra := text[headerLen:][:names], text[headerLen+names:]
 	e.Name, e.Size = strings.ToValidUTF8(string(name[:min(names, maxName)]), "\ufffd"), size
@@ -248,7 +248,7 @@ func (e *entry) skip() error {
 
 // description takes the sizes that follow a member. Their form depends on who wrote them: with a signature or without, of 32 or of 64 bits.
 func (e *entry) description() error {
-	b, _ := e.in.Peek(24)
+	b, err := e.in.Peek(24)
 	for _, form := range []struct {
 		sign string
 		size int // of each number
@@ -261,9 +261,22 @@ func (e *entry) description() error {
 		return err
 	}
 	if len(b) < 24 {
-		return io.ErrUnexpectedEOF
+		return cut(err)
 	}
 	return errors.New("its size is not what came")
+}
+
+// broken tells whether an archive stopped coming for another reason than that it was at its end.
+func broken(err error) bool {
+	return err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// cut is what is wrong with an archive that stopped coming in its middle.
+func cut(err error) error {
+	if broken(err) {
+		return err
+	}
+	return io.ErrUnexpectedEOF
 }
 
 func number(b []byte, size int) int64 {
@@ -310,8 +323,8 @@ func (u *untilDescribed) Read(p []byte) (int, error) {
 		b = b[:1]
 	case sign > 0:
 		b = b[:sign]
-	case len(b) == 0 || err != nil && !errors.Is(err, io.EOF):
-		return 0, io.ErrUnexpectedEOF
+	case len(b) == 0 || broken(err):
+		return 0, cut(err)
 	case len(b) > 3:
 		b = b[:len(b)-3] // which may be the beginning of one
 	}

@@ -151,6 +151,21 @@ func TestUnread(t *testing.T) {
 }
 
 // What the directory of an archive tells is what comes.
+// Wherever an archive breaks off for a reason, the reason is told.
+func TestBroken(t *testing.T) {
+	whole := archiveOf(t, of("a", "some text", zip.Deflate), of("b", "more", zip.Store), of("c", strings.Repeat("long ", 2000), zip.Deflate))
+	why := errors.New("connection reset")
+	for n := range len(whole) {
+		members, problems := read(io.MultiReader(bytes.NewReader(whole[:n]), iotest.ErrReader(why)), wide)
+		if len(problems) == 0 && len(members) == 3 {
+			continue // all that matters was there
+		}
+		if len(problems) == 0 || !errors.Is(problems[len(problems)-1], why) {
+			t.Fatalf("after %d of %d bytes: %q, problems %v", n, len(whole), members, problems)
+		}
+	}
+}
+
 func FuzzMembers(f *testing.F) {
 	f.Add(archiveOf(f, of("a", "one", zip.Deflate), of("b", "two", zip.Store)))
 	f.Add(archiveOf(f, file{zip.FileHeader{Name: "c", Method: zip.Store}, "three", true}))
