@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
@@ -26,7 +28,7 @@ func (j *job) metadata() []question {
 	if host := cmp.Or(j.vars["GCE_METADATA_HOST"], j.vars["GCE_METADATA_IP"]); host != "" {
 		google = "http://" + host
 	}
-	calls := 5
+	calls := 6
 	if j.yes("AWS_EC2_METADATA_DISABLED") {
 		calls = 0
 	}
@@ -69,18 +71,21 @@ func (j *job) amazon(ctx context.Context, base string) (f found) {
 	}()
 	token, err := j.ask(ctx, client, apiMetadata, http.MethodPut, base+"/latest/api/token", map[string]string{"X-aws-ec2-metadata-token-ttl-seconds": "60"})
 	one := <-bare
-	v1 := one.ok() && strings.Contains(string(one.body), "instance-id")
+	v1 := lists(one)
 	var header map[string]string
-	v2 := token.ok() && token.text() != ""
-	if v2 {
-		header = map[string]string{"X-aws-ec2-metadata-token": token.text()}
-	}
-	if !v1 && !v2 {
-		return unreachable("aws", refusal(token, err))
-	}
 	get := func(path string) answer {
 		a, _ := j.ask(ctx, client, apiMetadata, http.MethodGet, base+"/latest/"+path, header)
 		return a
+	}
+	v2 := token.ok() && metadataToken.MatchString(token.text())
+	if v2 {
+		header = map[string]string{"X-aws-ec2-metadata-token": token.text()}
+		if v2 = lists(get("meta-data/")); !v2 {
+			header = nil
+		}
+	}
+	if !v1 && !v2 {
+		return unreachable("aws", refusal(token, err))
 	}
 	var profile struct {
 		ARN string `json:"InstanceProfileArn"`
@@ -93,10 +98,28 @@ func (j *job) amazon(ctx context.Context, base string) (f found) {
 	_ = json.Unmarshal(get("meta-data/iam/info").body, &profile)                 // a machine without a role has none
 	_ = json.Unmarshal(get("dynamic/instance-identity/document").body, &machine) // nor have its likenesses
 	f.entry(audit.KindMetadata, "aws", audit.InRunner, facts{
-		"reachable": "true", "v1": yesNo(v1), "v2": yesNo(v2), "role": audit.NameList(strings.Fields(role.text())), "instance_profile": profile.ARN,
+		"reachable": "true", "v1": yesNo(v1), "v2": yesNo(v2), "role": audit.NameList(roleNames(role)), "instance_profile": profile.ARN,
 		"account": machine.Account, "region": machine.Region,
 	})
 	return f
+}
+
+// metadataToken is like one that the service hands out: base64. What answers everything, such as a proxy's page, does not.
+var metadataToken = regexp.MustCompile(`^[A-Za-z0-9+/_=-]+$`)
+
+// lists tells whether an answer is the list of what there is to know of a machine.
+func lists(a answer) bool {
+	return a.ok() && slices.Contains(strings.Fields(string(a.body)), "instance-id")
+}
+
+// roleName is what IAM takes for one, see https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html.
+var roleName = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`)
+
+func roleNames(a answer) (names []string) {
+	if a.ok() {
+		names = slices.DeleteFunc(strings.Fields(a.text()), func(name string) bool { return !roleName.MatchString(name) })
+	}
+	return names
 }
 
 func (j *job) google(ctx context.Context, base string) (f found) {

@@ -67,6 +67,19 @@ func amazonMetadata(open, role bool) func(http.ResponseWriter, *http.Request) {
 	}
 }
 
+// What answers every question is no metadata service.
+func TestAnswersEverything(t *testing.T) {
+	for _, page := range []string{"OK", "", "<html><body>Sign in to the network</body></html>", `{"status":"ok"}`} {
+		s := serve(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, page) })
+		host := strings.TrimPrefix(s.URL, "http://")
+		w := newWorld(t, map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT": s.URL, "GCE_METADATA_HOST": host, "AZURE_POD_IDENTITY_AUTHORITY_HOST": s.URL})
+		l := w.list()
+		for _, cloud := range []string{"aws", "gcp", "azure"} {
+			l.has(audit.KindMetadata, cloud, map[string]string{"reachable": "false"})
+		}
+	}
+}
+
 func TestAmazonMetadata(t *testing.T) {
 	for _, c := range []struct {
 		name       string
