@@ -238,6 +238,7 @@ const (
 	TargetGroup        TargetKind = "group"
 	TargetInstance     TargetKind = "instance"
 	TargetWiki         TargetKind = "wiki" // a repository's, where that is a git repository of its own
+	TargetGist         TargetKind = "gist" // a person's, which is a git repository
 	TargetJob          TargetKind = "job"  // the CI job that this process runs in
 )
 

@@ -92,7 +92,7 @@ func (o *scanOptions) plan(ctx context.Context, w world, list []engine.Ref, outs
 	p.wait()
 	write := func(format string) func(io.Writer) error {
 		return func(to io.Writer) error {
-			if format == "text" {
+			if format != "json" {
 				return p.print(to, o.store != "")
 			}
 			e := json.NewEncoder(to)
@@ -101,19 +101,13 @@ func (o *scanOptions) plan(ctx context.Context, w world, list []engine.Ref, outs
 		}
 	}
 	for _, out := range outs {
-		errs = append(errs, writeFile(w, out, write(out.format)))
-	}
-	return errors.Join(append(errs, write(o.format)(w.stdout))...)
-}
-
-// planned tells whether a plan can be written in some formats: those of reports have no place for one.
-func planned(outs []outFile) error {
-	for _, out := range outs {
-		if out.format != "text" && out.format != "json" {
-			return audit.Hint(fmt.Errorf("%w: --dry-run has no %s form", audit.ErrUsage, out.format), "a plan is text or json")
+		if out.format == "text" || out.format == "json" {
+			errs = append(errs, writeFile(w, out, write(out.format)))
+		} else if !o.quiet {
+			fmt.Fprintf(w.stderr, "leakreach: a plan has no %s form: %s is not written\n", out.format, report.Clean(out.path))
 		}
 	}
-	return nil
+	return errors.Join(append(errs, write(o.format)(w.stdout))...)
 }
 
 // count adds a cost to the sums.

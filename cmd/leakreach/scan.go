@@ -95,7 +95,7 @@ all that the server has. Both take an administrator's token.
 	f.StringVar(&o.sources, "sources", "", "what to read of a target, out of "+audit.AllSources.String()+", as `LIST|all` (default up to runners)")
 	f.BoolVar(&o.shared, "shared", false, "of groups of GitLab, also projects of others that are shared with them")
 	f.BoolVar(&o.noArchived, "no-archived", false, "of an owner on GitHub or a group on GitLab, leave out what is archived")
-	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be asked of whom, what that costs and which log entries it leaves; only repositories are listed for it (text or json)")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be asked of whom, what that costs and which log entries it leaves; only repositories are listed for it (as text, or json)")
 	f.StringVar(&o.awsRegion, "aws-region", "", "`REGION` whose STS is asked about AWS keys (default us-east-1)")
 	o.metricsFlag(f)
 	f.BoolVar(&o.quiet, "quiet", false, "no progress and no log but errors")
@@ -128,11 +128,6 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	outs, err := parseOuts(o.out)
 	if err != nil {
 		return err
-	}
-	if o.dryRun {
-		if err := planned(append([]outFile{{format: o.format}}, outs...)); err != nil {
-			return err
-		}
 	}
 	bar := o.newProgress(w)
 	defer bar.Close()

@@ -114,6 +114,7 @@ func (g *GitHub) routes() {
 	mux.HandleFunc("GET /user/repos", g.userRepos)
 	mux.HandleFunc("GET /users/{owner}/repos", g.ownerRepos(true))
 	mux.HandleFunc("GET /users/{owner}/gists", g.userGists)
+	mux.HandleFunc("GET /gists", g.ownGists)
 	mux.HandleFunc("GET /gists/{gist}", g.gist(false))
 	mux.HandleFunc("GET /gists/{gist}/comments", g.gist(true))
 	mux.HandleFunc("GET /orgs/{owner}", g.org)

@@ -22,6 +22,7 @@ type Owner struct {
 	Members    []string
 	Teams      []Team
 	Gists      []Gist // of a user
+	Packages   []Package
 	Properties []string
 }
 
@@ -321,6 +322,15 @@ type Asset struct {
 	ID      int64
 	Name    string
 	Content []byte
+}
+
+// A Package is one in a registry.
+type Package struct {
+	ID         int64
+	Name, Type string
+	Visibility string
+	Versions   int
+	Repository string // full name; "" for none
 }
 
 // A Gist is one of a user.

@@ -60,6 +60,7 @@ func ofOrganisations() []route {
 		{path: "installations", needs: "organization_administration=read", scope: adminScope, list: func(c *call) []any { return each(c, c.owner.Apps, describeApp) }, key: "installations"},
 		{path: "personal-access-tokens", needs: "organization_personal_access_tokens=read", scope: "no scope opens it", list: func(c *call) []any { return each(c, c.owner.Grants, describeGrant) }},
 		{path: "rulesets", needs: "organization_administration=write", scope: adminScope, list: func(c *call) []any { return each(c, c.owner.Rulesets, summariseRuleset) }},
+		{path: "packages", needs: "no permission opens it", scope: "read:packages", list: packages},
 		{path: "members", needs: "members=read", scope: "read:org", list: func(c *call) []any { return users(c, c.owner.Members) }},
 		{path: "teams", needs: "members=read", scope: "read:org", list: func(c *call) []any { return each(c, c.owner.Teams, describeTeam) }},
 		{path: "teams/{team}/members", needs: "members=read", scope: "read:org", list: teamMembers},

@@ -230,13 +230,24 @@ func oneAsset(c *call) any {
 	return nil
 }
 
-// userGists lists a user's public gists, and that user's own tokens see all.
+// userGists lists a user's public gists.
 func (g *GitHub) userGists(w http.ResponseWriter, r *http.Request) {
-	c := &call{g: g, r: r, owner: g.owner(r.PathValue("owner"))}
-	login, _ := g.login(bearer(r))
-	found := slices.DeleteFunc(slices.Clone(c.owner.Gists), func(x Gist) bool {
-		return !c.since(x.Updated) || x.Secret && !strings.EqualFold(login, c.owner.Login)
-	})
+	g.listGists(w, r, r.PathValue("owner"), false)
+}
+
+// ownGists lists all gists of the user that a token is of.
+func (g *GitHub) ownGists(w http.ResponseWriter, r *http.Request) {
+	login, ok := g.login(bearer(r))
+	if !ok || login == "" {
+		Fail(w, http.StatusUnauthorized, "Requires authentication")
+		return
+	}
+	g.listGists(w, r, login, true)
+}
+
+func (g *GitHub) listGists(w http.ResponseWriter, r *http.Request, login string, secret bool) {
+	c := &call{g: g, r: r, owner: g.owner(login)}
+	found := slices.DeleteFunc(slices.Clone(c.owner.Gists), func(x Gist) bool { return !c.since(x.Updated) || x.Secret && !secret })
 	g.page(w, r, "", each(c, found, func(c *call, x *Gist) map[string]any { return describeGist(c, x, false) }), 100)
 }
 
@@ -287,4 +298,20 @@ func describeGist(c *call, x *Gist, whole bool) map[string]any {
 		"git_pull_url": remote, "git_push_url": remote, "html_url": c.url("gist", x.ID), "files": files, "public": !x.Secret, "created_at": Created,
 		"updated_at": when(x.Updated, Updated), "description": x.Description, "comments": len(x.Comments), "user": nil, "owner": owner, "truncated": false,
 	}
+}
+
+// packages are those of one type.
+func packages(c *call) []any {
+	kind := c.r.URL.Query().Get("package_type")
+	return each(c, slices.DeleteFunc(slices.Clone(c.owner.Packages), func(x Package) bool { return x.Type != kind }), func(c *call, x *Package) map[string]any {
+		address := c.url("orgs", c.owner.Login, "packages", x.Type, x.Name)
+		m := map[string]any{
+			"id": x.ID, "name": x.Name, "package_type": x.Type, "url": address, "html_url": address, "version_count": x.Versions, "visibility": x.Visibility,
+			"owner": account(c.r, c.owner.Login, "Organization"), "created_at": Created, "updated_at": Updated,
+		}
+		if repo := c.g.find(x.Repository); repo != nil {
+			m["repository"] = c.g.describe(c.r, repo)
+		}
+		return m
+	})
 }

@@ -324,7 +324,7 @@ func (w *World) exposed() {
 	w.repo("variables-2", buildFiles).Variables = []Variable{{Name: "STAGE", Value: "staging"}}
 }
 
-// history plants secrets in what git has: on main, taken out again, on a branch, on a pull request, lost by a forced push, in a wiki.
+// history plants secrets in what git has: on main, taken out again, on a branch, on a pull request, lost by a forced push, in a wiki, in a member's gist.
 func (w *World) history() {
 	name := func(i int) string { return fmt.Sprint("history-", i) }
 	full := func(i int) string { return "acme/" + name(i) }
@@ -334,6 +334,11 @@ func (w *World) history() {
 	now := Commit{"config/app.ini": line(w.secret("a file", full(0), "file", "config/app.ini"))}
 	w.add(name(0), w.made(History{Main: []Commit{first, now}}).Dir).Wiki =
 		w.made(History{Main: []Commit{{"Deploy.md": line(w.secret("a wiki", full(0)+".wiki", "file", "Deploy.md"))}}}).Dir
+
+	const gist = "5f3c1a9e7b2d"
+	w.Owners = append(w.Owners, &Owner{Login: "jane", User: true, Gists: []Gist{{
+		ID: gist, Dir: w.made(History{Main: []Commit{{"deploy.sh": line(w.secret("a gist", "gist/"+gist, "file", "deploy.sh"))}}}).Dir,
+	}}})
 
 	before := Commit{"deploy/prod.env": line(w.secret("a file that was changed", full(1), "commit", "deploy/prod.env"))}
 	w.add(name(1), w.made(History{Main: []Commit{first, before, {"deploy/prod.env": "# in the vault\n"}}}).Dir)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"iter"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/internal/forge"
 )
 
 // deployKey is what is read of one; its fingerprint is that of key.
@@ -218,6 +220,50 @@ func (c *client) isApp(ctx context.Context) bool {
 const grantsNeed = "organization_personal_access_tokens=read of a GitHub App"
 
 // actionsCache is what is read of a cache.
+// A registryPackage is what "List packages for an organization" tells of one.
+type registryPackage struct {
+	ID         int64      `json:"id"`
+	Name       string     `json:"name"`
+	Type       string     `json:"package_type"`
+	Visibility string     `json:"visibility"`
+	Versions   int64      `json:"version_count"`
+	CreatedAt  *time.Time `json:"created_at"`
+	UpdatedAt  *time.Time `json:"updated_at"`
+	Repository *struct {
+		FullName string `json:"full_name"`
+	} `json:"repository"`
+}
+
+// packageTypes are the registries, each of which is asked for by itself.
+var packageTypes = []string{"container", "docker", "maven", "npm", "nuget", "rubygems"}
+
+// packages are those of the organisation, by name. A registry that is switched off, as some are on a server of one's own, has none.
+func (h *place) packages(ctx context.Context) iter.Seq2[audit.Item, error] {
+	return func(yield func(audit.Item, error) bool) {
+		for _, kind := range packageTypes {
+			for x, err := range listed(ctx, h, h.path()+"/packages?package_type="+kind, "", otherPage, func(x *registryPackage) string { return strconv.FormatInt(x.ID, 10) }) {
+				if forge.StatusOf(err) == http.StatusBadRequest {
+					break
+				}
+				if err != nil {
+					yield(audit.Item{}, err)
+					return
+				}
+				repository := ""
+				if x.Repository != nil {
+					repository = x.Repository.FullName
+				}
+				if !yield(h.setting(audit.KindPackage, x.Name, h.scope(), "packages", deref(x.CreatedAt), x, map[string]string{
+					"type": x.Type, "visibility": x.Visibility, "versions": strconv.FormatInt(x.Versions, 10), "repository": repository,
+					"created_at": stamp(x.CreatedAt), "updated_at": stamp(x.UpdatedAt),
+				}), nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
 type actionsCache struct {
 	ID             int64      `json:"id"`
 	Key            string     `json:"key"`

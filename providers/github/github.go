@@ -69,8 +69,10 @@ type client struct {
 
 	settings bool // are read of it
 	wikis    bool // are read beside it
-	graph    *graph
-	policies policies
+
+	readsGists, readsPackages bool // of people and organisations
+	graph                     *graph
+	policies                  policies
 }
 
 // signed tells whether there is a credential.
@@ -86,7 +88,7 @@ func newClient(env audit.Env, o Options) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &client{web: webOrigins(base, env.Getenv("GITHUB_SERVER_URL")), parts: forge.Parts(o.Sources &^ elsewhere), settings: o.Sources.Has(forge.Settings), wikis: o.Sources.Has(audit.SourceWikis)}
+	c := &client{web: webOrigins(base, env.Getenv("GITHUB_SERVER_URL")), parts: forge.Parts(o.Sources &^ elsewhere), settings: o.Sources.Has(forge.Settings), wikis: o.Sources.Has(audit.SourceWikis), readsGists: o.Sources.Has(audit.SourceGists), readsPackages: o.Sources.Has(audit.SourcePackages)}
 	// All that is asked here counts in the quota that GitHub calls core.
 	config := forge.Config{
 		API: "github", Base: base, BaseVar: baseVar, Header: "Authorization", Prefix: "Bearer ", Resource: "core", Budget: o.Budget, MaxWait: o.MaxWait, Sleep: o.sleep,
@@ -184,6 +186,9 @@ func (p *Provider) TargetsAfter(ctx context.Context, ref, after string) iter.Seq
 		ctx = forge.InOrder(ctx, "")
 		pick.noArchived, pick.noForks = p.opts.NoArchived, p.opts.NoForks
 		at, _ := parseCursor(after)
+		if missing := p.notOf(pick); missing != nil && !yield(audit.Target{}, missing) {
+			return
+		}
 		switch {
 		case pick.enterprise:
 			c.enterpriseTargets(ctx, pick, yield)
@@ -193,6 +198,17 @@ func (p *Provider) TargetsAfter(ctx context.Context, ref, after string) iter.Seq
 			s := &sweep{client: c, pick: pick, yield: yield}
 			s.owner(ctx, pick.owner, at)
 		}
+	}
+}
+
+// notOf says which sources were asked for that are none of chosen repositories; nil if there are none, or if all there is was asked for.
+func (p *Provider) notOf(pick selection) error {
+	names := (p.opts.Sources & ofPeople).Names()
+	if !pick.isChoice() || len(names) == 0 || p.opts.Sources|forge.Contents == audit.AllSources {
+		return nil
+	}
+	return &audit.Gap{
+		Target: "github:" + pick.owner, What: strings.Join(names, ", "), Why: "they are of people and organisations, not of repositories: name those, as github:" + pick.owner,
 	}
 }
 

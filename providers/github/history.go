@@ -20,7 +20,7 @@ func (p *Provider) history(ctx context.Context, c *client, t audit.Target) iter.
 	if err != nil {
 		return func(yield func(audit.Item, error) bool) { yield(audit.Item{}, forge.Gap(t.Name, "git history", err)) }
 	}
-	if t.Kind == audit.TargetWiki || !p.opts.AllRefs || !p.opts.Sources.Has(audit.SourceHistory) || !c.signed() {
+	if t.Kind != audit.TargetRepository || !p.opts.AllRefs || !p.opts.Sources.Has(audit.SourceHistory) || !c.signed() {
 		return forge.History(ctx, p.env, t.Name, how)
 	}
 	return func(yield func(audit.Item, error) bool) {
@@ -95,13 +95,16 @@ func (p *Provider) Objects(ctx context.Context, t audit.Target, ids []string) it
 
 // clone says how the repository is fetched.
 func (p *Provider) clone(ctx context.Context, c *client, t audit.Target) (forge.Clone, error) {
-	token, err := c.cloneToken(ctx, t.Attrs["owner"], t.Attrs["repo"])
+	token, err := "", error(nil)
+	if t.Kind != audit.TargetGist {
+		token, err = c.cloneToken(ctx, t.Attrs["owner"], t.Attrs["repo"])
+	}
 	how := forge.Clone{
 		Address: t.Attrs["clone_url"], Username: "x-access-token", Token: token, Since: p.opts.Since, Newest: !p.opts.Sources.Has(audit.SourceHistory), AllRefs: p.opts.AllRefs,
 		Blobs: t.URL + "/blob/", Commits: t.URL + "/commit/", Sleep: p.opts.sleep, Past: t.Past, Listed: t.State,
 	}
-	if t.Kind == audit.TargetWiki {
-		how.Newest, how.Optional = false, true // its history is short, and has what was taken out of a page
+	if t.Kind != audit.TargetRepository { // its history is short, and has what was taken out of a page or file
+		how.Newest, how.Optional = false, t.Kind == audit.TargetWiki
 	}
 	return how, err
 }

@@ -49,6 +49,10 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 			p.wiki(ctx, c, t)(yield)
 			return
 		}
+		if t.Kind == audit.TargetGist {
+			p.gistItems(ctx, c, t)(yield)
+			return
+		}
 		sections := []forge.Section{{Part: audit.PartSettings, Items: func(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] { return p.inventory(ctx, c, t) }}}
 		if t.Kind == audit.TargetRepository && p.opts.Sources.Has(forge.Contents) {
 			sections = append(sections, forge.Section{Part: audit.PartContents, Items: func(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] { return p.history(ctx, c, t) }})
@@ -103,7 +107,7 @@ func (p *Provider) LeftOut(t audit.Target) audit.Sources {
 	may := audit.AllSources
 	switch t.Kind {
 	case audit.TargetRepository:
-	case audit.TargetWiki: // all of it is read, or it is no target
+	case audit.TargetWiki, audit.TargetGist: // all of it is read, or it is no target
 		may = 0
 	default:
 		may = ofOrganisation
@@ -112,10 +116,13 @@ func (p *Provider) LeftOut(t audit.Target) audit.Sources {
 }
 
 // elsewhere are the sources that are read as targets of their own, beside a repository.
-const elsewhere = audit.SourceWikis
+const elsewhere = audit.SourceWikis | ofPeople
+
+// ofPeople are the sources that belong to people and organisations, whatever repositories they have.
+const ofPeople = audit.SourceGists | audit.SourcePackages
 
 // ofOrganisation are the sources that an organisation has beside its repositories.
-const ofOrganisation = audit.SourceVariables | audit.SourceSecrets | audit.SourceSettings | audit.SourceRunners
+const ofOrganisation = audit.SourceVariables | audit.SourceSecrets | audit.SourceSettings | audit.SourceRunners | audit.SourcePackages
 
 // settings yields what the API has of the target.
 func (p *Provider) settings(ctx context.Context, c *client, t audit.Target, v *view) iter.Seq2[audit.Item, error] {
@@ -123,8 +130,11 @@ func (p *Provider) settings(ctx context.Context, c *client, t audit.Target, v *v
 		here := &place{c, t, t.Attrs["owner"], t.Attrs["repo"]}
 		gone := sync404{here: here}
 		slow := false
-		if !c.signed() {
-			yield(audit.Item{}, &audit.Gap{Target: t.Name, What: (p.opts.Sources & forge.Settings).String(), Why: "needs a token: GH_TOKEN is not set"})
+		if wanted := p.opts.Sources & (forge.Settings | audit.SourcePackages); !c.signed() {
+			if wanted == 0 {
+				return
+			}
+			yield(audit.Item{}, &audit.Gap{Target: t.Name, What: wanted.String(), Why: "needs a token: GH_TOKEN is not set"})
 			return
 		}
 		for _, l := range p.listings(ctx, here, v) {
@@ -212,6 +222,7 @@ func (p *Provider) ofOrganisation(ctx context.Context, here *place, v *view) (al
 	add(audit.SourceRunners, "organisation runners", runners, here.runnersInGroups(ctx))
 	add(audit.SourceSettings, "organisation webhooks", hooks, here.hooks(ctx))
 	add(audit.SourceSettings, "installed apps", administration, here.apps(ctx))
+	add(audit.SourcePackages, "packages", "a classic token with scope read:packages", here.packages(ctx))
 	if notAsked == nil {
 		add(audit.SourceSettings, fineGrained, grantsNeed, here.grants(ctx))
 	}

@@ -59,7 +59,7 @@ func (p *planner) all(ref string) error {
 	if err != nil {
 		return err
 	}
-	costs = append([]audit.Cost{p.history()}, append(costs, p.wikis())...)
+	costs = append([]audit.Cost{p.history()}, append(costs, p.wikis(), p.gists())...)
 	for _, source := range []func() (audit.Cost, error){p.logs, p.artifacts, p.issues, p.releases} {
 		c, err := source()
 		if err != nil {
@@ -147,6 +147,11 @@ func (p *planner) history() audit.Cost {
 // wikis cost as much as repositories where there are any, and one request where there is none. Nothing tells their sizes.
 func (p *planner) wikis() audit.Cost {
 	return audit.Cost{Source: audit.SourceWikis, Host: p.gitHost(), Calls: 3 * p.census.Wikis, Note: "as for a repository, where there is a wiki; else 1"}
+}
+
+// gists have been listed for the plan.
+func (p *planner) gists() audit.Cost {
+	return audit.Cost{Source: audit.SourceGists, Host: "gists of " + p.gitHost(), Calls: 3 * p.census.Gists, Note: "as for a repository"}
 }
 
 // What settings take, of an organisation and of a repository that can run a workflow, and an environment: docs/github.md, and what the sweep of a

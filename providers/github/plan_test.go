@@ -60,7 +60,7 @@ func TestPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := all[""]; c.Calls != 4 || c.Quota != "core" || c.Limit != 3000 || c.Left != 500 || !strings.Contains(c.Note, "250 repositories, 125 private, and what hands down to them: 1 target, up to 2 wikis") {
+	if c := all[""]; c.Calls != 6 || c.Quota != "core" || c.Limit != 3000 || c.Left != 500 || !strings.Contains(c.Note, "250 repositories, 125 private, and what hands down to them: 1 target, up to 2 wikis") {
 		t.Errorf("listing: %+v", c)
 	}
 	if c := all["history,files"]; c.Calls != 750 || c.Quota != "" || c.Bytes != 250<<10 || !strings.Contains(c.Logged, "git.clone") {

@@ -43,6 +43,8 @@ func parts() []part {
 		{what: "organisation runners and their groups", sources: runners, right: "organization_self_hosted_runners=read", classic: "admin:org", path: org + "/actions/runners"},
 		{what: "organisation settings, installed apps", sources: settings, right: "organization_administration=read", classic: "admin:org", path: org + "/actions/permissions"},
 		{what: "organisation webhooks", sources: settings, right: "organization_hooks=read", classic: "admin:org_hook", path: org + "/hooks"},
+		{what: "members who hide that they are, for their gists", sources: audit.SourceGists, right: "members=read", classic: "read:org"},
+		{what: "packages, by name", sources: audit.SourcePackages, classic: "read:packages", path: org + "/packages?package_type=container"},
 		{what: "fine-grained tokens that may enter", sources: settings, right: "organization_personal_access_tokens=read", app: true, newer: true, path: org + "/personal-access-tokens"},
 
 		{what: "repositories", right: "metadata=read", classic: "repo", job: true, public: true, path: repo},
@@ -109,6 +111,8 @@ func (p part) needs() string {
 	switch {
 	case p.app:
 		return title(p.right) + ", of an App"
+	case p.right == "" && p.classic != "":
+		return "a classic token with scope " + p.classic
 	case p.classic == "":
 		return title(p.right)
 	}

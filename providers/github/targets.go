@@ -133,7 +133,7 @@ func (s *sweep) owner(ctx context.Context, owner string, after cursor) bool {
 		return s.owner(ctx, owner, cursor{})
 	}
 	if isOrg {
-		return (s.listed > 0 || s.organisation(owner)) && s.compareCount(ctx, owner) && s.end(owner)
+		return (s.listed > 0 || s.organisation(owner)) && s.compareCount(ctx, owner) && s.end(owner) && s.gists(ctx, owner, true)
 	}
 	s.listed = 0
 	for r, err := range s.userRepositories(ctx, owner, after) {
@@ -148,12 +148,17 @@ func (s *sweep) owner(ctx context.Context, owner string, after cursor) bool {
 	}
 	switch {
 	case s.listed > 0:
-		return s.end(owner)
+		return s.end(owner) && s.gists(ctx, owner, false) && s.noPackages(owner)
 	case after.kind != "":
 		return s.owner(ctx, owner, cursor{})
 	}
 	return s.yield(audit.Target{}, audit.Hint(fmt.Errorf("%w: github:%s has no repository that can be seen", audit.ErrNothing, owner),
 		"private repositories need a token that may read them in GH_TOKEN"))
+}
+
+// noPackages says so where packages of a person were asked for.
+func (s *sweep) noPackages(owner string) bool {
+	return !s.readsPackages || s.pick.isChoice() || s.yield(audit.Target{}, &audit.Gap{Target: "github:" + owner, What: "packages", Why: "those of a person are not listed, only those of organisations"})
 }
 
 // organisation yields one, unless the ref is about certain repositories.

@@ -14,6 +14,7 @@ type Census struct {
 	Owners       []audit.Target // organisations, groups, users, the instance
 	Repositories int
 	Wikis        int // that there may be
+	Gists        int
 	Private      int
 	Bytes        int64          // of repositories, as the forge has it
 	Sample       []audit.Target // of repositories, from all over the listing
@@ -35,6 +36,8 @@ func Count(targets iter.Seq2[audit.Target, error]) (c Census, err error) {
 			return c, err
 		case t.Kind == audit.TargetWiki:
 			c.Wikis++
+		case t.Kind == audit.TargetGist:
+			c.Gists++
 		case t.Kind != audit.TargetRepository:
 			c.Owners = append(c.Owners, t)
 		default:
@@ -75,6 +78,9 @@ func (c Census) String() string {
 	}
 	if c.Wikis > 0 {
 		text += ", up to " + Number(int64(c.Wikis), "wiki", "wikis")
+	}
+	if c.Gists > 0 {
+		text += ", " + Number(int64(c.Gists), "gist", "gists")
 	}
 	if c.Gaps > 0 {
 		text += ", " + Number(int64(c.Gaps), "gap", "gaps")
