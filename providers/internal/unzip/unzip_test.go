@@ -155,7 +155,7 @@ func TestUnread(t *testing.T) {
 func TestBroken(t *testing.T) {
 	whole := archiveOf(t, of("a", "some text", zip.Deflate), of("b", "more", zip.Store), of("c", strings.Repeat("long ", 2000), zip.Deflate))
 	why := errors.New("connection reset")
-	for n := range len(whole) {
+	for n := range whole {
 		members, problems := read(io.MultiReader(bytes.NewReader(whole[:n]), iotest.ErrReader(why)), wide)
 		if len(problems) == 0 && len(members) == 3 {
 			continue // all that matters was there
