@@ -91,6 +91,17 @@ func (g *GitLab) recordsRoutes(mux *http.ServeMux) {
 		}
 		g.page(w, r, out)
 	})
+	g.ofProject(mux, "jobs", 20, func(w http.ResponseWriter, r *http.Request, x *Project) {
+		var out []any
+		for _, p := range x.Pipelines {
+			for _, j := range p.Jobs {
+				if !j.Retried || r.URL.Query().Get("include_retried") == "true" {
+					out = append(out, j.describe(r, x, p))
+				}
+			}
+		}
+		g.page(w, r, out)
+	})
 	g.ofProject(mux, "pipelines/{pipeline}/variables", 40, func(w http.ResponseWriter, r *http.Request, x *Project) {
 		out := []any{}
 		for _, p := range x.Pipelines {

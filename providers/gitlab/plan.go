@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"math"
 	"strconv"
 	"time"
 
@@ -142,38 +143,60 @@ func (p *planner) records() error {
 		each   bool // thing is another request
 		what   string
 	}{
-		{audit.SourceLogs, []string{"/jobs"}, true, "jobs"},
+		{audit.SourceLogs, []string{"/pipelines", "/jobs"}, true, "pipelines, whose jobs are listed, and jobs"},
+		{audit.SourceArtifacts, []string{"/jobs"}, true, "jobs, each of which may have left artifacts"},
 		{audit.SourceIssues, []string{"/issues", "/merge_requests"}, true, "issues and merge requests, whose notes are asked for one by one"},
 		{audit.SourceReleases, []string{"/releases"}, false, "releases"},
 		{audit.SourceGists, []string{"/snippets"}, true, "snippets"},
-		{audit.SourcePackages, []string{"/packages"}, false, "packages"},
+		{audit.SourceWikis, []string{"/wikis"}, false, "pages of wikis"},
+		{audit.SourcePackages, []string{"/registry/repositories"}, true, "images, whose tags are listed"},
 	} {
 		if !p.opts.Sources.Has(r.source) || !p.signed() {
 			continue
 		}
-		things, pages := int64(0), int64(0)
-		for _, t := range p.census.Sample {
-			for _, list := range r.lists {
-				resp, err := p.get(p.ctx, newPlace(p.client, t).path+list, map[string]string{"per_page": "1"}, "", nil)
-				if p.ctx.Err() != nil {
-					return p.ctx.Err()
-				}
-				pages++
-				if err == nil { // of more than 10,000 it does not tell the number
-					n := int64(min(max(resp.TotalItems, 0), mostGranted))
-					things, pages = things+n, pages+n/listPage
-				}
-			}
+		things, pages, refused, err := p.ofSample(r.lists)
+		if err != nil {
+			return err
 		}
-		calls := p.census.All(pages)
+		calls, note := pages, fmt.Sprintf("about %d %s, reckoned from %d projects", things, r.what, len(p.census.Sample))
 		if r.each {
-			calls += p.census.All(things)
+			calls += things
 		}
-		if err := p.send(audit.Cost{
-			Source: r.source, Quota: quota, Calls: int(calls), Note: fmt.Sprintf("about %d %s, reckoned from %d projects", p.census.All(things), r.what, len(p.census.Sample)),
-		}); err != nil {
+		if refused > 0 {
+			note += fmt.Sprintf("; of %d of them the token may not list these", refused)
+		}
+		if err := p.send(audit.Cost{Source: r.source, Quota: quota, Calls: int(calls), Note: note}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// ofSample reckons from a sample of projects how many things all have in some lists, and how many pages these take. A project that refuses a list is
+// one of which nothing is known; refused is how many do.
+func (p *planner) ofSample(lists []string) (things, pages int64, refused int, err error) {
+	no := map[int]bool{}
+	for _, list := range lists {
+		sum, more, answered := int64(0), int64(0), 0
+		for i, t := range p.census.Sample {
+			resp, err := p.get(p.ctx, newPlace(p.client, t).path+list, map[string]string{"per_page": "1"}, "", nil)
+			if p.ctx.Err() != nil {
+				return 0, 0, 0, p.ctx.Err()
+			}
+			if err != nil {
+				no[i] = true
+				continue
+			}
+			answered++
+			n := int64(min(max(resp.TotalItems, 0), mostGranted)) // of more than 10,000 it does not tell the number
+			sum, more = sum+n, more+n/listPage
+		}
+		pages += int64(p.census.Repositories) // one that ends each listing, or is refused
+		if answered > 0 {
+			known := float64(len(p.census.Sample)) / float64(answered)
+			things += p.census.All(int64(math.Ceil(float64(sum) * known)))
+			pages += p.census.All(int64(math.Ceil(float64(more) * known)))
+		}
+	}
+	return things, pages, len(no), nil
 }
