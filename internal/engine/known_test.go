@@ -15,6 +15,11 @@ func TestKnown(t *testing.T) {
 			Known: &audit.Suppression{By: "provider", Reason: "ends with the job"},
 		}
 	}
+	other := func(name, content string) audit.Item {
+		it := variable(name, content)
+		it.Known = nil
+		return it
+	}
 	for _, tt := range []struct {
 		name  string
 		items []any
@@ -22,6 +27,9 @@ func TestKnown(t *testing.T) {
 	}{
 		{"known", []any{variable("TOKEN", "secret:"+value)}, "word high suppressed by provider [variable :1 TOKEN]\n"},
 		{"both halves of a key are", []any{variable("ID", "id:"+value), variable("KEY", "half:"+value)}, "word high suppressed by provider [variable :1 ID] [variable :1 KEY]\n"},
+		{"in another variable among others", []any{variable("TOKEN", "secret:"+value), other("ALL", "secret:"+value+" and others")}, "word high suppressed by provider [variable :1 ALL] [variable :1 TOKEN]\n"},
+		{"the other way around", []any{other("ALL", "secret:"+value), variable("TOKEN", "secret:"+value)}, "word high suppressed by provider [variable :1 ALL] [variable :1 TOKEN]\n"},
+		{"in a variable and a file", []any{other("ALL", "secret:"+value), file("a", "secret:"+value), variable("TOKEN", "secret:"+value)}, "word high [variable :1 ALL] [variable :1 TOKEN] [file a:1 ]\n"},
 		{"left in a file too", []any{variable("TOKEN", "secret:"+value), file("a", "secret:"+value)}, "word high [variable :1 TOKEN] [file a:1 ]\n"},
 		{"a file says so of itself", []any{file("a", "secret:"+value+" allow")}, "word high [file a:1 ]\n"},
 	} {

@@ -219,10 +219,20 @@ func (m *merger) add(f store.Finding) {
 	if m.better(f.Finding, have.Finding) {
 		have.Rule, have.Category, have.Severity, have.Title, have.Message, have.Fix = f.Rule, f.Category, f.Severity, f.Title, f.Message, f.Fix
 	}
-	if f.Suppressed == nil {
+	switch {
+	case f.Suppressed == nil && !alike(have.Finding, f.Finding):
 		have.Suppressed = nil
+	case have.Suppressed == nil && alike(f.Finding, have.Finding):
+		have.Suppressed = f.Suppressed
 	}
 	have.Locations = append(have.Locations, f.Locations...)
+}
+
+// alike tells whether what a provider knows of a credential holds for another place of it, too: the token of a job ends with the job in whichever of its
+// variables it is, and in a file it may be on its way to somebody else.
+func alike(known, other audit.Finding) bool {
+	return known.Suppressed != nil && known.Suppressed.By == byProvider && onlyInVariables(other) &&
+		!slices.ContainsFunc(other.Locations, func(l audit.Location) bool { return l.Target != known.Locations[0].Target })
 }
 
 // identity is what makes two findings one: the secret, or else rule and place.
