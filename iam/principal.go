@@ -1,0 +1,151 @@
+package iam
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// principals are those that a statement names. See https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html.
+type principals struct {
+	not       bool
+	everyone  bool
+	aws       []string
+	service   []string
+	federated []string
+	canonical []string
+}
+
+func parsePrincipals(raw json.RawMessage) (*principals, error) {
+	p := &principals{}
+	if string(raw) == `"*"` {
+		p.everyone = true
+		return p, nil
+	}
+	kinds, err := objectOf(raw)
+	if err != nil {
+		return nil, err
+	}
+	if len(kinds) == 0 {
+		return nil, errors.New("nobody is named")
+	}
+	for _, k := range kinds {
+		names, err := stringsOf(k.value)
+		if err != nil {
+			return nil, fmt.Errorf("%.100s: %w", k.name, err)
+		}
+		switch strings.ToLower(k.name) {
+		case "aws":
+			for _, name := range names {
+				if name == "*" {
+					p.everyone = true
+				} else {
+					p.aws = append(p.aws, name)
+				}
+			}
+		case "service":
+			p.service = names
+		case "federated":
+			p.federated = names
+		case "canonicaluser":
+			p.canonical = names
+		default:
+			return nil, fmt.Errorf("unknown kind of principal %.100q", k.name)
+		}
+	}
+	return p, nil
+}
+
+// A naming is how a principal is meant by a statement; later ones are narrower.
+type naming int8
+
+const (
+	unnamed     naming = iota
+	asAccount          // by the account, which may hand the right on
+	asEveryone         // by *
+	asRole             // a session by its role
+	asPrincipal        // by itself
+)
+
+// name tells how the principals name one.
+func (p *principals) name(of *Principal) (best naming) {
+	if p.everyone {
+		best = asEveryone
+	}
+	account := func(n string) bool {
+		return of.Account != "" && (n == of.Account || strings.HasPrefix(n, "arn:") && strings.HasSuffix(n, ":iam::"+of.Account+":root"))
+	}
+	for _, n := range p.aws {
+		switch {
+		case n == of.ARN && of.ARN != "" && of.Kind != WebIdentity && of.Kind != SAML, of.Kind == Root && account(n):
+			best = max(best, asPrincipal)
+		case of.Kind == Session && n == of.Role:
+			best = max(best, asRole)
+		case account(n):
+			best = max(best, asAccount)
+		}
+	}
+	switch of.Kind {
+	case Service:
+		for _, n := range p.service {
+			if n == of.Service || n == "*" {
+				best = asPrincipal
+			}
+		}
+	case WebIdentity, SAML:
+		for _, n := range p.federated {
+			if n == of.ARN || n == "*" {
+				best = asPrincipal
+			}
+		}
+	}
+	return best
+}
+
+// spares tells whether a NotPrincipal leaves one out. It has to name the account and, of a session, the role and the session as well: else it hits them.
+func (p *principals) spares(of *Principal) Tri {
+	if p.everyone {
+		return Yes
+	}
+	has := func(match func(string) bool) bool {
+		for _, n := range p.aws {
+			if match(n) {
+				return true
+			}
+		}
+		return false
+	}
+	account := has(func(n string) bool {
+		return of.Account != "" && (n == of.Account || strings.HasPrefix(n, "arn:") && strings.HasSuffix(n, ":iam::"+of.Account+":root"))
+	})
+	switch of.Kind {
+	case User, Federated:
+		self := has(func(n string) bool { return n == of.ARN })
+		return part(account, self)
+	case Session:
+		role := has(func(n string) bool { return n == of.Role })
+		self := has(func(n string) bool { return n == of.ARN })
+		return part(account, role, self)
+	case Root:
+		return truth(account)
+	}
+	return truth(p.name(of) != unnamed)
+}
+
+// part is Yes if all hold and No if none does.
+func part(all ...bool) Tri {
+	n := 0
+	for _, b := range all {
+		if b {
+			n++
+		}
+	}
+	switch n {
+	case 0:
+		return No
+	case len(all):
+		return Yes
+	}
+	return Maybe
+}
