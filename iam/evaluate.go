@@ -312,7 +312,9 @@ func (t *trial) deniedByResource() (v vote) {
 		case !s.principals.not:
 			hit = truth(s.principals.name(&t.r.Principal) != unnamed)
 		case t.Boundary == nil: // NotPrincipal denies all that have a boundary, whoever is named
-			hit = not(s.principals.spares(&t.r.Principal))
+			if hit = not(s.principals.spares(&t.r.Principal)); hit == Maybe {
+				t.r.miss("whether NotPrincipal spares one who is named without all that it takes: account, role and session")
+			}
 		}
 		if hit == No {
 			continue

@@ -175,7 +175,7 @@ func TestGlob(t *testing.T) {
 func FuzzGlob(f *testing.F) {
 	f.Add("a*b?c*", "axxbxc")
 	f.Fuzz(func(t *testing.T, pattern, text string) {
-		if len(pattern) > 12 || len(text) > 20 || strings.ContainsAny(pattern+text, "\xff\xfe") {
+		if len(pattern) > 12 || len(text) > 20 || strings.Contains(pattern+text, star) || strings.IndexByte(pattern+text, one) >= 0 {
 			return
 		}
 		if got, want := newGlob(pattern).match(text), slowMatch(pattern, text); got != want {

@@ -140,8 +140,8 @@ func newPattern(text string, variables bool) pattern {
 
 // compile takes a text after wild.
 func (p *pattern) compile(text string) {
-	if parts := strings.SplitN(text, ":", arnParts); len(parts) == arnParts && parts[0] == "arn" {
-		p.parts = make([]glob, arnParts)
+	if parts := strings.SplitN(text, ":", arnParts); parts[0] == "arn" { // one that is cut short ends with its last part
+		p.parts = make([]glob, len(parts))
 		for i, part := range parts {
 			p.parts[i] = globOf(part)
 		}
@@ -174,7 +174,7 @@ func (p *pattern) matchPlain(text string) bool {
 	}
 	for i, g := range p.parts {
 		part := text
-		if i < arnParts-1 {
+		if i < len(p.parts)-1 {
 			var ok bool
 			if part, text, ok = strings.Cut(text, ":"); !ok {
 				return false
