@@ -302,17 +302,29 @@ func (g *GitLab) projectPage(w http.ResponseWriter, r *http.Request, below strin
 
 // page answers one page with GitLab's headers.
 func (g *GitLab) page(w http.ResponseWriter, r *http.Request, items []any) {
+	g.pageOf(w, r, items, true)
+}
+
+// uncounted answers one page of a listing of which GitLab does not tell how many there are.
+func (g *GitLab) uncounted(w http.ResponseWriter, r *http.Request, items []any) {
+	g.pageOf(w, r, items, false)
+}
+
+func (g *GitLab) pageOf(w http.ResponseWriter, r *http.Request, items []any, counted bool) {
 	from, to, page, last, per := window(r, len(items), 20, 100)
 	h := w.Header()
 	h.Set("X-Page", strconv.Itoa(page))
 	h.Set("X-Per-Page", strconv.Itoa(per))
-	h.Set("X-Total", strconv.Itoa(len(items)))
-	h.Set("X-Total-Pages", strconv.Itoa(last))
 	h.Set("X-Next-Page", "")
 	link := func(n int, rel string) string {
 		return fmt.Sprintf("<%s>; rel=%q", at(r, map[string]string{"page": strconv.Itoa(n)}), rel)
 	}
-	links := []string{link(1, "first"), link(last, "last")}
+	links := []string{link(1, "first")}
+	if counted {
+		h.Set("X-Total", strconv.Itoa(len(items)))
+		h.Set("X-Total-Pages", strconv.Itoa(last))
+		links = append(links, link(last, "last"))
+	}
 	if page < last {
 		h.Set("X-Next-Page", strconv.Itoa(page+1))
 		links = append([]string{link(page+1, "next")}, links...)

@@ -207,6 +207,14 @@ func (g *GitLab) settingsRoutes(mux *http.ServeMux) {
 		g.page(w, r, out)
 	})
 	mux.HandleFunc("GET /projects", func(w http.ResponseWriter, r *http.Request) { g.projectPage(w, r, "") })
+	mux.HandleFunc("GET /personal_access_tokens/self", func(w http.ResponseWriter, r *http.Request) {
+		if g.may(w, r, false) {
+			writeJSON(w, http.StatusOK, map[string]any{
+				"id": 1, "name": "audit", "description": nil, "revoked": false, "created_at": Created, "scopes": []string{"read_api", "read_repository"}, "user_id": 1,
+				"last_used_at": Updated, "active": true, "expires_at": "2027-01-01",
+			})
+		}
+	})
 	mux.HandleFunc("GET /metadata", func(w http.ResponseWriter, r *http.Request) {
 		if g.may(w, r, false) {
 			writeJSON(w, http.StatusOK, map[string]any{"version": "18.5.0-ee", "revision": "0123abcd", "enterprise": !g.Free, "kas": map[string]any{"enabled": false}})

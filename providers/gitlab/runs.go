@@ -375,11 +375,18 @@ func (v *visit) report(x *pipelineRun, j *job, name string, size int64) bool {
 // maxListed is how many names of variables that pipelines were started with the inventory has.
 const maxListed = 500
 
+// givenVariables tells whether whoever starts a pipeline in this way can give it variables.
+func givenVariables(source string) bool {
+	switch source {
+	case "trigger", "api", "web", "chat", "pipeline", "parent_pipeline":
+		return true
+	}
+	return false
+}
+
 // pipelineVariables sends the variables that whoever started a pipeline gave to it. Those of schedules are with the schedule.
 func (v *visit) pipelineVariables(x *pipelineRun) bool {
-	switch x.Source {
-	case "trigger", "api", "web", "chat", "pipeline", "parent_pipeline":
-	default:
+	if !givenVariables(x.Source) {
 		return true
 	}
 	if v.variables.closed || !v.sources.Has(audit.SourceVariables) {
