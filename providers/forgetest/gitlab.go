@@ -14,7 +14,7 @@ type GitLab struct {
 	server
 	Token     string   // the accepted access token; without it only public groups and projects are seen
 	Tokens    []string // further ones
-	JobToken  string   // accepted for cloning projects with JobMayRead, and for nothing else
+	JobToken  string   // accepted for cloning projects with JobMayRead, and for what [GitLab.jobReads] names
 	Admin     bool     // Token is an administrator's
 	AdminMode bool     // an administrator's token that lacks scope admin_mode: 403 for what administrators may
 	NoKeyset  bool     // answers 405 to keyset paging, as for listings without it
@@ -144,11 +144,7 @@ func (g *GitLab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			g.page(w, r, append(ciRunners(r, x.Runners, "project_type"), ciRunners(r, g.Runners, "instance_type")...))
 		}
 	})
-	mux.HandleFunc("GET /projects/{id}/environments", func(w http.ResponseWriter, r *http.Request) {
-		x := g.project(w, r)
-		if x == nil {
-			return
-		}
+	g.ofProject(mux, "environments", 20, func(w http.ResponseWriter, r *http.Request, x *Project) {
 		var out []any
 		for i, name := range x.Environments {
 			out = append(out, map[string]any{
@@ -224,7 +220,7 @@ func (g *GitLab) group(w http.ResponseWriter, r *http.Request) *Group {
 
 func (g *GitLab) project(w http.ResponseWriter, r *http.Request) *Project {
 	for _, x := range g.Projects {
-		job := r.Header.Get("Job-Token") == g.JobToken && g.JobToken != "" && x.JobMayRead && strings.Count(r.URL.Path, "/") > 2 // not the description
+		job := r.Header.Get("Job-Token") == g.JobToken && g.JobToken != "" && x.JobMayRead && r.Pattern != "GET /projects/{id}" // not the description
 		if (x.Path == r.PathValue("id") || strconv.Itoa(x.ID) == r.PathValue("id")) && !x.Gone && (!x.Private || g.trusted(r) || job) {
 			return x
 		}

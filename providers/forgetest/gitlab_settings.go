@@ -244,10 +244,13 @@ func (g *GitLab) ofGroup(mux *http.ServeMux, path string, role int, paid bool, s
 	})
 }
 
-// jobReads tells whether a request is a job's, for what GitLab lets jobs read of projects that admit them.
+// jobReads tells whether a request is a job's, for what GitLab lets jobs read of projects that admit them (docs.gitlab.com/ci/jobs: "Job token access" and
+// "Fine-grained permissions", as far as the fake has it).
 func (g *GitLab) jobReads(r *http.Request, x *Project, path string) bool {
-	return r.Header.Get("Job-Token") == g.JobToken && g.JobToken != "" && x.JobMayRead &&
-		slices.Contains([]string{"jobs/{job}/artifacts", "secure_files", "terraform/state/{name}", "releases", "registry/repositories"}, path)
+	return r.Header.Get("Job-Token") == g.JobToken && g.JobToken != "" && x.JobMayRead && slices.Contains([]string{
+		"jobs", "pipelines/{pipeline}/jobs", "jobs/{job}/artifacts", "environments", "secure_files", "terraform/state/{name}", "releases", "merge_requests",
+		"merge_requests/{iid}/notes", "registry/repositories", "registry/repositories/{image}/tags",
+	}, path)
 }
 
 func (a *CIAccess) role() int {

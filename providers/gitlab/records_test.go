@@ -363,20 +363,57 @@ func TestFeaturesSwitchedOff(t *testing.T) {
 	}
 }
 
-// A job's own token reads releases, and what it may not is a gap that names the role.
+// A job's own token reads what GitLab lets it read, and what it may not is a gap that names the role.
 func TestRecordsOfAJob(t *testing.T) {
-	_, x, p, _ := recorded(t, func(g *forgetest.GitLab, x *forgetest.Project) {
-		g.JobToken, x.JobMayRead, x.Private = "job", true, true
+	g, x, p, _ := recorded(t, func(g *forgetest.GitLab, x *forgetest.Project) {
+		g.JobToken, x.JobMayRead, x.Private, x.Environments, x.SecureFiles = "job", true, true, []string{"production"}, []string{"a.jks"}
+		g.Storage = forgetest.Start(t, http.HandlerFunc(g.ServeStorage)) // which refuses whoever sends it a credential
 	})
 	vars := map[string]string{"GITLAB_URL": p.env.Getenv("GITLAB_URL"), "CI_JOB_TOKEN": "job"}
 	p.env.Getenv = func(name string) string { return vars[name] }
 	p = New(p.env, p.opts)
 	target := targets(t, p, x.Path).named("gitlab:" + x.Path)
-	items, gaps, _ := part(t, p, target, audit.PartTexts, "")
-	if !slices.Contains(lines(t, items), "text  release v1: v1||the first|binary https://example.com/v1") {
-		t.Errorf("items %q", lines(t, items))
+	before := len(g.Requests())
+	has := func(of audit.Part, wantItems, wantGaps []string) (state string) {
+		t.Helper()
+		items, gaps, state := part(t, p, target, of, "")
+		if got := lines(t, items); !slices.Equal(got, wantItems) {
+			t.Errorf("%s: %q, want %q", of, got, wantItems)
+		}
+		if !slices.Equal(gaps, wantGaps) {
+			t.Errorf("%s: gaps %q, want %q", of, gaps, wantGaps)
+		}
+		return state
 	}
-	if !slices.Contains(gaps, "project issues, wiki: a job's own token may not read it: needs role Guest, with GITLAB_TOKEN") {
-		t.Errorf("gaps %q", gaps)
+	const why = ": a job's own token may not read it: needs role "
+	has(audit.PartTexts, []string{
+		"text  merge request !1: Mend it||", "text  merge request !1, note: looks good", "text  release v1: v1||the first|binary https://example.com/v1",
+		"package acme/platform/p000/web: latest,v1",
+	}, []string{"project issues, wiki" + why + "Guest, with GITLAB_TOKEN", "project snippets" + why + "Reporter, with GITLAB_TOKEN"})
+	state := has(audit.PartRuns, []string{
+		"artifact pipelines/1/jobs/12/artifacts.zip!empty test / build: ", "artifact pipelines/1/jobs/12/artifacts.zip!out/app.env test / build: KEY=1",
+	}, []string{
+		"traces and artifacts of 1 jobs: somebody has erased them", "dotenv reports of 1 jobs: GitLab hands them to browsers of members only",
+		"project job traces" + why + "Developer, with GITLAB_TOKEN", "project Terraform states" + why + "Developer, with GITLAB_TOKEN",
+	})
+	if state != "" {
+		t.Errorf("state %q, although no trace was read", state)
+	}
+	has(audit.PartSettings, []string{
+		"secret  a.jks: ", `environment  production: {"id":1,"name":"production","state":"available","tier":"production","created_at":"2025-03-01T08:00:00Z","updated_at":"2026-02-01T09:30:00Z"}`,
+	}, []string{
+		"project variables, inherited variables, deploy keys, webhooks, access tokens, deploy tokens, trigger tokens, protected branches, protected tags, " +
+			"protected environments, runners" + why + "Maintainer, with GITLAB_TOKEN",
+		"project pipeline schedules, pipeline definition" + why + "Developer, with GITLAB_TOKEN", "project settings" + why + "Reporter, with GITLAB_TOKEN",
+	})
+	for _, r := range g.Requests()[before:] {
+		if r.Header.Get("Job-Token") != "job" && strings.HasPrefix(r.Path, "/api/") {
+			t.Errorf("%s: headers %v", r.Path, r.Header)
+		}
+	}
+	// Another project's token is let see nothing.
+	x.JobMayRead = false
+	if items, gaps, _ := part(t, p, target, audit.PartRuns, ""); len(items) > 0 || len(gaps) == 0 {
+		t.Errorf("%d items, gaps %q", len(items), gaps)
 	}
 }
