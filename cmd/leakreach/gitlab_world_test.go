@@ -104,7 +104,8 @@ func TestGitLabWorldInTrouble(t *testing.T) {
 		"job token scope, push rules, runners: 403 Forbidden: needs role Maintainer"
 	const fewer = "secure files, pipeline schedules, pipeline definition, security settings: 403 Forbidden: needs role Developer"
 	want := append(slices.Clone(knownGaps),
-		"service-201: project Terraform states: 403 Forbidden: needs role Developer", "service-201: project container registry: 403 Forbidden: needs role Reporter",
+		"service-201: project Terraform states: 403 Forbidden: needs role Developer", "service-201: project container registry, package registry: 403 Forbidden: needs role Reporter",
+		"service-201: project environments: 403 Forbidden: needs role Reporter",
 		"service-201: project pipelines: 403 Forbidden: needs role Developer", "service-201: project "+fewer, "service-201: project "+few,
 		"service-202: project Terraform states: 403 Forbidden: needs role Developer", "service-202: project "+fewer, "service-202: project "+few, "service-203: project "+few,
 		"service-204: git history: cloning", "service-204: project Terraform states: 403 Forbidden: needs role Developer",

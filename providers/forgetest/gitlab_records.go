@@ -23,6 +23,13 @@ type CIRecords struct {
 	Releases      map[string]string // what is said of them, by tag
 	Snippets      []CISnippet
 	Images        map[string][]string // tags by name
+	Packages      []CIPackage
+}
+
+// A CIPackage is one version of a package.
+type CIPackage struct {
+	Name, Type string
+	Created    time.Time
 }
 
 // A CIPipeline is one run of a project's definition.
@@ -174,6 +181,20 @@ func (g *GitLab) recordsRoutes(mux *http.ServeMux) {
 			out = append(out, map[string]any{
 				"id": i + 1, "name": name, "path": x.Path + "/" + name, "project_id": x.ID, "location": "registry.example.com/" + x.Path + "/" + name, "created_at": Created,
 				"cleanup_policy_started_at": nil, "status": nil,
+			})
+		}
+		g.page(w, r, out)
+	})
+	g.ofProject(mux, "packages", 20, func(w http.ResponseWriter, r *http.Request, x *Project) {
+		var out []any
+		all := slices.Clone(x.Packages)
+		if r.URL.Query().Get("order_by") == "name" {
+			slices.SortStableFunc(all, func(a, b CIPackage) int { return strings.Compare(a.Name, b.Name) })
+		}
+		for i, p := range all {
+			out = append(out, map[string]any{
+				"id": i + 1, "name": p.Name, "version": "1.0." + strconv.Itoa(i), "package_type": p.Type, "status": "default", "created_at": or(p.Created, Created), "last_downloaded_at": nil, "tags": []any{},
+				"_links": map[string]any{"web_path": "/" + x.Path + "/-/packages/" + strconv.Itoa(i+1), "delete_api_path": "http://" + r.Host + "/api/v4/projects/" + strconv.Itoa(x.ID) + "/packages/" + strconv.Itoa(i+1)},
 			})
 		}
 		g.page(w, r, out)

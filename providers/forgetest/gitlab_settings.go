@@ -249,7 +249,7 @@ func (g *GitLab) ofGroup(mux *http.ServeMux, path string, role int, paid bool, s
 func (g *GitLab) jobReads(r *http.Request, x *Project, path string) bool {
 	return r.Header.Get("Job-Token") == g.JobToken && g.JobToken != "" && x.JobMayRead && slices.Contains([]string{
 		"jobs", "pipelines/{pipeline}/jobs", "jobs/{job}/artifacts", "environments", "secure_files", "terraform/state/{name}", "releases", "merge_requests",
-		"merge_requests/{iid}/notes", "registry/repositories", "registry/repositories/{image}/tags",
+		"merge_requests/{iid}/notes", "packages", "registry/repositories", "registry/repositories/{image}/tags",
 	}, path)
 }
 

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/xanzy/go-gitlab"
@@ -153,14 +154,14 @@ func (p *planner) records() error {
 	for _, r := range []struct {
 		source audit.Sources
 		lists  []string // each with the feature that it is of
-		each   bool     // thing is another request
+		each   string   // of these each thing is another request
 		what   string
 	}{
-		{audit.SourceIssues, []string{"issues", "merge_requests"}, true, "issues and merge requests, whose notes are asked for one by one"},
-		{audit.SourceWikis, []string{"wikis"}, false, "pages of wikis"},
-		{audit.SourceReleases, []string{"releases"}, false, "releases"},
-		{audit.SourceGists, []string{"snippets"}, true, "snippets"},
-		{audit.SourcePackages, []string{"registry/repositories"}, true, "images"},
+		{audit.SourceIssues, []string{"issues", "merge_requests"}, "issues merge_requests", "issues and merge requests, whose notes are asked for one by one"},
+		{audit.SourceWikis, []string{"wikis"}, "", "pages of wikis"},
+		{audit.SourceReleases, []string{"releases"}, "", "releases"},
+		{audit.SourceGists, []string{"snippets"}, "snippets", "snippets"},
+		{audit.SourcePackages, []string{"registry/repositories", "packages"}, "registry/repositories", "images and versions of packages"},
 	} {
 		if !p.opts.Sources.Has(r.source) {
 			continue
@@ -173,7 +174,7 @@ func (p *planner) records() error {
 					continue
 				}
 				n, err := p.total(here.path+"/"+list, nil)
-				if forge.StatusOf(err) == http.StatusNotFound && list == "registry/repositories" { // the instance has no registry
+				if forge.StatusOf(err) == http.StatusNotFound && r.source == audit.SourcePackages { // the instance has no registry
 					err = nil
 				}
 				if err != nil {
@@ -181,9 +182,9 @@ func (p *planner) records() error {
 				}
 				things += n
 				calls += 1 + n/listPage
-			}
-			if r.each {
-				calls += things
+				if strings.Contains(r.each, list) {
+					calls += n
+				}
 			}
 			return []int64{calls, things}, nil
 		})
@@ -206,6 +207,8 @@ func featureOf(list string) string {
 		return "wiki"
 	case "registry/repositories":
 		return "container_registry"
+	case "packages":
+		return "package_registry"
 	}
 	return list
 }

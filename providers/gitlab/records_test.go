@@ -42,6 +42,7 @@ func busy(g *forgetest.GitLab) *forgetest.Project {
 	x.Releases = map[string]string{"v1": "the first"}
 	x.Snippets = []forgetest.CISnippet{{ID: 1, Title: "one", Files: map[string]string{"a.sh": "echo a"}}, {ID: 2, Title: "two", Files: map[string]string{"b.sh": "echo b", "dir/c.env": "C=1"}}}
 	x.Images = map[string][]string{"web": {"latest", "v1"}}
+	x.Packages = []forgetest.CIPackage{{Name: "@acme/web", Type: "npm"}, {Name: "files", Type: "generic"}, {Name: "@acme/web", Type: "npm", Created: forgetest.Updated}, {Name: "@acme/web", Type: "generic"}}
 	x.States = map[string]string{"production": `{"version":4}`}
 	return x
 }
@@ -69,7 +70,7 @@ func lines(t *testing.T, items []audit.Item) (out []string) {
 			}
 			out = append(out, fmt.Sprintf("log %s %s: %s", it.At.Path, it.At.Name, strings.TrimSpace(text)))
 		case audit.KindPackage, audit.KindRunner:
-			out = append(out, fmt.Sprintf("%s %s: %s", it.Kind, it.Entry.Name, it.Entry.Facts["tags"]+it.Entry.Facts["executor"]))
+			out = append(out, fmt.Sprintf("%s %s: %s", it.Kind, it.Entry.Name, it.Entry.Facts["tags"]+it.Entry.Facts["executor"]+it.Entry.Facts["versions"]))
 		default:
 			out = append(out, fmt.Sprintf("%s %s %s: %s", it.Kind, it.At.Path, it.At.Name, strings.ReplaceAll(string(content), "\n", "|")))
 		}
@@ -229,7 +230,8 @@ func TestSince(t *testing.T) {
 	runs := []string{"log pipelines/1/jobs/16 test / retry: in time", "log pipelines/1/jobs/17 test / retry: on the day", terraform, "state"}
 	texts := []string{
 		"text  issue #2: Empty||", "text  issue #2, note: done", "text  wiki page home: home||welcome", "text  wiki page ops/deploy: ops/deploy||how to",
-		"text  release v1: v1||the first|binary https://example.com/v1", "text  snippet $1: one||", "text a.sh snippet $1: echo a", "package acme/platform/p000/web: latest,v1", "state",
+		"text  release v1: v1||the first|binary https://example.com/v1", "text  snippet $1: one||", "text a.sh snippet $1: echo a", "package acme/platform/p000/web: latest,v1",
+		"package @acme/web: 1", "package @acme/web: 2", "package files: 1", "state",
 	}
 	p.opts.Since = "2026-10-10"
 	items, _, state := part(t, p, target, audit.PartRuns, "")
@@ -317,14 +319,16 @@ func TestTexts(t *testing.T) {
 		"text  issue #1: It fails||with this", "text  issue #1, note: me too", "text  issue #1, note: not me", "text  issue #2: Empty||",
 		"text  merge request !1: Mend it||", "text  merge request !1, note: looks good",
 	}, standing, []string{
-		"text  snippet $1: one||", "text a.sh snippet $1: echo a", "text  snippet $2: two||", "text b.sh snippet $2: echo b", "text dir/c.env snippet $2: C=1", "package acme/platform/p000/web: latest,v1", "state",
+		"text  snippet $1: one||", "text a.sh snippet $1: echo a", "text  snippet $2: two||", "text b.sh snippet $2: echo b", "text dir/c.env snippet $2: C=1", "package acme/platform/p000/web: latest,v1",
+		"package @acme/web: 1", "package @acme/web: 2", "package files: 1", "state",
 	}))
 	now = now.Add(time.Hour)
 	x.Issues[1].Updated, x.Issues[1].Notes = now, []string{"done"}
 	x.Snippets[0].Updated = now
 	items, _, _ = part(t, p, target, audit.PartTexts, state)
 	equal(t, "what was touched", lines(t, items), slices.Concat([]string{"kept", "text  issue #2: Empty||", "text  issue #2, note: done"}, standing, []string{
-		"text  snippet $1: one||", "text a.sh snippet $1: echo a", "package acme/platform/p000/web: latest,v1", "state",
+		"text  snippet $1: one||", "text a.sh snippet $1: echo a", "package acme/platform/p000/web: latest,v1",
+		"package @acme/web: 1", "package @acme/web: 2", "package files: 1", "state",
 	}))
 	for _, it := range items {
 		if it.At.Name == "issue #2, note" && !strings.HasSuffix(it.At.URL, "/acme/platform/p000/-/issues/2#note_200") {
@@ -346,7 +350,7 @@ func TestTexts(t *testing.T) {
 func TestFeaturesSwitchedOff(t *testing.T) {
 	g, _, p, _ := recorded(t, func(_ *forgetest.GitLab, x *forgetest.Project) {
 		x.CIAccess.Settings = map[string]any{}
-		for _, f := range []string{"issues", "merge_requests", "wiki", "releases", "snippets", "container_registry", "builds"} {
+		for _, f := range []string{"issues", "merge_requests", "wiki", "releases", "snippets", "container_registry", "package_registry", "builds"} {
 			x.CIAccess.Settings[f+"_access_level"] = "disabled"
 		}
 	})
@@ -388,7 +392,7 @@ func TestRecordsOfAJob(t *testing.T) {
 	const why = ": a job's own token may not read it: needs role "
 	has(audit.PartTexts, []string{
 		"text  merge request !1: Mend it||", "text  merge request !1, note: looks good", "text  release v1: v1||the first|binary https://example.com/v1",
-		"package acme/platform/p000/web: latest,v1",
+		"package acme/platform/p000/web: latest,v1", "package @acme/web: 1", "package @acme/web: 2", "package files: 1",
 	}, []string{"project issues, wiki" + why + "Guest, with GITLAB_TOKEN", "project snippets" + why + "Reporter, with GITLAB_TOKEN"})
 	state := has(audit.PartRuns, []string{
 		"artifact pipelines/1/jobs/12/artifacts.zip!empty test / build: ", "artifact pipelines/1/jobs/12/artifacts.zip!out/app.env test / build: KEY=1",

@@ -81,6 +81,7 @@ var operations = []operation{
 	{`/projects/\d+/snippets/\d+/files/[^/]+/[^/]+/raw`, struct{}{}, nil, nil, ""},
 	{`/projects/\d+/registry/repositories`, gitlabnew.ListProjectRegistryRepositoriesOptions{}, []gitlab.RegistryRepository{}, []gitlabnew.RegistryRepository{}, ""},
 	{`/projects/\d+/registry/repositories/\d+/tags`, gitlabnew.ListRegistryRepositoryTagsOptions{}, []gitlab.RegistryRepositoryTag{}, []gitlabnew.RegistryRepositoryTag{}, ""},
+	{`/projects/\d+/packages`, gitlabnew.ListProjectPackagesOptions{}, []gitlab.Package{}, []gitlabnew.Package{}, ""},
 	{`/projects/\d+/ci/lint`, gitlabnew.ProjectLintOptions{}, gitlab.ProjectLintResult{}, gitlabnew.ProjectLintResult{}, ""},
 
 	{`/metadata`, struct{}{}, gitlab.Metadata{}, gitlabnew.Metadata{}, ""},
@@ -166,6 +167,7 @@ func fullGitLab() *forgetest.GitLab {
 	x.Wiki, x.Releases = map[string]string{"home": "h"}, map[string]string{"v1": "r"}
 	x.Snippets = []forgetest.CISnippet{{ID: 1, Title: "s", Files: map[string]string{"a": "b"}}, {ID: 2, Title: "s", Files: map[string]string{"a": "b", "c/d": "e"}}}
 	x.Images = map[string][]string{"web": {"latest"}}
+	x.Packages = []forgetest.CIPackage{{Name: "@acme/web", Type: "npm"}}
 	return g
 }
 
