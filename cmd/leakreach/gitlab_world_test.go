@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -18,9 +19,24 @@ import (
 // A user scans a group of 300 projects with all it has, and is told of all that lies open in it, or is not sound, and of nothing else.
 func TestGitLabWorld(t *testing.T) {
 	w := forgetest.NewGitLabWorld(t, time.Now())
+	vars := map[string]string{"GITLAB_URL": forgetest.Start(t, w), "GITLAB_TOKEN": forgetest.WorldToken}
+	if code, out, errs := asked(t, vars, "doctor", "--sources", "all", "gitlab:acme"); code != exitOK {
+		t.Errorf("doctor: exit code %d\n%s%s", code, out, errs)
+	}
+	var planned plan
+	_, out, _ := asked(t, vars, "scan", "--dry-run", "--sources", "all", "--format", "json", "gitlab:acme")
+	if err := json.Unmarshal([]byte(out), &planned); err != nil {
+		t.Fatal(err)
+	}
+	before := len(w.Requests())
 	report, code := scanGitLab(t, w, "all")
 	if code != exitFindings {
 		t.Errorf("exit code %d", code)
+	}
+	// Ten projects stand for all; what only some of them have is not met exactly.
+	made := len(w.Requests()) - before
+	if t.Logf("%d requests were planned, and %d made", planned.Calls, made); planned.Calls < made*95/100 || planned.Calls > made*110/100 {
+		t.Error("the plan is off")
 	}
 	compareGitLab(t, w, report)
 	if got := worldGaps(report); !slices.Equal(got, knownGaps) {
@@ -88,7 +104,8 @@ func TestGitLabWorldInTrouble(t *testing.T) {
 		"job token scope, push rules, runners: 403 Forbidden: needs role Maintainer"
 	const fewer = "secure files, pipeline schedules, pipeline definition, security settings: 403 Forbidden: needs role Developer"
 	want := append(slices.Clone(knownGaps),
-		"service-201: project Terraform states: 403 Forbidden: needs role Developer", "service-201: project container registry: 403 Forbidden: needs role Reporter",
+		"service-201: project Terraform states: 403 Forbidden: needs role Developer", "service-201: project container registry, package registry: 403 Forbidden: needs role Reporter",
+		"service-201: project environments: 403 Forbidden: needs role Reporter",
 		"service-201: project pipelines: 403 Forbidden: needs role Developer", "service-201: project "+fewer, "service-201: project "+few,
 		"service-202: project Terraform states: 403 Forbidden: needs role Developer", "service-202: project "+fewer, "service-202: project "+few, "service-203: project "+few,
 		"service-204: git history: cloning", "service-204: project Terraform states: 403 Forbidden: needs role Developer",

@@ -40,7 +40,14 @@ type GiteaIssue struct {
 	Pull        bool
 	Updated     time.Time // zero is [Updated]
 	Comments    []GiteaComment
+	Reviews     []GiteaReview // of a pull request
 	Files       []GiteaFile
+}
+
+// A GiteaReview is one of a pull request's, with its comments on lines of code.
+type GiteaReview struct {
+	Body     string
+	Comments []string
 }
 
 // A GiteaComment is one on an issue.
@@ -162,6 +169,37 @@ func (g *Gitea) recordsRoutes(mux *http.ServeMux) {
 		from, to := g.header(w, r, len(all), true)
 		w.Header().Del("Link") // there is none
 		writeJSON(w, http.StatusOK, append([]any{}, all[from:to]...))
+	})
+	read("repository", "pulls/{pull}/reviews", false, func(w http.ResponseWriter, r *http.Request, x *GiteaRepo) {
+		issue, ok := giteaAt(x.Issues, r.PathValue("pull"))
+		if !ok || !issue.Pull {
+			giteaFail(w, http.StatusNotFound, "not found")
+			return
+		}
+		var all []any
+		for i, review := range issue.Reviews {
+			all = append(all, map[string]any{
+				"id": i + 1, "body": review.Body, "state": "COMMENT", "commit_id": giteaCommit, "stale": false, "official": false, "dismissed": false,
+				"comments_count": len(review.Comments), "submitted_at": Created, "updated_at": Updated, "html_url": "http://evil.example.com/", "pull_request_url": "",
+			})
+		}
+		g.page(w, r, all)
+	})
+	read("repository", "pulls/{pull}/reviews/{review}/comments", false, func(w http.ResponseWriter, r *http.Request, x *GiteaRepo) {
+		issue, _ := giteaAt(x.Issues, r.PathValue("pull"))
+		review, ok := giteaAt(issue.Reviews, r.PathValue("review"))
+		if !ok {
+			giteaFail(w, http.StatusNotFound, "not found")
+			return
+		}
+		all := []any{}
+		for i, body := range review.Comments {
+			all = append(all, map[string]any{
+				"id": giteaJobsApart + i, "body": body, "pull_request_review_id": i + 1, "created_at": Created, "updated_at": Updated, "path": "README", "commit_id": giteaCommit,
+				"original_commit_id": "", "diff_hunk": "", "position": 1, "original_position": 0, "html_url": "http://evil.example.com/", "pull_request_url": "",
+			})
+		}
+		writeJSON(w, http.StatusOK, all)
 	})
 	read("repository", "releases", false, func(w http.ResponseWriter, r *http.Request, x *GiteaRepo) {
 		var all []any

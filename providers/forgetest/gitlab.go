@@ -14,7 +14,7 @@ type GitLab struct {
 	server
 	Token     string   // the accepted access token; without it only public groups and projects are seen
 	Tokens    []string // further ones
-	JobToken  string   // accepted for cloning projects with JobMayRead, and for nothing else
+	JobToken  string   // accepted for cloning projects with JobMayRead, and for what [GitLab.jobReads] names
 	Admin     bool     // Token is an administrator's
 	AdminMode bool     // an administrator's token that lacks scope admin_mode: 403 for what administrators may
 	NoKeyset  bool     // answers 405 to keyset paging, as for listings without it
@@ -144,11 +144,7 @@ func (g *GitLab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			g.page(w, r, append(ciRunners(r, x.Runners, "project_type"), ciRunners(r, g.Runners, "instance_type")...))
 		}
 	})
-	mux.HandleFunc("GET /projects/{id}/environments", func(w http.ResponseWriter, r *http.Request) {
-		x := g.project(w, r)
-		if x == nil {
-			return
-		}
+	g.ofProject(mux, "environments", 20, func(w http.ResponseWriter, r *http.Request, x *Project) {
 		var out []any
 		for i, name := range x.Environments {
 			out = append(out, map[string]any{
@@ -224,7 +220,7 @@ func (g *GitLab) group(w http.ResponseWriter, r *http.Request) *Group {
 
 func (g *GitLab) project(w http.ResponseWriter, r *http.Request) *Project {
 	for _, x := range g.Projects {
-		job := r.Header.Get("Job-Token") == g.JobToken && g.JobToken != "" && x.JobMayRead && strings.Count(r.URL.Path, "/") > 2 // not the description
+		job := r.Header.Get("Job-Token") == g.JobToken && g.JobToken != "" && x.JobMayRead && r.Pattern != "GET /projects/{id}" // not the description
 		if (x.Path == r.PathValue("id") || strconv.Itoa(x.ID) == r.PathValue("id")) && !x.Gone && (!x.Private || g.trusted(r) || job) {
 			return x
 		}
@@ -302,17 +298,29 @@ func (g *GitLab) projectPage(w http.ResponseWriter, r *http.Request, below strin
 
 // page answers one page with GitLab's headers.
 func (g *GitLab) page(w http.ResponseWriter, r *http.Request, items []any) {
+	g.pageOf(w, r, items, true)
+}
+
+// uncounted answers one page of a listing of which GitLab does not tell how many there are.
+func (g *GitLab) uncounted(w http.ResponseWriter, r *http.Request, items []any) {
+	g.pageOf(w, r, items, false)
+}
+
+func (g *GitLab) pageOf(w http.ResponseWriter, r *http.Request, items []any, counted bool) {
 	from, to, page, last, per := window(r, len(items), 20, 100)
 	h := w.Header()
 	h.Set("X-Page", strconv.Itoa(page))
 	h.Set("X-Per-Page", strconv.Itoa(per))
-	h.Set("X-Total", strconv.Itoa(len(items)))
-	h.Set("X-Total-Pages", strconv.Itoa(last))
 	h.Set("X-Next-Page", "")
 	link := func(n int, rel string) string {
 		return fmt.Sprintf("<%s>; rel=%q", at(r, map[string]string{"page": strconv.Itoa(n)}), rel)
 	}
-	links := []string{link(1, "first"), link(last, "last")}
+	links := []string{link(1, "first")}
+	if counted {
+		h.Set("X-Total", strconv.Itoa(len(items)))
+		h.Set("X-Total-Pages", strconv.Itoa(last))
+		links = append(links, link(last, "last"))
+	}
 	if page < last {
 		h.Set("X-Next-Page", strconv.Itoa(page+1))
 		links = append([]string{link(page+1, "next")}, links...)

@@ -3,6 +3,7 @@ package forgetest
 import (
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"fmt"
 	"io"
@@ -22,6 +23,13 @@ type CIRecords struct {
 	Releases      map[string]string // what is said of them, by tag
 	Snippets      []CISnippet
 	Images        map[string][]string // tags by name
+	Packages      []CIPackage
+}
+
+// A CIPackage is one version of a package.
+type CIPackage struct {
+	Name, Type string
+	Created    time.Time
 }
 
 // A CIPipeline is one run of a project's definition.
@@ -80,22 +88,21 @@ func (g *GitLab) recordsRoutes(mux *http.ServeMux) {
 		}
 		g.page(w, r, out)
 	})
+	g.ofProject(mux, "jobs", 20, func(w http.ResponseWriter, r *http.Request, x *Project) {
+		var out []any
+		for _, p := range x.Pipelines {
+			for _, j := range p.Jobs { // retried ones, too
+				out = append(out, j.describe(r, x, p))
+			}
+		}
+		slices.SortFunc(out, func(a, b any) int { return b.(map[string]any)["id"].(int) - a.(map[string]any)["id"].(int) })
+		g.uncounted(w, r, out)
+	})
 	g.ofProject(mux, "pipelines/{pipeline}/jobs", 20, func(w http.ResponseWriter, r *http.Request, x *Project) {
 		var out []any
 		for _, p := range x.Pipelines {
 			for _, j := range p.Jobs {
 				if strconv.Itoa(p.ID) == r.PathValue("pipeline") && (!j.Retried || r.URL.Query().Get("include_retried") == "true") {
-					out = append(out, j.describe(r, x, p))
-				}
-			}
-		}
-		g.page(w, r, out)
-	})
-	g.ofProject(mux, "jobs", 20, func(w http.ResponseWriter, r *http.Request, x *Project) {
-		var out []any
-		for _, p := range x.Pipelines {
-			for _, j := range p.Jobs {
-				if !j.Retried || r.URL.Query().Get("include_retried") == "true" {
 					out = append(out, j.describe(r, x, p))
 				}
 			}
@@ -178,6 +185,20 @@ func (g *GitLab) recordsRoutes(mux *http.ServeMux) {
 		}
 		g.page(w, r, out)
 	})
+	g.ofProject(mux, "packages", 20, func(w http.ResponseWriter, r *http.Request, x *Project) {
+		var out []any
+		all := slices.Clone(x.Packages)
+		if r.URL.Query().Get("order_by") == "name" {
+			slices.SortStableFunc(all, func(a, b CIPackage) int { return strings.Compare(a.Name, b.Name) })
+		}
+		for i, p := range all {
+			out = append(out, map[string]any{
+				"id": i + 1, "name": p.Name, "version": "1.0." + strconv.Itoa(i), "package_type": p.Type, "status": "default", "created_at": or(p.Created, Created), "last_downloaded_at": nil, "tags": []any{},
+				"_links": map[string]any{"web_path": "/" + x.Path + "/-/packages/" + strconv.Itoa(i+1), "delete_api_path": "http://" + r.Host + "/api/v4/projects/" + strconv.Itoa(x.ID) + "/packages/" + strconv.Itoa(i+1)},
+			})
+		}
+		g.page(w, r, out)
+	})
 	g.ofProject(mux, "registry/repositories/{image}/tags", 20, func(w http.ResponseWriter, r *http.Request, x *Project) {
 		var out []any
 		n, _ := strconv.Atoi(r.PathValue("image"))
@@ -210,15 +231,13 @@ func (x *Project) job(id string) *CIJob {
 }
 
 func (p CIPipeline) describe(r *http.Request, x *Project) map[string]any {
-	source := p.Source
-	if source == "" {
-		source = "push"
-	}
 	return map[string]any{
-		"id": p.ID, "iid": p.ID, "project_id": x.ID, "sha": sha(p.ID), "ref": "main", "status": "success", "source": source, "name": nil,
+		"id": p.ID, "iid": p.ID, "project_id": x.ID, "sha": sha(p.ID), "ref": "main", "status": "success", "source": p.source(), "name": nil,
 		"created_at": Created, "updated_at": or(p.Updated, Updated), "web_url": "http://" + r.Host + "/" + x.Path + "/-/pipelines/" + strconv.Itoa(p.ID),
 	}
 }
+
+func (p CIPipeline) source() string { return cmp.Or(p.Source, "push") }
 
 // sha is a commit's id made of a number.
 func sha(n int) string { return fmt.Sprintf("%040x", n) }
@@ -227,7 +246,7 @@ func (j CIJob) describe(r *http.Request, x *Project, p CIPipeline) map[string]an
 	m := map[string]any{
 		"id": j.ID, "name": j.Name, "stage": "test", "status": "success", "ref": "main", "tag": false, "coverage": nil, "allow_failure": false, "created_at": Created,
 		"started_at": Created, "finished_at": or(j.Finished, Updated), "erased_at": nil, "duration": 1.5, "queued_duration": 0.1, "user": nil, "commit": nil,
-		"pipeline": map[string]any{"id": p.ID, "iid": p.ID, "project_id": x.ID, "sha": sha(p.ID), "ref": "main", "status": "success", "source": "push"},
+		"pipeline": map[string]any{"id": p.ID, "iid": p.ID, "project_id": x.ID, "sha": sha(p.ID), "ref": "main", "status": "success", "source": p.source()},
 		"web_url":  "http://" + r.Host + "/" + x.Path + "/-/jobs/" + strconv.Itoa(j.ID), "project": map[string]any{"ci_job_token_scope_enabled": false},
 		"artifacts": []any{}, "runner": nil, "runner_manager": nil, "artifacts_expire_at": nil, "archived": false, "tag_list": []any{}, "failure_reason": "",
 	}

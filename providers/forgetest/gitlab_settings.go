@@ -207,6 +207,14 @@ func (g *GitLab) settingsRoutes(mux *http.ServeMux) {
 		g.page(w, r, out)
 	})
 	mux.HandleFunc("GET /projects", func(w http.ResponseWriter, r *http.Request) { g.projectPage(w, r, "") })
+	mux.HandleFunc("GET /personal_access_tokens/self", func(w http.ResponseWriter, r *http.Request) {
+		if g.may(w, r, false) {
+			writeJSON(w, http.StatusOK, map[string]any{
+				"id": 1, "name": "audit", "description": nil, "revoked": false, "created_at": Created, "scopes": []string{"read_api", "read_repository"}, "user_id": 1,
+				"last_used_at": Updated, "active": true, "expires_at": "2027-01-01",
+			})
+		}
+	})
 	mux.HandleFunc("GET /metadata", func(w http.ResponseWriter, r *http.Request) {
 		if g.may(w, r, false) {
 			writeJSON(w, http.StatusOK, map[string]any{"version": "18.5.0-ee", "revision": "0123abcd", "enterprise": !g.Free, "kas": map[string]any{"enabled": false}})
@@ -236,10 +244,13 @@ func (g *GitLab) ofGroup(mux *http.ServeMux, path string, role int, paid bool, s
 	})
 }
 
-// jobReads tells whether a request is a job's, for what GitLab lets jobs read of projects that admit them.
+// jobReads tells whether a request is a job's, for what GitLab lets jobs read of projects that admit them (docs.gitlab.com/ci/jobs: "Job token access" and
+// "Fine-grained permissions", as far as the fake has it).
 func (g *GitLab) jobReads(r *http.Request, x *Project, path string) bool {
-	return r.Header.Get("Job-Token") == g.JobToken && g.JobToken != "" && x.JobMayRead &&
-		slices.Contains([]string{"jobs/{job}/artifacts", "secure_files", "terraform/state/{name}", "releases", "registry/repositories"}, path)
+	return r.Header.Get("Job-Token") == g.JobToken && g.JobToken != "" && x.JobMayRead && slices.Contains([]string{
+		"jobs", "pipelines/{pipeline}/jobs", "jobs/{job}/artifacts", "environments", "secure_files", "terraform/state/{name}", "releases", "merge_requests",
+		"merge_requests/{iid}/notes", "packages", "registry/repositories", "registry/repositories/{image}/tags",
+	}, path)
 }
 
 func (a *CIAccess) role() int {

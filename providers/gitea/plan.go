@@ -100,25 +100,26 @@ func (p *planner) records() error {
 		if !p.opts.Sources.Has(r.source) {
 			continue
 		}
-		things, pages := int64(0), int64(0)
-		for _, t := range p.census.Sample {
+		all, err := p.census.Reckon(p.ctx, 2, func(t audit.Target) ([]int64, error) {
+			var calls, things int64
 			for _, list := range r.lists {
 				n, err := p.total(newPlace(p.client, p.opts, t).path + list)
-				if p.ctx.Err() != nil {
-					return p.ctx.Err()
+				if err != nil {
+					return nil, err
 				}
-				pages++
-				if err == nil {
-					things, pages = things+n, pages+n/servedPage
-				}
+				things += n
+				calls += 1 + n/servedPage
 			}
-		}
-		calls := p.census.All(pages)
-		if r.each {
-			calls += p.census.All(things)
+			if r.each {
+				calls += things
+			}
+			return []int64{calls, things}, nil
+		})
+		if err != nil {
+			return err
 		}
 		if err := p.send(audit.Cost{
-			Source: r.source, Calls: int(calls), Note: fmt.Sprintf("about %d %s, reckoned from %d repositories", p.census.All(things), r.what, len(p.census.Sample)),
+			Source: r.source, Calls: all.Calls(0, len(r.lists)*p.census.Repositories), Note: all.Note("about %d %s", all.All[1], r.what),
 		}); err != nil {
 			return err
 		}

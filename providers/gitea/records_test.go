@@ -203,7 +203,10 @@ func wrote() *forgetest.Gitea {
 	x := g.Repos[2]
 	x.Issues = []forgetest.GiteaIssue{
 		{Title: "broken", Body: "why?", Comments: []forgetest.GiteaComment{{Body: "so"}}, Files: []forgetest.GiteaFile{{ID: 5, Name: "log.txt", Content: "attached"}}},
-		{Title: "mended", Body: "so", Pull: true, Comments: []forgetest.GiteaComment{{Body: "good"}}},
+		{
+			Title: "mended", Body: "so", Pull: true, Comments: []forgetest.GiteaComment{{Body: "good"}},
+			Reviews: []forgetest.GiteaReview{{Body: "nearly", Comments: []string{"not here", "nor here"}}, {Comments: []string{"here"}}, {Body: "well done"}},
+		},
 	}
 	x.Releases = []forgetest.GiteaRelease{{Tag: "v1/x", Title: "one", Body: "new", Files: []forgetest.GiteaFile{{ID: 6, Name: "app.bin", Content: "binary"}}}}
 	x.Wiki = []forgetest.GiteaPage{{Title: "Home", Content: "welcome", Commit: "1"}, {Title: "How to / run", Content: "so", Commit: "2"}}
@@ -216,6 +219,11 @@ func TestTexts(t *testing.T) {
 	lines, gaps, state := records(t, p, target, audit.PartTexts, "")
 	if diff := cmp.Diff([]string{
 		`issues/2, pull request 2, /issues/2: "mended\n\nso"`,
+		`pulls/2/reviews/1, review of pull request 2, /pulls/2: "nearly"`,
+		`pulls/2/comments/1000, review comment on pull request 2, /pulls/2#issuecomment-1000: "not here"`,
+		`pulls/2/comments/1001, review comment on pull request 2, /pulls/2#issuecomment-1001: "nor here"`,
+		`pulls/2/comments/1000, review comment on pull request 2, /pulls/2#issuecomment-1000: "here"`,
+		`pulls/2/reviews/3, review of pull request 2, /pulls/2: "well done"`,
 		`issues/1, issue 1, /issues/1: "broken\n\nwhy?"`,
 		`attachments/5/log.txt, issue 1, /issues/1: "attached"`,
 		`issues/1/comments/1000, comment on issue 1, /issues/1#issuecomment-1000: "so"`,
@@ -246,8 +254,8 @@ func TestTexts(t *testing.T) {
 	}, lines); diff != "" || len(gaps) > 0 || len(g.Requests()) != before+6 {
 		t.Errorf("later: gaps %q, %d requests (-want +got):\n%s", gaps, len(g.Requests())-before, diff)
 	}
-	for _, nonsense := range []string{"x", "1 issues,wikis,releases,packages", "1 issues,wikis,releases,packages then 6 x", "1 issues 2026-01-01T00:00:00Z 6 x"} {
-		if lines, _, _ := records(t, p, target, audit.PartTexts, nonsense); len(lines) != 10 {
+	for _, nonsense := range []string{"x", "2 issues,wikis,releases,packages", "2 issues,wikis,releases,packages then 6 x", "2 issues 2026-01-01T00:00:00Z 6 x"} {
+		if lines, _, _ := records(t, p, target, audit.PartTexts, nonsense); len(lines) != 15 {
 			t.Errorf("after %q: %q", nonsense, lines)
 		}
 	}
@@ -262,6 +270,8 @@ func TestTextsTrouble(t *testing.T) {
 	}{
 		{"issues", "/issues", http.StatusInternalServerError, []string{"issues and pull requests: 500"}, false},
 		{"comments", "/issues/comments", http.StatusForbidden, []string{"comments: 403 Forbidden: needs to read issues"}, false},
+		{"reviews", "/reviews", http.StatusForbidden, []string{"reviews of pull requests: 403 Forbidden: needs to read pull requests"}, false},
+		{"comments in reviews", "/reviews/2/comments", http.StatusInternalServerError, []string{"comments in reviews: 500"}, false},
 		{"releases", "/releases", http.StatusNotFound, []string{"releases: 404 Not Found"}, false},
 		{"a page of the wiki", "/wiki/page/Home", http.StatusInternalServerError, []string{"wiki page Home: 500"}, false},
 		{"no wiki", "/wiki/pages", http.StatusNotFound, nil, true},

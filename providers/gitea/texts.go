@@ -22,7 +22,7 @@ import (
 // texts yields what people wrote beside git: issues and pull requests with their comments, releases, pages of the wiki, and the files at them.
 func (h *place) texts(ctx context.Context, past string) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
-		l := &textList{place: h, ctx: ctx, yield: yield, head: "1 " + (h.opts.Sources & forge.Texts).String()}
+		l := &textList{place: h, ctx: ctx, yield: yield, head: "2 " + (h.opts.Sources & forge.Texts).String()}
 		l.past.parse(l.head, past)
 		l.now = l.past
 		l.list()
@@ -168,10 +168,53 @@ func (l *textList) issues() {
 			name = fmt.Sprintf("pull request %d", i.Number)
 		}
 		page := fmt.Sprintf("issues/%d", i.Number)
-		if !l.text(name, page, page, i.Created, i.Title+"\n\n"+i.Body, i.Files) {
+		if !l.text(name, page, page, i.Created, i.Title+"\n\n"+i.Body, i.Files) || i.Pull != nil && !l.reviews(i.Number) {
 			return
 		}
 	}
+}
+
+// A remark is a review of a pull request, or one of its comments on lines of code.
+type remark struct {
+	ID        int64     `json:"id"`
+	Body      string    `json:"body"`
+	Comments  int       `json:"comments_count"` // of a review
+	Submitted time.Time `json:"submitted_at"`
+	Created   time.Time `json:"created_at"` // of a comment
+}
+
+// reviews sends what was said in reviews of a pull request: the list of comments has none of it.
+func (l *textList) reviews(number int64) bool {
+	const needs = "to read pull requests"
+	pull, page := fmt.Sprintf("/pulls/%d/reviews", number), fmt.Sprintf("pulls/%d", number)
+	for r, err := range paged(l.ctx, func(r *remark) string { return strconv.FormatInt(r.ID, 10) }, func(n, _ int) ([]*remark, around, error) {
+		return getText[remark](l, pull, pageQuery(n))
+	}) {
+		if err != nil {
+			if !l.fail("reviews of pull requests", needs, err) {
+				return false
+			}
+			continue
+		}
+		if r.Body != "" && !l.text(fmt.Sprintf("review of pull request %d", number), fmt.Sprintf("pulls/%d/reviews/%d", number, r.ID), page, r.Submitted, r.Body, nil) {
+			return false
+		}
+		if r.Comments == 0 {
+			continue
+		}
+		for c, err := range unpaged[remark](l.ctx, l.client, fmt.Sprintf("%s%s/%d/comments", l.path, pull, r.ID)) {
+			if err != nil {
+				if !l.fail("comments in reviews", needs, err) {
+					return false
+				}
+				continue
+			}
+			if !l.text(fmt.Sprintf("review comment on pull request %d", number), fmt.Sprintf("pulls/%d/comments/%d", number, c.ID), fmt.Sprintf("%s#issuecomment-%d", page, c.ID), c.Created, c.Body, nil) {
+				return false
+			}
+		}
+	}
+	return !l.ended
 }
 
 type comment struct {

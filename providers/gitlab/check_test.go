@@ -9,6 +9,7 @@ import (
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/audit/audittest"
 	"github.com/leakreach/leakreach/providers/forgetest"
+	"github.com/leakreach/leakreach/providers/internal/forge"
 )
 
 // checks lists what a check tells, one line each.
@@ -100,59 +101,62 @@ func TestCheck(t *testing.T) {
 func TestPlan(t *testing.T) {
 	g := acme(30)
 	g.Limit = 100
-	plain := g.Fault
-	g.Fault = func(w http.ResponseWriter, r *http.Request) bool {
-		if strings.HasSuffix(r.URL.Path, "/jobs") {
-			w.Header().Set("Content-Type", "application/json")
-			w.Header().Set("X-Total", "250")
-			_, _ = w.Write([]byte(`[]`))
-			return true
+	for _, x := range g.Projects {
+		for i := range 50 { // of which the last hundred jobs show twenty
+			p := forgetest.CIPipeline{ID: x.ID*1000 + i, Source: "api"}
+			for j := range 5 {
+				p.Jobs = append(p.Jobs, forgetest.CIJob{ID: p.ID*10 + j, Name: "build", Files: map[string]string{"a": "b"}})
+			}
+			x.Pipelines = append(x.Pipelines, p)
 		}
-		return plain != nil && plain(w, r)
 	}
 	p := provider(t, g, nil)
-	p.opts.Sources = audit.SourceHistory | audit.SourceVariables | audit.SourceRunners | audit.SourceLogs
-	all := map[string]audit.Cost{}
-	for c, err := range p.Plan(t.Context(), "acme") {
-		if err != nil {
-			t.Fatal(err)
+	p.opts.Sources = audit.SourceHistory | audit.SourceVariables | audit.SourceSettings | audit.SourceRunners | forge.Runs
+	plan := func() map[string]audit.Cost {
+		t.Helper()
+		all := map[string]audit.Cost{}
+		for c, err := range p.Plan(t.Context(), "acme") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[c.Source.String()] = c
 		}
-		all[c.Source.String()] = c
+		return all
 	}
+	all := plan()
 	if c := all[""]; c.Calls == 0 || c.Limit != 3600 || c.Left == 0 || c.Left > 60 {
 		t.Errorf("listing: %+v", c)
 	}
-	if c := all["history"]; c.Calls != 90 || c.Quota != "" {
-		t.Errorf("history: %+v", c)
-	}
-	if c := all["variables"]; c.Calls < 30 || c.Calls > 150 {
-		t.Errorf("variables: %+v", c)
-	}
-	if c := all["logs"]; c.Calls != 30*250+30*(1+3) { // a page of pipelines, and three of jobs
-		t.Errorf("logs: %+v", c)
-	}
-	// What some projects refuse is reckoned from the others.
-	refused := 0
-	all250 := g.Fault
-	g.Fault = func(w http.ResponseWriter, r *http.Request) bool {
-		if strings.HasSuffix(r.URL.Path, "/jobs") {
-			if refused++; refused%2 == 0 {
-				return forgetest.Fail(w, http.StatusForbidden, "403 Forbidden")
-			}
-		}
-		return all250(w, r)
-	}
-	before := g.Count("/variables")
-	for c, err := range p.Plan(t.Context(), "acme") {
-		if err != nil {
-			t.Error(err)
-		}
-		if c.Source == audit.SourceLogs && (c.Calls != 30*250+30*(1+3) || !strings.Contains(c.Note, "of 4 of them the token may not list these")) {
-			t.Errorf("refused: %+v", c)
+	const groups = 3
+	const listings, pipelines, jobs = 2, 50, 250
+	for source, calls := range map[string]int{
+		"history": 30 * 3, "variables": 30*3 + groups, "settings": 30*15 + 8*groups, // schedules are among the variables
+		"logs": 30 * (listings + pipelines + pipelines + jobs), "artifacts": 30 * (jobs + 1), // a pipeline's jobs and variables; the states
+	} {
+		if c := all[source]; c.Calls != calls || (c.Quota == "") != (source == "history") {
+			t.Errorf("%s: %+v, want %d calls", source, c, calls)
 		}
 	}
-	if before > 1 { // whether the instance's can be read is part of the listing
-		t.Errorf("%d requests for variables", before)
+	if n := g.Count("/variables"); n > 1 { // whether the instance's can be read is part of the listing
+		t.Errorf("%d requests for variables", n)
+	}
+
+	// Some refuse to tell, and are taken to be as the others.
+	told := all["logs"].Calls
+	for i, x := range g.Projects {
+		if i%8 == 0 { // every other one of the sample
+			x.Role = 10
+		}
+	}
+	g.Projects[4].Settings = map[string]any{"builds_access_level": "disabled"}
+	if c := plan()["logs"]; c.Calls > told || c.Calls < told/2 || !strings.Contains(c.Note, "from 4 repositories; 4 more refused, and are taken to be as those: 403 Forbidden") {
+		t.Errorf("%+v, and %d calls where all tell", c, told)
+	}
+	for _, x := range g.Projects {
+		x.Role, x.Settings = 10, nil
+	}
+	if c := plan()["logs"]; c.Calls != 30*2 || !strings.Contains(c.Note, "cannot be told: all of 8 repositories refused: 403 Forbidden") {
+		t.Errorf("%+v", c)
 	}
 	for _, err := range p.Plan(t.Context(), "xyz") {
 		if err != nil && !errors.Is(err, audit.ErrAuth) {

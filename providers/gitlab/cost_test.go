@@ -29,6 +29,6 @@ func TestCost(t *testing.T) {
 	asked("settings of a group", group, "", "", 10)
 	state := asked("runs", target, audit.PartRuns, "", 3+3+2+4+1+1+1) // pipelines, those with variables, jobs, an archive, a report, a state
 	asked("runs again", target, audit.PartRuns, state, 3+1)
-	state = asked("texts", target, audit.PartTexts, "", 6+2+3+1) // threads with notes, files of snippets, an image
-	asked("texts again", target, audit.PartTexts, state, 6+1)
+	state = asked("texts", target, audit.PartTexts, "", 7+2+3+1) // threads with notes, files of snippets, an image
+	asked("texts again", target, audit.PartTexts, state, 7+1)
 }

@@ -216,6 +216,7 @@ type project struct {
 	Releases      string `json:"releases_access_level"`
 	Snippets      string `json:"snippets_access_level"`
 	Registry      string `json:"container_registry_access_level"`
+	Packages      string `json:"package_registry_access_level"`
 	Builds        string `json:"builds_access_level"`
 	Namespace     struct {
 		Kind string `json:"kind"` // group, user
@@ -527,7 +528,7 @@ func (c *client) projectTarget(x *project) (audit.Target, error) {
 	var off []string
 	for _, f := range []struct{ name, access string }{
 		{"issues", x.Issues}, {"merge_requests", x.MergeRequests}, {"wiki", x.Wiki}, {"releases", x.Releases}, {"snippets", x.Snippets},
-		{"container_registry", x.Registry}, {"builds", x.Builds},
+		{"container_registry", x.Registry}, {"package_registry", x.Packages}, {"builds", x.Builds},
 	} {
 		if f.access == "disabled" {
 			off = append(off, f.name)

@@ -22,6 +22,7 @@ type listing struct {
 	what  string // as a gap names it
 	needs string // the role that may read it
 	items iter.Seq2[audit.Item, error]
+	calls int  // requests that it takes where each list has one page
 	paid  bool // GitLab has it with a licence only
 }
 
@@ -176,14 +177,17 @@ const (
 
 // listings are what is asked for of the target. What every licence has comes first: see [place.paid].
 func (p *Provider) listings(ctx context.Context, here *place) (all []listing) {
-	add := func(source audit.Sources, what, needs string, items iter.Seq2[audit.Item, error]) {
+	several := func(source audit.Sources, what, needs string, calls int, items iter.Seq2[audit.Item, error]) {
 		if p.opts.Sources.Has(source) {
-			all = append(all, listing{what: what, needs: needs, items: items})
+			all = append(all, listing{what: what, needs: needs, items: items, calls: calls})
 		}
+	}
+	add := func(source audit.Sources, what, needs string, items iter.Seq2[audit.Item, error]) {
+		several(source, what, needs, 1, items)
 	}
 	paid := func(source audit.Sources, what, needs string, items iter.Seq2[audit.Item, error]) {
 		if p.opts.Sources.Has(source) {
-			all = append(all, listing{what: what, needs: needs, items: items, paid: true})
+			all = append(all, listing{what: what, needs: needs, items: items, calls: 1, paid: true})
 		}
 	}
 	const variables, secrets, settings = audit.SourceVariables, audit.SourceSecrets, audit.SourceSettings
@@ -202,7 +206,7 @@ func (p *Provider) listings(ctx context.Context, here *place) (all []listing) {
 		paid(settings, "webhooks", owner, here.webhooks(ctx))
 		paid(settings, "protected branches", owner, here.protections(ctx, "branch"))
 		add(settings, "protected environments", maintainer, here.groupEnvironments(ctx))
-		add(settings, "settings", "membership", here.settings(ctx))
+		several(settings, "settings", "membership", 3, here.settings(ctx)) // push rules, and how many projects there are
 		add(audit.SourceRunners, "runners", maintainer, here.runners(ctx))
 	default:
 		add(variables, "variables", maintainer, here.variables(ctx))
@@ -216,11 +220,11 @@ func (p *Provider) listings(ctx context.Context, here *place) (all []listing) {
 		add(variables|settings, "pipeline schedules", developer, here.schedules(ctx, p.opts.Sources.Has(variables)))
 		add(settings, "protected branches", maintainer, here.protections(ctx, "branch"))
 		add(settings, "protected tags", maintainer, here.protections(ctx, "tag"))
-		add(settings, "environments", reporter, here.environments(ctx))
+		several(settings, "environments", reporter, 2, here.environments(ctx)) // and which are protected
 		if here.target.Attrs["empty"] == "" {
 			add(audit.SourceWorkflows, "pipeline definition", developer, here.definition(ctx))
 		}
-		add(settings, "settings", reporter, here.settings(ctx))
+		several(settings, "settings", reporter, 6, here.settings(ctx)) // job token scope and two lists of it, push rules, the check of pushes
 		add(audit.SourceRunners, "runners", maintainer, here.runners(ctx))
 	}
 	return all

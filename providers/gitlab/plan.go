@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"math"
+	"maps"
+	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/xanzy/go-gitlab"
@@ -111,19 +113,25 @@ func told(resp *gitlab.Response) (limit, left int, ok bool) {
 	return limit, left, err == nil && failed == nil && limit > 0 && limit <= mostGranted && left >= 0 && left <= limit
 }
 
-// calls is what a source takes that is read by a few requests for each project, group, and the instance.
+// calls is what a source takes that is read by a few requests for each project, group, and the instance. What is read for a source before is counted there.
 func (p *planner) calls(source audit.Sources) (calls int, what string) {
 	parts := map[audit.TargetKind]int{}
 	for kind, t := range p.kinds() {
 		here := newPlace(p.client, t)
-		one := Provider{env: p.Provider.env, opts: Options{Sources: source}}
-		parts[kind] = len(one.listings(p.ctx, here))
+		upTo := func(sources audit.Sources) (n int) {
+			one := Provider{env: p.Provider.env, opts: Options{Sources: sources & p.opts.Sources}}
+			for _, l := range one.listings(p.ctx, here) {
+				n += l.calls
+			}
+			return n
+		}
+		parts[kind] = upTo(source<<1-1) - upTo(source-1)
 	}
 	calls = parts[audit.TargetRepository] * p.census.Repositories
 	for _, t := range p.census.Owners {
 		calls += parts[t.Kind]
 	}
-	return calls, fmt.Sprintf("%d for a project, %d for a group, and one for each hundred of something", parts[audit.TargetRepository], parts[audit.TargetGroup])
+	return calls, fmt.Sprintf("%d for a project, %d for a group, and one for each further hundred of something", parts[audit.TargetRepository], parts[audit.TargetGroup])
 }
 
 // kinds has a target of each kind that there is.
@@ -135,68 +143,187 @@ func (p *planner) kinds() map[audit.TargetKind]audit.Target {
 	return all
 }
 
-// records sends what is read of what projects have many of: so many pages, and of jobs each trace and each set of artifacts.
+// records sends what is read of what projects have many of: so many pages, and of some each thing.
 func (p *planner) records() error {
+	if !p.signed() {
+		return nil
+	}
+	if err := p.runs(); err != nil {
+		return err
+	}
 	for _, r := range []struct {
 		source audit.Sources
-		lists  []string
-		each   bool // thing is another request
+		lists  []string // each with the feature that it is of
+		each   string   // of these each thing is another request
 		what   string
 	}{
-		{audit.SourceLogs, []string{"/pipelines", "/jobs"}, true, "pipelines, whose jobs are listed, and jobs"},
-		{audit.SourceArtifacts, []string{"/jobs"}, true, "jobs, each of which may have left artifacts"},
-		{audit.SourceIssues, []string{"/issues", "/merge_requests"}, true, "issues and merge requests, whose notes are asked for one by one"},
-		{audit.SourceReleases, []string{"/releases"}, false, "releases"},
-		{audit.SourceGists, []string{"/snippets"}, true, "snippets"},
-		{audit.SourceWikis, []string{"/wikis"}, false, "pages of wikis"},
-		{audit.SourcePackages, []string{"/registry/repositories"}, true, "images, whose tags are listed"},
+		{audit.SourceIssues, []string{"issues", "merge_requests"}, "issues merge_requests", "issues and merge requests, whose notes are asked for one by one"},
+		{audit.SourceWikis, []string{"wikis"}, "", "pages of wikis"},
+		{audit.SourceReleases, []string{"releases"}, "", "releases"},
+		{audit.SourceGists, []string{"snippets"}, "snippets", "snippets"},
+		{audit.SourcePackages, []string{"registry/repositories", "packages"}, "registry/repositories", "images and versions of packages"},
 	} {
-		if !p.opts.Sources.Has(r.source) || !p.signed() {
+		if !p.opts.Sources.Has(r.source) {
 			continue
 		}
-		things, pages, refused, err := p.ofSample(r.lists)
+		all, err := p.census.Reckon(p.ctx, 2, func(t audit.Target) ([]int64, error) {
+			var calls, things int64
+			for _, list := range r.lists {
+				here := newPlace(p.client, t)
+				if !here.has(featureOf(list)) {
+					continue
+				}
+				n, err := p.total(here.path+"/"+list, nil)
+				if forge.StatusOf(err) == http.StatusNotFound && r.source == audit.SourcePackages { // the instance has no registry
+					err = nil
+				}
+				if err != nil {
+					return nil, err
+				}
+				things += n
+				calls += 1 + n/listPage
+				if strings.Contains(r.each, list) {
+					calls += n
+				}
+			}
+			return []int64{calls, things}, nil
+		})
 		if err != nil {
 			return err
 		}
-		calls, note := pages, fmt.Sprintf("about %d %s, reckoned from %d projects", things, r.what, len(p.census.Sample))
-		if r.each {
-			calls += things
-		}
-		if refused > 0 {
-			note += fmt.Sprintf("; of %d of them the token may not list these", refused)
-		}
-		if err := p.send(audit.Cost{Source: r.source, Quota: quota, Calls: int(calls), Note: note}); err != nil {
+		if err := p.send(audit.Cost{
+			Source: r.source, Quota: quota, Calls: all.Calls(0, len(r.lists)*p.census.Repositories), Note: all.Note("about %d %s", all.All[1], r.what),
+		}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// ofSample reckons from a sample of projects how many things all have in some lists, and how many pages these take. A project that refuses a list is
-// one of which nothing is known; refused is how many do.
-func (p *planner) ofSample(lists []string) (things, pages int64, refused int, err error) {
-	no := map[int]bool{}
-	for _, list := range lists {
-		sum, more, answered := int64(0), int64(0), 0
-		for i, t := range p.census.Sample {
-			resp, err := p.get(p.ctx, newPlace(p.client, t).path+list, map[string]string{"per_page": "1"}, "", nil)
-			if p.ctx.Err() != nil {
-				return 0, 0, 0, p.ctx.Err()
-			}
-			if err != nil {
-				no[i] = true
-				continue
-			}
-			answered++
-			n := int64(min(max(resp.TotalItems, 0), mostGranted)) // of more than 10,000 it does not tell the number
-			sum, more = sum+n, more+n/listPage
+// featureOf is the feature of a project that a listing is of, as it may be switched off.
+func featureOf(list string) string {
+	switch list {
+	case "wikis":
+		return "wiki"
+	case "registry/repositories":
+		return "container_registry"
+	case "packages":
+		return "package_registry"
+	}
+	return list
+}
+
+// mostTold is up to how many things of a listing GitLab tells the number.
+const mostTold = 10_000
+
+// total is how many a listing has; where it has more than GitLab tells, that many.
+func (p *planner) total(path string, query map[string]string) (int64, error) {
+	one := map[string]string{"per_page": "1"}
+	maps.Copy(one, query)
+	resp, err := p.get(p.ctx, path, one, "", nil)
+	switch {
+	case err != nil:
+		return 0, err
+	case resp.Header.Get("X-Total") == "" && next(resp) != "":
+		return mostTold, nil
+	}
+	return int64(min(max(resp.TotalItems, 0), mostGranted)), nil
+}
+
+// A runsPlan is what the traces and artifacts of a project take.
+type runsPlan struct{ listing, traces, artifacts, jobs, pipelines int64 }
+
+// runs sends what traces and artifacts take: a listing for each pipeline, and each trace, archive and report.
+func (p *planner) runs() error {
+	if !p.opts.Sources.Has(forge.Runs) {
+		return nil
+	}
+	all, err := p.census.Reckon(p.ctx, 5, func(t audit.Target) ([]int64, error) {
+		x, err := p.runsOf(newPlace(p.client, t))
+		return []int64{x.listing, x.traces, x.artifacts, x.jobs, x.pipelines}, err
+	})
+	if err != nil {
+		return err
+	}
+	listing := all.Calls(0, listingsOfRuns*p.census.Repositories)
+	what := all.Note("about %d jobs of %d pipelines", all.All[3], all.All[4])
+	for _, c := range []struct {
+		source audit.Sources
+		calls  int64
+	}{{audit.SourceLogs, all.All[1]}, {audit.SourceArtifacts, all.All[2]}} {
+		if !p.opts.Sources.Has(c.source) {
+			continue
 		}
-		pages += int64(p.census.Repositories) // one that ends each listing, or is refused
-		if answered > 0 {
-			known := float64(len(p.census.Sample)) / float64(answered)
-			things += p.census.All(int64(math.Ceil(float64(sum) * known)))
-			pages += p.census.All(int64(math.Ceil(float64(more) * known)))
+		if err := p.send(audit.Cost{Source: c.source, Quota: quota, Calls: listing + int(c.calls), Note: what}); err != nil {
+			return err
+		}
+		listing, what = 0, "of the same jobs, one for each archive and report, and one for Terraform states"
+	}
+	return nil
+}
+
+// listingsOfRuns are those of pipelines: those that others started are in none but their own.
+const listingsOfRuns = 2
+
+// runsOf counts what a project has. Of pipelines GitLab tells how many there are, of jobs it does not: the last hundred stand for the others.
+func (p *planner) runsOf(h *place) (x runsPlan, err error) {
+	if !h.has("builds") {
+		return x, nil
+	}
+	for _, query := range []map[string]string{nil, {"source": "parent_pipeline"}} {
+		n, err := p.total(h.path+"/pipelines", query)
+		if err != nil {
+			return x, err
+		}
+		x.pipelines += n
+		x.listing += 1 + n/listPage
+	}
+	var last []*struct {
+		Pipeline struct {
+			ID     int    `json:"id"`
+			Source string `json:"source"`
+		} `json:"pipeline"`
+		Archive   *struct{} `json:"artifacts_file"`
+		Artifacts []struct {
+			Type string `json:"file_type"`
+		} `json:"artifacts"`
+	}
+	resp, err := p.get(p.ctx, h.path+"/jobs", listQuery(nil), "", &last)
+	if err != nil {
+		return x, err
+	}
+	started := map[int]bool{} // pipelines, and whether somebody may have given them variables
+	var files int64
+	for _, j := range last {
+		if j == nil {
+			continue
+		}
+		started[j.Pipeline.ID] = givenVariables(j.Pipeline.Source)
+		if j.Archive != nil {
+			files++
+		}
+		for _, a := range j.Artifacts {
+			if a.Type == "dotenv" {
+				files++
+			}
 		}
 	}
-	return things, pages, len(no), nil
+	var given int64
+	if p.opts.Sources.Has(audit.SourceVariables) {
+		for _, may := range started {
+			if may {
+				given++
+			}
+		}
+	}
+	share := func(n int64) int64 { // of all jobs, what n of the last are of them
+		if next(resp) == "" || len(started) == 0 {
+			return n
+		}
+		return n * max(x.pipelines, int64(len(started))) / int64(len(started))
+	}
+	x.jobs = share(int64(len(last)))
+	x.listing += x.pipelines + share(given)
+	x.traces, x.artifacts = x.jobs, share(files)+1
+	return x, nil
 }

@@ -42,6 +42,7 @@ func busy(g *forgetest.GitLab) *forgetest.Project {
 	x.Releases = map[string]string{"v1": "the first"}
 	x.Snippets = []forgetest.CISnippet{{ID: 1, Title: "one", Files: map[string]string{"a.sh": "echo a"}}, {ID: 2, Title: "two", Files: map[string]string{"b.sh": "echo b", "dir/c.env": "C=1"}}}
 	x.Images = map[string][]string{"web": {"latest", "v1"}}
+	x.Packages = []forgetest.CIPackage{{Name: "@acme/web", Type: "npm"}, {Name: "files", Type: "generic"}, {Name: "@acme/web", Type: "npm", Created: forgetest.Updated}, {Name: "@acme/web", Type: "generic"}}
 	x.States = map[string]string{"production": `{"version":4}`}
 	return x
 }
@@ -69,7 +70,7 @@ func lines(t *testing.T, items []audit.Item) (out []string) {
 			}
 			out = append(out, fmt.Sprintf("log %s %s: %s", it.At.Path, it.At.Name, strings.TrimSpace(text)))
 		case audit.KindPackage, audit.KindRunner:
-			out = append(out, fmt.Sprintf("%s %s: %s", it.Kind, it.Entry.Name, it.Entry.Facts["tags"]+it.Entry.Facts["executor"]))
+			out = append(out, fmt.Sprintf("%s %s: %s", it.Kind, it.Entry.Name, it.Entry.Facts["tags"]+it.Entry.Facts["executor"]+it.Entry.Facts["versions"]))
 		default:
 			out = append(out, fmt.Sprintf("%s %s %s: %s", it.Kind, it.At.Path, it.At.Name, strings.ReplaceAll(string(content), "\n", "|")))
 		}
@@ -229,7 +230,8 @@ func TestSince(t *testing.T) {
 	runs := []string{"log pipelines/1/jobs/16 test / retry: in time", "log pipelines/1/jobs/17 test / retry: on the day", terraform, "state"}
 	texts := []string{
 		"text  issue #2: Empty||", "text  issue #2, note: done", "text  wiki page home: home||welcome", "text  wiki page ops/deploy: ops/deploy||how to",
-		"text  release v1: v1||the first|binary https://example.com/v1", "text  snippet $1: one||", "text a.sh snippet $1: echo a", "package acme/platform/p000/web: latest,v1", "state",
+		"text  release v1: v1||the first|binary https://example.com/v1", "text  snippet $1: one||", "text a.sh snippet $1: echo a", "package acme/platform/p000/web: latest,v1",
+		"package @acme/web: 1", "package @acme/web: 2", "package files: 1", "state",
 	}
 	p.opts.Since = "2026-10-10"
 	items, _, state := part(t, p, target, audit.PartRuns, "")
@@ -317,14 +319,16 @@ func TestTexts(t *testing.T) {
 		"text  issue #1: It fails||with this", "text  issue #1, note: me too", "text  issue #1, note: not me", "text  issue #2: Empty||",
 		"text  merge request !1: Mend it||", "text  merge request !1, note: looks good",
 	}, standing, []string{
-		"text  snippet $1: one||", "text a.sh snippet $1: echo a", "text  snippet $2: two||", "text b.sh snippet $2: echo b", "text dir/c.env snippet $2: C=1", "package acme/platform/p000/web: latest,v1", "state",
+		"text  snippet $1: one||", "text a.sh snippet $1: echo a", "text  snippet $2: two||", "text b.sh snippet $2: echo b", "text dir/c.env snippet $2: C=1", "package acme/platform/p000/web: latest,v1",
+		"package @acme/web: 1", "package @acme/web: 2", "package files: 1", "state",
 	}))
 	now = now.Add(time.Hour)
 	x.Issues[1].Updated, x.Issues[1].Notes = now, []string{"done"}
 	x.Snippets[0].Updated = now
 	items, _, _ = part(t, p, target, audit.PartTexts, state)
 	equal(t, "what was touched", lines(t, items), slices.Concat([]string{"kept", "text  issue #2: Empty||", "text  issue #2, note: done"}, standing, []string{
-		"text  snippet $1: one||", "text a.sh snippet $1: echo a", "package acme/platform/p000/web: latest,v1", "state",
+		"text  snippet $1: one||", "text a.sh snippet $1: echo a", "package acme/platform/p000/web: latest,v1",
+		"package @acme/web: 1", "package @acme/web: 2", "package files: 1", "state",
 	}))
 	for _, it := range items {
 		if it.At.Name == "issue #2, note" && !strings.HasSuffix(it.At.URL, "/acme/platform/p000/-/issues/2#note_200") {
@@ -346,7 +350,7 @@ func TestTexts(t *testing.T) {
 func TestFeaturesSwitchedOff(t *testing.T) {
 	g, _, p, _ := recorded(t, func(_ *forgetest.GitLab, x *forgetest.Project) {
 		x.CIAccess.Settings = map[string]any{}
-		for _, f := range []string{"issues", "merge_requests", "wiki", "releases", "snippets", "container_registry", "builds"} {
+		for _, f := range []string{"issues", "merge_requests", "wiki", "releases", "snippets", "container_registry", "package_registry", "builds"} {
 			x.CIAccess.Settings[f+"_access_level"] = "disabled"
 		}
 	})
@@ -363,20 +367,57 @@ func TestFeaturesSwitchedOff(t *testing.T) {
 	}
 }
 
-// A job's own token reads releases, and what it may not is a gap that names the role.
+// A job's own token reads what GitLab lets it read, and what it may not is a gap that names the role.
 func TestRecordsOfAJob(t *testing.T) {
-	_, x, p, _ := recorded(t, func(g *forgetest.GitLab, x *forgetest.Project) {
-		g.JobToken, x.JobMayRead, x.Private = "job", true, true
+	g, x, p, _ := recorded(t, func(g *forgetest.GitLab, x *forgetest.Project) {
+		g.JobToken, x.JobMayRead, x.Private, x.Environments, x.SecureFiles = "job", true, true, []string{"production"}, []string{"a.jks"}
+		g.Storage = forgetest.Start(t, http.HandlerFunc(g.ServeStorage)) // which refuses whoever sends it a credential
 	})
 	vars := map[string]string{"GITLAB_URL": p.env.Getenv("GITLAB_URL"), "CI_JOB_TOKEN": "job"}
 	p.env.Getenv = func(name string) string { return vars[name] }
 	p = New(p.env, p.opts)
 	target := targets(t, p, x.Path).named("gitlab:" + x.Path)
-	items, gaps, _ := part(t, p, target, audit.PartTexts, "")
-	if !slices.Contains(lines(t, items), "text  release v1: v1||the first|binary https://example.com/v1") {
-		t.Errorf("items %q", lines(t, items))
+	before := len(g.Requests())
+	has := func(of audit.Part, wantItems, wantGaps []string) (state string) {
+		t.Helper()
+		items, gaps, state := part(t, p, target, of, "")
+		if got := lines(t, items); !slices.Equal(got, wantItems) {
+			t.Errorf("%s: %q, want %q", of, got, wantItems)
+		}
+		if !slices.Equal(gaps, wantGaps) {
+			t.Errorf("%s: gaps %q, want %q", of, gaps, wantGaps)
+		}
+		return state
 	}
-	if !slices.Contains(gaps, "project issues, wiki: a job's own token may not read it: needs role Guest, with GITLAB_TOKEN") {
-		t.Errorf("gaps %q", gaps)
+	const why = ": a job's own token may not read it: needs role "
+	has(audit.PartTexts, []string{
+		"text  merge request !1: Mend it||", "text  merge request !1, note: looks good", "text  release v1: v1||the first|binary https://example.com/v1",
+		"package acme/platform/p000/web: latest,v1", "package @acme/web: 1", "package @acme/web: 2", "package files: 1",
+	}, []string{"project issues, wiki" + why + "Guest, with GITLAB_TOKEN", "project snippets" + why + "Reporter, with GITLAB_TOKEN"})
+	state := has(audit.PartRuns, []string{
+		"artifact pipelines/1/jobs/12/artifacts.zip!empty test / build: ", "artifact pipelines/1/jobs/12/artifacts.zip!out/app.env test / build: KEY=1",
+	}, []string{
+		"traces and artifacts of 1 jobs: somebody has erased them", "dotenv reports of 1 jobs: GitLab hands them to browsers of members only",
+		"project job traces" + why + "Developer, with GITLAB_TOKEN", "project Terraform states" + why + "Developer, with GITLAB_TOKEN",
+	})
+	if state != "" {
+		t.Errorf("state %q, although no trace was read", state)
+	}
+	has(audit.PartSettings, []string{
+		"secret  a.jks: ", `environment  production: {"id":1,"name":"production","state":"available","tier":"production","created_at":"2025-03-01T08:00:00Z","updated_at":"2026-02-01T09:30:00Z"}`,
+	}, []string{
+		"project variables, inherited variables, deploy keys, webhooks, access tokens, deploy tokens, trigger tokens, protected branches, protected tags, " +
+			"protected environments, runners" + why + "Maintainer, with GITLAB_TOKEN",
+		"project pipeline schedules, pipeline definition" + why + "Developer, with GITLAB_TOKEN", "project settings" + why + "Reporter, with GITLAB_TOKEN",
+	})
+	for _, r := range g.Requests()[before:] {
+		if r.Header.Get("Job-Token") != "job" && strings.HasPrefix(r.Path, "/api/") {
+			t.Errorf("%s: headers %v", r.Path, r.Header)
+		}
+	}
+	// Another project's token is let see nothing.
+	x.JobMayRead = false
+	if items, gaps, _ := part(t, p, target, audit.PartRuns, ""); len(items) > 0 || len(gaps) == 0 {
+		t.Errorf("%d items, gaps %q", len(items), gaps)
 	}
 }

@@ -50,7 +50,8 @@ func rights() []right {
 		{what: "wiki", of: project, sources: audit.SourceWikis, role: guest, path: "/wikis", public: true, newer: true},
 		{what: "releases", of: project, sources: audit.SourceReleases, role: guest, path: "/releases", public: true},
 		{what: "snippets", of: project, sources: audit.SourceGists, role: guest, path: "/snippets", public: true, newer: true},
-		{what: "packages", of: project, sources: audit.SourcePackages, role: reporter, path: "/packages", public: true, newer: true},
+		{what: "container registry", of: project, sources: audit.SourcePackages, role: reporter, path: "/registry/repositories", public: true, newer: true},
+		{what: "package registry", of: project, sources: audit.SourcePackages, role: reporter, path: "/packages", public: true, newer: true},
 	}
 }
 

@@ -61,6 +61,10 @@ func (r *records) runs() {
 		return
 	}
 	v := &visit{records: r, runners: map[int]*seen{}}
+	if r.job {
+		v.withJobToken()
+		return
+	}
 	for _, source := range []string{"", "parent_pipeline"} {
 		query := r.since(map[string]string{"order_by": "id", "sort": "asc"})
 		if source != "" {
@@ -82,6 +86,35 @@ func (r *records) runs() {
 		return
 	}
 	v.tell()
+}
+
+// withJobToken reads what a job's own token may: it lists jobs and fetches what they left, and is let see neither pipelines nor traces
+// (docs.gitlab.com/ci/jobs/ci_job_token, "Job token access").
+func (v *visit) withJobToken() {
+	closed := &forge.Error{API: "gitlab", Method: http.MethodGet, Status: http.StatusForbidden}
+	if v.sources.Has(audit.SourceLogs) && !v.fail("job traces", developer, closed) || !v.sources.Has(audit.SourceArtifacts) {
+		return
+	}
+	type listed struct {
+		job
+		Pipeline pipelineRun `json:"pipeline"`
+	}
+	for x, err := range every(v.records, "/jobs", nil, func(x *listed) string { return strconv.Itoa(x.ID) }) {
+		switch {
+		case err != nil:
+			if !v.fail("jobs", reporter, err) {
+				return
+			}
+		case x.FinishedAt == nil || x.FinishedAt.Before(v.start()):
+		case x.ErasedAt != nil:
+			v.erased++
+		case !v.artifacts(&x.Pipeline, &x.job):
+			return
+		}
+	}
+	if v.missed("Terraform states", developer, closed) {
+		v.tell()
+	}
 }
 
 // A visit is what is kept while a project's pipelines are walked over.
@@ -375,11 +408,18 @@ func (v *visit) report(x *pipelineRun, j *job, name string, size int64) bool {
 // maxListed is how many names of variables that pipelines were started with the inventory has.
 const maxListed = 500
 
+// givenVariables tells whether whoever starts a pipeline in this way can give it variables.
+func givenVariables(source string) bool {
+	switch source {
+	case "trigger", "api", "web", "chat", "pipeline", "parent_pipeline":
+		return true
+	}
+	return false
+}
+
 // pipelineVariables sends the variables that whoever started a pipeline gave to it. Those of schedules are with the schedule.
 func (v *visit) pipelineVariables(x *pipelineRun) bool {
-	switch x.Source {
-	case "trigger", "api", "web", "chat", "pipeline", "parent_pipeline":
-	default:
+	if !givenVariables(x.Source) {
 		return true
 	}
 	if v.variables.closed || !v.sources.Has(audit.SourceVariables) {

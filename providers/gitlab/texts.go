@@ -26,6 +26,7 @@ func (r *records) texts() {
 		{audit.SourceReleases, "releases", r.releases},
 		{audit.SourceGists, "snippets", r.snippets},
 		{audit.SourcePackages, "container_registry", r.images},
+		{audit.SourcePackages, "package_registry", r.packages},
 	} {
 		if r.sources.Has(s.source) && r.has(s.feature) && !s.read() {
 			return
@@ -263,4 +264,59 @@ func (r *records) images() bool {
 		}
 	}
 	return !r.ended
+}
+
+// packages lists what the package registry has, by name: files are not read.
+func (r *records) packages() bool {
+	type registered struct {
+		ID        int        `json:"id"`
+		Name      string     `json:"name"`
+		Type      string     `json:"package_type"`
+		CreatedAt *time.Time `json:"created_at"`
+	}
+	type versions struct {
+		count       int
+		first, last time.Time
+	}
+	name, types := "", map[string]versions{} // of the name that the listing is at
+	flush := func() bool {
+		for _, kind := range sortedKeys(types) {
+			v := types[kind]
+			it := r.item(audit.KindPackage, audit.InSetting, name, r.client.page(r.target.Attrs["path"], "-/packages"), map[string]string{
+				"type": kind, "versions": strconv.Itoa(v.count), "created_at": stamp(&v.first), "updated_at": stamp(&v.last),
+			})
+			if !r.send(it, nil) {
+				return false
+			}
+		}
+		clear(types)
+		return true
+	}
+	for x, err := range every(r, "/packages", map[string]string{"order_by": "name", "sort": "asc"}, func(x *registered) string { return strconv.Itoa(x.ID) }) {
+		if forge.StatusOf(err) == http.StatusNotFound { // the instance has none
+			return !r.ended
+		}
+		if err != nil {
+			if !r.missed("package registry", reporter, err) {
+				return false
+			}
+			continue
+		}
+		if x.Name != name && !flush() {
+			return false
+		}
+		name = x.Name
+		v := types[x.Type]
+		v.count++
+		if at := x.CreatedAt; at != nil {
+			if v.first.IsZero() || at.Before(v.first) {
+				v.first = *at
+			}
+			if at.After(v.last) {
+				v.last = *at
+			}
+		}
+		types[x.Type] = v
+	}
+	return flush() && !r.ended
 }

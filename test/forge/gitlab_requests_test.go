@@ -64,6 +64,7 @@ var operations = []operation{
 	{`/projects/\d+/members/all/\d+`, struct{}{}, gitlab.ProjectMember{}, gitlabnew.ProjectMember{}, ""},
 	{`/projects/\d+/secure_files`, gitlabnew.ListProjectSecureFilesOptions{}, nil, []gitlabnew.SecureFile{}, ""},
 	{`/projects/\d+/pipelines`, gitlabnew.ListProjectPipelinesOptions{}, []gitlab.PipelineInfo{}, []gitlabnew.PipelineInfo{}, ""},
+	{`/projects/\d+/jobs`, gitlabnew.ListJobsOptions{}, []gitlab.Job{}, []gitlabnew.Job{}, ""},
 	{`/projects/\d+/pipelines/\d+/jobs`, gitlabnew.ListJobsOptions{}, []gitlab.Job{}, []gitlabnew.Job{}, ""},
 	{`/projects/\d+/pipelines/\d+/variables`, struct{}{}, []gitlab.PipelineVariable{}, []gitlabnew.PipelineVariable{}, ""},
 	{`/projects/\d+/jobs/\d+/trace`, struct{}{}, nil, nil, ""},
@@ -80,8 +81,11 @@ var operations = []operation{
 	{`/projects/\d+/snippets/\d+/files/[^/]+/[^/]+/raw`, struct{}{}, nil, nil, ""},
 	{`/projects/\d+/registry/repositories`, gitlabnew.ListProjectRegistryRepositoriesOptions{}, []gitlab.RegistryRepository{}, []gitlabnew.RegistryRepository{}, ""},
 	{`/projects/\d+/registry/repositories/\d+/tags`, gitlabnew.ListRegistryRepositoryTagsOptions{}, []gitlab.RegistryRepositoryTag{}, []gitlabnew.RegistryRepositoryTag{}, ""},
+	{`/projects/\d+/packages`, gitlabnew.ListProjectPackagesOptions{}, []gitlab.Package{}, []gitlabnew.Package{}, ""},
 	{`/projects/\d+/ci/lint`, gitlabnew.ProjectLintOptions{}, gitlab.ProjectLintResult{}, gitlabnew.ProjectLintResult{}, ""},
 
+	{`/metadata`, struct{}{}, gitlab.Metadata{}, gitlabnew.Metadata{}, ""},
+	{`/personal_access_tokens/self`, struct{}{}, gitlab.PersonalAccessToken{}, gitlabnew.PersonalAccessToken{}, ""},
 	{`/user`, struct{}{}, gitlab.User{}, gitlabnew.User{}, ""},
 	{`/users/[^/]+/projects`, gitlabnew.ListProjectsOptions{}, []gitlab.Project{}, []gitlabnew.Project{}, "pagination id_after"},
 	{`/groups`, gitlabnew.ListGroupsOptions{}, []gitlab.Group{}, []gitlabnew.Group{}, ""},
@@ -163,6 +167,7 @@ func fullGitLab() *forgetest.GitLab {
 	x.Wiki, x.Releases = map[string]string{"home": "h"}, map[string]string{"v1": "r"}
 	x.Snippets = []forgetest.CISnippet{{ID: 1, Title: "s", Files: map[string]string{"a": "b"}}, {ID: 2, Title: "s", Files: map[string]string{"a": "b", "c/d": "e"}}}
 	x.Images = map[string][]string{"web": {"latest"}}
+	x.Packages = []forgetest.CIPackage{{Name: "@acme/web", Type: "npm"}}
 	return g
 }
 
@@ -185,6 +190,16 @@ func TestGitLabRequests(t *testing.T) {
 	}
 	if entries == 0 {
 		t.Error("nothing was listed")
+	}
+	for _, err := range p.Check(t.Context(), "acme") {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	for _, err := range p.Plan(t.Context(), "acme") {
+		if err != nil {
+			t.Error(err)
+		}
 	}
 	used := map[int]bool{}
 	for _, a := range tape.answers {

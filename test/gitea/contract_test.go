@@ -70,6 +70,9 @@ func contractTest(t *testing.T, s *server) {
 	}}
 	x.Issues = []forgetest.GiteaIssue{{
 		Title: "broken", Body: "why?", Comments: []forgetest.GiteaComment{{Body: "so"}, {Body: "and so"}}, Files: []forgetest.GiteaFile{{ID: 1, Name: "log.txt", Content: "attached"}},
+	}, {
+		Title: "mended", Body: "so", Pull: true, Comments: []forgetest.GiteaComment{{Body: "good"}},
+		Reviews: []forgetest.GiteaReview{{Body: "nearly", Comments: []string{"not here", "nor here"}}, {Body: "well done"}},
 	}}
 	x.Releases = []forgetest.GiteaRelease{{Tag: "v1", Title: "one", Body: "new", Files: []forgetest.GiteaFile{{ID: 2, Name: "app.txt", Content: "the program"}}}}
 	x.Wiki = []forgetest.GiteaPage{{Title: "Home", Content: "welcome"}, {Title: "How to / run", Content: "so"}}
@@ -91,7 +94,8 @@ func contractTest(t *testing.T, s *server) {
 		"/repos/{owner}/{repo}/keys", "/repos/{owner}/{repo}/branch_protections", "/repos/{owner}/{repo}/tag_protections", "/repos/{owner}/{repo}/git/trees/{sha}",
 		"/repos/{owner}/{repo}/git/blobs/{sha}", "/repos/{owner}/{repo}/actions/tasks", "/repos/{owner}/{repo}/actions/runs", "/repos/{owner}/{repo}/actions/runs/{run}/jobs",
 		"/repos/{owner}/{repo}/actions/jobs/{job_id}/logs", "/repos/{owner}/{repo}/actions/runs/{run}/artifacts", "/repos/{owner}/{repo}/actions/artifacts/{artifact_id}/zip",
-		"/repos/{owner}/{repo}/issues", "/repos/{owner}/{repo}/issues/comments", "/repos/{owner}/{repo}/releases", "/repos/{owner}/{repo}/wiki/pages",
+		"/repos/{owner}/{repo}/issues", "/repos/{owner}/{repo}/issues/comments", "/repos/{owner}/{repo}/pulls/{index}/reviews",
+		"/repos/{owner}/{repo}/pulls/{index}/reviews/{id}/comments", "/repos/{owner}/{repo}/releases", "/repos/{owner}/{repo}/wiki/pages",
 		"/repos/{owner}/{repo}/wiki/page/{pageName}",
 	} {
 		if !c.seen[path] {
@@ -192,7 +196,12 @@ func (s *server) fill(t *testing.T, x *forgetest.GiteaRepo) {
 		}
 	}
 	for _, issue := range x.Issues {
-		number := s.must(t, "POST", path+"issues", map[string]any{"title": issue.Title, "body": issue.Body})["number"]
+		var number any
+		if issue.Pull {
+			number = s.pull(t, path, issue)
+		} else {
+			number = s.must(t, "POST", path+"issues", map[string]any{"title": issue.Title, "body": issue.Body})["number"]
+		}
 		at := fmt.Sprintf("%sissues/%v/", path, number)
 		for _, c := range issue.Comments {
 			s.must(t, "POST", at+"comments", map[string]any{"body": c.Body})
@@ -219,6 +228,21 @@ func (s *server) fill(t *testing.T, x *forgetest.GiteaRepo) {
 	for _, rule := range x.TagRules {
 		s.must(t, "POST", path+"tag_protections", map[string]any{"name_pattern": rule.Pattern, "whitelist_usernames": rule.Users})
 	}
+}
+
+// pull makes a pull request of a new file, with reviews of it, and returns its number.
+func (s *server) pull(t *testing.T, path string, x forgetest.GiteaIssue) any {
+	t.Helper()
+	s.must(t, "POST", path+"contents/proposed", map[string]any{"content": base64.StdEncoding.EncodeToString([]byte("a line\n")), "message": "propose", "branch": "main", "new_branch": "proposal"})
+	number := s.must(t, "POST", path+"pulls", map[string]any{"title": x.Title, "body": x.Body, "head": "proposal", "base": "main"})["number"]
+	for _, review := range x.Reviews {
+		var comments []map[string]any
+		for _, body := range review.Comments {
+			comments = append(comments, map[string]any{"path": "proposed", "body": body, "new_position": 1})
+		}
+		s.must(t, "POST", fmt.Sprintf("%spulls/%v/reviews", path, number), map[string]any{"event": "COMMENT", "body": review.Body, "comments": comments})
+	}
+	return number
 }
 
 // register has a runner say that it is there, as Gitea's own does (connectrpc.com, unary calls in JSON).

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/forgetest"
 )
 
 // The jobs of the test. What they print of the machine is what real ones print: a file that was left there, an environment that was dumped.
@@ -95,6 +96,9 @@ func pipelinesTest(t *testing.T, s *server) {
 	s.must(t, "POST", at(11)+"issues", map[string]any{"title": "it does not work", "body": "with " + env(11, audit.InText, 1006)})
 	s.must(t, "POST", at(11)+"issues/1/comments", map[string]any{"body": "nor does\n\n    " + env(11, audit.InText, 1007)})
 	s.must(t, "PATCH", at(11)+"issues/1", map[string]any{"state": "closed"})
+	s.pull(t, at(11), forgetest.GiteaIssue{Title: "mend it", Pull: true, Reviews: []forgetest.GiteaReview{
+		{Body: "not with " + env(11, audit.InText, 1013), Comments: []string{"nor with " + env(11, audit.InText, 1014)}},
+	}})
 	release := s.must(t, "POST", at(11)+"releases", map[string]any{"tag_name": "v9", "name": "nine", "body": "try it with " + env(11, audit.InText, 1008)})
 	s.upload(t, at(11)+fmt.Sprintf("releases/%v/assets", release["id"]), "settings.env", env(11, audit.InArtifact, 1009))
 	s.upload(t, at(11)+"issues/1/assets", "log.txt", env(11, audit.InArtifact, 1010))
@@ -112,6 +116,8 @@ func pipelinesTest(t *testing.T, s *server) {
 	for secret, want := range map[string]string{
 		token(1001): "run N, Deploy it / Show the machine\n/actions/runs/N/jobs/N#jobstep-N-N",
 		token(1007): "comment on issue N\n/issues/N#issuecomment-N",
+		token(1013): "review of pull request N\n/pulls/N",
+		token(1014): "review comment on pull request N\n/pulls/N#issuecomment-N",
 		token(1008): "release vN\n/releases/tag/vN",
 		token(1011): "wiki page How to / deploy\n/wiki/How-to-%NF-deploy",
 	} {

@@ -1,6 +1,8 @@
 package forge
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"iter"
@@ -97,12 +99,74 @@ func Number(n int64, one, many string) string {
 }
 
 // All reckons from what the sample has what all repositories have.
-func (c Census) All(ofSample int64) int64 {
-	if len(c.Sample) == 0 || ofSample <= 0 {
+func (c Census) All(ofSample int64) int64 { return c.all(ofSample, len(c.Sample)) }
+
+// all is All where only some of the sample have told.
+func (c Census) all(ofSample int64, told int) int64 {
+	if told == 0 || ofSample <= 0 {
 		return 0
 	}
-	all := float64(ofSample) / float64(len(c.Sample)) * float64(c.Repositories)
+	all := float64(ofSample) / float64(told) * float64(c.Repositories)
 	return int64(min(math.Ceil(all), 1<<53))
+}
+
+// mostTold is more than any repository has of something: numbers come from outside.
+const mostTold = 1 << 24
+
+// A Reckoning is what a sample tells of all repositories.
+type Reckoning struct {
+	All     []int64 // of each thing that was counted
+	asked   int
+	told    int
+	refusal error // why others did not
+}
+
+// Reckon counts things of each repository of the sample, and reckons what all have of each. Repositories that refuse to tell are taken to be as the
+// others: a token that may read them later finds as much.
+func (c Census) Reckon(ctx context.Context, things int, count func(audit.Target) ([]int64, error)) (r Reckoning, err error) {
+	r.All, r.asked = make([]int64, things), len(c.Sample)
+	for _, t := range c.Sample {
+		counts, err := count(t)
+		if ctx.Err() != nil {
+			return r, ctx.Err()
+		}
+		if err != nil {
+			r.refusal = cmp.Or(r.refusal, err)
+			continue
+		}
+		r.told++
+		for i, n := range counts {
+			r.All[i] += min(max(n, 0), mostTold)
+		}
+	}
+	for i, sum := range r.All {
+		r.All[i] = c.all(sum, r.told)
+	}
+	return r, nil
+}
+
+// Calls are requests, the n-th thing that was counted. Where nobody tells, a scan is refused as often.
+func (r Reckoning) Calls(n int, refused int) int {
+	if r.told == 0 && r.refusal != nil {
+		return refused
+	}
+	return int(r.All[n])
+}
+
+// Note says what figures of so many of something rest on.
+func (r Reckoning) Note(format string, numbers ...any) string {
+	why := ""
+	if r.refusal != nil {
+		why = Gap("", "", Plain(r.refusal)).Why
+	}
+	if r.told == 0 && r.refusal != nil {
+		return fmt.Sprintf("how much there is cannot be told: all of %s refused: %s", Number(int64(r.asked), "repository", "repositories"), why)
+	}
+	note := fmt.Sprintf(format, numbers...) + ", reckoned from " + Number(int64(r.told), "repository", "repositories")
+	if r.refusal != nil {
+		note += fmt.Sprintf("; %d more refused, and are taken to be as those: %s", r.asked-r.told, why)
+	}
+	return note
 }
 
 // Clones is what git takes of the repositories.
