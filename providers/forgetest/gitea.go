@@ -13,7 +13,7 @@ type Gitea struct {
 	server
 	Token   string   // the one accepted token; without it only public repositories are seen
 	Login   string   // whose it is
-	Scopes  []string // what it may read: organization, repository, user; nil for everything
+	Scopes  []string // what it may read: organization, repository, user, issue, package; nil for everything
 	Most    int      // largest page; 0 is 50, as Gitea has it
 	Forgejo bool     // lists runners as Forgejo does
 	Older   bool     // lists variables without values, which are told one by one, and pages without links, and has neither runs nor rules for tags
@@ -33,6 +33,13 @@ type GiteaOwner struct {
 	Secrets   []Secret
 	Runners   []Runner
 	Hooks     []GiteaHook
+	Packages  []GiteaPackage
+}
+
+// A GiteaPackage is one version of a package.
+type GiteaPackage struct {
+	Name, Type, Version string
+	Repository          string // that it is linked to
 }
 
 // A GiteaRepo is a repository.

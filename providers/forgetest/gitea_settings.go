@@ -50,6 +50,25 @@ func (g *Gitea) settingsRoutes(mux *http.ServeMux) {
 		}
 		writeJSON(w, http.StatusOK, map[string]any{"version": version})
 	})
+	mux.HandleFunc("GET /packages/{owner}", g.scoped("package", func(w http.ResponseWriter, r *http.Request) {
+		o := g.owner(r.PathValue("owner"))
+		if o == nil || g.Older {
+			giteaFail(w, http.StatusNotFound, "not found")
+			return
+		}
+		var all []any
+		for i, p := range o.Packages {
+			m := map[string]any{
+				"id": i + 1, "owner": giteaUser(r, o.Name), "repository": nil, "creator": giteaUser(r, g.Login), "type": p.Type, "name": p.Name, "version": p.Version,
+				"html_url": "http://evil.example.com/", "created_at": Created,
+			}
+			if x := g.find(p.Repository); x != nil {
+				m["repository"] = g.describe(r, x)
+			}
+			all = append(all, m)
+		}
+		g.page(w, r, all)
+	}))
 	mux.HandleFunc("GET /repos/search", g.scoped("repository", func(w http.ResponseWriter, r *http.Request) {
 		var all []*GiteaRepo
 		owner, _ := strconv.Atoi(r.URL.Query().Get("uid"))

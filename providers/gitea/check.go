@@ -169,7 +169,11 @@ func (k *checker) right(r right, owners, repositories []audit.Target) error {
 			c.State, c.Evidence, c.Fix = audit.Unproven, where+" is public: of private repositories none was seen", ""
 			return k.send(c)
 		}
-		_, err := k.get(ctx, here.path+r.path, url.Values{"limit": {"1"}}, new(any))
+		path := here.path + r.path
+		if r.path != "" && r.path[0] != '/' {
+			path = r.path + t.Attrs["owner"]
+		}
+		_, err := k.get(ctx, path, url.Values{"limit": {"1"}}, new(any))
 		c = forge.Tried(c, where, needing(r.needs(), err))
 		if c.State == audit.Missing && forge.StatusOf(err) == http.StatusNotFound && r.newer {
 			c.State, c.Fix = audit.Unproven, ""

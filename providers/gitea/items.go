@@ -26,7 +26,7 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 		}
 		o := p.opts
 		settings := forge.Listing{
-			Head:  "4 " + o.Sources.String(),
+			Head:  "5 " + o.Sources.String(),
 			List:  newPlace(c, o, t).settings,
 			Again: c.again,
 		}
@@ -50,7 +50,7 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 	}
 }
 
-// LeftOut implements [audit.Selective]. What packages hold is not read by this version.
+// LeftOut implements [audit.Selective].
 func (p *Provider) LeftOut(t audit.Target) audit.Sources {
 	there := audit.SourceRunners | audit.SourceSettings
 	switch t.Kind {
@@ -61,7 +61,7 @@ func (p *Provider) LeftOut(t audit.Target) audit.Sources {
 	case audit.TargetRepository:
 		there |= audit.SourceVariables | audit.SourceSecrets | audit.SourceWorkflows | forge.Contents | forge.Runs | audit.SourceIssues | audit.SourceWikis | audit.SourceReleases
 	}
-	asked := p.opts.Sources &^ audit.SourcePackages
+	asked := p.opts.Sources
 	if asked.Has(audit.SourceHistory) {
 		asked |= audit.SourceFiles // they are part of it
 	}
@@ -161,6 +161,7 @@ func (h *place) parts(ctx context.Context) (all []part) {
 	add(audit.SourceSettings, repository, "tag protections", admin, h.tagRules(ctx))
 	add(audit.SourceSettings, repository, "deploy keys", admin, h.deployKeys(ctx))
 	add(audit.SourceSettings, true, "webhooks", admin, h.hooks(ctx))
+	add(audit.SourcePackages, !repository && !instance, "packages", "", h.packages(ctx))
 	return all
 }
 

@@ -12,7 +12,7 @@ type right struct {
 	sources audit.Sources
 	scope   string
 	role    string // "" for anybody who sees what it is of
-	path    string // of a request that takes it, below that of the target
+	path    string // of a request that takes it: below that of the target, or without a slash in front before the owner's name
 	newer   bool   // older servers do not offer it
 }
 
@@ -32,6 +32,8 @@ func rights() []right {
 		{what: "organisation secrets", of: organisation, sources: audit.SourceSecrets, scope: "read:organization", role: owner, path: "/actions/secrets"},
 		{what: "organisation runners", of: organisation, sources: audit.SourceRunners, scope: "read:organization", role: owner, path: "/actions/runners", newer: true},
 		{what: "organisation webhooks", of: organisation, sources: audit.SourceSettings, scope: "read:organization", role: owner, path: "/hooks"},
+		{what: "packages of the organisation", of: organisation, sources: audit.SourcePackages, scope: "read:package", path: "packages/", newer: true},
+		{what: "packages of the user", of: user, sources: audit.SourcePackages, scope: "read:package", path: "packages/", newer: true},
 		{what: "user variables", of: user, sources: audit.SourceVariables, scope: "read:user", role: "the user", path: "/actions/variables"},
 		{what: "user runners", of: user, sources: audit.SourceRunners, scope: "read:user", role: "the user", path: "/actions/runners", newer: true},
 		{what: "repositories, git, workflows", of: repository, sources: forge.Contents | audit.SourceWorkflows | audit.SourceWikis, scope: "read:repository"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -161,7 +162,7 @@ func TestLeftOut(t *testing.T) {
 	p := provider(t, acme(1), nil)
 	for _, test := range []struct{ sources, kind, want string }{
 		{"all", "repository", ""},
-		{"all", "organisation", "packages"},
+		{"all", "organisation", ""},
 		{"", "repository", "logs,artifacts,issues,wikis,releases"},
 		{"variables", "organisation", "secrets,settings,runners,packages"},
 		{"logs", "instance", "settings,runners"},
@@ -172,5 +173,37 @@ func TestLeftOut(t *testing.T) {
 		if got := p.LeftOut(audit.Target{Kind: audit.TargetKind(test.kind)}).String(); got != test.want {
 			t.Errorf("%s of a %s: %q, want %q", test.sources, test.kind, got, test.want)
 		}
+	}
+}
+
+func TestPackages(t *testing.T) {
+	g := acme(1)
+	g.Owners[0].Packages = []forgetest.GiteaPackage{
+		{Name: "web", Type: "container", Version: "latest", Repository: g.Repos[2].FullName}, {Name: "web", Type: "npm", Version: "1.0.1"}, {Name: "web", Type: "container", Version: "v1"},
+	}
+	for i := range 120 { // more pages than one
+		g.Owners[0].Packages = append(g.Owners[0].Packages, forgetest.GiteaPackage{Name: "app", Type: "generic", Version: strconv.Itoa(i)})
+	}
+	p := provider(t, g, nil)
+	p.opts.Sources = audit.SourcePackages
+	target := targets(t, p, "acme", "").named("gitea:Acme")
+	const at = "2025-03-01T08:00:00Z"
+	lines, gaps := inventory(t, p, target)
+	if diff := cmp.Diff([]string{
+		"package app created_at=" + at + " type=generic updated_at=" + at + " versions=120",
+		"package web created_at=" + at + " repository=" + g.Repos[2].FullName + " tags=latest,v1 type=container updated_at=" + at + " versions=2",
+		"package web created_at=" + at + " type=npm updated_at=" + at + " versions=1",
+	}, lines); diff != "" || len(gaps) > 0 {
+		t.Errorf("gaps %q (-want +got):\n%s", gaps, diff)
+	}
+	// Packages of a user are everybody's who may see them, though settings are not.
+	g.Owners[2].Packages = []forgetest.GiteaPackage{{Name: "tool", Type: "generic", Version: "1"}}
+	john := targets(t, p, "john", "").named("gitea:john")
+	if lines, gaps := inventory(t, p, john); len(lines) != 1 || len(gaps) > 0 || !strings.HasPrefix(lines[0], "package tool ") {
+		t.Errorf("of another user: %q, gaps %q", lines, gaps)
+	}
+	g.Scopes = []string{"organization", "repository"}
+	if lines, gaps := inventory(t, p, target); len(lines) > 0 || !slices.EqualFunc(gaps, []string{"organisation packages: 403 Forbidden: needs a token with scope read:package"}, strings.HasPrefix) {
+		t.Errorf("%q, gaps %q", lines, gaps)
 	}
 }

@@ -50,7 +50,7 @@ func (l *listing) one(name string) error {
 		return l.send(t, err)
 	}
 	t.Parts = forge.Parts(l.opts.Sources)
-	if l.opts.Sources.Has(forge.Settings) {
+	if l.opts.Sources.Has(ofOwners) {
 		l.owner = t.Attrs["owner"]
 		if _, err := l.above(); err != nil {
 			if err = l.gap("variables, secrets and runners that the repository's owner hands down", err); err != nil {
@@ -109,7 +109,7 @@ func (l *listing) instance(from spot) error {
 			return err
 		}
 	}
-	if l.opts.Sources.Has(forge.Settings) {
+	if l.opts.Sources.Has(ofOwners) {
 		if err := l.tokensUsers(); err != nil {
 			return err
 		}
@@ -134,6 +134,14 @@ func (l *listing) tokensUsers() error {
 				return err
 			}
 		}
+	}
+	if l.opts.Sources.Has(audit.SourcePackages) {
+		if err := l.gap("packages of other users", errors.New("read by gitea:USER, for each of them")); err != nil {
+			return err
+		}
+	}
+	if !l.opts.Sources.Has(forge.Settings) {
+		return nil
 	}
 	return l.gap("variables, runners and webhooks of other users", errors.New("needs each user's own token"))
 }
@@ -167,7 +175,7 @@ func (l *listing) above() (kind string, err error) {
 		return orgs, l.sendOrganisation(&org)
 	case forge.StatusOf(err) != http.StatusNotFound:
 		return "", err
-	case !l.signed() || !l.opts.Sources.Has(forge.Settings):
+	case !l.signed() || !l.opts.Sources.Has(ofOwners):
 		return users, nil
 	}
 	switch login, _, err := l.tokenOf(l.ctx, l.owner); {
@@ -176,6 +184,8 @@ func (l *listing) above() (kind string, err error) {
 	case login != "":
 		l.owner = login
 		return users, l.sendNamed(audit.TargetUser, login, map[string]string{"owner": login})
+	case l.opts.Sources.Has(audit.SourcePackages): // which others may see, too
+		return users, l.sendNamed(audit.TargetUser, l.owner, map[string]string{"owner": l.owner})
 	}
 	return users, nil
 }
@@ -201,9 +211,12 @@ func (c *client) userOf(ctx context.Context) (string, error) {
 	return me.Login, err
 }
 
-// sendNamed sends somebody who has settings, if those are wanted.
+// ofOwners is what owners have themselves, and not their repositories.
+const ofOwners = forge.Settings | audit.SourcePackages
+
+// sendNamed sends somebody who has settings or packages, if those are wanted.
 func (l *listing) sendNamed(kind audit.TargetKind, name string, attrs map[string]string) error {
-	if !l.opts.Sources.Has(forge.Settings) {
+	if !l.opts.Sources.Has(ofOwners) {
 		return nil
 	}
 	page := name

@@ -77,6 +77,9 @@ func contractTest(t *testing.T, s *server) {
 	x.Releases = []forgetest.GiteaRelease{{Tag: "v1", Title: "one", Body: "new", Files: []forgetest.GiteaFile{{ID: 2, Name: "app.txt", Content: "the program"}}}}
 	x.Wiki = []forgetest.GiteaPage{{Title: "Home", Content: "welcome"}, {Title: "How to / run", Content: "so"}}
 
+	fake.Owners[0].Packages = []forgetest.GiteaPackage{{Name: "files", Type: "generic", Version: "1.0.0"}, {Name: "files", Type: "generic", Version: "1.0.1"}}
+	fake.Owners[1].Packages = []forgetest.GiteaPackage{{Name: "mine", Type: "generic", Version: "2"}}
+
 	c := newChecker(t, s, fake)
 	address := forgetest.Start(t, c)
 	listed := func(url, token string) (lines []string) {
@@ -96,7 +99,7 @@ func contractTest(t *testing.T, s *server) {
 		"/repos/{owner}/{repo}/actions/jobs/{job_id}/logs", "/repos/{owner}/{repo}/actions/runs/{run}/artifacts", "/repos/{owner}/{repo}/actions/artifacts/{artifact_id}/zip",
 		"/repos/{owner}/{repo}/issues", "/repos/{owner}/{repo}/issues/comments", "/repos/{owner}/{repo}/pulls/{index}/reviews",
 		"/repos/{owner}/{repo}/pulls/{index}/reviews/{id}/comments", "/repos/{owner}/{repo}/releases", "/repos/{owner}/{repo}/wiki/pages",
-		"/repos/{owner}/{repo}/wiki/page/{pageName}",
+		"/repos/{owner}/{repo}/wiki/page/{pageName}", "/packages/{owner}",
 	} {
 		if !c.seen[path] {
 			t.Errorf("%s was not exercised", path)
@@ -168,6 +171,11 @@ func (s *server) populate(t *testing.T, fake *forgetest.Gitea) {
 		s.must(t, "POST", "orgs", map[string]any{"username": o.Name})
 		set("orgs/"+o.Name, o.Variables, o.Secrets, o.Runners, o.Hooks)
 	}
+	for _, o := range fake.Owners {
+		for _, p := range o.Packages {
+			s.publish(t, o.Name, p.Name, p.Version)
+		}
+	}
 	for _, x := range fake.Repos {
 		owner, name, _ := strings.Cut(x.FullName, "/")
 		path := "orgs/" + owner + "/repos"
@@ -227,6 +235,24 @@ func (s *server) fill(t *testing.T, x *forgetest.GiteaRepo) {
 	}
 	for _, rule := range x.TagRules {
 		s.must(t, "POST", path+"tag_protections", map[string]any{"name_pattern": rule.Pattern, "whitelist_usernames": rule.Users})
+	}
+}
+
+// publish puts a file into an owner's registry of what is of no kind.
+func (s *server) publish(t *testing.T, owner, name, version string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, fmt.Sprintf("%s/api/packages/%s/generic/%s/%s/file.txt", s.url, owner, name, version), strings.NewReader("content"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "token "+s.token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if said, err := io.ReadAll(resp.Body); resp.StatusCode != http.StatusCreated || err != nil {
+		t.Fatalf("publishing %s: %s %s %v", name, resp.Status, said, err)
 	}
 }
 
@@ -335,7 +361,7 @@ func itemLine(t *testing.T, it audit.Item) string {
 	if it.Entry != nil {
 		name, facts = it.Entry.Name, maps.Clone(it.Entry.Facts)
 	}
-	for _, fact := range []string{"id", "created_at", "pushed_at", "head_sha", "size", "expires_at", "status"} {
+	for _, fact := range []string{"id", "created_at", "pushed_at", "head_sha", "size", "expires_at", "status", "updated_at"} {
 		delete(facts, fact)
 	}
 	switch it.Kind {

@@ -64,6 +64,7 @@ func partsTest(t *testing.T, s *server) {
 	}
 	const (
 		repository, organization   = "a token with scope read:repository", "a token with scope read:organization"
+		packages                   = "a token with scope read:package"
 		repositoryOwner, admin     = "an owner of the repository", "an administrator of the repository"
 		organisationOwner, history = "an owner of the organisation", "git history"
 	)
@@ -79,10 +80,11 @@ func partsTest(t *testing.T, s *server) {
 		{"adam", "read:repository,read:issue", all, map[string]string{repositoryOwner: "runners secrets variables"}},
 		{"wanda", "read:repository,read:issue", all, map[string]string{repositoryOwner: "runners secrets variables", admin: "settings"}},
 		{"rita", "read:repository,read:issue", all, map[string]string{repositoryOwner: "runners secrets variables", admin: "settings"}},
-		{"olga", "read:organization,read:repository", organisation, nil},
-		{"olga", "read:organization", organisation, map[string]string{repository: "settings"}}, // how many repositories there are
-		{"olga", "read:repository", organisation, map[string]string{organization: "runners secrets settings variables"}},
-		{"rita", "read:organization,read:repository", organisation, map[string]string{organisationOwner: "runners secrets settings variables"}},
+		{"olga", "read:organization,read:repository,read:package", organisation, nil},
+		{"olga", "read:organization,read:repository", organisation, map[string]string{packages: "packages"}},
+		{"olga", "read:organization,read:package", organisation, map[string]string{repository: "settings"}}, // how many repositories there are
+		{"olga", "read:repository,read:package", organisation, map[string]string{organization: "runners secrets settings variables"}},
+		{"rita", "read:organization,read:repository,read:package", organisation, map[string]string{organisationOwner: "runners secrets settings variables"}},
 	} {
 		var want []string
 		for needs, sources := range test.want {
