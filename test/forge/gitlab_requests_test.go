@@ -4,15 +4,19 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
+	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/xanzy/go-gitlab"
 	gitlabnew "gitlab.com/gitlab-org/api/client-go"
+	"go.yaml.in/yaml/v4"
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/providers/forgetest"
@@ -171,8 +175,9 @@ func fullGitLab() *forgetest.GitLab {
 	return g
 }
 
-// What the provider sends are paths and parameters that GitLab's own client knows too, and what the fake answers both of GitLab's clients can read.
-func TestGitLabRequests(t *testing.T) {
+// requests has the provider read all there is, and returns what it asked for.
+func requests(t *testing.T) []answer {
+	t.Helper()
 	g := fullGitLab()
 	env := environment(t, map[string]string{"GITLAB_URL": forgetest.Start(t, g), "GITLAB_TOKEN": gitlabToken})
 	tape := &taped{next: env.HTTP.Transport}
@@ -201,8 +206,13 @@ func TestGitLabRequests(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	return tape.answers
+}
+
+// What the provider sends are paths and parameters that GitLab's own client knows too, and what the fake answers both of GitLab's clients can read.
+func TestGitLabRequests(t *testing.T) {
 	used := map[int]bool{}
-	for _, a := range tape.answers {
+	for _, a := range requests(t) {
 		r := a.request
 		path, below := strings.CutPrefix(r.URL.EscapedPath(), "/api/v4")
 		if r.Header.Get("Private-Token") != gitlabToken || (r.Method != http.MethodGet) != (r.URL.Path == "/api/graphql") {
@@ -242,6 +252,99 @@ func TestGitLabRequests(t *testing.T) {
 	for i, op := range operations {
 		if !used[i] {
 			t.Errorf("%s was not exercised", op.path)
+		}
+	}
+}
+
+// A described operation is one of GitLab's OpenAPI description.
+type described struct {
+	path  *regexp.Regexp
+	query map[string]bool
+}
+
+// describedOperations takes those that read out of the description. Its regular expressions are Ruby's, so that no library takes it whole.
+func describedOperations(t *testing.T, text []byte) (all []described) {
+	t.Helper()
+	var doc struct {
+		Paths map[string]struct {
+			Get *struct {
+				Parameters []struct {
+					Name string `yaml:"name"`
+					In   string `yaml:"in"`
+				} `yaml:"parameters"`
+			} `yaml:"get"`
+		} `yaml:"paths"`
+	}
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	variable := regexp.MustCompile(`\\\{[^/{}]*\\\}`)
+	for path, x := range doc.Paths {
+		if x.Get == nil {
+			continue
+		}
+		d := described{regexp.MustCompile("^" + variable.ReplaceAllString(regexp.QuoteMeta(path), "[^/]+") + "$"), map[string]bool{}}
+		for _, p := range x.Get.Parameters {
+			d.query[strings.TrimSuffix(p.Name, "[]")] = p.In == "query"
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+// departure says by what a request departs from the description; "" if by nothing.
+func departure(all []described, path string, query []string) string {
+	why := "no such path"
+	for _, d := range all {
+		if !d.path.MatchString(path) {
+			continue
+		}
+		why = ""
+		for _, name := range query {
+			if !d.query[strings.TrimSuffix(name, "[]")] {
+				why += "no parameter " + name
+			}
+		}
+		if why == "" {
+			break
+		}
+	}
+	return why
+}
+
+func TestDepartures(t *testing.T) {
+	all := describedOperations(t, []byte("paths:\n  \"/api/v4/projects/{id}/jobs\":\n    get:\n      parameters:\n      - {name: id, in: path}\n      - {name: 'scope[]', in: query}\n    post: {}\n  /api/v4/x:\n    post: {}\n"))
+	for _, test := range []struct{ path, query, want string }{
+		{"/api/v4/projects/1/jobs", "scope[]", ""}, {"/api/v4/projects/a%2Fb/jobs", "", ""}, {"/api/v4/projects/1/jobs", "id", "no parameter id"},
+		{"/api/v4/projects/1/jobs/2", "", "no such path"}, {"/api/v4/projects//jobs", "", "no such path"}, {"/api/v4/x", "", "no such path"},
+	} {
+		if got := departure(all, test.path, strings.Fields(test.query)); got != test.want {
+			t.Errorf("%s?%s: %q, want %q", test.path, test.query, got, test.want)
+		}
+	}
+}
+
+// What the provider sends is held against GitLab's own description, where that is at hand: it is in GitLab's sources, at
+// doc/api/openapi/openapi_v3.yaml, and in no package.
+func TestGitLabDescription(t *testing.T) {
+	const variable = "LEAKREACH_GITLAB_OPENAPI"
+	file := os.Getenv(variable)
+	if file == "" {
+		t.Skip("set " + variable + " to doc/api/openapi/openapi_v3.yaml of GitLab's sources")
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, said := describedOperations(t, text), map[string]bool{}
+	for _, a := range requests(t) {
+		path := a.request.URL.EscapedPath()
+		if a.request.Method != http.MethodGet || !strings.HasPrefix(path, "/api/v4/") {
+			continue
+		}
+		if why := departure(all, path, slices.Sorted(maps.Keys(a.request.URL.Query()))); why != "" && !said[path+why] {
+			said[path+why] = true
+			t.Errorf("%s: %s", path, why)
 		}
 	}
 }
