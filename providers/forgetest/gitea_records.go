@@ -118,12 +118,12 @@ func (g *Gitea) recordsRoutes(mux *http.ServeMux) {
 			giteaFail(w, http.StatusNotFound, "not found")
 			return
 		}
+		g.counted(w, r, "artifacts", giteaArtifacts(run.Artifacts), false)
+	})
+	read("repository", "actions/artifacts", false, func(w http.ResponseWriter, r *http.Request, x *GiteaRepo) {
 		var all []any
-		for _, a := range run.Artifacts {
-			all = append(all, map[string]any{
-				"id": a.ID, "name": a.Name, "size_in_bytes": len(a.zipped()), "url": "", "archive_download_url": "http://evil.example.com/", "expired": a.Expired,
-				"created_at": Created, "updated_at": Updated, "expires_at": Updated,
-			})
+		for _, run := range x.Runs {
+			all = append(all, giteaArtifacts(run.Artifacts)...)
 		}
 		g.counted(w, r, "artifacts", all, false)
 	})
@@ -151,7 +151,7 @@ func (g *Gitea) recordsRoutes(mux *http.ServeMux) {
 	read("issue", "issues", false, func(w http.ResponseWriter, r *http.Request, x *GiteaRepo) {
 		var all []any
 		for i, issue := range slices.Backward(x.Issues) {
-			if r.URL.Query().Get("state") == "all" && giteaSince(r, issue.Updated) {
+			if q := r.URL.Query(); q.Get("state") == "all" && giteaSince(r, issue.Updated) && (q.Get("type") != "pulls" || issue.Pull) {
 				all = append(all, issue.describe(i+1))
 			}
 		}
@@ -254,6 +254,16 @@ func (g *Gitea) attachment(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	http.NotFound(w, r)
+}
+
+func giteaArtifacts(files []GiteaFile) (all []any) {
+	for _, a := range files {
+		all = append(all, map[string]any{
+			"id": a.ID, "name": a.Name, "size_in_bytes": len(a.zipped()), "url": "", "archive_download_url": "http://evil.example.com/", "expired": a.Expired,
+			"created_at": Created, "updated_at": Updated, "expires_at": Updated,
+		})
+	}
+	return all
 }
 
 // giteaAt finds what is numbered from 1.

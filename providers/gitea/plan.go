@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
+	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/leakreach/leakreach/audit"
@@ -56,7 +59,7 @@ func (p *planner) all(ref string) error {
 		}
 	}
 	for source := audit.Sources(1); source <= audit.AllSources; source <<= 1 {
-		if calls, what := p.calls(source); calls > 0 && p.opts.Sources.Has(source) {
+		if calls, what := p.calls(source); calls > 0 && p.opts.Sources.Has(source) && source != audit.SourceWorkflows {
 			if err := p.send(audit.Cost{Source: source, Calls: calls, Note: what}); err != nil {
 				return err
 			}
@@ -86,45 +89,131 @@ func (p *planner) calls(source audit.Sources) (calls int, what string) {
 
 // records sends what is read of what repositories have many of: so many pages, and of some each thing.
 func (p *planner) records() error {
+	if err := p.workflows(); err != nil {
+		return err
+	}
+	if err := p.runs(); err != nil {
+		return err
+	}
 	for _, r := range []struct {
 		source audit.Sources
-		lists  []string
-		each   bool // thing is another request
+		off    string // as the target's attributes name it
+		count  func(path string) (calls, things int64, err error)
 		what   string
 	}{
-		{audit.SourceLogs, []string{"/actions/tasks"}, true, "jobs"},
-		{audit.SourceArtifacts, []string{"/actions/artifacts"}, true, "artifacts"},
-		{audit.SourceIssues, []string{"/issues", "/issues/comments"}, false, "issues and comments"},
-		{audit.SourceReleases, []string{"/releases"}, false, "releases"},
+		{audit.SourceIssues, "issues", p.issues, "issues and comments, with reviews of pull requests"},
+		{audit.SourceWikis, "wiki", p.wiki, "pages of wikis"},
+		{audit.SourceReleases, "releases", func(path string) (calls, things int64, err error) {
+			n, err := p.total(path+"/releases", nil)
+			return 1 + n/servedPage, n, err
+		}, "releases"},
 	} {
 		if !p.opts.Sources.Has(r.source) {
 			continue
 		}
 		all, err := p.census.Reckon(p.ctx, 2, func(t audit.Target) ([]int64, error) {
-			var calls, things int64
-			for _, list := range r.lists {
-				n, err := p.total(newPlace(p.client, p.opts, t).path + list)
-				if err != nil {
-					return nil, err
-				}
-				things += n
-				calls += 1 + n/servedPage
+			if strings.Contains(t.Attrs["off"], r.off) {
+				return []int64{0, 0}, nil
 			}
-			if r.each {
-				calls += things
-			}
-			return []int64{calls, things}, nil
+			calls, things, err := r.count(newPlace(p.client, p.opts, t).path)
+			return []int64{calls, things}, err
 		})
 		if err != nil {
 			return err
 		}
-		if err := p.send(audit.Cost{
-			Source: r.source, Calls: all.Calls(0, len(r.lists)*p.census.Repositories), Note: all.Note("about %d %s", all.All[1], r.what),
-		}); err != nil {
+		if err := p.send(audit.Cost{Source: r.source, Calls: all.Calls(0, p.census.Repositories), Note: all.Note("about %d %s", all.All[1], r.what)}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// workflows sends what definitions take, which is that of reading those of the sample.
+func (p *planner) workflows() error {
+	if !p.opts.Sources.Has(audit.SourceWorkflows) {
+		return nil
+	}
+	asked := func() int64 { return int64(p.Provider.env.Calls.Snapshot()["gitea"]) }
+	all, err := p.census.Reckon(p.ctx, 1, func(t audit.Target) ([]int64, error) {
+		before := asked()
+		for _, err := range newPlace(p.client, p.opts, t).workflows(p.ctx) {
+			if err != nil {
+				return nil, err
+			}
+		}
+		return []int64{asked() - before}, nil
+	})
+	if err != nil {
+		return err
+	}
+	return p.send(audit.Cost{Source: audit.SourceWorkflows, Calls: all.Calls(0, p.census.Repositories), Note: all.Note("folders and definitions")})
+}
+
+// runs sends what logs and artifacts take: two lists for each run, each log, and for each artifact two.
+func (p *planner) runs() error {
+	if !p.opts.Sources.Has(forge.Runs) || !p.signed() {
+		return nil
+	}
+	all, err := p.census.Reckon(p.ctx, 5, func(t audit.Target) ([]int64, error) {
+		if t.Attrs["actions"] == "false" {
+			return make([]int64, 5), nil
+		}
+		path := newPlace(p.client, p.opts, t).path
+		tasks, err := p.total(path+"/actions/tasks", nil)
+		if err != nil || tasks == 0 {
+			return []int64{1, 0, 0, 0, 0}, err
+		}
+		runs, err := p.total(path+"/actions/runs", nil)
+		if err != nil {
+			return nil, err
+		}
+		files, err := p.total(path+"/actions/artifacts", nil)
+		if forge.StatusOf(err) == http.StatusNotFound { // older servers list those of a run alone
+			err = nil
+		}
+		return []int64{2 + tasks/servedPage + runs/servedPage + runs, tasks, runs + 2*files, runs, files}, err
+	})
+	if err != nil {
+		return err
+	}
+	listing := all.Calls(0, p.census.Repositories)
+	note := all.Note("about %d attempts at jobs in %d runs, %d artifacts", all.All[1], all.All[3], all.All[4])
+	for _, c := range []struct {
+		source audit.Sources
+		calls  int64
+	}{{audit.SourceLogs, all.All[1]}, {audit.SourceArtifacts, all.All[2]}} {
+		if !p.opts.Sources.Has(c.source) {
+			continue
+		}
+		if err := p.send(audit.Cost{Source: c.source, Calls: listing + int(c.calls), Note: note}); err != nil {
+			return err
+		}
+		listing, note = 0, "of the same runs"
+	}
+	return nil
+}
+
+// issues counts two lists, and of each pull request the reviews, with the comments of one of them.
+func (p *planner) issues(path string) (calls, things int64, err error) {
+	for _, list := range []string{"/issues", "/issues/comments"} {
+		n, err := p.total(path+list, nil)
+		if err != nil {
+			return 0, 0, err
+		}
+		things += n
+		calls += 1 + n/servedPage
+	}
+	pulls, err := p.total(path+"/issues", url.Values{"type": {"pulls"}})
+	return calls + 2*pulls, things, err
+}
+
+// wiki counts the list of pages, and each.
+func (p *planner) wiki(path string) (calls, things int64, err error) {
+	n, err := p.total(path+"/wiki/pages", nil)
+	if forge.StatusOf(err) == http.StatusNotFound { // there is none yet
+		return 1, 0, nil
+	}
+	return 1 + n/servedPage + n, n, err
 }
 
 // servedPage is how many of what was asked for Gitea gives at once, unless its administrator lets it give more.
@@ -134,9 +223,11 @@ const servedPage = 50
 const mostTold = 1 << 30
 
 // total is how many a listing has, as its header or its body says.
-func (p *planner) total(path string) (int64, error) {
+func (p *planner) total(path string, query url.Values) (int64, error) {
 	var answer any
-	header, err := p.get(p.ctx, path, url.Values{"limit": {"1"}, "state": {"all"}}, &answer)
+	one := url.Values{"limit": {"1"}, "state": {"all"}}
+	maps.Copy(one, query)
+	header, err := p.get(p.ctx, path, one, &answer)
 	if err != nil {
 		return 0, err
 	}
