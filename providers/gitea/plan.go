@@ -195,15 +195,18 @@ func (p *planner) runs() error {
 
 // issues counts two lists, and of each pull request the reviews, with the comments of one of them.
 func (p *planner) issues(path string) (calls, things int64, err error) {
-	for _, list := range []string{"/issues", "/issues/comments"} {
-		n, err := p.total(path+list, nil)
+	for _, list := range []struct {
+		path  string
+		query url.Values
+	}{{"/issues", url.Values{"state": {"all"}}}, {"/issues/comments", nil}} {
+		n, err := p.total(path+list.path, list.query)
 		if err != nil {
 			return 0, 0, err
 		}
 		things += n
 		calls += 1 + n/servedPage
 	}
-	pulls, err := p.total(path+"/issues", url.Values{"type": {"pulls"}})
+	pulls, err := p.total(path+"/issues", url.Values{"state": {"all"}, "type": {"pulls"}})
 	return calls + 2*pulls, things, err
 }
 
@@ -225,7 +228,7 @@ const mostTold = 1 << 30
 // total is how many a listing has, as its header or its body says.
 func (p *planner) total(path string, query url.Values) (int64, error) {
 	var answer any
-	one := url.Values{"limit": {"1"}, "state": {"all"}}
+	one := url.Values{"limit": {"1"}}
 	maps.Copy(one, query)
 	header, err := p.get(p.ctx, path, one, &answer)
 	if err != nil {

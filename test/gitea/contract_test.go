@@ -90,6 +90,14 @@ func contractTest(t *testing.T, s *server) {
 		return lines
 	}
 	ours := listed(address, fake.Token)
+	planned := gitea.New(environment(t, map[string]string{"GITEA_URL": address, "GITEA_TOKEN": fake.Token}), gitea.Options{Sources: audit.AllSources})
+	for _, ref := range []string{"contract", "CONTRACT/r.01"} {
+		for cost, err := range planned.Plan(t.Context(), ref) {
+			if err != nil || strings.Contains(cost.Note, "refused") {
+				t.Errorf("%s: %+v, %v", ref, cost, err)
+			}
+		}
+	}
 	for _, path := range []string{
 		"/user", "/user/actions/variables", "/user/actions/runners", "/users/{username}/repos", "/orgs/{org}", "/orgs/{org}/repos", "/orgs/{org}/actions/variables",
 		"/orgs/{org}/actions/secrets", "/orgs/{org}/actions/runners", "/repos/{owner}/{repo}", "/repos/{owner}/{repo}/actions/variables",
@@ -99,7 +107,7 @@ func contractTest(t *testing.T, s *server) {
 		"/repos/{owner}/{repo}/actions/jobs/{job_id}/logs", "/repos/{owner}/{repo}/actions/runs/{run}/artifacts", "/repos/{owner}/{repo}/actions/artifacts/{artifact_id}/zip",
 		"/repos/{owner}/{repo}/issues", "/repos/{owner}/{repo}/issues/comments", "/repos/{owner}/{repo}/pulls/{index}/reviews",
 		"/repos/{owner}/{repo}/pulls/{index}/reviews/{id}/comments", "/repos/{owner}/{repo}/releases", "/repos/{owner}/{repo}/wiki/pages",
-		"/repos/{owner}/{repo}/wiki/page/{pageName}", "/packages/{owner}",
+		"/repos/{owner}/{repo}/wiki/page/{pageName}", "/packages/{owner}", "/repos/{owner}/{repo}/actions/artifacts",
 	} {
 		if !c.seen[path] {
 			t.Errorf("%s was not exercised", path)
