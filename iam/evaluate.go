@@ -76,6 +76,15 @@ func (l *Layers) Evaluate(r Request) Answer {
 			free = append(free, key)
 		}
 	}
+	if r.Facts != nil {
+		l.each(func(p *Policy) {
+			for _, key := range p.keys {
+				if _, told := r.context[key]; !told && r.Facts(key).state == chosen && !slices.Contains(free, key) {
+					free = append(free, key)
+				}
+			}
+		})
+	}
 	if len(free) == 0 {
 		return l.evaluate(&r)
 	}
@@ -118,7 +127,7 @@ func (l *Layers) Evaluate(r Request) Answer {
 
 // candidates are values of a key that make a difference: those that conditions name, and one that none names. There are none where no condition has the key.
 func (l *Layers) candidates(key string) (values []string) {
-	for _, p := range l.all() {
+	l.each(func(p *Policy) {
 		for _, s := range p.Statements {
 			for i := range s.conditions {
 				if c := &s.conditions[i]; c.key == key {
@@ -130,20 +139,30 @@ func (l *Layers) candidates(key string) (values []string) {
 				}
 			}
 		}
-	}
+	})
 	if len(values) > 0 {
 		values = append(values, "some other value")
 	}
 	return values
 }
 
-func (l *Layers) all() []*Policy {
-	all := slices.Concat(l.Identity, l.Boundary, l.Session)
-	all = slices.Concat(all, slices.Concat(l.SCPs...), slices.Concat(l.RCPs...))
-	if l.Resource != nil {
-		all = append(all, l.Resource)
+// each is called with every policy.
+func (l *Layers) each(do func(*Policy)) {
+	for _, list := range [][]*Policy{l.Identity, l.Boundary, l.Session} {
+		for _, p := range list {
+			do(p)
+		}
 	}
-	return all
+	for _, levels := range [][][]*Policy{l.SCPs, l.RCPs} {
+		for _, level := range levels {
+			for _, p := range level {
+				do(p)
+			}
+		}
+	}
+	if l.Resource != nil {
+		do(l.Resource)
+	}
 }
 
 // A trial is one evaluation.
@@ -224,7 +243,7 @@ func (s *Statement) matches(r *Request) Tri {
 func (t *trial) find(effect Effect, policies []*Policy) (v vote) {
 	for _, p := range policies {
 		for _, s := range p.Statements {
-			if s.Effect != effect || s.principals != nil {
+			if s.Effect != effect || s.principals != nil && !s.principals.everyone { // which RCPs have to name
 				continue
 			}
 			if m := s.matches(t.r); m > v.tri {
@@ -235,6 +254,16 @@ func (t *trial) find(effect Effect, policies []*Policy) (v vote) {
 		}
 	}
 	return v
+}
+
+// findIn is the best of all levels.
+func (t *trial) findIn(effect Effect, levels [][]*Policy) (best vote) {
+	for _, level := range levels {
+		if v := t.find(effect, level); v.tri > best.tri {
+			best = v
+		}
+	}
+	return best
 }
 
 // denied looks for a statement that denies the request, in all layers: one is enough.
@@ -249,7 +278,7 @@ func (t *trial) denied() (Layer, vote) {
 		}
 	}
 	if t.bound() {
-		add(LayerSCP, t.find(Deny, slices.Concat(t.SCPs...)))
+		add(LayerSCP, t.findIn(Deny, t.SCPs))
 	}
 	add(LayerRCP, t.deniedByRCP())
 	if t.hasIdentity() {
@@ -266,7 +295,7 @@ func (t *trial) denied() (Layer, vote) {
 var underRCP = []string{"s3", "sts", "kms", "sqs", "secretsmanager", "ecr", "aoss", "dynamodb", "logs", "cognito-idp"}
 
 func (t *trial) deniedByRCP() vote {
-	v := t.find(Deny, slices.Concat(t.RCPs...))
+	v := t.findIn(Deny, t.RCPs)
 	service, _, _ := strings.Cut(t.r.action, ":")
 	switch {
 	case t.r.action == "kms:retiregrant", linked(t.r.Principal.Role):

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -31,7 +32,8 @@ type Policy struct {
 	Name       string // where it comes from, such as its ARN; whoever parses it says so
 	Statements []*Statement
 
-	variables bool // ${…} stand for something: since version 2012-10-17
+	variables bool     // ${…} stand for something: since version 2012-10-17
+	keys      []string // that conditions have
 }
 
 // A Statement is one of a policy. What it is about is read by [Layers.Evaluate] alone.
@@ -103,6 +105,11 @@ func (p *Policy) parse(doc []byte) error {
 		}
 		s.policy, s.number = p, i+1
 		p.Statements = append(p.Statements, s)
+		for i := range s.conditions {
+			if key := s.conditions[i].key; !slices.Contains(p.keys, key) {
+				p.keys = append(p.keys, key)
+			}
+		}
 	}
 	return nil
 }

@@ -67,6 +67,8 @@ type Request struct {
 	Account string
 	// Context has what is known of condition keys, by their names in any case. Those that follow from the principal are known without it.
 	Context map[string]Fact
+	// Facts is asked for keys, in lower case, that Context does not have; nil knows none.
+	Facts func(key string) Fact
 
 	action  string          // in lower case
 	context map[string]Fact // by names in lower case
@@ -138,6 +140,9 @@ func (r *Request) fact(key string) Fact {
 			}
 		}
 		return Absent()
+	}
+	if r.Facts != nil {
+		return r.Facts(key)
 	}
 	return Unknown()
 }

@@ -169,7 +169,7 @@ func newRoot(w world) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return audit.Hint(fmt.Errorf("%w: %w", audit.ErrUsage, err), cmp.Or(audit.HintOf(err), "see "+cmd.CommandPath()+" --help"))
 	})
-	root.AddCommand(newScan(w), newDoctor(w), newReport(w), newRuns(w), newWorker(w), newRules(w), newVersion())
+	root.AddCommand(newScan(w), newDoctor(w), newReach(w), newReport(w), newRuns(w), newWorker(w), newRules(w), newVersion())
 	return root
 }
 

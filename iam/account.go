@@ -1,0 +1,333 @@
+package iam
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// An Account is what has a say in one: its identities with their policies, and what organisation and resources say.
+type Account struct {
+	ID         string
+	Name       string
+	Management bool // of its organisation: SCPs and RCPs do not bind it
+	// SCPs and RCPs are as in [Layers]. Organisation tells whether they were read.
+	SCPs, RCPs   [][]*Policy
+	Organisation bool
+	Users, Roles []*Identity
+	groups       map[string]*group
+	policies     map[string]*managed // by ARN
+	Resources    map[string]*Policy  // resource policies, by the resource's ARN; nil where they were not read
+	Problems     []string            // documents that could not be read, each of which is a gap
+}
+
+// An Identity is a user or a role.
+type Identity struct {
+	ARN      string
+	Account  *Account
+	Role     bool
+	Trust    *Policy // of a role
+	Tags     map[string]string
+	own      []*Policy
+	attached []*managed
+	groups   []*group
+	boundary []*Policy
+	unread   []Layer
+}
+
+type group struct {
+	arn      string
+	own      []*Policy
+	attached []*managed
+}
+
+// A managed policy is one that several identities share.
+type managed struct {
+	arn    string
+	policy *Policy // its default version
+}
+
+// customer tells whether a managed policy is the account's own, and can be changed.
+func (m *managed) customer() bool { return !strings.Contains(m.arn, ":iam::aws:") }
+
+// ParseAccount reads what "aws iam get-account-authorization-details" prints, see
+// https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html.
+func ParseAccount(id string, doc []byte) (*Account, error) {
+	type named struct {
+		PolicyName     string
+		PolicyDocument json.RawMessage
+	}
+	type attached struct{ PolicyName, PolicyArn string }
+	var in struct {
+		UserDetailList []struct {
+			Arn                     string
+			UserPolicyList          []named
+			GroupList               []string
+			AttachedManagedPolicies []attached
+			PermissionsBoundary     *struct{ PermissionsBoundaryArn string }
+			Tags                    []struct{ Key, Value string }
+		}
+		GroupDetailList []struct {
+			GroupName, Arn          string
+			GroupPolicyList         []named
+			AttachedManagedPolicies []attached
+		}
+		RoleDetailList []struct {
+			Arn                      string
+			AssumeRolePolicyDocument json.RawMessage
+			RolePolicyList           []named
+			AttachedManagedPolicies  []attached
+			PermissionsBoundary      *struct{ PermissionsBoundaryArn string }
+			Tags                     []struct{ Key, Value string }
+		}
+		Policies []struct {
+			Arn               string
+			PolicyVersionList []struct {
+				Document         json.RawMessage
+				IsDefaultVersion bool
+			}
+		}
+	}
+	if err := json.Unmarshal(doc, &in); err != nil {
+		return nil, fmt.Errorf("reading the authorization details of account %s: %w", id, err)
+	}
+	a := &Account{ID: id, groups: map[string]*group{}, policies: map[string]*managed{}}
+	problem := func(err error) { a.Problems = append(a.Problems, err.Error()) }
+	for _, p := range in.Policies {
+		for _, v := range p.PolicyVersionList {
+			if !v.IsDefaultVersion {
+				continue
+			}
+			policy, err := parseDocument(p.Arn, v.Document)
+			if err != nil {
+				problem(err)
+				continue
+			}
+			a.policies[p.Arn] = &managed{p.Arn, policy}
+		}
+	}
+	// inline and shared collect policies; whole tells whether all could be read.
+	inline := func(of string, list []named) (out []*Policy, whole bool) {
+		whole = true
+		for _, n := range list {
+			p, err := parseDocument(of+" "+n.PolicyName, n.PolicyDocument)
+			if err != nil {
+				problem(err)
+				whole = false
+				continue
+			}
+			out = append(out, p)
+		}
+		return out, whole
+	}
+	shared := func(list []attached) (out []*managed, whole bool) {
+		whole = true
+		for _, n := range list {
+			m := a.managed(n.PolicyArn)
+			if m == nil {
+				problem(fmt.Errorf("policy %s is attached, and not among the details", n.PolicyArn))
+				whole = false
+				continue
+			}
+			out = append(out, m)
+		}
+		return out, whole
+	}
+	partly := map[string]bool{} // groups that were not read whole
+	for _, g := range in.GroupDetailList {
+		own, ok := inline(g.Arn, g.GroupPolicyList)
+		att, ok2 := shared(g.AttachedManagedPolicies)
+		a.groups[g.GroupName] = &group{g.Arn, own, att}
+		partly[g.GroupName] = !ok || !ok2
+	}
+	fill := func(i *Identity, policies []named, list []attached, boundary *struct{ PermissionsBoundaryArn string }, tags []struct{ Key, Value string }) {
+		var ok, ok2 bool
+		i.own, ok = inline(i.ARN, policies)
+		i.attached, ok2 = shared(list)
+		if !ok || !ok2 {
+			i.unread = append(i.unread, LayerIdentity)
+		}
+		if boundary != nil && boundary.PermissionsBoundaryArn != "" {
+			if m := a.managed(boundary.PermissionsBoundaryArn); m != nil {
+				i.boundary = []*Policy{m.policy}
+			} else { // one that is only a boundary may be missing from the details
+				problem(fmt.Errorf("boundary %s of %s is not among the details", boundary.PermissionsBoundaryArn, i.ARN))
+				i.unread = append(i.unread, LayerBoundary)
+			}
+		}
+		i.Tags = map[string]string{}
+		for _, t := range tags {
+			i.Tags[t.Key] = t.Value
+		}
+	}
+	for _, u := range in.UserDetailList {
+		i := &Identity{ARN: u.Arn, Account: a}
+		fill(i, u.UserPolicyList, u.AttachedManagedPolicies, u.PermissionsBoundary, u.Tags)
+		for _, name := range u.GroupList {
+			g := a.groups[name]
+			if g == nil || partly[name] {
+				i.unread = append(i.unread, LayerIdentity)
+			}
+			if g != nil {
+				i.groups = append(i.groups, g)
+			}
+		}
+		a.Users = append(a.Users, i)
+	}
+	for _, r := range in.RoleDetailList {
+		i := &Identity{ARN: r.Arn, Account: a, Role: true}
+		fill(i, r.RolePolicyList, r.AttachedManagedPolicies, r.PermissionsBoundary, r.Tags)
+		trust, err := parseDocument(r.Arn+" trust", r.AssumeRolePolicyDocument)
+		if err != nil {
+			problem(err)
+		}
+		i.Trust = trust
+		a.Roles = append(a.Roles, i)
+	}
+	return a, nil
+}
+
+// parseDocument reads a policy that is an object, as the command prints it, or a string, as the API hands it out.
+func parseDocument(name string, raw json.RawMessage) (*Policy, error) {
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		raw = json.RawMessage(text)
+	}
+	if len(raw) == 0 {
+		return nil, fmt.Errorf("policy %s: there is no document", name)
+	}
+	return Parse(name, raw)
+}
+
+// administrator is AWS' own policy that allows everything. The details have it where it is attached; it is known without them.
+const administrator = "arn:aws:iam::aws:policy/AdministratorAccess"
+
+func (a *Account) managed(arn string) *managed {
+	if m := a.policies[arn]; m != nil {
+		return m
+	}
+	if arn == administrator {
+		return &managed{arn, everything(arn)}
+	}
+	return nil
+}
+
+// everything is a policy that allows all.
+func everything(name string) *Policy {
+	p := &Policy{Name: name}
+	p.Statements = []*Statement{{Effect: Allow, policy: p, number: 1, actions: []action{{newGlob("*")}}, resources: []resource{{newPattern("*", false), true}}}}
+	return p
+}
+
+// ParseOrganisation reads the accounts of an organisation with the policies that limit them, and adds them to accounts: {"accounts": [{"id", "name", "management",
+// "scps": [[documents at the root], [at each unit on the way], [at the account]], "rcps": [[…]]}]}.
+func ParseOrganisation(doc []byte, accounts []*Account) error {
+	var in struct {
+		Accounts []struct {
+			ID, Name   string
+			Management bool
+			SCPs, RCPs [][]json.RawMessage
+		}
+	}
+	if err := json.Unmarshal(doc, &in); err != nil {
+		return fmt.Errorf("reading the organisation: %w", err)
+	}
+	var errs []error
+	for _, x := range in.Accounts {
+		i := slices.IndexFunc(accounts, func(a *Account) bool { return a.ID == x.ID })
+		if i < 0 {
+			continue // nothing else is known of it
+		}
+		a := accounts[i]
+		a.Name, a.Management, a.Organisation = x.Name, x.Management, true
+		if x.Management {
+			continue
+		}
+		levels := func(kind string, docs [][]json.RawMessage) (out [][]*Policy) {
+			for n, level := range docs {
+				var policies []*Policy
+				for m, raw := range level {
+					p, err := parseDocument(fmt.Sprintf("%s %d.%d of %s", kind, n+1, m+1, x.ID), raw)
+					if err != nil {
+						errs = append(errs, err)
+						a.Organisation = false
+						continue
+					}
+					policies = append(policies, p)
+				}
+				if len(policies) > 0 { // a level without any cannot be: AWS' own are left out
+					out = append(out, policies)
+				}
+			}
+			return out
+		}
+		a.SCPs, a.RCPs = levels("SCP", x.SCPs), levels("RCP", x.RCPs)
+	}
+	return errors.Join(errs...)
+}
+
+// ParseResources reads resource policies, {"ARN": document}, and adds them to the accounts that own the resources; those without an account in their name
+// are all's.
+func ParseResources(doc []byte, accounts []*Account) error {
+	var in map[string]json.RawMessage
+	if err := json.Unmarshal(doc, &in); err != nil {
+		return fmt.Errorf("reading resource policies: %w", err)
+	}
+	var errs []error
+	for arn, raw := range in {
+		p, err := parseDocument(arn, raw)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for _, a := range accounts {
+			if a.Resources == nil {
+				a.Resources = map[string]*Policy{}
+			}
+			if parts := strings.SplitN(arn, ":", arnParts); len(parts) < arnParts || parts[4] == "" || parts[4] == a.ID {
+				a.Resources[arn] = p
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// policiesOf are all that allow an identity something.
+func (i *Identity) policies() (out []*Policy) {
+	out = slices.Clone(i.own)
+	for _, m := range i.attached {
+		out = append(out, m.policy)
+	}
+	for _, g := range i.groups {
+		out = append(out, g.own...)
+		for _, m := range g.attached {
+			out = append(out, m.policy)
+		}
+	}
+	return out
+}
+
+// principal is who makes the identity's requests: of a role, some session.
+func (i *Identity) principal() Principal {
+	if !i.Role {
+		return Principal{Kind: User, ARN: i.ARN, Account: i.Account.ID, Tags: i.Tags}
+	}
+	name := i.ARN[strings.LastIndexByte(i.ARN, '/')+1:]
+	partition := "aws"
+	if parts := strings.SplitN(i.ARN, ":", arnParts); len(parts) == arnParts {
+		partition = parts[1]
+	}
+	return Principal{Kind: Session, ARN: "arn:" + partition + ":sts::" + i.Account.ID + ":assumed-role/" + name + "/session", Role: i.ARN, Account: i.Account.ID, Tags: i.Tags}
+}
+
+// layers are what has a say about the identity's requests to an account. What an organisation says and was not read is left out: the answer is an upper
+// bound then, which [Account.Organisation] tells.
+func (i *Identity) layers(owner *Account) Layers {
+	l := Layers{Identity: i.policies(), Boundary: i.boundary, Unread: i.unread, SCPs: i.Account.SCPs}
+	if owner != nil {
+		l.RCPs = owner.RCPs
+	}
+	return l
+}
