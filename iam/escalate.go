@@ -170,31 +170,95 @@ func (w *World) may(n *node, path, action, resource string, owner *Account, cont
 	return a.Witnesses, a.State == Allowed
 }
 
-// assume adds the roles whose trust policy lets the identity in.
-func (w *World) assume(n *node) {
-	p := n.who
-	does := n.does("sts:AssumeRole")
-	l := n.layers
+// A trusting is what roles have in their trust policies, to find those that let somebody in without asking each.
+type trusting struct {
+	byName   map[string][]*Identity // ARNs, and accounts, that are named
+	everyone []*Identity
+}
+
+func (w *World) trusting() *trusting {
+	if w.trust != nil {
+		return w.trust
+	}
+	w.trust = &trusting{byName: map[string][]*Identity{}}
 	for _, a := range w.accounts {
-		l.RCPs = a.RCPs
 		for _, role := range a.Roles {
-			if role == n.id || role.Trust == nil {
+			if role.Trust == nil {
 				continue
 			}
-			named := role.Trust.names(&p)
-			if named == unnamed || (named == asAccount || a != n.id.Account) && !(does && n.speaksOf("sts:AssumeRole", role.ARN)) {
-				continue
+			names, everyone := map[string]bool{}, false
+			for _, s := range role.Trust.Statements {
+				if s.Effect == Deny || s.principals == nil {
+					continue
+				}
+				everyone = everyone || s.principals.everyone || s.principals.not
+				for _, n := range s.principals.aws {
+					if parts := strings.SplitN(n, ":", arnParts); len(parts) == arnParts && parts[5] == "root" {
+						n = parts[4]
+					}
+					names[n] = true
+				}
 			}
-			l.Resource = role.Trust
-			answer := w.ask(n.id, l, "sts:AssumeRole", role.ARN, a, nil)
-			switch answer.State {
-			case Allowed:
-				n.edges = append(n.edges, edge{Step{n.id.ARN, role.ARN, "assumes", "sts-001", evidence(answer.Witnesses)}, role, nil})
-			case Undecided:
-				n.maybe = append(n.maybe, fmt.Sprintf("sts:AssumeRole on %s depends on %s", role.ARN, strings.Join(answer.Missing, ", ")))
+			for n := range names {
+				w.trust.byName[n] = append(w.trust.byName[n], role)
+			}
+			if everyone {
+				w.trust.everyone = append(w.trust.everyone, role)
 			}
 		}
 	}
+	return w.trust
+}
+
+// assume adds the roles whose trust policy lets the identity in.
+func (w *World) assume(n *node) {
+	t := w.trusting()
+	candidates := slices.Concat(t.byName[n.who.ARN], t.byName[n.who.Role], t.everyone)
+	some, all := n.assumable()
+	if all {
+		candidates = append(candidates, t.byName[n.who.Account]...)
+	}
+	for _, arn := range some {
+		if role := w.byARN[arn]; role != nil && role.Trust != nil {
+			candidates = append(candidates, role)
+		}
+	}
+	l, asked := n.layers, map[*Identity]bool{n.id: true}
+	for _, role := range candidates {
+		if asked[role] {
+			continue
+		}
+		asked[role] = true
+		l.RCPs, l.Resource = role.Account.RCPs, role.Trust
+		answer := w.ask(n.id, l, "sts:AssumeRole", role.ARN, role.Account, nil)
+		switch answer.State {
+		case Allowed:
+			n.edges = append(n.edges, edge{Step{n.id.ARN, role.ARN, "assumes", "sts-001", evidence(answer.Witnesses)}, role, nil})
+		case Undecided:
+			n.maybe = append(n.maybe, fmt.Sprintf("sts:AssumeRole on %s depends on %s", role.ARN, strings.Join(answer.Missing, ", ")))
+		}
+	}
+}
+
+// assumable are the roles that the identity's statements name for sts:AssumeRole; all is whether some name more than single ones.
+func (n *node) assumable() (some []string, all bool) {
+	for _, p := range n.layers.Identity {
+		for _, s := range p.Statements {
+			if s.Effect == Deny || !s.does("sts:assumerole") {
+				continue
+			}
+			if s.notRes || s.resources == nil {
+				return nil, true
+			}
+			for _, r := range s.resources {
+				if r.all || r.holds || strings.ContainsAny(r.text, "*?") {
+					return nil, true
+				}
+				some = append(some, r.text)
+			}
+		}
+	}
+	return some, false
 }
 
 // names is how statements that allow name a principal: most trust policies name others.

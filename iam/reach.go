@@ -83,6 +83,7 @@ type World struct {
 	now      time.Time
 	byARN    map[string]*Identity
 	nodes    map[*Identity]*node
+	trust    *trusting // nil until it is needed
 }
 
 // NewWorld makes one, as of a time.

@@ -246,13 +246,13 @@ func FuzzParseAccount(f *testing.F) {
 	})
 }
 
-// BenchmarkReach judges an account of many identities, of which some may pass roles, and few are admins.
+// BenchmarkReach judges an account of many identities, of which ten may pass roles to services, ten make keys, one is admin, and each other user may assume a role.
 func BenchmarkReach(b *testing.B) {
-	for _, n := range []int{500, 5000} {
+	for _, n := range []int{500, 5000, 50000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			m := &maker{}
 			for k := range n / 2 {
-				switch k % 50 {
+				switch k % (n / 20) {
 				case 0:
 					m.user(fmt.Sprint("u", k), nil, allow("iam:PassRole", "*"), allow([]string{"lambda:*", "ec2:RunInstances"}, "*"))
 				case 1:
