@@ -171,22 +171,23 @@ const (
 
 // live reckons how many repositories can run a workflow.
 func (p *planner) live() (int, error) {
-	sum, err := p.ofSample(audit.SourceSettings|audit.SourceRunners, func(path string, t audit.Target) (int64, error) {
+	r, err := p.ofSample(audit.SourceSettings|audit.SourceRunners, 1, func(path string, t audit.Target) ([]int64, error) {
 		if t.Attrs["archived"] == "true" {
-			return 0, nil
+			return []int64{0}, nil
 		}
 		n, err := p.total(path + "/actions/workflows")
-		return min(n, 1), err
+		return []int64{min(n, 1)}, err
 	})
-	return int(p.census.All(sum)), err
+	return int(r.All[0]), err
 }
 
 // environments reckons how many there are.
 func (p *planner) environments() (int, error) {
-	sum, err := p.ofSample(audit.SourceSettings|audit.SourceVariables|audit.SourceSecrets, func(path string, _ audit.Target) (int64, error) {
-		return p.total(path + "/environments")
+	r, err := p.ofSample(audit.SourceSettings|audit.SourceVariables|audit.SourceSecrets, 1, func(path string, _ audit.Target) ([]int64, error) {
+		n, err := p.total(path + "/environments")
+		return []int64{n}, err
 	})
-	return int(p.census.All(sum)), err
+	return int(r.All[0]), err
 }
 
 // total is how many a listing says that there are.
@@ -230,21 +231,12 @@ func (p *planner) settings() ([]audit.Cost, error) {
 	}, nil
 }
 
-// ofSample sums something over the sample. What cannot be asked counts as nothing.
-func (p *planner) ofSample(wanted audit.Sources, count func(path string, t audit.Target) (int64, error)) (sum int64, err error) {
+// ofSample reckons things from the sample, if they are wanted.
+func (p *planner) ofSample(wanted audit.Sources, things int, count func(path string, t audit.Target) ([]int64, error)) (forge.Reckoning, error) {
 	if !p.opts.Sources.Has(wanted) || !p.signed() {
-		return 0, nil
+		return forge.Reckoning{All: make([]int64, things)}, nil
 	}
-	for _, t := range p.census.Sample {
-		n, err := count("repos/"+t.Attrs["owner"]+"/"+t.Attrs["repo"], t)
-		if p.ctx.Err() != nil {
-			return 0, p.ctx.Err()
-		}
-		if err == nil {
-			sum += min(max(n, 0), mostGranted)
-		}
-	}
-	return sum, nil
+	return p.census.Reckon(p.ctx, things, func(t audit.Target) ([]int64, error) { return count("repos/"+t.Attrs["owner"]+"/"+t.Attrs["repo"], t) })
 }
 
 // reckoned says what figures rest on.
@@ -253,13 +245,14 @@ func (p *planner) reckoned(what string) string {
 }
 
 func (p *planner) logs() (audit.Cost, error) {
-	sum, err := p.ofSample(audit.SourceLogs, func(path string, _ audit.Target) (int64, error) {
-		return p.total(path + "/actions/runs")
+	r, err := p.ofSample(audit.SourceLogs, 1, func(path string, _ audit.Target) ([]int64, error) {
+		n, err := p.total(path + "/actions/runs")
+		return []int64{n}, err
 	})
-	runs := p.census.All(sum)
+	runs, lists := r.All[0], p.census.Repositories
 	return audit.Cost{
-		Source: audit.SourceLogs, Quota: "core", Calls: int(runs + runs/100 + int64(p.census.Repositories)),
-		Note: p.reckoned("one for each of about " + forge.Number(runs, "run", "runs") + ", more for attempts"),
+		Source: audit.SourceLogs, Quota: "core", Calls: r.Calls(0, 0) + int(runs/100) + lists,
+		Note: r.Note("one for each of about %s, more for attempts", forge.Number(runs, "run", "runs")),
 	}, err
 }
 
@@ -267,8 +260,7 @@ func (p *planner) logs() (audit.Cost, error) {
 const largestArtifact = 1 << 40
 
 func (p *planner) artifacts() (audit.Cost, error) {
-	var bytes int64
-	sum, err := p.ofSample(audit.SourceArtifacts, func(path string, _ audit.Target) (int64, error) {
+	r, err := p.ofSample(audit.SourceArtifacts, 2, func(path string, _ audit.Target) ([]int64, error) {
 		var out struct {
 			Total     int64 `json:"total_count"`
 			Artifacts []struct {
@@ -276,42 +268,45 @@ func (p *planner) artifacts() (audit.Cost, error) {
 			} `json:"artifacts"`
 		}
 		_, err := p.get(p.ctx, path+"/actions/artifacts", url.Values{"per_page": {"100"}}, &out)
-		if n := int64(len(out.Artifacts)); n > 0 {
-			size := int64(0)
-			for _, a := range out.Artifacts {
-				size += min(max(a.Size, 0), largestArtifact)
-			}
-			bytes += size / n * min(max(out.Total, n), mostGranted)
+		size := int64(0)
+		for _, a := range out.Artifacts {
+			size += min(max(a.Size, 0), largestArtifact)
 		}
-		return out.Total, err
+		if n := int64(len(out.Artifacts)); n > 0 {
+			size = size / n * min(max(out.Total, n), mostGranted)
+		}
+		return []int64{out.Total, size}, err
 	})
-	artifacts := p.census.All(sum)
+	artifacts := r.All[0]
 	return audit.Cost{
-		Source: audit.SourceArtifacts, Quota: "core", Calls: int(artifacts + artifacts/100 + int64(p.census.Repositories)), Bytes: p.census.All(bytes),
-		Note: p.reckoned("one for each of about " + forge.Number(artifacts, "artifact", "artifacts")),
+		Source: audit.SourceArtifacts, Quota: "core", Calls: r.Calls(0, 0) + int(artifacts/100) + p.census.Repositories, Bytes: r.All[1],
+		Note: r.Note("one for each of about %s", forge.Number(artifacts, "artifact", "artifacts")),
 	}, err
 }
 
 func (p *planner) issues() (audit.Cost, error) {
-	sum, err := p.ofSample(audit.SourceIssues, func(path string, _ audit.Target) (pages int64, err error) {
-		for _, list := range []string{"/issues", "/issues/comments", "/pulls/comments", "/comments"} {
+	lists := []string{"/issues", "/issues/comments", "/pulls/comments", "/comments"}
+	r, err := p.ofSample(audit.SourceIssues, 1, func(path string, _ audit.Target) ([]int64, error) {
+		pages := int64(0)
+		for _, list := range lists {
 			resp, err := p.get(p.ctx, path+list, url.Values{"per_page": {"1"}, "state": {"all"}}, nil)
-			if err != nil && forge.StatusOf(err) != http.StatusNotFound {
-				return pages, err
+			if err != nil && forge.StatusOf(err) != http.StatusNotFound && forge.StatusOf(err) != http.StatusGone { // which say that it has none
+				return nil, err
 			}
 			pages++
 			if err == nil {
 				pages += int64(max(resp.LastPage-1, 0)) / otherPage
 			}
 		}
-		return pages, nil
+		return []int64{pages}, nil
 	})
-	return audit.Cost{Source: audit.SourceIssues, Quota: "core", Calls: int(p.census.All(sum)), Note: p.reckoned("one for a hundred of them, or of their comments")}, err
+	return audit.Cost{
+		Source: audit.SourceIssues, Quota: "core", Calls: r.Calls(0, len(lists)*p.census.Repositories), Note: r.Note("one for a hundred of them, or of their comments"),
+	}, err
 }
 
 func (p *planner) releases() (audit.Cost, error) {
-	var bytes int64
-	sum, err := p.ofSample(audit.SourceReleases, func(path string, _ audit.Target) (int64, error) {
+	r, err := p.ofSample(audit.SourceReleases, 2, func(path string, _ audit.Target) ([]int64, error) {
 		var out []struct {
 			Assets []struct {
 				Size int64 `json:"size"`
@@ -319,16 +314,18 @@ func (p *planner) releases() (audit.Cost, error) {
 		}
 		resp, err := p.get(p.ctx, path+"/releases", url.Values{"per_page": {"100"}}, &out)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		calls, pages := int64(1), int64(max(resp.LastPage, 1)) // further pages are taken to be like the first
+		calls, bytes, pages := int64(1), int64(0), int64(max(resp.LastPage, 1)) // further pages are taken to be like the first
 		for _, r := range out {
 			for _, a := range r.Assets {
 				calls++
 				bytes += min(max(a.Size, 0), largestArtifact)
 			}
 		}
-		return calls * pages, nil
+		return []int64{calls * pages, bytes}, nil
 	})
-	return audit.Cost{Source: audit.SourceReleases, Quota: "core", Calls: int(p.census.All(sum)), Bytes: p.census.All(bytes), Note: p.reckoned("one for 100 releases, and for each file")}, err
+	return audit.Cost{
+		Source: audit.SourceReleases, Quota: "core", Calls: r.Calls(0, p.census.Repositories), Bytes: r.All[1], Note: r.Note("one for 100 releases, and for each file"),
+	}, err
 }

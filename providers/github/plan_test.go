@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/forgetest"
 )
 
 func costs(t *testing.T, p *Provider, ref string) (all map[string]audit.Cost, err error) {
@@ -84,6 +85,21 @@ func TestPlan(t *testing.T) {
 	}
 	if n := len(g.Requests()); n > 120 {
 		t.Errorf("%d requests to plan", n)
+	}
+
+	// What some repositories refuse is reckoned from the others.
+	some, refused := acme(250), 0
+	some.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/actions/runs") {
+			if refused++; refused%2 == 0 {
+				return forgetest.Fail(w, http.StatusForbidden, "no")
+			}
+		}
+		return busy(w, r)
+	}
+	all, err = costs(t, provider(t, some, withSources(audit.SourceLogs)), "acme")
+	if c := all["logs"]; err != nil || c.Calls != 50_000+500+250 || !strings.Contains(c.Note, "4 more refused, and are taken to be as those: 403 Forbidden") {
+		t.Errorf("refused: %v, %+v", err, c)
 	}
 
 	few := acme(250)

@@ -110,8 +110,8 @@ func (c Census) all(ofSample int64, told int) int64 {
 	return int64(min(math.Ceil(all), 1<<53))
 }
 
-// mostTold is more than any repository has of something: numbers come from outside.
-const mostTold = 1 << 24
+// mostTold is more than any repository has of something, bytes included: numbers come from outside.
+const mostTold = 1 << 40
 
 // A Reckoning is what a sample tells of all repositories.
 type Reckoning struct {
