@@ -179,8 +179,12 @@ func (n *Node) flows(yield func(*Node) bool) bool {
 	switch n.Kind {
 	case Context:
 		return yield(n)
-	case Index:
-		args = args[:1]
+	case Index: // of either side of (a || b).c
+		return n.Args[0].flows(func(inner *Node) bool {
+			whole := *inner
+			whole.Text += "." + n.Text
+			return yield(&whole)
+		})
 	case And:
 		args = args[1:]
 	case Call:

@@ -29,7 +29,7 @@ func TestFlows(t *testing.T) {
 		"${{ contains(github.event.issue.title, 'x') }}":                           "",
 		"${{ format('{0}', github.head_ref) }}":                                    "github.head_ref",
 		"${{ toJSON(github.event) }}":                                              "github.event",
-		"${{ fromJSON(steps.a.outputs.b).c }}":                                     "steps.a.outputs.b",
+		"${{ fromJSON(steps.a.outputs.b).c }}":                                     "steps.a.outputs.b.c",
 		"${{ secrets[matrix.name] }}":                                              "secrets.*",
 		"${{ !github.head_ref }}":                                                  "",
 		"${{ case(github.head_ref == 'a', inputs.a, inputs.b) }}":                  "inputs.a inputs.b",
@@ -38,7 +38,7 @@ func TestFlows(t *testing.T) {
 		"${{ github.head_ref":                                                      "",
 		"${{ github. }} ${{ github.actor }}":                                       "github.actor",
 		"${{ join(github.event.*.labels, inputs.sep) }}":                           "github.event.*.labels inputs.sep",
-		"${{ (github.event.pull_request || github.event.issue).title }}":           "github.event.pull_request github.event.issue",
+		"${{ (github.event.pull_request || github.event.issue).title }}":           "github.event.pull_request.title github.event.issue.title",
 		"${{ needs.a.outputs[format('{0}', inputs.b)] }}":                          "needs.a.outputs.*",
 		"${{ true }} ${{ 1.5 }} ${{ null }} ${{ 'it''s' }} ${{ github.run_id+1 }}": "",
 	} {
