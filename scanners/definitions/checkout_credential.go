@@ -51,9 +51,9 @@ func (j *job) checkout(s *step, later []*step, say func(problem)) {
 	upload := slices.IndexFunc(later, func(l *step) bool { return l.is("actions/upload-artifact") && l.broadPath() != "" })
 	switch {
 	case upload >= 0 && outside:
-		p.evidence += fmt.Sprintf(" outside of the checkout, and %s uploads %s", later[upload].label(), later[upload].broadPath())
+		p.evidence += fmt.Sprintf(" outside of the checkout, and %s uploads %q", later[upload].label(), later[upload].broadPath())
 	case upload >= 0:
-		p.severity, p.evidence = audit.High, p.evidence+fmt.Sprintf(", and %s uploads %s", later[upload].label(), later[upload].broadPath())
+		p.severity, p.evidence = audit.High, p.evidence+fmt.Sprintf(", and %s uploads %q", later[upload].label(), later[upload].broadPath())
 	case slices.ContainsFunc(later, (*step).pushes):
 		return
 	case outside, !j.stake.unknown && len(j.stake.write) == 0:
@@ -125,7 +125,7 @@ the paths name what was built. Without secrets and a token that writes in the jo
 	judge: func(f *file, say func(problem)) {
 		for _, j := range f.jobs {
 			j.uploads(func(at pipeline.Position, name, what string) {
-				p := problem{at: at, name: name, evidence: fmt.Sprintf("%s uploads %s; the job holds %s", name, what, j.stake)}
+				p := problem{at: at, name: name, evidence: fmt.Sprintf("%s uploads %q; the job holds %s", name, what, j.stake)}
 				if !j.stake.holds() {
 					p.severity = audit.Low
 				}
@@ -145,7 +145,7 @@ func (j *job) uploads(tell func(at pipeline.Position, name, what string)) {
 			}
 		}
 		if n := artifacts.Get("untracked"); n.Text() == "true" {
-			tell(n.At(), j.label(), "all files that git does not track")
+			tell(n.At(), j.label(), "untracked")
 		}
 		return
 	}
@@ -156,9 +156,9 @@ func (j *job) uploads(tell func(at pipeline.Position, name, what string)) {
 		path := s.broadPath()
 		switch {
 		case path != "" && s.with("include-hidden-files").Text() == "true":
-			tell(s.node.At(), s.label(), path+" with hidden files")
+			tell(s.node.At(), s.label(), path)
 		case path != "" && hidesNothing(s.uses.Ref):
-			tell(s.node.At(), s.label(), path+" with hidden files, as old versions do")
+			tell(s.node.At(), s.label(), path)
 		case path == "~" || path == "$HOME" || path == "..":
 			tell(s.node.At(), s.label(), path)
 		}

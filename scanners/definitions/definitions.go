@@ -137,13 +137,13 @@ func (s *Scanner) Scan(it audit.Item, content []byte) (found []audit.Finding, ga
 func (f *file) finding(r *rule, p problem) audit.Finding {
 	x := audit.Finding{
 		Rule: r.ID, Category: r.Category, Severity: r.Severity, Title: r.Title, Message: clip(p.evidence), Fix: r.Fix,
-		Locations: []audit.Location{{Kind: audit.InWorkflow, Line: p.at.Line, Column: p.at.Column, Name: clip(p.name)}},
+		Locations: []audit.Location{{Kind: audit.InWorkflow, Line: p.at.Line, EndLine: p.at.Line, Column: p.at.Column, Name: clip(p.name)}},
 	}
 	if p.severity != "" {
 		x.Severity = p.severity
 	}
 	if f.merged { // lines are those of a text that nobody has seen
-		x.Locations[0].Line, x.Locations[0].Column = 0, 0
+		x.Locations[0].Line, x.Locations[0].EndLine, x.Locations[0].Column = 0, 0, 0
 	}
 	return x
 }

@@ -28,7 +28,11 @@ it asks who opened the pull request or wrote the comment. It is high where the s
 		}
 		for _, j := range f.jobs {
 			for name, condition := range j.conditions {
-				for n := range expression.Of(condition.Text()).All {
+				whole := expression.Of(condition.Text())
+				if asksForAuthor(whole) {
+					continue
+				}
+				for n := range whole.All {
 					actor, ok := botCheck(n)
 					if !ok {
 						continue
@@ -72,6 +76,21 @@ func botCheck(n *expression.Node) (text string, ok bool) {
 		return fmt.Sprintf("%s is %s", context.Text, value.Text), true
 	}
 	return "", false
+}
+
+// asksForAuthor tells whether a condition also asks who opened the pull request or wrote the comment.
+func asksForAuthor(condition *expression.Node) bool {
+	for n := range condition.All {
+		if n.Kind != expression.Compare || n.Text != "==" {
+			continue
+		}
+		for i, side := range n.Args {
+			if strings.HasSuffix(side.Text, ".user.login") && side.Under("github.event") && n.Args[1-i].Kind == expression.Literal {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 var mergeCommand = regexp.MustCompile(`\bgh\s+pr\s+(?:merge|review\s[^\n]*(?:-a|--approve))\b`)
