@@ -111,7 +111,7 @@ func (n Node) Place(offset int) Position {
 		return Position{Line: p.Line + 1 + strings.Count(before, "\n")} // its indentation is not known
 	case n.n.Style&yaml.FoldedStyle != 0:
 		return Position{Line: p.Line + 1}
-	case n.n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0:
+	case n.n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 && before != "":
 		p.Column++
 	}
 	if !strings.Contains(n.n.Value, "\n") {
@@ -122,10 +122,11 @@ func (n Node) Place(offset int) Position {
 
 // Component is the foreign code that a scalar names, as the value of "uses" or of "image".
 func (n Node) Component(kind ComponentKind) Component {
+	name := strings.TrimSpace(n.Text())
 	if kind == Image {
-		return imageOf(n.Text(), n.At())
+		return imageOf(name, n.Place(0))
 	}
-	return component(kind, n.Text(), n.At())
+	return component(kind, name, n.Place(0))
 }
 
 // Comment is what stands behind the part on its line.

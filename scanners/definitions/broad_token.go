@@ -22,7 +22,7 @@ jobs:
     permissions:
       contents: write   # makes the release`, `
 rights to write stand at the job that needs them, or there is only one job. It is high under events that outsiders fire, and low where no rights stand
-anywhere: what the default is, the definition does not say.`),
+anywhere, as what the default is the definition does not say, and for read-all.`),
 		Fix: []string{"Write permissions: {} at the top, and at each job what it needs", "Set the repository's default to read"},
 	},
 	judge: func(f *file, say func(problem)) {
@@ -42,9 +42,16 @@ anywhere: what the default is, the definition does not say.`),
 		own := func(j *job) bool { return j.node.Get("permissions").Is() }
 		called := len(f.Events) == 1 && f.Events[0].Name == "workflow_call" // then its rights are at most the caller's
 		top := f.root.Get("permissions")
-		for _, n := range append([]pipeline.Node{top}, f.jobPermissions()...) {
+		stated := f.jobPermissions()
+		if !allOf(f.jobs, own) { // else nobody gets those at the top
+			stated = append(stated, top)
+		}
+		for _, n := range stated {
 			if n.Text() == "write-all" {
 				raise(problem{at: n.At(), name: "write-all", evidence: "the token may write everything"})
+			}
+			if n.Text() == "read-all" {
+				say(problem{at: n.At(), name: "read-all", severity: audit.Low, evidence: "the token may read everything, such as packages and security alerts"})
 			}
 		}
 		shared := len(f.jobs) > 1 && !called && !allOf(f.jobs, own)

@@ -43,7 +43,7 @@ low where the token only reads or the checkout is of version 6 or later.`),
 
 func (j *job) checkout(s *step, later []*step, say func(problem)) {
 	persists := s.with("persist-credentials")
-	if strings.EqualFold(persists.Text(), "false") || computed(persists.Text()) {
+	if strings.EqualFold(persists.Text(), "false") {
 		return
 	}
 	p := problem{at: s.node.At(), name: s.label(), evidence: s.label() + " leaves the job's token on disk"}
@@ -56,6 +56,8 @@ func (j *job) checkout(s *step, later []*step, say func(problem)) {
 		p.severity, p.evidence = audit.High, p.evidence+fmt.Sprintf(", and %s uploads %q", later[upload].label(), later[upload].broadPath())
 	case slices.ContainsFunc(later, (*step).pushes):
 		return
+	case computed(persists.Text()):
+		p.at, p.severity, p.evidence = persists.At(), audit.Low, fmt.Sprintf("%s leaves the job's token on disk where %s says so", s.label(), persists.Text())
 	case outside, !j.stake.unknown && len(j.stake.write) == 0:
 		p.severity = audit.Low
 	}

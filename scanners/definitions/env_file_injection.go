@@ -99,9 +99,13 @@ func (s *step) assigned(name string) origin {
 	worst := fixed
 	found := false
 	for l := range commandLines(script) {
-		_, value, ok := strings.Cut(" "+strings.TrimSpace(l.text), " "+name+"=")
+		text := strings.TrimSpace(l.text)
+		for _, word := range []string{"export ", "local ", "readonly ", "declare ", "set "} {
+			text = strings.TrimPrefix(text, word)
+		}
+		value, ok := strings.CutPrefix(text, name+"=")
 		if !ok {
-			_, value, ok = strings.Cut(" "+strings.TrimSpace(l.text), "$"+name+" = ")
+			value, ok = strings.CutPrefix(text, "$"+name+" = ")
 		}
 		if !ok {
 			continue

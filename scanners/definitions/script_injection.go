@@ -48,7 +48,7 @@ can choose the text who may start or change the pipeline anyway.`),
 	},
 }
 
-// Inputs of actions that are run as code.
+// Inputs of actions that are run as code, or read as a template that runs code.
 var scriptInputs = map[string][]string{
 	"actions/github-script":                  {"script"},
 	"addnab/docker-run-action":               {"run", "options"},
@@ -67,6 +67,12 @@ var scriptInputs = map[string][]string{
 	"satackey/action-js-inline":              {"script"},
 	"sergeysova/jq-action":                   {"cmd"},
 	"8398a7/action-slack":                    {"custom_payload"},
+	"gautamkrishnar/blog-post-workflow":      {"item_exec"},
+	"imjohnbo/issue-bot":                     {"body", "linked-comments-previous-issue-text", "linked-comments-new-issue-text"},
+	"lucasbento/auto-close-issues":           {"issue-close-message"},
+	"roots/issue-closer-action":              {"issue-close-message", "pr-close-message"},
+	"skitionek/notify-microsoft-teams":       {"overwrite"},
+	"tibdex/backport":                        {"body_template", "head_template", "labels_template", "title_template"},
 	"wandalen/wretry.action":                 {"command"},
 }
 

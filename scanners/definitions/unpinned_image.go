@@ -215,7 +215,7 @@ func (s *step) tool() (problem, bool) {
 	if strings.EqualFold(s.uses.Name, "aquasecurity/trivy-action") && s.with("version").Text() == "latest" {
 		input, known = "version", true
 	}
-	if !known {
+	if condition := expression.Of(s.node.Get("if").Text()); !known || condition != nil && condition.Kind == expression.Literal && condition.Text == "false" {
 		return problem{}, false
 	}
 	p := problem{at: s.uses.At, name: s.label()}
@@ -230,7 +230,7 @@ func (s *step) tool() (problem, bool) {
 		p.evidence = fmt.Sprintf("%s installs the newest version: it says no %s", s.label(), input)
 	case version.Text() == "latest":
 		p.at, p.evidence = version.At(), fmt.Sprintf("%s installs the newest version, as %s: latest asks for", s.label(), input)
-	case computed(version.Text()) && s.text(version.Text(), maxHops) != fixed:
+	case computed(version.Text()) && !s.settled(version.Text()):
 		p.at, p.severity, p.evidence = version.At(), audit.Low, fmt.Sprintf("%s installs a version that is computed: %s", s.label(), version.Text())
 	default:
 		return problem{}, false
@@ -239,4 +239,16 @@ func (s *step) tool() (problem, bool) {
 		p.severity = audit.Low
 	}
 	return p, true
+}
+
+// settled tells whether what a text becomes stands in the definition.
+func (s *step) settled(text string) bool {
+	for _, e := range expression.In(text) {
+		for n := range e.Root.Flows {
+			if !n.Under("env") && !n.Under("matrix") || s.origin(n, maxHops) != fixed {
+				return false
+			}
+		}
+	}
+	return true
 }
