@@ -116,7 +116,7 @@ func (f *file) anyBranch() (name string, at pipeline.Position) {
 // asksForRef tells whether a condition asks for a branch, a tag or an event.
 func asksForRef(condition string) bool {
 	for n := range expression.Of(condition).All {
-		if n.Kind == expression.Context && slices.Contains([]string{"github.ref", "github.ref_name", "github.ref_type", "github.ref_protected", "github.event_name", "github.base_ref"}, n.Text) {
+		if n.Kind == expression.Context && slices.Contains([]string{"github.ref", "github.ref_name", "github.ref_type", "github.ref_protected", "github.event_name", "github.base_ref", "github.event.ref", "github.event.pull_request.merged"}, n.Text) {
 			return true
 		}
 	}
@@ -176,13 +176,10 @@ curl-pipe-shell's.`),
 	},
 	judge: func(f *file, say func(problem)) {
 		for _, j := range f.jobs {
-			if len(j.stake.secrets) == 0 && f.kind != isGitLab || j.model == nil || j.model.Call != nil {
+			if len(j.stake.secrets) == 0 || j.model == nil || j.model.Call != nil {
 				continue
 			}
 			foreign, own := j.foreign()
-			if f.kind == isGitLab {
-				continue // each job has all variables: that says nothing of one
-			}
 			p := problem{name: j.label()}
 			switch {
 			case len(foreign) > 0:
@@ -205,6 +202,8 @@ func (j *job) foreign() (foreign, own []use) {
 		owner, _, _ := strings.Cut(strings.ToLower(u.Name), "/")
 		switch {
 		case !u.mutable():
+		case u.Kind == pipeline.Image && j.owner() != "" && strings.Contains(strings.ToLower(u.Name), "/"+j.owner()+"/"):
+			own = append(own, u) // quay.io/acme/build
 		case u.Kind == pipeline.Image:
 			foreign = append(foreign, u)
 		case owner == "actions" || owner == "github":
