@@ -83,13 +83,14 @@ func (n Node) scalars(in string, yield func(string, Node) bool) bool {
 	return true
 }
 
-// IsMap, IsList and IsText tell which kind of part it is.
-func (n Node) IsMap() bool  { return n.n != nil && n.n.Kind == yaml.MappingNode }
-func (n Node) IsList() bool { return n.n != nil && n.n.Kind == yaml.SequenceNode }
-func (n Node) IsText() bool { return n.n != nil && n.n.Kind == yaml.ScalarNode }
+// IsMap tells whether it is a mapping.
+func (n Node) IsMap() bool { return n.n != nil && n.n.Kind == yaml.MappingNode }
 
-// IsString tells whether a scalar is text in YAML's eyes, and no number, truth or null.
-func (n Node) IsString() bool { return n.IsText() && (n.n.Tag == "!!str" || n.n.Tag == "") }
+// IsList tells whether it is a list.
+func (n Node) IsList() bool { return n.n != nil && n.n.Kind == yaml.SequenceNode }
+
+// IsText tells whether it is a scalar.
+func (n Node) IsText() bool { return n.n != nil && n.n.Kind == yaml.ScalarNode }
 
 // At is where it begins. Of a text of several lines that is the sign in front of it.
 func (n Node) At() Position {

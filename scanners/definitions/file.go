@@ -283,12 +283,6 @@ func (s stake) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// lower is the severity one step below.
-func lower(s audit.Severity) audit.Severity {
-	order := []audit.Severity{audit.Info, audit.Low, audit.Medium, audit.High, audit.Critical}
-	return order[max(0, slices.Index(order, s)-1)]
-}
-
 // Events that anybody can fire, and whose jobs nevertheless have the secrets and the token of the repository.
 var outsiderEvents = []string{
 	"pull_request_target", "workflow_run", "issue_comment", "issues", "discussion", "discussion_comment", "fork", "watch",

@@ -42,37 +42,6 @@ func commandLines(script string) iter.Seq[line] {
 	}
 }
 
-// commands splits a line where one command ends and another one begins, outside quotes.
-func commands(text string) (list []string) {
-	quote := byte(0)
-	start := 0
-	cut := func(end, next int) {
-		if c := strings.TrimSpace(text[start:end]); c != "" {
-			list = append(list, c)
-		}
-		start = next
-	}
-	for i := 0; i < len(text); i++ {
-		c := text[i]
-		switch {
-		case c == '\\':
-			i++
-		case quote != 0:
-			if c == quote {
-				quote = 0
-			}
-		case c == '\'' || c == '"':
-			quote = c
-		case c == ';' || c == '|' || c == '&' && !(i > 0 && text[i-1] == '>') && !(i+1 < len(text) && text[i+1] == '>'):
-			cut(i, i+1)
-		case c == '(' || c == ')' || c == '`':
-			cut(i, i+1)
-		}
-	}
-	cut(len(text), len(text))
-	return list
-}
-
 // shellVariables are those that a text names: $NAME, ${NAME}, $env:NAME, %NAME%.
 func shellVariables(text string) (names []string) {
 	for i := 0; i < len(text); i++ {
