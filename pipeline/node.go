@@ -9,13 +9,13 @@ import (
 
 // A Node is a part of a definition as it is written, for what the model does not tell. Aliases stand for what they name, and what a mapping merges
 // in for what it has itself. The zero Node is a part that is not there.
-type Node struct{ n *yaml.Node }
+type Node struct{ n, alias *yaml.Node }
 
 // Root is the whole file.
-func (d *Definition) Root() Node { return Node{d.root} }
+func (d *Definition) Root() Node { return Node{n: d.root} }
 
 // Heading is what stands before it in a document of its own, such as the inputs of a GitLab definition.
-func (d *Definition) Heading() Node { return Node{d.heading} }
+func (d *Definition) Heading() Node { return Node{n: d.heading} }
 
 // Is tells whether the part is there.
 func (n Node) Is() bool { return n.n != nil && n.n.Tag != "!!null" }
@@ -26,7 +26,7 @@ func (n Node) Get(keys ...string) Node {
 	for _, key := range keys {
 		at = get(at, key)
 	}
-	return Node{real(at)}
+	return Node{n: real(at)}
 }
 
 // Text is a scalar's text, or "".
@@ -39,7 +39,7 @@ func (n Node) Texts() []string { return words(n.n) }
 func (n Node) Pairs() iter.Seq2[Node, Node] {
 	return func(yield func(Node, Node) bool) {
 		for key, value := range pairs(n.n) {
-			if !yield(Node{key}, Node{real(value)}) {
+			if !yield(Node{n: key}, Node{n: real(value)}) {
 				return
 			}
 		}
@@ -49,8 +49,15 @@ func (n Node) Pairs() iter.Seq2[Node, Node] {
 // Items yields a list's entries.
 func (n Node) Items() iter.Seq[Node] {
 	return func(yield func(Node) bool) {
-		for _, item := range sequence(n.n) {
-			if !yield(Node{item}) {
+		if !n.IsList() {
+			return
+		}
+		for _, entry := range n.n.Content {
+			item := Node{n: real(entry)}
+			if item.n != entry {
+				item.alias = entry
+			}
+			if !yield(item) {
 				return
 			}
 		}
@@ -92,10 +99,13 @@ func (n Node) IsList() bool { return n.n != nil && n.n.Kind == yaml.SequenceNode
 // IsText tells whether it is a scalar.
 func (n Node) IsText() bool { return n.n != nil && n.n.Kind == yaml.ScalarNode }
 
-// At is where it begins. Of a text of several lines that is the sign in front of it.
+// At is where it begins; of a list's entry that is written elsewhere, where it is named. Of a text of several lines that is the sign in front of it.
 func (n Node) At() Position {
-	if n.n == nil {
+	switch {
+	case n.n == nil:
 		return Position{}
+	case n.alias != nil:
+		return at(n.alias)
 	}
 	return at(n.n)
 }

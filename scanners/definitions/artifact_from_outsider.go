@@ -10,7 +10,7 @@ import (
 
 var artifactFromOutsider = rule{
 	Rule: audit.Rule{
-		ID: "artifact-from-outsider", Title: "Privileged job trusts an artifact of a fork's run", Category: audit.CategoryPipeline, Severity: audit.High, CWE: 829,
+		ID: "artifact-from-outsider", Title: "Privileged job trusts an artifact of a fork's run", Category: audit.CategoryPipeline, Severity: audit.High, CWE: 829, Confidence: audit.MediumConfidence,
 		Help: help(`
 A workflow_run job often takes what the run of a pull request has left. That run was the outsider's: each file of the artifact is what they want it to be,
 and unpacked over the checkout it replaces scripts, too.`, `

@@ -11,7 +11,7 @@ import (
 
 var broadToken = rule{
 	Rule: audit.Rule{
-		ID: "broad-token", Title: "Job token has rights it does not need", Category: audit.CategoryPipeline, Severity: audit.Medium, CWE: 250,
+		ID: "broad-token", Title: "Job token has rights it does not need", Category: audit.CategoryPipeline, Severity: audit.Medium, CWE: 250, Confidence: audit.MediumConfidence,
 		Help: help(`
 Each step and each action of a job has its token. With contents: write it can push code, with packages: write it can publish. Rights that stand at the
 top are those of all jobs; where none stand, the repository's or the organisation's default holds, which may be to write everything.`, `

@@ -13,7 +13,7 @@ import (
 
 var checkoutCredential = rule{
 	Rule: audit.Rule{
-		ID: "checkout-credential", Title: "Checkout leaves its token on disk", Category: audit.CategoryPipeline, Severity: audit.Medium, CWE: 522,
+		ID: "checkout-credential", Title: "Checkout leaves its token on disk", Category: audit.CategoryPipeline, Severity: audit.Medium, CWE: 522, Confidence: audit.MediumConfidence,
 		Help: help(`
 actions/checkout writes the job's token to disk for git, where every later step, script and test finds it. An artifact of the
 whole directory carries it out, and it works until the job ends. From version 6 on it lies outside of the checkout.`, `

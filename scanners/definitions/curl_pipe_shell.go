@@ -11,7 +11,7 @@ import (
 
 var curlPipeShell = rule{
 	Rule: audit.Rule{
-		ID: "curl-pipe-shell", Title: "Remote script is run unchecked", Category: audit.CategoryPipeline, Severity: audit.Low, CWE: 494,
+		ID: "curl-pipe-shell", Title: "Remote script is run unchecked", Category: audit.CategoryPipeline, Severity: audit.Low, CWE: 494, Confidence: audit.MediumConfidence,
 		Help: help(`
 What the server sends at that minute is run with all that the job holds. Whoever takes over the server, its domain or the account behind it runs code in
 every pipeline that does this; Codecov's uploader was changed in that way for two months in 2021, and sent away the variables of its users' jobs.`, `

@@ -8,7 +8,7 @@ import (
 
 var dangerousTrigger = rule{
 	Rule: audit.Rule{
-		ID: "dangerous-trigger", Title: "Trigger runs with full rights for outsiders", Category: audit.CategoryPipeline, Severity: audit.Low, CWE: 749,
+		ID: "dangerous-trigger", Title: "Trigger runs with full rights for outsiders", Category: audit.CategoryPipeline, Severity: audit.Low, CWE: 749, Confidence: audit.LowConfidence,
 		Help: help(`
 Jobs that pull_request_target and workflow_run start have the repository's secrets and token although somebody else's pull request set them off. One step
 that takes code, a file or a text from that pull request hands them over.`, `

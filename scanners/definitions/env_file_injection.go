@@ -11,7 +11,7 @@ import (
 
 var envFileInjection = rule{
 	Rule: audit.Rule{
-		ID: "env-file-injection", Title: "Untrusted text reaches GITHUB_ENV or GITHUB_PATH", Category: audit.CategoryPipeline, Severity: audit.High, CWE: 77,
+		ID: "env-file-injection", Title: "Untrusted text reaches GITHUB_ENV or GITHUB_PATH", Category: audit.CategoryPipeline, Severity: audit.High, CWE: 77, Confidence: audit.MediumConfidence,
 		Help: help(`
 What stands in these files sets variables and the search path of all steps after it. A line break in the text makes a line of its own, such as
 LD_PRELOAD=…, NODE_OPTIONS=… or BASH_ENV=…, and the next step runs the outsider's code.`, `

@@ -11,7 +11,7 @@ import (
 
 var gitlabScriptInjection = rule{
 	Rule: audit.Rule{
-		ID: "gitlab-script-injection", Title: "Untrusted text is evaluated by a job", Category: audit.CategoryPipeline, Severity: audit.High, CWE: 78,
+		ID: "gitlab-script-injection", Title: "Untrusted text is evaluated by a job", Category: audit.CategoryPipeline, Severity: audit.High, CWE: 78, Confidence: audit.MediumConfidence,
 		Help: help(`
 GitLab hands texts over as variables, which a shell does not read as commands. eval, sh -c, and a shell on another machine do: a branch or a
 title with a command in it is run. An input, $[[ inputs.x ]], is put into the script before any shell sees it.`, `

@@ -11,7 +11,7 @@ import (
 
 var hardcodedCredential = rule{
 	Rule: audit.Rule{
-		ID: "hardcoded-credential", Title: "Password is written into the definition", Category: audit.CategoryPipeline, Severity: audit.High, CWE: 798,
+		ID: "hardcoded-credential", Title: "Password is written into the definition", Category: audit.CategoryPipeline, Severity: audit.High, CWE: 798, Confidence: audit.MediumConfidence,
 		Help: help(`
 Everybody who can read the repository, its forks and its copies has the password, and its history keeps it after the line is gone.`, `
 container:

@@ -40,13 +40,21 @@ the job names an environment, it is a reusable workflow's, or the secret is GITH
 			if j.node.Get("environment").Is() || j.model.Call != nil {
 				continue
 			}
+			var names []string
+			var places []pipeline.Position
 			for e := range expressions(j.node) {
 				for n := range e.Root.All {
-					if n.Under("secrets") && n.Text != "secrets" && !isToken(n.Text) {
-						secret := strings.ToUpper(strings.TrimPrefix(n.Text, "secrets."))
-						say(problem{at: e.in.Place(n.Offset), name: j.label(), evidence: fmt.Sprintf("%s takes %s, and names no environment", j.label(), secret)})
+					if !n.Under("secrets") || n.Text == "secrets" || isToken(n.Text) {
+						continue
+					}
+					places = append(places, e.in.Place(n.Offset))
+					if name := strings.ToUpper(strings.TrimPrefix(n.Text, "secrets.")); !slices.Contains(names, name) {
+						names = append(names, name)
 					}
 				}
+			}
+			for _, at := range places {
+				say(problem{at: at, name: j.label(), evidence: fmt.Sprintf("%s takes %s, and names no environment", j.label(), strings.Join(names, ", "))})
 			}
 		}
 	},

@@ -13,7 +13,7 @@ import (
 
 var spoofableBotCheck = rule{
 	Rule: audit.Rule{
-		ID: "spoofable-bot-check", Title: "Bot check that others can satisfy", Category: audit.CategoryPipeline, Severity: audit.Medium, CWE: 290,
+		ID: "spoofable-bot-check", Title: "Bot check that others can satisfy", Category: audit.CategoryPipeline, Severity: audit.Medium, CWE: 290, Confidence: audit.MediumConfidence,
 		Help: help(`
 github.actor is who set off this run, not whose pull request it is. Anybody can have a bot be the last to touch their pull request, such as by asking Dependabot to
 rebase it in a fork; the check then says yes to their code.`, `

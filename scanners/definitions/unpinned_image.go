@@ -166,7 +166,7 @@ func (j *job) leaf(n *expression.Node) (list []string) {
 
 var unpinnedTool = rule{
 	Rule: audit.Rule{
-		ID: "unpinned-tool", Title: "A pinned step fetches the newest tool", Category: audit.CategoryPipeline, Severity: audit.Medium, CWE: 829,
+		ID: "unpinned-tool", Title: "A pinned step fetches the newest tool", Category: audit.CategoryPipeline, Severity: audit.Medium, CWE: 829, Confidence: audit.MediumConfidence,
 		Help: help(`
 The action is named by its commit, and then installs whatever version of its tool is newest at that minute. It was Trivy's binary that was replaced in March
 2026: those who had pinned the action, and not the version, ran it.`, `

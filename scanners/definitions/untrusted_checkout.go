@@ -11,7 +11,7 @@ import (
 
 var untrustedCheckout = rule{
 	Rule: audit.Rule{
-		ID: "untrusted-checkout", Title: "A privileged trigger runs outsiders' code", Category: audit.CategoryPipeline, Severity: audit.Critical, CWE: 829,
+		ID: "untrusted-checkout", Title: "A privileged trigger runs outsiders' code", Category: audit.CategoryPipeline, Severity: audit.Critical, CWE: 829, Confidence: audit.MediumConfidence,
 		Help: help(`
 The event gives the job the repository's secrets and token, and then the job fetches what somebody has proposed and runs it: a build, a test, an install, a
 local action. Whoever opens the pull request has all that the job holds.`, `
