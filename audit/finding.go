@@ -132,7 +132,7 @@ type Rule struct {
 	CWE      int      // 798 for hard-coded credentials; 0 for none
 	// Confidence says how often a finding is what its title says, where that is not nearly always: "" is as good as high.
 	Confidence Confidence
-	Fix      []string // steps, most important first
+	Fix        []string // steps, most important first
 	// Generic marks a rule that knows no token shape; where it and another rule find the same value, the other one names it.
 	Generic bool
 }

@@ -108,6 +108,11 @@ func open(it audit.Item, content []byte, feed *advisory.Feed) *file {
 			f.jobs = append(f.jobs, j)
 		}
 	}
+	if f.kind == isGitLab { // what stands outside of the jobs is for all of them
+		for _, n := range []pipeline.Node{f.root, f.root.Get("default")} {
+			f.jobs = append(f.jobs, &job{file: f, node: n, model: &pipeline.Job{Template: true}})
+		}
+	}
 	return f
 }
 
@@ -137,8 +142,11 @@ func (f *file) gaps() []audit.Gap {
 
 // label names a job in messages and findings.
 func (j *job) label() string {
-	if j.model == nil {
+	switch {
+	case j.model == nil:
 		return "action"
+	case j.model.ID == "":
+		return "all jobs"
 	}
 	return "job " + j.model.ID
 }

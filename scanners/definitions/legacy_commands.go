@@ -39,7 +39,6 @@ func (f *file) variables(tell func(name string, key, value pipeline.Node)) {
 		}
 	}
 	if f.kind == isGitLab {
-		of("all jobs", f.root.Get("variables"))
 		for _, j := range f.jobs {
 			of(j.label(), j.node.Get("variables"))
 		}
