@@ -130,7 +130,9 @@ type Rule struct {
 	Category Category
 	Severity Severity // before verification
 	CWE      int      // 798 for hard-coded credentials; 0 for none
-	Fix      []string // steps, most important first
+	// Confidence says how often a finding is what its title says, where that is not nearly always: "" is as good as high.
+	Confidence Confidence
+	Fix        []string // steps, most important first
 	// Generic marks a rule that knows no token shape; where it and another rule find the same value, the other one names it.
 	Generic bool
 }
@@ -145,6 +147,15 @@ const (
 	Unknown   Validity = "unknown"   // asked, no answer
 	Unchecked Validity = "unchecked" // not asked
 	Canary    Validity = "canary"    // planted to be touched; never called
+)
+
+// Confidence in a rule's findings.
+type Confidence string
+
+// Confidences below high, which is nearly always.
+const (
+	MediumConfidence Confidence = "medium" // mostly: it goes by signs, such as what a command is known to do
+	LowConfidence    Confidence = "low"    // it says where to look
 )
 
 // A Verdict is what a verifier learned about a secret.

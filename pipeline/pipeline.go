@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"strings"
 
+	"go.yaml.in/yaml/v4"
+
 	"github.com/leakreach/leakreach/audit"
 )
 
@@ -36,6 +38,8 @@ type Definition struct {
 	Jobs        []Job       // in the file's order
 	// Gaps are what could not be understood. Their Target is the caller's to set.
 	Gaps []audit.Gap
+
+	root, heading *yaml.Node // nil if the file could not be read, or has no heading
 }
 
 // Whole tells whether all of the definition was understood, and nothing of it lies in other files.
@@ -205,7 +209,8 @@ func Parse(dialect Dialect, path string, content []byte) (d *Definition) {
 			(&reader{def: d}).gap("", "the parser broke off")
 		}
 	}()
-	root, why := tree(dialect, content)
+	root, heading, why := tree(dialect, content)
+	d.root, d.heading = root, heading
 	switch {
 	case why != "":
 		r.gap("", why)

@@ -11,12 +11,12 @@ import (
 )
 
 // tree reads YAML into nodes, whose aliases are not written out. why says why it could not. Of several documents GitHub reads the first one; GitLab
-// the second, which may have a heading before it.
+// the second, which may have a heading before it; nil is one that is not there.
 //
 // It is the parser that actionlint has, so that both see the same.
-func tree(dialect Dialect, content []byte) (root *yaml.Node, why string) {
+func tree(dialect Dialect, content []byte) (root, heading *yaml.Node, why string) {
 	if !utf8.Valid(content) {
-		return nil, "not UTF-8"
+		return nil, nil, "not UTF-8"
 	}
 	documents := yaml.NewDecoder(bytes.NewReader(content))
 	for range 2 {
@@ -26,26 +26,31 @@ func tree(dialect Dialect, content []byte) (root *yaml.Node, why string) {
 			break
 		}
 		if err != nil {
-			return nil, "not YAML: " + err.Error()
+			return nil, nil, "not YAML: " + err.Error()
 		}
 		if len(doc.Content) > 0 {
-			root = doc.Content[0]
+			heading, root = root, doc.Content[0]
 		}
 		if dialect == GitHub {
 			break
 		}
 	}
 	if root == nil {
-		return nil, "empty"
+		return nil, nil, "empty"
 	}
 	left := budget{maxNodes, maxText}
-	if why := left.spend(root, maxDepth); why != "" {
-		return nil, why
+	for _, n := range []*yaml.Node{root, heading} {
+		if n == nil {
+			continue
+		}
+		if why := left.spend(n, maxDepth); why != "" {
+			return nil, nil, why
+		}
 	}
 	if root.Kind != yaml.MappingNode {
-		return nil, "not a mapping"
+		return nil, nil, "not a mapping"
 	}
-	return root, ""
+	return root, heading, ""
 }
 
 // A budget is what of a tree is left to be walked over.

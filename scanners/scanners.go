@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/scanners/definitions"
 	"github.com/leakreach/leakreach/scanners/secrets"
 	"github.com/leakreach/leakreach/scanners/settings"
 )
@@ -13,9 +14,14 @@ import (
 // that no scanner has.
 func All(o secrets.Options) (all []audit.Scanner, err error) {
 	judge := settings.New(o.Rules)
+	read, err := definitions.New(o.Rules)
+	if err != nil {
+		return nil, err
+	}
 	asked := len(o.Rules) > 0
+	known := slices.Concat(judge.Rules(), read.Rules())
 	o.Rules = slices.DeleteFunc(slices.Clone(o.Rules), func(id string) bool {
-		return slices.ContainsFunc(judge.Rules(), func(r audit.Rule) bool { return r.ID == id })
+		return slices.ContainsFunc(known, func(r audit.Rule) bool { return r.ID == id })
 	})
 	if !asked || len(o.Rules) > 0 {
 		s, err := secrets.New(o)
@@ -23,6 +29,9 @@ func All(o secrets.Options) (all []audit.Scanner, err error) {
 			return nil, err
 		}
 		all = append(all, s)
+	}
+	if len(read.Rules()) > 0 {
+		all = append(all, read)
 	}
 	if len(judge.Rules()) > 0 {
 		all = append(all, judge)

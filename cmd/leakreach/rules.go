@@ -87,6 +87,9 @@ func writeCosts(w io.Writer, all []audit.Scanner, rules []audit.Rule) error {
 func explain(w io.Writer, r audit.Rule) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n\nseverity %s", r.ID, r.Title, r.Severity)
+	if r.Confidence != "" {
+		fmt.Fprintf(&b, " · confidence %s", r.Confidence)
+	}
 	if r.CWE > 0 {
 		fmt.Fprintf(&b, " · CWE-%d", r.CWE)
 	}
@@ -104,6 +107,9 @@ func writeRulePage(w io.Writer, rules []audit.Rule) error {
 	b.WriteString("# Rules\n\nWritten by `leakreach rules --format markdown`; a test holds it to the program. The severity is that before verification.\n")
 	for _, r := range rules {
 		fmt.Fprintf(&b, "\n## %s\n\n%s. Severity %s", r.ID, strings.TrimSuffix(r.Title, "."), r.Severity)
+		if r.Confidence != "" {
+			fmt.Fprintf(&b, ", confidence %s", r.Confidence)
+		}
 		if r.CWE > 0 {
 			fmt.Fprintf(&b, ", [CWE-%d](https://cwe.mitre.org/data/definitions/%d.html)", r.CWE, r.CWE)
 		}

@@ -269,6 +269,9 @@ func dedupe(locs []audit.Location) []audit.Location {
 	var out []audit.Location
 	for _, l := range locs {
 		p := place{l.Target, string(l.Kind), l.Path, l.Commit, l.Name, l.Object, l.Line, l.Column}
+		if l.Kind == audit.InWorkflow { // as it is now, whether a forge or its history shows it
+			p.commit, p.object = "", ""
+		}
 		if i, ok := at[p]; ok {
 			for _, rule := range l.Rules {
 				if !slices.Contains(out[i].Rules, rule) {

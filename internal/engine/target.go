@@ -648,7 +648,7 @@ func (t *target) add(f scanned, loc audit.Location, it audit.Item) {
 		}
 		loc.Commit, loc.At = "", audit.Location{}.At
 	}
-	if loc.InHead {
+	if loc.InHead && loc.Kind != audit.InWorkflow { // which a definition is wherever it is read
 		loc.Kind = audit.InFile
 	}
 	if loc.URL != "" && loc.Line > 0 && !strings.Contains(loc.Path, "!") {

@@ -236,8 +236,11 @@ func descriptor(f *audit.Finding, rule audit.Rule) sarifRule {
 		tags = append(tags, fmt.Sprintf("external/cwe/cwe-%03d", rule.CWE))
 	}
 	r.Properties = sarifProperties{Precision: "high", Tags: tags}
-	if rule.Generic {
+	switch {
+	case rule.Generic:
 		r.Properties.Precision = "medium"
+	case rule.Confidence != "":
+		r.Properties.Precision = string(rule.Confidence)
 	}
 	switch {
 	case st.score >= 7:

@@ -240,6 +240,7 @@ func (w *World) publishing(acme *Owner) {
 	for i := range 40 {
 		x := w.repo(fmt.Sprintf("release-%02d", i), files)
 		x.Secrets = []Secret{w.fresh("NPM_TOKEN")}
+		w.weakness("secret-outside-environment", x.FullName, "workflow", "release.yml")
 		if i < 17 {
 			x.Secrets = append(x.Secrets, w.fresh("REGISTRY_TOKEN"))
 		}
@@ -252,6 +253,7 @@ func (w *World) publishing(acme *Owner) {
 		names = append(names, fmt.Sprint("SHARED_TOKEN_", i))
 	}
 	publish := w.repo("publish", Commit{".github/workflows/publish.yml": workflow("{ push: { tags: ['v*'] } }", "ubuntu-24.04", using(names...), "make publish")})
+	w.weakness("secret-outside-environment", publish.FullName, "workflow", "publish.yml")
 	for i, name := range names {
 		s := w.fresh(name)
 		s.Visibility, s.Repositories = "selected", []string{publish.FullName, "acme/release-00"}
@@ -283,6 +285,7 @@ func (w *World) weak(*Owner) {
 	x.Secrets = []Secret{
 		{Name: "OLD_TOKEN", Created: w.daysAgo(900), Updated: w.daysAgo(400)}, {Name: "RENEWED_TOKEN", Created: w.daysAgo(900), Updated: w.daysAgo(80)}, w.fresh("LEFT_TOKEN"),
 	}
+	w.weakness("secret-outside-environment", x.FullName, "workflow", "x.yml")
 	w.weakness("stale-secret", x.FullName, "secret", "OLD_TOKEN")
 	w.near("stale-secret", x.FullName, "secret", "RENEWED_TOKEN")
 	w.weakness("unused-secret", x.FullName, "secret", "LEFT_TOKEN")
@@ -295,6 +298,7 @@ func (w *World) weak(*Owner) {
 	static := w.repo("cloud-key", Commit{".github/workflows/x.yml": login("          aws-access-key-id: ${{ vars.AWS_ACCESS_KEY_ID }}\n          aws-secret-access-key: ${{ secrets.AWS_SECRET_ACCESS_KEY }}\n", "")})
 	static.Secrets = []Secret{w.fresh("AWS_SECRET_ACCESS_KEY")}
 	w.weakness("static-cloud-key", static.FullName, "secret", "AWS_SECRET_ACCESS_KEY")
+	w.weakness("secret-outside-environment", static.FullName, "workflow", "x.yml")
 	role := w.repo("cloud-role", Commit{".github/workflows/x.yml": login("          role-to-assume: arn:aws:iam::111122223333:role/deploy\n", ", id-token: write")})
 	w.near("static-cloud-key", role.FullName, "workflow", ".github/workflows/x.yml")
 

@@ -339,4 +339,5 @@ func (w *GitLabWorld) keys() {
 	x = w.service(101)
 	x.Variables = append(x.Variables, CIVariable{Key: "AWS_ROLE_ARN", Value: "arn:aws:iam::111122223333:role/deploy"})
 	x.Definition = "deploy:\n  id_tokens:\n    AWS_TOKEN: {aud: https://sts.example.com}\n  script: make deploy\n"
+	w.weakness("oidc-any-branch", x.Path, "workflow", ".gitlab-ci.yml")
 }

@@ -4,6 +4,7 @@
 //	go run ./test/accuracy leaky-repo DIR            a checkout of Plazmaz/leaky-repo
 //	go run ./test/accuracy creddata DIR REPOSITORIES a checkout of Samsung/CredData, and a folder of clones
 //	go run ./test/accuracy parity REPOSITORY...      clones, bare or not, whose history gitleaks reads too
+//	go run ./test/accuracy zizmor DIR                a checkout of zizmorcore/zizmor, whose tests say what lies where
 //
 // Values of secrets stay in temporary files, are compared by keyed digest, and are never printed.
 package main
@@ -50,7 +51,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("accuracy", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: accuracy [flags] leaky-repo DIR | creddata DIR REPOSITORIES | parity REPOSITORY...")
+		fmt.Fprintln(stderr, "usage: accuracy [flags] leaky-repo DIR | creddata DIR REPOSITORIES | parity REPOSITORY... | zizmor DIR")
 		flags.PrintDefaults()
 	}
 	l := &lab{out: stdout, log: stderr}
@@ -61,6 +62,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.BoolVar(&l.detail, "detail", false, "list each difference by its place")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	rest := flags.Args()
+	if len(rest) == 2 && rest[0] == "zizmor" {
+		return l.zizmor(rest[1])
 	}
 	var err error
 	if l.temp, err = os.MkdirTemp("", "accuracy-"); err != nil {
@@ -90,7 +95,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		l.peers = append(l.peers, tool{peer.name, leaks(program, peer.name)})
 	}
 	tools := append([]tool{{"leakreach", scan(l.leakreach)}}, l.peers...)
-	rest := flags.Args()
 	switch {
 	case len(rest) == 2 && rest[0] == "leaky-repo":
 		return l.leakyRepo(ctx, tools, rest[1])

@@ -1,0 +1,86 @@
+package definitions
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/pipeline"
+	"github.com/leakreach/leakreach/pipeline/advisory"
+)
+
+var compromisedComponent = rule{
+	Rule: audit.Rule{
+		ID: "compromised-component", Title: "Component of a known compromise in use", Category: audit.CategoryExposure, Severity: audit.Critical, CWE: 506,
+		Help: help(`
+An advisory says that this commit or digest is malicious, or that this name stood for such content for some hours. The payloads of these cases read the memory of the runner:
+each job that ran one of them in that time has to be taken for one that has given away all of its secrets.`, `
+- uses: tj-actions/changed-files@0e58ed8671d6b60d0890c21b07f8835ace038e67`, `
+- uses: tj-actions/changed-files@24d32ffd492484c1d75e0c0b894501ddb9d30d62 # v47`, `
+the commit or digest is another one, known-clean ones among them, or the name was never moved. A commit or digest of malicious content is critical at any time. A
+name that was moved is high where the definition had it during that time, medium where that is not known, and info where the line came later: the tags
+were moved back.`),
+		Fix: []string{
+			"Look for runs in the time that the advisory names, and treat what those jobs held as stolen: renew it",
+			"Name a commit that is known to be clean",
+		},
+	},
+	judge: func(f *file, say func(problem)) {
+		for _, j := range f.jobs {
+			for _, u := range append(j.used(), j.images()...) {
+				var with []pipeline.Setting
+				if u.step != nil {
+					for key, value := range u.step.node.Get("with").Pairs() {
+						with = append(with, pipeline.Setting{Name: key.Text(), Value: value.Text()})
+					}
+				}
+				for _, hit := range f.feed.Look(&u.Component, with) {
+					say(f.compromised(&u, &hit))
+				}
+			}
+		}
+		for i := range f.Includes {
+			for _, hit := range f.feed.Look(&f.Includes[i], nil) {
+				say(f.compromised(&use{Component: f.Includes[i], name: "include"}, &hit))
+			}
+		}
+	},
+}
+
+func (f *file) compromised(u *use, hit *advisory.Hit) problem {
+	p := problem{at: u.At, name: u.Text + ", " + hit.Advisory.ID}
+	if hit.Through != "" {
+		p.name += ", " + hit.Component
+	}
+	if hit.Malicious {
+		p.evidence = fmt.Sprintf("%s in %s is malicious: %s (%s)", u.Text, u.name, hit.Advisory.Summary, hit.Advisory.ID)
+		return p
+	}
+	var times []string
+	inUse, later := false, true
+	for _, w := range hit.Windows {
+		times = append(times, w.String())
+		since := f.item.At.At
+		inUse = inUse || !since.IsZero() && since.Before(w.End)
+		later = later && !since.IsZero() && !since.Before(w.End)
+	}
+	what := "it"
+	if hit.Through != "" {
+		what = hit.Through + ","
+	}
+	p.evidence = fmt.Sprintf("%s in %s: %s stood for malicious content (%s)", u.Text, u.name, what, hit.Advisory.ID)
+	if len(times) > 0 {
+		p.evidence += " from " + strings.Join(times, ", and from ")
+	}
+	switch {
+	case hit.Advisory.Open:
+	case inUse && hit.Certain && u.Ref != "latest":
+		p.severity = audit.High
+		p.evidence += "; the definition is older than that"
+	case later, !hit.Certain, u.Ref == "latest", u.Pin == pipeline.Unnamed:
+		p.severity = audit.Info
+	default:
+		p.severity = audit.Medium
+	}
+	return p
+}

@@ -1,0 +1,41 @@
+package definitions
+
+import (
+	"fmt"
+
+	"github.com/leakreach/leakreach/audit"
+)
+
+var dangerousTrigger = rule{
+	Rule: audit.Rule{
+		ID: "dangerous-trigger", Title: "Trigger runs with full rights for outsiders", Category: audit.CategoryPipeline, Severity: audit.Low, CWE: 749, Confidence: audit.LowConfidence,
+		Help: help(`
+Jobs that pull_request_target and workflow_run start have the repository's secrets and token although somebody else's pull request set them off. One step
+that takes code, a file or a text from that pull request hands them over.`, `
+on: pull_request_target`, `
+on: pull_request   # and what has to write does so in a workflow of its own, from checked data`, `
+the only step is actions/labeler. Where no job holds anything it is info. Rules for what is done with the pull request say more: see untrusted-checkout,
+script-injection and artifact-from-outsider.`),
+		Fix: []string{"Use pull_request where no secret and no right to write is needed", "Give each job only the rights and secrets that it needs"},
+	},
+	judge: func(f *file, say func(problem)) {
+		if f.kind != isWorkflow || f.onlyLabels() {
+			return
+		}
+		for _, event := range f.on([]string{"pull_request_target", "workflow_run"}) {
+			p := problem{at: f.eventAt(event), name: event, severity: audit.Info, evidence: event + " starts the workflow, in which no job holds more than a token that reads"}
+			for _, j := range f.jobs {
+				if j.stake.holds() {
+					p.severity, p.evidence = audit.Low, fmt.Sprintf("%s starts %s, which holds %s", event, j.label(), j.stake)
+					break
+				}
+			}
+			say(p)
+		}
+	},
+}
+
+// onlyLabels tells whether all that a workflow does is to set labels, which is what pull_request_target was made for.
+func (f *file) onlyLabels() bool {
+	return len(f.jobs) == 1 && len(f.jobs[0].steps) == 1 && f.jobs[0].steps[0].is("actions/labeler")
+}

@@ -1,0 +1,123 @@
+package definitions
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/pipeline/expression"
+)
+
+var envFileInjection = rule{
+	Rule: audit.Rule{
+		ID: "env-file-injection", Title: "Untrusted text reaches GITHUB_ENV or GITHUB_PATH", Category: audit.CategoryPipeline, Severity: audit.High, CWE: 77, Confidence: audit.MediumConfidence,
+		Help: help(`
+What stands in these files sets variables and the search path of all steps after it. A line break in the text makes a line of its own, such as
+LD_PRELOAD=…, NODE_OPTIONS=… or BASH_ENV=…, and the next step runs the outsider's code.`, `
+on: pull_request_target
+steps:
+  - run: echo "TITLE=$TITLE" >> "$GITHUB_ENV"
+    env:
+      TITLE: ${{ github.event.pull_request.title }}`, `
+on: pull_request_target
+steps:
+  - id: title
+    run: echo "title=$TITLE" >> "$GITHUB_OUTPUT"   # an output is read by those who name it
+    env:
+      TITLE: ${{ github.event.pull_request.title }}`, `
+what is written is text of the definition's own. Where an event of outsiders starts the workflow and it is not known what a command prints, it is medium; in an
+action, whose callers are not known, low.`),
+		Fix: []string{"Write to GITHUB_OUTPUT, and name the output where it is needed", "Or check the text: a number, a word of a list"},
+	},
+	judge: func(f *file, say func(problem)) {
+		open := f.on(outsiderEvents)
+		if f.Dialect != "github" || f.kind == isWorkflow && len(open) == 0 {
+			return
+		}
+		for _, j := range f.jobs {
+			for _, s := range j.steps {
+				for l := range commandLines(s.run.Text()) {
+					m := envFile.FindStringSubmatch(l.text)
+					if m == nil {
+						continue
+					}
+					s.writesEnv(l, strings.ToUpper(m[1]), open, say)
+				}
+			}
+		}
+	},
+}
+
+// envFile is where a line names one of the files to write to it, in a shell's, PowerShell's or the command prompt's way, behind a sign that writes.
+var envFile = regexp.MustCompile(`(?i)(?:>>?|\btee\b[^\n|]*|\bout-file\b[^\n]*|\badd-content\b[^\n]*)\s*["']?(?:\$\{?|%|\$env:|\$\{env:|\$\{\{\s*env\.)(GITHUB_ENV|GITHUB_PATH)\b`)
+
+func (s *step) writesEnv(l line, name string, open []string, say func(problem)) {
+	text := envFile.ReplaceAllString(l.text, " ")
+	worst := fixed
+	for _, e := range expression.In(text) {
+		for n := range e.Root.Flows {
+			worst = max(worst, s.origin(n, maxHops))
+		}
+	}
+	for _, variable := range shellVariables(text) {
+		if !s.runnerSets(variable) {
+			worst = max(worst, s.assigned(variable))
+		}
+	}
+	if strings.Contains(text, "$(") || strings.Contains(text, "`") {
+		worst = max(worst, unknown)
+	}
+	if !prints.MatchString(text) { // a command's output, and not the text that stands here
+		worst = max(worst, unknown)
+	}
+	p := problem{at: s.run.Place(l.offset), name: s.label() + ", " + name}
+	switch {
+	case worst == fixed:
+		return
+	case s.kind == isAction:
+		p.severity, p.evidence = audit.Low, fmt.Sprintf("%s writes to %s what its caller or a command gives it", s.label(), name)
+	case worst == outsiders && s.stake.holds():
+		p.evidence = fmt.Sprintf("%s writes to %s what outsiders choose, and %s starts the job for them; it holds %s", s.label(), name, open[0], s.stake)
+	case worst == outsiders:
+		p.severity, p.evidence = audit.Medium, fmt.Sprintf("%s writes to %s what outsiders choose, and %s starts the job for them", s.label(), name, open[0])
+	default:
+		p.severity, p.evidence = audit.Medium, fmt.Sprintf("%s writes to %s what a command computes, and %s starts the job for outsiders", s.label(), name, open[0])
+		if !s.stake.holds() {
+			p.severity = audit.Low
+		}
+	}
+	say(p)
+}
+
+// prints is a command that prints the text behind it.
+var prints = regexp.MustCompile(`(?i)(?:^|[\s;&|{(])(?:echo|printf|write-output|write-host)\b|^\s*["']`)
+
+// assigned tells who writes a shell's variable: one of the environment, or what the script has put into it.
+func (s *step) assigned(name string) origin {
+	script := s.run.Text()
+	worst := fixed
+	found := false
+	for l := range commandLines(script) {
+		text := strings.TrimSpace(l.text)
+		for _, word := range []string{"export ", "local ", "readonly ", "declare ", "set "} {
+			text = strings.TrimPrefix(text, word)
+		}
+		value, ok := strings.CutPrefix(text, name+"=")
+		if !ok {
+			value, ok = strings.CutPrefix(text, "$"+name+" = ")
+		}
+		if !ok {
+			continue
+		}
+		found = true
+		worst = max(worst, s.shellText(value, maxHops-1))
+		if strings.Contains(value, "$(") || strings.Contains(value, "`") || strings.HasPrefix(value, "(") {
+			worst = max(worst, unknown)
+		}
+	}
+	if found {
+		return worst
+	}
+	return s.variable(name, maxHops-1)
+}

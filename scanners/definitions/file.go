@@ -1,0 +1,328 @@
+package definitions
+
+import (
+	"cmp"
+	"fmt"
+	"iter"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/pipeline"
+	"github.com/leakreach/leakreach/pipeline/advisory"
+	"github.com/leakreach/leakreach/pipeline/expression"
+)
+
+// What a file is.
+const (
+	isWorkflow = "workflow"
+	isAction   = "action"
+	isGitLab   = "gitlab"
+)
+
+// kindOf says what lies at a path, or "". Workflows run from the root of a repository and from no copy below it.
+func kindOf(p string) string {
+	dir, base := path.Split(p)
+	ext := path.Ext(base)
+	if ext != ".yml" && ext != ".yaml" {
+		return ""
+	}
+	switch dir {
+	case ".github/workflows/", ".gitea/workflows/", ".forgejo/workflows/":
+		return isWorkflow
+	}
+	for _, foreign := range []string{"node_modules/", "vendor/", "third_party/"} { // what others wrote, and runs from elsewhere
+		if strings.HasPrefix(p, foreign) || strings.Contains(p, "/"+foreign) {
+			return ""
+		}
+	}
+	switch name := strings.TrimSuffix(base, ext); {
+	case name == "action":
+		return isAction
+	case name == ".gitlab-ci" && dir == "", strings.HasSuffix(name, ".gitlab-ci") && name != ".gitlab-ci":
+		return isGitLab
+	case strings.HasPrefix(dir, ".gitlab/ci/"), strings.HasPrefix(dir, ".gitlab-ci/"):
+		return isGitLab
+	}
+	return ""
+}
+
+// A file is a definition as rules see it.
+type file struct {
+	*pipeline.Definition
+	kind   string
+	root   pipeline.Node
+	item   audit.Item
+	feed   *advisory.Feed
+	jobs   []*job // of an action one, which has its steps
+	merged bool   // the text is not the file's
+
+	followed int // names, to find out who writes a text
+}
+
+// A job is one, or what an action does.
+type job struct {
+	*file
+	node  pipeline.Node
+	model *pipeline.Job // nil of an action
+	steps []*step
+	stake stake
+}
+
+// A step is one of a job.
+type step struct {
+	*job
+	node  pipeline.Node
+	index int
+	uses  *pipeline.Component
+	run   pipeline.Node
+}
+
+func open(it audit.Item, content []byte, feed *advisory.Feed) *file {
+	f := &file{kind: kindOf(it.At.Path), item: it, feed: feed}
+	if f.kind == "" { // a forge's, of a project that keeps it elsewhere, which GitLab's projects may
+		f.kind = isGitLab
+	}
+	dialect := pipeline.GitHub
+	if f.kind == isGitLab {
+		dialect, f.merged = pipeline.GitLab, it.Kind == audit.KindWorkflow
+	}
+	f.Definition = pipeline.Parse(dialect, it.At.Path, content)
+	f.root = f.Root()
+	switch f.kind {
+	case isAction:
+		j := &job{file: f, node: f.root, stake: stake{unknown: true}}
+		j.addSteps(f.root.Get("runs", "steps"))
+		f.jobs = []*job{j}
+	default:
+		for i := range f.Jobs {
+			model := &f.Jobs[i]
+			j := &job{file: f, model: model, node: f.root.Get("jobs", model.ID)}
+			if f.kind == isGitLab {
+				j.node = f.root.Get(model.ID)
+			}
+			j.stake = f.stakeOf(model)
+			j.addSteps(j.node.Get("steps"))
+			f.jobs = append(f.jobs, j)
+		}
+	}
+	if f.kind == isGitLab { // what stands outside of the jobs is for all of them
+		for _, n := range []pipeline.Node{f.root, f.root.Get("default")} {
+			f.jobs = append(f.jobs, &job{file: f, node: n, model: &pipeline.Job{Template: true}})
+		}
+	}
+	return f
+}
+
+// addSteps adds those of a list; some run side by side, as a list in it.
+func (j *job) addSteps(list pipeline.Node) {
+	for n := range list.Items() {
+		if side := n.Get("parallel"); side.IsList() {
+			j.addSteps(side)
+			continue
+		}
+		s := &step{job: j, node: n, index: len(j.steps), run: n.Get("run")}
+		if uses := n.Get("uses"); uses.Is() {
+			c := uses.Component(pipeline.Action)
+			s.uses = &c
+		}
+		j.steps = append(j.steps, s)
+	}
+}
+
+// gaps are what could not be understood. An action has no jobs, which the parser of workflows misses.
+func (f *file) gaps() []audit.Gap {
+	if f.kind == isAction && f.root.Is() {
+		return nil
+	}
+	return f.Gaps
+}
+
+// label names a job in messages and findings.
+func (j *job) label() string {
+	switch {
+	case j.model == nil:
+		return "action"
+	case j.model.ID == "":
+		return "all jobs"
+	}
+	return "job " + j.model.ID
+}
+
+// label names a step by what stays when steps are added before it.
+func (s *step) label() string {
+	name := cmp.Or(s.node.Get("id").Text(), s.node.Get("name").Text())
+	if name == "" && s.uses != nil {
+		name = s.uses.Text
+	}
+	if name == "" {
+		name, _, _ = strings.Cut(strings.TrimSpace(s.run.Text()), "\n")
+	}
+	return s.job.label() + ", step " + cmp.Or(name, fmt.Sprint(s.index+1))
+}
+
+// is tells whether a step uses one of some actions.
+func (s *step) is(names ...string) bool {
+	return s.uses != nil && slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, s.uses.Name) })
+}
+
+// with is an input of the step's action. Their names do not tell cases apart.
+func (s *step) with(name string) pipeline.Node {
+	for key, value := range s.node.Get("with").Pairs() {
+		if strings.EqualFold(key.Text(), name) {
+			return value
+		}
+	}
+	return pipeline.Node{}
+}
+
+// A located expression is one with the scalar that it stands in.
+type located struct {
+	expression.Expression
+	in   pipeline.Node
+	keys string // of the scalar, joined by dots
+}
+
+// text is the expression as it is written.
+func (l *located) text() string { return l.in.Text()[l.Start:l.End] }
+
+// expressions yields those of a part of the file that can be read. Conditions without braces are none of them: they have no secrets.
+func expressions(n pipeline.Node) iter.Seq[located] {
+	return func(yield func(located) bool) {
+		for keys, scalar := range n.Scalars() {
+			for _, e := range expression.In(scalar.Text()) {
+				if e.Root != nil && !yield(located{e, scalar, keys}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// conditions yields the conditions of a job and its steps, with the name of what each guards.
+func (j *job) conditions(yield func(name string, condition pipeline.Node) bool) {
+	if c := j.node.Get("if"); j.model != nil && c.Is() && !yield(j.label(), c) {
+		return
+	}
+	for _, s := range j.steps {
+		if c := s.node.Get("if"); c.Is() && !yield(s.label(), c) {
+			return
+		}
+	}
+}
+
+// stake is what somebody gets who takes over a job.
+type stake struct {
+	secrets []string // "*" among them if it may have any
+	write   []string // scopes that its token may write
+	oidc    bool
+	unknown bool // the token's rights are the repository's default, or the caller's
+}
+
+func (f *file) stakeOf(m *pipeline.Job) (s stake) {
+	add := func(refs []pipeline.Reference) {
+		for _, r := range refs {
+			if r.Context == pipeline.Secrets && r.Name != "GITHUB_TOKEN" && r.Name != "GITEA_TOKEN" && !slices.Contains(s.secrets, r.Name) {
+				s.secrets = append(s.secrets, r.Name)
+			}
+		}
+	}
+	add(f.References)
+	add(m.References)
+	for i := range m.Steps {
+		add(m.Steps[i].References)
+	}
+	if m.Call != nil && m.Call.Inherit {
+		s.secrets = append(s.secrets, pipeline.Any)
+	}
+	s.oidc = len(m.IDTokens) > 0 || m.IDTokens == nil && len(f.IDTokens) > 0
+	if f.Dialect == pipeline.GitLab {
+		return s
+	}
+	rights := f.Rights(m)
+	s.unknown = rights == nil
+	for _, scope := range slices.Sorted(maps.Keys(rights)) {
+		switch {
+		case rights[scope] != "write":
+		case scope == "id-token":
+			s.oidc = true
+		default:
+			s.write = append(s.write, scope)
+		}
+	}
+	return s
+}
+
+// holds tells whether there is anything to get, as far as it is known.
+func (s stake) holds() bool { return len(s.secrets) > 0 || len(s.write) > 0 || s.oidc || s.unknown }
+
+// much tells whether that is surely more than a token that writes comments.
+func (s stake) much() bool {
+	return len(s.secrets) > 0 || s.oidc || slices.Contains(s.write, pipeline.Any) || slices.Contains(s.write, "contents") || slices.Contains(s.write, "packages")
+}
+
+// String says what the job holds, as the end of a sentence.
+func (s stake) String() string {
+	var parts []string
+	switch {
+	case slices.Contains(s.secrets, pipeline.Any):
+		parts = append(parts, "any secret")
+	case len(s.secrets) > 5:
+		parts = append(parts, fmt.Sprintf("%d secrets, such as %s", len(s.secrets), strings.Join(s.secrets[:5], ", ")))
+	case len(s.secrets) > 0:
+		parts = append(parts, "the secrets "+strings.Join(s.secrets, ", "))
+	}
+	switch {
+	case slices.Contains(s.write, pipeline.Any):
+		parts = append(parts, "a token that may write everything")
+	case len(s.write) > 0:
+		parts = append(parts, "a token that may write "+strings.Join(s.write, ", "))
+	case s.unknown:
+		parts = append(parts, "a token with rights that the definition does not limit")
+	}
+	if s.oidc {
+		parts = append(parts, "an identity that clouds take")
+	}
+	if len(parts) == 0 {
+		return "nothing but a token that reads"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Events that anybody can fire, and whose jobs nevertheless have the secrets and the token of the repository.
+var outsiderEvents = []string{
+	"pull_request_target", "workflow_run", "issue_comment", "issues", "discussion", "discussion_comment", "fork", "watch",
+}
+
+// Events that anybody can fire, and whose jobs then have no secret and a token that reads.
+var bareEvents = []string{"pull_request", "pull_request_review", "pull_request_review_comment"}
+
+// on are those of some events that start the file's jobs.
+func (f *file) on(events []string) (list []string) {
+	for _, e := range f.Events {
+		if slices.Contains(events, e.Name) {
+			list = append(list, e.Name)
+		}
+	}
+	return list
+}
+
+// eventAt is where an event stands.
+func (f *file) eventAt(name string) pipeline.Position {
+	for _, e := range f.Events {
+		if e.Name == name {
+			return e.At
+		}
+	}
+	return pipeline.Position{}
+}
+
+// computed tells whether a text is only known when the pipeline runs.
+func computed(s string) bool { return strings.Contains(s, "${{") }
+
+// selfHosted tells whether a job asks for a machine of the repository's owner.
+func (j *job) selfHosted() bool {
+	return j.model != nil && (slices.Contains(j.model.Runner.Labels, "self-hosted") || j.model.Runner.Group != "")
+}
