@@ -22,6 +22,12 @@ func (r *reader) gitlab(root *yaml.Node) {
 	d.IDTokens = idTokens(get(preset, "id_tokens"))
 	events := eventsOf(get(get(root, "workflow"), "rules"))
 	open := len(events) == 0
+	globals := &yaml.Node{Kind: yaml.MappingNode} // which each job asks for, however many there are
+	for key, n := range pairs(root) {
+		if slices.Contains(gitlabKeys, key.Value) {
+			globals.Content = append(globals.Content, key, n)
+		}
+	}
 	for key, n := range pairs(root) {
 		if slices.Contains(gitlabKeys, key.Value) {
 			if key.Value != "include" {
@@ -35,7 +41,7 @@ func (r *reader) gitlab(root *yaml.Node) {
 			}
 			continue
 		}
-		job := gitlabJob(key, n, preset, root)
+		job := gitlabJob(key, n, preset, globals)
 		of := append(eventsOf(get(n, "rules")), onlyEvents(get(n, "only"))...)
 		if open && len(of) == 0 && !job.Template {
 			events = append(events, Event{Name: Any, At: at(key)})
@@ -54,7 +60,7 @@ func (r *reader) gitlab(root *yaml.Node) {
 	}
 }
 
-func gitlabJob(key, n, preset, root *yaml.Node) Job {
+func gitlabJob(key, n, preset, globals *yaml.Node) Job {
 	job := Job{
 		ID: key.Value, Name: key.Value, At: at(key), Stage: text(get(n, "stage")), Template: strings.HasPrefix(key.Value, "."),
 		Extends: words(get(n, "extends")), Env: settings(get(n, "variables")), IDTokens: idTokens(get(n, "id_tokens")),
@@ -70,7 +76,7 @@ func gitlabJob(key, n, preset, root *yaml.Node) Job {
 		if p := get(preset, key); p != nil {
 			return p
 		}
-		return get(root, key)
+		return get(globals, key)
 	}
 	tags := get(n, "tags")
 	if tags == nil {
@@ -87,6 +93,7 @@ func gitlabJob(key, n, preset, root *yaml.Node) Job {
 		}
 		job.Environment = Text{name, strings.Contains(name, "$"), at(env)}
 	}
+	job.Trigger = triggerOf(get(n, "trigger"))
 	job.Code = append(job.Code, imagesIn(or("image"))...)
 	if services := or("services"); services != nil && services.Kind == yaml.SequenceNode {
 		for _, s := range services.Content {
@@ -104,6 +111,22 @@ func gitlabJob(key, n, preset, root *yaml.Node) Job {
 		}
 	}
 	return job
+}
+
+// triggerOf reads what a job starts (docs.gitlab.com/ci/yaml, "trigger").
+func triggerOf(n *yaml.Node) *Trigger {
+	if n == nil {
+		return nil
+	}
+	t := &Trigger{Project: text(n) + text(get(n, "project")), At: at(n)}
+	for _, include := range listOf(get(n, "include")) {
+		if get(include, "artifact") != nil {
+			t.Made = true
+		} else if c, ok := includeOf(include); ok {
+			t.Includes = append(t.Includes, c)
+		}
+	}
+	return t
 }
 
 func sequence(n *yaml.Node) (list []*yaml.Node) {
@@ -129,48 +152,60 @@ func imagesIn(n *yaml.Node) []Component {
 
 // includes reads where further parts of the definition lie.
 func (r *reader) includes(n *yaml.Node) {
-	n = real(n)
-	if n == nil {
-		return
-	}
-	each := []*yaml.Node{n}
-	if n.Kind == yaml.SequenceNode {
-		each = sequence(n)
-	}
-	for _, n := range each {
-		c := Component{Kind: Include, Pin: Unnamed, At: at(n)}
-		project, ref := text(get(n, "project")), text(get(n, "ref"))
-		switch {
-		case n.Kind == yaml.ScalarNode:
-			c.Name, c.Pin = n.Value, Local
-			if strings.Contains(n.Value, "://") {
-				c.Pin = Unnamed
-			}
-		case text(get(n, "component")) != "":
-			c = component(Catalogue, text(get(n, "component")), at(n))
-		case text(get(n, "template")) != "":
-			c.Kind, c.Name = Template, text(get(n, "template"))
-		case text(get(n, "remote")) != "":
-			c.Name, c.Ref = text(get(n, "remote")), text(get(n, "integrity"))
-			if c.Ref != "" {
-				c.Pin = Digest
-			}
-		case project != "":
-			c.Name, c.Ref, c.Pin = project+":"+strings.Join(words(get(n, "file")), ","), ref, pinOf(ref)
-		case text(get(n, "local")) != "":
-			c.Name, c.Pin = text(get(n, "local")), Local
-		default:
+	for _, n := range listOf(n) {
+		c, ok := includeOf(n)
+		if !ok {
 			r.gap("include", fmt.Sprintf("line %d: of nothing that is known", n.Line))
 			continue
 		}
-		if c.Text == "" {
-			c.Text = c.Name
-		}
-		if strings.Contains(c.Name+c.Ref, "$") {
-			c.Pin = Computed
-		}
 		r.def.Includes = append(r.def.Includes, c)
 	}
+}
+
+// listOf are the items of a list, or the one that stands in its place.
+func listOf(n *yaml.Node) []*yaml.Node {
+	switch n = real(n); {
+	case n == nil:
+		return nil
+	case n.Kind == yaml.SequenceNode:
+		return sequence(n)
+	}
+	return []*yaml.Node{n}
+}
+
+// includeOf reads one include. It is not ok if it names nothing that is known.
+func includeOf(n *yaml.Node) (c Component, ok bool) {
+	c = Component{Kind: Include, Pin: Unnamed, At: at(n)}
+	project, ref := text(get(n, "project")), text(get(n, "ref"))
+	switch {
+	case n.Kind == yaml.ScalarNode:
+		c.Name, c.Pin = n.Value, Local
+		if strings.Contains(n.Value, "://") {
+			c.Pin = Unnamed
+		}
+	case text(get(n, "component")) != "":
+		c = component(Catalogue, text(get(n, "component")), at(n))
+	case text(get(n, "template")) != "":
+		c.Kind, c.Name = Template, text(get(n, "template"))
+	case text(get(n, "remote")) != "":
+		c.Name, c.Ref = text(get(n, "remote")), text(get(n, "integrity"))
+		if c.Ref != "" {
+			c.Pin = Digest
+		}
+	case project != "":
+		c.Name, c.Ref, c.Pin = project+":"+strings.Join(words(get(n, "file")), ","), ref, pinOf(ref)
+	case text(get(n, "local")) != "":
+		c.Name, c.Pin = text(get(n, "local")), Local
+	default:
+		return c, false
+	}
+	if c.Text == "" {
+		c.Text = c.Name
+	}
+	if strings.Contains(c.Name+c.Ref, "$") {
+		c.Pin = Computed
+	}
+	return c, true
 }
 
 func settings(n *yaml.Node) (list []Setting) {

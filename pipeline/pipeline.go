@@ -35,6 +35,7 @@ type Definition struct {
 	Env         []Setting
 	References  []Reference // outside any job: of Env, which every job gets
 	Includes    []Component // GitLab: files whose jobs are not in Jobs
+	Included    []Component // GitLab: files whose jobs are, by Merge
 	Jobs        []Job       // in the file's order
 	// Gaps are what could not be understood. Their Target is the caller's to set.
 	Gaps []audit.Gap
@@ -79,6 +80,7 @@ type Setting struct {
 type Job struct {
 	ID          string
 	Name        string
+	Place       Place // of the file that it is written in, by Merge
 	At          Position
 	Stage       string   // GitLab
 	Extends     []string // GitLab: of what it takes all that it does not state
@@ -91,6 +93,7 @@ type Job struct {
 	IDTokens    []Setting // GitLab: names with their audiences
 	Env         []Setting
 	Call        *Call       // of a reusable workflow, in place of steps
+	Trigger     *Trigger    // GitLab: in place of a script
 	Code        []Component // images of the job and its services
 	Steps       []Step
 	References  []Reference // outside any step
@@ -116,6 +119,14 @@ type Call struct {
 	With     []Setting
 	Secrets  []Setting // what the callee calls them, and what they are
 	Inherit  bool      // all of them
+}
+
+// A Trigger starts another pipeline.
+type Trigger struct {
+	Includes []Component // of a child pipeline, which runs in the same project: see Definition.Child
+	Made     bool        // its definition is made by a job before
+	Project  string      // else that of the pipeline
+	At       Position
 }
 
 // A Step is one action or script.

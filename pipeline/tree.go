@@ -131,6 +131,19 @@ func pairs(n *yaml.Node) func(yield func(key, value *yaml.Node) bool) {
 
 // get is the value of a mapping's key, or nil.
 func get(n *yaml.Node, key string) *yaml.Node {
+	if n = real(n); n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	merges := key == "<<"
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k := real(n.Content[i])
+		if merges = merges || k.Value == "<<"; k.Value == key && key != "<<" && k.Kind == yaml.ScalarNode {
+			return real(n.Content[i+1])
+		}
+	}
+	if !merges { // which most have not, and pairs has to keep count of keys for
+		return nil
+	}
 	for k, v := range pairs(n) {
 		if k.Value == key {
 			return v

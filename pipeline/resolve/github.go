@@ -13,10 +13,14 @@ import (
 )
 
 // GitHub resolves the workflows of a repository that lie at some paths, with the reusable workflows and composite actions that they call.
-func GitHub(lookup Lookup, paths []string) *Result {
-	g := &github{files: files{lookup: lookup, dialect: pipeline.GitHub, read: map[Place]*pipeline.Definition{}}, carries: map[*pipeline.Job][]carrier{}, gives: map[*pipeline.Definition]map[string][]output{}}
+func GitHub(lookup pipeline.Lookup, paths []string) *Result {
+	g := &github{
+		lookup: lookup, read: map[pipeline.Place]*pipeline.Definition{},
+		carries: map[*pipeline.Job][]carrier{}, gives: map[*pipeline.Definition]map[string][]output{},
+		written: map[*pipeline.Definition]map[string]pipeline.Node{},
+	}
 	for _, p := range paths {
-		place := Place{Path: p}
+		place := pipeline.Place{Path: p}
 		d := g.open(place, true)
 		if d == nil {
 			continue
@@ -31,12 +35,15 @@ func GitHub(lookup Lookup, paths []string) *Result {
 }
 
 type github struct {
-	files
+	lookup  pipeline.Lookup
+	read    map[pipeline.Place]*pipeline.Definition
+	gaps    []audit.Gap
 	jobs    []Job
 	full    bool // a bound was reached, which was said
 	work    int
 	carries map[*pipeline.Job][]carrier
 	gives   map[*pipeline.Definition]map[string][]output
+	written map[*pipeline.Definition]map[string]pipeline.Node
 }
 
 // A carrier is a place in a job at which it reads an input or another job's output.
@@ -55,7 +62,7 @@ type output struct {
 
 // A scope is one workflow with what its caller hands it.
 type scope struct {
-	place    Place
+	place    pipeline.Place
 	def      *pipeline.Definition
 	workflow string
 	events   []pipeline.Event
@@ -120,6 +127,7 @@ func (g *github) job(s *scope, m *pipeline.Job) Job {
 		j.Unknown = append(j.Unknown, "its environment is only known when it runs")
 	}
 	g.beside(s, m, &j)
+	g.work += len(j.Beside)
 	return j
 }
 
@@ -191,7 +199,7 @@ func (g *github) carriers(d *pipeline.Definition, m *pipeline.Job) []carrier {
 	}
 	var list []carrier
 	seen := map[string]bool{}
-	for keys, scalar := range d.Root().Get("jobs", m.ID).Scalars() {
+	for keys, scalar := range g.nodes(d)[m.ID].Scalars() {
 		for _, e := range expression.In(scalar.Text()) {
 			if e.Root == nil {
 				continue
@@ -206,6 +214,19 @@ func (g *github) carriers(d *pipeline.Definition, m *pipeline.Job) []carrier {
 	}
 	g.carries[m] = list
 	return list
+}
+
+// nodes are what is written of a workflow's jobs, by name.
+func (g *github) nodes(d *pipeline.Definition) map[string]pipeline.Node {
+	all, ok := g.written[d]
+	if !ok {
+		all = map[string]pipeline.Node{}
+		for key, n := range d.Root().Get("jobs").Pairs() {
+			all[key.Text()] = n
+		}
+		g.written[d] = all
+	}
+	return all
 }
 
 // outputs are those of all jobs of a workflow, by name. One that a step computes is not among them.
@@ -335,7 +356,7 @@ func (g *github) opaqueCall(s *scope, m *pipeline.Job, j *Job, why string) {
 }
 
 // calleeOf is where a called workflow lies. A local one is of the repository and commit of the caller.
-func calleeOf(from Place, c *pipeline.Component) (p Place, why string) {
+func calleeOf(from pipeline.Place, c *pipeline.Component) (p pipeline.Place, why string) {
 	switch {
 	case c.Pin == pipeline.Computed:
 		return p, c.Text + " is only known when it runs"
@@ -344,7 +365,7 @@ func calleeOf(from Place, c *pipeline.Component) (p Place, why string) {
 		return from, ""
 	}
 	repository, file := split(c.Name)
-	return Place{repository, c.Ref, file}, ""
+	return pipeline.Place{repository, c.Ref, file}, ""
 }
 
 // narrowed are rights that are no wider than the caller's: a called workflow can only take away (docs.github.com, "Reusing workflow configurations").
@@ -395,7 +416,7 @@ func (g *github) beside(s *scope, m *pipeline.Job, j *Job) {
 }
 
 // action adds an action and what it pulls in. from is the file that names it.
-func (g *github) action(c pipeline.Component, from Place, through []string, j *Job) {
+func (g *github) action(c pipeline.Component, from pipeline.Place, through []string, j *Job) {
 	if len(j.Beside) >= maxBeside {
 		if len(j.Beside) == maxBeside {
 			j.Beside = append(j.Beside, Component{Component: c, Through: through, Opaque: true})
@@ -430,18 +451,18 @@ func (g *github) action(c pipeline.Component, from Place, through []string, j *J
 
 // actionFile finds an action's own definition. "./" is what the job has checked out, which is taken to be the repository that is resolved; "$/" is the
 // repository of the file that names it.
-func (g *github) actionFile(c pipeline.Component, from Place) (Place, *pipeline.Definition) {
-	var place Place
+func (g *github) actionFile(c pipeline.Component, from pipeline.Place) (pipeline.Place, *pipeline.Definition) {
+	var place pipeline.Place
 	switch {
 	case c.Pin == pipeline.Computed:
 		return place, nil
 	case strings.HasPrefix(c.Name, "$/"):
-		place = Place{from.Repository, from.Ref, c.Name[2:]}
+		place = pipeline.Place{from.Repository, from.Ref, c.Name[2:]}
 	case c.Pin == pipeline.Local:
 		place.Path = c.Name[2:]
 	default:
 		repository, dir := split(c.Name)
-		place = Place{repository, c.Ref, dir}
+		place = pipeline.Place{repository, c.Ref, dir}
 	}
 	dir := place.Path
 	for _, name := range []string{"action.yml", "action.yaml"} {
@@ -451,4 +472,32 @@ func (g *github) actionFile(c pipeline.Component, from Place) (Place, *pipeline.
 		}
 	}
 	return place, nil
+}
+
+// open reads a file. It is nil if there is none. Gaps in files are kept where gaps is true: an action is no workflow, which the model of one misses.
+func (g *github) open(p pipeline.Place, gaps bool) *pipeline.Definition {
+	d, ok := g.read[p]
+	if ok {
+		return d
+	}
+	if content, found := g.lookup(p); found {
+		d = pipeline.Parse(pipeline.GitHub, p.Path, content)
+		if gaps {
+			g.gaps = append(g.gaps, d.Gaps...)
+		}
+	}
+	g.read[p] = d
+	return d
+}
+
+// split parts the name of an action or workflow, "owner/repository/path", into its repository and path.
+func split(name string) (repository, path string) {
+	parts := strings.SplitN(name, "/", 3)
+	if len(parts) < 2 {
+		return name, ""
+	}
+	if len(parts) == 3 {
+		path = parts[2]
+	}
+	return parts[0] + "/" + parts[1], path
 }

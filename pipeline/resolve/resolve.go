@@ -1,27 +1,16 @@
 // Package resolve follows definitions of pipelines into the files that they call: which job is handed which secret, by the name that its store knows,
 // on which events, on which runner, and beside whose code.
 //
-// A newcomer starts with [GitHub] or [GitLab]. Nothing is fetched: files come from a [Lookup], and what it does not have is said to be unknown. A job is
+// A newcomer starts with [GitHub] or [GitLab]. Nothing is fetched: files come from a [pipeline.Lookup], and what it does not have is said to be unknown. A job is
 // the unit, not a step: all that runs in it can read what any part of it was handed.
 package resolve
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/pipeline"
 )
-
-// A Place is where a file lies.
-type Place struct {
-	Repository string // "owner/name", a GitLab project's path or an address; "" is the repository that is resolved
-	Ref        string // "" is the ref that is resolved, or whatever is newest of another repository
-	Path       string
-}
-
-// A Lookup hands out a file, if it has it. The same place must have the same content for as long as one call of this package lasts.
-type Lookup func(Place) (content []byte, ok bool)
 
 // A Result is all jobs of a repository's pipelines.
 type Result struct {
@@ -31,8 +20,8 @@ type Result struct {
 
 // A Job is one that runs, once for each way in which it is called.
 type Job struct {
-	Place    Place  // of the file that it is written in
-	ID       string // in that file
+	Place    pipeline.Place // of the file that it is written in
+	ID       string         // in that file
 	At       pipeline.Position
 	Workflow string           // path of the file whose events start it
 	Events   []pipeline.Event // that start it, with their filters
@@ -46,12 +35,14 @@ type Job struct {
 	IDTokens []pipeline.Setting // GitLab
 	Secrets  []Secret
 	Beside   []Component // whose code it runs
-	Unknown  []string    // what of it cannot be resolved, and why
+	// Includes are GitLab's: files that are merged into the definition. Any of them can write into any job, by what it presets or by a job of its name.
+	Includes []Component
+	Unknown  []string // what of it cannot be resolved, and why
 }
 
 // A Call is a job that hands over to another file.
 type Call struct {
-	Place Place // of the file that calls
+	Place pipeline.Place // of the file that calls
 	Job   string
 	At    pipeline.Position
 }
@@ -127,42 +118,7 @@ const (
 	maxBeside = 500
 	// maxSecrets is at how many places one job can take one. GitHub keeps a hundred for a repository.
 	maxSecrets = 2_000
-	// maxWork is how many references are followed: workflows that are called from everywhere are so each time. It takes some seconds.
-	maxWork = 5_000_000
+	// maxWork is how many secrets and components all jobs can have together, as workflows that are called from everywhere have theirs each time. It takes
+	// less than a second, and some 200 MB; a repository with a hundred workflows has some ten thousand.
+	maxWork = 1_000_000
 )
-
-// files are those that were read, each once.
-type files struct {
-	lookup  Lookup
-	dialect pipeline.Dialect
-	read    map[Place]*pipeline.Definition
-	gaps    []audit.Gap
-}
-
-// open reads a file. It is nil if there is none. Gaps in files are kept where gaps is true: an action is no workflow, which the model of one misses.
-func (f *files) open(p Place, gaps bool) *pipeline.Definition {
-	d, ok := f.read[p]
-	if ok {
-		return d
-	}
-	if content, found := f.lookup(p); found {
-		d = pipeline.Parse(f.dialect, p.Path, content)
-		if gaps {
-			f.gaps = append(f.gaps, d.Gaps...)
-		}
-	}
-	f.read[p] = d
-	return d
-}
-
-// split parts the name of an action or workflow, "owner/repository/path", into its repository and path.
-func split(name string) (repository, path string) {
-	parts := strings.SplitN(name, "/", 3)
-	if len(parts) < 2 {
-		return name, ""
-	}
-	if len(parts) == 3 {
-		path = parts[2]
-	}
-	return parts[0] + "/" + parts[1], path
-}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
@@ -12,7 +13,7 @@ import (
 )
 
 // world is a repository and what it calls elsewhere: files of others are called "repository@ref:path".
-func world(t testing.TB, name string) (lookup Lookup, paths []string, want string) {
+func world(t testing.TB, name string) (lookup pipeline.Lookup, paths []string, want string) {
 	t.Helper()
 	archive, err := txtar.ParseFile("testdata/" + name)
 	if err != nil {
@@ -30,8 +31,8 @@ func world(t testing.TB, name string) (lookup Lookup, paths []string, want strin
 	return from(files), paths, want
 }
 
-func from(files map[string][]byte) Lookup {
-	return func(p Place) ([]byte, bool) {
+func from(files map[string][]byte) pipeline.Lookup {
+	return func(p pipeline.Place) ([]byte, bool) {
 		name := p.Path
 		if p.Repository != "" {
 			name = p.Repository + "@" + p.Ref + ":" + p.Path
@@ -71,7 +72,7 @@ func told(r *Result) string {
 			}
 			b.WriteByte('\n')
 		}
-		for _, c := range j.Beside {
+		for _, c := range append(append([]Component{}, j.Includes...), j.Beside...) {
 			fmt.Fprintf(&b, "  beside %s", strings.Join(append(append([]string{}, c.Through...), c.Text), " > "))
 			if c.Mutable() {
 				b.WriteString(", mutable")
@@ -104,4 +105,146 @@ func TestGitHub(t *testing.T) {
 	if diff := cmp.Diff([]string{"ship", "in", "all", "round"}, readers); diff != "" {
 		t.Errorf("readers of DEPLOY_TOKEN: %s", diff)
 	}
+}
+
+func TestGitLab(t *testing.T) {
+	lookup, _, want := world(t, "gitlab.txtar")
+	if diff := cmp.Diff(want, told(GitLab(lookup, ".gitlab-ci.yml"))); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestHostile shows that files that call each other take no more than their size is worth.
+func TestHostile(t *testing.T) {
+	fan := "on: workflow_call\njobs:\n"
+	for i := range 1000 {
+		fan += fmt.Sprintf("  j%d: {uses: ./.github/workflows/%%d.yml, secrets: inherit}\n", i)
+	}
+	files := map[string][]byte{"action.yml": []byte("runs: {using: composite, steps: [" + strings.Repeat("{uses: ./}, ", 10_000) + "]}")}
+	for i := range 12 {
+		text := fan
+		if i == 0 {
+			text = strings.Replace(fan, "workflow_call", "push", 1)
+		}
+		files[fmt.Sprintf(".github/workflows/%d.yml", i)] = []byte(strings.ReplaceAll(text, "%d", fmt.Sprint(i+1)))
+	}
+	self := "on: push\njobs:\n"
+	for i := range 500 {
+		self += fmt.Sprintf("  j%d: {runs-on: x, steps: [{uses: ./}]}\n", i)
+	}
+	files[".github/workflows/self.yml"] = []byte(self)
+	wide := "on: push\njobs:\n  a:\n    runs-on: x\n    outputs:\n"
+	for i := range 5000 {
+		wide += fmt.Sprintf("      o%d: ${{ secrets.S%d }} ${{ toJSON(needs) }} ${{ needs.a.outputs.o%d }}\n", i, i, i)
+	}
+	files[".github/workflows/wide.yml"] = []byte(wide + "    steps: [{run: x}]\n")
+	for _, p := range []string{"0", "self", "wide"} {
+		r := GitHub(from(files), []string{".github/workflows/" + p + ".yml"})
+		if len(r.Jobs) == 0 || len(r.Jobs) > maxJobs {
+			t.Errorf("%s: %d jobs", p, len(r.Jobs))
+		}
+		if p == "0" && !strings.Contains(fmt.Sprint(r.Gaps), "too many jobs") {
+			t.Errorf("%s: nothing says that calls were left out: %v", p, r.Gaps)
+		}
+		for i := range r.Jobs {
+			if len(r.Jobs[i].Secrets) > maxSecrets || len(r.Jobs[i].Beside) > maxBeside+maxCalls+1 {
+				t.Fatalf("%s: a job with %d secrets, %d components", p, len(r.Jobs[i].Secrets), len(r.Jobs[i].Beside))
+			}
+		}
+	}
+
+	big := ".big: {variables: {"
+	for i := range 10_000 {
+		big += fmt.Sprintf("V%d: x, ", i)
+	}
+	big += "}}\n"
+	laugh := ".r0: [x,x,x,x,x,x,x,x,x,x]\n"
+	for i := range 10 {
+		laugh += fmt.Sprintf(".r%d: [%s]\n", i+1, strings.Repeat(fmt.Sprintf("!reference [.r%d], ", i), 10))
+	}
+	for name, content := range map[string]string{
+		"extends of much":     big + manyOf(10_000, "j%d: {extends: .big, script: x}\n"),
+		"references":          laugh + "job: {script: [!reference [.r10]]}\n",
+		"itself":              "job: {script: [!reference [job, script]]}\n",
+		"includes":            "include: [" + strings.Repeat("{local: a.yml}, ", 10_000) + "]\njob: {script: x}\n",
+		"includes that fan":   "include: [{local: fan0.yml}]\njob: {script: x}\n",
+		"missing includes":    "include: [" + strings.Repeat("{local: none.yml}, ", 10_000) + "]\n" + manyOf(10_000, "j%d: {script: x}\n"),
+		"children":            manyOf(100, "j%d: {trigger: {include: .gitlab-ci.yml}}\n"),
+		"chain of extends":    manyOf(5000, "j%d: {extends: j%d_, script: x}\n") + manyOf(5000, "j%d_: {extends: j%d}\n"),
+		"inputs":              "include: {local: in.yml, inputs: {x: " + strings.Repeat("x", 500_000) + "}}\n",
+		"a reference to all":  "job: {script: !reference []}\n",
+		"references and text": ".t: [" + strings.Repeat("x", 700_000) + "]\n" + manyOf(5000, "j%d: {script: !reference [.t]}\n"),
+	} {
+		files := map[string][]byte{
+			".gitlab-ci.yml": []byte(content), "a.yml": []byte("a: {script: x}\n"),
+			"in.yml": []byte("spec: {inputs: {x: {}}}\n---\n" + manyOf(5000, "j%d: {script: '$[[ inputs.x ]]a'}\n")),
+		}
+		for i := range 100 {
+			files[fmt.Sprintf("fan%d.yml", i)] = []byte("include: [" + strings.Repeat(fmt.Sprintf("fan%d.yml, ", i+1), 100) + "]\n")
+		}
+		done := make(chan *Result, 1)
+		go func() { done <- GitLab(from(files), ".gitlab-ci.yml") }()
+		select {
+		case r := <-done:
+			if len(r.Gaps) == 0 && name != "children" {
+				t.Errorf("%s: no gap", name)
+			}
+		case <-time.After(60 * time.Second): // a hang, not a slow machine
+			t.Fatalf("%s: still at it", name)
+		}
+	}
+}
+
+func manyOf(n int, form string) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(strings.ReplaceAll(form, "%d", fmt.Sprint(i)))
+	}
+	return b.String()
+}
+
+// FuzzResolve takes a file that calls another, which calls both.
+func FuzzResolve(f *testing.F) {
+	for _, name := range []string{"github.txtar", "gitlab.txtar"} {
+		archive, err := txtar.ParseFile("testdata/" + name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range archive.Files {
+			f.Add(file.Data, archive.Files[1].Data)
+		}
+	}
+	f.Fuzz(func(t *testing.T, a, b []byte) {
+		lookup := func(p pipeline.Place) ([]byte, bool) {
+			if len(p.Path)%2 == 0 {
+				return a, true
+			}
+			return b, true
+		}
+		if diff := cmp.Diff(GitHub(lookup, []string{"a.yml", "b.yaml"}), GitHub(lookup, []string{"a.yml", "b.yaml"})); diff != "" {
+			t.Errorf("not a function of its input: %s", diff)
+		}
+		if diff := cmp.Diff(GitLab(lookup, "a.yml"), GitLab(lookup, "a.yml")); diff != "" {
+			t.Errorf("not a function of its input: %s", diff)
+		}
+	})
+}
+
+// BenchmarkResolve takes a repository of some workflows as it comes; ns/file is what one of its files takes.
+func BenchmarkResolve(b *testing.B) {
+	lookup, paths, _ := world(b, "github.txtar")
+	b.Run("github", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			GitHub(lookup, paths)
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(paths)), "ns/file")
+	})
+	lookup, _, _ = world(b, "gitlab.txtar")
+	b.Run("gitlab", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			GitLab(lookup, ".gitlab-ci.yml")
+		}
+	})
 }
