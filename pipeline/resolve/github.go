@@ -365,7 +365,7 @@ func calleeOf(from pipeline.Place, c *pipeline.Component) (p pipeline.Place, why
 		return from, ""
 	}
 	repository, file := split(c.Name)
-	return pipeline.Place{repository, c.Ref, file}, ""
+	return pipeline.Place{Repository: repository, Ref: c.Ref, Path: file}, ""
 }
 
 // narrowed are rights that are no wider than the caller's: a called workflow can only take away (docs.github.com, "Reusing workflow configurations").
@@ -437,6 +437,9 @@ func (g *github) action(c pipeline.Component, from pipeline.Place, through []str
 	}
 	runs := d.Root().Get("runs")
 	for step := range runs.Get("steps").Items() {
+		if len(j.Beside) > maxBeside {
+			return
+		}
 		if uses := step.Get("uses"); uses.Is() {
 			g.action(uses.Component(pipeline.Action), place, through, j)
 		}
@@ -457,12 +460,12 @@ func (g *github) actionFile(c pipeline.Component, from pipeline.Place) (pipeline
 	case c.Pin == pipeline.Computed:
 		return place, nil
 	case strings.HasPrefix(c.Name, "$/"):
-		place = pipeline.Place{from.Repository, from.Ref, c.Name[2:]}
+		place = pipeline.Place{Repository: from.Repository, Ref: from.Ref, Path: c.Name[2:]}
 	case c.Pin == pipeline.Local:
 		place.Path = c.Name[2:]
 	default:
 		repository, dir := split(c.Name)
-		place = pipeline.Place{repository, c.Ref, dir}
+		place = pipeline.Place{Repository: repository, Ref: c.Ref, Path: dir}
 	}
 	dir := place.Path
 	for _, name := range []string{"action.yml", "action.yaml"} {

@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -215,17 +216,22 @@ func FuzzResolve(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, a, b []byte) {
-		lookup := func(p pipeline.Place) ([]byte, bool) {
-			if len(p.Path)%2 == 0 {
-				return a, true
+		// The first places that are asked for exist, by turns: enough for each way to call, and few enough for many tries.
+		world := func() pipeline.Lookup {
+			have := map[pipeline.Place][]byte{}
+			return func(p pipeline.Place) ([]byte, bool) {
+				if _, ok := have[p]; !ok && len(have) < 5 {
+					have[p] = [][]byte{a, b}[len(have)%2]
+				}
+				content, ok := have[p]
+				return content, ok
 			}
-			return b, true
 		}
-		if diff := cmp.Diff(GitHub(lookup, []string{"a.yml", "b.yaml"}), GitHub(lookup, []string{"a.yml", "b.yaml"})); diff != "" {
-			t.Errorf("not a function of its input: %s", diff)
+		if !reflect.DeepEqual(GitHub(world(), []string{"a.yml", "b.yaml"}), GitHub(world(), []string{"a.yml", "b.yaml"})) {
+			t.Error("workflows: not a function of its input")
 		}
-		if diff := cmp.Diff(GitLab(lookup, "a.yml"), GitLab(lookup, "a.yml")); diff != "" {
-			t.Errorf("not a function of its input: %s", diff)
+		if !reflect.DeepEqual(GitLab(world(), "a.yml"), GitLab(world(), "a.yml")) {
+			t.Error("GitLab: not a function of its input")
 		}
 	})
 }
