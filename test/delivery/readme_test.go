@@ -23,6 +23,7 @@ func TestReadmeCommands(t *testing.T) {
 	commit(t, src)
 	sandbox, _, secret := leaky(t, map[string]string{"deploy.log": "done\n"})
 	output(t, sandbox, nil, "git", "clone", "-q", ".", "path/to/repository")
+	write(t, filepath.Join(sandbox, "exports/111122223333.gaad.json"), `{"UserDetailList": [{"Arn": "arn:aws:iam::111122223333:user/ci-deploy"}]}`)
 	env := []string{
 		"PATH=" + filepath.Dir(program(t)) + string(os.PathListSeparator) + os.Getenv("PATH"),
 		"HOME=" + t.TempDir(), "GOBIN=" + t.TempDir(), "LEAKREACH_VERIFY=offline",
