@@ -84,9 +84,9 @@ func (r *records) logs() {
 			if !r.fail("runs", err, time.Time{}) {
 				return
 			}
-		case !r.past.IsZero() && x.UpdatedAt.Before(r.past):
-		case x.Status != "completed":
+		case x.Status != "completed": // a run may wait for weeks without being touched, and all that while it is not read
 			l.unfinished++
+		case !r.past.IsZero() && x.UpdatedAt.Before(r.past):
 		case x.printed() && !l.run(x):
 			return
 		}
