@@ -67,6 +67,9 @@ const maxTries = 256
 // Evaluate answers a request. Where whoever makes it chooses the value of condition keys, the answer is that for the values that suit best.
 func (l *Layers) Evaluate(r Request) Answer {
 	r.action = strings.ToLower(r.Action)
+	if hasNoResource(r.action) { // which only a statement on * is about, whatever resource somebody asks about
+		r.Account, r.Resource = r.account(), "*"
+	}
 	r.context = make(map[string]Fact, len(r.Context))
 	var free []string
 	for key, f := range r.Context {
@@ -290,17 +293,13 @@ func (t *trial) denied() (Layer, vote) {
 	return of, best
 }
 
-// underRCP are services that RCPs are known to apply to. Their list grows: of another service, a policy that would deny a request may do so or not. See
-// https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps.html.
-var underRCP = []string{"s3", "sts", "kms", "sqs", "secretsmanager", "ecr", "aoss", "dynamodb", "logs", "cognito-idp"}
-
 func (t *trial) deniedByRCP() vote {
 	v := t.findIn(Deny, t.RCPs)
 	service, _, _ := strings.Cut(t.r.action, ":")
 	switch {
 	case t.r.action == "kms:retiregrant", linked(t.r.Principal.Role):
 		return vote{}
-	case v.tri != No && !slices.Contains(underRCP, service):
+	case v.tri != No && !ruledByRCP(service):
 		t.r.miss("whether RCPs apply to " + service)
 		v.tri = Maybe
 	}
