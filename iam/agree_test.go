@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -41,7 +42,7 @@ func TestAgrees(t *testing.T) {
 	answers := make([]Answer, simulated)
 	for i := range answers {
 		g := newGenerator(uint64(1_000_000 + i))
-		l, r := g.layers(t), g.request()
+		l, r := g.scene(t)
 		answers[i] = l.Evaluate(r)
 		if err := e.Encode(g.simulation(&r)); err != nil {
 			t.Fatal(err)
@@ -57,7 +58,7 @@ func TestAgrees(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	same, undecided, argued, n := 0, 0, 0, 0
+	same, undecided, argued, direct, n := 0, 0, 0, 0, 0
 	cases := bufio.NewScanner(&in)
 	cases.Buffer(nil, 1<<20)
 	for theirs := range strings.Lines(string(out)) {
@@ -71,13 +72,15 @@ func TestAgrees(t *testing.T) {
 			same++
 		case strings.Contains(cases.Text(), `"aws:SourceIp":"2001:db8::1"`) && strings.Contains(cases.Text(), `"NotIpAddress`):
 			argued++ // it takes an address of IPv6 for none that a list of IPv4's leaves out
+		case a.State == Allowed && strings.Contains(cases.Text(), `"sessionPolicy"`) && !slices.ContainsFunc(a.Witnesses, func(w Witness) bool { return w.Layer == LayerIdentity }):
+			direct++ // it limits by the session's policy what a resource's policy grants to the session itself, and once to everyone
 		default:
 			t.Errorf("%s, and iam-simulate says %s: %.2000s", a, theirs, cases.Text())
 		}
 	}
-	t.Logf("of %d: %d are the same, %d are not decided, %d differ for the reason that docs/accuracy.md has", n, same, undecided, argued)
-	if n != simulated || undecided > simulated/100 || argued > simulated/1000 {
-		t.Errorf("%d answers, of them %d undecided, %d argued about", n, undecided, argued)
+	t.Logf("of %d: %d are the same, %d are not decided, %d and %d differ for the two reasons that docs/accuracy.md has", n, same, undecided, argued, direct)
+	if n != simulated || undecided > simulated/100 || argued+direct > simulated/500 {
+		t.Errorf("%d answers, of them %d undecided, %d argued about", n, undecided, argued+direct)
 	}
 }
 
@@ -100,12 +103,14 @@ func (g *generator) simulation(r *Request) map[string]any {
 	if r.Principal.Kind == User {
 		context["aws:username"] = "u"
 	}
-	identity, scps := []policy{}, []map[string]any{}
+	if r.Principal.Kind == Root { // which iam-simulate has to be told
+		g.documents["identity"] = json.RawMessage(`{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}`)
+	}
+	identity, scps, rcps := []policy{}, []map[string]any{}, []map[string]any{}
 	out := map[string]any{
 		"request": map[string]any{
 			"principal": r.Principal.ARN, "action": r.Action, "resource": map[string]any{"resource": r.Resource, "accountId": r.account()}, "contextVariables": context,
 		},
-		"resourceControlPolicies": []any{},
 	}
 	for name, doc := range g.documents {
 		switch layer, _, _ := strings.Cut(name, " "); layer {
@@ -113,12 +118,16 @@ func (g *generator) simulation(r *Request) map[string]any {
 			identity = append(identity, policy{name, doc})
 		case "scp":
 			scps = append(scps, map[string]any{"orgIdentifier": name, "policies": []policy{{name, doc}}})
+		case "rcp":
+			rcps = append(rcps, map[string]any{"orgIdentifier": name, "policies": []policy{{name, doc}}})
+		case "session":
+			out["sessionPolicy"] = doc
 		case "boundary":
 			out["permissionBoundaryPolicies"] = []policy{{name, doc}}
 		case "resource":
 			out["resourcePolicy"] = doc
 		}
 	}
-	out["identityPolicies"], out["serviceControlPolicies"] = identity, scps
+	out["identityPolicies"], out["serviceControlPolicies"], out["resourceControlPolicies"] = identity, scps, rcps
 	return out
 }

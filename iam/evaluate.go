@@ -2,7 +2,9 @@ package iam
 
 import (
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // A Layer is one of the places where policies have a say.
@@ -67,6 +69,9 @@ const maxTries = 256
 // Evaluate answers a request. Where whoever makes it chooses the value of condition keys, the answer is that for the values that suit best.
 func (l *Layers) Evaluate(r Request) Answer {
 	r.action = strings.ToLower(r.Action)
+	if hasNoResource(r.action) { // which only a statement on * is about, whatever resource somebody asks about
+		r.Account, r.Resource = r.account(), "*"
+	}
 	r.context = make(map[string]Fact, len(r.Context))
 	var free []string
 	for key, f := range r.Context {
@@ -89,7 +94,7 @@ func (l *Layers) Evaluate(r Request) Answer {
 		return l.evaluate(&r)
 	}
 	slices.Sort(free)
-	tries := []map[string]string{{}}
+	tries := []map[string]Fact{{}}
 	for _, key := range free {
 		values := l.candidates(key)
 		if len(values) == 0 {
@@ -99,10 +104,10 @@ func (l *Layers) Evaluate(r Request) Answer {
 			r.context[key] = Unknown()
 			continue
 		}
-		var more []map[string]string
+		var more []map[string]Fact
 		for _, t := range tries {
 			for _, v := range values {
-				one := map[string]string{key: v}
+				one := map[string]Fact{key: v}
 				for k, v := range t {
 					one[k] = v
 				}
@@ -125,25 +130,47 @@ func (l *Layers) Evaluate(r Request) Answer {
 	return best
 }
 
-// candidates are values of a key that make a difference: those that conditions name, and one that none names. There are none where no condition has the key.
-func (l *Layers) candidates(key string) (values []string) {
+// candidates are what can be made of a key that makes a difference: the values that conditions name, those beside a number or a time, one that none names, and
+// a request without the key. There are none where no condition has the key.
+func (l *Layers) candidates(key string) (facts []Fact) {
+	var values []string
+	add := func(v string) {
+		if !slices.Contains(values, v) {
+			values = append(values, v)
+			facts = append(facts, Known(v))
+		}
+	}
 	l.each(func(p *Policy) {
 		for _, s := range p.Statements {
 			for i := range s.conditions {
-				if c := &s.conditions[i]; c.key == key {
-					for _, v := range c.values {
-						if v = strings.NewReplacer("*", "", "?", "x").Replace(v); !slices.Contains(values, v) {
-							values = append(values, v)
-						}
+				c := &s.conditions[i]
+				if c.key != key {
+					continue
+				}
+				for _, v := range c.values {
+					add(strings.NewReplacer("*", "", "?", "x").Replace(v))
+					if c.ordered == nil {
+						continue
 					}
+					if n, err := strconv.ParseFloat(v, 64); err == nil {
+						add(strconv.FormatFloat(n-1, 'f', -1, 64))
+						add(strconv.FormatFloat(n+1, 'f', -1, 64))
+					} else if at, ok := date(v); ok {
+						add(at.Add(-time.Second).UTC().Format(time.RFC3339))
+						add(at.Add(time.Second).UTC().Format(time.RFC3339))
+					}
+				}
+				if len(facts) == 0 { // of a condition that names no value
+					add("some value")
 				}
 			}
 		}
 	})
-	if len(values) > 0 {
-		values = append(values, "some other value")
+	if len(facts) > 0 {
+		add("some other value")
+		facts = append(facts, Absent())
 	}
-	return values
+	return facts
 }
 
 // each is called with every policy.
@@ -184,11 +211,22 @@ func (l *Layers) evaluate(r *Request) Answer {
 	if r.action == "sts:getcalleridentity" && p.Account != "" {
 		return Answer{State: Allowed} // which no policy changes: https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 	}
+	if p.Kind == Root && r.action == "sts:assumerole" {
+		return Answer{State: Denied} // whatever policies say: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+	}
 	layer, no := t.denied()
+	free := r.action == "sts:getsessiontoken" && (p.Kind == User || p.Kind == Root)
+	if free && no.tri == Yes { // AWS says that policies do not control it, and has one of its own that denies it
+		no.tri = Maybe
+		r.miss("whether a deny holds for sts:GetSessionToken")
+	}
 	if no.tri == Yes {
 		return Answer{State: Denied, Explicit: true, Layer: layer, Witnesses: []Witness{witness(layer, no.by)}}
 	}
 	yes, stopped := t.allowed()
+	if free {
+		yes = Yes // which needs no grant: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_getsessiontoken.html
+	}
 	a := Answer{}
 	switch {
 	case yes == No:
@@ -290,17 +328,13 @@ func (t *trial) denied() (Layer, vote) {
 	return of, best
 }
 
-// underRCP are services that RCPs are known to apply to. Their list grows: of another service, a policy that would deny a request may do so or not. See
-// https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps.html.
-var underRCP = []string{"s3", "sts", "kms", "sqs", "secretsmanager", "ecr", "aoss", "dynamodb", "logs", "cognito-idp"}
-
 func (t *trial) deniedByRCP() vote {
 	v := t.findIn(Deny, t.RCPs)
 	service, _, _ := strings.Cut(t.r.action, ":")
 	switch {
 	case t.r.action == "kms:retiregrant", linked(t.r.Principal.Role):
 		return vote{}
-	case v.tri != No && !slices.Contains(underRCP, service):
+	case v.tri != No && !ruledByRCP(service):
 		t.r.miss("whether RCPs apply to " + service)
 		v.tri = Maybe
 	}

@@ -84,20 +84,46 @@ func (g *generator) policy(t testing.TB, name string, effect Effect, principals 
 	return policyOf(t, name, doc)
 }
 
-func (g *generator) layers(t testing.TB) (l Layers) {
+// scene is a request with the policies that have a say.
+func (g *generator) scene(t testing.TB) (l Layers, r Request) {
+	r = g.request()
 	for i := range 1 + g.IntN(3) {
+		if r.Principal.Kind == Root {
+			break // which has none, and may everything in its account
+		}
 		l.Identity = append(l.Identity, g.policy(t, fmt.Sprint("identity ", i), Allow, false))
 	}
-	if g.IntN(3) == 0 {
+	if g.IntN(3) == 0 && r.Principal.Kind != Root {
 		l.Boundary = []*Policy{g.policy(t, "boundary", Allow, false)}
 	}
 	for i := range g.IntN(3) {
 		l.SCPs = append(l.SCPs, []*Policy{g.policy(t, fmt.Sprint("scp ", i), Allow, false)})
 	}
+	for i := range max(0, g.IntN(5)-2) {
+		l.RCPs = append(l.RCPs, []*Policy{g.rcp(t, fmt.Sprint("rcp ", i))})
+	}
+	if r.Principal.Kind == Session && g.IntN(3) == 0 {
+		l.Session = []*Policy{g.policy(t, "session", Allow, false)}
+	}
 	if g.IntN(2) == 0 {
 		l.Resource = g.policy(t, "resource", Allow, true)
 	}
-	return l
+	return l, r
+}
+
+// rcp is a resource control policy: those deny, and name everyone and no action by what it is not.
+func (g *generator) rcp(t testing.TB, name string) *Policy {
+	s := map[string]any{"Effect": "Deny", "Principal": "*", "Action": pick[any](g, "s3:*", "s3:GetObject", "sqs:*", []string{"s3:PutObject", "sqs:SendMessage"})}
+	s[pick(g, "Resource", "Resource", "NotResource")] = pick[any](g, "*", "arn:aws:s3:::bucket/*", []string{"arn:aws:s3:::other/*", "arn:aws:sqs:*:*:q"})
+	if g.IntN(3) > 0 {
+		s["Condition"] = g.conditions()
+	}
+	doc, err := json.Marshal(map[string]any{"Version": "2012-10-17", "Statement": []any{s}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.documents[name] = doc
+	return policyOf(t, name, doc)
 }
 
 func (g *generator) request() Request {
@@ -110,7 +136,8 @@ func (g *generator) request() Request {
 	if r.Action == "sqs:SendMessage" {
 		r.Account = ""
 	}
-	r.Principal = pick(g, Principal{Kind: User, ARN: userARN, Account: account}, Principal{Kind: Session, ARN: sessARN, Role: roleARN, Account: account})
+	r.Principal = pick(g, Principal{Kind: User, ARN: userARN, Account: account}, Principal{Kind: Session, ARN: sessARN, Role: roleARN, Account: account},
+		Principal{Kind: Session, ARN: sessARN, Role: roleARN, Account: account}, Principal{Kind: Root, ARN: "arn:aws:iam::" + account + ":root", Account: account})
 	for _, k := range []struct {
 		key   string
 		facts []Fact
@@ -134,7 +161,8 @@ func BenchmarkEvaluate(b *testing.B) {
 	var requests []Request
 	for seed := range uint64(256) {
 		g := newGenerator(seed)
-		layers, requests = append(layers, g.layers(b)), append(requests, g.request())
+		l, r := g.scene(b)
+		layers, requests = append(layers, l), append(requests, r)
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {

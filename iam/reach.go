@@ -173,6 +173,15 @@ func (w *World) admin(i *Identity, l Layers) (State, []Witness) {
 	return result, by
 }
 
+// changes tells whether an action changes anything, by AWS' documentation; of one that is not documented, such as one that stands for several, by its verb.
+func changes(action string) bool {
+	if o, ok := Describe(action); ok {
+		return o.Access.Changes()
+	}
+	_, verb, _ := strings.Cut(strings.ToLower(action), ":")
+	return !slices.ContainsFunc(reads, func(r string) bool { return strings.HasPrefix(verb, r) })
+}
+
 // reads are the verbs that actions which change nothing begin with.
 var reads = []string{"get", "list", "describe", "batchget", "head", "lookup", "search", "select", "view", "check", "query", "scan", "simulate", "generatecredentialreport", "detect", "estimate", "validate", "preview"}
 
@@ -185,10 +194,9 @@ func (w *World) own(i *Identity, l Layers) (best Level, by []Witness, undecided 
 				continue
 			}
 			for _, action := range s.examples() {
-				level := LevelWrite
-				_, verb, _ := strings.Cut(strings.ToLower(action), ":")
-				if slices.ContainsFunc(reads, func(r string) bool { return strings.HasPrefix(verb, r) }) {
-					level = LevelRead
+				level := LevelRead
+				if changes(action) {
+					level = LevelWrite
 				}
 				if level <= best {
 					continue

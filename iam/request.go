@@ -55,7 +55,8 @@ func Absent() Fact { return Fact{state: absent} }
 // Unknown is a key of which nothing is known, as are all that nobody mentions.
 func Unknown() Fact { return Fact{} }
 
-// Chosen is a key whose value whoever makes the request chooses, such as aws:RequestedRegion: what counts is whether some value is allowed.
+// Chosen is a key whose value whoever makes the request chooses, or leaves out, such as aws:RequestTag/owner: what counts is whether
+// some value is allowed.
 func Chosen() Fact { return Fact{state: chosen} }
 
 // A Request is what somebody wants to do.
@@ -74,7 +75,7 @@ type Request struct {
 	context map[string]Fact // by names in lower case
 	missing []string        // keys that would have to be known
 	void    string          // a key that a variable of the statement at hand stands for, and the request does not have
-	tried   map[string]string
+	tried   map[string]Fact
 }
 
 // account is that of the resource.
@@ -96,8 +97,8 @@ func (r *Request) miss(key string) {
 
 // fact is what is known of a key, in lower case. See https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html.
 func (r *Request) fact(key string) Fact {
-	if value, ok := r.tried[key]; ok {
-		return Known(value)
+	if f, ok := r.tried[key]; ok {
+		return f
 	}
 	if f, ok := r.context[key]; ok {
 		return f
@@ -173,7 +174,7 @@ func (r *Request) expand(text string) (string, Tri) {
 		switch f := r.fact(key); {
 		case f.state == known && len(f.values) == 1:
 			b.WriteString(f.values[0])
-		case f.state == unknown:
+		case f.state == unknown, f.state == chosen: // what suits best depends on where the variable is
 			r.miss(key)
 			b.WriteString(star)
 			result = both(result, Maybe)
