@@ -210,8 +210,8 @@ func (p *Policy) parseResources(raw json.RawMessage) ([]resource, error) {
 
 // concerns tells whether a statement is about the request's resource. One without a resource is a trust policy's: it is about the role that it is of.
 func (s *Statement) concerns(r *Request) Tri {
-	if s.resources == nil {
-		return Yes
+	if s.resources == nil { // AWS takes no policy of an identity without one
+		return truth(s.principals != nil || s.Effect == Deny)
 	}
 	found := No
 	if s.notRes { // of a variable that stands for nothing, what it leaves out is anybody's guess, unless it is another service's
