@@ -232,6 +232,7 @@ func (w *World) deployments() {
 	alone.Environments[0].PreventSelfReview = false
 	w.weakness("github-environment-review", alone.FullName, "environment", "production")
 	w.near("github-environment-review", "acme/deploy-00", "environment", "production")
+	w.near("secret-outside-environment", "acme/deploy-00", "workflow", "deploy.yml")
 }
 
 // publishing are secrets of repositories and of the organisation: 57 of the former, 20 of the latter; and 4 variables of the organisation, 20 of repositories.
