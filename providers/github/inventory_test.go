@@ -142,7 +142,7 @@ var inventory = []struct {
 			"/orgs/acme/dependabot/secrets":                              page{"secrets", []string{`{"name":"..","visibility":"selected"}`, `{"name":"a/../../b","visibility":"selected"}`}},
 			"/orgs/acme/dependabot/secrets/a%2F..%2F..%2Fb/repositories": page{"repositories", nil},
 		},
-		want: []string{"secret .. (organisation) store=dependabot visibility=selected", "secret a/../../b (organisation) store=dependabot visibility=selected"},
+		want: []string{"secret .. (organisation) store=dependabot visibility=selected", "secret a/../../b (organisation) repositories=none store=dependabot visibility=selected"},
 		gap:  "organisation Dependabot secrets: 404 Not Found: no right to read it, or not offered here; needs organization_dependabot_secrets=read",
 	},
 	{

@@ -400,6 +400,14 @@ func (h *place) repositories(ctx context.Context, path, key string) (names []str
 	return names, nil
 }
 
+// chosen are repositories that something is for, as a fact. That there are none is known, unlike what could not be read.
+func chosen(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return list(names)
+}
+
 // named is what is read of a repository that another thing names.
 type named struct {
 	FullName string `json:"full_name"`

@@ -59,6 +59,7 @@ type runnerGroup struct {
 	HostedNetwork string   `json:"network_configuration_id,omitempty"`
 
 	Repositories []string `json:"repositories,omitempty"` // a listing of its own
+	chosen       string   // all of those, as a fact; "" if they are not known
 	runners      int
 }
 
@@ -71,7 +72,9 @@ func (h *place) runnersInGroups(ctx context.Context) iter.Seq2[audit.Item, error
 		path := h.path() + "/actions/runner-groups"
 		for g, err := range listed(ctx, h, path, "runner_groups", otherPage, func(g *runnerGroup) string { return strconv.FormatInt(g.ID, 10) + g.Name }) {
 			if err == nil && g.Visibility == "selected" {
-				g.Repositories, err = h.repositories(ctx, path+"/"+strconv.FormatInt(g.ID, 10)+"/repositories", "repositories")
+				if g.Repositories, err = h.repositories(ctx, path+"/"+strconv.FormatInt(g.ID, 10)+"/repositories", "repositories"); err == nil {
+					g.chosen = chosen(g.Repositories)
+				}
 			}
 			if err != nil && !yield(audit.Item{}, h.gap("runner groups", needs, err)) {
 				return
@@ -98,7 +101,7 @@ func (h *place) runnersInGroups(ctx context.Context) iter.Seq2[audit.Item, error
 // runnerGroup is a group as an item; whole says that all of the organisation's runners are counted.
 func (h *place) runnerGroup(g *runnerGroup, whole bool) audit.Item {
 	facts := map[string]string{
-		"id": strconv.FormatInt(g.ID, 10), "visibility": g.Visibility, "repositories": list(g.Repositories), "public_repositories": flag(g.AllowsPublic),
+		"id": strconv.FormatInt(g.ID, 10), "visibility": g.Visibility, "repositories": g.chosen, "public_repositories": flag(g.AllowsPublic),
 		"restricted_to_workflows": flag(g.Restricted), "workflows": list(g.Workflows), "default": flag(g.Default), "inherited": flag(g.Inherited),
 	}
 	if whole && !deref(g.Inherited) { // an enterprise's runners are not the organisation's to list

@@ -78,6 +78,6 @@ func (h *place) selected(ctx context.Context, what, needs, path, name string, fa
 	if err != nil {
 		return yield(audit.Item{}, h.gap("repositories of "+what, needs, err))
 	}
-	facts["repositories"] = list(names)
+	facts["repositories"] = chosen(names)
 	return true
 }

@@ -3,6 +3,7 @@ package settings
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/leakreach/leakreach/audit"
 )
@@ -29,7 +30,7 @@ on GitHub's own machines.`),
 		}
 		started, own := "", ""
 		for _, w := range p.entries[audit.KindWorkflow] {
-			if outsider(w) == "" {
+			if !slices.ContainsFunc(listed(w, "events"), isHeldBack) {
 				continue
 			}
 			started = cmp.Or(started, w.Name)
@@ -46,4 +47,10 @@ on GitHub's own machines.`),
 		}
 		return fine
 	},
+}
+
+// isHeldBack tells whether workflows that an event starts wait for the approval. Those of issues and comments, and of pull_request_target, never do
+// (docs.github.com, "Approving workflow runs from public forks").
+func isHeldBack(event string) bool {
+	return event == "pull_request" || event == "pull_request_review" || event == "pull_request_review_comment"
 }

@@ -290,7 +290,7 @@ func (p *place) shows(e *audit.Entry, repo *place) bool {
 			}
 			p.selected[e] = set
 		}
-		return set[shortName(repo.name)]
+		return len(set) == 0 || set["…"] || set[shortName(repo.name)] // not known, or not all of them
 	case "private":
 		return !repo.public()
 	}

@@ -35,6 +35,8 @@ repositories it is medium.`),
 			return verdict{evidence: "public repositories may use it (visibility " + cmp.Or(e.Facts["visibility"], "not known") + runners + ")"}
 		case e.Facts["visibility"] == "all":
 			return verdict{evidence: "all repositories may use it, and any workflow" + runners, severity: audit.Medium}
+		case e.Facts["visibility"] == "private":
+			return verdict{evidence: "all private repositories may use it, and any workflow" + runners, severity: audit.Medium}
 		}
 		return fine
 	},

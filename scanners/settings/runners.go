@@ -33,10 +33,12 @@ func requests(e *audit.Entry) (all [][]string) {
 	return all
 }
 
-// isHosted tells whether a label is one that GitHub gives to machines of its own (docs.github.com, "GitHub-hosted runners").
+// isHosted tells whether a label is one that GitHub gives to machines of its own (docs.github.com, "GitHub-hosted runners"): a system and its version. Who
+// has runners names them as he likes, so that "ubuntu-gpu" may be one of those.
 func isHosted(label string) bool {
-	for _, start := range []string{"ubuntu-", "windows-", "macos-"} {
-		if strings.HasPrefix(label, start) {
+	for _, system := range []string{"ubuntu-", "windows-", "macos-"} {
+		version, ok := strings.CutPrefix(label, system)
+		if ok && (strings.HasPrefix(version, "latest") || strings.HasPrefix(version, "slim") || version != "" && version[0] >= '0' && version[0] <= '9') {
 			return true
 		}
 	}
