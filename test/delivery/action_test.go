@@ -20,6 +20,8 @@ jobs:
     runs-on: ubuntu-latest
     steps:
       - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1
+        with:
+          persist-credentials: false
       - id: leakreach
         uses: leakreach/leakreach@0123456789abcdef0123456789abcdef01234567
         with:
