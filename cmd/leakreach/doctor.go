@@ -209,7 +209,10 @@ func (o *scanOptions) cacheCheck(cache audit.Cache) audit.Check {
 func (o *scanOptions) storeCheck(ctx context.Context, log *slog.Logger) audit.Check {
 	c := audit.Check{For: "store", Needs: "a file or a database that can be written", State: audit.Granted}
 	info, err := os.Stat(o.store)
+	wrong := store.Check(o.store)
 	switch {
+	case wrong != nil:
+		err = wrong
 	case o.store == "":
 		c.Evidence = "in memory: the run is over when the program is; --store keeps it"
 		return c

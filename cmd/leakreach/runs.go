@@ -304,6 +304,9 @@ func openStored(cmd *cobra.Command, w world, where, config *string) (*store.Stor
 	if *where == "" {
 		return nil, audit.Hint(fmt.Errorf("%w: which store?", audit.ErrUsage), "name it by --store or LEAKREACH_STORE")
 	}
+	if err := store.Check(*where); err != nil {
+		return nil, err
+	}
 	if info, err := os.Stat(*where); !store.IsShared(*where) && (err != nil || info.IsDir()) {
 		return nil, fmt.Errorf("%w: there is no store at %s", audit.ErrUsage, *where)
 	}

@@ -52,14 +52,14 @@ type Store struct {
 // Open opens the store at where, and brings it up to date: "" is in memory and ends with the process, postgres://… is shared, anything
 // else is a file, which one process uses at a time and nobody else may read.
 func Open(ctx context.Context, where string, log *slog.Logger) (*Store, error) {
+	if err := Check(where); err != nil {
+		return nil, err
+	}
 	s := &Store{}
 	var err error
-	switch {
-	case IsShared(where):
+	if IsShared(where) {
 		err = s.openPostgres(ctx, where)
-	case keywords.MatchString(where): // a file of that name would hold whatever password is in it
-		return nil, audit.Hint(errors.New("opening the store: not the name of a file, but keywords of libpq"), postgresForm)
-	default:
+	} else {
 		err = s.openSQLite(ctx, where)
 		if err == nil {
 			err = s.fresh(ctx, schema)
@@ -78,8 +78,27 @@ func Open(ctx context.Context, where string, log *slog.Logger) (*Store, error) {
 // postgresForm is how to name a database without its password.
 const postgresForm = "write it as postgres://USER@HOST/DATABASE; PGPASSWORD or ~/.pgpass hold the password"
 
-// keywords are what libpq takes in place of an address, see https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-KEYWORD-VALUE.
-var keywords = regexp.MustCompile(`(^|\s)(host|hostaddr|dbname|user|password|service)\s*=`)
+// Of what is no name of a file: what libpq takes in place of an address, see
+// https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-KEYWORD-VALUE, and addresses of another form.
+var (
+	keywords = regexp.MustCompile(`(^|\s)(host|hostaddr|dbname|user|password|service)\s*=`)
+	address  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]+:/|:[^/\\]*@`)
+)
+
+// Check tells whether where can name a store. What looks like an address and is none is not repeated, nor made a file: there may be a password in it.
+func Check(where string) error {
+	if !IsShared(where) {
+		if keywords.MatchString(where) || address.MatchString(where) {
+			return audit.Hint(fmt.Errorf("%w: opening the store: neither the name of a file nor an address of PostgreSQL", audit.ErrUsage), postgresForm)
+		}
+		return nil
+	}
+	// A password with characters of an address's own ends the host, and lies in what follows.
+	if u, err := url.Parse(where); err != nil || u.Fragment != "" || strings.Contains(u.Path, "@") || strings.Contains(u.RawQuery, "@") {
+		return audit.Hint(fmt.Errorf("%w: opening the store: not an address of PostgreSQL", audit.ErrUsage), postgresForm)
+	}
+	return nil
+}
 
 // IsShared tells whether where names a store that several processes work with at once.
 func IsShared(where string) bool {

@@ -279,7 +279,8 @@ func TestAddressOfAStoreHidesItsPassword(t *testing.T) {
 	for _, where := range []string{
 		"postgres://user:" + password + "@host:notaport/db", "postgres://us er:" + password + "@host/db", "postgresql://user:" + password + "%zz@host/db",
 		"postgres://user:" + password + "@127.0.0.1:1/db", "postgres://host/db?port=z&password=" + password, "postgres://user:a@b" + password + "@host:x/db",
-		"host=db user=x password=" + password, "password = '" + password + "'",
+		"postgres://u:12/" + password + "@127.0.0.1:1/db", "postgres://u:12#" + password + "@127.0.0.1:1/db", "postgres://u:12?" + password + "@127.0.0.1:1/db", "postgres:/u:" + password + "@h/db",
+		"Postgres://u:" + password + "@h/db", "postgresql+asyncpg://u:" + password + "@h/db", "u:" + password + "@h/db", "host=db user=x password=" + password, "password = '" + password + "'",
 	} {
 		s, err := store.Open(t.Context(), where, slog.New(slog.DiscardHandler))
 		if err == nil {

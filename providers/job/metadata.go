@@ -208,7 +208,7 @@ func (j *job) task(ctx context.Context, address string) (f found) {
 	if address != "" {
 		a, err := j.ask(ctx, j.direct(), apiMetadata, http.MethodGet, strings.TrimRight(address, "/")+"/task", nil)
 		var task struct{ TaskARN, Family string }
-		if a.ok() && json.Unmarshal(a.body, &task) == nil {
+		if a.ok() && json.Unmarshal(a.body, &task) == nil && strings.HasPrefix(task.TaskARN, "arn:") {
 			of["reachable"] = "true"
 			of["task"], of["family"], of["account"] = task.TaskARN, task.Family, accountOf(task.TaskARN)
 		} else {

@@ -72,8 +72,10 @@ func TestAnswersEverything(t *testing.T) {
 	for _, page := range []string{"OK", "", "<html><body>Sign in to the network</body></html>", `{"status":"ok"}`} {
 		s := serve(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, page) })
 		host := strings.TrimPrefix(s.URL, "http://")
-		w := newWorld(t, map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT": s.URL, "GCE_METADATA_HOST": host, "AZURE_POD_IDENTITY_AUTHORITY_HOST": s.URL})
+		w := newWorld(t, map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT": s.URL, "GCE_METADATA_HOST": host, "AZURE_POD_IDENTITY_AUTHORITY_HOST": s.URL,
+			"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/x", "ECS_CONTAINER_METADATA_URI_V4": s.URL})
 		l := w.list()
+		l.has(audit.KindMetadata, "ecs", map[string]string{"reachable": "", "task": ""})
 		for _, cloud := range []string{"aws", "gcp", "azure"} {
 			l.has(audit.KindMetadata, cloud, map[string]string{"reachable": "false"})
 		}

@@ -150,7 +150,6 @@ func TestUnread(t *testing.T) {
 	}
 }
 
-// What the directory of an archive tells is what comes.
 // Wherever an archive breaks off for a reason, the reason is told.
 func TestBroken(t *testing.T) {
 	whole := archiveOf(t, of("a", "some text", zip.Deflate), of("b", "more", zip.Store), of("c", strings.Repeat("long ", 2000), zip.Deflate))
@@ -166,6 +165,7 @@ func TestBroken(t *testing.T) {
 	}
 }
 
+// What the directory of an archive tells is what comes.
 func FuzzMembers(f *testing.F) {
 	f.Add(archiveOf(f, of("a", "one", zip.Deflate), of("b", "two", zip.Store)))
 	f.Add(archiveOf(f, file{zip.FileHeader{Name: "c", Method: zip.Store}, "three", true}))
