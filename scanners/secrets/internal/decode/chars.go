@@ -297,6 +297,9 @@ func signs(text []byte, i int) bool {
 	if at(text, eol) != '\n' {
 		return at(text, i+1) == '3' && at(text, i+2) == 'D'
 	}
+	if text[i-1] == '=' { // which would be written =3D: padding of base64
+		return false
+	}
 	col := column(text, i)
 	return col >= shortest && col <= longest && isA(at(text, eol+1), isToken)
 }

@@ -502,6 +502,18 @@ func TestNoHalfValues(t *testing.T) {
 	}
 }
 
+// Padding that ends a line goes on in no other: what is behind it is no part of the value.
+func TestPaddingIsNoSoftBreak(t *testing.T) {
+	value := "hunter2-hunter2-hunter2-hunter2-hunter2-4" // which leaves one byte over
+	text := "config: " + b64("k="+value) + "\nbye\n"
+	if encodings, _ := found([]byte(text), value+"bye"); len(encodings) > 0 {
+		t.Errorf("shown with the next line, by %q: %q", encodings, text)
+	}
+	if encodings, _ := found([]byte(text), value); len(encodings) == 0 {
+		t.Error("not shown")
+	}
+}
+
 func TestPrivateKeyInLog(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	body := make([]byte, 600)
