@@ -27,7 +27,8 @@ type graph struct {
 	address string
 	env     audit.Env
 
-	refused atomic.Bool // it does not know the query, or nobody may use it
+	refused atomic.Bool  // it does not know the query, or nobody may use it
+	failed  atomic.Int32 // queries about single repositories in a row that came to nothing
 	mu      sync.Mutex
 	batches []*batch // the latest last
 }
@@ -119,7 +120,7 @@ func (g *graph) ask(ctx context.Context, ids []string, texts bool) map[string]*o
 	case err == nil && len(out.Nodes) == len(ids):
 	case ctx.Err() != nil:
 		return nil
-	case errors.As(err, &e) && (!e.Until.IsZero() || e.Status == http.StatusUnauthorized):
+	case errors.As(err, &e) && (!e.Until.IsZero() || e.Status == http.StatusUnauthorized), errors.Is(err, errLimited):
 		return nil // now, or to this credential
 	case errors.As(err, &e) && (e.Status == http.StatusForbidden || e.Status == http.StatusNotFound), errors.As(err, new(refusedError)):
 		if !g.refused.Swap(true) {
@@ -131,14 +132,22 @@ func (g *graph) ask(ctx context.Context, ids []string, texts bool) map[string]*o
 		if all == nil {
 			all = map[string]*overview{}
 		}
+		if g.refused.Load() {
+			return all
+		}
 		for id, o := range g.ask(ctx, ids[len(ids)/2:], texts) {
 			all[id] = o
 		}
 		return all
 	default:
 		g.env.Log.Debug("GraphQL has no answer about a repository", "api", "github", "id", ids[0], "error", err)
+		if g.failed.Add(1) == batchSize { // it fails whatever it is asked, which in halves takes two queries for each repository
+			g.refused.Store(true)
+			g.env.Log.Info("GraphQL fails: repositories are asked about one by one", "api", "github", "error", err)
+		}
 		return nil
 	}
+	g.failed.Store(0)
 	all := map[string]*overview{}
 	for i, id := range ids {
 		if o := readOverview(out.Nodes[i], failures[i]); o != nil {
@@ -147,6 +156,9 @@ func (g *graph) ask(ctx context.Context, ids []string, texts bool) map[string]*o
 	}
 	return all
 }
+
+// errLimited says that a quota is used up, which GraphQL may say in an answer that is otherwise a success.
+var errLimited = errors.New("GraphQL: the rate limit is exceeded")
 
 // refusedError says that the instance's GraphQL has not all that a query asks for, or not for this credential.
 type refusedError struct{ error }
@@ -187,6 +199,9 @@ func (g *graph) query(ctx context.Context, query string, variables map[string]an
 		at, ok := -1.0, false
 		if len(e.Path) > 1 {
 			at, ok = e.Path[1].(float64)
+		}
+		if e.Type == "RATE_LIMITED" || e.Type == "RATE_LIMIT" {
+			return nil, errLimited
 		}
 		if !ok {
 			err := fmt.Errorf("GraphQL: %.200q", e.Message)
@@ -261,8 +276,28 @@ func (c *client) organisations(ctx context.Context, slug string) (logins []strin
 	return logins, nil
 }
 
-// repositoriesOf is how many repositories that are not archived an organisation has, as the credential sees it; "" if that cannot be asked.
+// repositoriesOf is how many repositories that are not archived an organisation has, as the credential sees it; "" if that cannot be told. REST has no
+// number of them, but a listing.
 func (c *client) repositoriesOf(ctx context.Context, login string) string {
+	if n := c.repositoriesByGraphQL(ctx, login); n != "" {
+		return n
+	}
+	n := 0
+	for r, err := range c.orgRepositories(ctx, login, 0) {
+		if err != nil {
+			return ""
+		}
+		if !r.GetArchived() {
+			n++
+		}
+	}
+	return strconv.Itoa(n)
+}
+
+func (c *client) repositoriesByGraphQL(ctx context.Context, login string) string {
+	if c.graph.refused.Load() {
+		return ""
+	}
 	const query = `query ($login: String!) { organization(login: $login) { repositories(isArchived: false) { totalCount } } }`
 	var out struct {
 		Organization struct {

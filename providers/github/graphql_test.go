@@ -297,3 +297,54 @@ func TestGraphAddress(t *testing.T) {
 		}
 	}
 }
+
+// What GraphQL always stumbles over is not asked in ever smaller halves for each batch, and while its quota is used up in none at all.
+func TestGraphQLFails(t *testing.T) {
+	for name, fault := range map[string]struct {
+		answer string
+		most   int
+	}{
+		"no answer":      {`{"data":null}`, 2 * batchSize},
+		"no quota":       {`{"errors":[{"type":"RATE_LIMITED","message":"API rate limit exceeded"}]}`, 4},
+		"no other shape": {`[]`, 2 * batchSize},
+	} {
+		g := acme(4 * batchSize)
+		asked := 0
+		g.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPost {
+				return false
+			}
+			asked++
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, fault.answer)
+			return true
+		}
+		p := provider(t, g, everything())
+		for _, target := range targets(t, p, "acme").targets[1:] {
+			if _, gaps, err := items(t, p, target); err != nil || len(gaps) > 0 {
+				t.Errorf("%s: %s: %v, gaps %q", name, target.Name, err, gaps)
+			}
+		}
+		if asked > fault.most {
+			t.Errorf("%s: asked %d times about %d repositories", name, asked, len(g.Repos))
+		}
+	}
+}
+
+// How many repositories an organisation has decides what is said of its secrets, whichever API tells it.
+func TestRepositoriesAreCounted(t *testing.T) {
+	for _, refused := range []bool{false, true} {
+		g := acme(5)
+		g.Repos[1].Archived, g.Repos[3].Archived = true, true
+		g.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+			return refused && r.Method == http.MethodPost && forgetest.Fail(w, http.StatusForbidden, "Resource not accessible by integration")
+		}
+		p := provider(t, g, everything())
+		lines, _ := entries(t, p, targets(t, p, "acme").targets[0])
+		if !slices.ContainsFunc(lines, func(s string) bool {
+			return strings.HasPrefix(s, "settings acme ") && strings.Contains(s, " repositories=3 ")
+		}) {
+			t.Errorf("GraphQL refused %t: %q", refused, lines)
+		}
+	}
+}

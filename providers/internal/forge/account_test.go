@@ -533,3 +533,22 @@ func TestPatienceEnds(t *testing.T) {
 		}
 	}
 }
+
+// GraphQL refuses for a secondary limit in an answer that is otherwise a success. What only speaks of one is none.
+func TestSecondaryLimitOfGraphQL(t *testing.T) {
+	const limited, other = `{"errors":[{"message":"You have exceeded a secondary rate limit."}]}`, `{"data":{"text":"rate limit"}}`
+	w := forge(t, nil, func(n int, w http.ResponseWriter, _ *http.Request) {
+		if n == 1 {
+			send(w, 200, "Retry-After: 7", limited)
+			return
+		}
+		send(w, 200, "Retry-After: 7", other)
+	})
+	got, err := w.get(t)
+	if err != nil || got != other {
+		t.Errorf("%q, %v", got, err)
+	}
+	if waited := w.clock.total(); waited < 7*time.Second || waited >= 14*time.Second {
+		t.Errorf("waited %s, want once 7s", waited)
+	}
+}

@@ -256,7 +256,12 @@ const longest = 24 * time.Hour
 // GitHub refuses with 403 as well as 429 (docs.github.com/rest: "Rate limits for the REST API"), GitLab with 429.
 func rateLimit(resp *http.Response, body []byte) (wait time.Duration, limited bool) {
 	after := resp.Header.Get("Retry-After")
-	if resp.StatusCode != http.StatusTooManyRequests {
+	if resp.StatusCode == http.StatusOK { // GraphQL's (docs.github.com/graphql: "Rate limits for the GraphQL API"), whose answers begin with what went wrong
+		const beginning = 1000
+		if after == "" || !bytes.Contains(bytes.ToLower(body[:min(len(body), beginning)]), []byte("secondary rate limit")) {
+			return 0, false
+		}
+	} else if resp.StatusCode != http.StatusTooManyRequests {
 		if resp.StatusCode != http.StatusForbidden {
 			return 0, false
 		}
