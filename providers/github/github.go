@@ -322,9 +322,10 @@ func repositories(ctx context.Context, kind string, page int, get func(github.Li
 	}
 	return pagedFrom(ctx, from, repositoryPage, repositoryKey, func(o github.ListOptions) (all []*repository, total int, resp *github.Response, err error) {
 		rs, resp, err := get(o)
-		if err != nil {
+		if err != nil || rs == nil {
 			return nil, 0, resp, err
 		}
+		all = []*repository{}
 		for batch := range slices.Chunk(slices.DeleteFunc(rs, func(r *github.Repository) bool { return r == nil }), batchSize) {
 			ids := make([]string, len(batch))
 			for i, r := range batch {
@@ -443,7 +444,10 @@ func (c *client) fail(ctx context.Context, doing string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// paged walks a listing. total is the number of all items, where the answer tells it.
+// errNoList says that an answer is a success and still not what was asked for. It is never taken to say that there is nothing.
+var errNoList = errors.New("answered without a list")
+
+// paged walks a listing. items are nil if the answer has none at all, which is not an empty one. total is the number of all items, where the answer tells it.
 func paged[T any](ctx context.Context, size int, key func(*T) string, get func(github.ListOptions) (items []*T, total int, resp *github.Response, err error)) iter.Seq2[*T, error] {
 	return pagedFrom(ctx, "", size, key, get)
 }
@@ -455,6 +459,9 @@ func pagedFrom[T any](ctx context.Context, from string, size int, key func(*T) s
 		items, total, resp, err := get(github.ListOptions{Page: number, PerPage: size})
 		if err != nil {
 			return forge.Page[*T]{}, forge.Plain(err)
+		}
+		if items == nil && total == 0 {
+			return forge.Page[*T]{}, errNoList
 		}
 		page := forge.Page[*T]{Last: resp.LastPage, Total: total}
 		for _, item := range items {

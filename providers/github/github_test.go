@@ -469,3 +469,31 @@ func TestLogsHoldNoToken(t *testing.T) {
 		t.Errorf("log: %s", log.String())
 	}
 }
+
+// A success without a list is a gap, and never "none".
+func TestNoList(t *testing.T) {
+	for _, body := range []string{"", "null", "{}", `{"secrets": null}`} {
+		g := acme(1)
+		g.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+			if !strings.HasSuffix(r.URL.Path, "/secrets") && !strings.HasSuffix(r.URL.Path, "/actions/permissions") {
+				return false
+			}
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, body)
+			return true
+		}
+		p := provider(t, g, everything())
+		for _, target := range targets(t, p, "acme").targets {
+			_, gaps := entries(t, p, target)
+			wanted := []string{"secrets: answered without a list"}
+			if target.Kind == audit.TargetOrganisation && !strings.HasSuffix(body, "}") { // else it is settings, if none that we know
+				wanted = append(wanted, "Actions permissions: answered something else")
+			}
+			for _, want := range wanted {
+				if !slices.ContainsFunc(gaps, func(g string) bool { return strings.Contains(g, want) }) {
+					t.Errorf("%q: %s: no gap %q in %q", body, target.Name, want, gaps)
+				}
+			}
+		}
+	}
+}

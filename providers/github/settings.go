@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"iter"
 	"maps"
 	"strconv"
@@ -89,7 +90,10 @@ type answers struct {
 	facts   map[string]string
 }
 
-// ask puts a question.
+// errNoAnswer says that an answer is a success without what was asked for.
+var errNoAnswer = errors.New("answered something else than settings")
+
+// ask puts a question. An answer that holds no facts may have any shape.
 func (h *place) ask(ctx context.Context, q question, a *answers) error {
 	var said json.RawMessage
 	if _, err := h.get(ctx, h.path()+q.path, nil, &said); err != nil {
@@ -98,7 +102,9 @@ func (h *place) ask(ctx context.Context, q question, a *answers) error {
 	var fields map[string]any
 	d := json.NewDecoder(bytes.NewReader(said))
 	d.UseNumber()
-	_ = d.Decode(&fields) // what is no object has no fields
+	if err := d.Decode(&fields); len(q.facts) > 0 && (err != nil || fields == nil) {
+		return errNoAnswer
+	}
 	maps.DeleteFunc(fields, func(name string, _ any) bool { return q.facts[name] == "" })
 	for name, value := range fields {
 		a.facts[q.facts[name]] = asFact(value)

@@ -47,6 +47,9 @@ func TestDownload(t *testing.T) {
 		case r.URL.Path == "/file-scheme":
 			w.Header().Set("Location", "file:///etc/passwd")
 			w.WriteHeader(http.StatusFound)
+		case r.URL.Path == "/nowhere":
+			w.Header().Set("Location", "https://storage.example.com/%zz?signature=s3cr3t")
+			w.WriteHeader(http.StatusFound)
 		case r.URL.Path == "/log":
 			w.Header().Set("Content-Type", "text/plain")
 			_, _ = io.WriteString(w, strings.Repeat("x", 1000))
@@ -82,6 +85,7 @@ func TestDownload(t *testing.T) {
 		{"/expired", 100, "", "403 Forbidden: the storage did not hand it out"},
 		{"/ever", 100, "", "more than 3 redirects"},
 		{"/file-scheme", 100, "", "not followed"},
+		{"/nowhere", 100, "", "redirects to an address that is none"},
 		{"/page", 100, "", "answered HTML"},
 		{"/gone", 100, "", "404 Not Found"},
 		{"/silent", 100, "begins", "nothing came for"},

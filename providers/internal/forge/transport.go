@@ -196,7 +196,11 @@ func (t *transport) send(req *http.Request, a *account, token string) (*http.Res
 		return resp, nil
 	}
 	switch {
-	case isRedirect(resp.StatusCode), resp.StatusCode == http.StatusNotModified && req.Header.Get("If-None-Match") != "":
+	case isRedirect(resp.StatusCode):
+		if _, err := resp.Location(); err != nil { // which would be in the client's error, and may have a signature in it
+			return fail(&Error{Status: resp.StatusCode, Message: "redirects to an address that is none"})
+		}
+	case resp.StatusCode == http.StatusNotModified && req.Header.Get("If-None-Match") != "":
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
 		e := newError(t.API, req, resp, body, token)
 		if s := resp.Header.Get("Retry-After"); s != "" {
