@@ -35,6 +35,9 @@ func TestFaults(t *testing.T) {
 				if (err != nil) != (fault.Fails != "") || err != nil && !strings.Contains(err.Error(), fault.Fails) {
 					t.Errorf("err %v", err)
 				}
+				if err != nil && len(gaps) > 0 {
+					t.Errorf("what has ended has gaps besides: %q", gaps)
+				}
 				if err == nil && !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "environment production ") }) {
 					t.Errorf("what is sound is not there: %q", lines)
 				}

@@ -92,6 +92,7 @@ func (s *sweep) gistsOf(ctx context.Context, owner, login string, own map[string
 		var t audit.Target
 		if err == nil {
 			n++
+			s.shown++
 			t, err = s.gist(x, login)
 		} else if ctx.Err() == nil {
 			err = forge.Gap("github:"+owner, "gists of "+login, err)
@@ -109,6 +110,27 @@ type gist struct {
 	Page    string `json:"html_url"`
 	PullURL string `json:"git_pull_url"`
 	Public  bool   `json:"public"`
+	Owner   struct {
+		Login string `json:"login"` // "" of one that was made without an account, as was possible once
+	} `json:"owner"`
+}
+
+// gistTarget yields one by name.
+func (c *client) gistTarget(ctx context.Context, id string, yield func(audit.Target, error) bool) {
+	var x gist
+	if _, err := c.get(ctx, "gists/"+id, nil, &x); err != nil {
+		yield(audit.Target{}, c.fail(ctx, "reading gist "+id, err))
+		return
+	}
+	if x.ID != id {
+		yield(audit.Target{}, fmt.Errorf("reading gist %s: the answer is about another, %.200q", id, x.ID))
+		return
+	}
+	login := x.Owner.Login
+	if !ownerName.MatchString(login) {
+		login = ""
+	}
+	yield(c.gist(&x, login))
 }
 
 // gist makes a target of one. Its addresses are taken if they are of the instance, or of its host for gists.

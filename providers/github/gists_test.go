@@ -1,6 +1,8 @@
 package github
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -51,6 +53,11 @@ func TestGistTargets(t *testing.T) {
 		{"nor of some, of which nobody said so", "acme/r*", audit.AllSources, nil, "acme/r000", nil},
 		{"no list of members", "acme", audit.SourceGists, refused("/members"), "acme acme/r000", []string{"gists of members after the first 0: 403 Forbidden: no"}},
 		{"one who is refused", "acme", audit.SourceGists, refused("/users/bob/gists"), "acme acme/r000 gist/a1 gist/a2", []string{"gists of bob: 403 Forbidden: no"}},
+		{"of a person without a repository", "ada", audit.SourceGists, nil, "gist/a1 gist/a2", nil},
+		{"one by name, whatever the sources", "gist/b1", audit.SourceSecrets, nil, "gist/b1", nil},
+		{"a secret one by name", "gist/b2", audit.SourceGists, nil, "gist/b2", nil},
+		{"packages of one", "Gist/b1", audit.SourcePackages, nil, "gist/b1", []string{"packages: they are of organisations: name one, as github:OWNER"}},
+		{"all of one", "gist/b1", audit.AllSources, nil, "gist/b1", nil},
 		{"packages of a person", "bob", audit.SourcePackages, nil, "bob/web", []string{"packages: those of a person are not listed, only those of organisations"}},
 	} {
 		g := withGists(t)
@@ -91,6 +98,78 @@ func TestGist(t *testing.T) {
 		if text, _, _, again := read(t, p, target); text != "" || !strings.HasPrefix(again, "unchanged ") {
 			t.Errorf("%s, again: %q, %s", target.Name, text, again)
 		}
+	}
+}
+
+// A gist that is named and cannot be read ends the ref, as does a person who has nothing that is read.
+func TestNoGist(t *testing.T) {
+	other := func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/gists/b1" {
+			return false
+		}
+		_, _ = w.Write([]byte(`{"id": "a1", "git_pull_url": "https://gist.github.com/a1.git"}`))
+		return true
+	}
+	for _, test := range []struct {
+		ref     string
+		sources audit.Sources
+		fault   func(http.ResponseWriter, *http.Request) bool
+		err     error
+	}{
+		{"gist/c3", audit.SourceGists, nil, audit.ErrAuth},
+		{"gist/", audit.SourceGists, nil, nil}, // somebody of that name
+		{"gist/../user", audit.SourceGists, nil, audit.ErrUsage},
+		{"gist/a1/b1", audit.SourceGists, nil, audit.ErrUsage},
+		{"gist/xyz", audit.SourceGists, nil, audit.ErrUsage},
+		{"gist/b1", audit.SourceGists, other, nil},
+		{"ada", audit.SourceHistory, nil, audit.ErrNothing},
+		{"octocat", audit.SourceGists, nil, audit.ErrNothing},
+	} {
+		g := withGists(t)
+		g.Fault = test.fault
+		r := targets(t, provider(t, g, withSources(test.sources)), test.ref)
+		if r.err == nil || len(r.targets) > 0 || test.err != nil && !errors.Is(r.err, test.err) {
+			t.Errorf("%s: %q, %v; want %v", test.ref, r.names(), r.err, test.err)
+		}
+	}
+}
+
+// What is beyond the bounds is a gap.
+func TestManyGists(t *testing.T) {
+	g := withGists(t)
+	dir := g.Owners[3].Gists[0].Dir
+	for i := range mostGists + 1 {
+		g.Owners[3].Gists = append(g.Owners[3].Gists, forgetest.Gist{ID: fmt.Sprintf("%x", 1<<20+i), Dir: dir})
+	}
+	r := targets(t, provider(t, g, withSources(audit.SourceGists)), "acme")
+	if want := []string{"further gists of bob: 1000 are read"}; r.err != nil || len(r.targets) != 2+2+mostGists || !slices.Equal(r.gaps, want) {
+		t.Errorf("%d targets, %v, gaps %q; want %q", len(r.targets), r.err, r.gaps, want)
+	}
+
+	g = acme(1)
+	for i := range mostMembers + 1 {
+		g.Owners[0].Members = append(g.Owners[0].Members, fmt.Sprintf("m%d", i))
+	}
+	asked := 0
+	g.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/gists") {
+			return false
+		}
+		asked++
+		_, _ = w.Write([]byte("[]"))
+		return true
+	}
+	r = targets(t, provider(t, g, withSources(audit.SourceGists)), "acme")
+	if want := []string{"gists of further members: those of 1000 were asked for; name a person, as github:LOGIN"}; r.err != nil || asked != mostMembers || !slices.Equal(r.gaps, want) {
+		t.Errorf("%d were asked about, %v, gaps %q; want %q", asked, r.err, r.gaps, want)
+	}
+}
+
+// A plan tells of what is named, whatever the sources.
+func TestPlanOfAGist(t *testing.T) {
+	all, err := costs(t, provider(t, withGists(t), withSources(audit.SourceSecrets)), "gist/a1")
+	if c := all["gists"]; err != nil || c.Calls != 3 || c.Quota != "" {
+		t.Errorf("%v, %v", all, err)
 	}
 }
 

@@ -165,7 +165,7 @@ func validRepository(name string) bool {
 	return repositoryName.MatchString(name) && name != "." && name != ".."
 }
 
-// Targets yields for OWNER the organisation, if it is one, and each of its repositories; for OWNER/REPO that repository; see [parseRef] for more.
+// Targets yields for OWNER the organisation, if it is one, and each of its repositories; for OWNER/REPO that repository, for gist/ID that gist; see [parseRef] for more.
 func (p *Provider) Targets(ctx context.Context, ref string) iter.Seq2[audit.Target, error] {
 	return p.TargetsAfter(ctx, ref, "")
 }
@@ -192,6 +192,8 @@ func (p *Provider) TargetsAfter(ctx context.Context, ref, after string) iter.Seq
 		switch {
 		case pick.enterprise:
 			c.enterpriseTargets(ctx, pick, yield)
+		case pick.gist != "":
+			c.gistTarget(ctx, pick.gist, yield)
 		case len(pick.names) > 0:
 			c.namedTargets(ctx, pick, yield)
 		default:
@@ -204,7 +206,12 @@ func (p *Provider) TargetsAfter(ctx context.Context, ref, after string) iter.Seq
 // notOf says which sources were asked for that are none of chosen repositories; nil if there are none, or if all there is was asked for.
 func (p *Provider) notOf(pick selection) error {
 	names := (p.opts.Sources & ofPeople).Names()
-	if !pick.isChoice() || len(names) == 0 || p.opts.Sources|forge.Contents == audit.AllSources {
+	switch {
+	case p.opts.Sources|forge.Contents == audit.AllSources:
+		return nil
+	case pick.gist != "" && p.opts.Sources.Has(audit.SourcePackages):
+		return &audit.Gap{Target: "github:gist/" + pick.gist, What: audit.SourcePackages.String(), Why: "they are of organisations: name one, as github:OWNER"}
+	case !pick.isChoice() || len(names) == 0:
 		return nil
 	}
 	return &audit.Gap{

@@ -67,8 +67,15 @@ func (p *planner) all(ref string) error {
 		}
 		costs = append(costs, c)
 	}
+	wanted := p.opts.Sources
+	if p.census.Wikis > 0 { // one that is named is read whatever the sources
+		wanted |= audit.SourceWikis
+	}
+	if p.census.Gists > 0 {
+		wanted |= audit.SourceGists
+	}
 	for _, c := range costs {
-		if c.Source &= p.opts.Sources; c.Source == 0 {
+		if c.Source &= wanted; c.Source == 0 {
 			continue
 		}
 		if err := p.send(c); err != nil {

@@ -19,6 +19,7 @@ import (
 type selection struct {
 	owner      string
 	enterprise bool     // owner is one's slug
+	gist       string   // the name of a single one; owner is nobody then
 	names      []string // of single repositories; nil for a choice among all
 	wanted     []string // patterns, in lower case; nil for all
 	unwanted   []string
@@ -26,7 +27,7 @@ type selection struct {
 	noArchived, noForks bool
 }
 
-// parseRef reads a ref: OWNER, OWNER/REPO, OWNER/PATTERN,…, enterprises/SLUG. A pattern may have *, ? and [a-z], as file names in a shell, and one
+// parseRef reads a ref: OWNER, OWNER/REPO, OWNER/PATTERN,…, enterprises/SLUG, gist/ID. A pattern may have *, ? and [a-z], as file names in a shell, and one
 // behind a ! leaves out; without any that takes in, all others are. Letters match in either case, as in GitHub's names.
 func parseRef(ref string) (s selection, err error) {
 	owner, rest, choice := strings.Cut(strings.TrimSuffix(ref, "/"), "/")
@@ -38,6 +39,13 @@ func parseRef(ref string) (s selection, err error) {
 	if strings.EqualFold(owner, "enterprises") { // nobody may be called that
 		s.owner, s.enterprise = rest, true
 		if !ownerName.MatchString(rest) {
+			return s, bad
+		}
+		return s, nil
+	}
+	if strings.EqualFold(owner, "gist") && choice { // nor so: gists lie there on a server of one's own
+		s.gist = rest
+		if !gistName.MatchString(rest) {
 			return s, bad
 		}
 		return s, nil
@@ -95,6 +103,7 @@ type sweep struct {
 	listed  int // repositories, with those that come before the page where the listing goes on
 	matched map[string]bool
 	left    map[string]int // repositories that are left out, by the reason
+	shown   int            // gists
 	partly  bool           // the listing went on somewhere, or broke
 }
 
@@ -151,6 +160,10 @@ func (s *sweep) owner(ctx context.Context, owner string, after cursor) bool {
 		return s.end(owner) && s.gists(ctx, owner, false) && s.noPackages(owner)
 	case after.kind != "":
 		return s.owner(ctx, owner, cursor{})
+	case !s.gists(ctx, owner, false):
+		return false
+	case s.shown > 0: // there are people who have nothing else
+		return s.noPackages(owner)
 	}
 	return s.yield(audit.Target{}, audit.Hint(fmt.Errorf("%w: github:%s has no repository that can be seen", audit.ErrNothing, owner),
 		"private repositories need a token that may read them in GH_TOKEN"))

@@ -114,7 +114,7 @@ func TestLeftOutOfARestOfAListing(t *testing.T) {
 }
 
 func FuzzRef(f *testing.F) {
-	for _, ref := range []string{"acme", "acme/web", "acme/web-*,!x", "enterprises/a", "a/[", "a/!,", "//", "a/[a-]"} {
+	for _, ref := range []string{"acme", "acme/web", "acme/web-*,!x", "enterprises/a", "gist/a1", "a/[", "a/!,", "//", "a/[a-]"} {
 		f.Add(ref, "web-1")
 	}
 	f.Fuzz(func(t *testing.T, ref, name string) {
@@ -127,6 +127,9 @@ func FuzzRef(f *testing.F) {
 		}
 		if !ownerName.MatchString(s.owner) {
 			t.Errorf("owner %q", s.owner)
+		}
+		if s.gist != "" && !gistName.MatchString(s.gist) {
+			t.Errorf("gist %q", s.gist)
 		}
 		for _, n := range s.names {
 			if !validRepository(n) || match(s.wanted, n) == "" {
