@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -212,4 +213,49 @@ func comparePlanted(t *testing.T, planted []forgetest.Planted, report audit.Run,
 		}
 	}
 	t.Logf("%d planted, %d findings", n, len(report.Findings))
+}
+
+// What somebody has named after a token is found wherever it is, and shown nowhere.
+func TestNamesAreContent(t *testing.T) {
+	var planted []string
+	maker := newMaker(12)
+	token := func() string {
+		planted = append(planted, maker.token())
+		return planted[len(planted)-1]
+	}
+	g := forgetest.Faulty(t, "nothing")
+	web := g.Repos[2]
+	g.Owners[0].Runners = []forgetest.Runner{{Name: "a", Labels: []string{"self-hosted", token()}}, {Name: token()}}
+	g.Owners[0].Groups = []forgetest.RunnerGroup{{ID: 1, Name: token()}}
+	g.Owners[0].Packages = []forgetest.Package{{ID: 1, Name: token(), Type: "npm", Visibility: "private"}}
+	web.Variables = append(web.Variables, forgetest.Variable{Name: token(), Value: "1"})
+	web.Secrets = append(web.Secrets, forgetest.Secret{Name: token()})
+	web.Environments = append(web.Environments, forgetest.Environment{Name: token(), Branches: "selected", Policies: []forgetest.BranchPolicy{{Pattern: token() + "/*"}}})
+	web.Keys = []forgetest.DeployKey{{ID: 1, Title: "key of " + token()}}
+	web.Hooks = []forgetest.Hook{{ID: 2, URL: "https://hooks.example.com/" + maker.token(), Secret: true}} // an address is for its host alone
+	web.Rulesets = []forgetest.Ruleset{{ID: 3, Name: token(), Include: []string{"refs/heads/" + token()}}}
+	web.Caches = []forgetest.Cache{{ID: 4, Key: "linux-" + token(), Ref: "refs/heads/main"}}
+	web.Releases = []forgetest.Release{{ID: 5, Tag: token(), Name: "one", Assets: []forgetest.Asset{{ID: 6, Name: token() + ".txt", Content: []byte("nothing\n")}}}}
+	web.Runs[0].Attempts[0].Jobs[0].Name, web.Runs[0].Attempts[0].Jobs[0].Steps[1].Name = token(), token()
+	web.Runs[0].Artifacts[0].Name = token()
+	report, _, all := scanGitHub(t, g, "all", "--no-history")
+	for i, value := range planted {
+		if strings.Contains(all, value) {
+			t.Errorf("name %d is shown in full: %s", i, regexp.MustCompile(".{0,300}"+value).FindString(all))
+		}
+	}
+	found := 0
+	for _, f := range report.Findings {
+		if f.Secret != nil {
+			found++
+		}
+	}
+	if found != len(planted) {
+		t.Errorf("%d of %d are found", found, len(planted))
+		for i := range report.Findings {
+			if f := &report.Findings[i]; f.Secret != nil {
+				t.Log(f.Locations[0])
+			}
+		}
+	}
 }
