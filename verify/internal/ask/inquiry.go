@@ -136,7 +136,7 @@ func (q *Inquiry) Limit(format string, args ...any) {
 }
 
 // rank orders the levels that a token can have.
-var rank = []audit.Level{audit.LevelUnknown, audit.LevelNone, audit.LevelRead, audit.LevelWrite, audit.LevelAdmin}
+var rank = []audit.Level{audit.LevelUnknown, audit.LevelNone, audit.LevelRead, audit.LevelWrite, audit.LevelEscalation, audit.LevelAdmin}
 
 // Raise adds a path of one step, and makes its level the reach's if that is higher.
 func (q *Inquiry) Raise(level audit.Level, from, to, evidence string) {

@@ -47,14 +47,14 @@ func New(t *testing.T, header, token, unknown string, pages map[string]Page, env
 			}
 		}
 		if got := r.Header.Get(header); got != token && got != "Bearer "+token {
-			Page{Status: http.StatusUnauthorized, Body: unknown}.write(w)
+			Page{Status: http.StatusUnauthorized, Body: unknown}.Write(w)
 			return r.URL.RequestURI()
 		}
 		page, ok := pages[r.URL.RequestURI()]
 		if !ok {
 			page = Page{Status: http.StatusNotFound, Body: `{"message":"Not Found"}`}
 		}
-		page.write(w)
+		page.Write(w)
 		return r.URL.RequestURI()
 	})
 }
@@ -84,7 +84,8 @@ func Serve(t *testing.T, environ map[string]string, answer func(http.ResponseWri
 	return i
 }
 
-func (p Page) write(w http.ResponseWriter) {
+// Write answers with the page.
+func (p Page) Write(w http.ResponseWriter) {
 	for name, value := range p.Header {
 		w.Header().Set(name, value)
 	}
