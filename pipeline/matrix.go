@@ -136,24 +136,34 @@ func (r *Runner) choose(job Node) {
 	r.Computed = !all || len(r.Choices) == 0
 }
 
+// Parts are what a text that is one expression can stand for, lists and mappings of the job's matrix among them.
+func Parts(text string, job Node) (list []Node, all bool) {
+	found := expression.In(text)
+	if len(found) != 1 || found[0].Root == nil || found[0].Start > 0 || found[0].End < len(text) {
+		return nil, false
+	}
+	nodes, all := leaves(found[0].Root)
+	for _, n := range nodes {
+		values, whole := valuesOf(n, job)
+		all = all && whole
+		list = append(list, values...)
+	}
+	return list, all
+}
+
 // chosen are the sets of labels that one text can become.
 func chosen(on Node, job Node) (sets [][]string, all bool) {
-	found := expression.In(on.Text())
-	if len(found) != 1 || found[0].Root == nil || found[0].Start > 0 || found[0].End < len(on.Text()) {
+	parts, all := Parts(on.Text(), job)
+	if parts == nil {
 		values, all := Values(on.Text(), job)
 		for _, v := range values {
 			sets = append(sets, []string{v})
 		}
 		return sets, all
 	}
-	nodes, all := leaves(found[0].Root)
-	for _, n := range nodes {
-		values, whole := valuesOf(n, job)
-		all = all && whole
-		for _, value := range values {
-			if labels := value.Texts(); len(labels) > 0 && len(sets) < maxValues {
-				sets = append(sets, labels)
-			}
+	for _, part := range parts {
+		if labels := part.Texts(); len(labels) > 0 && len(sets) < maxValues {
+			sets = append(sets, labels)
 		}
 	}
 	return sets, all

@@ -50,6 +50,9 @@ func (j *job) checkout(s *step, later []*step, say func(problem)) {
 	p := problem{at: s.node.At(), name: s.label(), evidence: s.label() + " leaves the job's token on disk"}
 	outside := majorVersion(s.uses.Ref, s.node.Get("uses").Comment()) >= 6
 	upload := slices.IndexFunc(later, func(l *step) bool { return l.is("actions/upload-artifact") && l.broadPath() != "" })
+	if with := s.node.Get("with"); computed(with.Text()) { // which may say so
+		p.at = with.At()
+	}
 	switch {
 	case upload >= 0 && outside:
 		p.evidence += fmt.Sprintf(" outside of the checkout, and %s uploads %q", later[upload].label(), later[upload].broadPath())

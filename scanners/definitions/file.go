@@ -60,8 +60,9 @@ type file struct {
 	jobs   []*job // of an action one, which has its steps
 	merged bool   // the text is not the file's
 
-	shared []string        // secrets that all jobs have
-	sets   map[string]bool // variables that the definition itself sets
+	started []string        // by which events, each once, of those that rules ask for
+	shared  []string        // secrets that all jobs have
+	sets    map[string]bool // variables that the definition itself sets
 
 	followed int // names, to find out who writes a text
 }
@@ -73,6 +74,13 @@ type job struct {
 	model *pipeline.Job // nil of an action
 	steps []*step
 	stake stake
+	gate
+}
+
+// A gate is the condition of a job or step, read when it is asked for.
+type gate struct {
+	condition *expression.Node
+	asked     bool
 }
 
 // A step is one of a job.
@@ -82,6 +90,7 @@ type step struct {
 	index int
 	uses  *pipeline.Component
 	run   pipeline.Node
+	gate
 }
 
 func open(it audit.Item, content []byte, feed *advisory.Feed) *file {
@@ -95,6 +104,11 @@ func open(it audit.Item, content []byte, feed *advisory.Feed) *file {
 	}
 	f.Definition = pipeline.Parse(dialect, it.At.Path, content)
 	f.root = f.Root()
+	for _, e := range f.Events {
+		if (slices.Contains(outsiderEvents, e.Name) || slices.Contains(bareEvents, e.Name) || e.Name == "workflow_call") && !slices.Contains(f.started, e.Name) {
+			f.started = append(f.started, e.Name)
+		}
+	}
 	switch f.kind {
 	case isAction:
 		j := &job{file: f, node: f.root, stake: stake{unknown: true}}
@@ -343,12 +357,50 @@ var bareEvents = []string{"pull_request", "pull_request_review", "pull_request_r
 
 // on are those of some events that start the file's jobs.
 func (f *file) on(events []string) (list []string) {
-	for _, e := range f.Events {
-		if slices.Contains(events, e.Name) {
-			list = append(list, e.Name)
+	for _, name := range f.started {
+		if slices.Contains(events, name) {
+			list = append(list, name)
 		}
 	}
 	return list
+}
+
+// on are those that a job runs for: its condition may be false for others.
+func (j *job) on(events []string) []string {
+	list := j.file.on(events)
+	if len(list) > 0 && !j.asked {
+		j.condition, j.asked = expression.Of(j.node.Get("if").Text()), true
+	}
+	return slices.DeleteFunc(list, func(event string) bool { return excludes(j.condition, event) })
+}
+
+// on are those that a step runs for.
+func (s *step) on(events []string) []string {
+	list := s.job.on(events)
+	if len(list) > 0 && !s.asked {
+		s.condition, s.asked = expression.Of(s.node.Get("if").Text()), true
+	}
+	return slices.DeleteFunc(list, func(event string) bool { return excludes(s.condition, event) })
+}
+
+// excludes tells whether a condition is surely false for an event: it asks for another one, beside whatever else.
+func excludes(condition *expression.Node, event string) bool {
+	if condition == nil {
+		return false
+	}
+	switch condition.Kind {
+	case expression.And:
+		return excludes(condition.Args[0], event) || excludes(condition.Args[1], event)
+	case expression.Or:
+		return excludes(condition.Args[0], event) && excludes(condition.Args[1], event)
+	case expression.Compare:
+		for i, side := range condition.Args {
+			if other := condition.Args[1-i]; side.Is("github.event_name") && other.Kind == expression.Literal {
+				return condition.Text == "==" && !strings.EqualFold(other.Text, event) || condition.Text == "!=" && strings.EqualFold(other.Text, event)
+			}
+		}
+	}
+	return false
 }
 
 // eventAt is where an event stands.
