@@ -73,7 +73,7 @@ var pushCommands = regexp.MustCompile(`\bgit\s+(?:-\S+\s+(?:\S+\s+)?)*(?:push|fe
 
 // pushes tells whether a step needs the credential that a checkout leaves.
 func (s *step) pushes() bool {
-	return pushCommands.MatchString(s.run.Text()) || s.is("ad-m/github-push-action", "stefanzweifel/git-auto-commit-action", "EndBug/add-and-commit",
+	return hasAny(s.run.Text(), "git", "semantic-release", "mike", "mkdocs", "lerna", "gh-pages", "changeset") && pushCommands.MatchString(s.run.Text()) || s.is("ad-m/github-push-action", "stefanzweifel/git-auto-commit-action", "EndBug/add-and-commit",
 		"JamesIves/github-pages-deploy-action", "peter-evans/create-pull-request", "helm/chart-releaser-action", "changesets/action", "cycjimmy/semantic-release-action")
 }
 

@@ -1,6 +1,7 @@
 package definitions
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"iter"
@@ -59,6 +60,7 @@ type file struct {
 	feed   *advisory.Feed
 	jobs   []*job // of an action one, which has its steps
 	merged bool   // the text is not the file's
+	names  bool   // it has the word "secrets" in it, and a dialect that has them
 
 	started []string        // by which events, each once, of those that rules ask for
 	shared  []string        // secrets that all jobs have
@@ -103,6 +105,7 @@ func open(it audit.Item, content []byte, feed *advisory.Feed) *file {
 		dialect, f.merged = pipeline.GitLab, it.Kind == audit.KindWorkflow
 	}
 	f.Definition = pipeline.Parse(dialect, it.At.Path, content)
+	f.names = dialect == pipeline.GitHub && bytes.Contains(bytes.ToLower(content), []byte("secrets"))
 	f.root = f.Root()
 	for _, e := range f.Events {
 		if (slices.Contains(outsiderEvents, e.Name) || slices.Contains(bareEvents, e.Name) || e.Name == "workflow_call") && !slices.Contains(f.started, e.Name) {

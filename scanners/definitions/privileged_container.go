@@ -35,7 +35,7 @@ var privilegedContainer = rule{
 
 var (
 	// privileges are options of a container that give it its host: docs.docker.com, "docker container run".
-	privileges = regexp.MustCompile(`--privileged\b(?:[ =]?true)?|--cap-add[= ]["']?(?:CAP_)?(?:ALL|SYS_ADMIN|SYS_PTRACE|SYS_MODULE)\b|--(?:pid|userns|ipc)[= ]host\b|--security-opt[= ]\S*(?:seccomp|apparmor)[=:]unconfined`)
+	privileges = regexp.MustCompile(`--privileged\b(?:[ =]?true)?|--cap-add[= ]["']?(?:CAP_)?(?:ALL|SYS_ADMIN|SYS_PTRACE|SYS_MODULE)\b|--(?:pid|userns)[= ]host\b|--security-opt[= ]\S*(?:seccomp|apparmor)[=:]unconfined`)
 	engineRun  = regexp.MustCompile(`\b(?:docker|podman|nerdctl)\s+(?:container\s+)?(?:run|create)\s[^\n;&|]*`)
 	engine     = regexp.MustCompile(`(?:/var)?/run/(?:docker|containerd/containerd|podman/podman)\.sock\b`)
 	dind       = regexp.MustCompile(`^(?:[\w.-]+(?::\d+)?/)*docker:(?:[\w.-]*-)?dind(?:-rootless)?(?:@|$)`)

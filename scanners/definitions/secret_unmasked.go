@@ -24,7 +24,7 @@ the whole secret is used, or the script tells the runner of the value with ::add
 		Fix: []string{"Keep each field as a secret of its own", "Or tell the runner of the value with ::add-mask:: before anything else"},
 	},
 	judge: func(f *file, say func(problem)) {
-		if f.Dialect != "github" {
+		if !f.names {
 			return
 		}
 		for e := range expressions(f.root) {
@@ -43,21 +43,21 @@ the whole secret is used, or the script tells the runner of the value with ::add
 	},
 }
 
-var (
-	// derives is a command that makes another value of what it reads: decoded, cut or taken out of JSON.
-	derives = regexp.MustCompile(`\b(?:base64\s+(?:-d|-D|--decode)|openssl\s+(?:enc|base64)\s[^|]*-d\b|jq\s|cut\s|sed\s|awk\s|gpg\s[^|]*(?:-d|--decrypt)\b)`)
-	handsOn = regexp.MustCompile(`(?i)\bGITHUB_(?:ENV|OUTPUT)\b`)
-)
+// derives is a command that makes another value of what it reads: decoded, cut or taken out of JSON.
+var derives = regexp.MustCompile(`\b(?:base64\s+(?:-d|-D|--decode)|openssl\s+(?:enc|base64)\s[^|]*-d\b|jq\s|cut\s|sed\s|awk\s|gpg\s[^|]*(?:-d|--decrypt)\b)`)
+
+// handsOn tells whether a text writes to the steps after it.
+func handsOn(text string) bool { return hasAny(text, "GITHUB_ENV", "GITHUB_OUTPUT") }
 
 // derived tells of lines that make another value of a secret and hand it to the steps after them, where the runner prints it as a part of their
 // environment.
 func (s *step) derived(say func(problem)) {
 	script := s.run.Text()
-	if !handsOn.MatchString(script) || strings.Contains(script, "::add-mask::") {
+	if !handsOn(script) || strings.Contains(script, "::add-mask::") {
 		return
 	}
 	for l := range commandLines(script) {
-		if !handsOn.MatchString(l.text) || !derives.MatchString(l.text) {
+		if !handsOn(l.text) || !derives.MatchString(l.text) {
 			continue
 		}
 		if name := s.secretIn(l.text); name != "" {
