@@ -141,6 +141,11 @@ func (w *World) facts(i *Identity) func(string) Fact {
 	}
 }
 
+// Ask answers whether an identity may do something to a resource of its account; * is every one.
+func (w *World) Ask(i *Identity, action, resource string) Answer {
+	return w.ask(i, i.layers(i.Account), action, resource, i.Account, nil)
+}
+
 // ask evaluates a request of an identity.
 func (w *World) ask(i *Identity, l Layers, action, resource string, owner *Account, context map[string]Fact) Answer {
 	r := Request{Principal: i.principal(), Action: action, Resource: resource, Context: context, Facts: w.facts(i)}
