@@ -14,7 +14,7 @@ type Change struct {
 	Paths int
 }
 
-// A fix is a change as the graph has it: what is done about a node, or about edges that leave one.
+// A fix is a change as the graph has it: what is done about a node, or about edges that leave it or lead to it.
 type fix struct {
 	at   *Node
 	what string
@@ -29,6 +29,7 @@ func (p Path) fixes() (all []fix) {
 	for _, e := range p {
 		add(e.From, e.From.Fix)
 		add(e.From, e.Fix)
+		add(e.To, e.Close)
 		add(e.To, e.To.Fix)
 	}
 	return all
@@ -59,12 +60,12 @@ func (p Paths) Changes() (all []Change) {
 // It is a minimum cut, found by a maximum flow (L. R. Ford and D. R. Fulkerson, Maximal flow through a network, 1956): what can be changed lets one way
 // through, all else any number.
 func (g *Graph) Cut(from, to []*Node) (changes []string, ok bool) {
-	f := flow{source: map[point]bool{}, sink: map[point]bool{}, used: map[arc]int{}, byFix: map[point][]*Edge{}}
+	f := flow{source: map[point]bool{}, sink: map[point]bool{}, used: map[arc]int{}, edges: map[point][]*Edge{}}
 	for _, n := range from {
-		f.source[point{node: n, after: true}] = true
+		f.source[point{n, leave, ""}] = true
 	}
 	for _, n := range to {
-		f.sink[point{node: n}] = true
+		f.sink[point{n, enter, ""}] = true
 	}
 	for range maxCut + 1 {
 		seen, end := f.search()
@@ -78,12 +79,25 @@ func (g *Graph) Cut(from, to []*Node) (changes []string, ok bool) {
 	return nil, false
 }
 
-// A point is a place in the network: where one comes to a node, where one leaves it, and, with a fix, where one leaves it by edges of that fix.
+// A side is where at a node a point of the network is. Ways go enterBy, enter, leave, leaveBy, and on to the next node.
+type side byte
+
+const (
+	enterBy side = iota // by edges with one Close
+	enter
+	leave
+	leaveBy // by edges with one Fix
+)
+
+// A point is a place in the network. Edges without a Fix or Close have points of their kind too, which let everything through.
 type point struct {
-	node  *Node
-	after bool
-	fix   string
+	node *Node
+	side side
+	fix  string
 }
+
+func (e *Edge) leaves() point { return point{e.From, leaveBy, e.Fix} }
+func (e *Edge) enters() point { return point{e.To, enterBy, e.Close} }
 
 // An arc joins two points. One that is a change has room for one way.
 type arc struct{ from, to point }
@@ -91,18 +105,18 @@ type arc struct{ from, to point }
 // change is what an arc stands for; "" for what nothing removes.
 func (a arc) change() string {
 	switch {
-	case a.to.fix != "" && a.from.fix == "" && a.from.node == a.to.node:
-		return a.to.fix
-	case a.from.node == a.to.node && !a.from.after && a.to.after:
+	case a.from.node != a.to.node || a.from.side == leaveBy: // an edge, also to the node itself
+		return ""
+	case a.from.side == enter:
 		return a.to.node.Fix
 	}
-	return ""
+	return a.from.fix + a.to.fix // of which one is empty
 }
 
 type flow struct {
 	source, sink map[point]bool
 	used         map[arc]int       // how many ways go through it
-	byFix        map[point][]*Edge // the edges that leave a point
+	edges        map[point][]*Edge // those that leave or enter by a point; of nodes that were come to
 }
 
 // next are the points that one more way can go on to, also by sending one that was found elsewhere.
@@ -118,32 +132,44 @@ func (f *flow) next(p point, yield func(point)) {
 			yield(from)
 		}
 	}
-	enter, leave := point{node: p.node}, point{node: p.node, after: true}
-	switch {
-	case p == enter:
-		forward(leave)
+	in, out := point{p.node, enter, ""}, point{p.node, leave, ""}
+	f.sort(p.node)
+	switch p.side {
+	case enterBy:
+		forward(in)
+		for _, e := range f.edges[p] {
+			back(e.leaves())
+		}
+	case enter:
+		forward(out)
 		for _, e := range p.node.in {
-			back(point{e.From, true, e.Fix})
+			back(e.enters())
 		}
-	case p == leave:
-		back(enter)
-		if _, ok := f.byFix[p]; !ok {
-			f.byFix[p] = nil
-			for _, e := range p.node.out {
-				of := point{p.node, true, e.Fix}
-				f.byFix[of] = append(f.byFix[of], e)
-			}
-		}
+	case leave:
 		for _, e := range p.node.out {
-			if e.Fix != "" {
-				forward(point{p.node, true, e.Fix})
-			}
+			forward(e.leaves())
 		}
-	default:
-		back(leave)
+		back(in)
+	case leaveBy:
+		for _, e := range f.edges[p] {
+			forward(e.enters())
+		}
+		back(out)
 	}
-	for _, e := range f.byFix[p] {
-		forward(point{node: e.To})
+}
+
+// sort tells which of a node's edges go by which point, once.
+func (f *flow) sort(n *Node) {
+	known := point{n, enter, ""}
+	if _, ok := f.edges[known]; ok {
+		return
+	}
+	f.edges[known] = nil
+	for _, e := range n.out {
+		f.edges[e.leaves()] = append(f.edges[e.leaves()], e)
+	}
+	for _, e := range n.in {
+		f.edges[e.enters()] = append(f.edges[e.enters()], e)
 	}
 }
 

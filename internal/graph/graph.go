@@ -70,8 +70,9 @@ type Edge struct {
 	Evidence string // what proves it: statements, a line of a definition
 	// Unsure says what is not known that decides whether the step can be taken; "" of one that can.
 	Unsure string
-	// Fix is what takes the edge away, and with it all of the same fix that leave the same node; "" where nothing does.
-	Fix string
+	// Fix is what takes the edge away at From, and with it all of the same fix that leave there; Close likewise at To, of those that lead there.
+	// "" where nothing does.
+	Fix, Close string
 }
 
 // maxEdges bounds a graph: an organisation of 50,000 identities has some 200,000 moves.

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// draw makes a graph of lines such as "a -edits-> b": an edge with a fix of its own, or "a -edits!-> b", one that nothing removes. Nodes in capitals can be removed.
+// draw makes a graph of lines such as "a -edits-> b": an edge that is fixed where it leaves; "a -edits=> b", one that is closed where it ends; "a -edits!-> b", one
+// that nothing removes; "a -edits?-> b", one that is not sure. Nodes in capitals can be removed.
 func draw(t testing.TB, lines ...string) *Graph {
 	t.Helper()
 	g := &Graph{}
@@ -24,10 +25,14 @@ func draw(t testing.TB, lines ...string) *Graph {
 		if _, err := fmt.Sscanf(line, "%s %s %s", &from, &by, &to); err != nil {
 			t.Fatal(line, err)
 		}
-		kind, lasting := strings.CutSuffix(strings.TrimSuffix(strings.TrimPrefix(by, "-"), "->"), "!")
+		kind, closes := strings.CutSuffix(strings.TrimSuffix(strings.TrimPrefix(by, "-"), ">"), "=")
+		kind, lasting := strings.CutSuffix(strings.TrimSuffix(kind, "-"), "!")
 		kind, unsure := strings.CutSuffix(kind, "?")
 		e := Edge{From: node(from), To: node(to), Kind: EdgeKind(kind)}
-		if !lasting {
+		switch {
+		case closes:
+			e.Close = kind + " into " + to
+		case !lasting:
 			e.Fix = kind + " of " + from
 		}
 		if unsure {
@@ -102,6 +107,14 @@ func TestPathsAndCut(t *testing.T) {
 			cut:   []string{"rotate A", "rotate B"},
 		},
 		{
+			name:  "what is closed at the end",
+			lines: []string{"s -x!-> a", "s -x!-> b", "a -assumes=> r", "b -assumes=> r", "r -may!-> admin"},
+			from:  []string{"s"}, to: []string{"admin"},
+			paths:   []string{"s a r admin", "s b r admin"},
+			changes: []Change{{"assumes into r", 2}},
+			cut:     []string{"assumes into r"},
+		},
+		{
 			name:  "sure ones first",
 			lines: []string{"a -assumes?-> admin", "a -edits-> b", "b -edits-> admin"},
 			from:  []string{"a"}, to: []string{"admin"},
@@ -161,7 +174,7 @@ func TestAgainstBruteForce(t *testing.T) {
 		var lines []string
 		for range 4 + r.IntN(9) {
 			to := []string{"b", "C", "d", "E", "t"}[r.IntN(5)]
-			lines = append(lines, fmt.Sprintf("%s -%s%s-> %s", []string{"s", "b", "C", "d", "E"}[r.IntN(5)], []string{"x", "y"}[r.IntN(2)], []string{"", "", "!"}[r.IntN(3)], to))
+			lines = append(lines, fmt.Sprintf("%s -%s%s %s", []string{"s", "b", "C", "d", "E"}[r.IntN(5)], []string{"x", "y"}[r.IntN(2)], []string{"->", "=>", "!->"}[r.IntN(3)], to))
 		}
 		g := draw(t, lines...)
 		from, to := g.Node(Node{ID: "s"}), g.Node(Node{ID: "t"})
@@ -220,7 +233,7 @@ func brute(at, to *Node, without map[fix]bool, on []*Node) (ways []string) {
 		return nil
 	}
 	for e := range at.Out() {
-		if e.Fix == "" || !without[fix{at, e.Fix}] {
+		if !without[fix{at, e.Fix}] && !without[fix{e.To, e.Close}] {
 			ways = append(ways, brute(e.To, to, without, append(slices.Clone(on), at))...)
 		}
 	}
