@@ -183,6 +183,30 @@ func (w *World) Reach(i *Identity) Reach {
 	return r
 }
 
+// A Right is a level that an identity has by itself in its account.
+type Right struct {
+	Step
+	Level    Level
+	State    State  // Allowed, or Undecided where what is not known decides
+	Supposes string // as of a [Move]
+}
+
+// Rights are what an identity may before any move: the highest level that it has, and that of an administrator if it perhaps has that.
+func (w *World) Rights(i *Identity) (all []Right) {
+	w.solve()
+	n := w.node(i)
+	switch {
+	case n.admin.State == Allowed:
+		return []Right{{n.may(n.admin.Witnesses), LevelAdmin, Allowed, ""}}
+	case n.own.level > LevelNone:
+		all = append(all, Right{n.may(n.own.by), n.own.level, Allowed, ""})
+	}
+	if n.admin.State == Undecided {
+		all = append(all, Right{n.may(nil), LevelAdmin, Undecided, "depends on " + strings.Join(n.admin.Missing, ", ")})
+	}
+	return all
+}
+
 // maxLimits is how many limits are told one by one.
 const maxLimits = 6
 

@@ -32,18 +32,9 @@ type Paths struct {
 	More bool   // there are more than are listed
 }
 
-// Paths lists the ways from any of some nodes to any of others, each of at most eight steps. A way ends at the first goal on it.
+// Paths lists the ways from any of some nodes to any of others, each of at most eight steps. A way to one may lead by another.
 func (g *Graph) Paths(from, to []*Node) (found Paths) {
-	s := search{from: from, goal: map[*Node]bool{}}
-	for _, n := range to {
-		s.goal[n] = true
-	}
-	s.near = distances(from, func(n *Node) []*Edge {
-		if s.goal[n] {
-			return nil
-		}
-		return n.out
-	}, func(e *Edge) *Node { return e.To })
+	s := search{from, distances(from, func(n *Node) []*Edge { return n.out }, func(e *Edge) *Node { return e.To })}
 	to = slices.DeleteFunc(slices.Clone(to), func(n *Node) bool { _, ok := s.near[n]; return !ok })
 	for _, n := range to {
 		ways := s.ways(n, max(maxPaths/len(to), 1), max(maxWork/len(to), leastWork))
@@ -105,7 +96,6 @@ func (t *trail) path() Path {
 // A search is for ways from some nodes.
 type search struct {
 	from []*Node
-	goal map[*Node]bool
 	near map[*Node]int // steps from the start; what is not in it is on no way
 }
 
@@ -120,10 +110,9 @@ func (s *search) ways(to *Node, paths, work int) (found Paths) {
 	var trails [maxHops + 1][]*trail // by the fewest steps that their ways have
 	push := func(t *trail) {
 		rest, ok := left[t.at]
-		if !ok || t.steps+rest > maxHops || t.at != to && s.goal[t.at] {
-			return
+		if ok && t.steps+rest <= maxHops {
+			trails[t.steps+rest] = append(trails[t.steps+rest], t)
 		}
-		trails[t.steps+rest] = append(trails[t.steps+rest], t)
 	}
 	for _, n := range slices.Backward(s.from) {
 		push(&trail{at: n})
