@@ -69,6 +69,9 @@ func (w *World) solve() {
 			}
 		}
 	}
+	for _, a := range w.accounts {
+		w.lead(a, ends[end{LevelAdmin, a}], into)
+	}
 	slices.SortStableFunc(order, func(a, b end) int { return int(b.level) - int(a.level) })
 	for _, e := range order {
 		spread(ends[e], into, func(a arrow, hops int) bool {
@@ -89,6 +92,54 @@ func (w *World) solve() {
 		a.from.hint = &way{LevelUnknown, nil, hops, a.move}
 		return true
 	})
+}
+
+// Administration are the moves of whoever may everything in an account to identities of it from which moves lead on to other accounts: an administrator can act
+// as everybody, and a role may trust nobody but one of them. For each such role there is one move.
+func (w *World) Administration(a *Account) (moves []Move) {
+	led := map[*Identity]bool{}
+	everybody := slices.Concat(a.Users, a.Roles)
+	slices.SortStableFunc(everybody, func(a, b *Identity) int { return int(w.node(b).admin.State) - int(w.node(a).admin.State) }) // an administrator is no detour
+	for _, i := range everybody {
+		if linked(i.ARN) || strings.Contains(i.ARN, ":role/aws-reserved/") {
+			continue // whom nobody may change
+		}
+		on := false
+		for _, m := range w.Moves(i) {
+			if m.Target != nil && m.Target.Account != a && m.State == Allowed && !led[m.Target] {
+				led[m.Target], on = true, true
+			}
+		}
+		if on {
+			step := Step{From: a.root(), To: i.ARN, Edge: "edits", Evidence: "who may everything in an account can act as everybody of it"}
+			moves = append(moves, Move{Step: step, Target: i, State: Allowed})
+		}
+	}
+	return moves
+}
+
+func (a *Account) root() string { return "arn:aws:iam::" + a.ID + ":root" }
+
+// lead adds the moves of an account's administrators to its other identities, by way of one node that stands for all of them.
+func (w *World) lead(a *Account, admins []arrow, into map[*node][]arrow) {
+	moves := w.Administration(a)
+	if len(moves) == 0 {
+		return
+	}
+	hub := &node{id: &Identity{ARN: a.root(), Account: a}, moves: moves, moved: true}
+	w.nodes[hub.id] = hub
+	for k := range moves {
+		to := w.node(moves[k].Target)
+		into[to] = append(into[to], arrow{hub, &moves[k]})
+	}
+	for _, in := range admins {
+		m := Move{Step: in.from.may(in.from.admin.Witnesses), State: Allowed}
+		if in.move != nil {
+			m = *in.move
+		}
+		m.Target, m.Admin = hub.id, nil
+		into[hub] = append(into[hub], arrow{in.from, &m})
+	}
 }
 
 // spread walks from ends against the moves, shortest ways first, as long as each identity takes what it is told.
@@ -245,5 +296,5 @@ func (w *World) route(n *node, x way, next func(*node) way) (moves []*Move, end 
 
 // may is a step by which an identity uses what it has.
 func (n *node) may(by []Witness) Step {
-	return Step{From: n.id.ARN, To: "arn:aws:iam::" + n.id.Account.ID + ":root", Edge: "may", Evidence: evidence(by)}
+	return Step{From: n.id.ARN, To: n.id.Account.root(), Edge: "may", Evidence: evidence(by)}
 }

@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/leakreach/leakreach/iam"
@@ -56,38 +55,16 @@ func (c *cloud) come(i *iam.Identity) *Node {
 	return c.identity(i)
 }
 
-// rights is the node of what may be done in an account. Whoever may everything can become everybody there: one of those is added for each role of another account
-// that they lead to, which may trust nobody else.
+// rights is the node of what may be done in an account, with the moves of those who may everything there.
 func (c *cloud) rights(a *iam.Account, level iam.Level) *Node {
 	n := c.Node(Node{ID: RightsID(a.ID, level.String()), Kind: Rights, Name: level.String() + " in " + called(a), In: a.ID, Level: level.String()})
-	if level < iam.LevelAdmin || c.owned[a] {
-		return n
-	}
-	c.owned[a] = true
-	led := map[*iam.Identity]bool{}
-	everybody := slices.DeleteFunc(slices.Concat(a.Users, a.Roles), func(i *iam.Identity) bool { return strings.Contains(i.ARN, ":role/aws-") }) // which AWS keeps
-	for _, admins := range []bool{true, false} {
-		for _, i := range everybody {
-			if admins != (c.level(i) == iam.LevelAdmin) {
-				continue
-			}
-			for _, m := range c.w.Moves(i) {
-				if m.Target == nil || m.Target.Account == a || m.State != iam.Allowed || led[m.Target] {
-					continue
-				}
-				led[m.Target] = true
-				c.Edge(Edge{From: n, To: c.come(i), Kind: Edits, Evidence: "who may everything in an account can act as everybody of it"})
-			}
+	if level == iam.LevelAdmin && !c.owned[a] {
+		c.owned[a] = true
+		for _, m := range c.w.Administration(a) {
+			c.Edge(Edge{From: n, To: c.come(m.Target), Kind: EdgeKind(m.Edge), Evidence: m.Evidence})
 		}
 	}
 	return n
-}
-
-func (c *cloud) level(i *iam.Identity) iam.Level {
-	if rights := c.w.Rights(i); len(rights) > 0 && rights[0].State == iam.Allowed {
-		return rights[0].Level
-	}
-	return iam.LevelNone
 }
 
 func (g *Graph) identity(i *iam.Identity) *Node {
@@ -95,7 +72,7 @@ func (g *Graph) identity(i *iam.Identity) *Node {
 	if i.Role {
 		kind = "role"
 	}
-	return g.Node(Node{ID: i.ARN, Kind: Identity, Name: name(i.ARN), In: i.Account.ID, Facts: map[string]string{"type": kind}})
+	return g.Node(Node{ID: i.ARN, Kind: Identity, Name: short(i.ARN), In: i.Account.ID, Facts: map[string]string{"type": kind}})
 }
 
 // RightsID is the id of what may be done at a level in an account.
@@ -108,8 +85,8 @@ func called(a *iam.Account) string {
 	return a.Name + " (" + a.ID + ")"
 }
 
-// name is an ARN without what comes before the resource: role/deploy.
-func name(arn string) string {
+// short is an ARN without what comes before the resource: role/deploy.
+func short(arn string) string {
 	if parts := strings.SplitN(arn, ":", 6); len(parts) == 6 && parts[5] != "" {
 		return parts[5]
 	}
@@ -122,7 +99,7 @@ func fixes(e *Edge) (narrow, shut string) {
 		switch {
 		case strings.HasPrefix(by, e.To.ID+" trust, "):
 			shut = "narrow " + by
-		case narrow != "" || by == "" || strings.HasPrefix(by, "SCP"):
+		case narrow != "" || !strings.Contains(by, ", statement ") || strings.HasPrefix(by, "SCP"):
 		case strings.HasPrefix(by, "arn:aws:iam::aws:"): // AWS' own, which nobody can narrow
 			policy, _, _ := strings.Cut(by, ", statement")
 			narrow = "detach " + policy + " from " + e.From.Name

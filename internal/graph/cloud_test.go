@@ -197,3 +197,30 @@ func TestCloud(t *testing.T) {
 		})
 	}
 }
+
+// TestAgreement: the graph and package iam, which looks for the shortest ways of all identities from their ends, come to the same.
+func TestAgreement(t *testing.T) {
+	w := world(t)
+	for _, i := range w.Identities() {
+		g := &Graph{}
+		x := g.Explain(g.Cloud(w, i))
+		level, accounts, r := "none", []string{}, w.Reach(i)
+		for _, o := range x.Opens {
+			if o.Sure && (level == "none" || level == o.Rights.Level) {
+				level = o.Rights.Level
+				accounts = append(accounts, o.Rights.In)
+			}
+		}
+		slices.Sort(accounts)
+		want := r.Level.String()
+		if r.Level == iam.LevelEscalation {
+			want = "admin"
+		}
+		if level != want || !slices.Equal(accounts, r.Accounts) {
+			t.Errorf("%s: %s in %q, and iam says %s in %q", i.ARN, level, accounts, r.Level, r.Accounts)
+		}
+		if len(r.Steps) > 0 && len(x.Paths.All) == 0 {
+			t.Errorf("%s: iam has a way", i.ARN)
+		}
+	}
+}

@@ -23,12 +23,13 @@ const (
 	Job       Kind = "job"       // of a pipeline
 	Secret    Kind = "secret"    // a credential
 	Identity  Kind = "identity"  // whom a credential acts as: an AWS user, role or session, an account of a forge
+	Grant     Kind = "grant"     // what gives an identity its rights: a group, a policy
 	Rights    Kind = "rights"    // what may be done in an account, at a level: where ways end
 )
 
 // A Node is one thing in the graph.
 type Node struct {
-	ID    string // the only one in its graph: an ARN, a finding's id, or what [JobID] and its like make
+	ID    string // no other has it: an ARN, a finding's id, what [NamedID] and [RightsID] make
 	Kind  Kind
 	Name  string            // what people call it
 	In    string            // the account, twelve digits, or the target that it belongs to; "" for none
