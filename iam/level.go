@@ -12,7 +12,7 @@ const maxHops = 8
 // A way is the shortest one by which an identity gets a level in an account.
 type way struct {
 	level   Level
-	account *Account
+	account string
 	hops    int
 	move    *Move // the first; nil for what the identity may by itself
 }
@@ -33,7 +33,7 @@ func (w *World) solve() {
 	into := map[*node][]arrow{}
 	type end struct {
 		level   Level
-		account *Account
+		account string
 	}
 	ends := map[end][]arrow{}
 	var order []end
@@ -46,12 +46,13 @@ func (w *World) solve() {
 	var perhaps []arrow // ends of ways that take what is not known
 	for _, i := range identities {
 		n := w.withMoves(i)
-		n.own = w.judgeOwn(n)
-		switch {
-		case n.admin.State == Allowed:
-			seed(end{LevelAdmin, i.Account}, arrow{n, nil})
-		case n.own.level > LevelNone:
-			seed(end{n.own.level, i.Account}, arrow{n, nil})
+		if n.admin.State == Allowed {
+			seed(end{LevelAdmin, i.Account.ID}, arrow{n, nil})
+		} else {
+			w.judgeOwn(n)
+			for _, o := range n.own {
+				seed(end{o.level, o.account}, arrow{n, nil})
+			}
 		}
 		if n.admin.State != Denied {
 			perhaps = append(perhaps, arrow{n, nil})
@@ -62,7 +63,7 @@ func (w *World) solve() {
 			case m.Target != nil:
 				into[w.node(m.Target)] = append(into[w.node(m.Target)], arrow{n, m})
 			case m.State == Allowed:
-				seed(end{LevelAdmin, m.Admin}, arrow{n, m})
+				seed(end{LevelAdmin, m.Admin.ID}, arrow{n, m})
 				fallthrough
 			default:
 				perhaps = append(perhaps, arrow{n, m})
@@ -86,7 +87,7 @@ func (w *World) solve() {
 		if a.from.hint != nil {
 			return false
 		}
-		a.from.hint = &way{LevelUnknown, nil, hops, a.move}
+		a.from.hint = &way{LevelUnknown, "", hops, a.move}
 		return true
 	})
 }
@@ -128,7 +129,7 @@ func (w *World) Reach(i *Identity) Reach {
 		best := slices.MinFunc(n.ways, func(a, b way) int { return a.hops - b.hops })
 		r.Level = best.level
 		for _, x := range n.ways {
-			r.Accounts = append(r.Accounts, x.account.ID)
+			r.Accounts = append(r.Accounts, x.account)
 		}
 		slices.Sort(r.Accounts)
 		moves, end := w.route(n, best, func(n *node) way {
@@ -139,9 +140,10 @@ func (w *World) Reach(i *Identity) Reach {
 		case len(moves) > 0 && best.level == LevelAdmin:
 			r.Level = LevelEscalation
 		case best.level == LevelAdmin:
-			r.Steps = append(r.Steps, end.may(end.admin.Witnesses))
+			r.Steps = append(r.Steps, end.may(best.account, end.admin.Witnesses))
 		default:
-			r.Steps = append(r.Steps, end.may(end.own.by))
+			o := end.own[slices.IndexFunc(end.own, func(o own) bool { return o.account == best.account })]
+			r.Steps = append(r.Steps, end.may(best.account, o.by))
 		}
 	}
 	if r.Level >= LevelEscalation {
@@ -150,7 +152,13 @@ func (w *World) Reach(i *Identity) Reach {
 	if n.admin.State == Undecided {
 		r.limit("whether it may everything depends on " + strings.Join(n.admin.Missing, ", "))
 	}
-	undecided := n.own.undecided || n.admin.State == Undecided || len(i.unread) > 0
+	for _, arn := range n.beyond {
+		r.limit("sts-001: assumes " + arn + ", if that lets it in: its account was not read")
+	}
+	if len(n.data) > 0 {
+		r.limit("unproven ways to data: " + strings.Join(n.data, ", "))
+	}
+	undecided := n.undecided || len(n.beyond) > 0 || n.admin.State == Undecided || len(i.unread) > 0
 	if n.hint != nil && n.hint.move != nil {
 		moves, end := w.route(n, *n.hint, func(n *node) way { return *n.hint })
 		r.Possible = r.follow(moves)
@@ -219,7 +227,7 @@ func (w *World) route(n *node, x way, next func(*node) way) (moves []*Move, end 
 	return moves, n
 }
 
-// may is a step by which an identity uses what it has.
-func (n *node) may(by []Witness) Step {
-	return Step{From: n.id.ARN, To: "arn:aws:iam::" + n.id.Account.ID + ":root", Edge: "may", Evidence: evidence(by)}
+// may is a step by which an identity uses what it has in an account.
+func (n *node) may(account string, by []Witness) Step {
+	return Step{From: n.id.ARN, To: "arn:aws:iam::" + account + ":root", Edge: "may", Evidence: evidence(by)}
 }
