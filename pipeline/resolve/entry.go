@@ -3,6 +3,7 @@ package resolve
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -15,25 +16,36 @@ import (
 // maxInventory is how long the facts of all jobs of one repository may be, in bytes. A hundred workflows have some hundred kilobytes.
 const maxInventory = 8 << 20
 
-// Entries are what the inventory says of the jobs, and the gap for those that there are too many of. docs/inventory.md has the facts; [FromEntry] reads them.
-func (r *Result) Entries(target, scope string) (entries []audit.Entry, gaps []audit.Gap) {
-	for _, g := range r.Gaps {
-		g.Target = target
-		gaps = append(gaps, g)
-	}
-	size := 0
-	for i := range r.Jobs {
-		facts := r.Jobs[i].facts()
-		for _, text := range facts {
-			size += len(text)
+// Items yields the jobs as a provider does, and gaps: a job is nothing but its entry in the inventory. docs/inventory.md has the facts; [FromEntry] reads them.
+func (r *Result) Items(target, scope string) iter.Seq2[audit.Item, error] {
+	return func(yield func(audit.Item, error) bool) {
+		gaps := slices.Clone(r.Gaps)
+		size := 0
+		for i := range r.Jobs {
+			j := &r.Jobs[i]
+			facts := j.facts()
+			for _, text := range facts {
+				size += len(text)
+			}
+			if size > maxInventory {
+				gaps = append(gaps, audit.Gap{What: "jobs", Why: fmt.Sprintf("after %d of %d they are too long to be listed", i, len(r.Jobs))})
+				break
+			}
+			it := audit.Item{
+				Kind: audit.KindJob, At: audit.Location{Target: target, Kind: audit.InWorkflow, Path: j.Workflow, Name: j.ID},
+				Entry: &audit.Entry{Target: target, Kind: audit.KindJob, Name: j.Name(), Scope: scope, Facts: facts},
+			}
+			if !yield(it, nil) {
+				return
+			}
 		}
-		if size > maxInventory {
-			gaps = append(gaps, audit.Gap{Target: target, What: "jobs", Why: fmt.Sprintf("after %d of %d they are too long to be listed", i, len(r.Jobs))})
-			break
+		for _, g := range gaps {
+			g.Target = target
+			if !yield(audit.Item{}, &g) {
+				return
+			}
 		}
-		entries = append(entries, audit.Entry{Target: target, Kind: audit.KindJob, Name: r.Jobs[i].Name(), Scope: scope, Facts: facts})
 	}
-	return entries, gaps
 }
 
 // Name is what tells a job from the others of its repository: the file that starts it, and the jobs that lead to it, as forges show them: "build.yml: test / unit".

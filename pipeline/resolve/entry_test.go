@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,12 +11,23 @@ import (
 	"github.com/leakreach/leakreach/pipeline"
 )
 
+func items(r *Result) (entries []audit.Entry, gaps []audit.Gap) {
+	for it, err := range r.Items("github:acme/web", "repository") {
+		if gap := (*audit.Gap)(nil); errors.As(err, &gap) {
+			gaps = append(gaps, *gap)
+			continue
+		}
+		entries = append(entries, *it.Entry)
+	}
+	return entries, gaps
+}
+
 // What the inventory says of jobs is all that was resolved, but for where environments and tokens are written.
-func TestEntries(t *testing.T) {
+func TestItems(t *testing.T) {
 	github, paths, _ := world(t, "github.txtar")
 	gitlab, _, _ := world(t, "gitlab.txtar")
 	for name, r := range map[string]*Result{"github": GitHub(github, paths), "gitlab": GitLab(gitlab, ".gitlab-ci.yml")} {
-		entries, gaps := r.Entries("github:acme/web", "repository")
+		entries, gaps := items(r)
 		if len(gaps) != len(r.Gaps) {
 			t.Errorf("%s: gaps %v", name, gaps)
 		}
@@ -36,7 +48,7 @@ func TestEntries(t *testing.T) {
 }
 
 // An inventory of a hostile repository is bounded, which is said, and names do not become several.
-func TestEntriesHostile(t *testing.T) {
+func TestItemsHostile(t *testing.T) {
 	r := &Result{}
 	for range 40 {
 		j := Job{Workflow: "a\tb\nc.yml", ID: "x\ny"}
@@ -45,7 +57,7 @@ func TestEntriesHostile(t *testing.T) {
 		}
 		r.Jobs = append(r.Jobs, j)
 	}
-	entries, gaps := r.Entries("t", "repository")
+	entries, gaps := items(r)
 	if len(entries) == 0 || len(entries) == len(r.Jobs) || len(gaps) != 1 {
 		t.Fatalf("%d entries, gaps %v", len(entries), gaps)
 	}
@@ -60,7 +72,7 @@ func FuzzFromEntry(f *testing.F) {
 	f.Fuzz(func(t *testing.T, takes, events, permissions, beside string) {
 		e := audit.Entry{Facts: map[string]string{"takes": takes, "events": events, "permissions": permissions, "beside": beside, "calls": takes, "id_tokens": beside}}
 		j := FromEntry(e)
-		entries, _ := (&Result{Jobs: []Job{j}}).Entries("t", "repository")
+		entries, _ := items(&Result{Jobs: []Job{j}})
 		if len(entries) == 1 {
 			FromEntry(entries[0])
 		}
