@@ -168,7 +168,7 @@ func (w *World) assume(n *node) {
 	for _, arn := range some {
 		if role := w.byARN[arn]; role != nil {
 			candidates = append(candidates, role)
-		} else if account := w.owner(arn, n.id.Account); w.account(account) == nil {
+		} else if account := w.owner(arn, n.id.Account); w.Account(account) == nil {
 			if a := w.ask(n.id, w.about(n, arn, account), "sts:AssumeRole", arn, account, nil); a.State != Denied {
 				n.beyond = append(n.beyond, arn)
 			}

@@ -94,7 +94,7 @@ func (w *World) about(n *node, resource, account string) Layers {
 	owner := n.id.Account
 	if account != owner.ID {
 		l.RCPs = nil
-		if owner = w.account(account); owner != nil {
+		if owner = w.Account(account); owner != nil {
 			l.RCPs = owner.RCPs
 		}
 	}

@@ -59,7 +59,7 @@ type World struct {
 
 // NewWorld makes one, as of a time.
 func NewWorld(accounts []*Account, now time.Time) *World {
-	w := &World{accounts: accounts, now: now, byARN: map[string]*Identity{}, byID: map[string]*Account{}, byID: map[string]*Account{}, nodes: map[*Identity]*node{}, taken: map[taker]*taken{}}
+	w := &World{accounts: accounts, now: now, byARN: map[string]*Identity{}, byID: map[string]*Account{}, nodes: map[*Identity]*node{}, taken: map[taker]*taken{}}
 	for _, a := range accounts {
 		w.byID[a.ID] = a
 		for _, i := range slices.Concat(a.Users, a.Roles) {
@@ -84,9 +84,6 @@ func (w *World) Account(id string) *Account { return w.byID[id] }
 
 // Find is an identity by its ARN, or nil.
 func (w *World) Find(arn string) *Identity { return w.byARN[arn] }
-
-// account is one by its number, or nil.
-func (w *World) account(id string) *Account { return w.byID[id] }
 
 // facts are what is known of somebody who uses a key of the identity, or a session of the role, from outside of AWS: see the attacker's model of
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html. What depends on the place is not known.
