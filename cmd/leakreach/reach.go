@@ -139,6 +139,7 @@ func (o *reachOptions) reach(ctx context.Context, w world, kept *store.Store, na
 type explainer struct {
 	r        *report.Reach
 	run      *audit.Run                // nil for none
+	access   *graph.Access             // of the run, once it is asked for
 	findings map[string]*audit.Finding // of the run, by their ids
 	world    *iam.World
 	from     string
@@ -173,12 +174,18 @@ func (x *explainer) explain(names []string) error {
 		return nil
 	}
 	for _, name := range names {
-		nodes, err := x.find(name)
+		known, err := x.readers(name)
 		if err != nil {
 			return err
 		}
+		nodes, err := x.find(name)
+		if err != nil && !known {
+			return err
+		}
 		for _, n := range nodes {
-			x.one(n)
+			if !known || slices.Collect(n.Out()) != nil { // a name alone leads nowhere
+				x.one(n)
+			}
 		}
 	}
 	return nil

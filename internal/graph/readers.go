@@ -137,6 +137,7 @@ type place struct {
 	above    []*place            // what it lies in, the nearest first
 	has      map[string][]*grant // by context and folded name: what its jobs can be handed, what prevails first
 	names    []string            // of has, sorted
+	unknown  []*Readers          // secrets that its jobs name, and that may be kept where nothing was listed
 	settings map[string]string
 }
 
@@ -249,6 +250,7 @@ func NewAccess(run *audit.Run) (*Access, error) {
 			}
 			a.hand(j)
 		}
+		left -= p.handAll()
 	}
 	slices.SortStableFunc(a.kept, func(x, y *Readers) int {
 		return cmp.Or(strings.Compare(x.Name, y.Name), strings.Compare(x.Target, y.Target), strings.Compare(x.Scope, y.Scope), strings.Compare(x.key, y.key))
@@ -401,8 +403,8 @@ func specific(pattern string) int {
 	return n
 }
 
-// Secrets are all that forges keep for jobs and all that jobs name, by name.
-func (a *Access) Secrets() []*Readers { return a.kept }
+// All is all that forges keep for jobs and all that jobs name, by name.
+func (a *Access) All() []*Readers { return a.tell(a.kept) }
 
 // Find are the secrets and variables of a name, or of TARGET/NAME, told in full.
 func (a *Access) Find(name string) (found []*Readers) {

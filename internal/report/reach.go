@@ -19,11 +19,14 @@ type Reach struct {
 	Findings   []audit.Finding   `json:"findings"`
 	Identities []ReachedIdentity `json:"identities"`
 	Secrets    []ReachedSecret   `json:"secrets,omitempty"`
+	Readers    []*graph.Readers  `json:"readers,omitempty"`    // who can read what forges keep for jobs
+	Components []graph.Loss      `json:"components,omitempty"` // other people's code in jobs, by what is lost with it
 	Inventory  []audit.Entry     `json:"inventory"`
 	Silencers  []audit.Silencer  `json:"silencers"`
 	Calls      map[string]int    `json:"calls"`
 
-	Graph *graph.Graph `json:"-"` // of what was asked for by name
+	Graph   *graph.Graph `json:"-"` // of what was asked for by name
+	Listing bool         `json:"-"` // readers and components are all that there are: a text has a line for each
 }
 
 // A ReachedIdentity is an identity with what it opens.

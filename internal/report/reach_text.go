@@ -37,6 +37,7 @@ func writeReachText(w io.Writer, r *Reach, _ Options) error {
 		fmt.Fprintf(&b, "%-10s  %s\n", e.Level, Clean(e.name))
 		e.text(&b)
 	}
+	r.readersText(&b)
 	for _, g := range r.Gaps {
 		fmt.Fprintf(&b, "not seen    %s: %s: %s\n", Clean(g.Target), Clean(g.What), Clean(g.Why))
 	}
@@ -45,6 +46,10 @@ func writeReachText(w io.Writer, r *Reach, _ Options) error {
 		if count[level] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", count[level], level))
 		}
+	}
+	if len(all) == 0 && len(r.Readers)+len(r.Components) > 0 {
+		_, err := io.WriteString(w, b.String())
+		return err
 	}
 	what := fmt.Sprintf("%d identities in %d accounts", len(r.Identities), len(r.Coverage))
 	if len(r.Secrets) > 0 {
