@@ -183,6 +183,9 @@ func (x *explainer) explain(names []string) error {
 			return err
 		}
 		for _, n := range nodes {
+			if err := x.join(n); err != nil {
+				return err
+			}
 			if !known || slices.Collect(n.Out()) != nil { // a name alone leads nowhere
 				x.one(n)
 			}

@@ -341,7 +341,9 @@ func (a *Access) grants() {
 			}
 		}
 		for _, list := range p.has {
-			slices.SortStableFunc(list, func(x, y *grant) int { return cmp.Or(cmp.Compare(p.rank(x.Readers), p.rank(y.Readers)), specific(y.pattern)-specific(x.pattern)) })
+			slices.SortStableFunc(list, func(x, y *grant) int {
+				return cmp.Or(cmp.Compare(p.rank(x.Readers), p.rank(y.Readers)), specific(y.pattern)-specific(x.pattern))
+			})
 		}
 		p.names = slices.Sorted(maps.Keys(p.has))
 	}
@@ -391,7 +393,7 @@ func (p *place) rank(s *Readers) int {
 		return 1
 	}
 	// The longest name is the nearest group.
-	return 1 << 20 - len(s.Target)
+	return 1<<20 - len(s.Target)
 }
 
 // specific orders patterns: those that say most prevail.

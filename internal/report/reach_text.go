@@ -135,12 +135,15 @@ func (w *Ways) fixes(tell func(string)) {
 	if len(w.Opens) > 0 {
 		highest = string(w.Opens[0].Level)
 	}
-	for k, f := range w.Fixes {
-		if k > 0 && f.Removes < w.Fixes[0].Removes {
-			break
+	best := func(fixes []Fix, of, to string) {
+		for _, f := range fixes {
+			if f.Removes == fixes[0].Removes {
+				tell(fmt.Sprintf("%s: removes %s of %s to %s", f.What, number(f.Removes), of, to))
+			}
 		}
-		tell(fmt.Sprintf("%s: removes %s of %s to %s", f.What, number(f.Removes), ways(w.Of, w.More), highest))
 	}
+	best(w.Fixes, ways(w.Of, w.More), highest)
+	best(w.FromFixes, ways(w.FromCount, false), "it")
 	switch {
 	case len(w.Cut) > 1:
 		tell(fmt.Sprintf("these %s together leave no way to %s: %s", number(len(w.Cut)), highest, strings.Join(w.Cut, "; ")))
