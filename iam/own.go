@@ -76,6 +76,47 @@ func (w *World) judgeStatement(n *node, s *Statement, of string, resources []str
 	}
 }
 
+// Services are those of which an identity may use something in its account, by its own statements, each with the highest level: write or read. "*" stands for
+// what a statement about all services allows.
+func (w *World) Services(i *Identity) map[string]Level {
+	n, services := w.node(i), map[string]Level{}
+	for _, p := range n.layers.Identity {
+		for _, s := range p.Statements {
+			if s.Effect == Allow {
+				w.addServices(n, s, services)
+			}
+		}
+	}
+	return services
+}
+
+func (w *World) addServices(n *node, s *Statement, services map[string]Level) {
+	all := s.notActions || slices.ContainsFunc(s.actions, func(a action) bool {
+		of, _, _ := strings.Cut(strings.Join(a.pieces, "*"), ":")
+		return strings.Contains(of, "*")
+	})
+	for _, action := range s.examples("") {
+		name, _, _ := strings.Cut(strings.ToLower(action), ":")
+		if all {
+			name = "*"
+		}
+		level := LevelRead
+		if changes(action) {
+			level = LevelWrite
+		}
+		if level <= services[name] || strings.EqualFold(action, "sts:AssumeRole") {
+			continue
+		}
+		own := n.id.Account.ID
+		for _, resource := range s.resourceExamples(n.id) {
+			if w.owner(resource, n.id.Account) == own && w.ask(n.id, w.about(n, resource, own), action, resource, own, nil).State == Allowed {
+				services[name] = level
+				break
+			}
+		}
+	}
+}
+
 // owner is the account of a resource, by its ARN; of one that has none in it, such as a bucket, that of whoever asks.
 func (w *World) owner(resource string, asking *Account) string {
 	if parts := strings.SplitN(resource, ":", arnParts); len(parts) == arnParts && isAccount(parts[4]) {

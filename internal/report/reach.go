@@ -76,6 +76,9 @@ type Opened struct {
 	Level   audit.Level `json:"level"`
 	Ways    int         `json:"ways"`
 	Sure    bool        `json:"sure"` // not all of the ways depend on what is not known
+	// Services are those that may be changed, and Reads those that may only be read, of which statements speak; of an administrator none are named.
+	Services []string `json:"services,omitempty"`
+	Reads    []string `json:"reads,omitempty"`
 }
 
 // A Fix is something that can be done, and how many ways it removes.
@@ -102,7 +105,7 @@ func NewWays(x graph.Explanation) (w *Ways, paths []audit.Path) {
 	}
 	paths = []audit.Path{}
 	for _, o := range x.Opens {
-		w.Opens = append(w.Opens, Opened{o.Rights.In, o.Rights.Facts["account_name"], audit.Level(o.Rights.Level), o.Paths, o.Sure})
+		w.Opens = append(w.Opens, Opened{Account: o.Rights.In, Name: o.Rights.Facts["account_name"], Level: audit.Level(o.Rights.Level), Ways: o.Paths, Sure: o.Sure})
 		for _, p := range to[o.Rights] {
 			if len(paths) < maxWays {
 				paths = append(paths, audit.Path{Level: endsIn(p), Steps: steps(p)})

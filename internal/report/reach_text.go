@@ -88,6 +88,12 @@ func (r *Reached) text(b *strings.Builder) {
 			perhaps = "perhaps "
 		}
 		row("opens", "%s%s in %s: %s", perhaps, o.Level, o.account(), ways(o.Ways, false))
+		if len(o.Services) > 0 {
+			row("  changes", "%s", strings.Join(o.Services, ", "))
+		}
+		if len(o.Reads) > 0 {
+			row("  reads", "%s", strings.Join(o.Reads, ", "))
+		}
 	}
 	for k, steps := range r.Ways.From {
 		if k == maxPaths {
