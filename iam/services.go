@@ -261,7 +261,7 @@ func (w *World) able(n *node, s set) Answer {
 		t := o.Resources[slices.IndexFunc(o.Resources, func(t ResourceType) bool { return t.Name == s.on })]
 		on := w.on(n, same, t, "*")
 		if !s.passes && on.State != Denied && w.on(n, same, t, "whichever").State != Allowed {
-			on = all(on, Answer{State: Undecided, Missing: []string{"which " + s.on + " that is"}})
+			on = all(on, Answer{State: Undecided, Missing: []string{"the role of each " + s.on + " that policies name"}})
 		}
 		together = all(together, on)
 	}
@@ -317,7 +317,7 @@ func (w *World) on(n *node, actions []string, t ResourceType, name string) (best
 					tried[example] = true
 					a := Answer{State: Allowed}
 					for _, action := range actions {
-						if a = all(a, w.ask(n.id, n.layers, action, example, n.id.Account.ID, nil)); a.State == Denied {
+						if a = all(a, w.ask(n.id, w.about(n, example, n.id.Account.ID), action, example, n.id.Account.ID, nil)); a.State == Denied {
 							break
 						}
 					}
