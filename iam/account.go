@@ -294,17 +294,22 @@ func ParseResources(doc []byte, accounts []*Account) error {
 	return errors.Join(errs...)
 }
 
-// policiesOf are all that allow an identity something.
+// policies are all that allow an identity something.
 func (i *Identity) policies() (out []*Policy) {
 	out = slices.Clone(i.own)
 	for _, m := range i.attached {
 		out = append(out, m.policy)
 	}
 	for _, g := range i.groups {
-		out = append(out, g.own...)
-		for _, m := range g.attached {
-			out = append(out, m.policy)
-		}
+		out = append(out, g.policies()...)
+	}
+	return out
+}
+
+func (g *group) policies() []*Policy {
+	out := slices.Clone(g.own)
+	for _, m := range g.attached {
+		out = append(out, m.policy)
 	}
 	return out
 }

@@ -42,6 +42,8 @@ type Reach struct {
 	Level    Level
 	Accounts []string // in which it has, or can get, that level
 	Steps    []Step   // of the shortest way to it; one step for what it may by itself
+	// Possible are the steps of the shortest way to admin that takes what is not known, where no other is there; Limits say what.
+	Possible []Step
 	Limits   []string // what is not known, and which way that bends the answer
 }
 
@@ -84,11 +86,13 @@ type World struct {
 	byARN    map[string]*Identity
 	nodes    map[*Identity]*node
 	trust    *trusting // nil until it is needed
+	trusted  map[trustKey]bool
+	solved   bool
 }
 
 // NewWorld makes one, as of a time.
 func NewWorld(accounts []*Account, now time.Time) *World {
-	w := &World{accounts: accounts, now: now, byARN: map[string]*Identity{}, nodes: map[*Identity]*node{}}
+	w := &World{accounts: accounts, now: now, byARN: map[string]*Identity{}, nodes: map[*Identity]*node{}, trusted: map[trustKey]bool{}}
 	for _, a := range accounts {
 		for _, i := range slices.Concat(a.Users, a.Roles) {
 			w.byARN[i.ARN] = i
@@ -156,21 +160,19 @@ var sentinels = []string{
 	"lambda:CreateFunction", "kms:PutKeyPolicy", "secretsmanager:GetSecretValue", "cloudformation:CreateStack", "anyservice:AnyAction",
 }
 
-// admin tells whether an identity with some layers may everything, and by which statement.
-func (w *World) admin(i *Identity, l Layers) (State, []Witness) {
-	result := Allowed
-	var by []Witness
+// admin answers whether an identity with some layers may everything.
+func (w *World) admin(i *Identity, l Layers) (a Answer) {
 	for _, action := range sentinels {
-		a := w.ask(i, l, action, "*", i.Account, nil)
-		if a.State < result {
-			result = a.State
+		one := w.ask(i, l, action, "*", i.Account, nil)
+		if one.State == Denied {
+			return one
 		}
-		if result == Denied {
-			return Denied, nil
+		if a.Witnesses = nil; action == sentinels[0] {
+			a.State = Allowed
 		}
-		by = a.Witnesses
+		a = all(a, one)
 	}
-	return result, by
+	return a
 }
 
 // changes tells whether an action changes anything, by AWS' documentation; of one that is not documented, such as one that stands for several, by its verb.
@@ -185,10 +187,16 @@ func changes(action string) bool {
 // reads are the verbs that actions which change nothing begin with.
 var reads = []string{"get", "list", "describe", "batchget", "head", "lookup", "search", "select", "view", "check", "query", "scan", "simulate", "generatecredentialreport", "detect", "estimate", "validate", "preview"}
 
-// own is what an identity may by itself, below admin, and by which statement.
-func (w *World) own(i *Identity, l Layers) (best Level, by []Witness, undecided bool) {
-	best = LevelNone
-	for _, p := range l.Identity {
+// An own is what an identity may by itself, below admin.
+type own struct {
+	level     Level
+	by        []Witness
+	undecided bool // what is not known may allow more
+}
+
+func (w *World) judgeOwn(n *node) (o own) {
+	o.level = LevelNone
+	for _, p := range n.layers.Identity {
 		for _, s := range p.Statements {
 			if s.Effect != Allow {
 				continue
@@ -198,22 +206,21 @@ func (w *World) own(i *Identity, l Layers) (best Level, by []Witness, undecided 
 				if changes(action) {
 					level = LevelWrite
 				}
-				if level <= best {
+				if level <= o.level {
 					continue
 				}
-				for _, resource := range s.resourceExamples(i) {
-					a := w.ask(i, l, action, resource, i.Account, nil)
-					switch a.State {
+				for _, resource := range s.resourceExamples(n.id) {
+					switch a := w.ask(n.id, n.layers, action, resource, n.id.Account, nil); a.State {
 					case Allowed:
-						best, by = max(best, level), a.Witnesses
+						o.level, o.by = max(o.level, level), a.Witnesses
 					case Undecided:
-						undecided = true
+						o.undecided = true
 					}
 				}
 			}
 		}
 	}
-	return best, by, undecided
+	return o
 }
 
 // examples are actions that a statement is about. Of *, they are of services that every account has.

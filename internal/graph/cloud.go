@@ -1,0 +1,111 @@
+package graph
+
+import (
+	"strings"
+
+	"github.com/leakreach/leakreach/iam"
+)
+
+// Cloud adds an identity of a world, all that it can become in eight moves, and what those may.
+func (g *Graph) Cloud(w *iam.World, start *iam.Identity) *Node {
+	c := cloud{g, w, map[*iam.Identity]bool{start: true}, map[*iam.Account]bool{}, []*iam.Identity{start}}
+	for range maxHops + 1 {
+		now := c.next
+		c.next = nil
+		for _, i := range now {
+			c.add(i)
+		}
+	}
+	return g.identity(start)
+}
+
+// A cloud is a walk through a world.
+type cloud struct {
+	*Graph
+	w     *iam.World
+	seen  map[*iam.Identity]bool
+	owned map[*iam.Account]bool // somebody may everything in it
+	next  []*iam.Identity       // whose moves come after those of now
+}
+
+// add adds what an identity may and where it can move to.
+func (c *cloud) add(i *iam.Identity) {
+	from := c.identity(i)
+	for _, r := range c.w.Rights(i) {
+		c.Edge(Edge{From: from, To: c.rights(i.Account, r.Level), Kind: May, Unsure: r.Supposes, Evidence: r.Evidence})
+	}
+	for _, m := range c.w.Moves(i) {
+		e := Edge{From: from, Kind: EdgeKind(m.Edge), Way: m.Path, Unsure: m.Supposes, Evidence: m.Evidence}
+		if m.Target == nil {
+			e.At, e.To = m.To, c.rights(m.Admin, iam.LevelAdmin)
+		} else {
+			e.To = c.come(m.Target)
+		}
+		e.Fix, e.Close = fixes(&e)
+		c.Edge(e)
+	}
+}
+
+// come is the node of an identity that somebody can move to.
+func (c *cloud) come(i *iam.Identity) *Node {
+	if !c.seen[i] {
+		c.seen[i] = true
+		c.next = append(c.next, i)
+	}
+	return c.identity(i)
+}
+
+// rights is the node of what may be done in an account, with the moves of those who may everything there.
+func (c *cloud) rights(a *iam.Account, level iam.Level) *Node {
+	n := c.Node(Node{ID: RightsID(a.ID, level.String()), Kind: Rights, Name: level.String() + " in " + called(a), In: a.ID, Level: level.String()})
+	if level == iam.LevelAdmin && !c.owned[a] {
+		c.owned[a] = true
+		for _, m := range c.w.Administration(a) {
+			c.Edge(Edge{From: n, To: c.come(m.Target), Kind: EdgeKind(m.Edge), Evidence: m.Evidence})
+		}
+	}
+	return n
+}
+
+func (g *Graph) identity(i *iam.Identity) *Node {
+	kind := "user"
+	if i.Role {
+		kind = "role"
+	}
+	return g.Node(Node{ID: i.ARN, Kind: Identity, Name: short(i.ARN), In: i.Account.ID, Facts: map[string]string{"type": kind}})
+}
+
+// RightsID is the id of what may be done at a level in an account.
+func RightsID(account, level string) string { return level + " in " + account }
+
+func called(a *iam.Account) string {
+	if a.Name == "" {
+		return a.ID
+	}
+	return a.Name + " (" + a.ID + ")"
+}
+
+// short is an ARN without what comes before the resource: role/deploy.
+func short(arn string) string {
+	if parts := strings.SplitN(arn, ":", 6); len(parts) == 6 && parts[5] != "" {
+		return parts[5]
+	}
+	return arn
+}
+
+// fixes are what takes a move away, by the statements that prove it: the first of the identity's own, and that of the role's trust.
+func fixes(e *Edge) (narrow, shut string) {
+	for by := range strings.SplitSeq(e.Evidence, "; ") {
+		switch {
+		case strings.HasPrefix(by, e.To.ID+" trust, "):
+			shut = "narrow " + by
+		case narrow != "" || !strings.Contains(by, ", statement ") || strings.HasPrefix(by, "SCP"):
+		case strings.HasPrefix(by, "arn:aws:iam::aws:"): // AWS' own, which nobody can narrow
+			policy, _, _ := strings.Cut(by, ", statement")
+			narrow = "detach " + policy + " from " + e.From.Name
+		default:
+			narrow = "narrow " + by
+		}
+	}
+	return narrow, shut
+}
