@@ -101,6 +101,9 @@ func (s shape) without(name, given string) (all []shape) {
 	put := func(parts ...slot) {
 		all = append(all, slices.Concat(s[:i:i], parts, s[i+1:]))
 	}
+	if other := "another"; other != given && !strings.ContainsFunc(other, func(r rune) bool { return !c(byte(r)) }) { // which reads best
+		put(slot{name: name, text: other})
+	}
 	put(slot{name: name, text: given}, slot{name: name, any: c}) // it goes on
 	for k := range given {
 		other := func(b byte) bool { return c(b) && b != given[k] }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,7 +22,7 @@ import (
 )
 
 // newReach explains what identities open.
-func newReach(_ world) *cobra.Command {
+func newReach(w world) *cobra.Command {
 	format, from := "text", ""
 	cmd := &cobra.Command{
 		Use:   "reach [ARN…] --from DIR",
@@ -40,7 +41,11 @@ could not be told. Without an ARN, every user and role.`,
 			if from == "" {
 				return audit.Hint(fmt.Errorf("%w: --from is missing", audit.ErrUsage), "name the directory with the exports; runs and live accounts are not explained by this version")
 			}
-			return reach(cmd.OutOrStdout(), from, format, arns)
+			key, err := fingerprintKey(w.getenv, slog.New(slog.NewTextHandler(w.stderr, nil)))
+			if err != nil {
+				return err
+			}
+			return reach(cmd.OutOrStdout(), key, from, format, arns)
 		},
 	}
 	f := cmd.Flags()
@@ -63,16 +68,17 @@ type reached struct {
 }
 
 type reachedIdentity struct {
-	ARN      string       `json:"arn"`
-	Account  string       `json:"account"`
-	Type     string       `json:"type"`
-	Level    audit.Level  `json:"level"`
-	Accounts []string     `json:"accounts"`
-	Paths    []audit.Path `json:"paths"`
-	Limits   []string     `json:"limits"`
+	ARN      string         `json:"arn"`
+	Account  string         `json:"account"`
+	Type     string         `json:"type"`
+	Level    audit.Level    `json:"level"`
+	Accounts []string       `json:"accounts"`
+	Paths    []audit.Path   `json:"paths"`
+	Limits   []string       `json:"limits"`
+	Trusts   []report.Trust `json:"trusts,omitempty"` // of a role: the tokens that it lets in
 }
 
-func reach(out io.Writer, from, format string, arns []string) error {
+func reach(out io.Writer, key audit.Key, from, format string, arns []string) error {
 	start := time.Now()
 	exports, gaps, err := readExports(from)
 	if err != nil {
@@ -102,7 +108,10 @@ func reach(out io.Writer, from, format string, arns []string) error {
 		r.Coverage = append(r.Coverage, c)
 	}
 	for _, i := range identities {
-		r.Identities = append(r.Identities, describe(w.Reach(i)))
+		one := describe(w.Reach(i))
+		one.Trusts = trusts(w, i)
+		r.Identities = append(r.Identities, one)
+		r.Findings = append(r.Findings, trustFindings(key, one.Account, one.ARN, one.Level, one.Trusts)...)
 	}
 	r.Run = audit.RunInfo{Version: versionString(), StartedAt: start.UTC(), FinishedAt: time.Now().UTC(), Refs: []string{"aws:" + from}, Verify: "off", Complete: len(gaps) == 0}
 	if format == "json" {
@@ -157,6 +166,9 @@ func (r *reached) text() string {
 		}
 		for _, limit := range i.Limits {
 			fmt.Fprintf(&b, "            limit  %s\n", report.Clean(limit))
+		}
+		for _, t := range i.Trusts {
+			b.WriteString(t.Text())
 		}
 	}
 	for _, g := range r.Gaps {
