@@ -685,3 +685,39 @@ func (t *trustee) judgeGuards() {
 		}
 	}
 }
+
+// Lets looks for a token that a federation lets in, of those that a job can have: its subject is a text in which each * stands for what is not known, without a colon.
+// Of claims, what is known is given. The answer is that for the subject that is returned; "" is one that no pattern is like.
+func (w *World) Lets(f *Federation, subject string, claims map[string]Fact) (string, Answer) {
+	var s shape
+	for i, part := range strings.Split(subject, "*") {
+		if i > 0 {
+			s = append(s, value("", anyValue))
+		}
+		if part != "" {
+			s = append(s, text(part))
+		}
+	}
+	best, found := Answer{}, ""
+	for _, way := range f.globs {
+		tok, whole := s.meet(way)
+		if !whole {
+			best.State, best.Missing = max(best.State, Undecided), []string{"more patterns than were tried"}
+		}
+		if tok == nil {
+			continue
+		}
+		with := maps.Clone(claims)
+		if with == nil {
+			with = map[string]Fact{}
+		}
+		with["sub"] = Known(tok["sub"])
+		if a := w.Accepts(f.Role, f.Provider, with); found == "" || a.State > best.State {
+			best, found = a, tok["sub"]
+		}
+	}
+	return found, best
+}
+
+// Evidence names the statements that decided, as [Problem.Evidence] does.
+func Evidence(by []Witness) string { return evidence(by) }
