@@ -17,12 +17,13 @@ type Account struct {
 
 // An Explanation is what some nodes lead to.
 type Explanation struct {
-	Opens []Account // the highest rights in each account, the highest first
+	Opens []Account // the highest rights in each account, the highest first, of those the nearest
 	Paths Paths     // to all of them
 	// Changes are what removes ways to the highest level, by how many of the Highest ways it removes.
 	Changes []Change
 	Highest int
 	Cut     []string // the fewest changes that leave no way to that level; nil where nothing does
+	Who     Paths    // from everybody who can get there to the start
 }
 
 // Explain follows all ways from some nodes, which are one secret or identity, to what is at their ends. Where the ways to the highest rights in an account are not
@@ -52,6 +53,7 @@ func (g *Graph) Explain(from ...*Node) (x Explanation) {
 	slices.SortStableFunc(x.Opens, func(a, b Account) int {
 		return cmp.Or(cmp.Compare(rank(a.Rights), rank(b.Rights)), cmp.Compare(a.Rights.In, b.Rights.In))
 	})
+	x.Who = g.Paths(g.origins(from), from)
 	if len(x.Opens) == 0 {
 		return x
 	}
@@ -72,10 +74,28 @@ func (g *Graph) Explain(from ...*Node) (x Explanation) {
 			top.All = append(top.All, p)
 		}
 	}
+	short := map[*Node]int{}
+	for _, p := range slices.Backward(x.Paths.All) {
+		short[p[len(p)-1].To] = len(p)
+	}
 	for k := range x.Opens {
 		x.Opens[k].Paths = count[x.Opens[k].Rights]
 	}
+	slices.SortStableFunc(x.Opens, func(a, b Account) int {
+		return cmp.Or(cmp.Compare(rank(a.Rights), rank(b.Rights)), cmp.Compare(short[a.Rights], short[b.Rights]))
+	})
 	x.Changes, x.Highest = top.Changes(), len(top.All)
 	x.Cut, _ = g.Cut(from, highest)
 	return x
+}
+
+// origins are the nodes from which others are come to, and that nothing leads to.
+func (g *Graph) origins(of []*Node) (all []*Node) {
+	up := distances(of, func(n *Node) []*Edge { return n.in }, func(e *Edge) *Node { return e.From })
+	for n := range g.Nodes() {
+		if _, ok := up[n]; ok && len(n.in) == 0 && !slices.Contains(of, n) {
+			all = append(all, n)
+		}
+	}
+	return all
 }

@@ -15,8 +15,9 @@ const (
 	maxGrants = 100
 )
 
-// Run adds the secrets that a run found: where they lie, whom they act as and what those may, as far as the run knows it.
-func (g *Graph) Run(run *audit.Run) {
+// Run adds the secrets that a run found: where they lie, whom they act as and what those may, as far as the run knows it, and better is not: known tells by its ARN
+// whether what an identity may is told by others.
+func (g *Graph) Run(run *audit.Run, known func(arn string) bool) {
 	public := map[string]bool{}
 	for i := range run.Inventory {
 		if e := &run.Inventory[i]; e.Kind == audit.KindSettings && e.Facts["visibility"] == "public" {
@@ -25,7 +26,7 @@ func (g *Graph) Run(run *audit.Run) {
 	}
 	for i := range run.Findings {
 		if f := &run.Findings[i]; f.Secret != nil && f.Suppressed == nil {
-			g.secret(f, public)
+			g.secret(f, public, known)
 		}
 	}
 }
@@ -41,7 +42,7 @@ func (g *Graph) Anybody() *Node {
 	return g.Node(Node{ID: OutsiderID, Kind: Outsider, Name: "anybody"})
 }
 
-func (g *Graph) secret(f *audit.Finding, public map[string]bool) {
+func (g *Graph) secret(f *audit.Finding, public map[string]bool, known func(string) bool) {
 	name := cmp.Or(f.Secret.ID, f.Secret.Masked(), f.Title)
 	s := g.Node(Node{ID: f.ID, Kind: Secret, Name: name, Fix: "rotate " + name, Facts: map[string]string{"kind": f.Secret.Kind, "rule": f.Rule}})
 	for _, l := range f.Locations[:min(len(f.Locations), maxPlaces)] {
@@ -73,7 +74,7 @@ func (g *Graph) secret(f *audit.Finding, public map[string]bool) {
 		e.Unsure = "whether it still works"
 	}
 	g.Edge(e)
-	if f.Reach != nil {
+	if f.Reach != nil && !known(id) {
 		g.reach(acts, f.Reach)
 	}
 }
