@@ -152,13 +152,16 @@ func (x *explainer) explain(names []string) error {
 			x.findings[x.run.Findings[k].ID] = &x.run.Findings[k]
 		}
 		g.Run(x.run, func(arn string) bool { return x.world.Find(arn) != nil })
+		var both []*iam.Identity // of the run and the accounts
 		for n := range g.Nodes() {
 			if i := x.world.Find(n.ID); i != nil {
-				g.Cloud(x.world, i)
+				both = append(both, i)
 			}
 		}
+		g.Cloud(x.world, both...)
 	}
 	if len(names) == 0 {
+		g.Cloud(x.world, x.world.Identities()...)
 		for _, i := range x.world.Identities() {
 			x.r.Identities = append(x.r.Identities, x.identity(i))
 		}
@@ -185,7 +188,8 @@ func (x *explainer) explain(names []string) error {
 func (x *explainer) find(name string) (nodes []*graph.Node, err error) {
 	g := x.r.Graph
 	if i := x.world.Find(name); i != nil {
-		return []*graph.Node{g.Cloud(x.world, i)}, nil
+		g.Cloud(x.world, i)
+		return []*graph.Node{g.Find(i.ARN)}, nil
 	}
 	if wanted, ok := strings.CutPrefix(name, "secret:"); ok {
 		for n := range g.Nodes() {

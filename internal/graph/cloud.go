@@ -6,9 +6,12 @@ import (
 	"github.com/leakreach/leakreach/iam"
 )
 
-// Cloud adds an identity of a world, all that it can become in eight moves, and what those may.
-func (g *Graph) Cloud(w *iam.World, start *iam.Identity) *Node {
-	c := cloud{g, w, map[*iam.Identity]bool{start: true}, map[*iam.Account]bool{}, []*iam.Identity{start}}
+// Cloud adds identities of a world, all that they can become in eight moves, and what those may. Their ids are their ARNs.
+func (g *Graph) Cloud(w *iam.World, starts ...*iam.Identity) {
+	c := cloud{g, w, map[*iam.Identity]bool{}, map[*iam.Account]bool{}, nil}
+	for _, i := range starts {
+		c.come(i)
+	}
 	for range maxHops + 1 {
 		now := c.next
 		c.next = nil
@@ -16,7 +19,6 @@ func (g *Graph) Cloud(w *iam.World, start *iam.Identity) *Node {
 			c.add(i)
 		}
 	}
-	return g.identity(start)
 }
 
 // A cloud is a walk through a world.

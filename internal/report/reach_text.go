@@ -96,7 +96,7 @@ func (r *Reached) text(b *strings.Builder) {
 		if k == maxWaysTold {
 			break
 		}
-		row(fmt.Sprintf("way %d of %s", k+1, ways(r.Ways.Count, r.Ways.More)), "%s", p.Level)
+		row(fmt.Sprintf("way %d of %s", k+1, counted(r.Ways.Count, r.Ways.More)), "%s", p.Level)
 		way(p.Steps)
 	}
 	for _, limit := range r.Limits {
@@ -115,12 +115,13 @@ func (o *Opened) account() string {
 	return o.Name + " (" + o.Account + ")"
 }
 
-func ways(n int, more bool) string {
-	text := number(n) + " " + plural("way", n)
+func ways(n int, more bool) string { return counted(n, more) + " " + plural("way", n) }
+
+func counted(n int, more bool) string {
 	if more {
-		text = "more than " + text
+		return "more than " + number(n)
 	}
-	return text
+	return number(n)
 }
 
 // fixes tells what closes most, and what closes all.
