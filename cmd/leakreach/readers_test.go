@@ -43,6 +43,35 @@ func TestReadersOfWorld(t *testing.T) {
 	t.Logf("%d secrets and variables", len(got))
 }
 
+// GitLab hands a variable to each job that its scope fits, whether the definition names it or not, also in child pipelines.
+func TestReadersOfGitLabWorld(t *testing.T) {
+	w := forgetest.NewGitLabWorld(t, time.Now())
+	kept := filepath.Join(t.TempDir(), "runs.db")
+	scanGitLab(t, w, "", "--store", kept)
+	got := readersIn(t, kept)
+	project := "gitlab:" + w.Projects[110].Path
+	at := project + " .gitlab-ci.yml: "
+	live := []string{at + "children / smoke", at + "deploy"}
+	for name, want := range map[string][]string{
+		project + "/DEPLOY_TOKEN project":                                 live,
+		project + "/NOTIFY_TOKEN project":                                 {at + "children", at + "children / smoke", at + "deploy", at + "test"},
+		"gitlab:acme/GROUP_TOKEN group":                                   live,
+		"gitlab:" + w.Projects[10].Path + "/LAST_TOKEN project":           {},
+		"gitlab:" + w.Projects[11].Path + "/NETRC project":                {"gitlab:" + w.Projects[11].Path + " .gitlab-ci.yml: build"},
+		"gitlab:" + w.Projects[12].Path + "/NIGHT_TOKEN schedule nightly": {"gitlab:" + w.Projects[12].Path + " .gitlab-ci.yml: build?"},
+	} {
+		slices.Sort(want)
+		if diff := cmp.Diff(want, got[name]); diff != "" {
+			t.Errorf("%s: -want +got\n%s", name, diff)
+		}
+	}
+	// Those of the instance have no scope: all jobs of all projects get them, of which one has three more.
+	if n := len(got["gitlab:/MIRROR_TOKEN instance"]); n != len(w.Projects)+3 {
+		t.Errorf("%d jobs get the instance's variable", n)
+	}
+	t.Logf("%d variables", len(got))
+}
+
 // readersIn are the jobs that the program says can read each secret and variable of a store's youngest run, with a question mark where that is not certain.
 func readersIn(t *testing.T, kept string) map[string][]string {
 	t.Helper()

@@ -42,7 +42,7 @@ func (a *Access) hand(j *job) {
 		list := j.place.has[name]
 		given := j.given(list)
 		if len(given) == 0 {
-			if known := takes[name]; known[0].Name != pipeline.Any && (known[0].Context == pipeline.Secrets || len(list) == 0) {
+			if known := takes[name]; len(known) > 0 && known[0].Name != pipeline.Any && (known[0].Context == pipeline.Secrets || len(list) == 0) {
 				given = []held{{secret: a.unlisted(j, known[0], list)}}
 			}
 		}
