@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,7 +45,7 @@ What is known comes from a run in --store, from exports of accounts in --from, o
 
 Levels: admin may do everything; escalation can become admin, by the ways that are shown; write, read and none are what else it may; unknown is what
 could not be told. Without a name, every user and role in DIR, or every finding of the run whose reach is known, by its shortest way.`,
-		Example: "  leakreach reach lr1:9f2c41 --store sweep.db\n  leakreach reach arn:aws:iam::111122223333:user/ci-deploy --from exports\n  leakreach reach --from exports --format json\n  leakreach reach AKIAIOSFODNN7EXAMPLE --store sweep.db --from exports --out html=reach.html",
+		Example: "  leakreach reach lr1:9f2c41 --store sweep.db\n  leakreach reach arn:aws:iam::111122223333:user/ci-deploy --from exports\n  leakreach reach --from exports --format json\n  leakreach reach lr1:9f2c41 --store sweep.db --from exports --out html=reach.html",
 		RunE: func(cmd *cobra.Command, names []string) (err error) {
 			if _, _, err := readSettings(cmd, w.getenv, &o.config); err != nil {
 				return err
@@ -153,13 +154,16 @@ func (x *explainer) explain(names []string) error {
 			x.findings[x.run.Findings[k].ID] = &x.run.Findings[k]
 		}
 		g.Run(x.run, func(arn string) bool { return x.world.Find(arn) != nil })
+		var both []*iam.Identity // of the run and the accounts
 		for n := range g.Nodes() {
 			if i := x.world.Find(n.ID); i != nil {
-				g.Cloud(x.world, i)
+				both = append(both, i)
 			}
 		}
+		g.Cloud(x.world, both...)
 	}
 	if len(names) == 0 {
+		g.Cloud(x.world, x.world.Identities()...)
 		for _, i := range x.world.Identities() {
 			x.r.Identities = append(x.r.Identities, x.identity(i))
 		}
@@ -180,6 +184,9 @@ func (x *explainer) explain(names []string) error {
 			return err
 		}
 		for _, n := range nodes {
+			if err := x.join(n); err != nil {
+				return err
+			}
 			if !known || slices.Collect(n.Out()) != nil { // a name alone leads nowhere
 				x.one(n)
 			}
@@ -192,7 +199,8 @@ func (x *explainer) explain(names []string) error {
 func (x *explainer) find(name string) (nodes []*graph.Node, err error) {
 	g := x.r.Graph
 	if i := x.world.Find(name); i != nil {
-		return []*graph.Node{g.Cloud(x.world, i)}, nil
+		g.Cloud(x.world, i)
+		return []*graph.Node{g.Find(i.ARN)}, nil
 	}
 	if wanted, ok := strings.CutPrefix(name, "secret:"); ok {
 		for n := range g.Nodes() {
@@ -229,7 +237,11 @@ func (x *explainer) notFound(name string) error {
 
 // one adds an explanation with all ways.
 func (x *explainer) one(n *graph.Node) {
-	ways, paths := report.NewWays(x.r.Graph.Explain(n))
+	what := x.r.Graph.Explain(n)
+	ways, paths := report.NewWays(what)
+	for k, o := range what.Opens {
+		ways.Opens[k].Services, ways.Opens[k].Reads = x.services(what, o.Rights)
+	}
 	var reached *report.Reached
 	switch i := x.world.Find(n.ID); {
 	case i != nil:
@@ -245,6 +257,31 @@ func (x *explainer) one(n *graph.Node) {
 	if len(paths) > 0 {
 		reached.Paths = paths
 	}
+}
+
+// services are those of which an identity at the end of a way to some rights may change something, and those of which it may read.
+func (x *explainer) services(what graph.Explanation, rights *graph.Node) (changes, reads []string) {
+	if rights.Level == string(audit.LevelAdmin) {
+		return nil, nil // all
+	}
+	asked, best := map[string]bool{}, map[string]iam.Level{}
+	for _, p := range what.Paths.All {
+		end := p[len(p)-1]
+		if i := x.world.Find(end.From.ID); i != nil && end.To == rights && i.Account.ID == rights.In && !asked[i.ARN] {
+			asked[i.ARN] = true
+			for name, level := range x.world.Services(i) {
+				best[name] = max(best[name], level)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(best)) {
+		if best[name] == iam.LevelWrite {
+			changes = append(changes, name)
+		} else {
+			reads = append(reads, name)
+		}
+	}
+	return changes, reads
 }
 
 // identity is what is known of one of the accounts that were read.

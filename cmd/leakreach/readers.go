@@ -15,10 +15,8 @@ func (x *explainer) readers(name string) (known bool, err error) {
 	if x.run == nil || !isSecret && !isComponent && name != "secrets" && name != "components" {
 		return false, nil
 	}
-	if x.access == nil {
-		if x.access, err = graph.NewAccess(x.run); err != nil {
-			return false, err
-		}
+	if err := x.openAccess(); err != nil {
+		return false, err
 	}
 	before := len(x.r.Readers) + len(x.r.Components)
 	switch {
@@ -46,4 +44,29 @@ func (x *explainer) readers(name string) (known bool, err error) {
 		known = !isComponent
 	}
 	return known || len(x.r.Readers)+len(x.r.Components) > before, nil
+}
+
+func (x *explainer) openAccess() (err error) {
+	if x.access == nil {
+		x.access, err = graph.NewAccess(x.run)
+	}
+	return err
+}
+
+// join adds to the graph who is handed the secrets of a forge that lead to a node.
+func (x *explainer) join(n *graph.Node) error {
+	if x.run == nil {
+		return nil
+	}
+	if err := x.openAccess(); err != nil {
+		return err
+	}
+	for _, origin := range x.r.Graph.Origins(n) {
+		if name, ok := strings.CutPrefix(origin.ID, "secret:"); ok {
+			for _, s := range x.access.Find(name) {
+				x.access.Join(x.r.Graph, s)
+			}
+		}
+	}
+	return nil
 }

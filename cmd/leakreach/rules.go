@@ -34,6 +34,7 @@ func newRules(w world) *cobra.Command {
 			for _, s := range all {
 				rules = append(rules, s.Rules()...)
 			}
+			rules = append(rules, trustTooBroad)
 			if len(args) == 1 {
 				i := slices.IndexFunc(rules, func(r audit.Rule) bool { return r.ID == args[0] })
 				if i < 0 {

@@ -65,7 +65,7 @@ func TestReachText(t *testing.T) {
 		"opens  perhaps write in 444455556666: 1 way\n",
 		"from  anybody\n",
 		"starts deploy\n",
-		"way 1 of 3 ways  escalation\n",
+		"way 1 of 3  escalation\n",
 		"edits-self deploy\n              by iam-007: deploy\n",
 		"passes arn:aws:iam::111122223333:role/deploy\n              by lambda-001: deploy\n",
 		"(perhaps: deploy)\n",

@@ -88,6 +88,12 @@ func (r *Reached) text(b *strings.Builder) {
 			perhaps = "perhaps "
 		}
 		row("opens", "%s%s in %s: %s", perhaps, o.Level, o.account(), ways(o.Ways, false))
+		if len(o.Services) > 0 {
+			row("  changes", "%s", strings.Join(o.Services, ", "))
+		}
+		if len(o.Reads) > 0 {
+			row("  reads", "%s", strings.Join(o.Reads, ", "))
+		}
 	}
 	for k, steps := range r.Ways.From {
 		if k == maxPaths {
@@ -101,7 +107,7 @@ func (r *Reached) text(b *strings.Builder) {
 		if k == maxWaysTold {
 			break
 		}
-		row(fmt.Sprintf("way %d of %s", k+1, ways(r.Ways.Count, r.Ways.More)), "%s", p.Level)
+		row(fmt.Sprintf("way %d of %s", k+1, counted(r.Ways.Count, r.Ways.More)), "%s", p.Level)
 		way(p.Steps)
 	}
 	for _, limit := range r.Limits {
@@ -120,12 +126,13 @@ func (o *Opened) account() string {
 	return o.Name + " (" + o.Account + ")"
 }
 
-func ways(n int, more bool) string {
-	text := number(n) + " " + plural("way", n)
+func ways(n int, more bool) string { return counted(n, more) + " " + plural("way", n) }
+
+func counted(n int, more bool) string {
 	if more {
-		text = "more than " + text
+		return "more than " + number(n)
 	}
-	return text
+	return number(n)
 }
 
 // fixes tells what closes most, and what closes all.
@@ -134,12 +141,15 @@ func (w *Ways) fixes(tell func(string)) {
 	if len(w.Opens) > 0 {
 		highest = string(w.Opens[0].Level)
 	}
-	for k, f := range w.Fixes {
-		if k > 0 && f.Removes < w.Fixes[0].Removes {
-			break
+	best := func(fixes []Fix, of, to string) {
+		for _, f := range fixes {
+			if f.Removes == fixes[0].Removes {
+				tell(fmt.Sprintf("%s: removes %s of %s to %s", f.What, number(f.Removes), of, to))
+			}
 		}
-		tell(fmt.Sprintf("%s: removes %s of %s to %s", f.What, number(f.Removes), ways(w.Of, w.More), highest))
 	}
+	best(w.Fixes, ways(w.Of, w.More), highest)
+	best(w.FromFixes, ways(w.FromCount, false), "it")
 	switch {
 	case len(w.Cut) > 1:
 		tell(fmt.Sprintf("these %s together leave no way to %s: %s", number(len(w.Cut)), highest, strings.Join(w.Cut, "; ")))
