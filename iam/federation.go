@@ -15,12 +15,13 @@ type Who string
 
 // The circles.
 const (
-	Anyone Who = "anyone"                                    // all who use the issuer
-	Member Who = "anyone who may create a repository"        // of the owner that the policy names
-	Writer Who = "anyone who may push"                       // to the repository that the policy names
-	Holder Who = "whoever holds the name"                    // of an owner or a repository that can be renamed or deleted
-	Nobody Who = "nobody"                                    //
-	Bearer Who = "whoever gets a token for another audience" // one that was made for somebody else
+	Anyone   Who = "anyone" // all who use the issuer
+	Outsider Who = "anyone who can see the repository"
+	Member   Who = "anyone who may create a repository"        // of the owner that the policy names
+	Writer   Who = "anyone who may push"                       // to the repository that the policy names
+	Holder   Who = "whoever holds the name"                    // of an owner or a repository that can be renamed or deleted
+	Nobody   Who = "nobody"                                    //
+	Bearer   Who = "whoever gets a token for another audience" // one that was made for somebody else
 )
 
 // A Problem is a way in which a role trusts more than it seems to.
