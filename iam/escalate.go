@@ -7,17 +7,20 @@ import (
 
 // A node is an identity with what it may and where it can move to.
 type node struct {
-	id     *Identity
-	who    Principal
-	layers Layers
-	admin  Answer  // to whether it may everything
-	raised *Answer // the same if it had a policy that allows everything; nil until it is needed
-	moves  []Move
-	moved  bool              // they were worked out
-	able   map[string]Answer // of actions that were asked about on any resource
-	own    own
-	ways   []way
-	hint   *way // the shortest that takes what is not known; nil for none
+	id        *Identity
+	who       Principal
+	layers    Layers
+	admin     Answer  // to whether it may everything
+	raised    *Answer // the same if it had a policy that allows everything; nil until it is needed
+	moves     []Move
+	moved     bool              // they were worked out
+	able      map[string]Answer // of actions that were asked about on any resource
+	beyond    []string          // roles that it may perhaps assume, in accounts that were not read
+	data      []string          // unproven ways to data, by their ids
+	own       []own             // one for an account; none where it may nothing
+	undecided bool              // what is not known may allow more
+	ways      []way
+	hint      *way // the shortest that takes what is not known; nil for none
 }
 
 // A Move is one that an identity can make: to another, or to more rights of its own.
@@ -71,7 +74,9 @@ func (w *World) withMoves(i *Identity) *node {
 	if n.admin.State != Allowed {
 		w.editSelf(n)
 		w.takeOver(n)
-		w.passRoles(n)
+		w.throughServices(n)
+		w.identityCenter(n)
+		w.unprovenWays(n)
 	}
 	return n
 }
@@ -81,7 +86,7 @@ func (w *World) may(n *node, action, resource string, context map[string]Fact) A
 	if !n.speaksOf(action, resource) {
 		return Answer{}
 	}
-	return w.ask(n.id, n.layers, action, resource, n.id.Account, context)
+	return w.ask(n.id, n.layers, action, resource, n.id.Account.ID, context)
 }
 
 // add adds a move that takes some answers, unless one of them is no. It tells whether it was added, and is certain.
@@ -133,15 +138,12 @@ func (w *World) trusting() *trusting {
 			}
 			names, everyone := map[string]bool{}, false
 			for _, s := range role.Trust.Statements {
-				if s.Effect == Deny || s.principals == nil {
-					continue
-				}
-				everyone = everyone || s.principals.everyone || s.principals.not
-				for _, n := range s.principals.aws {
-					if parts := strings.SplitN(n, ":", arnParts); len(parts) == arnParts && parts[5] == "root" {
-						n = parts[4]
+				if s.Effect == Allow {
+					some, all := s.principals.indexed()
+					everyone = everyone || all
+					for _, n := range some {
+						names[n] = true
 					}
-					names[n] = true
 				}
 			}
 			for n := range names {
@@ -164,18 +166,22 @@ func (w *World) assume(n *node) {
 		candidates = append(candidates, t.byName[n.who.Account]...)
 	}
 	for _, arn := range some {
-		if role := w.byARN[arn]; role != nil && role.Trust != nil {
+		if role := w.byARN[arn]; role != nil {
 			candidates = append(candidates, role)
+		} else if account := w.owner(arn, n.id.Account); w.Account(account) == nil {
+			if a := w.ask(n.id, w.about(n, arn, account), "sts:AssumeRole", arn, account, nil); a.State != Denied {
+				n.beyond = append(n.beyond, arn)
+			}
 		}
 	}
 	l, asked := n.layers, map[*Identity]bool{n.id: true}
 	for _, role := range candidates {
-		if asked[role] || n.admin.State == Allowed && role.Account == n.id.Account {
+		if asked[role] || role.Trust == nil || n.admin.State == Allowed && role.Account == n.id.Account {
 			continue
 		}
 		asked[role] = true
 		l.RCPs, l.Resource = role.Account.RCPs, role.Trust
-		n.add(Move{Step: Step{To: role.ARN, Edge: "assumes", Path: "sts-001"}, Target: role}, w.ask(n.id, l, "sts:AssumeRole", role.ARN, role.Account, nil))
+		n.add(Move{Step: Step{To: role.ARN, Edge: "assumes", Path: "sts-001"}, Target: role}, w.ask(n.id, l, "sts:AssumeRole", role.ARN, role.Account.ID, nil))
 	}
 }
 
@@ -238,54 +244,112 @@ func (w *World) becomes(i *Identity, l Layers) Answer {
 func (w *World) editSelf(n *node) {
 	i := n.id
 	try := func(path, action, resource string, after func() Answer) {
-		if by := w.may(n, action, resource, nil); by.State != Denied {
-			n.add(Move{Step: Step{To: resource, Edge: "edits-self", Path: path}, Admin: i.Account}, by, after())
+		by := w.edit(n, action, resource, i)
+		if by.State == Denied {
+			return
 		}
+		if strings.HasPrefix(path, "LX") {
+			by = all(by, unproven)
+		}
+		n.add(Move{Step: Step{To: resource, Edge: "edits-self", Path: path}, Admin: i.Account}, by, after())
 	}
 	more := func() Answer { return w.raised(i) }
 	having := func(identity ...[]*Policy) func() Answer {
-		l := n.layers
-		l.Identity = slices.Concat(identity...)
-		return func() Answer { return w.becomes(i, l) }
+		return func() Answer {
+			l := n.layers
+			l.Identity = slices.Concat(identity...)
+			return w.becomes(i, l)
+		}
 	}
+	// What differs between users and roles, and what drops a policy that denies.
+	put, attach, unbind, bind, drop, detach := [2]string{"iam-007", "iam:PutUserPolicy"}, [2]string{"iam-008", "iam:AttachUserPolicy"}, [2]string{"iam-022", "iam:DeleteUserPermissionsBoundary"},
+		[2]string{"iam-024", "iam:PutUserPermissionsBoundary"}, [2]string{"iam-026", "iam:DeleteUserPolicy"}, [2]string{"iam-025", "iam:DetachUserPolicy"}
 	if i.Role {
-		try("iam-005", "iam:PutRolePolicy", i.ARN, more)
-		try("iam-009", "iam:AttachRolePolicy", i.ARN, more)
-	} else {
-		try("iam-007", "iam:PutUserPolicy", i.ARN, more)
-		try("iam-008", "iam:AttachUserPolicy", i.ARN, more)
-		if i.boundary != nil {
-			free := n.layers
-			free.Boundary = nil
-			unbound := func() Answer { return w.becomes(i, free) }
-			try("iam-022", "iam:DeleteUserPermissionsBoundary", i.ARN, unbound)
-			try("iam-024", "iam:PutUserPermissionsBoundary", i.ARN, unbound)
+		put, attach, unbind, bind, drop, detach = [2]string{"iam-005", "iam:PutRolePolicy"}, [2]string{"iam-009", "iam:AttachRolePolicy"}, [2]string{"iam-023", "iam:DeleteRolePermissionsBoundary"},
+			[2]string{"LX02", "iam:PutRolePermissionsBoundary"}, [2]string{"LX03", "iam:DeleteRolePolicy"}, [2]string{"LX03", "iam:DetachRolePolicy"}
+	}
+	try(put[0], put[1], i.ARN, more)
+	try(attach[0], attach[1], i.ARN, more)
+	if i.boundary != nil {
+		unbound := func() Answer {
+			l := n.layers
+			l.Boundary = nil
+			return w.becomes(i, l)
 		}
-		for k, p := range i.own { // what denies may be taken away
-			if hasDeny(p) {
-				try("iam-026", "iam:DeleteUserPolicy", i.ARN, having(n.layers.Identity[:k], n.layers.Identity[k+1:]))
-			}
+		try(unbind[0], unbind[1], i.ARN, unbound)
+		try(bind[0], bind[1], i.ARN, unbound)
+	}
+	for k, p := range i.own {
+		if hasDeny(p) {
+			try(drop[0], drop[1], i.ARN, having(n.layers.Identity[:k], n.layers.Identity[k+1:]))
 		}
-		for k, m := range i.attached {
-			if at := len(i.own) + k; hasDeny(m.policy) {
-				try("iam-025", "iam:DetachUserPolicy", i.ARN, having(n.layers.Identity[:at], n.layers.Identity[at+1:]))
-			}
+	}
+	for k, m := range i.attached {
+		if at := len(i.own) + k; hasDeny(m.policy) {
+			try(detach[0], detach[1], i.ARN, having(n.layers.Identity[:at], n.layers.Identity[at+1:]))
 		}
+	}
+	at := len(i.own) + len(i.attached)
+	for _, g := range i.groups {
+		try("iam-010", "iam:AttachGroupPolicy", g.arn, more)
+		try("iam-011", "iam:PutGroupPolicy", g.arn, more)
+		of := len(g.own) + len(g.attached)
+		if slices.ContainsFunc(n.layers.Identity[at:at+of], hasDeny) {
+			try("LX03", "iam:RemoveUserFromGroup", g.arn, having(n.layers.Identity[:at], n.layers.Identity[at+of:]))
+		}
+		at += of
+	}
+	if !i.Role && n.does("iam:AddUserToGroup") {
 		for _, g := range i.Account.groups {
 			if !slices.Contains(i.groups, g) {
 				try("iam-013", "iam:AddUserToGroup", g.arn, having(n.layers.Identity, g.policies()))
 			}
 		}
 	}
-	for _, g := range i.groups {
-		try("iam-010", "iam:AttachGroupPolicy", g.arn, more)
-		try("iam-011", "iam:PutGroupPolicy", g.arn, more)
-	}
 	for _, m := range i.allAttached() {
-		if m.customer() {
-			try("iam-001", "iam:CreatePolicyVersion", m.arn, more)
+		if !m.customer() {
+			continue
+		}
+		try("iam-001", "iam:CreatePolicyVersion", m.arn, more)
+		if len(m.others) == 0 || !n.does("iam:SetDefaultPolicyVersion") {
+			continue
+		}
+		for _, version := range m.others {
+			with := slices.Clone(n.layers.Identity)
+			with[slices.Index(with, m.policy)] = version
+			try("LX03", "iam:SetDefaultPolicyVersion", m.arn, having(with))
 		}
 	}
+}
+
+// edit answers whether an identity may change something that gives a target more. Where the change is to attach a policy, that is one which allows everything.
+func (w *World) edit(n *node, action, resource string, target *Identity) (best Answer) {
+	if !n.does(action) {
+		return best
+	}
+	context := map[string]Fact{"iam:PermissionsBoundary": Absent()}
+	if target.bound != "" {
+		context["iam:PermissionsBoundary"] = Known(target.bound)
+	}
+	key := ""
+	switch {
+	case strings.HasPrefix(action, "iam:Attach"):
+		key = "iam:PolicyARN"
+	case strings.HasPrefix(action, "iam:Put") && strings.HasSuffix(action, "PermissionsBoundary"):
+		key = "iam:PermissionsBoundary"
+	default:
+		return w.may(n, action, resource, context)
+	}
+	for _, arn := range target.Account.unlimited() {
+		context[key] = Known(arn)
+		if a := w.may(n, action, resource, context); a.State > best.State {
+			best = a
+		}
+		if best.State == Allowed {
+			break
+		}
+	}
+	return best
 }
 
 func hasDeny(p *Policy) bool {
@@ -332,7 +396,7 @@ func (w *World) takeOver(n *node) {
 		assumed[m.Target] = Answer{State: m.State, Missing: []string{m.Supposes}}
 	}
 	for _, target := range slices.Concat(i.Account.Users, i.Account.Roles) {
-		if target == i || linked(target.ARN) || strings.Contains(target.ARN, ":role/aws-reserved/") {
+		if target == i || linked(target.ARN) || reserved(target.ARN) {
 			continue // which nobody may change
 		}
 		entries, grants := into[0], userGrants
@@ -341,7 +405,7 @@ func (w *World) takeOver(n *node) {
 		}
 		entered := Answer{}
 		for _, c := range entries {
-			by := w.may(n, c.action, target.ARN, nil)
+			by := w.edit(n, c.action, target.ARN, target)
 			if n.add(Move{Step: Step{To: target.ARN, Edge: c.edge, Path: c.path}, Target: target}, by) || by.State > entered.State {
 				entered = by
 			}
@@ -356,7 +420,7 @@ func (w *World) takeOver(n *node) {
 			continue
 		}
 		try := func(c change, resource string, after func() Answer) bool {
-			by := w.may(n, c.action, resource, nil)
+			by := w.edit(n, c.action, resource, target)
 			return by.State != Denied && n.add(Move{Step: Step{To: target.ARN, Edge: c.edge, Path: c.path}, Admin: target.Account}, entered, by, after())
 		}
 		raised := func() Answer { return w.raised(target) }
@@ -368,120 +432,4 @@ func (w *World) takeOver(n *node) {
 			try(unbinding, target.ARN, func() Answer { return w.becomes(target, free) })
 		}
 	}
-}
-
-// passRoles adds roles that a service would run code of the identity's as, where it may make that service do so.
-func (w *World) passRoles(n *node) {
-	if !n.does("iam:PassRole") {
-		return
-	}
-	i := n.id
-	passed := map[string]Answer{} // by role and service
-	reached := map[*Identity]State{}
-	for _, m := range n.moves {
-		reached[m.Target] = max(reached[m.Target], m.State)
-	}
-	for _, p := range catalogue() {
-		if p.Category != "new-passrole" {
-			continue
-		}
-		able := w.able(n, p.Required)
-		if able.State == Denied {
-			continue
-		}
-		for _, role := range i.Account.Roles {
-			for _, service := range p.MustTrust {
-				if reached[role] >= able.State || !w.trusts(role, service) {
-					continue
-				}
-				pass, asked := passed[role.ARN+" "+service]
-				if !asked {
-					pass = w.may(n, "iam:PassRole", role.ARN, map[string]Fact{"iam:PassedToService": Known(service)})
-					passed[role.ARN+" "+service] = pass
-				}
-				if pass.State > reached[role] {
-					n.add(Move{Step: Step{To: role.ARN, Edge: "passes", Path: p.ID}, Target: role}, pass, able)
-					reached[role] = min(pass.State, able.State)
-				}
-			}
-		}
-	}
-}
-
-// able answers whether an identity may do all that a path takes beside passing a role, each on some resource.
-func (w *World) able(n *node, actions []string) Answer {
-	together := Answer{State: Allowed}
-	for _, action := range actions {
-		if action == "iam:PassRole" {
-			continue
-		}
-		if together = all(together, w.somewhere(n, action)); together.State == Denied {
-			break
-		}
-	}
-	return together
-}
-
-// trusts tells whether a service may take a role.
-func (w *World) trusts(role *Identity, service string) bool {
-	key := trustKey{role, service}
-	known, ok := w.trusted[key]
-	if !ok {
-		known = w.judgeTrust(role, service)
-		w.trusted[key] = known
-	}
-	return known
-}
-
-// A trustKey is a question about a role.
-type trustKey struct {
-	role    *Identity
-	service string
-}
-
-func (w *World) judgeTrust(role *Identity, service string) bool {
-	if role.Trust == nil || role.Trust.names(&Principal{Kind: Service, Service: service}) == unnamed {
-		return false
-	}
-	l := Layers{Resource: role.Trust, RCPs: role.Account.RCPs}
-	r := Request{Principal: Principal{Kind: Service, Service: service}, Action: "sts:AssumeRole", Resource: role.ARN, Account: role.Account.ID, Facts: func(key string) Fact {
-		if key == "aws:sourceaccount" {
-			return Known(role.Account.ID)
-		}
-		return Chosen()
-	}}
-	return l.Evaluate(r).State == Allowed
-}
-
-// somewhere answers whether an identity may do something on some resource: on all, or on one that a statement of its own names.
-func (w *World) somewhere(n *node, action string) (best Answer) {
-	if known, ok := n.able[action]; ok {
-		return known
-	}
-	defer func() { n.able[action] = best }()
-	if !n.does(action) {
-		return best
-	}
-	resources := []string{"*"}
-	name := strings.ToLower(action)
-	for _, p := range n.layers.Identity {
-		for _, s := range p.Statements {
-			if s.Effect == Allow && s.does(name) {
-				for _, r := range s.resourceExamples(n.id) {
-					if !slices.Contains(resources, r) {
-						resources = append(resources, r)
-					}
-				}
-			}
-		}
-	}
-	for _, r := range resources {
-		if a := w.ask(n.id, n.layers, action, r, n.id.Account, nil); a.State > best.State {
-			best = a
-		}
-		if best.State == Allowed {
-			break
-		}
-	}
-	return best
 }

@@ -74,7 +74,7 @@ func (w *World) Accepts(role *Identity, provider string, claims map[string]Fact)
 	}
 	issuer := issuerOf(provider)
 	forge := ForgeOf(issuer)
-	base := w.facts(&Identity{})
+	base := w.facts(&Identity{}, role.ARN)
 	r := Request{Principal: Principal{Kind: WebIdentity, ARN: provider}, Action: assumeByToken, Resource: role.ARN, Account: role.Account.ID}
 	r.Facts = func(key string) Fact {
 		of, claim := cutClaim(key)

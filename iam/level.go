@@ -12,7 +12,7 @@ const maxHops = 8
 // A way is the shortest one by which an identity gets a level in an account.
 type way struct {
 	level   Level
-	account *Account
+	account string
 	hops    int
 	move    *Move // the first; nil for what the identity may by itself
 }
@@ -33,7 +33,7 @@ func (w *World) solve() {
 	into := map[*node][]arrow{}
 	type end struct {
 		level   Level
-		account *Account
+		account string
 	}
 	ends := map[end][]arrow{}
 	var order []end
@@ -46,12 +46,13 @@ func (w *World) solve() {
 	var perhaps []arrow // ends of ways that take what is not known
 	for _, i := range identities {
 		n := w.withMoves(i)
-		n.own = w.judgeOwn(n)
-		switch {
-		case n.admin.State == Allowed:
-			seed(end{LevelAdmin, i.Account}, arrow{n, nil})
-		case n.own.level > LevelNone:
-			seed(end{n.own.level, i.Account}, arrow{n, nil})
+		if n.admin.State == Allowed {
+			seed(end{LevelAdmin, i.Account.ID}, arrow{n, nil})
+		} else {
+			w.judgeOwn(n)
+			for _, o := range n.own {
+				seed(end{o.level, o.account}, arrow{n, nil})
+			}
 		}
 		if n.admin.State != Denied {
 			perhaps = append(perhaps, arrow{n, nil})
@@ -62,7 +63,7 @@ func (w *World) solve() {
 			case m.Target != nil:
 				into[w.node(m.Target)] = append(into[w.node(m.Target)], arrow{n, m})
 			case m.State == Allowed:
-				seed(end{LevelAdmin, m.Admin}, arrow{n, m})
+				seed(end{LevelAdmin, m.Admin.ID}, arrow{n, m})
 				fallthrough
 			default:
 				perhaps = append(perhaps, arrow{n, m})
@@ -70,7 +71,7 @@ func (w *World) solve() {
 		}
 	}
 	for _, a := range w.accounts {
-		w.lead(a, ends[end{LevelAdmin, a}], into)
+		w.lead(a, ends[end{LevelAdmin, a.ID}], into)
 	}
 	slices.SortStableFunc(order, func(a, b end) int { return int(b.level) - int(a.level) })
 	for _, e := range order {
@@ -89,7 +90,7 @@ func (w *World) solve() {
 		if a.from.hint != nil {
 			return false
 		}
-		a.from.hint = &way{LevelUnknown, nil, hops, a.move}
+		a.from.hint = &way{LevelUnknown, "", hops, a.move}
 		return true
 	})
 }
@@ -111,14 +112,14 @@ func (w *World) Administration(a *Account) (moves []Move) {
 			}
 		}
 		if on {
-			step := Step{From: a.root(), To: i.ARN, Edge: "edits", Evidence: "who may everything in an account can act as everybody of it"}
+			step := Step{From: root(a.ID), To: i.ARN, Edge: "edits", Evidence: "who may everything in an account can act as everybody of it"}
 			moves = append(moves, Move{Step: step, Target: i, State: Allowed})
 		}
 	}
 	return moves
 }
 
-func (a *Account) root() string { return "arn:aws:iam::" + a.ID + ":root" }
+func root(account string) string { return "arn:aws:iam::" + account + ":root" }
 
 // lead adds the moves of an account's administrators to its other identities, by way of one node that stands for all of them.
 func (w *World) lead(a *Account, admins []arrow, into map[*node][]arrow) {
@@ -126,14 +127,14 @@ func (w *World) lead(a *Account, admins []arrow, into map[*node][]arrow) {
 	if len(moves) == 0 {
 		return
 	}
-	hub := &node{id: &Identity{ARN: a.root(), Account: a}, moves: moves, moved: true}
+	hub := &node{id: &Identity{ARN: root(a.ID), Account: a}, moves: moves, moved: true}
 	w.nodes[hub.id] = hub
 	for k := range moves {
 		to := w.node(moves[k].Target)
 		into[to] = append(into[to], arrow{hub, &moves[k]})
 	}
 	for _, in := range admins {
-		m := Move{Step: in.from.may(in.from.admin.Witnesses), State: Allowed}
+		m := Move{Step: in.from.may(a.ID, in.from.admin.Witnesses), State: Allowed}
 		if in.move != nil {
 			m = *in.move
 		}
@@ -179,7 +180,7 @@ func (w *World) Reach(i *Identity) Reach {
 		best := slices.MinFunc(n.ways, func(a, b way) int { return a.hops - b.hops })
 		r.Level = best.level
 		for _, x := range n.ways {
-			r.Accounts = append(r.Accounts, x.account.ID)
+			r.Accounts = append(r.Accounts, x.account)
 		}
 		slices.Sort(r.Accounts)
 		moves, end := w.route(n, best, func(n *node) way {
@@ -190,9 +191,10 @@ func (w *World) Reach(i *Identity) Reach {
 		case len(moves) > 0 && best.level == LevelAdmin:
 			r.Level = LevelEscalation
 		case best.level == LevelAdmin:
-			r.Steps = append(r.Steps, end.may(end.admin.Witnesses))
+			r.Steps = append(r.Steps, end.may(best.account, end.admin.Witnesses))
 		default:
-			r.Steps = append(r.Steps, end.may(end.own.by))
+			o := end.own[slices.IndexFunc(end.own, func(o own) bool { return o.account == best.account })]
+			r.Steps = append(r.Steps, end.may(best.account, o.by))
 		}
 	}
 	if r.Level >= LevelEscalation {
@@ -201,7 +203,13 @@ func (w *World) Reach(i *Identity) Reach {
 	if n.admin.State == Undecided {
 		r.limit("whether it may everything depends on " + strings.Join(n.admin.Missing, ", "))
 	}
-	undecided := n.own.undecided || n.admin.State == Undecided || len(i.unread) > 0
+	for _, arn := range n.beyond {
+		r.limit("sts-001: assumes " + arn + ", if that lets it in: its account was not read")
+	}
+	if len(n.data) > 0 {
+		r.limit("unproven ways to data: " + strings.Join(n.data, ", "))
+	}
+	undecided := n.undecided || len(n.beyond) > 0 || n.admin.State == Undecided || len(i.unread) > 0
 	if n.hint != nil && n.hint.move != nil {
 		moves, end := w.route(n, *n.hint, func(n *node) way { return *n.hint })
 		r.Possible = r.follow(moves)
@@ -234,26 +242,27 @@ func (w *World) Reach(i *Identity) Reach {
 	return r
 }
 
-// A Right is a level that an identity has by itself in its account.
+// A Right is a level that an identity has in an account by itself.
 type Right struct {
 	Step
+	Account  string
 	Level    Level
 	State    State  // Allowed, or Undecided where what is not known decides
 	Supposes string // as of a [Move]
 }
 
-// Rights are what an identity may before any move: the highest level that it has, and that of an administrator if it perhaps has that.
+// Rights are what an identity may before any move: the highest level that it has in each account, and that of an administrator if it perhaps has that.
 func (w *World) Rights(i *Identity) (all []Right) {
 	w.solve()
-	n := w.node(i)
-	switch {
-	case n.admin.State == Allowed:
-		return []Right{{n.may(n.admin.Witnesses), LevelAdmin, Allowed, ""}}
-	case n.own.level > LevelNone:
-		all = append(all, Right{n.may(n.own.by), n.own.level, Allowed, ""})
+	n, own := w.node(i), i.Account.ID
+	if n.admin.State == Allowed {
+		return []Right{{n.may(own, n.admin.Witnesses), own, LevelAdmin, Allowed, ""}}
+	}
+	for _, o := range n.own {
+		all = append(all, Right{n.may(o.account, o.by), o.account, o.level, Allowed, ""})
 	}
 	if n.admin.State == Undecided {
-		all = append(all, Right{n.may(nil), LevelAdmin, Undecided, "depends on " + strings.Join(n.admin.Missing, ", ")})
+		all = append(all, Right{n.may(own, nil), own, LevelAdmin, Undecided, "depends on " + strings.Join(n.admin.Missing, ", ")})
 	}
 	return all
 }
@@ -294,7 +303,7 @@ func (w *World) route(n *node, x way, next func(*node) way) (moves []*Move, end 
 	return moves, n
 }
 
-// may is a step by which an identity uses what it has.
-func (n *node) may(by []Witness) Step {
-	return Step{From: n.id.ARN, To: n.id.Account.root(), Edge: "may", Evidence: evidence(by)}
+// may is a step by which an identity uses what it has in an account.
+func (n *node) may(account string, by []Witness) Step {
+	return Step{From: n.id.ARN, To: root(account), Edge: "may", Evidence: evidence(by)}
 }

@@ -299,3 +299,17 @@ func TestAdministratorsActAsEverybody(t *testing.T) {
 		}
 	}
 }
+
+func TestServices(t *testing.T) {
+	m := &maker{}
+	arn := m.user("u", boundary(m, "no-queues", full, deny("sqs:*", "*")), allow([]string{"s3:Get*", "s3:PutObject"}, "arn:aws:s3:::b/*"), allow("dynamodb:GetItem", "*"),
+		allow("sqs:SendMessage", "*"), allow("secretsmanager:GetSecretValue", "arn:aws:secretsmanager:eu-west-1:"+account+":secret:db-*"), allow("sts:AssumeRole", "*"))
+	most := m.user("most", nil, doc{"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"})
+	w := NewWorld([]*Account{m.account(t, account)}, time.Now())
+	if got := fmt.Sprint(w.Services(w.Find(arn))); got != "map[dynamodb:read s3:write secretsmanager:read]" {
+		t.Error(got)
+	}
+	if got := fmt.Sprint(w.Services(w.Find(most))); got != "map[*:write]" {
+		t.Error(got)
+	}
+}

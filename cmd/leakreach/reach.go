@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -142,6 +143,7 @@ func (o *reachOptions) reach(ctx context.Context, w world, kept *store.Store, na
 type explainer struct {
 	r        *report.Reach
 	run      *audit.Run                // nil for none
+	access   *graph.Access             // of the run, once it is asked for
 	findings map[string]*audit.Finding // of the run, by their ids
 	world    *iam.World
 	from     string
@@ -177,12 +179,21 @@ func (x *explainer) explain(names []string) error {
 		return nil
 	}
 	for _, name := range names {
-		nodes, err := x.find(name)
+		known, err := x.readers(name)
 		if err != nil {
 			return err
 		}
+		nodes, err := x.find(name)
+		if err != nil && !known {
+			return err
+		}
 		for _, n := range nodes {
-			x.one(n)
+			if err := x.join(n); err != nil {
+				return err
+			}
+			if !known || slices.Collect(n.Out()) != nil { // a name alone leads nowhere
+				x.one(n)
+			}
 		}
 	}
 	return nil
@@ -230,7 +241,11 @@ func (x *explainer) notFound(name string) error {
 
 // one adds an explanation with all ways.
 func (x *explainer) one(n *graph.Node) {
-	ways, paths := report.NewWays(x.r.Graph.Explain(n))
+	what := x.r.Graph.Explain(n)
+	ways, paths := report.NewWays(what)
+	for k, o := range what.Opens {
+		ways.Opens[k].Services, ways.Opens[k].Reads = x.services(what, o.Rights)
+	}
 	var reached *report.Reached
 	switch i := x.world.Find(n.ID); {
 	case i != nil:
@@ -246,6 +261,31 @@ func (x *explainer) one(n *graph.Node) {
 	if len(paths) > 0 {
 		reached.Paths = paths
 	}
+}
+
+// services are those of which an identity at the end of a way to some rights may change something, and those of which it may read.
+func (x *explainer) services(what graph.Explanation, rights *graph.Node) (changes, reads []string) {
+	if rights.Level == string(audit.LevelAdmin) {
+		return nil, nil // all
+	}
+	asked, best := map[string]bool{}, map[string]iam.Level{}
+	for _, p := range what.Paths.All {
+		end := p[len(p)-1]
+		if i := x.world.Find(end.From.ID); i != nil && end.To == rights && i.Account.ID == rights.In && !asked[i.ARN] {
+			asked[i.ARN] = true
+			for name, level := range x.world.Services(i) {
+				best[name] = max(best[name], level)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(best)) {
+		if best[name] == iam.LevelWrite {
+			changes = append(changes, name)
+		} else {
+			reads = append(reads, name)
+		}
+	}
+	return changes, reads
 }
 
 // identity is what is known of one of the accounts that were read.

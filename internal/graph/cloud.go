@@ -8,7 +8,7 @@ import (
 
 // Cloud adds identities of a world, all that they can become in eight moves, and what those may. Their ids are their ARNs.
 func (g *Graph) Cloud(w *iam.World, starts ...*iam.Identity) {
-	c := cloud{g, w, map[*iam.Identity]bool{}, map[*iam.Account]bool{}, nil}
+	c := cloud{g, w, map[*iam.Identity]bool{}, map[string]bool{}, nil}
 	for _, i := range starts {
 		c.come(i)
 	}
@@ -26,20 +26,20 @@ type cloud struct {
 	*Graph
 	w     *iam.World
 	seen  map[*iam.Identity]bool
-	owned map[*iam.Account]bool // somebody may everything in it
-	next  []*iam.Identity       // whose moves come after those of now
+	owned map[string]bool // accounts in which somebody may everything
+	next  []*iam.Identity // whose moves come after those of now
 }
 
 // add adds what an identity may and where it can move to.
 func (c *cloud) add(i *iam.Identity) {
 	from := c.identity(i)
 	for _, r := range c.w.Rights(i) {
-		c.Edge(Edge{From: from, To: c.rights(i.Account, r.Level), Kind: May, Unsure: r.Supposes, Evidence: r.Evidence})
+		c.Edge(Edge{From: from, To: c.rights(r.Account, r.Level), Kind: May, Unsure: r.Supposes, Evidence: r.Evidence})
 	}
 	for _, m := range c.w.Moves(i) {
 		e := Edge{From: from, Kind: EdgeKind(m.Edge), Way: m.Path, Unsure: m.Supposes, Evidence: m.Evidence}
 		if m.Target == nil {
-			e.At, e.To = m.To, c.rights(m.Admin, iam.LevelAdmin)
+			e.At, e.To = m.To, c.rights(m.Admin.ID, iam.LevelAdmin)
 		} else {
 			e.To = c.come(m.Target)
 		}
@@ -58,15 +58,21 @@ func (c *cloud) come(i *iam.Identity) *Node {
 }
 
 // rights is the node of what may be done in an account, with the moves of those who may everything there.
-func (c *cloud) rights(a *iam.Account, level iam.Level) *Node {
-	n := c.Node(Node{ID: RightsID(a.ID, level.String()), Kind: Rights, Name: level.String() + " in " + called(a), In: a.ID, Level: level.String()})
-	if level == iam.LevelAdmin && !c.owned[a] {
-		c.owned[a] = true
+func (c *cloud) rights(account string, level iam.Level) *Node {
+	n := Node{ID: RightsID(account, level.String()), Kind: Rights, Name: level.String() + " in " + account, In: account, Level: level.String()}
+	a := c.w.Account(account)
+	if a != nil && a.Name != "" {
+		n.Name = level.String() + " in " + a.Name + " (" + a.ID + ")"
+		n.Facts = map[string]string{"account_name": a.Name}
+	}
+	to := c.Node(n)
+	if a != nil && level == iam.LevelAdmin && !c.owned[account] {
+		c.owned[account] = true
 		for _, m := range c.w.Administration(a) {
-			c.Edge(Edge{From: n, To: c.come(m.Target), Kind: EdgeKind(m.Edge), Evidence: m.Evidence})
+			c.Edge(Edge{From: to, To: c.come(m.Target), Kind: EdgeKind(m.Edge), Evidence: m.Evidence})
 		}
 	}
-	return n
+	return to
 }
 
 func (g *Graph) identity(i *iam.Identity) *Node {
@@ -79,13 +85,6 @@ func (g *Graph) identity(i *iam.Identity) *Node {
 
 // RightsID is the id of what may be done at a level in an account.
 func RightsID(account, level string) string { return level + " in " + account }
-
-func called(a *iam.Account) string {
-	if a.Name == "" {
-		return a.ID
-	}
-	return a.Name + " (" + a.ID + ")"
-}
 
 // short is an ARN without what comes before the resource: role/deploy.
 func short(arn string) string {

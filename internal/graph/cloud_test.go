@@ -136,9 +136,9 @@ func TestCloud(t *testing.T) {
 			account: mail, name: "user/mailer",
 			opens:   []string{"admin 777788889999 1"},
 			ways:    []string{"user/mailer passes role/lambda-admin may admin"},
-			changes: []string{"1 narrow arn:aws:iam::777788889999:user/mailer own, statement 1"},
+			changes: []string{"1 narrow arn:aws:iam::777788889999:user/mailer own, statement 2"},
 			highest: 1,
-			cut:     []string{"narrow arn:aws:iam::777788889999:user/mailer own, statement 1"},
+			cut:     []string{"narrow arn:aws:iam::777788889999:user/mailer own, statement 2"},
 		},
 		{
 			account: sandbox, name: "user/dev", // who makes itself admin of the sandbox, and whom the role trusts by name

@@ -24,6 +24,7 @@ type Explanation struct {
 	Highest int
 	Cut     []string // the fewest changes that leave no way to that level; nil where nothing does
 	Who     Paths    // from everybody who can get there to the start
+	Before  []Change // what removes ways of Who
 }
 
 // Explain follows all ways from some nodes, which are one secret or identity, to what is at their ends. Where the ways to the highest rights in an account are not
@@ -53,7 +54,8 @@ func (g *Graph) Explain(from ...*Node) (x Explanation) {
 	slices.SortStableFunc(x.Opens, func(a, b Account) int {
 		return cmp.Or(cmp.Compare(rank(a.Rights), rank(b.Rights)), cmp.Compare(a.Rights.In, b.Rights.In))
 	})
-	x.Who = g.Paths(g.origins(from), from)
+	x.Who = g.Paths(g.Origins(from...), from)
+	x.Before = x.Who.Changes()
 	if len(x.Opens) == 0 {
 		return x
 	}
@@ -89,8 +91,8 @@ func (g *Graph) Explain(from ...*Node) (x Explanation) {
 	return x
 }
 
-// origins are the nodes from which others are come to, and that nothing leads to.
-func (g *Graph) origins(of []*Node) (all []*Node) {
+// Origins are the nodes from which others are come to, and that nothing leads to.
+func (g *Graph) Origins(of ...*Node) (all []*Node) {
 	up := distances(of, func(n *Node) []*Edge { return n.in }, func(e *Edge) *Node { return e.From })
 	for n := range g.Nodes() {
 		if _, ok := up[n]; ok && len(n.in) == 0 && !slices.Contains(of, n) {

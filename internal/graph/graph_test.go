@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/leakreach/leakreach/audit"
 )
 
 // draw makes a graph of lines such as "a -edits-> b": an edge that is fixed where it leaves; "a -edits=> b", one that is closed where it ends; "a -edits!-> b", one
@@ -287,5 +289,62 @@ func TestAdding(t *testing.T) {
 	g.Edge(Edge{From: a, To: b, Kind: Assumes, Unsure: "another"})
 	if edges := slices.Collect(g.Edges()); len(edges) != 1 || edges[0].Unsure != "" || edges[0].Evidence == "" {
 		t.Errorf("%+v", edges)
+	}
+}
+
+// TestForgeAndCloud: anybody starts two jobs that are handed one key, a component runs in one of them, a second key lies open; both open the same role.
+func TestForgeAndCloud(t *testing.T) {
+	run := &audit.Run{
+		Inventory: []audit.Entry{{Target: "github:acme/open", Kind: audit.KindSettings, Facts: map[string]string{"visibility": "public"}}},
+		Findings: []audit.Finding{
+			found("lr1:aaaa", "AKIAIOSFODNN7EXAMPLE", "arn:aws:iam::111122223333:user/a", audit.Location{Target: "github:acme/web", Kind: audit.InVariable, Name: "DEPLOY_KEY"}),
+			found("lr1:bbbb", "AKIAI44QH8DHBEXAMPLE", "arn:aws:iam::111122223333:user/b", audit.Location{Target: "github:acme/open", Kind: audit.InFile, Path: "deploy/env", Line: 3}),
+		},
+	}
+	g := &Graph{}
+	g.Run(run, func(string) bool { return false })
+	name := g.Find(NamedID("github:acme/web", "DEPLOY_KEY"))
+	for _, job := range []string{"build", "test"} {
+		j := g.Node(Node{ID: "job:" + job, Kind: Job, Name: job})
+		g.Edge(Edge{From: g.Anybody(), To: j, Kind: Starts})
+		g.Edge(Edge{From: j, To: name, Kind: Holds})
+	}
+	g.Edge(Edge{From: g.Node(Node{ID: "component:x@v1", Kind: Component, Fix: "pin x"}), To: g.Find("job:build"), Kind: RunsIn})
+
+	x := g.Explain(g.Find("arn:aws:iam::444455556666:role/admin"))
+	var ways []string
+	for _, p := range x.Who.All {
+		ways = append(ways, p.String())
+	}
+	slices.Sort(ways)
+	const role = "arn:aws:iam::444455556666:role/admin"
+	want := []string{
+		"anybody job:build secret:github:acme/web/DEPLOY_KEY lr1:aaaa arn:aws:iam::111122223333:user/a " + role,
+		"anybody job:test secret:github:acme/web/DEPLOY_KEY lr1:aaaa arn:aws:iam::111122223333:user/a " + role,
+		"anybody lr1:bbbb arn:aws:iam::111122223333:user/b " + role,
+		"component:x@v1 job:build secret:github:acme/web/DEPLOY_KEY lr1:aaaa arn:aws:iam::111122223333:user/a " + role,
+	}
+	if !slices.Equal(ways, want) {
+		t.Errorf("ways\n%s\nwant\n%s", strings.Join(ways, "\n"), strings.Join(want, "\n"))
+	}
+	if want := (Change{"rotate AKIAIOSFODNN7EXAMPLE", 3}); len(x.Before) == 0 || x.Before[0] != want {
+		t.Errorf("changes %v, want %v first", x.Before, want)
+	}
+	if cut, ok := g.Cut(g.Origins(g.Find(role)), []*Node{g.Find(role)}); !ok || !slices.Equal(cut, []string{"rotate AKIAI44QH8DHBEXAMPLE", "rotate AKIAIOSFODNN7EXAMPLE"}) {
+		t.Errorf("cut %q", cut)
+	}
+	if len(x.Opens) != 1 || x.Opens[0].Rights.ID != RightsID("444455556666", "admin") {
+		t.Errorf("opens %+v", x.Opens)
+	}
+}
+
+// found is a key that a verifier has followed to a role of another account.
+func found(id, key, user string, at audit.Location) audit.Finding {
+	return audit.Finding{
+		ID: id, Secret: &audit.Secret{Kind: audit.KindAWSKey, ID: key}, Locations: []audit.Location{at},
+		Verdict: &audit.Verdict{Validity: audit.Active, How: "live", Identity: &audit.Identity{ARN: user, Account: "111122223333", Type: "user"}},
+		Reach: &audit.Reach{Level: audit.LevelEscalation, Accounts: []string{"444455556666"}, Paths: []audit.Path{{Level: audit.LevelEscalation, Steps: []audit.Step{
+			{From: key, To: user, Edge: "is"}, {From: user, To: "arn:aws:iam::444455556666:role/admin", Edge: "assumes", Evidence: "a statement"},
+		}}}},
 	}
 }

@@ -149,19 +149,42 @@ func (a *Access) unlisted(j *job, t resolve.Secret, elsewhere []*grant) *Readers
 	a.kept = append(a.kept, s)
 	switch {
 	case j.place.forge == "":
+		j.place.unknown = append(j.place.unknown, s)
 		s.Limits = append(s.Limits, "which store has it is not known: what a forge keeps is not told by a directory")
 	case len(elsewhere) > 0:
 		for _, g := range elsewhere {
 			s.Limits = appendOnce(s.Limits, "the one of its name is not for this job: "+where(g.Readers))
 		}
 	default:
-		s.Limits = append(s.Limits, j.place.missing(s.Kind)...)
+		limits, known := j.place.missing(s.Kind)
+		if !known {
+			j.place.unknown = append(j.place.unknown, s)
+		}
+		s.Limits = append(s.Limits, limits...)
 	}
 	return s
 }
 
-// missing says why a name is in no listing.
-func (p *place) missing(kind audit.ItemKind) (limits []string) {
+// handAll hands secrets that are kept where nobody looked to jobs that take all, and says how often.
+func (p *place) handAll() (n int) {
+	for _, j := range p.jobs {
+		i := slices.IndexFunc(j.Secrets, func(s resolve.Secret) bool { return s.Context == pipeline.Secrets && s.Name == pipeline.Any })
+		if i < 0 {
+			continue
+		}
+		t := j.Secrets[i]
+		for _, s := range p.unknown {
+			if s.Kind == audit.KindSecret && !slices.ContainsFunc(j.holds, func(h held) bool { return h.secret == s }) && n < maxHeld {
+				n++
+				j.holds = append(j.holds, held{secret: s, why: "it takes all secrets; where this one is kept is not known", takes: []Taking{{t.As, t.In, t.At.Line}}})
+			}
+		}
+	}
+	return n
+}
+
+// missing says why a name is in no listing, and whether it is known to be in none.
+func (p *place) missing(kind audit.ItemKind) (limits []string, known bool) {
 	listed := false
 	for _, o := range append([]*place{p}, p.above...) {
 		listed = listed || len(o.entries[audit.KindSecret])+len(o.entries[audit.KindVariable]) > 0
@@ -171,13 +194,13 @@ func (p *place) missing(kind audit.ItemKind) (limits []string) {
 			}
 		}
 	}
-	if len(limits) > 0 {
-		return limits
+	switch {
+	case len(limits) > 0:
+		return limits, false
+	case !listed:
+		return []string{"where it is kept is not known: no " + string(kind) + " was listed"}, false
 	}
-	if len(p.above) == 0 && strings.Contains(p.name, "/") && !listed {
-		return []string{"where it is kept is not known: no " + string(kind) + " was listed"}
-	}
-	return []string{"nothing that was listed has it: jobs get an empty text, unless what lies above the repository and was not listed has it"}
+	return []string{"nothing that was listed has it: jobs get an empty text, unless what lies above the repository and was not listed has it"}, true
 }
 
 func about(what string, words ...string) bool {

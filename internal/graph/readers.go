@@ -137,6 +137,7 @@ type place struct {
 	above    []*place            // what it lies in, the nearest first
 	has      map[string][]*grant // by context and folded name: what its jobs can be handed, what prevails first
 	names    []string            // of has, sorted
+	unknown  []*Readers          // secrets that its jobs name, and that may be kept where nothing was listed
 	settings map[string]string
 }
 
@@ -249,6 +250,7 @@ func NewAccess(run *audit.Run) (*Access, error) {
 			}
 			a.hand(j)
 		}
+		left -= p.handAll()
 	}
 	slices.SortStableFunc(a.kept, func(x, y *Readers) int {
 		return cmp.Or(strings.Compare(x.Name, y.Name), strings.Compare(x.Target, y.Target), strings.Compare(x.Scope, y.Scope), strings.Compare(x.key, y.key))
@@ -339,7 +341,9 @@ func (a *Access) grants() {
 			}
 		}
 		for _, list := range p.has {
-			slices.SortStableFunc(list, func(x, y *grant) int { return cmp.Or(cmp.Compare(p.rank(x.Readers), p.rank(y.Readers)), specific(y.pattern)-specific(x.pattern)) })
+			slices.SortStableFunc(list, func(x, y *grant) int {
+				return cmp.Or(cmp.Compare(p.rank(x.Readers), p.rank(y.Readers)), specific(y.pattern)-specific(x.pattern))
+			})
 		}
 		p.names = slices.Sorted(maps.Keys(p.has))
 	}
@@ -389,7 +393,7 @@ func (p *place) rank(s *Readers) int {
 		return 1
 	}
 	// The longest name is the nearest group.
-	return 1 << 20 - len(s.Target)
+	return 1<<20 - len(s.Target)
 }
 
 // specific orders patterns: those that say most prevail.
@@ -401,8 +405,8 @@ func specific(pattern string) int {
 	return n
 }
 
-// Secrets are all that forges keep for jobs and all that jobs name, by name.
-func (a *Access) Secrets() []*Readers { return a.kept }
+// All is all that forges keep for jobs and all that jobs name, by name.
+func (a *Access) All() []*Readers { return a.tell(a.kept) }
 
 // Find are the secrets and variables of a name, or of TARGET/NAME, told in full.
 func (a *Access) Find(name string) (found []*Readers) {

@@ -214,3 +214,32 @@ func (s *Readers) removal() (best *Removal, holders int) {
 	}
 	return best, holders
 }
+
+// Join adds to a graph who comes by a secret: outsiders and components by the jobs that are handed it.
+func (a *Access) Join(g *Graph, s *Readers) {
+	kept := g.Node(Node{ID: NamedID(s.Target, s.Name), Kind: Secret, Name: s.Name, In: s.Target})
+	for i := range s.Jobs {
+		r := &s.Jobs[i]
+		job := g.Node(Node{ID: "job:" + r.Target + "/" + r.Name, Kind: Job, Name: r.Name, In: r.Target})
+		g.Edge(Edge{From: job, To: kept, Kind: Holds, Evidence: fmt.Sprintf("%s:%d", r.Path, r.Line), Unsure: r.Why})
+		for _, e := range r.Events {
+			if e.Outsiders != "no" {
+				edge := Edge{From: g.Anybody(), To: job, Kind: Starts, At: e.Name, Evidence: e.Name + ": " + e.Note}
+				if e.Outsiders == "unknown" {
+					edge.Unsure = e.Note
+				}
+				g.Edge(edge)
+			}
+		}
+		for _, c := range r.Components {
+			if !c.Mutable {
+				continue
+			}
+			name := strings.TrimSuffix(c.Name+"@"+c.Ref, "@")
+			g.Edge(Edge{
+				From: g.Node(Node{ID: "component:" + name, Kind: Component, Name: name}), To: job, Kind: RunsIn,
+				Evidence: "it can change without a change of the definition", Close: "pin the components of " + r.Name + " to commits",
+			})
+		}
+	}
+}

@@ -19,11 +19,14 @@ type Reach struct {
 	Findings   []audit.Finding   `json:"findings"`
 	Identities []ReachedIdentity `json:"identities"`
 	Secrets    []ReachedSecret   `json:"secrets,omitempty"`
+	Readers    []*graph.Readers  `json:"readers,omitempty"`    // who can read what forges keep for jobs
+	Components []graph.Loss      `json:"components,omitempty"` // other people's code in jobs, by what is lost with it
 	Inventory  []audit.Entry     `json:"inventory"`
 	Silencers  []audit.Silencer  `json:"silencers"`
 	Calls      map[string]int    `json:"calls"`
 
-	Graph *graph.Graph `json:"-"` // of what was asked for by name
+	Graph   *graph.Graph `json:"-"` // of what was asked for by name
+	Listing bool         `json:"-"` // readers and components are all that there are: a text has a line for each
 }
 
 // A ReachedIdentity is an identity with what it opens.
@@ -64,6 +67,7 @@ type Ways struct {
 	// From are ways by which somebody can come to what was asked for, of FromCount.
 	From      [][]audit.Step `json:"from"`
 	FromCount int            `json:"from_count"`
+	FromFixes []Fix          `json:"from_fixes"` // what removes most of those
 }
 
 // Opened is what may be done in one account.
@@ -73,6 +77,9 @@ type Opened struct {
 	Level   audit.Level `json:"level"`
 	Ways    int         `json:"ways"`
 	Sure    bool        `json:"sure"` // not all of the ways depend on what is not known
+	// Services are those that may be changed, and Reads those that may only be read, of which statements speak; of an administrator none are named.
+	Services []string `json:"services,omitempty"`
+	Reads    []string `json:"reads,omitempty"`
 }
 
 // A Fix is something that can be done, and how many ways it removes.
@@ -90,7 +97,7 @@ const (
 
 // NewWays is an explanation as reports have it, with the ways that are told one by one: the shortest to each account, those to the highest level first.
 func NewWays(x graph.Explanation) (w *Ways, paths []audit.Path) {
-	w = &Ways{Opens: []Opened{}, Count: len(x.Paths.All), More: x.Paths.More, Fixes: []Fix{}, Of: x.Highest, Cut: append([]string{}, x.Cut...), From: [][]audit.Step{}, FromCount: len(x.Who.All)}
+	w = &Ways{Opens: []Opened{}, Count: len(x.Paths.All), More: x.Paths.More, Fixes: fixesOf(x.Changes), Of: x.Highest, Cut: append([]string{}, x.Cut...), From: [][]audit.Step{}, FromCount: len(x.Who.All), FromFixes: fixesOf(x.Before)}
 	to := map[*graph.Node][]graph.Path{}
 	for _, p := range x.Paths.All {
 		if end := p[len(p)-1].To; len(to[end]) < maxWaysEach {
@@ -99,20 +106,25 @@ func NewWays(x graph.Explanation) (w *Ways, paths []audit.Path) {
 	}
 	paths = []audit.Path{}
 	for _, o := range x.Opens {
-		w.Opens = append(w.Opens, Opened{o.Rights.In, o.Rights.Facts["account_name"], audit.Level(o.Rights.Level), o.Paths, o.Sure})
+		w.Opens = append(w.Opens, Opened{Account: o.Rights.In, Name: o.Rights.Facts["account_name"], Level: audit.Level(o.Rights.Level), Ways: o.Paths, Sure: o.Sure})
 		for _, p := range to[o.Rights] {
 			if len(paths) < maxWays {
 				paths = append(paths, audit.Path{Level: endsIn(p), Steps: steps(p)})
 			}
 		}
 	}
-	for _, c := range x.Changes[:min(len(x.Changes), maxFixes)] {
-		w.Fixes = append(w.Fixes, Fix{c.What, c.Paths})
-	}
 	for _, p := range x.Who.All[:min(len(x.Who.All), maxWays)] {
 		w.From = append(w.From, steps(p))
 	}
 	return w, paths
+}
+
+func fixesOf(changes []graph.Change) []Fix {
+	fixes := []Fix{}
+	for _, c := range changes[:min(len(changes), maxFixes)] {
+		fixes = append(fixes, Fix{c.What, c.Paths})
+	}
+	return fixes
 }
 
 // endsIn is the level that a path leads to: escalation where it takes moves to become an administrator.

@@ -41,6 +41,7 @@ func writeReachText(w io.Writer, r *Reach, _ Options) error {
 			b.WriteString(t.Text())
 		}
 	}
+	r.readersText(&b)
 	for _, g := range r.Gaps {
 		fmt.Fprintf(&b, "not seen    %s: %s: %s\n", Clean(g.Target), Clean(g.What), Clean(g.Why))
 	}
@@ -49,6 +50,10 @@ func writeReachText(w io.Writer, r *Reach, _ Options) error {
 		if count[level] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", count[level], level))
 		}
+	}
+	if len(all) == 0 && len(r.Readers)+len(r.Components) > 0 {
+		_, err := io.WriteString(w, b.String())
+		return err
 	}
 	what := fmt.Sprintf("%d identities in %d accounts", len(r.Identities), len(r.Coverage))
 	if len(r.Secrets) > 0 {
@@ -87,6 +92,12 @@ func (r *Reached) text(b *strings.Builder) {
 			perhaps = "perhaps "
 		}
 		row("opens", "%s%s in %s: %s", perhaps, o.Level, o.account(), ways(o.Ways, false))
+		if len(o.Services) > 0 {
+			row("  changes", "%s", strings.Join(o.Services, ", "))
+		}
+		if len(o.Reads) > 0 {
+			row("  reads", "%s", strings.Join(o.Reads, ", "))
+		}
 	}
 	for k, steps := range r.Ways.From {
 		if k == maxPaths {
@@ -134,12 +145,15 @@ func (w *Ways) fixes(tell func(string)) {
 	if len(w.Opens) > 0 {
 		highest = string(w.Opens[0].Level)
 	}
-	for k, f := range w.Fixes {
-		if k > 0 && f.Removes < w.Fixes[0].Removes {
-			break
+	best := func(fixes []Fix, of, to string) {
+		for _, f := range fixes {
+			if f.Removes == fixes[0].Removes {
+				tell(fmt.Sprintf("%s: removes %s of %s to %s", f.What, number(f.Removes), of, to))
+			}
 		}
-		tell(fmt.Sprintf("%s: removes %s of %s to %s", f.What, number(f.Removes), ways(w.Of, w.More), highest))
 	}
+	best(w.Fixes, ways(w.Of, w.More), highest)
+	best(w.FromFixes, ways(w.FromCount, false), "it")
 	switch {
 	case len(w.Cut) > 1:
 		tell(fmt.Sprintf("these %s together leave no way to %s: %s", number(len(w.Cut)), highest, strings.Join(w.Cut, "; ")))
