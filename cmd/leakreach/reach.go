@@ -45,7 +45,7 @@ What is known comes from a run in --store, from exports of accounts in --from, o
 
 Levels: admin may do everything; escalation can become admin, by the ways that are shown; write, read and none are what else it may; unknown is what
 could not be told. Without a name, every user and role in DIR, or every finding of the run whose reach is known, by its shortest way.`,
-		Example: "  leakreach reach lr1:9f2c41 --store sweep.db\n  leakreach reach arn:aws:iam::111122223333:user/ci-deploy --from exports\n  leakreach reach --from exports --format json\n  leakreach reach AKIAIOSFODNN7EXAMPLE --store sweep.db --from exports --out html=reach.html",
+		Example: "  leakreach reach lr1:9f2c41 --store sweep.db\n  leakreach reach arn:aws:iam::111122223333:user/ci-deploy --from exports\n  leakreach reach --from exports --format json\n  leakreach reach lr1:9f2c41 --store sweep.db --from exports --out html=reach.html",
 		RunE: func(cmd *cobra.Command, names []string) (err error) {
 			if _, _, err := readSettings(cmd, w.getenv, &o.config); err != nil {
 				return err
