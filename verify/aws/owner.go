@@ -159,6 +159,9 @@ func (v *Verifier) status(ctx context.Context, a *auditor, id string, verdict *a
 		return gone("iam:ListAccessKeys does not list it")
 	case status == types.StatusTypeInactive:
 		verdict.Validity = audit.Inactive
+		if out, err := a.iam.GetUser(ctx, &awsiam.GetUserInput{UserName: &user}); err == nil && out.User != nil && isARN(text(out.User.Arn)) {
+			verdict.Identity = &audit.Identity{ARN: text(out.User.Arn), Account: a.account, Type: "user"} // else it is known by its name
+		}
 		verdict.Facts["reason"] = "the key is deactivated (iam:ListAccessKeys)"
 	case status == types.StatusTypeActive:
 		verdict.Validity = audit.Active
