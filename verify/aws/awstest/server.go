@@ -30,7 +30,7 @@ type Account struct {
 	Groups   map[string]Entity
 	Policies map[string]string // managed policies: ARN to document
 	SCPs     []string          // service control policies of one level; empty for none
-	// Organization that it is in. Its policies are told, and not enforced: what is enforced, and not told where this is nil, are SCPs.
+	// Organization that it is in, whose policies are told. Without one, those of SCPs are not.
 	Organization *Organization
 }
 
