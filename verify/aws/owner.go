@@ -138,7 +138,11 @@ func (v *Verifier) status(ctx context.Context, a *auditor, id string, verdict *a
 		err = errEmpty
 		fallthrough
 	case err != nil:
-		return unknown("iam:GetAccessKeyLastUsed", err)
+		user, err = unknown("iam:GetAccessKeyLastUsed", err)
+		if verdict.Error == "iam:GetAccessKeyLastUsed: access denied" {
+			verdict.Error += ", which names no policy: so answers an account that has no such key, any more"
+		}
+		return user, err
 	}
 	user = text(used.UserName)
 	verdict.Facts["user"] = oneLine(user)

@@ -155,7 +155,6 @@ func TestOwner(t *testing.T) {
 		"bounded":     {audit.Active, account, audit.LevelRead, []string{account}, map[string]string{"key_last_used": "never"}, "fence, statement 1"},
 		"nobody":      {audit.Active, account, audit.LevelNone, []string{account}, nil, ""},
 		"idle":        {audit.Inactive, account, "", nil, map[string]string{"status": "Inactive", "user": "idle"}, ""},
-		"gone":        {audit.Inactive, account, "", nil, map[string]string{"status": deleted}, ""},
 		"climber":     {audit.Active, account, audit.LevelEscalation, []string{manager}, nil, "Edge:assumes"},
 		"conditional": {audit.Active, account, audit.LevelUnknown, []string{account}, nil, ""},
 		"root-like":   {audit.Active, manager, audit.LevelAdmin, []string{manager}, nil, ""},
@@ -187,6 +186,9 @@ func TestOwner(t *testing.T) {
 			t.Errorf("%s: limits %q", name, v.Reach.Limits)
 		}
 	}
+	if v := e.verify(t, e.keys["gone"]); v.Validity != audit.Unknown || !strings.Contains(v.Error, "has no such key, any more") || v.Reach != nil {
+		t.Errorf("gone: %+v", v)
+	}
 	// The policies of both levels bind an administrator of the other account, who is none.
 	if v := e.verify(t, e.keys["limited"]); v.Reach == nil || v.Reach.Level == audit.LevelAdmin || v.Reach.Level == audit.LevelEscalation {
 		t.Errorf("limited: %+v", v.Reach)
@@ -206,7 +208,7 @@ func TestOwner(t *testing.T) {
 // TestOwnerLive has the key prove what its account says of it, and read nothing that the auditor has read.
 func TestOwnerLive(t *testing.T) {
 	e := newEstate(t, Live, account)
-	for name, want := range map[string][]string{"boss": {"GetCallerIdentity"}, "idle": nil, "gone": nil} {
+	for name, want := range map[string][]string{"boss": {"GetCallerIdentity"}, "idle": nil, "gone": {"GetCallerIdentity"}} {
 		before := len(e.server.Requests())
 		v := e.verify(t, e.keys[name])
 		var got []string
@@ -271,10 +273,32 @@ func TestOwnerNotAsked(t *testing.T) {
 	t.Run("id without account", func(t *testing.T) {
 		e := newEstate(t, Owner, account)
 		v := e.verify(t, audit.NewSecret(audit.KindAWSKey, "AKIA"+"IABCDEFGHIJKLMNO", value()))
-		if v.Validity != audit.Inactive || v.Facts["account"] != account || e.count("GetAccessKeyInfo") != 1 {
+		if v.Validity != audit.Unknown || v.Facts["account"] != account || e.count("GetAccessKeyInfo") != 1 {
 			t.Errorf("%+v after %v", v, e.server.Actions())
 		}
 	})
+}
+
+// TestOwnerGone has servers say that a key is not there, as some do, and users not list it.
+func TestOwnerGone(t *testing.T) {
+	for action, answer := range map[string]http.HandlerFunc{
+		"GetAccessKeyLastUsed": func(w http.ResponseWriter, _ *http.Request) { awstest.Error(w, 404, "NoSuchEntity", "cannot be found") },
+		"ListAccessKeys": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = fmt.Fprint(w, "<ListAccessKeysResponse><ListAccessKeysResult><IsTruncated>false</IsTruncated></ListAccessKeysResult></ListAccessKeysResponse>")
+		},
+	} {
+		e := newEstate(t, Live, account)
+		e.server.Intercept = func(w http.ResponseWriter, r *http.Request, asked string, _ int) bool {
+			if asked == action {
+				answer(w, r)
+			}
+			return asked == action
+		}
+		v := e.verify(t, e.keys["boss"])
+		if v.Validity != audit.Inactive || v.Facts["status"] != deleted || v.Reach != nil || slices.Contains(e.byKeys(), e.keys["boss"].ID) {
+			t.Errorf("%s: %+v after %v", action, v, e.server.Actions())
+		}
+	}
 }
 
 // TestOwnerDenied takes each right from the auditor: what is not known then is a limit or an error, and never that there is nothing.

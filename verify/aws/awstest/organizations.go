@@ -37,7 +37,8 @@ func (a Account) levels() (all [][]string) {
 }
 
 // organizations answers the JSON protocol of AWS Organizations.
-func (s *Server) organizations(req Request, input map[string]string) (any, *failure) {
+func (s *Server) organizations(req Request) (any, *failure) {
+	input := req.Input
 	o := s.account.Organization
 	if o == nil && len(s.account.SCPs) == 0 {
 		return nil, &failure{400, "AWSOrganizationsNotInUseException", "Your account is not a member of an organization."}
