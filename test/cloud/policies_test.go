@@ -47,7 +47,9 @@ func (c chooser) document() string {
 
 func (c chooser) condition() map[string]any {
 	ifExists := choose(c, "", "", "IfExists")
-	one := func(operator, key string, value any) map[string]any { return map[string]any{operator: map[string]any{key: value}} }
+	one := func(operator, key string, value any) map[string]any {
+		return map[string]any{operator: map[string]any{key: value}}
+	}
 	switch c.IntN(8) {
 	case 0:
 		return one(choose(c, "IpAddress", "NotIpAddress")+ifExists, "aws:SourceIp", choose[any](c, "127.0.0.0/8", "10.0.0.0/8", []string{"192.0.2.1", "127.0.0.1"}))
