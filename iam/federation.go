@@ -8,7 +8,7 @@ import (
 )
 
 // assumeByToken is how somebody with a token of an OpenID Connect issuer becomes a session of a role.
-const assumeByToken = "sts:AssumeRoleWithWebIdentity"
+const assumeByToken = "sts:AssumeRoleWithWebIdentity" //nolint:gosec // an action
 
 // Who is somebody that can have a token made, from the widest circle.
 type Who string
