@@ -29,7 +29,7 @@ func TestTrustedJobs(t *testing.T) {
 	}
 	account, err := iam.ParseAccount("111122223333", json.RawMessage(`{"RoleDetailList": [`+strings.Join([]string{
 		role("main", "repo:acme/web:ref:refs/heads/main"), role("prod", "repo:acme/web:environment:prod"), role("guarded", "repo:acme/web:environment:guarded"),
-		role("renamed", "repo:acme/api:environment:prod"), role("nobody", "repo:acme/other:environment:prod"),
+		role("numbers", "repo:acme@1/api@2:environment:prod"), role("renamed", "repo:acme/api:environment:prod"), role("nobody", "repo:acme/other:environment:prod"),
 	}, ",")+`]}`))
 	if err != nil || len(account.Problems) > 0 {
 		t.Fatal(err, account)
@@ -64,6 +64,7 @@ func TestTrustedJobs(t *testing.T) {
 		"guarded": {"ship by whoever may merge or approve", ""},
 		"renamed": {"", "O13 medium"},
 		"nobody":  {"", ""},
+		"numbers": {"deploy by whoever may push", ""},
 	}
 	for _, i := range x.r.Identities {
 		name := i.ARN[strings.LastIndexByte(i.ARN, '/')+1:]
@@ -86,6 +87,11 @@ func TestTrustedJobs(t *testing.T) {
 	}
 	if len(x.r.Identities) != len(want) || len(x.r.Findings) != 3 {
 		t.Errorf("%d identities, %d findings", len(x.r.Identities), len(x.r.Findings))
+	}
+	for _, i := range x.r.Identities {
+		if limits := i.Trusts[0].Limits; strings.HasSuffix(i.ARN, "/numbers") != (len(limits) == 1 && strings.HasPrefix(limits[0], "perhaps O08")) {
+			t.Errorf("%s: limits %q", i.ARN, limits)
+		}
 	}
 	var out bytes.Buffer
 	if err := report.WriteReach(&out, "text", x.r, report.Options{}); err != nil {
