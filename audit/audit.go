@@ -303,6 +303,7 @@ const (
 	KindSettings    ItemKind = "settings"   // what a forge allows in a place: an organisation, a repository, a group, a project
 	KindProtection  ItemKind = "protection" // rules that guard branches or tags
 	KindWorkflow    ItemKind = "workflow"   // the definition of a pipeline as it is on the default branch
+	KindJob         ItemKind = "job"        // of a pipeline, once for each way in which it is called
 	KindDeployKey   ItemKind = "deploy-key"
 	KindHook        ItemKind = "webhook"
 	KindApp         ItemKind = "app"      // an installed application

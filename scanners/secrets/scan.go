@@ -72,6 +72,7 @@ type sheet struct {
 	halves   pair.Search     // of AWS keys in it
 	taken    []pair.Span     // of those that were found, and of what rules have
 	starts   []int           // of tokens in the part
+	looks    int             // at what stands beside secrets
 	line     struct {        // the last lines asked for: matches on one long line share the answer
 		start, end int
 		digest     uint64
@@ -318,11 +319,12 @@ func (t *sheet) matched(text []byte, m *match.Match, name string) {
 	if !ok {
 		return
 	}
+	secret, name := t.whose(text, m, name)
+	rule = t.byID[name]
 	if name != m.Rule.ID {
 		loc.Rules = sorted([]string{m.Rule.ID, name})
 	}
-	value := string(text[m.SecretStart:m.SecretEnd])
-	t.report(rule, loc, value, audit.NewSecret(m.Rule.ID, "", value), t.keep(m))
+	t.report(rule, loc, string(text[m.SecretStart:m.SecretEnd]), secret, t.keep(m))
 }
 
 // keep defers the judgement of a match to when its place is known.
