@@ -180,6 +180,24 @@ func listOf(n *yaml.Node) []*yaml.Node {
 	return []*yaml.Node{n}
 }
 
+// Included is a file that GitLab says it has put into a definition: its type, location, project and ref as "Validate a project's CI/CD configuration" gives them
+// (docs.gitlab.com/api/lint).
+func Included(kind, location, project, ref string) Component {
+	switch {
+	case kind == "component":
+		return component(Catalogue, location, Position{})
+	case kind == "template":
+		return Component{Kind: Template, Text: location, Name: location, Pin: Unnamed}
+	case project != "":
+		c := Component{Kind: Include, Name: project + ":" + location, Ref: ref, Pin: pinOf(ref)}
+		c.Text = strings.TrimSuffix(c.Name+"@"+ref, "@")
+		return c
+	case kind == "local":
+		return Component{Kind: Include, Text: location, Name: location, Pin: Local}
+	}
+	return Component{Kind: Include, Text: location, Name: location, Pin: Unnamed}
+}
+
 // includeOf reads one include. It is not ok if it names nothing that is known.
 func includeOf(n *yaml.Node) (c Component, ok bool) {
 	c = Component{Kind: Include, Pin: Unnamed, At: at(n)}
