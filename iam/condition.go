@@ -15,6 +15,7 @@ import (
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html.
 type condition struct {
 	key      string // in lower case, as keys are compared
+	operator string // in lower case, without quantifier and IfExists
 	test     func(c *condition, i int, value string, r *Request) Tri
 	negated  bool
 	ifExists bool
@@ -71,6 +72,7 @@ func newCondition(operator string) (c condition, err error) {
 		name, c.set = rest, forAny
 	}
 	name, c.ifExists = strings.CutSuffix(name, "ifexists")
+	c.operator = name
 	order := func(kind func(*condition, int, string, *Request) Tri, holds func(int) bool) {
 		c.test, c.ordered = kind, holds
 	}

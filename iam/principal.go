@@ -103,6 +103,20 @@ func (p *principals) name(of *Principal) (best naming) {
 	return best
 }
 
+// indexed are the ARNs that principals name, of accounts their numbers; everyone is whether that does not say whom they let in.
+func (p *principals) indexed() (names []string, everyone bool) {
+	if p == nil {
+		return nil, false
+	}
+	for _, n := range p.aws {
+		if parts := strings.SplitN(n, ":", arnParts); len(parts) == arnParts && parts[5] == "root" {
+			n = parts[4]
+		}
+		names = append(names, n)
+	}
+	return names, p.everyone || p.not
+}
+
 // spares tells whether a NotPrincipal leaves one out. It has to name the account and, of a session, the role and the session as well: else it hits them.
 func (p *principals) spares(of *Principal) Tri {
 	if p.everyone {

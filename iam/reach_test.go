@@ -274,3 +274,42 @@ func BenchmarkReach(b *testing.B) {
 		})
 	}
 }
+
+// TestAdministratorsActAsEverybody: a role that trusts one role of another account by name is in reach of all administrators of that account.
+func TestAdministratorsActAsEverybody(t *testing.T) {
+	m := &maker{}
+	m.user("admin", adminPolicy)
+	m.user("becomes-admin", nil, allow("iam:PutUserPolicy", "*"))
+	m.user("neither", nil, allow("s3:GetObject", "*"))
+	m.role("ops", doc{"Service": "ec2.amazonaws.com"}, allow("sts:AssumeRole", "arn:aws:iam::"+other+":role/entry"))
+	second, err := ParseAccount(other, []byte(fmt.Sprintf(`{"RoleDetailList": [{"Arn": "arn:aws:iam::%s:role/entry",
+		"AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "arn:aws:iam::%s:role/ops"}}},
+		"AttachedManagedPolicies": [{"PolicyArn": %q}]}]}`, other, account, administrator)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := NewWorld([]*Account{m.account(t, account), second}, time.Now())
+	for name, want := range map[string]string{
+		"user/admin": "admin [111122223333 444455556666]", "user/becomes-admin": "escalation [111122223333 444455556666]", "user/neither": "read [111122223333]",
+		"role/ops": "escalation [444455556666]",
+	} {
+		r := w.Reach(w.Find("arn:aws:iam::" + account + ":" + name))
+		if got := fmt.Sprint(r.Level, " ", r.Accounts); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}
+
+func TestServices(t *testing.T) {
+	m := &maker{}
+	arn := m.user("u", boundary(m, "no-queues", full, deny("sqs:*", "*")), allow([]string{"s3:Get*", "s3:PutObject"}, "arn:aws:s3:::b/*"), allow("dynamodb:GetItem", "*"),
+		allow("sqs:SendMessage", "*"), allow("secretsmanager:GetSecretValue", "arn:aws:secretsmanager:eu-west-1:"+account+":secret:db-*"), allow("sts:AssumeRole", "*"))
+	most := m.user("most", nil, doc{"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"})
+	w := NewWorld([]*Account{m.account(t, account)}, time.Now())
+	if got := fmt.Sprint(w.Services(w.Find(arn))); got != "map[dynamodb:read s3:write secretsmanager:read]" {
+		t.Error(got)
+	}
+	if got := fmt.Sprint(w.Services(w.Find(most))); got != "map[*:write]" {
+		t.Error(got)
+	}
+}

@@ -135,17 +135,22 @@ func (r *Request) fact(key string) Fact {
 		return text(r.account())
 	}
 	if name, ok := strings.CutPrefix(key, "aws:principaltag/"); ok && p.Tags != nil {
-		for tag, value := range p.Tags {
-			if strings.EqualFold(tag, name) {
-				return Known(value)
-			}
-		}
-		return Absent()
+		return tagged(p.Tags, name)
 	}
 	if r.Facts != nil {
 		return r.Facts(key)
 	}
 	return Unknown()
+}
+
+// tagged is the value of a tag, whose name is in any case.
+func tagged(tags map[string]string, name string) Fact {
+	for tag, value := range tags {
+		if strings.EqualFold(tag, name) {
+			return Known(value)
+		}
+	}
+	return Absent()
 }
 
 // expand fills the variables of a text in, and says whether they are known: No where one is absent, Maybe where one is not known; those may be anything.
