@@ -311,7 +311,7 @@ func (x *explainer) services(what graph.Explanation, rights *graph.Node) (change
 		return nil, nil // all
 	}
 	asked, best := map[string]bool{}, map[string]iam.Level{}
-	for _, p := range what.Paths.All {
+	for _, p := range slices.Concat(what.Paths.All, what.Possible.All) {
 		end := p[len(p)-1]
 		if i := x.world.Find(end.From.ID); i != nil && end.To == rights && i.Account.ID == rights.In && !asked[i.ARN] {
 			asked[i.ARN] = true
