@@ -15,12 +15,13 @@ type Who string
 
 // The circles.
 const (
-	Anyone Who = "anyone"                                    // all who use the issuer
-	Member Who = "anyone who may create a repository"        // of the owner that the policy names
-	Writer Who = "anyone who may push"                       // to the repository that the policy names
-	Holder Who = "whoever holds the name"                    // of an owner or a repository that can be renamed or deleted
-	Nobody Who = "nobody"                                    //
-	Bearer Who = "whoever gets a token for another audience" // one that was made for somebody else
+	Anyone   Who = "anyone" // all who use the issuer
+	Outsider Who = "anyone who can see the repository"
+	Member   Who = "anyone who may create a repository"        // of the owner that the policy names
+	Writer   Who = "anyone who may push"                       // to the repository that the policy names
+	Holder   Who = "whoever holds the name"                    // of an owner or a repository that can be renamed or deleted
+	Nobody   Who = "nobody"                                    //
+	Bearer   Who = "whoever gets a token for another audience" // one that was made for somebody else
 )
 
 // A Problem is a way in which a role trusts more than it seems to.
@@ -281,7 +282,7 @@ func (t *trustee) ask(claims map[string]Fact) (Answer, bool) {
 // claims are what a token says beside its subject. What follows from the subject is known, and what whoever has it made chooses is chosen; ours are claims that a
 // stranger cannot have.
 func (t *trustee) claims(tok token, who Who) map[string]Fact {
-	c := map[string]Fact{"sub": Known(tok["sub"]), "aud": Chosen()}
+	c := map[string]Fact{"sub": Known(tok["sub"]), "aud": t.audience()}
 	if t.Forge != GitHub {
 		return c
 	}
@@ -337,6 +338,18 @@ func (t *trustee) claims(tok token, who Who) map[string]Fact {
 	}
 	set("job_workflow_ref", Chosen())
 	return c
+}
+
+// audience is that of a token of somebody's. A job may ask for any. Where people log in, it is the application's, which whoever has the role owns; so it is taken for that
+// where the issuer is not known, unless it is one that jobs ask for: AWS, or the issuer itself.
+func (t *trustee) audience() Fact {
+	if t.Forge == "" && !slices.ContainsFunc(t.Audiences, func(a string) bool {
+		a = strings.TrimSuffix(strings.TrimPrefix(strings.ToLower(a), "https://"), "/")
+		return a == "sts.amazonaws.com" || a == t.issuer
+	}) {
+		return Known(otherOwner)
+	}
+	return Chosen()
 }
 
 const otherBranch = "some-branch"
@@ -439,6 +452,7 @@ func (t *trustee) judgeWay(way []string, seeds map[string]string) {
 	if t.openToAll(way, shapes) {
 		return
 	}
+	asked := map[string]bool{} // about refs, of a repository in one form
 	for _, s := range shapes {
 		tok, _, ok := t.finds(s, way, somebody)
 		if !ok {
@@ -457,7 +471,10 @@ func (t *trustee) judgeWay(way []string, seeds map[string]string) {
 		if s.has("owner") && s.has("repo") && len(way) > 0 {
 			seeds[name] = form
 		}
-		t.anyRef(shapes, s, tok, way)
+		if name += " " + form; !asked[name] || !s.has("owner") || !s.has("repo") {
+			asked[name] = true
+			t.anyRef(shapes, s, tok, way)
+		}
 	}
 }
 
@@ -492,7 +509,7 @@ func (t *trustee) openToAll(way []string, shapes []shape) bool {
 		return true
 	}
 	a, ok := t.ask(map[string]Fact{
-		"sub": Absent(), "aud": Chosen(), "repository": Absent(), "repository_id": Absent(), "actor": Absent(), "actor_id": Absent(), "environment": Absent(),
+		"sub": Absent(), "aud": t.audience(), "repository": Absent(), "repository_id": Absent(), "actor": Absent(), "actor_id": Absent(), "environment": Absent(),
 		"enterprise_id": Absent(), "job_workflow_ref": Absent(), "ref": Absent(), "workflow": Absent(),
 	})
 	if weak, _ := t.weak(); ok && weak {

@@ -139,6 +139,11 @@ func TestFederations(t *testing.T) {
 		{"one address", githubIssuer, []string{sub(`"repo:acme/app:*"`) + `, "IpAddress": {"aws:SourceIp": "192.0.2.0/24"}`}, ""},
 		{"one service account", eksIssuer, []string{equals(`"~:sub": "system:serviceaccount:prod:app"`)}, ""},
 		{"accounts of one namespace", eksIssuer, []string{sub(`"system:serviceaccount:prod:*"`)}, ""},
+		{"people of a pool", "cognito-identity.amazonaws.com", []string{`"StringEquals": {"~:aud": "eu-central-1:0a1b2c3d-0000-4000-8000-0123456789ab"}`}, ""},
+		{"people of an application", "login.example.com", []string{`"StringEquals": {"~:aud": "0oa1b2c3d4"}`}, ""},
+		{"people of every application", "login.example.com", []string{``}, "O01"},
+		{"jobs of an unknown host", "git.acme.example", []string{`"StringEquals": {"~:aud": "https://git.acme.example"}`}, "O01"},
+		{"jobs of an organisation's own issuer", "oidc.ci.example/org/0123", []string{aud}, "O04"},
 		{"one of a workspace's", "app.terraform.io", []string{sub(`"organization:acme:project:p:workspace:w:run_phase:*"`)}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -355,5 +360,25 @@ func TestShapes(t *testing.T) {
 	}
 	if tok, whole := s.meet([]string{strings.Repeat(star+"a", 20000)}); tok != nil || whole {
 		t.Error("a pattern that no policy has room for is searched")
+	}
+}
+
+// BenchmarkFederations is one role with a hundred subjects, and one with a pattern.
+func BenchmarkFederations(b *testing.B) {
+	var many []string
+	for i := range 100 {
+		many = append(many, fmt.Sprintf("repo:acme/service-%d:environment:production", i))
+	}
+	list, err := json.Marshal(many)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, sub := range map[string]string{"list": string(list), "pattern": `"repo:acme/app:*"`} {
+		w, role := trusted(b, githubIssuer, aud+`, "StringLike": {"~:sub": `+sub+`}`)
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				w.Federations(role)
+			}
+		})
 	}
 }

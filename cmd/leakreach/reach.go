@@ -128,6 +128,9 @@ func (o *reachOptions) reach(ctx context.Context, w world, kept *store.Store, na
 		r.Coverage = append(r.Coverage, c)
 	}
 	x.world = iam.NewWorld(accounts, start)
+	if err := x.federate(func() (audit.Key, error) { return reachKey(ctx, w, kept) }); err != nil {
+		return err
+	}
 	if err := x.explain(names); err != nil {
 		return err
 	}
@@ -147,6 +150,7 @@ type explainer struct {
 	findings map[string]*audit.Finding // of the run, by their ids
 	world    *iam.World
 	from     string
+	trusted  map[*iam.Identity]trusted // roles that let tokens of pipelines in
 }
 
 // explain adds what was named, or else all, to the report.
@@ -308,6 +312,7 @@ func (x *explainer) identity(i *iam.Identity) report.ReachedIdentity {
 		}
 		one.Paths = append(one.Paths, p)
 	}
+	one.Trusts = x.trusts(i)
 	return one
 }
 

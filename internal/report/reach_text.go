@@ -17,6 +17,7 @@ func writeReachText(w io.Writer, r *Reach, _ Options) error {
 	type entry struct {
 		name string
 		Reached
+		trusts []Trust
 	}
 	var all []entry
 	for _, s := range r.Secrets {
@@ -24,10 +25,10 @@ func writeReachText(w io.Writer, r *Reach, _ Options) error {
 		if s.ID != name {
 			name += "  " + s.ID
 		}
-		all = append(all, entry{name, s.Reached})
+		all = append(all, entry{name, s.Reached, nil})
 	}
 	for _, i := range r.Identities {
-		all = append(all, entry{i.ARN, i.Reached})
+		all = append(all, entry{i.ARN, i.Reached, i.Trusts})
 	}
 	slices.SortStableFunc(all, func(a, b entry) int { return slices.Index(highestFirst, a.Level) - slices.Index(highestFirst, b.Level) })
 	var b strings.Builder
@@ -36,6 +37,9 @@ func writeReachText(w io.Writer, r *Reach, _ Options) error {
 		count[e.Level]++
 		fmt.Fprintf(&b, "%-10s  %s\n", e.Level, Clean(e.name))
 		e.text(&b)
+		for _, t := range e.trusts {
+			b.WriteString(t.Text())
+		}
 	}
 	r.readersText(&b)
 	for _, g := range r.Gaps {

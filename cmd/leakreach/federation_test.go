@@ -1,0 +1,92 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/iam"
+	"github.com/leakreach/leakreach/internal/graph"
+	"github.com/leakreach/leakreach/internal/report"
+)
+
+// TestTrustedJobs: with a run beside the exports, a role tells which jobs can become it, what is wrong at the forge's side is a finding, and the ways to it begin there.
+func TestTrustedJobs(t *testing.T) {
+	role := func(name, sub string) string {
+		return `{"RoleName": "` + name + `", "Arn": "arn:aws:iam::111122223333:role/` + name + `", "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": {"Effect": "Allow",
+			"Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"}, "Action": "sts:AssumeRoleWithWebIdentity",
+			"Condition": {"StringEquals": {"token.actions.githubusercontent.com:aud": "sts.amazonaws.com", "token.actions.githubusercontent.com:sub": "` + sub + `"}}}},
+			"RolePolicyList": [{"PolicyName": "p", "PolicyDocument": {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}}]}`
+	}
+	account, err := iam.ParseAccount("111122223333", json.RawMessage(`{"RoleDetailList": [`+strings.Join([]string{
+		role("main", "repo:acme/web:ref:refs/heads/main"), role("prod", "repo:acme/web:environment:prod"), role("guarded", "repo:acme/web:environment:guarded"),
+		role("renamed", "repo:acme/api:environment:prod"), role("nobody", "repo:acme/other:environment:prod"),
+	}, ",")+`]}`))
+	if err != nil || len(account.Problems) > 0 {
+		t.Fatal(err, account)
+	}
+	job := func(target, name, events, environment string) audit.Entry {
+		return audit.Entry{Target: target, Kind: audit.KindJob, Name: name, Facts: map[string]string{"workflow": name, "job": name, "events": events, "permissions": "id-token=write", "environment": environment}}
+	}
+	settings := func(target, immutable string) audit.Entry {
+		return audit.Entry{Target: target, Kind: audit.KindSettings, Name: target, Facts: map[string]string{"oidc_immutable_subject": immutable, "default_branch": "main", "visibility": "public"}}
+	}
+	const web, api = "github:acme/web", "github:acme/api"
+	run := &audit.Run{Inventory: []audit.Entry{
+		settings(web, "false"), settings(api, "true"),
+		{Target: web, Kind: audit.KindProtection, Name: "main", Facts: map[string]string{"of": "branch", "refs": "main", "reviews": "2"}},
+		{Target: web, Kind: audit.KindEnvironment, Name: "guarded", Facts: map[string]string{"reviewers": "Team:ops", "branches": "all"}},
+		job(web, "ci", "push\t1:1\tbranches=main", ""), job(web, "triage", "issue_comment\t1:1", ""), job(web, "deploy", "push\t1:1\tbranches=main", "prod"), job(web, "ship", "push\t1:1\tbranches=main", "guarded"),
+		job(api, "deploy", "push\t1:1\tbranches=main", "prod"),
+	}}
+	x := &explainer{
+		r: &report.Reach{Graph: &graph.Graph{}}, run: run, findings: map[string]*audit.Finding{},
+		world: iam.NewWorld([]*iam.Account{account}, time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC)),
+	}
+	if err := x.federate(func() (audit.Key, error) { return audit.KeyFrom([]byte("a key of this test's")), nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.explain(nil); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]struct{ jobs, problems string }{
+		"main":    {"ci by whoever may merge or approve, triage by anybody", "O14 critical"},
+		"prod":    {"deploy by whoever may push", "O08 critical"},
+		"guarded": {"ship by whoever may merge or approve", ""},
+		"renamed": {"", "O13 medium"},
+		"nobody":  {"", ""},
+	}
+	for _, i := range x.r.Identities {
+		name := i.ARN[strings.LastIndexByte(i.ARN, '/')+1:]
+		var jobs, problems []string
+		for _, j := range i.Trusts[0].Jobs {
+			jobs = append(jobs, j.Job[strings.LastIndexByte(j.Job, ' ')+1:]+" by "+j.Who)
+		}
+		for _, p := range i.Trusts[0].Problems {
+			problems = append(problems, p.ID+" "+string(p.Severity))
+		}
+		if got := strings.Join(jobs, ", "); got != want[name].jobs {
+			t.Errorf("%s: jobs %q, want %q", name, got, want[name].jobs)
+		}
+		if got := strings.Join(problems, ", "); got != want[name].problems {
+			t.Errorf("%s: problems %q, want %q", name, got, want[name].problems)
+		}
+		if found := slices.ContainsFunc(x.r.Findings, func(f audit.Finding) bool { return f.Rule == trustTooBroad.ID && f.Locations[0].Name == i.ARN }); found != (want[name].problems != "") {
+			t.Errorf("%s: a finding: %v", name, found)
+		}
+	}
+	if len(x.r.Identities) != len(want) || len(x.r.Findings) != 3 {
+		t.Errorf("%d identities, %d findings", len(x.r.Identities), len(x.r.Findings))
+	}
+	var out bytes.Buffer
+	if err := report.WriteReach(&out, "text", x.r, report.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if text := "can be assumed by github:acme/web triage: triage on issue_comment: repo:acme/web:ref:refs/heads/main, anybody"; !strings.Contains(out.String(), text) {
+		t.Errorf("the text does not say %q:\n%s", text, out.String())
+	}
+}
