@@ -212,6 +212,7 @@ func TestGateway(t *testing.T) {
 	}
 	t.Run("program", func(t *testing.T) { program(t, url, keys) })
 	t.Run("jobs", func(t *testing.T) { jobs(t, url, keys) })
+	t.Run("policies", func(t *testing.T) { policies(t, url, keys["root"]) })
 }
 
 // TestGatewayDown has nobody listen.
