@@ -8,19 +8,20 @@ import (
 )
 
 // assumeByToken is how somebody with a token of an OpenID Connect issuer becomes a session of a role.
-const assumeByToken = "sts:AssumeRoleWithWebIdentity"
+const assumeByToken = "sts:AssumeRoleWithWebIdentity" //nolint:gosec // an action
 
 // Who is somebody that can have a token made, from the widest circle.
 type Who string
 
 // The circles.
 const (
-	Anyone Who = "anyone"                                    // all who use the issuer
-	Member Who = "anyone who may create a repository"        // of the owner that the policy names
-	Writer Who = "anyone who may push"                       // to the repository that the policy names
-	Holder Who = "whoever holds the name"                    // of an owner or a repository that can be renamed or deleted
-	Nobody Who = "nobody"                                    //
-	Bearer Who = "whoever gets a token for another audience" // one that was made for somebody else
+	Anyone   Who = "anyone" // all who use the issuer
+	Outsider Who = "anyone who can see the repository"
+	Member   Who = "anyone who may create a repository"        // of the owner that the policy names
+	Writer   Who = "anyone who may push"                       // to the repository that the policy names
+	Holder   Who = "whoever holds the name"                    // of an owner or a repository that can be renamed or deleted
+	Nobody   Who = "nobody"                                    //
+	Bearer   Who = "whoever gets a token for another audience" // one that was made for somebody else
 )
 
 // A Problem is a way in which a role trusts more than it seems to.
@@ -46,7 +47,21 @@ type Federation struct {
 	Problems  []Problem
 	Limits    []string // what is not known
 
-	globs [][]string // the ways in which subjects can be let in: in each, all patterns have to fit, after wild
+	globs  [][]string // the ways in which subjects can be let in: in each, all patterns have to fit, after wild
+	spared []string   // patterns of subjects that statements which deny leave out
+}
+
+// ways are those in which subjects can be let in, and each with what is left where all others are denied.
+func (f *Federation) ways() (all [][]string) {
+	for _, way := range f.globs {
+		all = append(all, way)
+		for _, s := range f.spared {
+			if len(all) < maxWays {
+				all = append(all, append(slices.Clone(way), s))
+			}
+		}
+	}
+	return all
 }
 
 // A Subject is patterns all of which a subject is like.
@@ -179,6 +194,7 @@ func (w *World) federation(role *Identity, provider string) Federation {
 	for _, s := range sets {
 		t.read(s)
 	}
+	t.spare(append(slices.Clone(role.Account.RCPs), []*Policy{role.Trust}))
 	for _, way := range f.globs { // what the host's name does not tell, the form of its subjects may
 		for prefix, forge := range map[string]Forge{"project_path:": GitLab, "repo:": Gitea} {
 			if f.Forge == "" && len(way) > 0 && strings.HasPrefix(way[0], prefix) {
@@ -269,6 +285,26 @@ func (t *trustee) read(s *Statement) {
 	}
 }
 
+// spare takes in what statements that deny leave out.
+func (t *trustee) spare(levels [][]*Policy) {
+	for _, p := range slices.Concat(levels...) {
+		for _, s := range p.Statements {
+			for i := range s.conditions {
+				c := &s.conditions[i]
+				if of, claim := cutClaim(c.key); s.Effect == Allow || of != t.issuer || claim != "sub" || !c.negated || !s.does(strings.ToLower(assumeByToken)) {
+					continue
+				}
+				for _, v := range c.values {
+					if strings.HasSuffix(c.operator, "like") {
+						v, _ = (&Request{}).expand(v)
+					}
+					t.spared = append(t.spared, v)
+				}
+			}
+		}
+	}
+}
+
 // ask evaluates a token's claims.
 func (t *trustee) ask(claims map[string]Fact) (Answer, bool) {
 	a := t.w.Accepts(t.Role, t.Provider, claims)
@@ -281,7 +317,7 @@ func (t *trustee) ask(claims map[string]Fact) (Answer, bool) {
 // claims are what a token says beside its subject. What follows from the subject is known, and what whoever has it made chooses is chosen; ours are claims that a
 // stranger cannot have.
 func (t *trustee) claims(tok token, who Who) map[string]Fact {
-	c := map[string]Fact{"sub": Known(tok["sub"]), "aud": Chosen()}
+	c := map[string]Fact{"sub": Known(tok["sub"]), "aud": t.audience()}
 	if t.Forge != GitHub {
 		return c
 	}
@@ -337,6 +373,18 @@ func (t *trustee) claims(tok token, who Who) map[string]Fact {
 	}
 	set("job_workflow_ref", Chosen())
 	return c
+}
+
+// audience is that of a token of somebody's. A job may ask for any. Where people log in, it is the application's, which whoever has the role owns; so it is taken for that
+// where the issuer is not known, unless it is one that jobs ask for: AWS, or the issuer itself.
+func (t *trustee) audience() Fact {
+	if t.Forge == "" && !slices.ContainsFunc(t.Audiences, func(a string) bool {
+		a = strings.TrimSuffix(strings.TrimPrefix(strings.ToLower(a), "https://"), "/")
+		return a == "sts.amazonaws.com" || a == t.issuer
+	}) {
+		return Known(otherOwner)
+	}
+	return Chosen()
 }
 
 const otherBranch = "some-branch"
@@ -416,7 +464,7 @@ func (t *trustee) found(id string, who Who, subject, evidence, why string, args 
 // judge looks for the problems of table 5.4: whose tokens are let in, from the widest circle to the narrowest.
 func (t *trustee) judge() {
 	seeds := map[string]string{} // repositories that are let in, and in which forms of subjects
-	for _, way := range t.globs {
+	for _, way := range t.ways() {
 		t.judgeWay(way, seeds)
 	}
 	t.judgeGuards()
@@ -439,6 +487,7 @@ func (t *trustee) judgeWay(way []string, seeds map[string]string) {
 	if t.openToAll(way, shapes) {
 		return
 	}
+	asked := map[string]bool{} // about refs, of a repository in one form
 	for _, s := range shapes {
 		tok, _, ok := t.finds(s, way, somebody)
 		if !ok {
@@ -457,7 +506,10 @@ func (t *trustee) judgeWay(way []string, seeds map[string]string) {
 		if s.has("owner") && s.has("repo") && len(way) > 0 {
 			seeds[name] = form
 		}
-		t.anyRef(shapes, s, tok, way)
+		if name += " " + form; !asked[name] || !s.has("owner") || !s.has("repo") {
+			asked[name] = true
+			t.anyRef(shapes, s, tok, way)
+		}
 	}
 }
 
@@ -492,7 +544,7 @@ func (t *trustee) openToAll(way []string, shapes []shape) bool {
 		return true
 	}
 	a, ok := t.ask(map[string]Fact{
-		"sub": Absent(), "aud": Chosen(), "repository": Absent(), "repository_id": Absent(), "actor": Absent(), "actor_id": Absent(), "environment": Absent(),
+		"sub": Absent(), "aud": t.audience(), "repository": Absent(), "repository_id": Absent(), "actor": Absent(), "actor_id": Absent(), "environment": Absent(),
 		"enterprise_id": Absent(), "job_workflow_ref": Absent(), "ref": Absent(), "workflow": Absent(),
 	})
 	if weak, _ := t.weak(); ok && weak {
@@ -670,7 +722,7 @@ func (t *trustee) judgeGuards() {
 		t.found("O15", Bearer, "", "", "tokens for several audiences are let in: %s", strings.Join(t.Audiences, ", "))
 		return
 	}
-	for _, way := range t.globs {
+	for _, way := range t.ways() {
 		for _, s := range t.Forge.shapes(t.issuer, nil) {
 			tok, by, ok := t.finds(s, way, somebody)
 			if !ok {
@@ -699,7 +751,11 @@ func (w *World) Lets(f *Federation, subject string, claims map[string]Fact) (str
 		}
 	}
 	best, found := Answer{}, ""
-	for _, way := range f.globs {
+	known, _, _ := strings.Cut(subject, "*")
+	for _, way := range f.ways() {
+		if slices.ContainsFunc(way, func(g string) bool { return !begins(g, known) }) {
+			continue // most jobs are other repositories'
+		}
 		tok, whole := s.meet(way)
 		if !whole {
 			best.State, best.Missing = max(best.State, Undecided), []string{"more patterns than were tried"}
@@ -717,6 +773,13 @@ func (w *World) Lets(f *Federation, subject string, claims map[string]Fact) (str
 		}
 	}
 	return found, best
+}
+
+// begins tells whether some text that begins with another may be like a pattern, by what both begin with.
+func begins(pattern, known string) bool {
+	first := globOf(pattern).pieces[0]
+	n := min(len(first), len(known))
+	return like(known[:n], first[:n])
 }
 
 // Evidence names the statements that decided, as [Problem.Evidence] does.

@@ -139,6 +139,11 @@ func TestFederations(t *testing.T) {
 		{"one address", githubIssuer, []string{sub(`"repo:acme/app:*"`) + `, "IpAddress": {"aws:SourceIp": "192.0.2.0/24"}`}, ""},
 		{"one service account", eksIssuer, []string{equals(`"~:sub": "system:serviceaccount:prod:app"`)}, ""},
 		{"accounts of one namespace", eksIssuer, []string{sub(`"system:serviceaccount:prod:*"`)}, ""},
+		{"people of a pool", "cognito-identity.amazonaws.com", []string{`"StringEquals": {"~:aud": "eu-central-1:0a1b2c3d-0000-4000-8000-0123456789ab"}`}, ""},
+		{"people of an application", "login.example.com", []string{`"StringEquals": {"~:aud": "0oa1b2c3d4"}`}, ""},
+		{"people of every application", "login.example.com", []string{``}, "O01"},
+		{"jobs of an unknown host", "git.acme.example", []string{`"StringEquals": {"~:aud": "https://git.acme.example"}`}, "O01"},
+		{"jobs of an organisation's own issuer", "oidc.ci.example/org/0123", []string{aud}, "O04"},
 		{"one of a workspace's", "app.terraform.io", []string{sub(`"organization:acme:project:p:workspace:w:run_phase:*"`)}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -166,6 +171,41 @@ func TestFederations(t *testing.T) {
 				t.Errorf("limits: %q", f[0].Limits)
 			}
 		})
+	}
+}
+
+// TestFederationDenied: what a statement that denies, or an RCP, leaves of what is let in.
+func TestFederationDenied(t *testing.T) {
+	const provider = "arn:aws:iam::" + account + ":oidc-provider/" + githubIssuer
+	statement := func(effect, operator, sub string) string {
+		return fmt.Sprintf(`{"Effect": %q, "Principal": {"Federated": %q}, "Action": "sts:AssumeRoleWithWebIdentity", "Condition": {%q: {"%s:sub": %q}, "StringEquals": {"%s:aud": "sts.amazonaws.com"}}}`,
+			effect, provider, operator, githubIssuer, sub, githubIssuer)
+	}
+	for _, c := range []struct{ allow, deny, rcp, want string }{
+		{"repo:acme/*", "", "", "O04"},
+		{"repo:acme/*", "repo:acme/app:*", "", "O05"},
+		{"repo:acme/*", "repo:acme/app:environment:prod", "", ""},
+		{"repo:acme/*", "repo:other/app:*", "", ""},
+		{"*", "", "repo:acme/*", "O04"},
+		{"*", "repo:acme/app:*", "repo:acme/*:ref:refs/heads/main", ""},
+		{"*", "", "", "O02"},
+	} {
+		statements := []string{statement("Allow", "StringLike", c.allow)}
+		if c.deny != "" {
+			statements = append(statements, strings.Replace(statement("Deny", "StringNotLike", c.deny), `, "StringEquals": {"`+githubIssuer+`:aud": "sts.amazonaws.com"}`, "", 1))
+		}
+		w, role := trustedBy(t, `{"Version": "2012-10-17", "Statement": [`+strings.Join(statements, ",")+`]}`)
+		if c.rcp != "" {
+			role.Account.RCPs = [][]*Policy{{policyOf(t, "rcp", []byte(`{"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRoleWithWebIdentity", "Resource": "*", "Condition": {"StringNotLikeIfExists": {"`+githubIssuer+`:sub": "`+c.rcp+`"}}}`))}}
+		}
+		f := w.Federations(role)[0]
+		var ids []string
+		for _, p := range f.Problems {
+			ids = append(ids, p.ID)
+		}
+		if got := strings.Join(ids, " "); got != c.want {
+			t.Errorf("%+v: got %q: %+v", c, got, f.Problems)
+		}
 	}
 }
 
@@ -355,5 +395,25 @@ func TestShapes(t *testing.T) {
 	}
 	if tok, whole := s.meet([]string{strings.Repeat(star+"a", 20000)}); tok != nil || whole {
 		t.Error("a pattern that no policy has room for is searched")
+	}
+}
+
+// BenchmarkFederations is one role with a hundred subjects, and one with a pattern.
+func BenchmarkFederations(b *testing.B) {
+	var many []string
+	for i := range 100 {
+		many = append(many, fmt.Sprintf("repo:acme/service-%d:environment:production", i))
+	}
+	list, err := json.Marshal(many)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, sub := range map[string]string{"list": string(list), "pattern": `"repo:acme/app:*"`} {
+		w, role := trusted(b, githubIssuer, aud+`, "StringLike": {"~:sub": `+sub+`}`)
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				w.Federations(role)
+			}
+		})
 	}
 }

@@ -123,6 +123,11 @@ func (w *World) facts(i *Identity, resource string) func(string) Fact {
 	}
 }
 
+// Ask answers whether an identity may do something to a resource of its account; * is every one.
+func (w *World) Ask(i *Identity, action, resource string) Answer {
+	return w.ask(i, i.layers(i.Account), action, resource, i.Account.ID, nil)
+}
+
 // ask evaluates a request of an identity for a resource of an account.
 func (w *World) ask(i *Identity, l Layers, action, resource, account string, context map[string]Fact) Answer {
 	return l.Evaluate(Request{Principal: i.principal(), Action: action, Resource: resource, Account: account, Context: context, Facts: w.facts(i, resource)})

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/iam"
+	"github.com/leakreach/leakreach/internal/graph"
 	"github.com/leakreach/leakreach/internal/report"
+	"github.com/leakreach/leakreach/internal/store"
 )
 
 // trustTooBroad is judged where accounts are read. docs/oidc.md has its problems, by their ids.
@@ -50,10 +54,68 @@ var trustSeverity = map[string]audit.Severity{
 	"O09": audit.Medium, "O11": audit.Medium, "O13": audit.Medium, "O15": audit.Medium,
 }
 
-// trusts are what a role lets in of issuers of tokens.
-func trusts(w *iam.World, role *iam.Identity) []report.Trust {
+// trusted is what a role lets in of tokens of pipelines, and the findings about it.
+type trusted struct {
+	trusts   []report.Trust
+	findings []audit.Finding
+}
+
+// federate looks which tokens roles let in, and which of the run's jobs have such. The key of findings' ids is asked for once there is one.
+func (x *explainer) federate(key func() (audit.Key, error)) error {
+	var mints []graph.Mint
+	if x.run != nil {
+		access, err := graph.NewAccess(x.run)
+		if err != nil {
+			return err
+		}
+		mints = access.Mints()
+	}
+	x.trusted = map[*iam.Identity]trusted{}
+	for _, role := range x.world.Identities() {
+		trusts := trustsOf(x.r.Graph, x.world, role, mints)
+		if len(trusts) == 0 {
+			continue
+		}
+		one := trusted{trusts: trusts}
+		if slices.ContainsFunc(trusts, func(t report.Trust) bool { return len(t.Problems) > 0 }) {
+			k, err := key()
+			if err != nil {
+				return err
+			}
+			one.findings = trustFindings(k, role, x.world.Reach(role), trusts)
+		}
+		x.trusted[role] = one
+	}
+	return nil
+}
+
+// trusts is what a role lets in. The findings about it are added to the report, once.
+func (x *explainer) trusts(role *iam.Identity) []report.Trust {
+	one := x.trusted[role]
+	x.r.Findings = append(x.r.Findings, one.findings...)
+	if one.findings != nil {
+		x.trusted[role] = trusted{trusts: one.trusts}
+	}
+	return one.trusts
+}
+
+// reachKey is the key of findings' ids: the store's, where there is one.
+func reachKey(ctx context.Context, w world, kept *store.Store) (audit.Key, error) {
+	if kept != nil {
+		return storeKey(ctx, w.getenv, kept)
+	}
+	return fingerprintKey(w.getenv, slog.New(slog.NewTextHandler(w.stderr, nil)))
+}
+
+// maxJobs is how many jobs of a role are told one by one: of a role that lets an organisation in there are thousands.
+const maxJobs = 100
+
+// trustsOf are what a role lets in of issuers of tokens, and which jobs have such.
+func trustsOf(g *graph.Graph, w *iam.World, role *iam.Identity, mints []graph.Mint) []report.Trust {
 	var all []report.Trust
 	for _, f := range w.Federations(role) {
+		in, left := g.Federate(w, &f, mints)
+		judgeJobs(&f, in, left)
 		t := report.Trust{
 			Issuer: f.Issuer, Provider: f.Provider, Subjects: []string{}, Audiences: append([]string{}, f.Audiences...), Claims: append([]string{}, f.Claims...),
 			Problems: []report.TrustProblem{}, Jobs: []report.TrustedJob{}, Limits: append([]string{}, f.Limits...),
@@ -63,6 +125,12 @@ func trusts(w *iam.World, role *iam.Identity) []report.Trust {
 		}
 		if f.Open {
 			t.Subjects = []string{"*"}
+		}
+		if len(in) > maxJobs {
+			t.Limits = append(t.Limits, fmt.Sprintf("%d jobs can become it, of which the first %d are listed", len(in), maxJobs))
+		}
+		for _, j := range in[:min(len(in), maxJobs)] {
+			t.Jobs = append(t.Jobs, report.TrustedJob{Target: j.Target, Job: j.Job, Event: j.Event, Subject: j.Token, Who: string(j.Who), Guards: append([]string{}, j.Guards...), Unsure: j.Unsure})
 		}
 		level := w.Reach(role).Level
 		for _, p := range f.Problems {
@@ -76,6 +144,36 @@ func trusts(w *iam.World, role *iam.Identity) []report.Trust {
 	return all
 }
 
+// judgeJobs adds what the forge's side tells: that the one branch or environment which is let in is open, or that a repository's subjects have become others.
+func judgeJobs(f *iam.Federation, in []graph.Federated, left []graph.Mint) {
+	wide := slices.ContainsFunc(f.Problems, func(p iam.Problem) bool { return p.ID <= "O08" || p.ID == "O10" || p.ID == "O12" })
+	add := func(p iam.Problem) {
+		if !slices.ContainsFunc(f.Problems, func(o iam.Problem) bool { return o.ID == p.ID }) {
+			f.Problems = append(f.Problems, p)
+		}
+	}
+	for _, j := range in {
+		if j.Open == "" || wide {
+			continue
+		}
+		if j.Unsure != "" {
+			limit := "perhaps " + j.Open + ": " + j.Why + "; not known is " + j.Unsure
+			if !slices.Contains(f.Limits, limit) && len(f.Limits) < maxJobs {
+				f.Limits = append(f.Limits, limit)
+			}
+			continue
+		}
+		who := iam.Writer
+		if j.Who == graph.ByAnybody {
+			who = iam.Outsider
+		}
+		add(iam.Problem{ID: j.Open, Who: who, Why: j.Target + " " + j.Job + ": " + j.Why, Subject: j.Token, Evidence: j.Evidence})
+	}
+	if len(left) > 0 && len(in) == 0 {
+		add(iam.Problem{ID: "O13", Who: iam.Holder, Why: "it lets in by name alone jobs of " + left[0].Target + ", whose subjects have numbers: its own jobs are left out, and whoever takes the name is let in"})
+	}
+}
+
 func severityOf(p iam.Problem, level iam.Level) audit.Severity {
 	s := trustSeverity[p.ID]
 	if p.ID == "O11" && p.Who == iam.Anyone || s == audit.High && level >= iam.LevelEscalation {
@@ -85,16 +183,16 @@ func severityOf(p iam.Problem, level iam.Level) audit.Severity {
 }
 
 // trustFindings are the findings about a role: one for each issuer of which it lets too much in.
-func trustFindings(key audit.Key, account, role string, level audit.Level, trusts []report.Trust) (all []audit.Finding) {
+func trustFindings(key audit.Key, role *iam.Identity, reach iam.Reach, trusts []report.Trust) (all []audit.Finding) {
 	for _, t := range trusts {
 		if len(t.Problems) == 0 {
 			continue
 		}
 		f := audit.Finding{
-			ID: "lr1:" + key.Digest("finding", trustTooBroad.ID, role, t.Provider), Rule: trustTooBroad.ID, Category: trustTooBroad.Category, Title: trustTooBroad.Title,
+			ID: "lr1:" + key.Digest("finding", trustTooBroad.ID, role.ARN, t.Provider), Rule: trustTooBroad.ID, Category: trustTooBroad.Category, Title: trustTooBroad.Title,
 			Severity: audit.Info, Fix: trustTooBroad.Fix,
-			Locations: []audit.Location{{Target: "aws:" + account, Kind: audit.InCloud, Path: "trust policy", Name: role}},
-			Reach:     &audit.Reach{Level: level, Accounts: []string{account}, Paths: []audit.Path{}, Limits: append([]string{}, t.Limits...)},
+			Locations: []audit.Location{{Target: "aws:" + role.Account.ID, Kind: audit.InCloud, Path: "trust policy", Name: role.ARN}},
+			Reach:     &audit.Reach{Level: audit.Level(reach.Level.String()), Accounts: reach.Accounts, Paths: []audit.Path{}, Limits: append(slices.Clone(t.Limits), reach.Limits...)},
 		}
 		var why []string
 		worst := slices.MaxFunc(t.Problems, func(a, b report.TrustProblem) int { return a.Severity.Rank() - b.Severity.Rank() })
@@ -106,7 +204,7 @@ func trustFindings(key audit.Key, account, role string, level audit.Level, trust
 			}
 			why = append(why, text+")")
 		}
-		f.Message = fmt.Sprintf("%s trusts %s: %s", role, t.Issuer, strings.Join(why, "; "))
+		f.Message = fmt.Sprintf("%s trusts %s: %s", role.ARN, t.Issuer, strings.Join(why, "; "))
 		all = append(all, f)
 	}
 	return all

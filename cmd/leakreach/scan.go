@@ -28,6 +28,7 @@ import (
 	"github.com/leakreach/leakreach/providers"
 	"github.com/leakreach/leakreach/scanners"
 	"github.com/leakreach/leakreach/scanners/secrets"
+	"github.com/leakreach/leakreach/verify"
 )
 
 // scanOptions are the flags of scan.
@@ -163,12 +164,13 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 		NoHistory: o.noHistory, NoIgnores: o.noIgnores, AllRefs: o.allRefs, Shared: o.shared, NoArchived: o.noArchived, NoForks: o.noForks, Config: config,
 		ConfigPath: o.config, File: file,
 	}
-	e, list, err := r.engine(o.env(w, log, quotas), refs, file.Leakreach.Limits)
+	env := o.env(w, log, quotas)
+	e, list, err := r.engine(env, refs, file.Leakreach.Limits)
 	if err != nil {
 		return err
 	}
 	if o.dryRun {
-		return o.plan(ctx, w, list, outs)
+		return o.plan(ctx, w, list, outs, verify.Events(env, r.verification()))
 	}
 	if baseline != nil && baseline.Info.Key != "" && baseline.Info.Key != r.Key {
 		return audit.Hint(fmt.Errorf("%w: the baseline %s is under another key: its findings would have other ids now", audit.ErrUsage, o.baseline),

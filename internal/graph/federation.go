@@ -8,7 +8,6 @@ import (
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/iam"
 	"github.com/leakreach/leakreach/pipeline"
-	"github.com/leakreach/leakreach/pipeline/resolve"
 )
 
 // A Mint is tokens that a job can have its forge make.
@@ -21,8 +20,10 @@ type Mint struct {
 	Subject string
 	Claims  map[string]iam.Fact // others that AWS sees
 	Who     Position            // the weakest that can start it with what they want run
-	Unsure  string              // what is not known of it
-	Guards  string              // what holds others back; "" for nothing
+	Guards  []string            // what holds others back
+	Unsure  string              // what is not known that decides whether it has them
+	// Open is the problem of table 5.4 that a role has which lets these tokens alone in, and why: O08 or O14; "" for none.
+	Open, Why string
 }
 
 // A Position is what somebody may do at a forge.
@@ -31,105 +32,64 @@ type Position string
 // The positions, from the weakest.
 const (
 	ByAnybody  Position = "anybody"
-	ByWriter   Position = "anyone who may push"
-	ByReviewer Position = "anyone who may merge or approve"
+	ByWriter   Position = "whoever may push"
+	ByReviewer Position = "whoever may merge or approve"
 )
 
-// A repository is what a run knows of one that has jobs.
-type repository struct {
-	target       string
-	forge        iam.Forge
-	owner, name  string
-	facts        map[string]string
-	environments map[string]*audit.Entry
-	protections  []*audit.Entry
-	gaps         []string
-}
+// maxMints bounds those of a run: a job has one for each event that starts it, and two where it is not known which form its subjects have.
+const maxMints = 1 << 18
 
-// Mints are the tokens that the jobs of a run can have, by its inventory. Of Gitea's and Forgejo's jobs it is not known whether they ask for any.
-func Mints(run *audit.Run) (all []Mint) {
-	places := map[string]*repository{}
-	place := func(target string) *repository {
-		r := places[target]
-		if r == nil {
-			r = &repository{target: target, environments: map[string]*audit.Entry{}}
-			forge, path, _ := strings.Cut(target, ":")
-			r.forge = iam.Forge(forge)
-			i := strings.LastIndexByte(path, '/')
-			r.owner, r.name = path[:max(i, 0)], path[i+1:]
-			places[target] = r
-		}
-		return r
-	}
-	for i := range run.Inventory {
-		e := &run.Inventory[i]
-		switch e.Kind {
-		case audit.KindSettings:
-			place(e.Target).facts = e.Facts
-		case audit.KindEnvironment:
-			place(e.Target).environments[strings.ToLower(e.Name)] = e
-		case audit.KindProtection:
-			place(e.Target).protections = append(place(e.Target).protections, e)
-		}
-	}
-	for _, g := range run.Gaps {
-		place(g.Target).gaps = append(place(g.Target).gaps, g.What)
-	}
-	for i := range run.Inventory {
-		e := &run.Inventory[i]
-		if e.Kind != audit.KindJob {
-			continue
-		}
-		j := resolve.FromEntry(*e)
-		r := place(e.Target)
-		var mints []Mint
-		switch {
-		case r.forge == iam.GitHub && (j.Rights["id-token"] == "write" || j.Rights[pipeline.Any] == "write" && j.Rights["id-token"] == ""):
-			mints = r.github(&j)
-		case r.forge == iam.GitLab && len(j.IDTokens) > 0:
-			mints = r.gitlab(&j)
-		}
-		for _, m := range mints {
-			m.Target, m.Job, m.Forge = e.Target, e.Name, r.forge
-			all = append(all, m)
+// Mints are the tokens that jobs can have. Of those of Gitea and Forgejo it is not known whether they ask for any.
+func (a *Access) Mints() (all []Mint) {
+	for _, p := range a.order {
+		for _, j := range p.jobs {
+			var mints []Mint
+			forge := iam.Forge(p.forge)
+			switch {
+			case forge == iam.GitHub && (j.Rights["id-token"] == "write" || j.Rights["id-token"] == "" && j.Rights[pipeline.Any] == "write"):
+				mints = j.github()
+			case forge == iam.GitLab && len(j.IDTokens) > 0:
+				mints = j.gitlab()
+			}
+			for _, m := range mints {
+				if m.Target, m.Job, m.Forge = p.name, j.Name(), forge; len(all) < maxMints {
+					all = append(all, m)
+				}
+			}
 		}
 	}
 	return all
 }
 
-// Events that run the definition of the default branch, and of them those that anybody can cause where the repository can be seen. See
-// https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows; since December 2025 pull_request_target is one of them.
-var outsiderEvents = []string{"pull_request_target", "issue_comment", "issues", "discussion", "discussion_comment", "fork", "watch", "workflow_run", "pull_request_review", "pull_request_review_comment"}
+// path is owner and name of a place.
+func (p *place) path() string { return strings.TrimPrefix(p.name, p.forge+":") }
 
 // github are the tokens of one of GitHub's jobs, for each event that starts it. See https://docs.github.com/en/actions/reference/security/oidc.
-func (r *repository) github(j *resolve.Job) (all []Mint) {
+func (j *job) github() (all []Mint) {
 	for _, e := range j.Events {
-		for _, c := range r.contexts(&e) {
-			m := Mint{Event: e.Name, Who: c.who, Guards: c.guards, Unsure: c.unsure}
-			m.Claims = map[string]iam.Fact{
-				"aud": iam.Chosen(), "repository": iam.Known(r.owner + "/" + r.name), "environment": iam.Absent(), "ref": iam.Unknown(),
+		for _, m := range j.place.refs(&e) {
+			ref := m.Subject
+			m.Event = e.Name
+			m.Claims = map[string]iam.Fact{"aud": iam.Chosen(), "repository": iam.Known(j.place.path()), "environment": iam.Absent()}
+			if !strings.Contains(ref, "*") {
+				m.Claims["ref"] = iam.Known(ref)
 			}
-			if !strings.Contains(c.ref, "*") {
-				m.Claims["ref"] = iam.Known(c.ref)
-			}
-			context := "ref:" + c.ref
-			if strings.HasPrefix(c.ref, "refs/pull/") {
+			context, environment := "ref:"+ref, ""
+			if strings.HasPrefix(ref, "refs/pull/") {
 				context = "pull_request"
 			}
-			environment := ""
-			switch {
-			case j.Environment.Computed:
-				environment, m.Unsure = "*", cmp.Or(m.Unsure, "the environment, whose name is known when the job runs")
-				m.Claims["environment"] = iam.Unknown()
-			case j.Environment.Value != "":
-				environment = strings.ReplaceAll(j.Environment.Value, ":", "%3A")
-				m.Claims["environment"] = iam.Known(j.Environment.Value)
-			}
-			if environment != "" {
+			if x := j.environment(); x != nil {
+				environment = strings.ReplaceAll(x.Name, ":", "%3A")
+				m.Claims["environment"] = iam.Known(x.Name)
+				if x.Computed {
+					environment = "*"
+					m.Claims["environment"] = iam.Unknown()
+					m.Unsure = cmp.Or(m.Unsure, "the environment, whose name is known when the job runs")
+				}
 				context = "environment:" + environment
-				r.gate(&m, j.Environment.Value)
+				m.gate(x)
 			}
-			for _, s := range r.subjects(context, c.ref, environment, j) {
+			for _, s := range j.subjects(context, ref, environment) {
 				one := m
 				one.Subject, one.Unsure = s.text, cmp.Or(m.Unsure, s.unsure)
 				all = append(all, one)
@@ -139,59 +99,46 @@ func (r *repository) github(j *resolve.Job) (all []Mint) {
 	return all
 }
 
-// A context is for which ref an event starts a job, and who can cause it.
-type context struct {
-	ref            string
-	who            Position
-	guards, unsure string
-}
-
-func (r *repository) contexts(e *pipeline.Event) []context {
-	branch := cmp.Or(r.facts["default_branch"], "*")
+// refs are those for which an event starts jobs, as subjects, and who can have a commit of theirs on them. Those that a job's own branch starts may be any: who
+// changes the job changes the filter. See https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows.
+func (p *place) refs(e *pipeline.Event) []Mint {
 	switch e.Name {
 	case "pull_request": // of forks no token is given
-		return []context{{"refs/pull/*/merge", ByWriter, "", ""}}
-	case "push", "workflow_dispatch", "create", "delete", "deployment", "release", "merge_group", "repository_dispatch", "check_run", "check_suite", "status":
-		if e.Name == "repository_dispatch" || e.Name == "delete" || strings.HasPrefix(e.Name, "check") || e.Name == "status" {
-			return []context{r.on(branch)}
-		}
-		var all []context
-		tags, branches := e.Name != "merge_group", e.Name != "release"
-		if e.Name == "push" {
-			listed := map[string][]string{}
-			for _, f := range e.Filters {
-				listed[f.Name] = f.Values
+		return []Mint{{Subject: "refs/pull/*/merge", Who: ByWriter}}
+	case "push":
+		var all []Mint
+		for _, f := range e.Filters {
+			for _, v := range f.Values {
+				switch f.Name {
+				case "branches":
+					all = append(all, p.on(refPattern(v)))
+				case "tags":
+					all = append(all, Mint{Subject: "refs/tags/" + refPattern(v), Who: ByWriter})
+				}
 			}
-			for _, b := range listed["branches"] {
-				all = append(all, r.on(refPattern(b)))
-			}
-			for _, t := range listed["tags"] {
-				all = append(all, context{"refs/tags/" + refPattern(t), ByWriter, "", ""})
-			}
-			tags, branches = len(all) == 0 && listed["branches-ignore"] == nil, len(all) == 0 && listed["tags-ignore"] == nil || listed["branches-ignore"] != nil
 		}
-		if branches {
-			all = append(all, context{"refs/heads/*", ByWriter, "", ""})
+		if len(all) > 0 {
+			return all
 		}
-		if tags {
-			all = append(all, context{"refs/tags/*", ByWriter, "", ""})
-		}
-		return all
+		return []Mint{p.on("*"), {Subject: "refs/tags/*", Who: ByWriter}}
+	case "workflow_dispatch", "create", "deployment", "deployment_status":
+		return []Mint{p.on("*"), {Subject: "refs/tags/*", Who: ByWriter}}
+	case "release":
+		return []Mint{{Subject: "refs/tags/*", Who: ByWriter}}
+	case "merge_group":
+		return []Mint{{Subject: "refs/heads/gh-readonly-queue/*", Who: ByWriter}}
 	}
-	c := r.on(branch)
-	if slices.Contains(outsiderEvents, e.Name) {
-		c.who, c.guards = ByAnybody, ""
-		if r.facts["visibility"] != "public" {
-			c.who = ByWriter
-			if r.facts["visibility"] == "" {
-				c.unsure = cmp.Or(c.unsure, "who can see the repository")
-			}
-		}
+	m := p.on(cmp.Or(p.settings["default_branch"], "*")) // all others run for it
+	switch answer, note := p.outsiders(pipeline.GitHub, e.Name); answer {
+	case "yes":
+		m.Who, m.Guards, m.Open, m.Why = ByAnybody, nil, "O14", "anybody can start it by "+e.Name+", on the branch that is let in"
+	case "unknown":
+		m.Who, m.Guards, m.Open, m.Unsure = ByAnybody, nil, "", note
 	}
-	return []context{c}
+	return []Mint{m}
 }
 
-// refPattern is a filter of an event as a subject has it: what its wildcards stand for is not known.
+// refPattern is a filter of an event as subjects have it.
 func refPattern(filter string) string {
 	if i := strings.IndexAny(filter, "*?[+!"); i >= 0 {
 		return filter[:i] + "*"
@@ -199,48 +146,52 @@ func refPattern(filter string) string {
 	return filter
 }
 
-// on is a branch, and who can have a commit of theirs on it.
-func (r *repository) on(branch string) context {
-	c := context{ref: "refs/heads/" + branch, who: ByWriter}
+// on is a branch.
+func (p *place) on(branch string) Mint {
+	m := Mint{Subject: "refs/heads/" + branch, Who: ByWriter}
 	if strings.Contains(branch, "*") {
-		return c
+		return m
 	}
-	for _, p := range r.protections {
-		if p.Facts["enforcement"] == "disabled" || p.Facts["enforcement"] == "evaluate" || p.Facts["of"] == "tag" || p.Facts["target"] == "tag" || p.Facts["target"] == "push" {
-			continue
+	for _, e := range slices.Concat([]*place{p}, p.above) {
+		for _, r := range e.entries[audit.KindProtection] {
+			f := r.Facts
+			if f["of"] == "tag" || f["target"] == "tag" || f["target"] == "push" || f["of"] == "ruleset" && f["enforcement"] != "active" {
+				continue
+			}
+			covers := slices.ContainsFunc(strings.Split(cmp.Or(f["refs"], r.Name), ","), func(pattern string) bool {
+				pattern = strings.TrimPrefix(pattern, "refs/heads/")
+				return glob(pattern, branch) || pattern == "~ALL" || pattern == "~DEFAULT_BRANCH" && branch == p.settings["default_branch"]
+			})
+			if covers && (f["reviews"] != "" && f["reviews"] != "0" || about(f["rules"], "pull_request", "update") || f["push"] != "") {
+				m.Who, m.Guards = ByReviewer, append(m.Guards, "the branch is protected by "+r.Name)
+			}
 		}
-		refs := cmp.Or(p.Facts["refs"], p.Name)
-		covers := slices.ContainsFunc(strings.Split(refs, ","), func(pattern string) bool {
-			pattern = strings.TrimPrefix(pattern, "refs/heads/")
-			return pattern == branch || pattern == "~ALL" || pattern == "~DEFAULT_BRANCH" && branch == r.facts["default_branch"] ||
-				strings.HasSuffix(pattern, "*") && strings.HasPrefix(branch, strings.TrimRight(pattern, "*"))
-		})
-		if covers && (p.Facts["reviews"] != "" && p.Facts["reviews"] != "0" || p.Facts["push"] != "" || r.forge == iam.GitLab) {
-			c.who, c.guards = ByReviewer, "branch "+branch+" is protected by "+p.Name
-		}
-	}
-	if c.who == ByWriter && slices.ContainsFunc(r.gaps, func(what string) bool {
-		return strings.Contains(what, "protection") || strings.Contains(what, "ruleset")
-	}) {
-		c.unsure = "whether the branch " + branch + " is protected"
-	}
-	return c
-}
-
-// gate takes in what the protection of an environment holds back.
-func (r *repository) gate(m *Mint, name string) {
-	e := r.environments[strings.ToLower(name)]
-	if e == nil {
-		if slices.ContainsFunc(r.gaps, func(what string) bool { return strings.Contains(what, "environment") }) {
-			m.Unsure = cmp.Or(m.Unsure, "whether the environment "+name+" is protected")
-		}
-		return
 	}
 	switch {
-	case e.Facts["reviewers"] != "" || e.Facts["required_approvals"] != "" && e.Facts["required_approvals"] != "0":
-		m.Who, m.Guards = ByReviewer, "environment "+name+" has reviewers"
-	case (e.Facts["branches"] == "protected" || e.Facts["branches"] == "selected") && m.Who == ByWriter:
-		m.Guards = cmp.Or(m.Guards, "environment "+name+" is for "+e.Facts["branches"]+" branches")
+	case m.Who == ByReviewer:
+	case slices.ContainsFunc(p.gaps, func(g audit.Gap) bool { return about(g.What, "protect", "ruleset", "branch") }):
+		m.Unsure = "whether the branch " + branch + " is protected"
+	default:
+		m.Open, m.Why = "O14", "the branch "+branch+" is not protected: whoever may push changes what the job does"
+	}
+	return m
+}
+
+// gate takes in what guards an environment.
+func (m *Mint) gate(x *ReaderEnvironment) {
+	m.Guards = append(slices.Clone(m.Guards), x.Gates...)
+	switch {
+	case x.Exists == "unknown":
+		m.Unsure = cmp.Or(m.Unsure, "what guards the environment "+x.Name)
+	case len(x.Gates) == 0: // then any job may name it, on any branch
+		if m.Guards = nil; m.Who == ByReviewer {
+			m.Who = ByWriter
+		}
+		m.Open, m.Why = "O08", "nothing guards the environment "+x.Name+": "+strings.Join(x.Holes, "; ")
+	case slices.ContainsFunc(x.Gates, func(g string) bool { return strings.HasPrefix(g, "reviewed by") || strings.HasSuffix(g, "approvals") }):
+		m.Who, m.Open, m.Why = ByReviewer, "", ""
+	default:
+		m.Open, m.Why = "", ""
 	}
 }
 
@@ -248,71 +199,66 @@ func (r *repository) gate(m *Mint, name string) {
 type subject struct{ text, unsure string }
 
 // subjects are those of a context, by what the repository's settings make of it.
-func (r *repository) subjects(context, ref, environment string, j *resolve.Job) (all []subject) {
-	immutable, read := r.facts["oidc_immutable_subject"], ""
-	named, numbered := "repo:"+r.owner+"/"+r.name, "repo:"+r.owner+"@*/"+r.name+"@*"
-	if immutable == "" && r.facts["oidc_subject"] == "" {
-		read = "which subjects its tokens have: the settings were not read"
+func (j *job) subjects(context, ref, environment string) (all []subject) {
+	settings, path := j.place.settings, j.place.path()
+	owner, name, _ := strings.Cut(path, "/")
+	keys, immutable := settings["oidc_subject"], settings["oidc_immutable_subject"]
+	unread := ""
+	if keys == "" && immutable == "" {
+		unread = "which subjects its tokens have: the settings were not read"
 	}
-	const numbers = "the numbers of owner and repository, which are not known"
-	var prefixes []subject
+	var repos []subject
 	if immutable != "true" {
-		prefixes = append(prefixes, subject{named, read})
+		repos = append(repos, subject{"repo:" + path, unread})
 	}
 	if immutable != "false" {
-		prefixes = append(prefixes, subject{numbered, cmp.Or(read, numbers)})
+		repos = append(repos, subject{"repo:" + owner + "@*/" + name + "@*", cmp.Or(unread, "the numbers of owner and repository, which were not read")})
 	}
-	keys := r.facts["oidc_subject"]
 	if keys == "" {
-		for _, p := range prefixes {
-			all = append(all, subject{p.text + ":" + context, p.unsure})
-		}
-		return all
+		keys = "repo,context"
 	}
-	for _, p := range prefixes {
+	for _, repo := range repos {
 		var parts []string
-		unsure := p.unsure
 		for key := range strings.SplitSeq(keys, ",") {
+			part, why := key+":*", "the value of "+key
 			switch key {
 			case "repo":
-				parts = append(parts, p.text)
+				part, why = repo.text, repo.unsure
 			case "context":
-				parts = append(parts, context)
+				part, why = context, ""
 			case "repository":
-				parts = append(parts, "repository:"+r.owner+"/"+r.name)
+				part, why = key+":"+path, ""
 			case "repository_owner":
-				parts = append(parts, "repository_owner:"+r.owner)
+				part, why = key+":"+owner, ""
 			case "ref":
-				parts = append(parts, "ref:"+ref)
+				part, why = key+":"+ref, ""
 			case "environment":
-				parts = append(parts, "environment:"+environment)
+				part, why = key+":"+environment, ""
 			case "job_workflow_ref":
-				at := cmp.Or(j.Place.Repository, r.owner+"/"+r.name)
-				parts = append(parts, key+":"+at+"/"+j.Place.Path+"@"+cmp.Or(j.Place.Ref, ref))
-			default:
-				parts = append(parts, key+":*")
-				unsure = cmp.Or(unsure, "the value of "+key)
+				part, why = key+":"+cmp.Or(j.Place.Repository, path)+"/"+j.Place.Path+"@"+cmp.Or(j.Place.Ref, ref), ""
 			}
+			parts = append(parts, part)
+			repo.unsure = cmp.Or(repo.unsure, why)
 		}
-		s := subject{strings.Join(parts, ":"), unsure}
-		if !slices.Contains(all, s) {
+		s := subject{strings.Join(parts, ":"), repo.unsure}
+		if !slices.ContainsFunc(all, func(o subject) bool { return o.text == s.text }) {
 			all = append(all, s)
 		}
 	}
 	return all
 }
 
-// gitlab are the tokens of one of GitLab's jobs: one for each kind of ref. See https://docs.gitlab.com/ci/secrets/id_token_authentication/.
-func (r *repository) gitlab(j *resolve.Job) (all []Mint) {
-	claims := map[string]iam.Fact{"aud": iam.Chosen()} // who can change the job chooses it
-	for _, c := range []struct{ kind, ref string }{{"branch", "*"}, {"tag", "*"}} {
+// gitlab are the tokens of one of GitLab's jobs. See https://docs.gitlab.com/ci/secrets/id_token_authentication/.
+func (j *job) gitlab() (all []Mint) {
+	for _, kind := range []string{"branch", "tag"} {
 		m := Mint{
-			Event: "a " + c.kind, Subject: "project_path:" + r.owner + "/" + r.name + ":ref_type:" + c.kind + ":ref:" + c.ref, Claims: claims, Who: ByWriter,
-			Unsure: "whether the project's subjects have the standard components: they are not read",
+			Event: "a " + kind, Subject: "project_path:" + j.place.path() + ":ref_type:" + kind + ":ref:*", Claims: map[string]iam.Fact{"aud": iam.Chosen()}, Who: ByWriter,
+			Unsure: "whether the project's subjects have the standard components, which are not read",
 		}
-		if j.Environment.Value != "" && !j.Environment.Computed {
-			r.gate(&m, j.Environment.Value)
+		if x := j.environment(); x != nil {
+			m.gate(x)
 		}
+		m.Open, m.Why = "", "" // the subject does not name the environment
 		all = append(all, m)
 	}
 	return all
@@ -321,19 +267,24 @@ func (r *repository) gitlab(j *resolve.Job) (all []Mint) {
 // A Federated is a job's token that a role lets in.
 type Federated struct {
 	Mint
-	Role     *iam.Identity
-	Token    string // the subject
-	Evidence string
+	Token    string // its subject
+	Evidence string // the statement of the role's trust
 }
 
-// Federate joins what jobs can have made and what a role lets in: an edge from each job to the role.
-func (g *Graph) Federate(w *iam.World, f *iam.Federation, mints []Mint) (all []Federated) {
+// Federate joins what jobs can have made and what a role lets in: an edge leads from each such job to the role. Left are the tokens of jobs that the role lets in by
+// name alone, while the forge makes them with numbers.
+func (g *Graph) Federate(w *iam.World, f *iam.Federation, mints []Mint) (in []Federated, left []Mint) {
 	for _, m := range mints {
 		if m.Forge != f.Forge {
 			continue
 		}
 		token, answer := w.Lets(f, m.Subject, m.Claims)
 		if token == "" || answer.State == iam.Denied {
+			if named := strings.ReplaceAll(m.Subject, "@*", ""); named != m.Subject && m.Unsure != "" {
+				if _, answer := w.Lets(f, named, m.Claims); answer.State == iam.Allowed {
+					left = append(left, m)
+				}
+			}
 			continue
 		}
 		if answer.State == iam.Undecided {
@@ -343,9 +294,8 @@ func (g *Graph) Federate(w *iam.World, f *iam.Federation, mints []Mint) (all []F
 			m.Unsure = cmp.Or(m.Unsure, "whether "+f.Issuer+" signs for this forge")
 		}
 		by := iam.Evidence(answer.Witnesses)
-		role := g.identity(f.Role)
 		job := g.Node(Node{ID: JobID(m.Target, m.Job), Kind: Job, Name: m.Job, In: m.Target})
-		e := Edge{From: job, To: role, Kind: Federate, At: token, Unsure: m.Unsure, Evidence: by}
+		e := Edge{From: job, To: g.identity(f.Role), Kind: Federate, Unsure: m.Unsure, Evidence: strings.TrimPrefix(by+"; "+token, "; ")}
 		if by != "" {
 			e.Close = "narrow " + by
 		}
@@ -353,9 +303,9 @@ func (g *Graph) Federate(w *iam.World, f *iam.Federation, mints []Mint) (all []F
 		if m.Who == ByAnybody {
 			g.Edge(Edge{From: g.Anybody(), To: job, Kind: Starts, Evidence: m.Event})
 		}
-		all = append(all, Federated{m, f.Role, token, by})
+		in = append(in, Federated{m, token, by})
 	}
-	return all
+	return in, left
 }
 
 // JobID is the id of a job, by its target and its name in the inventory.

@@ -42,7 +42,7 @@ func (a *Access) hand(j *job) {
 		list := j.place.has[name]
 		given := j.given(list)
 		if len(given) == 0 {
-			if known := takes[name]; known[0].Name != pipeline.Any && (known[0].Context == pipeline.Secrets || len(list) == 0) {
+			if known := takes[name]; len(known) > 0 && known[0].Name != pipeline.Any && (known[0].Context == pipeline.Secrets || len(list) == 0) {
 				given = []held{{secret: a.unlisted(j, known[0], list)}}
 			}
 		}
@@ -86,6 +86,9 @@ func (j *job) given(list []*grant) (all []held) {
 			if g.doubt != "" {
 				why, goOn = g.doubt, true
 			}
+			if n := len(all); n > 0 && all[n-1].why != "" && why == "" && j.dialect == pipeline.GitHub {
+				why = "unless it is the one of " + where(all[n-1].secret)
+			}
 			all = append(all, held{secret: g.Readers, why: why})
 			if !goOn {
 				open, winner = false, g.Readers
@@ -113,7 +116,10 @@ func (j *job) fits(g *grant) (fits bool, why string, goOn bool) {
 		case j.Environment.Computed:
 			return true, "only if its environment, whose name is known when it runs, is " + g.env, true
 		}
-		return strings.EqualFold(j.Environment.Value, g.env), "", false
+		if fits = strings.EqualFold(j.Environment.Value, g.env); fits && len(j.Calls) > 0 { // actions/runner#1490
+			return true, "whether a called job gets its environment's, no document says", true
+		}
+		return fits, "", false
 	}
 	if schedule, ok := strings.CutPrefix(g.Scope, "schedule "); ok {
 		return true, "only in pipelines that the schedule " + schedule + " starts", true
@@ -145,6 +151,7 @@ func (a *Access) unlisted(j *job, t resolve.Secret, elsewhere []*grant) *Readers
 	if old := a.byKey[s.key]; old != nil {
 		return old
 	}
+	s.seen = []*place{j.place}
 	a.byKey[s.key] = s
 	a.kept = append(a.kept, s)
 	switch {
@@ -173,8 +180,12 @@ func (p *place) handAll() (n int) {
 			continue
 		}
 		t := j.Secrets[i]
+		has := map[*Readers]bool{}
+		for _, h := range j.holds {
+			has[h.secret] = true
+		}
 		for _, s := range p.unknown {
-			if s.Kind == audit.KindSecret && !slices.ContainsFunc(j.holds, func(h held) bool { return h.secret == s }) && n < maxHeld {
+			if s.Kind == audit.KindSecret && !has[s] && n < maxHeld {
 				n++
 				j.holds = append(j.holds, held{secret: s, why: "it takes all secrets; where this one is kept is not known", takes: []Taking{{t.As, t.In, t.At.Line}}})
 			}

@@ -38,7 +38,9 @@ type Readers struct {
 	Holders  int      `json:"holders"`   // jobs, and components of other people's that run beside it
 	Outsider string   `json:"outsiders"` // whether somebody without rights starts a job that is handed it: yes, no, unknown
 
-	env, pattern string // GitHub: its environment; GitLab: the scope, a pattern
+	env, pattern string          // GitHub: its environment; GitLab: the scope, a pattern
+	selected     map[string]bool // GitHub: the repositories that it is for, in lower case, if they are known
+	seen         []*place        // those whose jobs can be handed it
 	dialect      pipeline.Dialect
 	key          string
 }
@@ -293,6 +295,12 @@ func (a *Access) keep(p *place, e *audit.Entry) {
 	if env, ok := strings.CutPrefix(e.Scope, "environment "); ok && s.dialect == pipeline.GitHub {
 		s.env = env
 	}
+	if repositories := e.Facts["repositories"]; repositories != "" {
+		s.selected = map[string]bool{}
+		for one := range strings.SplitSeq(strings.ToLower(repositories), ",") {
+			s.selected[one] = true
+		}
+	}
 	shown := false // by what lies below
 	if from := e.Facts["inherited_from"]; from != "" {
 		s.Target, s.Scope, shown = p.forge+":"+from, "group", true
@@ -346,6 +354,11 @@ func (a *Access) grants() {
 			})
 		}
 		p.names = slices.Sorted(maps.Keys(p.has))
+		for _, name := range p.names {
+			for _, g := range p.has[name] {
+				g.seen = append(g.seen, p)
+			}
+		}
 	}
 }
 
@@ -367,19 +380,13 @@ func (p *place) sees(o *place, s *Readers) (sees bool, doubt string) {
 		return true, ""
 	case "selected":
 		_, full, _ := strings.Cut(p.name, ":")
-		repositories, known := s.Facts["repositories"]
-		if !known {
+		switch {
+		case s.selected == nil:
 			return true, "it is for selected repositories, and which is not known"
+		case !s.selected[strings.ToLower(full)] && s.selected["…"]:
+			return true, "it is for selected repositories, of which there are too many to be listed"
 		}
-		for one := range strings.SplitSeq(repositories, ",") {
-			if strings.EqualFold(one, full) {
-				return true, ""
-			}
-			if one == "…" {
-				return true, "it is for selected repositories, of which there are too many to be listed"
-			}
-		}
-		return false, ""
+		return s.selected[strings.ToLower(full)], ""
 	}
 	return true, "for which repositories it is, is not known"
 }

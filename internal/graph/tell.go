@@ -62,7 +62,7 @@ func (a *Access) sum(s *Readers) {
 	slices.SortStableFunc(s.Jobs, func(x, y Reader) int {
 		return cmp.Or(slices.Index(order, x.Outsider())-slices.Index(order, y.Outsider()), cmp.Compare(b2i(y.Named), b2i(x.Named)), strings.Compare(x.Target, y.Target), strings.Compare(x.Name, y.Name))
 	})
-	where := a.seenBy(s)
+	where := s.seen
 	s.People, s.Approve = a.people(s, where)
 	s.People, s.Approve = append([]string{}, s.People...), append([]string{}, s.Approve...)
 	s.Used = a.used(s, where)
@@ -99,17 +99,6 @@ func b2i(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-// seenBy are the places whose jobs can be handed a secret.
-func (a *Access) seenBy(s *Readers) (all []*place) {
-	name := s.context() + fold(s.dialect, s.Name)
-	for _, p := range a.order {
-		if p.name == s.Target && !s.Listed || slices.ContainsFunc(p.has[name], func(g *grant) bool { return g.Readers == s }) && len(p.jobs) > 0 {
-			all = append(all, p)
-		}
-	}
-	return all
 }
 
 // used tells whether any job names a secret.

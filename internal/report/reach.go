@@ -35,6 +35,7 @@ type ReachedIdentity struct {
 	Account string `json:"account"`
 	Type    string `json:"type"`
 	Reached
+	Trusts []Trust `json:"trusts,omitempty"` // of a role: which tokens of pipelines it lets in
 }
 
 // A ReachedSecret is a secret with what it opens: one that was found, or one that a forge keeps for jobs.

@@ -17,6 +17,7 @@ func writeReachText(w io.Writer, r *Reach, _ Options) error {
 	type entry struct {
 		name string
 		Reached
+		trusts []Trust
 	}
 	var all []entry
 	for _, s := range r.Secrets {
@@ -24,10 +25,10 @@ func writeReachText(w io.Writer, r *Reach, _ Options) error {
 		if s.ID != name {
 			name += "  " + s.ID
 		}
-		all = append(all, entry{name, s.Reached})
+		all = append(all, entry{name, s.Reached, nil})
 	}
 	for _, i := range r.Identities {
-		all = append(all, entry{i.ARN, i.Reached})
+		all = append(all, entry{i.ARN, i.Reached, i.Trusts})
 	}
 	slices.SortStableFunc(all, func(a, b entry) int { return slices.Index(highestFirst, a.Level) - slices.Index(highestFirst, b.Level) })
 	var b strings.Builder
@@ -36,6 +37,9 @@ func writeReachText(w io.Writer, r *Reach, _ Options) error {
 		count[e.Level]++
 		fmt.Fprintf(&b, "%-10s  %s\n", e.Level, Clean(e.name))
 		e.text(&b)
+		for _, t := range e.trusts {
+			b.WriteString(t.Text())
+		}
 	}
 	r.readersText(&b)
 	for _, g := range r.Gaps {
@@ -107,7 +111,7 @@ func (r *Reached) text(b *strings.Builder) {
 		if k == maxWaysTold {
 			break
 		}
-		row(fmt.Sprintf("way %d of %s", k+1, counted(r.Ways.Count, r.Ways.More)), "%s", p.Level)
+		row(fmt.Sprintf("way %d of %s", k+1, counted(r.Ways.Count, r.Ways.More)), "%s", r.Ways.end(p))
 		way(p.Steps)
 	}
 	for _, limit := range r.Limits {
@@ -124,6 +128,17 @@ func (o *Opened) account() string {
 		return o.Account
 	}
 	return o.Name + " (" + o.Account + ")"
+}
+
+// end says where a path ends: its level, and the account that its last step is in.
+func (w *Ways) end(p audit.Path) string {
+	parts := strings.SplitN(p.Steps[len(p.Steps)-1].To, ":", 6)
+	for _, o := range w.Opens {
+		if len(parts) == 6 && parts[4] == o.Account {
+			return string(p.Level) + " in " + o.account()
+		}
+	}
+	return string(p.Level)
 }
 
 func ways(n int, more bool) string { return counted(n, more) + " " + plural("way", n) }

@@ -32,12 +32,13 @@ type TrustProblem struct {
 
 // A TrustedJob is a job whose token is let in, and who can start it with what they want run.
 type TrustedJob struct {
-	Target  string `json:"target"`
-	Job     string `json:"job"`
-	Event   string `json:"event"`
-	Subject string `json:"subject"`
-	Who     string `json:"who"`
-	Unsure  string `json:"unsure,omitempty"`
+	Target  string   `json:"target"`
+	Job     string   `json:"job"`
+	Event   string   `json:"event"`
+	Subject string   `json:"subject"`
+	Who     string   `json:"who"`
+	Guards  []string `json:"guards"` // what holds others back
+	Unsure  string   `json:"unsure,omitempty"`
 }
 
 // Text is a trust for people.
@@ -53,7 +54,10 @@ func (t *Trust) Text() string {
 		}
 	}
 	for _, j := range t.Jobs {
-		fmt.Fprintf(&b, "              can be assumed by %s %s on %s: %s, which %s can start\n", Clean(j.Target), Clean(j.Job), Clean(j.Event), Clean(j.Subject), j.Who)
+		fmt.Fprintf(&b, "              can be assumed by %s %s on %s: %s, %s\n", Clean(j.Target), Clean(j.Job), Clean(j.Event), Clean(j.Subject), j.Who)
+		for _, guard := range j.Guards {
+			fmt.Fprintf(&b, "                %s\n", Clean(guard))
+		}
 		if j.Unsure != "" {
 			fmt.Fprintf(&b, "                perhaps: %s\n", Clean(j.Unsure))
 		}

@@ -350,7 +350,7 @@ func (g *github) call(s *scope, m *pipeline.Job, j *Job) {
 
 func (g *github) opaqueCall(s *scope, m *pipeline.Job, j *Job, why string) {
 	j.Unknown = append(j.Unknown, why)
-	j.Runner = pipeline.Runner{Computed: true}
+	j.Runner, j.Environment = pipeline.Runner{Computed: true}, pipeline.Text{Computed: true}
 	j.Beside = append(j.Beside, Component{Component: m.Call.Workflow, Opaque: true})
 	if m.Call.Inherit {
 		all := pipeline.Reference{Context: pipeline.Secrets, Name: pipeline.Any, In: "secrets", At: m.Call.Workflow.At}

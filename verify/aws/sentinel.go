@@ -92,36 +92,3 @@ var guarded = []string{
 	"organizations:ListAccounts", "organizations:DetachPolicy", "organizations:LeaveOrganization",
 	"cloudtrail:StopLogging", "guardduty:DeleteDetector",
 }
-
-// An escalation is a set of actions that, allowed on every resource, let an identity give itself any right in the account. The
-// sets are those of the pathfinding.cloud catalogue (Apache-2.0) that need nothing but sentinel actions. Left out, because what
-// they give depends on roles that are not read here: sts:AssumeRole, lambda:UpdateFunctionCode, ssm:SendCommand, ssm:StartSession.
-type escalation struct {
-	actions []string
-	gain    string
-	only    string // the type of identity it is for; "" for both
-	self    bool   // being allowed on the identity itself is enough
-}
-
-var escalations = []escalation{
-	{[]string{"iam:AttachUserPolicy"}, "attaches an administrator policy to itself", "user", true},
-	{[]string{"iam:PutUserPolicy"}, "writes itself an inline policy", "user", true},
-	{[]string{"iam:AttachRolePolicy"}, "attaches an administrator policy to its role", "role", true},
-	{[]string{"iam:PutRolePolicy"}, "writes its role an inline policy", "role", true},
-	{[]string{"iam:AttachUserPolicy", "iam:CreateAccessKey"}, "makes another user administrator and takes a key of it", "", false},
-	{[]string{"iam:PutUserPolicy", "iam:CreateAccessKey"}, "makes another user administrator and takes a key of it", "", false},
-	{[]string{"iam:AttachRolePolicy", "iam:UpdateAssumeRolePolicy"}, "makes a role administrator and lets itself in", "", false},
-	{[]string{"iam:PutRolePolicy", "iam:UpdateAssumeRolePolicy"}, "makes a role administrator and lets itself in", "", false},
-	{[]string{"iam:AttachRolePolicy", "sts:AssumeRole"}, "makes a role it may assume administrator", "", false},
-	{[]string{"iam:PutRolePolicy", "sts:AssumeRole"}, "makes a role it may assume administrator", "", false},
-	{[]string{"iam:CreatePolicyVersion"}, "rewrites a policy it holds", "", false},
-	{[]string{"iam:SetDefaultPolicyVersion"}, "goes back to an older, wider version of a policy it holds", "", false},
-	{[]string{"iam:CreateAccessKey"}, "takes a key of any user, administrators included", "", false},
-	{[]string{"iam:CreateLoginProfile"}, "sets a console password for any user without one", "", false},
-	{[]string{"iam:UpdateLoginProfile"}, "changes the console password of any user", "", false},
-	{[]string{"iam:AddUserToGroup"}, "joins any group, administrators included", "user", false},
-	{[]string{"iam:UpdateAssumeRolePolicy"}, "lets itself into any role, administrators included", "", false},
-	{[]string{"iam:PassRole", "cloudformation:CreateStack"}, "runs a stack under any role that trusts CloudFormation", "", false},
-	{[]string{"iam:PassRole", "ec2:RunInstances"}, "runs an instance under any role that trusts EC2", "", false},
-	{[]string{"iam:PassRole", "ecs:RunTask"}, "runs a task under any role that trusts ECS tasks", "", false},
-}
