@@ -121,6 +121,8 @@ func TestReach(t *testing.T) {
 	user("admin", "wide-boundary", merged(adminPolicy, boundary(m, "wide", full)))
 	root := role("admin", "admin", doc{"AWS": "arn:aws:iam::" + account + ":root"}, full)
 	service := role("admin", "service-admin", lambda, full)
+	external := role("admin", "external", doc{"AWS": account}, full)
+	m.roles[len(m.roles)-1]["AssumeRolePolicyDocument"] = document(doc{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": doc{"AWS": account}, "Condition": doc{"StringEquals": doc{"sts:ExternalId": "x"}}})
 
 	// Hold a policy of an administrator, and are none.
 	user("none", "denied", adminPolicy, deny("*", "*"))
@@ -161,6 +163,14 @@ func TestReach(t *testing.T) {
 
 	// May little.
 	user("write", "writes", nil, allow("s3:PutObject", "arn:aws:s3:::bucket/*"))
+	user("read", "lists-a-prefix", nil, allow("s3:ListBucket", "arn:aws:s3:::b", doc{"Condition": doc{"StringLike": doc{"s3:prefix": "home/*"}}}))
+	user("write", "starts-small-ones", nil, allow("ec2:RunInstances", "*", doc{"Condition": doc{"StringEquals": doc{"ec2:InstanceType": "t3.micro"}}}))
+	user("none", "decrypts-through-a-service", nil, allow("kms:Decrypt", "*", doc{"Condition": doc{"StringEquals": doc{"kms:ViaService": "s3.eu-west-1.amazonaws.com"}}}))
+	user("write", "attaches-little", nil, allow("iam:AttachUserPolicy", "*", doc{"Condition": doc{"ArnEquals": doc{"iam:PolicyARN": "arn:aws:iam::aws:policy/ReadOnlyAccess"}}}))
+	user("write", "edits-the-bounded", nil, allow("iam:PutUserPolicy", self, doc{"Condition": doc{"StringEquals": doc{"iam:PermissionsBoundary": m.arn("policy", "narrow")}}}))
+	user("unknown", "knows-no-external-id", nil, allow("sts:AssumeRole", external))
+	user("unknown", "assumes-elsewhere", nil, allow("sts:AssumeRole", "arn:aws:iam::999999999999:role/r"))
+	user("unknown", "makes-keys-of-the-tagged", nil, allow("iam:CreateAccessKey", "*", doc{"Condition": doc{"StringEquals": doc{"aws:ResourceTag/team": "ci"}}}))
 	user("read", "reads", nil, allow([]string{"s3:Get*", "s3:List*"}, "*"))
 	user("none", "nothing", nil)
 	user("escalation", "power-user", nil, doc{"Effect": "Allow", "NotAction": []string{"iam:*", "organizations:*"}, "Resource": "*"}) // by the role that trusts the account
