@@ -8,7 +8,7 @@ import (
 )
 
 // assumeByToken is how somebody with a token of an OpenID Connect issuer becomes a session of a role.
-const assumeByToken = "sts:AssumeRoleWithWebIdentity"
+const assumeByToken = "sts:AssumeRoleWithWebIdentity" //nolint:gosec // an action
 
 // Who is somebody that can have a token made, from the widest circle.
 type Who string
@@ -47,7 +47,21 @@ type Federation struct {
 	Problems  []Problem
 	Limits    []string // what is not known
 
-	globs [][]string // the ways in which subjects can be let in: in each, all patterns have to fit, after wild
+	globs  [][]string // the ways in which subjects can be let in: in each, all patterns have to fit, after wild
+	spared []string   // patterns of subjects that statements which deny leave out
+}
+
+// ways are those in which subjects can be let in, and each with what is left where all others are denied.
+func (f *Federation) ways() (all [][]string) {
+	for _, way := range f.globs {
+		all = append(all, way)
+		for _, s := range f.spared {
+			if len(all) < maxWays {
+				all = append(all, append(slices.Clone(way), s))
+			}
+		}
+	}
+	return all
 }
 
 // A Subject is patterns all of which a subject is like.
@@ -180,6 +194,7 @@ func (w *World) federation(role *Identity, provider string) Federation {
 	for _, s := range sets {
 		t.read(s)
 	}
+	t.spare(append(slices.Clone(role.Account.RCPs), []*Policy{role.Trust}))
 	for _, way := range f.globs { // what the host's name does not tell, the form of its subjects may
 		for prefix, forge := range map[string]Forge{"project_path:": GitLab, "repo:": Gitea} {
 			if f.Forge == "" && len(way) > 0 && strings.HasPrefix(way[0], prefix) {
@@ -266,6 +281,26 @@ func (t *trustee) read(s *Statement) {
 		}
 		if len(subject) > 0 && !slices.ContainsFunc(t.Subjects, func(s Subject) bool { return slices.Equal(s, subject) }) {
 			t.Subjects = append(t.Subjects, subject)
+		}
+	}
+}
+
+// spare takes in what statements that deny leave out.
+func (t *trustee) spare(levels [][]*Policy) {
+	for _, p := range slices.Concat(levels...) {
+		for _, s := range p.Statements {
+			for i := range s.conditions {
+				c := &s.conditions[i]
+				if of, claim := cutClaim(c.key); s.Effect == Allow || of != t.issuer || claim != "sub" || !c.negated || !s.does(strings.ToLower(assumeByToken)) {
+					continue
+				}
+				for _, v := range c.values {
+					if strings.HasSuffix(c.operator, "like") {
+						v, _ = (&Request{}).expand(v)
+					}
+					t.spared = append(t.spared, v)
+				}
+			}
 		}
 	}
 }
@@ -429,7 +464,7 @@ func (t *trustee) found(id string, who Who, subject, evidence, why string, args 
 // judge looks for the problems of table 5.4: whose tokens are let in, from the widest circle to the narrowest.
 func (t *trustee) judge() {
 	seeds := map[string]string{} // repositories that are let in, and in which forms of subjects
-	for _, way := range t.globs {
+	for _, way := range t.ways() {
 		t.judgeWay(way, seeds)
 	}
 	t.judgeGuards()
@@ -687,7 +722,7 @@ func (t *trustee) judgeGuards() {
 		t.found("O15", Bearer, "", "", "tokens for several audiences are let in: %s", strings.Join(t.Audiences, ", "))
 		return
 	}
-	for _, way := range t.globs {
+	for _, way := range t.ways() {
 		for _, s := range t.Forge.shapes(t.issuer, nil) {
 			tok, by, ok := t.finds(s, way, somebody)
 			if !ok {
@@ -716,7 +751,11 @@ func (w *World) Lets(f *Federation, subject string, claims map[string]Fact) (str
 		}
 	}
 	best, found := Answer{}, ""
-	for _, way := range f.globs {
+	known, _, _ := strings.Cut(subject, "*")
+	for _, way := range f.ways() {
+		if slices.ContainsFunc(way, func(g string) bool { return !begins(g, known) }) {
+			continue // most jobs are other repositories'
+		}
 		tok, whole := s.meet(way)
 		if !whole {
 			best.State, best.Missing = max(best.State, Undecided), []string{"more patterns than were tried"}
@@ -734,6 +773,13 @@ func (w *World) Lets(f *Federation, subject string, claims map[string]Fact) (str
 		}
 	}
 	return found, best
+}
+
+// begins tells whether some text that begins with another may be like a pattern, by what both begin with.
+func begins(pattern, known string) bool {
+	first := globOf(pattern).pieces[0]
+	n := min(len(first), len(known))
+	return like(known[:n], first[:n])
 }
 
 // Evidence names the statements that decided, as [Problem.Evidence] does.

@@ -174,6 +174,41 @@ func TestFederations(t *testing.T) {
 	}
 }
 
+// TestFederationDenied: what a statement that denies, or an RCP, leaves of what is let in.
+func TestFederationDenied(t *testing.T) {
+	const provider = "arn:aws:iam::" + account + ":oidc-provider/" + githubIssuer
+	statement := func(effect, operator, sub string) string {
+		return fmt.Sprintf(`{"Effect": %q, "Principal": {"Federated": %q}, "Action": "sts:AssumeRoleWithWebIdentity", "Condition": {%q: {"%s:sub": %q}, "StringEquals": {"%s:aud": "sts.amazonaws.com"}}}`,
+			effect, provider, operator, githubIssuer, sub, githubIssuer)
+	}
+	for _, c := range []struct{ allow, deny, rcp, want string }{
+		{"repo:acme/*", "", "", "O04"},
+		{"repo:acme/*", "repo:acme/app:*", "", "O05"},
+		{"repo:acme/*", "repo:acme/app:environment:prod", "", ""},
+		{"repo:acme/*", "repo:other/app:*", "", ""},
+		{"*", "", "repo:acme/*", "O04"},
+		{"*", "repo:acme/app:*", "repo:acme/*:ref:refs/heads/main", ""},
+		{"*", "", "", "O02"},
+	} {
+		statements := []string{statement("Allow", "StringLike", c.allow)}
+		if c.deny != "" {
+			statements = append(statements, strings.Replace(statement("Deny", "StringNotLike", c.deny), `, "StringEquals": {"`+githubIssuer+`:aud": "sts.amazonaws.com"}`, "", 1))
+		}
+		w, role := trustedBy(t, `{"Version": "2012-10-17", "Statement": [`+strings.Join(statements, ",")+`]}`)
+		if c.rcp != "" {
+			role.Account.RCPs = [][]*Policy{{policyOf(t, "rcp", []byte(`{"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRoleWithWebIdentity", "Resource": "*", "Condition": {"StringNotLikeIfExists": {"`+githubIssuer+`:sub": "`+c.rcp+`"}}}`))}}
+		}
+		f := w.Federations(role)[0]
+		var ids []string
+		for _, p := range f.Problems {
+			ids = append(ids, p.ID)
+		}
+		if got := strings.Join(ids, " "); got != c.want {
+			t.Errorf("%+v: got %q: %+v", c, got, f.Problems)
+		}
+	}
+}
+
 // A minted is a token as GitHub makes it.
 type minted struct{ owner, repo, branch, environment string }
 

@@ -107,6 +107,9 @@ func reachKey(ctx context.Context, w world, kept *store.Store) (audit.Key, error
 	return fingerprintKey(w.getenv, slog.New(slog.NewTextHandler(w.stderr, nil)))
 }
 
+// maxJobs is how many jobs of a role are told one by one: of a role that lets an organisation in there are thousands.
+const maxJobs = 100
+
 // trustsOf are what a role lets in of issuers of tokens, and which jobs have such.
 func trustsOf(g *graph.Graph, w *iam.World, role *iam.Identity, mints []graph.Mint) []report.Trust {
 	var all []report.Trust
@@ -123,7 +126,10 @@ func trustsOf(g *graph.Graph, w *iam.World, role *iam.Identity, mints []graph.Mi
 		if f.Open {
 			t.Subjects = []string{"*"}
 		}
-		for _, j := range in {
+		if len(in) > maxJobs {
+			t.Limits = append(t.Limits, fmt.Sprintf("%d jobs can become it, of which the first %d are listed", len(in), maxJobs))
+		}
+		for _, j := range in[:min(len(in), maxJobs)] {
 			t.Jobs = append(t.Jobs, report.TrustedJob{Target: j.Target, Job: j.Job, Event: j.Event, Subject: j.Token, Who: string(j.Who), Guards: append([]string{}, j.Guards...), Unsure: j.Unsure})
 		}
 		level := w.Reach(role).Level
@@ -147,7 +153,14 @@ func judgeJobs(f *iam.Federation, in []graph.Federated, left []graph.Mint) {
 		}
 	}
 	for _, j := range in {
-		if j.Open == "" || wide || j.Unsure != "" {
+		if j.Open == "" || wide {
+			continue
+		}
+		if j.Unsure != "" {
+			limit := "perhaps " + j.Open + ": " + j.Why + "; not known is " + j.Unsure
+			if !slices.Contains(f.Limits, limit) && len(f.Limits) < maxJobs {
+				f.Limits = append(f.Limits, limit)
+			}
 			continue
 		}
 		who := iam.Writer

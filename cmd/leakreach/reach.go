@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -23,13 +24,14 @@ import (
 	"github.com/leakreach/leakreach/internal/store"
 	"github.com/leakreach/leakreach/scanners"
 	"github.com/leakreach/leakreach/scanners/secrets"
+	"github.com/leakreach/leakreach/verify/aws"
 )
 
 // newReach explains what secrets and identities open.
 func newReach(w world) *cobra.Command {
 	o := &reachOptions{format: "text"}
 	cmd := &cobra.Command{
-		Use:   "reach [ID|ARN|secret:NAME…]",
+		Use:   "reach [aws:[PROFILE]…] [ID|ARN|secret:NAME…]",
 		Short: "Explain what secrets and identities open, and who can read them: each way step by step, what proves it, and what closes most",
 		Long: `Explain what secrets and identities open: their level, each way step by step, what proves it, what is not known, and what closes most ways.
 
@@ -41,20 +43,33 @@ Named by
   component:NAME   other people's code in jobs, such as an action, and what is lost if it is taken over
   components       all of it, the greatest loss first
 
-What is known comes from a run in --store, from exports of accounts in --from, or both. Nobody is asked. DIR holds
+What is known comes from a run in --store, from accounts that are read with an auditor's credentials (aws: is the SDK's default chain, aws:PROFILE one of its
+profiles), and from exports of accounts in --from or aws:DIR; nobody is asked for these. DIR holds
   ACCOUNT.gaad.json        what "aws iam get-account-authorization-details" prints for the account
   organization.json        the accounts with the SCPs and RCPs of each level; without it the result is an upper bound
   resource-policies.json   {"ARN": policy}
 
 Levels: admin may do everything; escalation can become admin, by the ways that are shown; write, read and none are what else it may; unknown is what
-could not be told. Without a name, every user and role in DIR, or every finding of the run whose reach is known, by its shortest way.`,
-		Example: "  leakreach reach lr1:9f2c41 --store sweep.db\n  leakreach reach secret:DEPLOY_KEY --store sweep.db\n  leakreach reach components --store sweep.db\n  leakreach reach arn:aws:iam::111122223333:user/ci-deploy --from exports\n  leakreach reach --from exports --format json\n  leakreach reach lr1:9f2c41 --store sweep.db --from exports --out html=reach.html",
-		RunE: func(cmd *cobra.Command, names []string) (err error) {
+could not be told. Without a name, every user and role of the accounts, and every finding of the run whose reach is known, by its shortest way.`,
+		Example: "  leakreach reach lr1:9f2c41 --store sweep.db\n  leakreach reach secret:DEPLOY_KEY --store sweep.db\n  leakreach reach components --store sweep.db\n  leakreach reach arn:aws:iam::111122223333:user/ci-deploy --from exports\n  leakreach reach --from exports --format json\n  leakreach reach lr1:9f2c41 --store sweep.db --from exports --out html=reach.html\n  leakreach reach aws:security --out opengraph=reach.json",
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if _, _, err := readSettings(cmd, w.getenv, &o.config); err != nil {
 				return err
 			}
-			if o.from == "" && o.store == "" {
-				return audit.Hint(fmt.Errorf("%w: what is known?", audit.ErrUsage), "name the directory with the exports by --from, or the store with a run by --store")
+			var names []string
+			if o.from != "" {
+				o.accounts = append(o.accounts, o.from)
+			}
+			for _, arg := range args {
+				if account, ok := strings.CutPrefix(arg, "aws:"); ok {
+					o.accounts = append(o.accounts, account)
+				} else {
+					names = append(names, arg)
+				}
+			}
+			if len(o.accounts) == 0 && o.store == "" {
+				return audit.Hint(fmt.Errorf("%w: what is known?", audit.ErrUsage),
+					"name the directory with the exports by --from, an account to read as aws:PROFILE, or the store with a run by --store")
 			}
 			var kept *store.Store
 			if o.store != "" {
@@ -86,6 +101,7 @@ func reachFormats() (names []string) {
 type reachOptions struct {
 	from, run, store, config, format string
 	out                              []string
+	accounts                         []string // profiles, and directories with exports
 }
 
 // reach gathers what is known, explains what was named, and writes it.
@@ -100,7 +116,7 @@ func (o *reachOptions) reach(ctx context.Context, w world, kept *store.Store, na
 		Inventory: []audit.Entry{}, Silencers: []audit.Silencer{}, Calls: map[string]int{}, Graph: &graph.Graph{},
 		Run: audit.RunInfo{Version: versionString(), StartedAt: start, Refs: []string{}, Verify: "off"},
 	}
-	x := &explainer{r: r, findings: map[string]*audit.Finding{}, from: o.from}
+	x := &explainer{r: r, findings: map[string]*audit.Finding{}, from: strings.Join(o.accounts, ", ")}
 	if kept != nil {
 		all, err := scanners.All(secrets.Options{})
 		if err != nil {
@@ -112,20 +128,9 @@ func (o *reachOptions) reach(ctx context.Context, w world, kept *store.Store, na
 		r.Run.ID, r.Run.Refs, r.Run.Verify, r.Run.Key = x.run.Info.ID, slices.Clone(x.run.Info.Refs), x.run.Info.Verify, x.run.Info.Key
 		r.Coverage, r.Gaps = append(r.Coverage, x.run.Coverage...), append(r.Gaps, x.run.Gaps...)
 	}
-	var accounts []*iam.Account
-	if o.from != "" {
-		var gaps []audit.Gap
-		if accounts, gaps, err = readExports(o.from); err != nil {
-			return err
-		}
-		r.Gaps, r.Run.Refs = append(r.Gaps, gaps...), append(r.Run.Refs, "aws:"+o.from)
-	}
-	for _, a := range accounts {
-		c := audit.Coverage{Target: "aws:" + a.ID, Kind: "account", Status: audit.Scanned, Items: len(a.Users) + len(a.Roles)}
-		if !a.Organisation || len(a.Problems) > 0 {
-			c.Status = audit.Partial
-		}
-		r.Coverage = append(r.Coverage, c)
+	accounts, err := o.read(ctx, w, r)
+	if err != nil {
+		return err
 	}
 	x.world = iam.NewWorld(accounts, start)
 	if err := x.federate(func() (audit.Key, error) { return reachKey(ctx, w, kept) }); err != nil {
@@ -140,6 +145,40 @@ func (o *reachOptions) reach(ctx context.Context, w world, kept *store.Store, na
 		errs = append(errs, writeFile(w, out, func(to io.Writer) error { return report.WriteReach(to, out.format, r, report.Options{}) }))
 	}
 	return errors.Join(append(errs, report.WriteReach(w.stdout, o.format, r, report.Options{}))...)
+}
+
+// read reads accounts, live or from exports, and notes in the report what was covered and what was not.
+func (o *reachOptions) read(ctx context.Context, w world, r *report.Reach) (accounts []*iam.Account, err error) {
+	env := (&scanOptions{}).env(w, slog.New(slog.DiscardHandler), nil)
+	auditor := aws.New(env, aws.Options{Mode: aws.Owner})
+	for _, from := range o.accounts {
+		var found []*iam.Account
+		var gaps []audit.Gap
+		if info, statErr := os.Stat(from); from == o.from && from != "" || statErr == nil && info.IsDir() {
+			found, gaps, err = readExports(from)
+		} else {
+			var one *iam.Account
+			one, gaps, err = auditor.Collect(ctx, from)
+			found, r.Run.Verify = []*iam.Account{one}, "owner"
+		}
+		if err != nil {
+			return nil, err
+		}
+		r.Gaps, r.Run.Refs = append(r.Gaps, gaps...), append(r.Run.Refs, "aws:"+from)
+		for _, a := range found {
+			if slices.ContainsFunc(accounts, func(b *iam.Account) bool { return a.ID == b.ID }) {
+				return nil, fmt.Errorf("%w: account %s is there twice", audit.ErrUsage, a.ID)
+			}
+			accounts = append(accounts, a)
+			c := audit.Coverage{Target: "aws:" + a.ID, Kind: "account", Status: audit.Scanned, Items: len(a.Users) + len(a.Roles)}
+			if !a.Organisation || len(a.Problems)+len(gaps) > 0 {
+				c.Status = audit.Partial
+			}
+			r.Coverage = append(r.Coverage, c)
+		}
+	}
+	r.Calls = env.Calls.Snapshot()
+	return accounts, nil
 }
 
 // An explainer fills a report from what is known.
@@ -181,6 +220,7 @@ func (x *explainer) explain(names []string) error {
 		}
 		return nil
 	}
+	var named []*graph.Node
 	for _, name := range names {
 		known, err := x.readers(name)
 		if err != nil {
@@ -190,6 +230,7 @@ func (x *explainer) explain(names []string) error {
 		if err != nil && !known {
 			return err
 		}
+		named = append(named, nodes...)
 		for _, n := range nodes {
 			if err := x.join(n); err != nil {
 				return err
@@ -199,6 +240,7 @@ func (x *explainer) explain(names []string) error {
 			}
 		}
 	}
+	x.r.Graph = g.Around(named...)
 	return nil
 }
 
@@ -237,7 +279,7 @@ func (x *explainer) notFound(name string) error {
 	case x.run == nil && !strings.HasPrefix(name, "arn:"):
 		return audit.Hint(fmt.Errorf("%w: %s is of a run, and none was named", audit.ErrUsage, name), "name the store with the run by --store")
 	case x.run == nil:
-		return audit.Hint(fmt.Errorf("%w: %s is not among the exports in %s", audit.ErrNothing, name, x.from), "leakreach reach --from "+x.from+" lists those that are")
+		return audit.Hint(fmt.Errorf("%w: %s is not among the accounts of %s", audit.ErrNothing, name, x.from), "without a name, leakreach reach lists those that are")
 	}
 	return audit.Hint(fmt.Errorf("%w: run %s has no %s", audit.ErrNothing, x.run.Info.ID, name), "leakreach report lists what it found; --run names another one")
 }

@@ -15,16 +15,26 @@ import (
 // TestReachOfARun: a key that a scan found is explained by what the run learned of it, and by exports of its account where there are some.
 func TestReachOfARun(t *testing.T) {
 	m := newMaker(7)
-	id, value := m.keyID(), m.secret()
+	id, value, own, ownValue := m.keyID(), m.secret(), m.keyID(), m.secret()
 	const user = "arn:aws:iam::111122223333:user/ci-deploy"
 	const pass = `{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["iam:PassRole", "lambda:CreateFunction", "lambda:InvokeFunction"], "Resource": "*"},
 		{"Effect": "Allow", "Action": ["iam:Get*", "iam:List*", "iam:SimulatePrincipalPolicy"], "Resource": "*"}]}`
 	server := awstest.New(awstest.Account{
-		ID: "111122223333", Keys: map[string]awstest.Key{id: {Secret: value, User: "ci-deploy"}},
-		Users: map[string]awstest.Entity{"ci-deploy": {Inline: map[string]string{"pass": pass}}},
+		ID: "111122223333", Keys: map[string]awstest.Key{id: {Secret: value, User: "ci-deploy"}, own: {Secret: ownValue, User: "auditor"}},
+		Users: map[string]awstest.Entity{
+			"ci-deploy": {Inline: map[string]string{"pass": pass}},
+			"auditor":   {Inline: map[string]string{"audit": `{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": ["iam:Get*", "iam:List*"], "Resource": "*"}}`}},
+		},
+		Roles: map[string]awstest.Entity{"runner": {
+			Inline: map[string]string{"all": `{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}`},
+			Trust:  `{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}}`,
+		}},
 	})
 	t.Cleanup(server.Close)
 	dir := t.TempDir()
+	for name, none := range map[string]string{"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": filepath.Join(dir, "none"), "AWS_SHARED_CREDENTIALS_FILE": filepath.Join(dir, "none")} {
+		t.Setenv(name, none)
+	}
 	at := func(name, content string) string {
 		name = filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
@@ -69,6 +79,13 @@ func TestReachOfARun(t *testing.T) {
 	}
 	if r := explained(user); len(r.Identities) != 1 || r.Identities[0].Level != run.Findings[0].Reach.Level {
 		t.Errorf("%+v", r.Identities)
+	}
+	// The same, asked live: the auditor's credentials are another user's.
+	t.Setenv("AWS_ACCESS_KEY_ID", own) // which the SDK's chain reads by itself
+	t.Setenv("AWS_SECRET_ACCESS_KEY", ownValue)
+	r = explained("aws:", id)
+	if s := r.Secrets[0]; s.Identity != user || s.Level != audit.LevelEscalation || r.Calls["iam"] == 0 || r.Run.Verify != "owner" || s.Paths[0].Steps[1].To != "arn:aws:iam::111122223333:role/runner" {
+		t.Errorf("%+v %v", s, r.Calls)
 	}
 	for _, c := range []struct {
 		code int

@@ -91,6 +91,32 @@ func (g *Graph) Explain(from ...*Node) (x Explanation) {
 	return x
 }
 
+// Around is the part of a graph that some nodes lead to, and that leads to them, in eight steps.
+func (g *Graph) Around(nodes ...*Node) *Graph {
+	down := distances(nodes, func(n *Node) []*Edge { return n.out }, func(e *Edge) *Node { return e.To })
+	up := distances(nodes, func(n *Node) []*Edge { return n.in }, func(e *Edge) *Node { return e.From })
+	part := &Graph{full: g.full}
+	both := func(side map[*Node]int, e *Edge) bool {
+		_, from := side[e.From]
+		_, to := side[e.To]
+		return from && to
+	}
+	for n := range g.Nodes() {
+		_, below := down[n]
+		if _, above := up[n]; above || below {
+			part.Node(*n)
+		}
+	}
+	for e := range g.Edges() {
+		if both(down, e) || both(up, e) {
+			copied := *e
+			copied.From, copied.To = part.Find(e.From.ID), part.Find(e.To.ID)
+			part.Edge(copied)
+		}
+	}
+	return part
+}
+
 // Origins are the nodes from which others are come to, and that nothing leads to.
 func (g *Graph) Origins(of ...*Node) (all []*Node) {
 	up := distances(of, func(n *Node) []*Edge { return n.in }, func(e *Edge) *Node { return e.From })

@@ -187,3 +187,24 @@ func TestFederate(t *testing.T) {
 		t.Errorf("ways of anybody's: %v", from.All)
 	}
 }
+
+// BenchmarkFederate is a role of one repository's, in an organisation of 10,000.
+func BenchmarkFederate(b *testing.B) {
+	account, err := iam.ParseAccount("111122223333", json.RawMessage(`{"RoleDetailList": [{"RoleName": "a", "Arn": "arn:aws:iam::111122223333:role/a", "AssumeRolePolicyDocument": {"Version": "2012-10-17",
+		"Statement": {"Effect": "Allow", "Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"}, "Action": "sts:AssumeRoleWithWebIdentity",
+		"Condition": {"StringLike": {"token.actions.githubusercontent.com:sub": "repo:acme/r77:*"}}}}}]}`))
+	if err != nil {
+		b.Fatal(err)
+	}
+	w := iam.NewWorld([]*iam.Account{account}, time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC))
+	var all []Mint
+	for i := range 10_000 {
+		all = append(all, Mint{Target: fmt.Sprint("github:acme/r", i), Job: "deploy", Forge: iam.GitHub, Subject: fmt.Sprintf("repo:acme/r%d:ref:refs/heads/main", i), Claims: map[string]iam.Fact{"aud": iam.Chosen()}})
+	}
+	f := w.Federations(w.Identities()[0])[0]
+	for b.Loop() {
+		if in, _ := (&Graph{}).Federate(w, &f, all); len(in) != 1 {
+			b.Fatal(len(in))
+		}
+	}
+}

@@ -333,6 +333,15 @@ func TestForgeAndCloud(t *testing.T) {
 	if cut, ok := g.Cut(g.Origins(g.Find(role)), []*Node{g.Find(role)}); !ok || !slices.Equal(cut, []string{"rotate AKIAI44QH8DHBEXAMPLE", "rotate AKIAIOSFODNN7EXAMPLE"}) {
 		t.Errorf("cut %q", cut)
 	}
+	part := g.Around(g.Find("lr1:bbbb"))
+	ids := []string{}
+	for n := range part.Nodes() {
+		ids = append(ids, n.ID)
+	}
+	slices.Sort(ids)
+	if want := []string{RightsID("444455556666", "admin"), "anybody", "arn:aws:iam::111122223333:user/b", role, "lr1:bbbb"}; !slices.Equal(ids, want) || len(slices.Collect(part.Edges())) != 4 {
+		t.Errorf("around it are %q, want %q", ids, want)
+	}
 	if len(x.Opens) != 1 || x.Opens[0].Rights.ID != RightsID("444455556666", "admin") {
 		t.Errorf("opens %+v", x.Opens)
 	}

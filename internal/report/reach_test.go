@@ -66,6 +66,7 @@ func TestReachText(t *testing.T) {
 		"from  anybody\n",
 		"starts deploy\n",
 		"way 1 of 3  escalation\n",
+		"way 2 of 3  escalation in deploy (111122223333)\n",
 		"edits-self deploy\n              by iam-007: deploy\n",
 		"passes arn:aws:iam::111122223333:role/deploy\n              by lambda-001: deploy\n",
 		"(perhaps: deploy)\n",
