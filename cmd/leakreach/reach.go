@@ -31,7 +31,7 @@ import (
 func newReach(w world) *cobra.Command {
 	o := &reachOptions{format: "text"}
 	cmd := &cobra.Command{
-		Use:   "reach [aws:[PROFILE]…] [ID|ARN|secret:NAME…]",
+		Use:   "reach [aws:[PROFILE]|github:OWNER[/REPO]|…] [ID|ARN|secret:NAME…]",
 		Short: "Explain what secrets and identities open, and who can read them: each way step by step, what proves it, and what closes most",
 		Long: `Explain what secrets and identities open: their level, each way step by step, what proves it, what is not known, and what closes most ways.
 
@@ -43,7 +43,8 @@ Named by
   component:NAME   other people's code in jobs, such as an action, and what is lost if it is taken over
   components       all of it, the greatest loss first
 
-What is known comes from a run in --store, from accounts that are read with an auditor's credentials (aws: is the SDK's default chain, aws:PROFILE one of its
+What is known comes from a run in --store; from what a forge keeps for jobs and what its definitions say, if a ref such as github:acme is given, which is scanned
+for that first (the run is kept if there is a --store); from accounts that are read with an auditor's credentials (aws: is the SDK's default chain, aws:PROFILE one of its
 profiles), and from exports of accounts in --from or aws:DIR; nobody is asked for these. DIR holds
   ACCOUNT.gaad.json        what "aws iam get-account-authorization-details" prints for the account
   organization.json        the accounts with the SCPs and RCPs of each level; without it the result is an upper bound
@@ -56,20 +57,29 @@ could not be told. Without a name, every user and role of the accounts, and ever
 			if _, _, err := readSettings(cmd, w.getenv, &o.config); err != nil {
 				return err
 			}
-			var names []string
+			var names, refs []string
 			if o.from != "" {
 				o.accounts = append(o.accounts, o.from)
 			}
 			for _, arg := range args {
 				if account, ok := strings.CutPrefix(arg, "aws:"); ok {
 					o.accounts = append(o.accounts, account)
+				} else if scheme, _, ok := strings.Cut(arg, ":"); ok && slices.Contains([]string{"github", "gitlab", "gitea"}, scheme) {
+					refs = append(refs, arg)
 				} else {
 					names = append(names, arg)
 				}
 			}
+			if len(refs) > 0 {
+				forget, failed := o.list(cmd.Context(), w, refs)
+				if failed != nil {
+					return failed
+				}
+				defer func() { err = errors.Join(err, forget()) }()
+			}
 			if len(o.accounts) == 0 && o.store == "" {
 				return audit.Hint(fmt.Errorf("%w: what is known?", audit.ErrUsage),
-					"name the directory with the exports by --from, an account to read as aws:PROFILE, or the store with a run by --store")
+					"name the directory with the exports by --from, an account to read as aws:PROFILE, an owner to list as github:OWNER, or the store with a run by --store")
 			}
 			var kept *store.Store
 			if o.store != "" {

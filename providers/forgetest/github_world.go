@@ -338,6 +338,7 @@ func (w *World) pipelines(acme *Owner) {
 		".github/actions/publish/action.yml": "name: publish\ndescription: publishes\ninputs: { token: { description: a token } }\nruns:\n  using: composite\n  steps:\n    - uses: actions/cache@" + pinned + "\n",
 	})
 	w.weakness("all-secrets", x.FullName, "workflow", "dump.yml")
+	w.weakness("secret-any-branch", x.FullName, "workflow", "dump.yml")
 	w.weakness("secrets-inherit", x.FullName, "workflow", "release.yml")
 	w.weakness("secret-outside-environment", x.FullName, "workflow", "release.yml")
 	x.Secrets = []Secret{w.fresh("PUBLISH_TOKEN"), w.fresh("LIVE_TOKEN"), w.fresh("CHAT_TOKEN")}
