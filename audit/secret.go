@@ -49,7 +49,13 @@ func (p private) show() string {
 const (
 	PartSessionToken = "session_token"
 	PartRegion       = "region"
+	PartHost         = "host"   // and port, of the registry that takes a login
+	PartKeyID        = "key_id" // of a Google Cloud service account's key
+	PartTenant       = "tenant" // of Microsoft Entra ID that an application lives in: a GUID or a domain
 )
+
+// publicParts are no secrets.
+var publicParts = []string{PartRegion, PartHost, PartKeyID, PartTenant}
 
 // NewSecret makes a secret from what was found; id or value may be empty, not both.
 func NewSecret(kind, id, value string) *Secret {
@@ -80,6 +86,14 @@ func (s *Secret) SetPartFrom(name string, other *Secret) { s.SetPart(name, other
 // AddCandidate adds a secret whose value may be this one's, best first. [Secret.Candidates] hands them to a verifier that
 // can settle the question.
 func (s *Secret) AddCandidate(other *Secret) { s.candidates = append(s.candidates, other) }
+
+// Details counts what is known of a secret beside its value: whose it is, and its further parts.
+func (s *Secret) Details() int {
+	if s.ID != "" {
+		return len(s.parts) + 1
+	}
+	return len(s.parts)
+}
 
 // Candidates are the other values that may belong to ID.
 func (s *Secret) Candidates() []*Secret { return s.candidates }
@@ -198,8 +212,13 @@ func (k Key) Sign(s *Secret) string {
 	return s.fingerprint
 }
 
-// KindAWSKey is the secret kind of an AWS access key: ID is the access key id, the value its secret access key.
-const KindAWSKey = "aws-access-key"
+// Kinds of secrets that take several parts.
+const (
+	KindAWSKey        = "aws-access-key"          // ID is the access key id, the value its secret access key
+	KindGCPKey        = "gcp-service-account-key" // ID is the service account's address, the value its private key in PEM, maybe with line ends as \n
+	KindAzureSecret   = "azure-ad-client-secret"  // ID is the application's client id
+	KindRegistryLogin = "registry-login"          // of a container registry; ID is the user
+)
 
 // Redactor returns a function that replaces every known value in a string by its mask: the last net before anything is
 // printed, for values that also occur in paths, names and messages. What occurs there by chance is left alone: values shorter
@@ -215,7 +234,7 @@ func Redactor(secrets []*Secret) func(string) string {
 	for _, s := range secrets {
 		add(s.value.show())
 		for name, v := range s.parts {
-			if name != PartRegion {
+			if !slices.Contains(publicParts, name) {
 				add(v.show())
 			}
 		}

@@ -110,7 +110,7 @@ func (e *Engine) Join(ctx context.Context, id string, refs []Ref) error {
 func (e *Engine) newRun(id string, refs []Ref) *run {
 	r := &run{
 		Engine: e, id: id, worker: store.NewID(), refs: refs, reading: semaphore.NewWeighted(e.Memory.Share(16, maxReading)), work: make(chan func()),
-		rules: map[string]audit.Rule{}, vault: map[string]*audit.Secret{}, loose: map[at][]scanned{}, held: map[int64]bool{}, byKind: map[string]audit.Verifier{}, started: make(chan struct{}), finished: make(chan struct{}),
+		known: known{map[string]audit.Rule{}, map[string]audit.Verifier{}}, vault: map[string]*audit.Secret{}, loose: map[at][]scanned{}, held: map[int64]bool{}, started: make(chan struct{}), finished: make(chan struct{}),
 	}
 	r.done = sync.OnceFunc(func() { close(r.finished) })
 	scanners := slices.Clone(e.Scanners)
@@ -141,8 +141,7 @@ type run struct {
 	refs    []Ref
 	reading *semaphore.Weighted
 	work    chan func()
-	rules   map[string]audit.Rule
-	byKind  map[string]audit.Verifier
+	known
 
 	started  chan struct{}  // is closed when all queues have started, or will not
 	finished chan struct{}  // is closed when the run is done
@@ -178,7 +177,7 @@ func Load(ctx context.Context, s *store.Store, id string, rules map[string]audit
 		ID: stored.ID, Version: stored.Version, StartedAt: stored.StartedAt.Truncate(time.Second), Refs: stored.Refs, Verify: stored.Verify,
 		FinishedAt: stored.FinishedAt.Truncate(time.Second),
 	}}
-	m := &merger{rules: rules, findings: map[string]*store.Finding{}}
+	m := known{rules: rules}.merger()
 	for f, err := range s.Findings(ctx, id) {
 		if err != nil {
 			return nil, nil, err

@@ -87,7 +87,7 @@ func (words) Scan(it audit.Item, content []byte) (out []audit.Finding, gaps []au
 			case kind == "secret" || kind == "generic":
 				f.Secret = audit.NewSecret("word", "", value)
 				if kind == "generic" {
-					f.Rule, f.Severity = "generic", audit.Medium
+					f.Rule, f.Severity, f.Secret = "generic", audit.Medium, audit.NewSecret("generic", "", value)
 				}
 			case kind == "half":
 				f.Secret, f.Candidate = audit.NewSecret(audit.KindAWSKey, "", value), true
@@ -460,6 +460,24 @@ func TestVerdictDecidesSeverity(t *testing.T) {
 	}
 	if len(r.Identities) != 1 || r.Identities[0].Level != audit.LevelAdmin {
 		t.Errorf("identities: %v", r.Identities)
+	}
+}
+
+// Which of two findings of one value comes first does not decide what is asked about it: the one that says more does.
+func TestAskedAboutWhatSaysMore(t *testing.T) {
+	for _, text := range []string{"generic:admin secret:admin", "secret:admin generic:admin"} {
+		r, err := start(t, one(file("a", text)), func(e *engine.Engine, _ *engine.Ref) {
+			e.Verify = "live"
+			e.Verifiers = []audit.Verifier{verdicts(func(s *audit.Secret) (audit.Verdict, error) {
+				return audit.Verdict{Validity: audit.Active, How: "live", Facts: map[string]string{"kind": s.Kind}}, nil
+			})}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Findings) != 1 || r.Findings[0].Secret.Kind != "word" || r.Findings[0].Verdict.Facts["kind"] != "word" {
+			t.Errorf("%s: got\n%s", text, show(r))
+		}
 	}
 }
 

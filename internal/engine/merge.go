@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -83,11 +84,38 @@ func (r *run) kept(f audit.Finding) store.Finding {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		have, wanted := r.vault[out.Identity]
-		if !wanted && len(r.vault) < maxVault || wanted && (have == nil || out.Whole && !have.HasValue()) {
+		if !wanted && len(r.vault) < maxVault || wanted && (have == nil || r.tells(s, have)) {
 			r.vault[out.Identity] = s
 		}
 	}
 	return out
+}
+
+// known are the rules that find secrets and, in a run, the verifiers that can be asked about them.
+type known struct {
+	rules  map[string]audit.Rule
+	byKind map[string]audit.Verifier
+}
+
+// tells tells whether a secret says more than another one of what both are: a value rather than none, a kind that can be asked about, a shape,
+// whose it is.
+func (k known) tells(s, than *audit.Secret) bool {
+	if s.HasValue() != than.HasValue() || s.Kind == audit.KindAWSKey { // the halves of which are joined
+		return s.HasValue() && !than.HasValue()
+	}
+	kind := func(s *audit.Secret) int {
+		switch {
+		case k.byKind[s.Kind] != nil:
+			return 2
+		case k.rules[s.Kind].Generic:
+			return 0
+		}
+		return 1
+	}
+	if d := cmp.Or(kind(s)-kind(than), s.Details()-than.Details()); d != 0 {
+		return d > 0
+	}
+	return s.String() < than.String() // independent of scheduling
 }
 
 // maxVault is how many secrets a process keeps the values of: with some hundred bytes each, that is little. Those beyond are read again
@@ -190,13 +218,11 @@ func (t *target) silence(fs []scanned) {
 
 // A merger makes one finding of all that speak of the same secret.
 type merger struct {
-	rules    map[string]audit.Rule
+	known
 	findings map[string]*store.Finding // by identity
 }
 
-func (r *run) merger() *merger {
-	return &merger{rules: r.rules, findings: map[string]*store.Finding{}}
-}
+func (k known) merger() *merger { return &merger{k, map[string]*store.Finding{}} }
 
 func (m *merger) list() (out []store.Finding) {
 	for _, identity := range slices.Sorted(maps.Keys(m.findings)) {
@@ -213,8 +239,8 @@ func (m *merger) add(f store.Finding) {
 		m.findings[f.Identity] = &f
 		return
 	}
-	if f.Whole && !have.Whole {
-		have.Secret, have.Whole, have.ValueDigest, have.TokenDigest = f.Secret, true, f.ValueDigest, f.TokenDigest
+	if f.Secret != nil && (f.Whole && !have.Whole || f.Whole == have.Whole && m.tells(f.Secret, have.Secret)) {
+		have.Secret, have.Whole, have.ValueDigest, have.TokenDigest = f.Secret, f.Whole, f.ValueDigest, f.TokenDigest
 	}
 	if m.better(f.Finding, have.Finding) {
 		have.Rule, have.Category, have.Severity, have.Title, have.Message, have.Fix = f.Rule, f.Category, f.Severity, f.Title, f.Message, f.Fix

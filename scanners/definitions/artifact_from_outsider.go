@@ -32,11 +32,11 @@ a condition asks for runs of the repository's own code, or the files are neither
 		},
 	},
 	judge: func(f *file, say func(problem)) {
-		if f.kind != isWorkflow || len(f.on([]string{"workflow_run"})) == 0 {
+		if f.kind != isWorkflow {
 			return
 		}
 		for _, j := range f.jobs {
-			if asksForOwn(j.node.Get("if").Text()) {
+			if len(j.on([]string{"workflow_run"})) == 0 || asksForOwn(j.node.Get("if").Text()) {
 				continue
 			}
 			for i, s := range j.steps {

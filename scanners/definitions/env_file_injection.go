@@ -31,12 +31,15 @@ action, whose callers are not known, low.`),
 		Fix: []string{"Write to GITHUB_OUTPUT, and name the output where it is needed", "Or check the text: a number, a word of a list"},
 	},
 	judge: func(f *file, say func(problem)) {
-		open := f.on(outsiderEvents)
-		if f.Dialect != "github" || f.kind == isWorkflow && len(open) == 0 {
+		if f.Dialect != "github" {
 			return
 		}
 		for _, j := range f.jobs {
 			for _, s := range j.steps {
+				open := s.on(outsiderEvents)
+				if f.kind == isWorkflow && len(open) == 0 {
+					continue
+				}
 				for l := range commandLines(s.run.Text()) {
 					m := envFile.FindStringSubmatch(l.text)
 					if m == nil {

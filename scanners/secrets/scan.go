@@ -72,6 +72,7 @@ type sheet struct {
 	halves   pair.Search     // of AWS keys in it
 	taken    []pair.Span     // of those that were found, and of what rules have
 	starts   []int           // of tokens in the part
+	looks    int             // at what stands beside secrets
 	line     struct {        // the last lines asked for: matches on one long line share the answer
 		start, end int
 		digest     uint64
@@ -133,6 +134,9 @@ func (p *pass) text(in part) {
 		}
 	}
 	p.decoder.Views(in.content)(t.view)
+	if p.item.Kind == audit.KindLog && !t.binary {
+		p.decoder.Columns(in.content)(t.view)
+	}
 	switch {
 	case len(t.starts) == 0:
 	case t.binary:
@@ -193,7 +197,8 @@ var legible = func() (t [256]byte) {
 // find reports what is in text, which is the part or a decoded view of it.
 func (t *sheet) find(text []byte) {
 	path, commit := t.item.At.Path+t.path, t.item.At.Commit
-	pieces := len(t.encoding) > 0 && t.encoding[0] == decode.Variable // of a token, which is known by its shape or not at all
+	// Pieces of a token, which is known by its shape or not at all.
+	pieces := len(t.encoding) > 0 && (t.encoding[0] == decode.Variable || t.encoding[0] == decode.Column)
 	reads := !t.binary && !pieces && len(text) <= maxCredentialFile
 	t.creds.Begin(text)
 	t.halves.Begin(text)
@@ -314,11 +319,12 @@ func (t *sheet) matched(text []byte, m *match.Match, name string) {
 	if !ok {
 		return
 	}
+	secret, name := t.whose(text, m, name)
+	rule = t.byID[name]
 	if name != m.Rule.ID {
 		loc.Rules = sorted([]string{m.Rule.ID, name})
 	}
-	value := string(text[m.SecretStart:m.SecretEnd])
-	t.report(rule, loc, value, audit.NewSecret(m.Rule.ID, "", value), t.keep(m))
+	t.report(rule, loc, string(text[m.SecretStart:m.SecretEnd]), secret, t.keep(m))
 }
 
 // keep defers the judgement of a match to when its place is known.

@@ -107,7 +107,7 @@ func New(o Options) (*Scanner, error) {
 			s.words = longWords(r)
 		}
 	}
-	s.list = append(s.list, awsRule)
+	s.list = append(s.list, awsRule, gcpRule)
 	for _, r := range credfile.Rules() {
 		if !slices.ContainsFunc(s.list, func(have audit.Rule) bool { return have.ID == r.ID }) {
 			s.list = append(s.list, r)
@@ -150,15 +150,16 @@ func (s *Scanner) restrict(ids []string, set *rules.Set) error {
 	if s.only[ruleAWS] || s.only[ruleAWSID] {
 		s.only[ruleAWS], s.only[ruleAWSID] = true, true
 	}
+	matched := func(id string) bool { return s.only[id] || id == rulePrivateKey && s.only[ruleGCP] }
 	needed := map[string]bool{}
 	for _, r := range set.Rules {
 		for _, q := range r.Required {
 			needed[q.ID] = needed[q.ID] || s.only[r.ID]
 		}
 	}
-	set.Rules = slices.DeleteFunc(set.Rules, func(r rules.Rule) bool { return !s.only[r.ID] && !needed[r.ID] })
+	set.Rules = slices.DeleteFunc(set.Rules, func(r rules.Rule) bool { return !matched(r.ID) && !needed[r.ID] })
 	for i := range set.Rules {
-		set.Rules[i].SkipReport = set.Rules[i].SkipReport || !s.only[set.Rules[i].ID]
+		set.Rules[i].SkipReport = set.Rules[i].SkipReport || !matched(set.Rules[i].ID)
 	}
 	return nil
 }
@@ -212,7 +213,7 @@ func readIn(dir, name string) ([]byte, error) {
 // Notes are remarks on the configuration: parts of it that have no meaning here.
 func (s *Scanner) Notes() []string { return slices.Clone(s.notes) }
 
-// Rules lists the rules of the configuration, of the credential files, and the one for AWS keys.
+// Rules lists the rules of the configuration, of the credential files, and those for keys of AWS and Google Cloud.
 func (s *Scanner) Rules() []audit.Rule { return slices.Clone(s.list) }
 
 // A Cost says how a rule is searched for in a text, and why not at its keywords alone, which is fastest; Why is "" if it is so.
@@ -231,7 +232,7 @@ func (s *Scanner) Costs() (list []Cost) {
 func (s *Scanner) Wants(it audit.Item) bool {
 	switch it.Kind {
 	case audit.KindFile, audit.KindCommit, audit.KindPaths, audit.KindVariable, audit.KindStream, audit.KindLog, audit.KindArtifact, audit.KindText,
-		audit.KindSettings, audit.KindHook, audit.KindEnvironment, audit.KindRunner:
+		audit.KindNames, audit.KindSettings, audit.KindHook, audit.KindEnvironment, audit.KindRunner:
 		return true
 	case audit.KindPlace:
 		return credfile.Wants(it.At.Path) || len(s.matcher.Paths(it.At.Path, it.At.Commit)) > 0
@@ -254,6 +255,8 @@ func (s *Scanner) Scan(it audit.Item, content []byte) ([]audit.Finding, []audit.
 		p.variable(content)
 	case audit.KindPaths:
 		p.names(content)
+	case audit.KindNames:
+		p.called(content)
 	default:
 		p.file(content)
 	}
@@ -341,6 +344,16 @@ func (p *pass) names(list []byte) {
 		} else {
 			l.Path = name
 		}
+	}
+}
+
+// called looks at what an item is called for what has a shape of its own: beside the name of a secret, any other name would do for its value.
+func (p *pass) called(names []byte) {
+	p.text(part{content: names})
+	p.findings = slices.DeleteFunc(p.findings, func(f audit.Finding) bool { return f.Candidate || p.byID[f.Rule] != nil && p.byID[f.Rule].Generic })
+	for i := range p.findings {
+		l := &p.findings[i].Locations[0]
+		l.Line, l.EndLine, l.Column, l.EndColumn = 0, 0, 0, 0
 	}
 }
 

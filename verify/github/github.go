@@ -4,6 +4,7 @@
 package github
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"hash/crc32"
@@ -25,13 +26,12 @@ const API = "https://api.github.com"
 const maxPages = 5
 
 // Verifier judges GitHub tokens. It is safe for concurrent use.
-type Verifier struct {
-	env  audit.Env
-	live bool
-}
+type Verifier struct{ github ask.Service }
 
 // New makes a verifier, which asks GitHub if it is live.
-func New(env audit.Env, live bool) *Verifier { return &Verifier{env: env, live: live} }
+func New(env audit.Env, live bool) *Verifier {
+	return &Verifier{ask.Service{Env: env, Name: "github", Address: cmp.Or(env.Getenv("GITHUB_API_URL"), API), Live: live}}
+}
 
 // Kinds implements [audit.Verifier].
 func (v *Verifier) Kinds() []string {
@@ -75,7 +75,7 @@ func issued(token string) (fits, known bool) {
 
 // Verify implements [audit.Verifier].
 func (v *Verifier) Verify(ctx context.Context, s *audit.Secret) (audit.Verdict, error) {
-	verdict := ask.Offline(v.env)
+	verdict := ask.Offline(v.github.Env)
 	token := s.Reveal()
 	if f := form(token); f != "" {
 		verdict.Facts["form"] = f
@@ -84,29 +84,18 @@ func (v *Verifier) Verify(ctx context.Context, s *audit.Secret) (audit.Verdict, 
 	if known {
 		verdict.Facts["checksum"] = map[bool]string{true: "fits", false: "does not fit"}[fits]
 	}
-	switch {
-	case !v.live:
-		return verdict, nil
-	case known && !fits:
+	if v.github.Live && known && !fits {
 		verdict.Facts["reason"] = "not asked: its checksum does not fit, GitHub issued no such token"
 		return verdict, nil
-	case !ask.Sendable(token):
-		verdict.Facts["reason"] = "not asked: what was found cannot be sent as a token"
-		return verdict, nil
 	}
-	address := v.env.Getenv("GITHUB_API_URL")
-	if address == "" {
-		address = API
-	}
-	issuer, err := ask.NewIssuer(v.env, "github", address)
-	if err != nil {
-		return audit.Verdict{}, err
-	}
-	header := http.Header{"Authorization": {"Bearer " + token}, "X-Github-Api-Version": {"2022-11-28"}}
+	questions := user
 	if strings.HasPrefix(token, "ghs_") {
-		return issuer.With(ctx, verdict, header, installation)
+		questions = installation
 	}
-	return issuer.With(ctx, verdict, header, user)
+	return v.github.About(ctx, verdict, token, "Authorization", "Bearer ", func(ctx context.Context, q *ask.Inquiry) error {
+		q.Header.Set("X-Github-Api-Version", "2022-11-28")
+		return questions(ctx, q)
+	})
 }
 
 // works sets whether the token works by the answer to the first question, and tells whether that answer has content.

@@ -23,47 +23,29 @@ const API = "https://gitlab.com/api/v4"
 const kindJob = "gitlab-cicd-job-token"
 
 // Verifier judges GitLab tokens. It is safe for concurrent use.
-type Verifier struct {
-	env  audit.Env
-	live bool
-}
+type Verifier struct{ gitlab ask.Service }
 
 // New makes a verifier, which asks GitLab if it is live.
-func New(env audit.Env, live bool) *Verifier { return &Verifier{env: env, live: live} }
+func New(env audit.Env, live bool) *Verifier {
+	address := API
+	if api := env.Getenv("CI_API_V4_URL"); api != "" {
+		address = api
+	} else if url := env.Getenv("GITLAB_URL"); url != "" {
+		address = strings.TrimRight(url, "/") + "/api/v4"
+	}
+	return &Verifier{ask.Service{Env: env, Name: "gitlab", Address: address, Live: live}}
+}
 
 // Kinds implements [audit.Verifier].
 func (v *Verifier) Kinds() []string { return []string{"gitlab-pat", "gitlab-pat-routable", kindJob} }
 
-// address is that of the API to ask.
-func (v *Verifier) address() string {
-	if api := v.env.Getenv("CI_API_V4_URL"); api != "" {
-		return api
-	}
-	if url := v.env.Getenv("GITLAB_URL"); url != "" {
-		return strings.TrimRight(url, "/") + "/api/v4"
-	}
-	return API
-}
-
 // Verify implements [audit.Verifier].
 func (v *Verifier) Verify(ctx context.Context, s *audit.Secret) (audit.Verdict, error) {
-	verdict := ask.Offline(v.env)
-	if !v.live {
-		return verdict, nil
-	}
-	token := s.Reveal()
-	if !ask.Sendable(token) {
-		verdict.Facts["reason"] = "not asked: what was found cannot be sent as a token"
-		return verdict, nil
-	}
-	issuer, err := ask.NewIssuer(v.env, "gitlab", v.address())
-	if err != nil {
-		return audit.Verdict{}, err
-	}
+	offline := ask.Offline(v.gitlab.Env)
 	if s.Kind == kindJob {
-		return issuer.With(ctx, verdict, http.Header{"Job-Token": {token}}, job)
+		return v.gitlab.About(ctx, offline, s.Reveal(), "Job-Token", "", job)
 	}
-	return issuer.With(ctx, verdict, http.Header{"Private-Token": {token}}, access)
+	return v.gitlab.About(ctx, offline, s.Reveal(), "Private-Token", "", access)
 }
 
 // works sets whether the token works by the answer to the first question, and tells whether that answer has content.

@@ -4,11 +4,9 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/leakreach/leakreach/audit"
-	"github.com/leakreach/leakreach/audit/audittest"
 	"github.com/leakreach/leakreach/verify/gitlab"
 	"github.com/leakreach/leakreach/verify/internal/asktest"
 )
@@ -69,29 +67,8 @@ func TestVerify(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			value := token("glpat-")
 			issuer := asktest.New(t, c.header, value, unknown, c.pages, nil)
-			s := audit.NewSecret(c.kind, "", value)
-			verdict, err := gitlab.New(issuer.Env, true).Verify(t.Context(), s)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if verdict.Validity != c.validity {
-				t.Errorf("got %+v", verdict)
-			}
-			for name, want := range c.facts {
-				if verdict.Facts[name] != want {
-					t.Errorf("%s = %q, want %q", name, verdict.Facts[name], want)
-				}
-			}
-			if (verdict.Reach == nil) != (c.level == "") || verdict.Reach != nil && verdict.Reach.Level != c.level {
-				t.Fatalf("reach %+v, want %q", verdict.Reach, c.level)
-			}
-			if c.limit != "" && !strings.Contains(fmt.Sprint(verdict.Reach.Limits), c.limit) {
-				t.Errorf("limits %q, want %q", verdict.Reach.Limits, c.limit)
-			}
-			if asked := issuer.Asked(); len(asked) != c.calls {
-				t.Errorf("asked %q, want %d questions", asked, c.calls)
-			}
-			audittest.Verifier(t, gitlab.New(issuer.Env, true), []*audit.Secret{s})
+			issuer.Holds(t, gitlab.New(issuer.Env, true), audit.NewSecret(c.kind, "", value),
+				asktest.Want{Validity: c.validity, Level: c.level, Facts: c.facts, Limit: c.limit, Calls: c.calls})
 		})
 	}
 }

@@ -17,33 +17,19 @@ import (
 const registry = "https://registry.npmjs.org"
 
 // Verifier judges npm tokens. It is safe for concurrent use.
-type Verifier struct {
-	env  audit.Env
-	live bool
-}
+type Verifier struct{ npm ask.Service }
 
 // New makes a verifier, which asks the registry if it is live.
-func New(env audit.Env, live bool) *Verifier { return &Verifier{env: env, live: live} }
+func New(env audit.Env, live bool) *Verifier {
+	return &Verifier{ask.Service{Env: env, Name: "npm", Address: registry, Live: live}}
+}
 
 // Kinds implements [audit.Verifier].
 func (v *Verifier) Kinds() []string { return []string{"npm-access-token"} }
 
 // Verify implements [audit.Verifier].
 func (v *Verifier) Verify(ctx context.Context, s *audit.Secret) (audit.Verdict, error) {
-	verdict := ask.Offline(v.env)
-	if !v.live {
-		return verdict, nil
-	}
-	token := s.Reveal()
-	if !ask.Sendable(token) {
-		verdict.Facts["reason"] = "not asked: what was found cannot be sent as a token"
-		return verdict, nil
-	}
-	issuer, err := ask.NewIssuer(v.env, "npm", registry)
-	if err != nil {
-		return audit.Verdict{}, err
-	}
-	return issuer.With(ctx, verdict, http.Header{"Authorization": {"Bearer " + token}}, whose)
+	return v.npm.About(ctx, ask.Offline(v.npm.Env), s.Reveal(), "Authorization", "Bearer ", whose)
 }
 
 // whose asks who the token acts for, and for the packages of that user, as `npm whoami` and `npm access list packages` do.

@@ -1,10 +1,11 @@
-// Package ask puts questions about a found token to the service that issued it.
+// Package ask puts questions about a found credential to the service that issued it.
 //
-// A question is one GET, to one host. Nothing else can be sent, no redirect is followed, since a token is for one host only, and
-// answers are bounded. What was sent lies in no error.
+// A question is one GET, to one host, or one POST where a service takes a reading question in no other way, such as what a token may do. No
+// redirect is followed, since a credential is for one host only, and answers are bounded. What was sent lies in no error.
 package ask
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,7 +30,7 @@ const (
 	maxWait  = 20 * time.Second
 )
 
-// An Issuer is a service that can say what a token of its own is worth.
+// An Issuer is a service that can say what a credential of its own is worth.
 type Issuer struct {
 	env   audit.Env
 	api   string
@@ -72,7 +73,8 @@ type Answer struct {
 // OK tells whether the question was answered, not refused.
 func (a *Answer) OK() bool { return a.Status == http.StatusOK }
 
-func (a *Answer) decode(into any) error {
+// Decode reads the JSON of an answer, such as a refusal's, into a value.
+func (a *Answer) Decode(into any) error {
 	if json.Unmarshal(a.body, into) != nil {
 		return errJSON
 	}
@@ -84,11 +86,17 @@ func (a *Answer) Says(words string) bool {
 	return strings.Contains(strings.ToLower(string(a.body)), strings.ToLower(words))
 }
 
-// get asks for a path, with the header by which the service knows who asks. An error means that there was no answer: the network's,
-// or that of a service that was busy or broken each time.
-func (i *Issuer) get(ctx context.Context, path string, header http.Header) (*Answer, error) {
+// A question is a request to an issuer.
+type question struct {
+	method, path string
+	header       http.Header // by which the service knows who asks
+	body         []byte
+}
+
+// ask puts a question. An error means that there was no answer: the network's, or that of a service that was busy or broken each time.
+func (i *Issuer) ask(ctx context.Context, q question) (*Answer, error) {
 	for n := 1; ; n++ {
-		answer, err := i.once(ctx, path, header)
+		answer, err := i.once(ctx, q)
 		wait := time.Duration(n) * time.Second
 		switch {
 		case ctx.Err() != nil:
@@ -102,7 +110,7 @@ func (i *Issuer) get(ctx context.Context, path string, header http.Header) (*Ans
 			}
 		}
 		if n == attempts || wait > maxWait {
-			return nil, fmt.Errorf("asking %s about the token: %w", i.base.Host, err)
+			return nil, fmt.Errorf("asking %s: %w", i.base.Host, err)
 		}
 		if err := i.sleep(ctx, wait); err != nil {
 			return nil, err
@@ -116,12 +124,12 @@ func busy(a *Answer) bool {
 		a.Status == http.StatusForbidden && (a.Header.Get("Retry-After") != "" || a.Header.Get("X-RateLimit-Remaining") == "0")
 }
 
-func (i *Issuer) once(ctx context.Context, path string, header http.Header) (*Answer, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, i.base.String()+path, nil)
+func (i *Issuer) once(ctx context.Context, q question) (*Answer, error) {
+	req, err := http.NewRequestWithContext(ctx, q.method, i.base.String()+q.path, bytes.NewReader(q.body))
 	if err != nil {
-		return nil, fmt.Errorf("asking for %s: %w", path, err)
+		return nil, errors.New("what was to be asked for is no address") // which the error would quote
 	}
-	req.Header = header.Clone()
+	req.Header = q.header.Clone()
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", i.env.UserAgent)
 	i.env.Calls.Add(i.api, 1)

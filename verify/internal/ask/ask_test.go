@@ -47,7 +47,7 @@ func TestAgain(t *testing.T) {
 			}
 			var slept time.Duration
 			issuer.sleep = func(_ context.Context, d time.Duration) error { slept += d; return nil }
-			_, err = issuer.get(t.Context(), "/", http.Header{"Authorization": {"x"}})
+			_, err = issuer.ask(t.Context(), question{http.MethodGet, "/", http.Header{"Authorization": {"x"}}, nil})
 			if asked != c.asked || slept != c.slept || (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) {
 				t.Errorf("asked %d times, slept %s, error %v", asked, slept, err)
 			}
@@ -75,7 +75,7 @@ func TestAnswers(t *testing.T) {
 	}
 	issuer.sleep = func(context.Context, time.Duration) error { return nil }
 	for path, want := range map[string]string{"/long": "longer than 4 MiB", "/short": "unexpected EOF"} {
-		if _, err := issuer.get(t.Context(), path, http.Header{}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := issuer.ask(t.Context(), question{http.MethodGet, path, http.Header{}, nil}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %s", path, err, want)
 		}
 	}

@@ -2,15 +2,43 @@ package ask
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/leakreach/leakreach/audit"
 )
 
-// An Inquiry is what is being learnt about one token, by asking one issuer with it.
+// A Service is who issues tokens, and can be asked about one with the token itself.
+type Service struct {
+	Env     audit.Env
+	Name    string // requests are counted under it
+	Address string // of its API
+	Live    bool   // may be asked
+}
+
+// About asks about a token in a header, after a prefix, starting from what is known offline; see [Issuer.With]. It is not asked if it may not be,
+// nor about what can be no token.
+func (s Service) About(ctx context.Context, offline audit.Verdict, token, header, prefix string, questions func(context.Context, *Inquiry) error) (audit.Verdict, error) {
+	switch {
+	case !s.Live:
+		return offline, nil
+	case !Sendable(token):
+		offline.Facts["reason"] = "not asked: what was found cannot be sent as a token"
+		return offline, nil
+	}
+	issuer, err := NewIssuer(s.Env, s.Name, s.Address)
+	if err != nil {
+		return audit.Verdict{}, err
+	}
+	return issuer.With(ctx, offline, http.Header{header: {prefix + token}}, questions)
+}
+
+// An Inquiry is what is being learnt about one credential, by asking an issuer with it.
 type Inquiry struct {
 	Issuer  *Issuer
 	Header  http.Header // by which the issuer knows who asks
@@ -46,11 +74,35 @@ func (i *Issuer) With(ctx context.Context, offline audit.Verdict, header http.He
 
 // Get asks for a path and reads the JSON of the answer into a value. What is refused is told by the answer, and into stays as it was.
 func (q *Inquiry) Get(ctx context.Context, path string, into any) (*Answer, error) {
-	a, err := q.Issuer.get(ctx, path, q.Header)
+	return q.read(ctx, question{http.MethodGet, path, q.Header, nil}, into)
+}
+
+// Post asks a path with a form, as Get does: for a token in exchange for a credential, see https://www.rfc-editor.org/rfc/rfc6749#section-4.4
+func (q *Inquiry) Post(ctx context.Context, path string, form url.Values, into any) (*Answer, error) {
+	return q.post(ctx, path, "application/x-www-form-urlencoded", []byte(form.Encode()), into)
+}
+
+// PostJSON asks a path with the JSON of a value, as Get does.
+func (q *Inquiry) PostJSON(ctx context.Context, path string, body, into any) (*Answer, error) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("writing a question: %w", err)
+	}
+	return q.post(ctx, path, "application/json", b, into)
+}
+
+func (q *Inquiry) post(ctx context.Context, path, kind string, body []byte, into any) (*Answer, error) {
+	header := http.Header{"Content-Type": {kind}}
+	maps.Copy(header, q.Header)
+	return q.read(ctx, question{http.MethodPost, path, header, body}, into)
+}
+
+func (q *Inquiry) read(ctx context.Context, what question, into any) (*Answer, error) {
+	a, err := q.Issuer.ask(ctx, what)
 	if err != nil || !a.OK() || into == nil {
 		return a, err
 	}
-	return a, a.decode(into)
+	return a, a.Decode(into)
 }
 
 // Active says that the token works.
@@ -84,7 +136,7 @@ func (q *Inquiry) Limit(format string, args ...any) {
 }
 
 // rank orders the levels that a token can have.
-var rank = []audit.Level{audit.LevelUnknown, audit.LevelNone, audit.LevelRead, audit.LevelWrite, audit.LevelAdmin}
+var rank = []audit.Level{audit.LevelUnknown, audit.LevelNone, audit.LevelRead, audit.LevelWrite, audit.LevelEscalation, audit.LevelAdmin}
 
 // Raise adds a path of one step, and makes its level the reach's if that is higher.
 func (q *Inquiry) Raise(level audit.Level, from, to, evidence string) {

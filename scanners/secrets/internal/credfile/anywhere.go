@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 )
 
@@ -317,6 +318,28 @@ func pairEnd(t []byte, at, to int, before byte) int {
 
 func lineStart(t []byte, i int) int {
 	return bytes.LastIndexByte(t[max(0, i-2048):i], '\n') + 1 + max(0, i-2048)
+}
+
+// DockerHub is the host that logins of Docker Hub are kept under, see
+// https://github.com/docker/cli/blob/master/cli/config/configfile/file.go
+const DockerHub = "index.docker.io"
+
+// hubToken finds access tokens of Docker Hub: 27 characters behind "dckr_pat_" for a person's, 32 behind "dckr_oat_" for an organisation's. They
+// are used in the place of a password, see https://docs.docker.com/security/access-tokens/
+func (s *Search) hubToken(p *part, h literal.Hit) {
+	size := 27
+	if s.text[h.Start+len("dckr_")] == 'o' {
+		size = 32
+	}
+	end := h.End
+	for end < len(s.text) && end <= h.End+size && (isAlnum(s.text[end]) || s.text[end] == '_' || s.text[end] == '-') {
+		end++
+	}
+	if p.next = end; end != h.End+size || h.Start > 0 && (isAlnum(s.text[h.Start-1]) || s.text[h.Start-1] == '_') || !random(string(s.text[h.End:end])) {
+		return
+	}
+	p.found = append(p.found, Credential{Rule: "docker-hub-token", Kind: audit.KindRegistryLogin, Value: string(s.text[h.Start:end]),
+		Parts: map[string]string{audit.PartHost: DockerHub}, Start: h.Start, End: end})
 }
 
 // authorization matches HTTP credentials (RFC 7617, RFC 6750) behind the header's name, in a request, in code or in curl's -H.

@@ -21,10 +21,10 @@ import (
 // A Credential is one secret found in a file.
 type Credential struct {
 	Rule  string            // id of one of [Rules]
-	Kind  string            // password, token, secret, private-key, password-hash or keystore
+	Kind  string            // password, token, secret, private-key, password-hash or keystore, or one of package audit
 	ID    string            // whom it belongs to, such as a user name, where the file says so
 	Value string            // decoded where the file keeps it encoded
-	Parts map[string]string // further secret values; no format has any so far, and what is no secret, such as a host, has no place here
+	Parts map[string]string // what else of it is known, by the names of package audit
 	// Start and End are the byte offsets of the value in the content, of its encoded form where it is encoded.
 	Start, End int
 }
@@ -85,7 +85,7 @@ const chunk = 64 << 10
 var finder = sync.OnceValue(func() *literal.Finder { return literal.New(Words()) })
 
 // distinct sorts by place and keeps one credential of those that stand at the same place: the longest, then the one found
-// first, which is the one of the more general reader for a URL and of the more special row for a file.
+// first, which is the one of the more general reader for a URL and of the more special row for a file. Whose it is, any may know.
 func distinct(found []Credential) []Credential {
 	slices.SortStableFunc(found, func(a, b Credential) int {
 		return cmp.Or(a.Start-b.Start, b.End-a.End)
@@ -93,6 +93,9 @@ func distinct(found []Credential) []Credential {
 	out := found[:0]
 	for _, c := range found {
 		if n := len(out); n > 0 && c.Start < out[n-1].End {
+			if kept := &out[n-1]; kept.ID == "" && kept.Value == c.Value {
+				kept.ID = c.ID
+			}
 			continue
 		}
 		if len(out) == maxFound {

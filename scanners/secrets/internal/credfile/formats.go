@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/leakreach/leakreach/audit"
 )
 
 // A format says which secrets lie in which files. One that reads entries takes those whose names keys lists; one that reads
@@ -246,6 +248,21 @@ func (f *format) read(t []byte) []Credential {
 	return found
 }
 
+// registryOf is the host and port of the registry whose login a group of entries is, such as "auths/https://index.docker.io/v1/", or in .dockercfg
+// the same without "auths"; "" for any other group.
+func registryOf(group string) string {
+	if _, name, ok := strings.Cut("/"+group, "/auths/"); ok {
+		group = name
+	}
+	if _, address, ok := strings.Cut(group, "://"); ok {
+		group = address
+	}
+	if host, _, _ := strings.Cut(group, "/"); strings.ContainsAny(host, ".:") {
+		return host
+	}
+	return ""
+}
+
 // pick takes the entries a row asks for and names their owners by what stands beside them.
 func (f *format) pick(d *doc) []Credential {
 	owners := map[beside]*owner{}
@@ -287,6 +304,11 @@ func (f *format) pick(d *doc) []Credential {
 		}
 		if id, ok := unbase64(c.ID); ok && decode == "base64" && strings.HasSuffix(d.groups[e.group], "data") && printable(id) {
 			c.ID = string(id)
+		}
+		if key := plain(e.key); (key == "auth" || key == "password") && (f.keys == dockerKeys || strings.HasPrefix(d.groups[e.group], "auths/")) {
+			if host := registryOf(d.groups[e.group]); host != "" {
+				c.Kind, c.Parts = audit.KindRegistryLogin, map[string]string{audit.PartHost: host}
+			}
 		}
 		found = append(found, c)
 	}

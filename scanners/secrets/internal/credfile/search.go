@@ -37,6 +37,7 @@ const (
 	dsnPart
 	oraclePart
 	machinePart
+	hubPart
 	callPart  // and two more, by the number of arguments before the user
 	partCount = callPart + 3
 	markPart  = partCount // the marks of formats lead to no part of their own
@@ -61,6 +62,8 @@ func leads(marks []string) []lead {
 		{dsnPart, literal.Word{Text: "@tcp(", Exact: true}},
 		{oraclePart, literal.Word{Text: "jdbc:oracle:thin:"}},
 		{machinePart, literal.Word{Text: "machine", Exact: true, After: blank}},
+		{hubPart, literal.Word{Text: "dckr_pat_", Exact: true}},
+		{hubPart, literal.Word{Text: "dckr_oat_", Exact: true}},
 	}
 	for _, name := range pairNames {
 		list = append(list, lead{pairPart, literal.Word{Text: name, After: those(func(c byte) bool { return c == ' ' || c == '=' })}})
@@ -133,6 +136,8 @@ func (s *Search) At(h literal.Hit) {
 		s.oracle(p, h)
 	case machinePart:
 		s.machine(p, h)
+	case hubPart:
+		s.hubToken(p, h)
 	default:
 		s.call(p, h, part-callPart)
 	}

@@ -1,0 +1,80 @@
+package secrets
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/leakreach/leakreach/audit"
+)
+
+// TestBeside: a secret that opens nothing alone is found with what it takes beside, and with nothing where that could be another's.
+func TestBeside(t *testing.T) {
+	private, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // nobody's
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	folded := strings.ReplaceAll(block, "\n", `\n`)
+	r := newSource()
+	hex := func(n int) string { return r.of("0123456789abcdef", n) }
+	guid := func() string { return hex(8) + "-" + hex(4) + "-" + hex(4) + "-" + hex(4) + "-" + hex(12) }
+	secret := func() string { return r.of(alnum, 3) + "8Q~" + r.of(alnum, 34) }
+	login := func(user, password string) string { return base64.StdEncoding.EncodeToString([]byte(user + ":" + password)) }
+	client, tenant, key, pat, password := guid(), guid(), hex(40), "dckr_pat_"+r.of(alnum, 20)+"-_1b2C3", r.of(alnum, 18)
+	const email = "deploy@acme-prod.iam.gserviceaccount.com"
+	account := fmt.Sprintf(`{"type": "service_account", "private_key_id": "%s", "private_key": "%s", "client_email": "%s"}`, key, folded, email)
+	gcp, azure, hub := ruleGCP+" "+email, ruleAzure+" "+client, "docker-hub-token"
+	for _, c := range []struct {
+		name, path, text string
+		want             string // rule and id
+		part, value      string
+	}{
+		{"a service account's key", "key.json", account, gcp, audit.PartKeyID, key},
+		{"in base64", "ci.yml", "KEY: " + base64.StdEncoding.EncodeToString([]byte(account)), gcp, audit.PartKeyID, key},
+		{"in a string", "state.json", `{"value": "` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(account) + `"}`, gcp, audit.PartKeyID, key},
+		{"in settings", ".env", "FIREBASE_CLIENT_EMAIL=" + email + "\nFIREBASE_PRIVATE_KEY=\"" + folded + "\"\n", gcp, audit.PartKeyID, ""},
+		{"a key of nobody's", "key.pem", block, "private-key", audit.PartKeyID, ""},
+		{"a key of one of two", "key.txt", "other@acme-prod.iam.gserviceaccount.com " + email + "\n" + block, "private-key", audit.PartKeyID, ""},
+		{"an application's file", "sp.json", `{"clientId": "` + client + `", "clientSecret": "` + secret() + `", "subscriptionId": "` + guid() + `", "tenantId": "` + tenant + `"}`, azure, audit.PartTenant, tenant},
+		{"az ad sp create-for-rbac", "sp.json", `{"appId": "` + client + `", "displayName": "ci", "password": "` + secret() + `", "tenant": "` + tenant + `"}`, azure, audit.PartTenant, tenant},
+		{"az login", "login.sh", "az login --service-principal -u " + client + " -p '" + secret() + "' --tenant acme.onmicrosoft.com\n", azure, audit.PartTenant, "acme.onmicrosoft.com"},
+		{"in Terraform", "main.tf", "provider \"azurerm\" {\n  client_id       = \"" + client + "\"\n  client_secret   = \"" + secret() + "\"\n  tenant_id       = \"" + tenant + "\"\n}\n", azure, audit.PartTenant, tenant},
+		{"of the object around it", "apps.json", `{"a": {"client_id": "` + guid() + `"}, "b": {"client_id": "` + client + `", "secret": "` + secret() + `"}, "tenant_id": "` + tenant + `"}`, azure, audit.PartTenant, tenant},
+		{"one of two applications", "apps.txt", "client_id=" + client + "\nclient_id=" + guid() + "\nsecret=" + secret() + "\n", ruleAzure, audit.PartTenant, ""},
+		{"a login of Docker", ".docker/config.json", `{"auths": {"https://reg.example.org:5000/v2/": {"auth": "` + login("ci", password) + `"}}}`, "docker-registry-auth ci", audit.PartHost, "reg.example.org:5000"},
+		{"an old one", ".dockercfg", `{"https://index.docker.io/v1/": {"auth": "` + login("ci", password) + `"}}`, "docker-registry-auth ci", audit.PartHost, "index.docker.io"},
+		{"one of Podman", "containers/auth.json", `{"auths": {"quay.io": {"auth": "` + login("acme+ci", password) + `"}}}`, "docker-registry-auth acme+ci", audit.PartHost, "quay.io"},
+		{"a token of Docker Hub", "notes.txt", "use " + pat + " for it\n", hub, audit.PartHost, "index.docker.io"},
+		{"with its user", ".env", "HUB_USERNAME=acme\nHUB_TOKEN=" + pat + "\n", hub + " acme", audit.PartHost, "index.docker.io"},
+		{"what is longer than one", "notes.txt", "use " + pat + "x for it\n", "", "", ""},
+		{"a template of one", "notes.txt", "use dckr_pat_" + strings.Repeat("x", 27) + " for it\n", "", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			found, _ := scanner(t, Options{}).Scan(file(c.path), []byte(c.text))
+			got := map[string]*audit.Secret{}
+			for _, f := range found {
+				got[strings.TrimSpace(f.Rule+" "+f.Secret.ID)] = f.Secret
+			}
+			s := got[c.want]
+			if c.want == "" && len(got) == 0 {
+				return
+			}
+			if s == nil {
+				t.Fatalf("found %v, want %s", got, c.want)
+			}
+			if want := (audit.Key{}).ValueDigest(audit.NewSecret("", "", c.value)); (audit.Key{}).PartDigest(s, c.part) != want {
+				t.Errorf("%s is not %q", c.part, c.value)
+			}
+		})
+	}
+}
