@@ -213,6 +213,8 @@ func TestParseErrors(t *testing.T) {
 		{`{"Statement": {"Effect": "Allow", "Action": "*", "NotAction": "*"}}`, "both action and notaction"},
 		{`{"Statement": {"Effect": "Allow", "Action": []}}`, "the list is empty"}, {`{"Statement": {"Effect": "Allow", "Action": {}}}`, "not a string"},
 		{`{"Statement": {"Effect": "Allow", "Action": "*", "Condition": {"StringEqual": {"a": "b"}}}}`, "unknown operator"},
+		{`{"Statement": {"Effect": "Allow", "Action": "*", "Condition": {"NumericNotLessThan": {"a": "1"}}}}`, "unknown operator"},
+		{`{"Statement": {"Effect": "Allow", "Action": "*", "Condition": {"BinaryNotEquals": {"a": "b"}}}}`, "unknown operator"},
 		{`{"Statement": {"Effect": "Allow", "Action": "*", "Condition": {"NullIfExists": {"a": "b"}}}}`, "unknown operator"},
 		{`{"Statement": {"Effect": "Allow", "Action": "*", "Principal": {"Aws2": "*"}}}`, "unknown kind of principal"},
 		{`{"Statement": {"Effect": "Allow", "Action": "*", "Effect": "Deny"}}`, "is there twice"},

@@ -377,7 +377,7 @@ func (s *Statement) meets(template string, i *Identity) (all []string) {
 
 // example is a text that a pattern after wild matches.
 func example(pattern string) string {
-	return strings.NewReplacer(star, "x", string([]byte{one}), "x").Replace(pattern)
+	return plain.Replace(pattern)
 }
 
 // meetARN is a text that is like an ARN with wildcards, part by part, and like the pattern of a whole one.

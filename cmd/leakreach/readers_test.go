@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/leakreach/leakreach/internal/report"
 	"github.com/leakreach/leakreach/providers/forgetest"
@@ -79,6 +80,17 @@ func readersIn(t *testing.T, kept string) map[string][]string {
 	var r report.Reach
 	if err := json.Unmarshal([]byte(out), &r); err != nil || code != exitOK {
 		t.Fatalf("exit code %d, %v\n%s", code, err, errs)
+	}
+	schema, err := jsonschema.NewCompiler().Compile("../../docs/run.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	object, err := jsonschema.UnmarshalJSON(strings.NewReader(out))
+	if err == nil {
+		err = schema.Validate(object)
+	}
+	if err != nil {
+		t.Errorf("%.2000v", err)
 	}
 	all := map[string][]string{}
 	for _, s := range r.Readers {

@@ -26,6 +26,12 @@ func writeReachHTML(w io.Writer, r *Reach, _ Options) error {
 			w.fixes(func(what string) { all = append(all, Clean(what)) })
 			return all
 		},
+		"endOf": func(w *Ways, p audit.Path) string {
+			if w == nil {
+				return string(p.Level)
+			}
+			return Clean(w.end(p))
+		},
 		"step": func(s audit.Step) []string {
 			return []string{Clean(s.Edge), Clean(shortARN(s.To)), Clean(s.To), Clean(s.Evidence)}
 		},

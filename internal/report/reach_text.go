@@ -111,7 +111,15 @@ func (r *Reached) text(b *strings.Builder) {
 		if k == maxWaysTold {
 			break
 		}
-		row(fmt.Sprintf("way %d of %s", k+1, counted(r.Ways.Count, r.Ways.More)), "%s", p.Level)
+		row(fmt.Sprintf("way %d of %s", k+1, counted(r.Ways.Count, r.Ways.More)), "%s", r.Ways.end(p))
+		way(p.Steps)
+	}
+	for k, p := range r.Ways.Possible {
+		if k == maxPaths {
+			row("possible", "%s more", number(r.Ways.PossibleCount-k))
+			break
+		}
+		row("possible", "%s", r.Ways.end(p))
 		way(p.Steps)
 	}
 	for _, limit := range r.Limits {
@@ -130,6 +138,17 @@ func (o *Opened) account() string {
 	return o.Name + " (" + o.Account + ")"
 }
 
+// end says where a path ends: its level, and the account that its last step is in.
+func (w *Ways) end(p audit.Path) string {
+	parts := strings.SplitN(p.Steps[len(p.Steps)-1].To, ":", 6)
+	for _, o := range w.Opens {
+		if len(parts) == 6 && parts[4] == o.Account {
+			return string(p.Level) + " in " + o.account()
+		}
+	}
+	return string(p.Level)
+}
+
 func ways(n int, more bool) string { return counted(n, more) + " " + plural("way", n) }
 
 func counted(n int, more bool) string {
@@ -141,10 +160,7 @@ func counted(n int, more bool) string {
 
 // fixes tells what closes most, and what closes all.
 func (w *Ways) fixes(tell func(string)) {
-	highest := "" // level
-	if len(w.Opens) > 0 {
-		highest = string(w.Opens[0].Level)
-	}
+	highest := string(w.Level)
 	best := func(fixes []Fix, of, to string) {
 		for _, f := range fixes {
 			if f.Removes == fixes[0].Removes {

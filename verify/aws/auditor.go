@@ -18,7 +18,7 @@ import (
 
 // An auditor is a credential of the user's own, and what it asks with.
 type auditor struct {
-	profile string // "" for the SDK's default chain
+	why     string // it cannot be used
 	keyID   string
 	account string // "" until it was identified
 
@@ -58,7 +58,7 @@ func (v *Verifier) auditor(ctx context.Context, profile string) (*auditor, error
 		return nil, audit.Hint(fmt.Errorf("%w: no credentials of an auditor in %s", audit.ErrAuth, name), "aws sts get-caller-identity shows whether there are any")
 	}
 	own := credential{provider, true}
-	return &auditor{profile: profile, keyID: found.AccessKeyID, sts: v.sts(at, own), iam: v.iam(at, own), organizations: v.organizations(at, own)}, nil
+	return &auditor{keyID: found.AccessKeyID, sts: v.sts(at, own), iam: v.iam(at, own), organizations: v.organizations(at, own)}, nil
 }
 
 // identify asks whose the credentials are.
@@ -79,8 +79,8 @@ func (a *auditor) identify(ctx context.Context) error {
 func (v *Verifier) auditors(ctx context.Context, found string) (all []*auditor, why string, err error) {
 	var reasons []string
 	for _, profile := range append([]string{""}, v.opts.Profiles...) {
-		a, known := v.audits[profile]
-		if !known {
+		a := v.audits[profile]
+		if a == nil {
 			a, err = v.auditor(ctx, profile)
 			if ctx.Err() != nil {
 				return nil, "", ctx.Err()
@@ -89,30 +89,25 @@ func (v *Verifier) auditors(ctx context.Context, found string) (all []*auditor, 
 				return nil, "", err
 			}
 			if err != nil {
-				reasons = append(reasons, strings.TrimPrefix(err.Error(), audit.ErrAuth.Error()+": "))
+				a = &auditor{why: strings.TrimPrefix(err.Error(), audit.ErrAuth.Error()+": ")}
 			}
 			v.audits[profile] = a
 		}
-		switch {
-		case a == nil:
-			continue
-		case a.keyID == found:
-			reasons = append(reasons, "the auditor's credentials are the found key itself, which is not used")
-			continue
-		case a.account == "":
-			if err := a.identify(ctx); err != nil {
-				if ctx.Err() != nil {
-					return nil, "", ctx.Err()
-				}
-				reasons = append(reasons, strings.TrimPrefix(err.Error(), audit.ErrAuth.Error()+": "))
-				v.audits[profile] = nil
-				continue
+		if a.why == "" && a.account == "" && a.keyID != found {
+			if err := a.identify(ctx); ctx.Err() != nil {
+				return nil, "", ctx.Err()
+			} else if err != nil {
+				a.why = strings.TrimPrefix(err.Error(), audit.ErrAuth.Error()+": ")
 			}
 		}
-		all = append(all, a)
-	}
-	if len(all) == 0 && len(reasons) == 0 {
-		reasons = append(reasons, "there are no credentials of an auditor")
+		switch {
+		case a.why != "":
+			reasons = append(reasons, a.why)
+		case a.keyID == found:
+			reasons = append(reasons, "the auditor's credentials are the found key itself, which is not used")
+		default:
+			all = append(all, a)
+		}
 	}
 	return all, strings.Join(reasons, "; "), nil
 }

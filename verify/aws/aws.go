@@ -65,13 +65,14 @@ type Verifier struct {
 	policies sync.Map // of organisations, by id
 
 	owning     chan struct{}       // holds one element while a key's account is asked; its holder owns what follows
-	audits     map[string]*auditor // by profile; nil for those that cannot be had
+	audits     map[string]*auditor // by profile
 	foreigners map[string]bool     // accounts, and whether they are known to be somebody else's
 	known      *known
 
-	mu   sync.Mutex
-	keys map[string]*turn
-	read map[string]*collection // what found keys could read of their accounts
+	mu         sync.Mutex
+	keys       map[string]*turn
+	read       map[string]*collection // what found keys could read of their accounts
+	unanswered map[string]string      // accounts whose simulator does not answer, and why
 }
 
 // New makes a verifier. Nothing is read or called before the first Verify.
@@ -84,7 +85,7 @@ func New(env audit.Env, opts Options) *Verifier {
 	}
 	v := &Verifier{
 		env: env, opts: opts, chain: chain, owning: make(chan struct{}, 1), audits: map[string]*auditor{}, foreigners: map[string]bool{},
-		keys: map[string]*turn{}, read: map[string]*collection{},
+		keys: map[string]*turn{}, read: map[string]*collection{}, unanswered: map[string]string{},
 	}
 	v.canaries, v.broken = canaries(opts.CanaryAccounts, opts.CanaryKeys)
 	return v

@@ -138,7 +138,11 @@ func (v *Verifier) status(ctx context.Context, a *auditor, id string, verdict *a
 		err = errEmpty
 		fallthrough
 	case err != nil:
-		return unknown("iam:GetAccessKeyLastUsed", err)
+		user, err = unknown("iam:GetAccessKeyLastUsed", err)
+		if verdict.Error == "iam:GetAccessKeyLastUsed: access denied" {
+			verdict.Error += ", which names no policy: so answers an account that has no such key, any more"
+		}
+		return user, err
 	}
 	user = text(used.UserName)
 	verdict.Facts["user"] = oneLine(user)
@@ -159,6 +163,9 @@ func (v *Verifier) status(ctx context.Context, a *auditor, id string, verdict *a
 		return gone("iam:ListAccessKeys does not list it")
 	case status == types.StatusTypeInactive:
 		verdict.Validity = audit.Inactive
+		if out, err := a.iam.GetUser(ctx, &awsiam.GetUserInput{UserName: &user}); err == nil && out.User != nil && isARN(text(out.User.Arn)) {
+			verdict.Identity = &audit.Identity{ARN: text(out.User.Arn), Account: a.account, Type: "user"} // else it is known by its name
+		}
 		verdict.Facts["reason"] = "the key is deactivated (iam:ListAccessKeys)"
 	case status == types.StatusTypeActive:
 		verdict.Validity = audit.Active

@@ -38,9 +38,16 @@ type simulation struct {
 	part  string              // why self is not known
 }
 
-// simulate asks about the sentinel actions: on every resource first, then those that are about an identity on this one.
+// simulate asks about the sentinel actions: on every resource first, then those that are about an identity on this one. Where an account's simulator did
+// not answer at all, it is not asked again.
 func (v *Verifier) simulate(ctx context.Context, client *awsiam.Client, who principal) *simulation {
 	sim := &simulation{all: map[string]decision{}, self: map[string]decision{}}
+	v.mu.Lock()
+	sim.why = v.unanswered[who.Account]
+	v.mu.Unlock()
+	if sim.why != "" {
+		return sim
+	}
 	calls := 0
 	ask := func(actions, resources []string) error {
 		return pages(func(marker *string) (*string, bool, error) {
@@ -71,6 +78,11 @@ func (v *Verifier) simulate(ctx context.Context, client *awsiam.Client, who prin
 	}
 	if err := ask(actions, nil); err != nil {
 		sim.why = because(ctx, err)
+		if hopeless(ctx, err) && ctx.Err() == nil {
+			v.mu.Lock()
+			v.unanswered[who.Account] = sim.why
+			v.mu.Unlock()
+		}
 		return sim
 	}
 	if len(sim.all) == 0 {

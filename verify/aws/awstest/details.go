@@ -8,6 +8,14 @@ import (
 
 type policyDetail struct{ PolicyName, PolicyDocument string }
 
+type policyDetails struct {
+	Members []policyDetail `xml:"member"`
+}
+
+type names struct {
+	Members []string `xml:"member"`
+}
+
 type identityDetail struct {
 	Path                    string
 	UserName                string `xml:",omitempty"`
@@ -19,10 +27,10 @@ type identityDetail struct {
 	Arn                     string
 	CreateDate              time.Time
 	AssumeRolePolicy        string           `xml:"AssumeRolePolicyDocument,omitempty"`
-	UserPolicies            []policyDetail   `xml:"UserPolicyList>member,omitempty"`
-	RolePolicies            []policyDetail   `xml:"RolePolicyList>member,omitempty"`
-	GroupPolicies           []policyDetail   `xml:"GroupPolicyList>member,omitempty"`
-	Groups                  []string         `xml:"GroupList>member,omitempty"`
+	UserPolicies            *policyDetails   `xml:"UserPolicyList"`
+	RolePolicies            *policyDetails   `xml:"RolePolicyList"`
+	GroupPolicies           *policyDetails   `xml:"GroupPolicyList"`
+	Groups                  *names           `xml:"GroupList"`
 	AttachedManagedPolicies []attachedPolicy `xml:"AttachedManagedPolicies>member,omitempty"`
 	PermissionsBoundary     *boundary
 }
@@ -50,21 +58,22 @@ type accountDetails struct {
 func authorizationDetails(s *Server, req Request, _ Key, _ string) (any, *failure) {
 	var all []func(*accountDetails)
 	attached := map[string]bool{}
-	fill := func(kind, name string, e Entity) (d identityDetail, policies []policyDetail) {
+	fill := func(kind, name string, e Entity) (d identityDetail, policies *policyDetails) {
+		policies = &policyDetails{}
 		d = identityDetail{Path: e.path(), Arn: s.account.ARN(kind, name), CreateDate: epoch, PermissionsBoundary: bounded(e)}
 		for _, arn := range e.Attached {
 			attached[arn] = true
 			d.AttachedManagedPolicies = append(d.AttachedManagedPolicies, attachedPolicy{last(arn), arn})
 		}
 		for _, name := range slices.Sorted(maps.Keys(e.Inline)) {
-			policies = append(policies, policyDetail{name, escape(e.Inline[name])})
+			policies.Members = append(policies.Members, policyDetail{name, escape(e.Inline[name])})
 		}
 		return d, policies
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.account.Users)) {
 		e := s.account.Users[name]
 		d, inline := fill("user", name, e)
-		d.UserName, d.UserID, d.UserPolicies, d.Groups = name, "AIDAEXAMPLEEXAMPLE234", inline, e.Groups
+		d.UserName, d.UserID, d.UserPolicies, d.Groups = name, "AIDAEXAMPLEEXAMPLE234", inline, &names{e.Groups}
 		all = append(all, func(out *accountDetails) { out.Users = append(out.Users, d) })
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.account.Groups)) {
@@ -92,12 +101,12 @@ func authorizationDetails(s *Server, req Request, _ Key, _ string) (any, *failur
 	return out, nil
 }
 
-// lastUsed answers GetAccessKeyLastUsed.
+// lastUsed answers GetAccessKeyLastUsed. For a key that the account does not have the service names no error; it answers as if policies denied it.
 func lastUsed(s *Server, req Request, _ Key, _ string) (any, *failure) {
 	id := req.Params.Get("AccessKeyId")
 	key, ok := s.account.Keys[id]
 	if !ok {
-		return nil, missing("Access Key", id)
+		return nil, &failure{403, "AccessDenied", "You are not authorized to perform: iam:GetAccessKeyLastUsed on resource: access key " + id}
 	}
 	type used struct {
 		LastUsedDate        *time.Time

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 )
 
 // An Organization is what the accounts of a server are in.
@@ -14,8 +15,30 @@ type Organization struct {
 	Documents map[string]string   // by name
 }
 
+// levels are the service control policies that bind the account.
+func (a Account) levels() (all [][]string) {
+	if len(a.SCPs) > 0 {
+		all = append(all, a.SCPs)
+	}
+	o := a.Organization
+	if o == nil || o.Manager == a.ID {
+		return all
+	}
+	for at := a.ID; at != ""; at = o.Parents[at] {
+		var level []string
+		for _, name := range o.Attached[at] {
+			if !strings.HasPrefix(name, "rcp") {
+				level = append(level, o.Documents[name])
+			}
+		}
+		all = append(all, level)
+	}
+	return all
+}
+
 // organizations answers the JSON protocol of AWS Organizations.
-func (s *Server) organizations(req Request, input map[string]string) (any, *failure) {
+func (s *Server) organizations(req Request) (any, *failure) {
+	input := req.Input
 	o := s.account.Organization
 	if o == nil && len(s.account.SCPs) == 0 {
 		return nil, &failure{400, "AWSOrganizationsNotInUseException", "Your account is not a member of an organization."}
@@ -45,7 +68,7 @@ func (s *Server) organizations(req Request, input map[string]string) (any, *fail
 	case "ListPoliciesForTarget":
 		list := []object{}
 		for _, name := range o.Attached[input["TargetId"]] {
-			if (name[:3] == "rcp") == (input["Filter"] == "RESOURCE_CONTROL_POLICY") {
+			if (strings.HasPrefix(name, "rcp")) == (input["Filter"] == "RESOURCE_CONTROL_POLICY") {
 				list = append(list, object{"Id": "p-" + name, "Name": name, "Type": input["Filter"]})
 			}
 		}

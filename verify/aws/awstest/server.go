@@ -30,7 +30,7 @@ type Account struct {
 	Groups   map[string]Entity
 	Policies map[string]string // managed policies: ARN to document
 	SCPs     []string          // service control policies of one level; empty for none
-	// Organization that it is in. Its policies are told, and not enforced: what is enforced, and not told where this is nil, are SCPs.
+	// Organization that it is in, whose policies are told. Without one, those of SCPs are not.
 	Organization *Organization
 }
 
@@ -63,7 +63,8 @@ type Request struct {
 	Key    string // access key id
 	Region string // signed for
 	Header http.Header
-	Params url.Values
+	Params url.Values        // of the query protocol
+	Input  map[string]string // of the JSON protocol, which is that of Organizations
 }
 
 // Server is a running fake. Its methods may be called from several goroutines.
@@ -152,7 +153,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	req := Request{Action: params.Get("Action"), Key: sig.key, Region: sig.region, Header: r.Header.Clone(), Params: params}
 	action, input, isJSON := isOrganizations(r, body)
 	if isJSON {
-		req.Action = action
+		req.Action, req.Input = action, input
 	}
 	s.mu.Lock()
 	s.requests = append(s.requests, req)
@@ -170,7 +171,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		f = &failure{400, "AccessDeniedException", "User: " + view.callerARN(key) + " is not authorized to perform: organizations:" + req.Action}
 	case f == nil && isJSON:
 		var result any
-		if result, f = view.organizations(req, input); f == nil {
+		if result, f = view.organizations(req); f == nil {
 			writeJSON(rec, result, nil)
 		}
 	case f == nil:
