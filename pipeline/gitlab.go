@@ -42,6 +42,10 @@ func (r *reader) gitlab(root *yaml.Node) {
 			continue
 		}
 		job := gitlabJob(key, n, preset, globals)
+		if len(job.Code) > maxCode {
+			job.Code = job.Code[:maxCode]
+			r.gap(fmt.Sprintf("job %q", key.Value), fmt.Sprintf("it has more than %d images", maxCode))
+		}
 		of := append(eventsOf(get(n, "rules")), onlyEvents(get(n, "only"))...)
 		if open && len(of) == 0 && !job.Template {
 			events = append(events, Event{Name: Any, At: at(key)})
@@ -59,6 +63,9 @@ func (r *reader) gitlab(root *yaml.Node) {
 		r.gap("", "no jobs")
 	}
 }
+
+// maxCode is how many images a job has, its services' among them: each job has those that are set for all, of which people have a few.
+const maxCode = 50
 
 func gitlabJob(key, n, preset, globals *yaml.Node) Job {
 	job := Job{
@@ -96,7 +103,7 @@ func gitlabJob(key, n, preset, globals *yaml.Node) Job {
 	job.Trigger = triggerOf(get(n, "trigger"))
 	job.Code = append(job.Code, imagesIn(or("image"))...)
 	if services := or("services"); services != nil && services.Kind == yaml.SequenceNode {
-		for _, s := range services.Content {
+		for _, s := range services.Content[:min(len(services.Content), maxCode+1)] {
 			job.Code = append(job.Code, imagesIn(s)...)
 		}
 	}

@@ -33,32 +33,50 @@ low where the token only reads or the checkout is of version 6 or later.`),
 	},
 	judge: func(f *file, say func(problem)) {
 		for _, j := range f.jobs {
-			for i, s := range j.steps {
-				if s.is("actions/checkout") {
-					j.checkout(s, j.steps[i+1:], say)
+			for i, later := range j.later() {
+				if s := j.steps[i]; s.is("actions/checkout") {
+					j.checkout(s, later, say)
 				}
 			}
 		}
 	},
 }
 
-func (j *job) checkout(s *step, later []*step, say func(problem)) {
+// What comes after a step.
+type later struct {
+	upload *step // the next one of a whole directory
+	pushes bool  // a step needs the credential
+}
+
+func (j *job) later() []later {
+	list := make([]later, len(j.steps))
+	for i := len(list) - 2; i >= 0; i-- {
+		next := j.steps[i+1]
+		list[i] = list[i+1]
+		if next.is("actions/upload-artifact") && next.broadPath() != "" {
+			list[i].upload = next
+		}
+		list[i].pushes = list[i].pushes || next.pushes()
+	}
+	return list
+}
+
+func (j *job) checkout(s *step, after later, say func(problem)) {
 	persists := s.with("persist-credentials")
 	if strings.EqualFold(persists.Text(), "false") {
 		return
 	}
 	p := problem{at: s.node.At(), name: s.label(), evidence: s.label() + " leaves the job's token on disk"}
 	outside := majorVersion(s.uses.Ref, s.node.Get("uses").Comment()) >= 6
-	upload := slices.IndexFunc(later, func(l *step) bool { return l.is("actions/upload-artifact") && l.broadPath() != "" })
 	if with := s.node.Get("with"); computed(with.Text()) { // which may say so
 		p.at = with.At()
 	}
 	switch {
-	case upload >= 0 && outside:
-		p.evidence += fmt.Sprintf(" outside of the checkout, and %s uploads %q", later[upload].label(), later[upload].broadPath())
-	case upload >= 0:
-		p.severity, p.evidence = audit.High, p.evidence+fmt.Sprintf(", and %s uploads %q", later[upload].label(), later[upload].broadPath())
-	case slices.ContainsFunc(later, (*step).pushes):
+	case after.upload != nil && outside:
+		p.evidence += fmt.Sprintf(" outside of the checkout, and %s uploads %q", after.upload.label(), after.upload.broadPath())
+	case after.upload != nil:
+		p.severity, p.evidence = audit.High, p.evidence+fmt.Sprintf(", and %s uploads %q", after.upload.label(), after.upload.broadPath())
+	case after.pushes:
 		return
 	case computed(persists.Text()):
 		p.at, p.severity, p.evidence = persists.At(), audit.Low, fmt.Sprintf("%s leaves the job's token on disk where %s says so", s.label(), persists.Text())

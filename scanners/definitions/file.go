@@ -63,10 +63,37 @@ type file struct {
 	names  bool   // it has the word "secrets" in it, and a dialect that has them
 
 	started []string        // by which events, each once, of those that rules ask for
+	byID    map[string]*job // the first of each, in lower case
 	shared  []string        // secrets that all jobs have
 	sets    map[string]bool // variables that the definition itself sets
 
-	followed int // names, to find out who writes a text
+	followed int                         // names, to find out who writes a text
+	looked   map[string]map[string]entry // mappings that names are looked up in: see [file.fold]
+}
+
+// An entry is a value of a mapping, with its key as it is written.
+type entry struct {
+	key   string
+	value pipeline.Node
+}
+
+// fold is a mapping by its keys in lower case, of which the first one counts. It is made once, for however many names are looked up.
+func (f *file) fold(what string, n func() pipeline.Node) map[string]entry {
+	m, ok := f.looked[what]
+	if ok {
+		return m
+	}
+	m = map[string]entry{}
+	for key, value := range n().Pairs() {
+		if name := strings.ToLower(key.Text()); m[name] == (entry{}) {
+			m[name] = entry{key.Text(), value}
+		}
+	}
+	if f.looked == nil {
+		f.looked = map[string]map[string]entry{}
+	}
+	f.looked[what] = m
+	return m
 }
 
 // A job is one, or what an action does.
@@ -77,12 +104,15 @@ type job struct {
 	steps []*step
 	stake stake
 	gate
+
+	ids  map[string]*step  // the first of each id, in lower case
+	rows map[string]origin // who writes a key of the matrix
 }
 
-// A gate is the condition of a job or step, read when it is asked for.
+// A gate is what the condition of a job or step lets through, read when it is asked for.
 type gate struct {
-	condition *expression.Node
-	asked     bool
+	events []string
+	asked  bool
 }
 
 // A step is one of a job.
@@ -93,6 +123,8 @@ type step struct {
 	uses  *pipeline.Component
 	run   pipeline.Node
 	gate
+
+	assignments map[string][]string // of its script, by name
 }
 
 func open(it audit.Item, content []byte, feed *advisory.Feed) *file {
@@ -118,6 +150,7 @@ func open(it audit.Item, content []byte, feed *advisory.Feed) *file {
 		j.addSteps(f.root.Get("runs", "steps"))
 		f.jobs = []*job{j}
 	default:
+		f.byID = map[string]*job{}
 		jobs := f.root.Get("jobs")
 		if f.kind == isGitLab {
 			jobs = f.root
@@ -144,6 +177,9 @@ func open(it audit.Item, content []byte, feed *advisory.Feed) *file {
 			j.stake = f.stakeOf(model)
 			j.addSteps(j.node.Get("steps"))
 			f.jobs = append(f.jobs, j)
+			if id := strings.ToLower(model.ID); f.byID[id] == nil {
+				f.byID[id] = j
+			}
 		}
 	}
 	if f.kind == isGitLab { // what stands outside of the jobs is for all of them
@@ -370,20 +406,31 @@ func (f *file) on(events []string) (list []string) {
 
 // on are those that a job runs for: its condition may be false for others.
 func (j *job) on(events []string) []string {
-	list := j.file.on(events)
-	if len(list) > 0 && !j.asked {
-		j.condition, j.asked = expression.Of(j.node.Get("if").Text()), true
-	}
-	return slices.DeleteFunc(list, func(event string) bool { return excludes(j.condition, event) })
+	return j.gate.let(events, j.started, j.node)
 }
 
 // on are those that a step runs for.
 func (s *step) on(events []string) []string {
-	list := s.job.on(events)
-	if len(list) > 0 && !s.asked {
-		s.condition, s.asked = expression.Of(s.node.Get("if").Text()), true
+	return s.gate.let(events, s.job.on(s.started), s.node)
+}
+
+// let are those of some events that a condition lets through of those that come.
+func (g *gate) let(events, come []string, of pipeline.Node) (list []string) {
+	if len(come) > 0 && !g.asked {
+		g.asked = true
+		condition := expression.Of(of.Get("if").Text())
+		for _, event := range come {
+			if !excludes(condition, event) {
+				g.events = append(g.events, event)
+			}
+		}
 	}
-	return slices.DeleteFunc(list, func(event string) bool { return excludes(s.condition, event) })
+	for _, event := range g.events {
+		if slices.Contains(events, event) {
+			list = append(list, event)
+		}
+	}
+	return list
 }
 
 // excludes tells whether a condition is surely false for an event: it asks for another one, beside whatever else.

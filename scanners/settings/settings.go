@@ -44,6 +44,7 @@ var fine = verdict{}
 func rules() []rule {
 	return []rule{
 		deployKeyWrite,
+		environmentMissing,
 		environmentOpen,
 		environmentReview,
 		evidenceShort,
@@ -72,6 +73,7 @@ func rules() []rule {
 		jobMetadataRole,
 		jobRoot,
 		jobRunnerRegistration,
+		missingSecret,
 		oidcSubjectMutable,
 		privilegedContainer,
 		privilegedContainerJob,
@@ -79,6 +81,7 @@ func rules() []rule {
 		runnerPersistent,
 		runnerSharedAcrossTrust,
 		selfHostedOnPullRequest,
+		shadowedSecret,
 		staleSecret,
 		staticCloudKey,
 		staticCloudKeyJob,
