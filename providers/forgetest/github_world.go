@@ -244,6 +244,11 @@ func (w *World) publishing(acme *Owner) {
 		x := w.repo(fmt.Sprintf("release-%02d", i), files)
 		x.Secrets = []Secret{w.fresh("NPM_TOKEN")}
 		w.weakness("secret-outside-environment", x.FullName, "workflow", "release.yml")
+		if i == 0 { // which alone may see all of them
+			w.near("missing-secret", x.FullName, "workflow", "release.yml")
+		} else {
+			w.weakness("missing-secret", x.FullName, "workflow", "release.yml")
+		}
 		if i < 17 {
 			x.Secrets = append(x.Secrets, w.fresh("REGISTRY_TOKEN"))
 		}
@@ -338,6 +343,11 @@ func (w *World) pipelines(acme *Owner) {
 		".github/actions/publish/action.yml": "name: publish\ndescription: publishes\ninputs: { token: { description: a token } }\nruns:\n  using: composite\n  steps:\n    - uses: actions/cache@" + pinned + "\n",
 	})
 	w.weakness("all-secrets", x.FullName, "workflow", "dump.yml")
+	w.weakness("secret-any-branch", x.FullName, "workflow", "dump.yml")
+	w.near("secret-any-branch", x.FullName, "workflow", "live.yml")
+	w.weakness("shadowed-secret", x.FullName, "secret", "CHAT_TOKEN")
+	w.weakness("shadowed-secret", x.FullName, "secret", "LIVE_TOKEN (environment live)")
+	w.near("shadowed-secret", x.FullName, "secret", "PUBLISH_TOKEN")
 	w.weakness("secrets-inherit", x.FullName, "workflow", "release.yml")
 	w.weakness("secret-outside-environment", x.FullName, "workflow", "release.yml")
 	x.Secrets = []Secret{w.fresh("PUBLISH_TOKEN"), w.fresh("LIVE_TOKEN"), w.fresh("CHAT_TOKEN")}

@@ -2,6 +2,7 @@ package definitions
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -236,6 +237,20 @@ func BenchmarkScan(b *testing.B) {
 		b.Fatal(err)
 	}
 	all := samples(b)
+	if dir := os.Getenv("BENCH_WORKFLOWS"); dir != "" { // real ones, whatever their repositories
+		all = nil
+		files, err := filepath.Glob(filepath.Join(dir, "*.y*ml"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, name := range files {
+			content, err := os.ReadFile(name)
+			if err != nil {
+				b.Fatal(err)
+			}
+			all = append(all, audittest.Sample{Item: item(".github/workflows/"+filepath.Base(name), content), Content: content})
+		}
+	}
 	size := 0
 	for _, x := range all {
 		size += len(x.Content)
