@@ -261,7 +261,7 @@ func (a *Account) unlimited() []string {
 // everything is a policy that allows all.
 func everything(name string) *Policy {
 	p := &Policy{Name: name}
-	p.Statements = []*Statement{{Effect: Allow, policy: p, number: 1, actions: []action{{newGlob("*")}}, resources: []resource{{newPattern("*", false), true}}}}
+	p.Statements = []*Statement{{Effect: Allow, policy: p, number: 1, actions: []action{{newGlob("*")}}, resources: []resource{{newPattern("*", false, true), true}}}}
 	return p
 }
 

@@ -29,7 +29,8 @@ type catalogued struct {
 type set struct {
 	actions []string // without iam:PassRole
 	passes  bool     // it begins with handing a role over, which is iam:PassRole
-	on      string   // the type of the resource that those of them which have it are about: the same one for all; "" for none
+	same    []string // those of them that are about one resource
+	on      ResourceType
 }
 
 //go:embed paths/*.json
@@ -55,11 +56,7 @@ var catalogue = sync.OnceValue(func() (all []*catalogued) {
 			lists = [][]string{p.Required}
 		}
 		for _, actions := range lists {
-			s := set{slices.DeleteFunc(slices.Clone(actions), func(a string) bool { return a == passRole }), slices.Contains(actions, passRole), p.Type}
-			if s.on == "" {
-				s.on = shared(s.actions, s.passes)
-			}
-			p.sets = append(p.sets, s)
+			p.sets = append(p.sets, newSet(actions, p.Type))
 		}
 		all = append(all, p)
 	}
@@ -71,19 +68,32 @@ const passRole = "iam:PassRole"
 // unproven tells whether no lab has shown the way.
 func (p *catalogued) unproven() bool { return strings.HasPrefix(p.ID, "LX") }
 
-// shared is the type of the resource that several actions are about, and about nothing else: what is made by one and used by another is the same. Of ways over what
-// exists, one action is enough.
-func shared(actions []string, makes bool) string {
+// newSet finds what actions have in common: of ways over what exists, the type of resource that is named, or what an action is about and nothing else; of others, what is
+// made by one action and used by another.
+func newSet(actions []string, named string) set {
+	s := set{passes: slices.Contains(actions, passRole)}
 	seen := map[string]bool{}
 	for _, action := range actions {
-		o, _ := Describe(action)
-		required := slices.DeleteFunc(o.Resources, func(t ResourceType) bool { return !t.Required })
-		if len(required) == 1 && (seen[required[0].ARN] || !makes) {
-			return required[0].Name
+		if action == passRole {
+			continue
 		}
-		if len(required) == 1 {
+		s.actions = append(s.actions, action)
+		o, _ := Describe(action)
+		required := slices.DeleteFunc(slices.Clone(o.Resources), func(t ResourceType) bool { return !t.Required })
+		switch i := slices.IndexFunc(o.Resources, func(t ResourceType) bool { return t.Name == named }); {
+		case s.on.Name != "":
+		case named != "" && i >= 0:
+			s.on = o.Resources[i]
+		case named == "" && len(required) == 1 && (seen[required[0].ARN] || !s.passes):
+			s.on = required[0]
+		case len(required) == 1:
 			seen[required[0].ARN] = true
 		}
 	}
-	return ""
+	for _, action := range s.actions {
+		if o, _ := Describe(action); slices.ContainsFunc(o.Resources, func(t ResourceType) bool { return t.ARN == s.on.ARN }) {
+			s.same = append(s.same, action)
+		}
+	}
+	return s
 }

@@ -10,8 +10,9 @@ type node struct {
 	id        *Identity
 	who       Principal
 	layers    Layers
-	admin     Answer  // to whether it may everything
-	raised    *Answer // the same if it had a policy that allows everything; nil until it is needed
+	services  map[string]bool // of which its policies may allow something; nil for any
+	admin     Answer          // to whether it may everything
+	raised    *Answer         // the same if it had a policy that allows everything; nil until it is needed
 	moves     []Move
 	moved     bool              // they were worked out
 	able      map[string]Answer // of actions that were asked about on any resource
@@ -40,14 +41,38 @@ func (w *World) node(i *Identity) *node {
 	n := w.nodes[i]
 	if n == nil {
 		n = &node{id: i, who: i.principal(), layers: i.layers(i.Account), able: map[string]Answer{}}
+		n.services = n.spoken()
 		n.admin = w.admin(i, n.layers)
 		w.nodes[i] = n
 	}
 	return n
 }
 
+// spoken are the services that statements of the identity's allow something of; nil stands for any.
+func (n *node) spoken() map[string]bool {
+	services := map[string]bool{}
+	for _, p := range n.layers.Identity {
+		for _, s := range p.Statements {
+			if s.Effect == Deny {
+				continue
+			}
+			for _, a := range s.actions {
+				service, _, whole := strings.Cut(a.pieces[0], ":")
+				if s.notActions || !whole || strings.IndexByte(service, one) >= 0 {
+					return nil
+				}
+				services[service] = true
+			}
+		}
+	}
+	return services
+}
+
 // does tells whether the identity has a statement that may allow an action: what none of its policies speaks of need not be asked.
-func (n *node) does(action string) bool { return n.speaksOf(action, "") }
+func (n *node) does(action string) bool {
+	service, _, _ := strings.Cut(action, ":")
+	return (n.services == nil || n.services[service]) && n.speaksOf(action, "")
+}
 
 // speaksOf is does for a resource; "" is any.
 func (n *node) speaksOf(action, resource string) bool {

@@ -649,6 +649,7 @@ func (t *trustee) anyRef(shapes []shape, of shape, tok token, way []string) {
 	type wide struct {
 		id, why, sub, by string
 	}
+	kinds := map[string]wide{} // of refs that are let in
 	var some []wide
 	for _, s := range shapes {
 		if s.has("owner_id") != of.has("owner_id") || s.has("protected") {
@@ -665,10 +666,11 @@ func (t *trustee) anyRef(shapes []shape, of shape, tok token, way []string) {
 				continue
 			}
 			asked++
-			first, _, ok := t.finds(s, way, Writer)
+			first, let, ok := t.finds(s, way, Writer)
 			if !ok {
 				continue
 			}
+			kinds[c.slot] = wide{sub: first["sub"], by: let}
 			for _, v := range s.without(c.slot, first[c.slot]) {
 				if second, by, ok := t.finds(v, way, Writer); ok {
 					some = append(some, wide{c.id, fmt.Sprintf(c.why, second[c.slot]), second["sub"], by})
@@ -695,6 +697,9 @@ func (t *trustee) anyRef(shapes []shape, of shape, tok token, way []string) {
 		any, by, _ := t.finds(fix(of), way, Writer)
 		t.found("O05", Writer, any["sub"], by, "every branch, tag, environment and pull request of %s is let in", repository)
 		return
+	}
+	if kinds["branch"].sub != "" && kinds["tag"].sub != "" {
+		some = append(some, wide{"O07", "a branch and a tag are let in, and who may push can make a tag of the branch's name, unless rules say who creates it", kinds["tag"].sub, kinds["tag"].by})
 	}
 	for _, p := range some {
 		t.found(p.id, Writer, p.sub, p.by, "%s", p.why)

@@ -116,6 +116,8 @@ func TestFederations(t *testing.T) {
 		{"GitLab, project", gitlabIssuer, []string{sub(`"project_path:acme/app:*"`)}, "O05"},
 		{"GitLab, branches", gitlabIssuer, []string{sub(`"project_path:acme/app:ref_type:branch:ref:*"`)}, "O07"},
 		{"GitLab, tags", gitlabIssuer, []string{sub(`"project_path:acme/app:ref_type:tag:ref:*"`)}, "O07"},
+		{"GitLab, a branch and a tag", gitlabIssuer, []string{sub(`"project_path:acme/app:ref_type:*:ref:main"`)}, "O07"},
+		{"a branch and a tag", githubIssuer, []string{sub(`"repo:acme/app:ref:refs/*/main"`)}, "O07"},
 		{"GitLab, protected branches", gitlabIssuer, []string{sub(`"project_path:acme/app:ref_type:branch:ref:*:ref_protected:true"`)}, ""},
 		{"GitLab, one branch", gitlabIssuer, []string{equals(`"~:sub": "project_path:acme/app:ref_type:branch:ref:main"`)}, ""},
 		{"GitLab of one's own", "git.acme.example", []string{sub(`"project_path:acme/*"`)}, "O04"},

@@ -235,7 +235,7 @@ func (s *Statement) examples(of string) (all []string) {
 		return append([]string{of + ":PutObject", of + ":GetObject", "ec2:RunInstances", "ec2:DescribeInstances"}, sentinels...)
 	}
 	for _, a := range s.actions {
-		text := strings.NewReplacer(string([]byte{one}), "x").Replace(strings.Join(a.pieces, "*"))
+		text := strings.ReplaceAll(strings.Join(a.pieces, "*"), string([]byte{one}), "x")
 		service, verb, _ := strings.Cut(text, ":")
 		switch {
 		case !strings.Contains(text, "*"):
@@ -265,7 +265,7 @@ func (s *Statement) resourceExamples(i *Identity) (all []string) {
 		if r.holds {
 			text, _ = (&Request{Principal: i.principal()}).expand(r.text)
 		}
-		all = append(all, strings.NewReplacer(star, "x", string([]byte{one}), "x").Replace(text))
+		all = append(all, plain.Replace(text))
 	}
 	return all
 }

@@ -363,3 +363,19 @@ func TestResourcePolicies(t *testing.T) {
 		}
 	}
 }
+
+// What two patterns have in common is like both.
+func FuzzMeet(f *testing.F) {
+	f.Add("a*b?c*", "*xb*")
+	f.Add("function:*-prod", "function:web-*")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		if strings.ContainsAny(a+b, star+string([]byte{one})) || len(a)+len(b) > 200 {
+			return
+		}
+		if common, ok := meet(wild(a), wild(b)); ok && (!newGlob(a).match(common) || !newGlob(b).match(common)) {
+			t.Errorf("%q and %q: %q", a, b, common)
+		} else if !ok && (newGlob(a).match(b) && !strings.ContainsAny(b, "*?") || newGlob(b).match(a) && !strings.ContainsAny(a, "*?")) {
+			t.Errorf("%q and %q: none", a, b)
+		}
+	})
+}

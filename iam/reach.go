@@ -91,7 +91,7 @@ func (w *World) facts(i *Identity, resource string) func(string) Fact {
 	return func(key string) Fact {
 		switch key {
 		case "aws:multifactorauthpresent", "aws:multifactorauthage", "aws:calledvia", "aws:calledviafirst", "aws:calledvialast", "aws:sourcearn", "aws:sourceaccount",
-			"aws:sourceorgid", "aws:sourceorgpaths", "aws:federatedprovider", "aws:sourceidentity", "aws:ec2instancesourcevpc", "aws:ec2instancesourceprivateipv4":
+			"aws:sourceorgid", "aws:sourceorgpaths", "aws:federatedprovider", "aws:sourceidentity", "aws:ec2instancesourcevpc", "aws:ec2instancesourceprivateipv4", "kms:viaservice":
 			return Absent()
 		case "aws:tokenissuetime":
 			if i.Role {
@@ -107,11 +107,14 @@ func (w *World) facts(i *Identity, resource string) func(string) Fact {
 		case "aws:viaawsservice":
 			return Known("false")
 		case "aws:requestedregion", "aws:useragent", "aws:referer", "aws:tagkeys", "iam:passedtoservice", "iam:policyarn", "iam:associatedresourcearn",
-			"sts:rolesessionname", "sts:sourceidentity", "sts:transitivetagkeys", "iam:awsservicename", "iam:permissionsboundary":
+			"sts:rolesessionname", "sts:sourceidentity", "sts:transitivetagkeys", "iam:awsservicename", "iam:permissionsboundary",
+			"s3:prefix", "s3:delimiter", "s3:max-keys", "ec2:instancetype", "ec2:region":
 			return Chosen()
+		case "kms:calleraccount":
+			return Known(i.Account.ID)
 		}
 		service, name, _ := strings.Cut(key, ":")
-		if strings.HasPrefix(name, "requesttag/") {
+		if strings.HasPrefix(name, "requesttag/") || strings.HasPrefix(key, "s3:x-amz-") { // parameters of the request
 			return Chosen()
 		}
 		if tag, ok := strings.CutPrefix(name, "resourcetag/"); ok && (service == "aws" || service == "iam") {

@@ -212,7 +212,7 @@ func (w *World) identityCenter(n *node) {
 		if !strings.HasPrefix(p.ID, "sso-") {
 			continue
 		}
-		named := n.names(p.sets[0].actions)
+		named := n.names(p.Required)
 		able := w.able(n, p.sets[0])
 		m := Move{Step: Step{To: i.Account.root(), Edge: "edits", Path: p.ID}, Admin: i.Account}
 		what := ""
@@ -242,26 +242,22 @@ func reserved(role string) bool {
 // able answers whether an identity may do all actions of a set: those that are about the set's type of resource on the same one, and the others on any. Where nothing
 // is made, that resource has to be whichever there is: which role runs as one that policies name is not known.
 func (w *World) able(n *node, s set) Answer {
+	if slices.ContainsFunc(s.actions, func(action string) bool { return !n.does(action) }) {
+		return Answer{}
+	}
 	together := Answer{State: Allowed}
-	var same []string
 	for _, action := range s.actions {
-		if !n.does(action) {
-			return Answer{}
-		}
-		if o, _ := Describe(action); slices.ContainsFunc(o.Resources, func(t ResourceType) bool { return t.Name == s.on }) {
-			same = append(same, action)
+		if slices.Contains(s.same, action) {
 			continue
 		}
 		if together = all(together, w.somewhere(n, action)); together.State == Denied {
 			return together
 		}
 	}
-	if len(same) > 0 {
-		o, _ := Describe(same[0])
-		t := o.Resources[slices.IndexFunc(o.Resources, func(t ResourceType) bool { return t.Name == s.on })]
-		on := w.on(n, same, t, "*")
-		if !s.passes && on.State != Denied && w.on(n, same, t, "whichever").State != Allowed {
-			on = all(on, Answer{State: Undecided, Missing: []string{"the role of each " + s.on + " that policies name"}})
+	if len(s.same) > 0 {
+		on := w.on(n, s.same, s.on, "*")
+		if !s.passes && on.State != Denied && w.on(n, s.same, s.on, "whichever").State != Allowed {
+			on = all(on, Answer{State: Undecided, Missing: []string{"the role of each " + s.on.Name + " that policies name"}})
 		}
 		together = all(together, on)
 	}
@@ -377,7 +373,7 @@ func (s *Statement) meets(template string, i *Identity) (all []string) {
 
 // example is a text that a pattern after wild matches.
 func example(pattern string) string {
-	return strings.NewReplacer(star, "x", string([]byte{one}), "x").Replace(pattern)
+	return plain.Replace(pattern)
 }
 
 // meetARN is a text that is like an ARN with wildcards, part by part, and like the pattern of a whole one.

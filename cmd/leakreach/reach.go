@@ -31,16 +31,20 @@ import (
 func newReach(w world) *cobra.Command {
 	o := &reachOptions{format: "text"}
 	cmd := &cobra.Command{
-		Use:   "reach [aws:[PROFILE]…] [ID|ARN|secret:NAME…]",
-		Short: "Explain what secrets and identities open: each way step by step, what proves it, and what closes most",
+		Use:   "reach [aws:[PROFILE]|github:OWNER[/REPO]|…] [ID|ARN|secret:NAME…]",
+		Short: "Explain what secrets and identities open, and who can read them: each way step by step, what proves it, and what closes most",
 		Long: `Explain what secrets and identities open: their level, each way step by step, what proves it, what is not known, and what closes most ways.
 
 Named by
   ARN              of an AWS user or role
   lr1:…, AKIA…     the id of a finding, or of the key in it, or the beginning of one; from a stored run
-  secret:NAME      what a forge keeps for jobs; from a stored run
+  secret:NAME      what a forge keeps for jobs, and who can read it; secret:TARGET/NAME in one place; from a stored run
+  secrets          all of those, a line each
+  component:NAME   other people's code in jobs, such as an action, and what is lost if it is taken over
+  components       all of it, the greatest loss first
 
-What is known comes from a run in --store, from accounts that are read with an auditor's credentials (aws: is the SDK's default chain, aws:PROFILE one of its
+What is known comes from a run in --store; from what a forge keeps for jobs and what its definitions say, if a ref such as github:acme is given, which is scanned
+for that first (the run is kept if there is a --store); from accounts that are read with an auditor's credentials (aws: is the SDK's default chain, aws:PROFILE one of its
 profiles), and from exports of accounts in --from or aws:DIR; nobody is asked for these. DIR holds
   ACCOUNT.gaad.json        what "aws iam get-account-authorization-details" prints for the account
   organization.json        the accounts with the SCPs and RCPs of each level; without it the result is an upper bound
@@ -48,25 +52,34 @@ profiles), and from exports of accounts in --from or aws:DIR; nobody is asked fo
 
 Levels: admin may do everything; escalation can become admin, by the ways that are shown; write, read and none are what else it may; unknown is what
 could not be told. Without a name, every user and role of the accounts, and every finding of the run whose reach is known, by its shortest way.`,
-		Example: "  leakreach reach lr1:9f2c41 --store sweep.db\n  leakreach reach arn:aws:iam::111122223333:user/ci-deploy --from exports\n  leakreach reach --from exports --format json\n  leakreach reach lr1:9f2c41 --store sweep.db --from exports --out html=reach.html\n  leakreach reach aws:security --out opengraph=reach.json",
+		Example: "  leakreach reach lr1:9f2c41 --store sweep.db\n  leakreach reach secret:DEPLOY_KEY --store sweep.db\n  leakreach reach components --store sweep.db\n  leakreach reach arn:aws:iam::111122223333:user/ci-deploy --from exports\n  leakreach reach --from exports --format json\n  leakreach reach lr1:9f2c41 --store sweep.db --from exports --out html=reach.html\n  leakreach reach aws:security --out opengraph=reach.json",
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if _, _, err := readSettings(cmd, w.getenv, &o.config); err != nil {
 				return err
 			}
-			var names []string
+			var names, refs []string
 			if o.from != "" {
 				o.accounts = append(o.accounts, o.from)
 			}
 			for _, arg := range args {
 				if account, ok := strings.CutPrefix(arg, "aws:"); ok {
 					o.accounts = append(o.accounts, account)
+				} else if scheme, _, ok := strings.Cut(arg, ":"); ok && slices.Contains([]string{"github", "gitlab", "gitea"}, scheme) {
+					refs = append(refs, arg)
 				} else {
 					names = append(names, arg)
 				}
 			}
+			if len(refs) > 0 {
+				forget, failed := o.list(cmd.Context(), w, refs)
+				if failed != nil {
+					return failed
+				}
+				defer func() { err = errors.Join(err, forget()) }()
+			}
 			if len(o.accounts) == 0 && o.store == "" {
 				return audit.Hint(fmt.Errorf("%w: what is known?", audit.ErrUsage),
-					"name the directory with the exports by --from, an account to read as aws:PROFILE, or the store with a run by --store")
+					"name the directory with the exports by --from, an account to read as aws:PROFILE, an owner to list as github:OWNER, or the store with a run by --store")
 			}
 			var kept *store.Store
 			if o.store != "" {
@@ -311,7 +324,7 @@ func (x *explainer) services(what graph.Explanation, rights *graph.Node) (change
 		return nil, nil // all
 	}
 	asked, best := map[string]bool{}, map[string]iam.Level{}
-	for _, p := range what.Paths.All {
+	for _, p := range slices.Concat(what.Paths.All, what.Possible.All) {
 		end := p[len(p)-1]
 		if i := x.world.Find(end.From.ID); i != nil && end.To == rights && i.Account.ID == rights.In && !asked[i.ARN] {
 			asked[i.ARN] = true

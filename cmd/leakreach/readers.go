@@ -1,11 +1,42 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/internal/graph"
 )
+
+// list scans what forges keep for jobs, with definitions and settings and no contents. The run lies in the store, or else in one that forget removes.
+func (o *reachOptions) list(ctx context.Context, w world, refs []string) (forget func() error, err error) {
+	forget = func() error { return nil }
+	if o.store == "" {
+		dir, err := os.MkdirTemp("", "leakreach-")
+		if err != nil {
+			return nil, fmt.Errorf("making a store: %w", err)
+		}
+		forget = func() error { return os.RemoveAll(dir) }
+		o.store = filepath.Join(dir, "run.db")
+	}
+	args := []string{"scan", "--store", o.store, "--sources", listedSources.String(), "--verify", "off", "--fail-on", "none"}
+	if o.config != "" {
+		args = append(args, "--config", o.config)
+	}
+	w.stdout = io.Discard
+	if code := run(ctx, append(args, refs...), w); code != exitOK && code != exitIncomplete {
+		return nil, errors.Join(&exitError{code: code}, forget())
+	}
+	return forget, nil
+}
+
+// listedSources are those that say who can read what.
+const listedSources = audit.SourceWorkflows | audit.SourceVariables | audit.SourceSecrets | audit.SourceSettings | audit.SourceRunners
 
 // readers adds who can read what is named, if it is a secret or variable that jobs are handed, or what is lost with a component; and of "secrets" and
 // "components" all. It tells whether there is any.

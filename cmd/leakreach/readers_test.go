@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/leakreach/leakreach/internal/report"
 	"github.com/leakreach/leakreach/providers/forgetest"
@@ -72,6 +73,25 @@ func TestReadersOfGitLabWorld(t *testing.T) {
 	t.Logf("%d variables", len(got))
 }
 
+// A forge is asked, where no run is named, and nothing is left of that.
+func TestReadersLive(t *testing.T) {
+	w := forgetest.NewWorld(t, time.Now())
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	vars := map[string]string{"GITHUB_API_URL": forgetest.Start(t, w.GitHub), "GH_TOKEN": forgetest.WorldToken}
+	code, out, errs := asked(t, vars, "reach", "github:acme/shop", "secret:PUBLISH_TOKEN")
+	if code != exitOK || !strings.Contains(out, "release.yml: build") || !strings.Contains(out, "secret PUBLISH_TOKEN  github:acme/shop, repository, actions") {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
+	left, err := filepath.Glob(filepath.Join(temp, "leakreach-*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left: %q, %v", left, err)
+	}
+	if code, _, _ := asked(t, vars, "reach", "github:nobody", "secret:X"); code == exitOK {
+		t.Error("nobody has secrets")
+	}
+}
+
 // readersIn are the jobs that the program says can read each secret and variable of a store's youngest run, with a question mark where that is not certain.
 func readersIn(t *testing.T, kept string) map[string][]string {
 	t.Helper()
@@ -79,6 +99,17 @@ func readersIn(t *testing.T, kept string) map[string][]string {
 	var r report.Reach
 	if err := json.Unmarshal([]byte(out), &r); err != nil || code != exitOK {
 		t.Fatalf("exit code %d, %v\n%s", code, err, errs)
+	}
+	schema, err := jsonschema.NewCompiler().Compile("../../docs/run.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	object, err := jsonschema.UnmarshalJSON(strings.NewReader(out))
+	if err == nil {
+		err = schema.Validate(object)
+	}
+	if err != nil {
+		t.Errorf("%.2000v", err)
 	}
 	all := map[string][]string{}
 	for _, s := range r.Readers {

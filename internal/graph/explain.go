@@ -11,18 +11,22 @@ var levels = []string{"admin", "write", "read"}
 // An Account is what a start opens in one.
 type Account struct {
 	Rights *Node
-	Paths  int  // ways to it, as far as they were counted
-	Sure   bool // one of them at least depends on nothing unknown
+	Sure   bool // there is a way that depends on nothing unknown
+	Paths  int  // how many of these were counted, or, where there are none, of the others
+	near   int  // steps
 }
 
 // An Explanation is what some nodes lead to.
 type Explanation struct {
-	Opens []Account // the highest rights in each account, the highest first, of those the nearest
-	Paths Paths     // to all of them
-	// Changes are what removes ways to the highest level, by how many of the Highest ways it removes.
+	Opens []Account // the highest rights in each account: what is sure first, of that the highest, of those the nearest
+	Paths Paths     // to all of them that are sure
+	// Possible are ways to all of them that depend on what is not known.
+	Possible Paths
+	// Changes are what removes ways to the highest Level, by how many of the Highest ways it removes.
 	Changes []Change
 	Highest int
-	Cut     []string // the fewest changes that leave no way to that level; nil where nothing does
+	Level   string
+	Cut     []string // the fewest changes that leave no way to that level, sure or not; nil where nothing does
 	Who     Paths    // from everybody who can get there to the start
 	Before  []Change // what removes ways of Who
 }
@@ -30,71 +34,86 @@ type Explanation struct {
 // Explain follows all ways from some nodes, which are one secret or identity, to what is at their ends. Where the ways to the highest rights in an account are not
 // sure, those to the highest sure ones there are followed too.
 func (g *Graph) Explain(from ...*Node) (x Explanation) {
-	sure := distances(from, func(n *Node) []*Edge {
-		return slices.DeleteFunc(slices.Clone(n.out), func(e *Edge) bool { return e.Unsure != "" })
-	}, func(e *Edge) *Node { return e.To })
-	perhaps := distances(from, func(n *Node) []*Edge { return n.out }, func(e *Edge) *Node { return e.To })
-	best := map[string]int{} // account → the highest level that is sure, by its place among levels
-	rank := func(n *Node) int { return slices.Index(levels, n.Level) }
-	for n := range g.Nodes() {
-		if _, ok := sure[n]; ok && n.Kind == Rights {
-			if old, ok := best[n.In]; !ok || rank(n) < old {
-				best[n.In] = rank(n)
-			}
-		}
-	}
-	for n := range g.Nodes() {
-		if _, ok := perhaps[n]; ok && n.Kind == Rights {
-			if known, ok := best[n.In]; !ok || rank(n) <= known {
-				_, certain := sure[n]
-				x.Opens = append(x.Opens, Account{Rights: n, Sure: certain})
-			}
-		}
-	}
-	slices.SortStableFunc(x.Opens, func(a, b Account) int {
-		return cmp.Or(cmp.Compare(rank(a.Rights), rank(b.Rights)), cmp.Compare(a.Rights.In, b.Rights.In))
-	})
-	x.Who = g.Paths(g.Origins(from...), from)
+	x.Who = g.Paths(g.Origins(from...), from, false)
 	x.Before = x.Who.Changes()
+	x.Opens = g.opens(from)
 	if len(x.Opens) == 0 {
 		return x
 	}
-	var ends, highest []*Node
+	var ends []*Node
 	for _, o := range x.Opens {
 		ends = append(ends, o.Rights)
-		if o.Rights.Level == x.Opens[0].Rights.Level {
-			highest = append(highest, o.Rights)
-		}
 	}
-	x.Paths = g.Paths(from, ends)
-	count := map[*Node]int{}
-	top := Paths{More: x.Paths.More}
-	for _, p := range x.Paths.All {
-		end := p[len(p)-1].To
-		count[end]++
-		if slices.Contains(highest, end) {
-			top.All = append(top.All, p)
-		}
-	}
-	short := map[*Node]int{}
-	for _, p := range slices.Backward(x.Paths.All) {
-		short[p[len(p)-1].To] = len(p)
-	}
+	x.Paths, x.Possible = g.Paths(from, ends, true), g.Paths(from, ends, false)
+	x.Possible.All = slices.DeleteFunc(x.Possible.All, func(p Path) bool { return p.Unsure() == "" })
+	sure, possible := x.Paths.to(), x.Possible.to()
+	top, highest := Paths{More: x.Paths.More}, []*Node{}
+	x.Level = x.Opens[0].Rights.Level
 	for k := range x.Opens {
-		x.Opens[k].Paths = count[x.Opens[k].Rights]
+		o := &x.Opens[k]
+		ways := sure[o.Rights]
+		if !o.Sure {
+			ways = possible[o.Rights]
+		}
+		o.Paths = len(ways)
+		if o.Sure == x.Opens[0].Sure && o.Rights.Level == x.Level {
+			highest = append(highest, o.Rights)
+			top.All = append(top.All, ways...)
+		}
 	}
-	slices.SortStableFunc(x.Opens, func(a, b Account) int {
-		return cmp.Or(cmp.Compare(rank(a.Rights), rank(b.Rights)), cmp.Compare(short[a.Rights], short[b.Rights]))
-	})
 	x.Changes, x.Highest = top.Changes(), len(top.All)
 	x.Cut, _ = g.Cut(from, highest)
 	return x
 }
 
+// to sorts paths by where they end.
+func (p Paths) to() map[*Node][]Path {
+	all := map[*Node][]Path{}
+	for _, path := range p.All {
+		end := path[len(path)-1].To
+		all[end] = append(all[end], path)
+	}
+	return all
+}
+
+func (a Account) rank() int { return slices.Index(levels, a.Rights.Level) }
+
+// opens are the rights that some nodes lead to: in each account the highest that is sure, and those above it that are not.
+func (g *Graph) opens(from []*Node) (all []Account) {
+	out, to := func(n *Node) []*Edge { return n.out }, func(e *Edge) *Node { return e.To }
+	sure, perhaps := distances(from, out, to, true), distances(from, out, to, false)
+	best := map[string]int{} // account → the highest level that is sure, by its place among levels
+	for n := range g.Nodes() {
+		if _, ok := perhaps[n]; !ok || n.Kind != Rights {
+			continue
+		}
+		near, certain := sure[n]
+		if !certain {
+			near = perhaps[n]
+		}
+		a := Account{Rights: n, Sure: certain, near: near}
+		if known, ok := best[n.In]; certain && (!ok || a.rank() < known) {
+			best[n.In] = a.rank()
+		}
+		all = append(all, a)
+	}
+	all = slices.DeleteFunc(all, func(a Account) bool {
+		known, ok := best[a.Rights.In]
+		return ok && a.rank() > known
+	})
+	slices.SortStableFunc(all, func(a, b Account) int {
+		if a.Sure != b.Sure {
+			return map[bool]int{true: -1, false: 1}[a.Sure]
+		}
+		return cmp.Or(cmp.Compare(a.rank(), b.rank()), cmp.Compare(a.near, b.near), cmp.Compare(a.Rights.In, b.Rights.In))
+	})
+	return all
+}
+
 // Around is the part of a graph that some nodes lead to, and that leads to them, in eight steps.
 func (g *Graph) Around(nodes ...*Node) *Graph {
-	down := distances(nodes, func(n *Node) []*Edge { return n.out }, func(e *Edge) *Node { return e.To })
-	up := distances(nodes, func(n *Node) []*Edge { return n.in }, func(e *Edge) *Node { return e.From })
+	down := distances(nodes, func(n *Node) []*Edge { return n.out }, func(e *Edge) *Node { return e.To }, false)
+	up := distances(nodes, func(n *Node) []*Edge { return n.in }, func(e *Edge) *Node { return e.From }, false)
 	part := &Graph{full: g.full}
 	both := func(side map[*Node]int, e *Edge) bool {
 		_, from := side[e.From]
@@ -119,7 +138,7 @@ func (g *Graph) Around(nodes ...*Node) *Graph {
 
 // Origins are the nodes from which others are come to, and that nothing leads to.
 func (g *Graph) Origins(of ...*Node) (all []*Node) {
-	up := distances(of, func(n *Node) []*Edge { return n.in }, func(e *Edge) *Node { return e.From })
+	up := distances(of, func(n *Node) []*Edge { return n.in }, func(e *Edge) *Node { return e.From }, false)
 	for n := range g.Nodes() {
 		if _, ok := up[n]; ok && len(n.in) == 0 && !slices.Contains(of, n) {
 			all = append(all, n)

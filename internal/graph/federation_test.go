@@ -182,7 +182,7 @@ func TestFederate(t *testing.T) {
 	if sure != 6 || unsure != 1 {
 		t.Errorf("%d edges are sure, %d are not", sure, unsure)
 	}
-	from := g.Paths([]*Node{g.Anybody()}, []*Node{g.Find("arn:aws:iam::111122223333:role/main")})
+	from := g.Paths([]*Node{g.Anybody()}, []*Node{g.Find("arn:aws:iam::111122223333:role/main")}, false)
 	if len(from.All) != 1 || len(from.All[0]) != 2 || from.All[0][1].Kind != Federate {
 		t.Errorf("ways of anybody's: %v", from.All)
 	}

@@ -28,26 +28,26 @@ func (p Path) Unsure() string {
 
 // Paths are ways through a graph.
 type Paths struct {
-	All  []Path // those that are sure first, and of them the shortest
+	All  []Path // the shortest first
 	More bool   // there are more than are listed
 }
 
-// Paths lists the ways from any of some nodes to any of others, each of at most eight steps. A way to one may lead by another.
-func (g *Graph) Paths(from, to []*Node) (found Paths) {
-	s := search{from, distances(from, func(n *Node) []*Edge { return n.out }, func(e *Edge) *Node { return e.To })}
+// Paths lists the ways from any of some nodes to any of others, each of at most eight steps: the sure ones, or all. A way to one may lead by another.
+func (g *Graph) Paths(from, to []*Node, sure bool) (found Paths) {
+	s := search{from, sure, distances(from, func(n *Node) []*Edge { return n.out }, func(e *Edge) *Node { return e.To }, sure)}
 	to = slices.DeleteFunc(slices.Clone(to), func(n *Node) bool { _, ok := s.near[n]; return !ok })
 	for _, n := range to {
 		ways := s.ways(n, max(maxPaths/len(to), 1), max(maxWork/len(to), leastWork))
 		found.All, found.More = append(found.All, ways.All...), found.More || ways.More
 	}
 	slices.SortStableFunc(found.All, func(a, b Path) int {
-		return cmp.Or(cmp.Compare(min(len(a.Unsure()), 1), min(len(b.Unsure()), 1)), cmp.Compare(len(a), len(b)))
+		return cmp.Compare(len(a), len(b))
 	})
 	return found
 }
 
-// distances counts the steps from any of some nodes to each that at most maxHops lead to.
-func distances(from []*Node, next func(*Node) []*Edge, end func(*Edge) *Node) map[*Node]int {
+// distances counts the steps, sure ones or all, from any of some nodes to each that at most maxHops lead to.
+func distances(from []*Node, next func(*Node) []*Edge, end func(*Edge) *Node, sure bool) map[*Node]int {
 	d := map[*Node]int{}
 	for _, n := range from {
 		d[n] = 0
@@ -59,7 +59,7 @@ func distances(from []*Node, next func(*Node) []*Edge, end func(*Edge) *Node) ma
 		}
 		for _, e := range next(n) {
 			to := end(e)
-			if _, ok := d[to]; !ok {
+			if _, ok := d[to]; !ok && (!sure || e.Unsure == "") {
 				d[to] = d[n] + 1
 				queue = append(queue, to)
 			}
@@ -96,6 +96,7 @@ func (t *trail) path() Path {
 // A search is for ways from some nodes.
 type search struct {
 	from []*Node
+	sure bool
 	near map[*Node]int // steps from the start; what is not in it is on no way
 }
 
@@ -106,7 +107,7 @@ func (s *search) ways(to *Node, paths, work int) (found Paths) {
 			return nil
 		}
 		return n.in
-	}, func(e *Edge) *Node { return e.From })
+	}, func(e *Edge) *Node { return e.From }, s.sure)
 	var trails [maxHops + 1][]*trail // by the fewest steps that their ways have
 	push := func(t *trail) {
 		rest, ok := left[t.at]
@@ -138,7 +139,7 @@ func (s *search) ways(to *Node, paths, work int) (found Paths) {
 				found.More = true
 				return found
 			}
-			if !t.passes(e.To) {
+			if (!s.sure || e.Unsure == "") && !t.passes(e.To) {
 				push(&trail{e.To, e, t, t.steps + 1})
 			}
 		}

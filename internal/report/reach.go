@@ -58,16 +58,21 @@ type Reached struct {
 // Ways are all that lead on from what was asked for by name, and what closes them.
 type Ways struct {
 	Opens []Opened `json:"opens"`
-	Count int      `json:"count"` // of ways to all of Opens
+	Count int      `json:"count"` // of ways to all of Opens that are sure
 	More  bool     `json:"more"`  // there are more than were counted
-	// Fixes are what removes most of the ways to the highest level, of which there are Of. Cut are the fewest that together leave none; none where there are no such.
-	Fixes []Fix    `json:"fixes"`
-	Of    int      `json:"of"`
-	Cut   []string `json:"cut"`
-	// From are ways by which somebody can come to what was asked for, of FromCount.
+	// Possible are ways that depend on what is not known, of PossibleCount.
+	Possible      []audit.Path `json:"possible"`
+	PossibleCount int          `json:"possible_count"`
+	// Fixes are what removes most of the ways to a level, the highest, of which there are Of. Cut are the fewest that together leave none, not even a possible one; none
+	// where there are no such.
+	Level audit.Level `json:"level,omitempty"`
+	Fixes []Fix       `json:"fixes"`
+	Of    int         `json:"of"`
+	Cut   []string    `json:"cut"`
+	// From are ways by which somebody can come to what was asked for, of FromCount, and FromFixes what removes most of those.
 	From      [][]audit.Step `json:"from"`
 	FromCount int            `json:"from_count"`
-	FromFixes []Fix          `json:"from_fixes"` // what removes most of those
+	FromFixes []Fix          `json:"from_fixes"`
 }
 
 // Opened is what may be done in one account.
@@ -97,26 +102,34 @@ const (
 
 // NewWays is an explanation as reports have it, with the ways that are told one by one: the shortest to each account, those to the highest level first.
 func NewWays(x graph.Explanation) (w *Ways, paths []audit.Path) {
-	w = &Ways{Opens: []Opened{}, Count: len(x.Paths.All), More: x.Paths.More, Fixes: fixesOf(x.Changes), Of: x.Highest, Cut: append([]string{}, x.Cut...), From: [][]audit.Step{}, FromCount: len(x.Who.All), FromFixes: fixesOf(x.Before)}
-	to := map[*graph.Node][]graph.Path{}
-	for _, p := range x.Paths.All {
-		if end := p[len(p)-1].To; len(to[end]) < maxWaysEach {
-			to[end] = append(to[end], p)
-		}
+	w = &Ways{
+		Opens: []Opened{}, Count: len(x.Paths.All), More: x.Paths.More, PossibleCount: len(x.Possible.All), Level: audit.Level(x.Level), Fixes: fixesOf(x.Changes), Of: x.Highest,
+		Cut: append([]string{}, x.Cut...), From: [][]audit.Step{}, FromCount: len(x.Who.All), FromFixes: fixesOf(x.Before),
 	}
-	paths = []audit.Path{}
 	for _, o := range x.Opens {
 		w.Opens = append(w.Opens, Opened{Account: o.Rights.In, Name: o.Rights.Facts["account_name"], Level: audit.Level(o.Rights.Level), Ways: o.Paths, Sure: o.Sure})
-		for _, p := range to[o.Rights] {
-			if len(paths) < maxWays {
-				paths = append(paths, audit.Path{Level: endsIn(p), Steps: steps(p)})
-			}
-		}
 	}
 	for _, p := range x.Who.All[:min(len(x.Who.All), maxWays)] {
 		w.From = append(w.From, steps(p))
 	}
-	return w, paths
+	w.Possible = told(x, x.Possible)
+	return w, told(x, x.Paths)
+}
+
+// told are the shortest of some paths to each account.
+func told(x graph.Explanation, all graph.Paths) []audit.Path {
+	to, paths := map[*graph.Node][]graph.Path{}, []audit.Path{}
+	for _, p := range all.All {
+		if end := p[len(p)-1].To; len(to[end]) < maxWaysEach {
+			to[end] = append(to[end], p)
+		}
+	}
+	for _, o := range x.Opens {
+		for _, p := range to[o.Rights][:min(len(to[o.Rights]), maxWays-len(paths))] {
+			paths = append(paths, audit.Path{Level: endsIn(p), Steps: steps(p)})
+		}
+	}
+	return paths
 }
 
 func fixesOf(changes []graph.Change) []Fix {

@@ -114,6 +114,14 @@ func (r *Reached) text(b *strings.Builder) {
 		row(fmt.Sprintf("way %d of %s", k+1, counted(r.Ways.Count, r.Ways.More)), "%s", r.Ways.end(p))
 		way(p.Steps)
 	}
+	for k, p := range r.Ways.Possible {
+		if k == maxPaths {
+			row("possible", "%s more", number(r.Ways.PossibleCount-k))
+			break
+		}
+		row("possible", "%s", r.Ways.end(p))
+		way(p.Steps)
+	}
 	for _, limit := range r.Limits {
 		row("limit", "%s", limit)
 	}
@@ -152,10 +160,7 @@ func counted(n int, more bool) string {
 
 // fixes tells what closes most, and what closes all.
 func (w *Ways) fixes(tell func(string)) {
-	highest := "" // level
-	if len(w.Opens) > 0 {
-		highest = string(w.Opens[0].Level)
-	}
+	highest := string(w.Level)
 	best := func(fixes []Fix, of, to string) {
 		for _, f := range fixes {
 			if f.Removes == fixes[0].Removes {

@@ -56,6 +56,7 @@ func parseRef(ref string) (s selection, err error) {
 	parts := strings.Split(rest, ",")
 	for _, part := range parts {
 		pattern, out := strings.CutPrefix(strings.TrimSuffix(part, ".git"), "!")
+		pattern = strings.ReplaceAll(pattern, "[!", "[^") // either is a shell's
 		if _, err := path.Match(pattern, ""); err != nil || !repositoryPattern.MatchString(pattern) || pattern == "." || pattern == ".." {
 			return s, bad
 		}

@@ -41,6 +41,8 @@ func TestRefs(t *testing.T) {
 		{"acme/api*,none-*", Options{}, "api", "repositories named none-*: there is none that can be seen", nil},
 		{"acme/none-*", Options{}, "", "", audit.ErrNothing},
 		{"acme/web-[12]", Options{}, "web-1 web-2", "", nil},
+		{"acme/[!w]*", Options{}, "api legacy-x fork", "", nil},
+		{"acme/[^w]*,![!f]*", Options{}, "fork", "2 repositories: left out, by ![^f]*", nil},
 		{"acme/WEB-old", Options{NoArchived: true}, "WEB-old", "", nil}, // it is named
 		{"acme/web-[", Options{}, "", "", audit.ErrUsage},
 		{"acme/web/x", Options{}, "", "", audit.ErrUsage},

@@ -143,7 +143,7 @@ func organised(t *testing.T) map[string]int {
 	t.Setenv("AWS_ACCESS_KEY_ID", keys["admin"].id)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", keys["admin"].secret)
 	v, _ := verifier(s.URL, "manager")
-	if got, err := v.Verify(t.Context(), credential{id: keys["deploy"].id}.found()); err != nil || got.How != "owner" || got.Reach == nil || got.Reach.Level != audit.LevelWrite || len(got.Reach.Limits) > 1 {
+	if got, err := v.Verify(t.Context(), credential{id: keys["deploy"].id}.found()); err != nil || got.How != "owner" || got.Reach == nil || got.Reach.Level != audit.LevelWrite || strings.Contains(fmt.Sprint(got.Reach.Limits), "not read") {
 		t.Errorf("%+v, %+v, %v", got, got.Reach, err)
 	}
 	for _, id := range []string{"AKIA" + "I" + random(15, base32), keyOf("AKIA", "444455556666"), keyOf("AKIA", "777766665555")} { // without an account, of a member, of none

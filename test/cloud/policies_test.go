@@ -31,7 +31,7 @@ func (c chooser) document() string {
 		s[choose(c, "Action", "Action", "Action", "NotAction")] = choose[any](c, "*", "iam:*", "iam:Get*", "iam:GetUser", "IAM:getuser", "iam:?etUser", []string{"iam:List*", "iam:GetUser"},
 			"iam:ListUserPolicies", "iam:ListAccessKeys", "s3:*", []string{"iam:ListUsers", "s3:GetObject"})
 		s[choose(c, "Resource", "Resource", "Resource", "NotResource")] = choose[any](c, "*", "arn:aws:iam::000000000000:user/*", "arn:aws:iam::000000000000:user/${aws:username}",
-			"arn:aws:iam::000000000000:user/team/*", "arn:aws:iam::000000000000:user/team/other", "arn:aws:iam::*:user/t*/?ther", "arn:aws:iam::000000000000:user/TEAM/*",
+			"arn:aws:iam::000000000000:user/team/*", "arn:aws:iam::000000000000:user/team/other", "arn:aws:iam::*:user/t*/oth?r", "arn:aws:iam::000000000000:user/TEAM/*",
 			[]string{"arn:aws:s3:::bucket", "arn:aws:iam::000000000000:user/team/o*"}, "arn:aws:iam::000000000000:user/s${*}")
 		if c.IntN(2) == 0 {
 			s["Condition"] = c.condition()

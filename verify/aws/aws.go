@@ -113,11 +113,12 @@ func (v *Verifier) Verify(ctx context.Context, s *audit.Secret) (audit.Verdict, 
 	if err := v.owner(ctx, s, &verdict); err != nil {
 		return audit.Verdict{}, err
 	}
+	foreign := verdict.Facts["foreign"]
+	delete(verdict.Facts, "foreign")
 	switch why := unsendable(s); {
 	case v.opts.Mode != Live, verdict.Validity == audit.Inactive: // the account has said so: there is no need to try
-	case verdict.Facts["foreign"] != "":
-		verdict.Facts["reason"] = "not called: " + verdict.Facts["foreign"]
-		delete(verdict.Facts, "foreign")
+	case foreign != "":
+		verdict.Facts["reason"] = "not called: " + foreign
 	case why != "":
 		if verdict.Validity == audit.Unchecked {
 			verdict.Facts["reason"] = why

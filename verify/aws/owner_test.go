@@ -149,7 +149,7 @@ func TestOwner(t *testing.T) {
 		step     string
 	}{
 		"boss": {
-			audit.Active, account, audit.LevelAdmin, []string{account},
+			audit.Active, account, audit.LevelAdmin, []string{account, manager}, // by a key of climber
 			map[string]string{"user": "boss", "status": "Active", "key_created": "2020-01-02T03:04:05Z", "key_last_used": "2020-01-02T04:04:05Z", "key_last_used_service": "s3"}, "user/ops/boss",
 		},
 		"bounded":     {audit.Active, account, audit.LevelRead, []string{account}, map[string]string{"key_last_used": "never"}, "fence, statement 1"},

@@ -136,8 +136,8 @@ func from(keyID, arn, evidence string, reach *audit.Reach) *audit.Reach {
 // someone stands for the administrators of an account whose identities cannot be read: every account has some.
 const someone = "some-administrator"
 
-// reach judges an identity by what could be read of it alone. What could not be read is replaced by what the simulator allows. describe is what is known of
-// the account's organisation; nil where nobody was asked.
+// reach judges an identity by what could be read of it alone. What could not be read is replaced by what the simulator allows. organisation has what is known
+// of the account's; nil is where nobody was asked.
 func (r *reader) reach(who principal, sim *simulation, organisation *iam.Account, gaps []audit.Gap, now time.Time) (*audit.Reach, error) {
 	readable := r.read > len(r.unread) || r.whole() || len(r.details.attachments()) > 0
 	if !readable && !sim.asked {

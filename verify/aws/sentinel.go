@@ -6,7 +6,6 @@ import "slices"
 type Sentinel struct {
 	Action string
 	Group  Group
-	Level  Effect
 }
 
 // Group says what a sentinel action stands for.
@@ -24,66 +23,56 @@ const (
 	RoleAssumption Group = "role assumption"
 )
 
-// Effect is what an action does by itself.
-type Effect string
-
-// The effects.
-const (
-	Writes  Effect = "write"
-	Reads   Effect = "read"
-	Becomes Effect = "become" // acts as somebody else, or hands a right on: worth what that other identity is worth
-)
-
 // Sentinels lists the actions that are simulated, by group. Forty fit into one call of SimulatePrincipalPolicy.
 func Sentinels() []Sentinel { return slices.Clone(sentinels) }
 
 var sentinels = []Sentinel{
-	{"iam:CreateUser", Administration, Writes},
-	{"iam:CreateOpenIDConnectProvider", Administration, Writes},
-	{"organizations:ListAccounts", Administration, Reads},
-	{"organizations:DetachPolicy", Administration, Writes},
-	{"organizations:LeaveOrganization", Administration, Writes},
-	{"s3:PutBucketPolicy", Administration, Writes},
-	{"kms:PutKeyPolicy", Administration, Writes},
-	{"ec2:RunInstances", Administration, Writes},
-	{"lambda:CreateFunction", Administration, Writes},
-	{"ecs:RunTask", Administration, Writes},
-	{"cloudformation:CreateStack", Administration, Writes},
+	{"iam:CreateUser", Administration},
+	{"iam:CreateOpenIDConnectProvider", Administration},
+	{"organizations:ListAccounts", Administration},
+	{"organizations:DetachPolicy", Administration},
+	{"organizations:LeaveOrganization", Administration},
+	{"s3:PutBucketPolicy", Administration},
+	{"kms:PutKeyPolicy", Administration},
+	{"ec2:RunInstances", Administration},
+	{"lambda:CreateFunction", Administration},
+	{"ecs:RunTask", Administration},
+	{"cloudformation:CreateStack", Administration},
 
-	{"iam:AttachUserPolicy", Escalation, Writes},
-	{"iam:AttachRolePolicy", Escalation, Writes},
-	{"iam:PutUserPolicy", Escalation, Writes},
-	{"iam:PutRolePolicy", Escalation, Writes},
-	{"iam:CreatePolicyVersion", Escalation, Writes},
-	{"iam:SetDefaultPolicyVersion", Escalation, Writes},
-	{"iam:UpdateAssumeRolePolicy", Escalation, Writes},
-	{"iam:AddUserToGroup", Escalation, Writes},
-	{"iam:DeleteUserPermissionsBoundary", Escalation, Writes},
-	{"iam:DeleteUserPolicy", Escalation, Writes},
-	{"iam:PassRole", Escalation, Becomes},
-	{"lambda:UpdateFunctionCode", Escalation, Writes},
-	{"ssm:SendCommand", Escalation, Writes},
-	{"ssm:StartSession", Escalation, Writes},
+	{"iam:AttachUserPolicy", Escalation},
+	{"iam:AttachRolePolicy", Escalation},
+	{"iam:PutUserPolicy", Escalation},
+	{"iam:PutRolePolicy", Escalation},
+	{"iam:CreatePolicyVersion", Escalation},
+	{"iam:SetDefaultPolicyVersion", Escalation},
+	{"iam:UpdateAssumeRolePolicy", Escalation},
+	{"iam:AddUserToGroup", Escalation},
+	{"iam:DeleteUserPermissionsBoundary", Escalation},
+	{"iam:DeleteUserPolicy", Escalation},
+	{"iam:PassRole", Escalation},
+	{"lambda:UpdateFunctionCode", Escalation},
+	{"ssm:SendCommand", Escalation},
+	{"ssm:StartSession", Escalation},
 
-	{"iam:CreateAccessKey", KeyCreation, Writes},
-	{"iam:CreateLoginProfile", KeyCreation, Writes},
-	{"iam:UpdateLoginProfile", KeyCreation, Writes},
-	{"sts:GetFederationToken", KeyCreation, Becomes},
+	{"iam:CreateAccessKey", KeyCreation},
+	{"iam:CreateLoginProfile", KeyCreation},
+	{"iam:UpdateLoginProfile", KeyCreation},
+	{"sts:GetFederationToken", KeyCreation},
 
-	{"s3:ListAllMyBuckets", DataRead, Reads},
-	{"s3:GetObject", DataRead, Reads},
-	{"ec2:DescribeInstanceAttribute", DataRead, Reads},
-	{"kms:Decrypt", DataRead, Reads},
-	{"s3:PutObject", DataWrite, Writes},
-	{"ec2:ModifySnapshotAttribute", DataWrite, Writes},
+	{"s3:ListAllMyBuckets", DataRead},
+	{"s3:GetObject", DataRead},
+	{"ec2:DescribeInstanceAttribute", DataRead},
+	{"kms:Decrypt", DataRead},
+	{"s3:PutObject", DataWrite},
+	{"ec2:ModifySnapshotAttribute", DataWrite},
 
-	{"secretsmanager:GetSecretValue", SecretsRead, Reads},
-	{"ssm:GetParameter", SecretsRead, Reads},
+	{"secretsmanager:GetSecretValue", SecretsRead},
+	{"ssm:GetParameter", SecretsRead},
 
-	{"cloudtrail:StopLogging", TrailTampering, Writes},
-	{"guardduty:DeleteDetector", TrailTampering, Writes},
+	{"cloudtrail:StopLogging", TrailTampering},
+	{"guardduty:DeleteDetector", TrailTampering},
 
-	{"sts:AssumeRole", RoleAssumption, Becomes},
+	{"sts:AssumeRole", RoleAssumption},
 }
 
 // guarded are the actions that organisations take even from administrators, so that their absence does not make an identity

@@ -54,7 +54,7 @@ type accountDetails struct {
 	page
 }
 
-// details answers GetAccountAuthorizationDetails. As the service may, it leaves out policies that are boundaries and nothing else.
+// authorizationDetails answers GetAccountAuthorizationDetails. As the service may, it leaves out policies that are boundaries and nothing else.
 func authorizationDetails(s *Server, req Request, _ Key, _ string) (any, *failure) {
 	var all []func(*accountDetails)
 	attached := map[string]bool{}
