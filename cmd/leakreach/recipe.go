@@ -68,7 +68,7 @@ func (r *recipe) engine(env audit.Env, refs []string, most limits) (*engine.Engi
 	if r.Verify != "off" {
 		own := r.File.Leakreach.Verify
 		verifiers = verify.All(env, verify.Options{
-			Mode: r.Verify, Region: r.Region, Accounts: own.Accounts, CanaryAccounts: own.CanaryAccounts, CanaryKeys: own.CanaryKeys,
+			Mode: r.Verify, Region: r.Region, Accounts: own.Accounts, CanaryAccounts: own.CanaryAccounts, CanaryKeys: own.CanaryKeys, Registries: own.Registries,
 		})
 	}
 	return &engine.Engine{
