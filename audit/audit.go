@@ -294,6 +294,7 @@ const (
 	KindKept        ItemKind = "kept"        // nothing to read: all that Target.Past had still holds, and only what is new to it follows
 	KindCommit      ItemKind = "commit"      // a commit, tag or note as git stores it: message, names
 	KindPaths       ItemKind = "paths"       // file names, one a line
+	KindNames       ItemKind = "names"       // what an item is called and what its facts say, one a line; the engine makes it of each
 	KindVariable    ItemKind = "variable"    // a CI variable with its value as content
 	KindSecret      ItemKind = "secret"      // a CI secret: a name, no content
 	KindEnvironment ItemKind = "environment" // a deployment environment
@@ -302,6 +303,7 @@ const (
 	KindSettings    ItemKind = "settings"   // what a forge allows in a place: an organisation, a repository, a group, a project
 	KindProtection  ItemKind = "protection" // rules that guard branches or tags
 	KindWorkflow    ItemKind = "workflow"   // the definition of a pipeline as it is on the default branch
+	KindJob         ItemKind = "job"        // of a pipeline, once for each way in which it is called
 	KindDeployKey   ItemKind = "deploy-key"
 	KindHook        ItemKind = "webhook"
 	KindApp         ItemKind = "app"      // an installed application

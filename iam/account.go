@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // An Account is what has a say in one: its identities with their policies, and what organisation and resources say.
@@ -17,10 +18,13 @@ type Account struct {
 	SCPs, RCPs   [][]*Policy
 	Organisation bool
 	Users, Roles []*Identity
-	groups       map[string]*group
+	groups       []*group
 	policies     map[string]*managed // by ARN
 	Resources    map[string]*Policy  // resource policies, by the resource's ARN; nil where they were not read
 	Problems     []string            // documents that could not be read, each of which is a gap
+	all          []string            // see unlimited; nil until it is needed
+	profiles     bool                // the details tell instance profiles of roles
+	lastUse      time.Time           // the newest of a role; the zero time where the details tell none
 }
 
 // An Identity is a user or a role.
@@ -34,7 +38,10 @@ type Identity struct {
 	attached []*managed
 	groups   []*group
 	boundary []*Policy
+	bound    string // the boundary's ARN
 	unread   []Layer
+	lastUse  time.Time // of a role; the zero time where it is not told
+	profiles []string  // ARNs of instance profiles that have the role
 }
 
 type group struct {
@@ -46,7 +53,8 @@ type group struct {
 // A managed policy is one that several identities share.
 type managed struct {
 	arn    string
-	policy *Policy // its default version
+	policy *Policy   // its default version
+	others []*Policy // its other ones
 }
 
 // customer tells whether a managed policy is the account's own, and can be changed.
@@ -81,6 +89,8 @@ func ParseAccount(id string, doc []byte) (*Account, error) {
 			AttachedManagedPolicies  []attached
 			PermissionsBoundary      *struct{ PermissionsBoundaryArn string }
 			Tags                     []struct{ Key, Value string }
+			InstanceProfileList      []struct{ Arn string }
+			RoleLastUsed             struct{ LastUsedDate string }
 		}
 		Policies []struct {
 			Arn               string
@@ -93,19 +103,23 @@ func ParseAccount(id string, doc []byte) (*Account, error) {
 	if err := json.Unmarshal(doc, &in); err != nil {
 		return nil, fmt.Errorf("reading the authorization details of account %s: %w", id, err)
 	}
-	a := &Account{ID: id, groups: map[string]*group{}, policies: map[string]*managed{}}
+	a := &Account{ID: id, policies: map[string]*managed{}}
 	problem := func(err error) { a.Problems = append(a.Problems, err.Error()) }
 	for _, p := range in.Policies {
+		m := &managed{arn: p.Arn}
 		for _, v := range p.PolicyVersionList {
-			if !v.IsDefaultVersion {
-				continue
-			}
 			policy, err := parseDocument(p.Arn, v.Document)
-			if err != nil {
+			switch {
+			case err != nil:
 				problem(err)
-				continue
+			case v.IsDefaultVersion:
+				m.policy = policy
+			default:
+				m.others = append(m.others, policy)
 			}
-			a.policies[p.Arn] = &managed{p.Arn, policy}
+		}
+		if m.policy != nil {
+			a.policies[p.Arn] = m
 		}
 	}
 	// inline and shared collect policies; whole tells whether all could be read.
@@ -135,11 +149,12 @@ func ParseAccount(id string, doc []byte) (*Account, error) {
 		}
 		return out, whole
 	}
-	partly := map[string]bool{} // groups that were not read whole
+	groups, partly := map[string]*group{}, map[string]bool{} // by their names; those that were not read whole
 	for _, g := range in.GroupDetailList {
 		own, ok := inline(g.Arn, g.GroupPolicyList)
 		att, ok2 := shared(g.AttachedManagedPolicies)
-		a.groups[g.GroupName] = &group{g.Arn, own, att}
+		groups[g.GroupName] = &group{g.Arn, own, att}
+		a.groups = append(a.groups, groups[g.GroupName])
 		partly[g.GroupName] = !ok || !ok2
 	}
 	fill := func(i *Identity, policies []named, list []attached, boundary *struct{ PermissionsBoundaryArn string }, tags []struct{ Key, Value string }) {
@@ -150,6 +165,7 @@ func ParseAccount(id string, doc []byte) (*Account, error) {
 			i.unread = append(i.unread, LayerIdentity)
 		}
 		if boundary != nil && boundary.PermissionsBoundaryArn != "" {
+			i.bound = boundary.PermissionsBoundaryArn
 			if m := a.managed(boundary.PermissionsBoundaryArn); m != nil {
 				i.boundary = []*Policy{m.policy}
 			} else { // one that is only a boundary may be missing from the details
@@ -166,7 +182,7 @@ func ParseAccount(id string, doc []byte) (*Account, error) {
 		i := &Identity{ARN: u.Arn, Account: a}
 		fill(i, u.UserPolicyList, u.AttachedManagedPolicies, u.PermissionsBoundary, u.Tags)
 		for _, name := range u.GroupList {
-			g := a.groups[name]
+			g := groups[name]
 			if g == nil || partly[name] {
 				i.unread = append(i.unread, LayerIdentity)
 			}
@@ -184,6 +200,14 @@ func ParseAccount(id string, doc []byte) (*Account, error) {
 			problem(err)
 		}
 		i.Trust = trust
+		for _, p := range r.InstanceProfileList {
+			i.profiles, a.profiles = append(i.profiles, p.Arn), true
+		}
+		if used, ok := date(r.RoleLastUsed.LastUsedDate); ok {
+			if i.lastUse = used; used.After(a.lastUse) {
+				a.lastUse = used
+			}
+		}
 		a.Roles = append(a.Roles, i)
 	}
 	return a, nil
@@ -209,15 +233,35 @@ func (a *Account) managed(arn string) *managed {
 		return m
 	}
 	if arn == administrator {
-		return &managed{arn, everything(arn)}
+		return &managed{arn: arn, policy: everything(arn)}
 	}
 	return nil
+}
+
+// root is the account itself, as policies name it.
+func (a *Account) root() string { return "arn:aws:iam::" + a.ID + ":root" }
+
+// unlimited are the managed policies that allow everything, AWS' own first.
+func (a *Account) unlimited() []string {
+	if a.all == nil {
+		a.all = []string{administrator}
+		for arn, m := range a.policies {
+			if arn != administrator && slices.ContainsFunc(m.policy.Statements, func(s *Statement) bool {
+				return s.Effect == Allow && !s.notActions && !s.notRes && len(s.conditions) == 0 && slices.ContainsFunc(s.actions, func(x action) bool { return x.all() }) &&
+					slices.ContainsFunc(s.resources, func(r resource) bool { return r.all })
+			}) {
+				a.all = append(a.all, arn)
+			}
+		}
+		slices.Sort(a.all[1:])
+	}
+	return a.all
 }
 
 // everything is a policy that allows all.
 func everything(name string) *Policy {
 	p := &Policy{Name: name}
-	p.Statements = []*Statement{{Effect: Allow, policy: p, number: 1, actions: []action{{newGlob("*")}}, resources: []resource{{newPattern("*", false), true}}}}
+	p.Statements = []*Statement{{Effect: Allow, policy: p, number: 1, actions: []action{{newGlob("*")}}, resources: []resource{{newPattern("*", false, true), true}}}}
 	return p
 }
 
@@ -294,17 +338,22 @@ func ParseResources(doc []byte, accounts []*Account) error {
 	return errors.Join(errs...)
 }
 
-// policiesOf are all that allow an identity something.
+// policies are all that allow an identity something.
 func (i *Identity) policies() (out []*Policy) {
 	out = slices.Clone(i.own)
 	for _, m := range i.attached {
 		out = append(out, m.policy)
 	}
 	for _, g := range i.groups {
-		out = append(out, g.own...)
-		for _, m := range g.attached {
-			out = append(out, m.policy)
-		}
+		out = append(out, g.policies()...)
+	}
+	return out
+}
+
+func (g *group) policies() []*Policy {
+	out := slices.Clone(g.own)
+	for _, m := range g.attached {
+		out = append(out, m.policy)
 	}
 	return out
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 //go:embed testdata/simulate.mjs
@@ -39,11 +40,13 @@ func TestAgrees(t *testing.T) {
 	}
 	var in bytes.Buffer
 	e := json.NewEncoder(&in)
-	answers := make([]Answer, simulated)
+	answers, ours := make([]Answer, simulated), time.Duration(0)
 	for i := range answers {
 		g := newGenerator(uint64(1_000_000 + i))
 		l, r := g.scene(t)
+		start := time.Now()
 		answers[i] = l.Evaluate(r)
+		ours += time.Since(start)
 		if err := e.Encode(g.simulation(&r)); err != nil {
 			t.Fatal(err)
 		}
@@ -54,30 +57,33 @@ func TestAgrees(t *testing.T) {
 	}
 	cmd := exec.CommandContext(t.Context(), node, "--input-type=module", "-", file)
 	cmd.Dir, cmd.Stdin, cmd.Stderr = dir, bytes.NewReader(simulate), os.Stderr
+	start := time.Now()
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
+	theirs := time.Since(start)
 	same, undecided, argued, direct, n := 0, 0, 0, 0, 0
 	cases := bufio.NewScanner(&in)
 	cases.Buffer(nil, 1<<20)
-	for theirs := range strings.Lines(string(out)) {
+	for line := range strings.Lines(string(out)) {
 		a := answers[n]
 		cases.Scan()
 		n++
-		switch theirs = strings.TrimSpace(theirs); {
+		switch they := strings.TrimSpace(line); {
 		case a.State == Undecided:
 			undecided++
-		case theirs == a.State.String():
+		case they == a.State.String():
 			same++
 		case strings.Contains(cases.Text(), `"aws:SourceIp":"2001:db8::1"`) && strings.Contains(cases.Text(), `"NotIpAddress`):
 			argued++ // it takes an address of IPv6 for none that a list of IPv4's leaves out
 		case a.State == Allowed && strings.Contains(cases.Text(), `"sessionPolicy"`) && !slices.ContainsFunc(a.Witnesses, func(w Witness) bool { return w.Layer == LayerIdentity }):
 			direct++ // it limits by the session's policy what a resource's policy grants to the session itself, and once to everyone
 		default:
-			t.Errorf("%s, and iam-simulate says %s: %.2000s", a, theirs, cases.Text())
+			t.Errorf("%s, and iam-simulate says %s: %.2000s", a, they, cases.Text())
 		}
 	}
+	t.Logf("each took us %v and iam-simulate %v", ours/simulated, theirs/simulated)
 	t.Logf("of %d: %d are the same, %d are not decided, %d and %d differ for the two reasons that docs/accuracy.md has", n, same, undecided, argued, direct)
 	if n != simulated || undecided > simulated/100 || argued+direct > simulated/500 {
 		t.Errorf("%d answers, of them %d undecided, %d argued about", n, undecided, argued+direct)

@@ -15,14 +15,51 @@ import (
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html.
 type condition struct {
 	key      string // in lower case, as keys are compared
-	test     func(c *condition, i int, value string, r *Request) Tri
+	operator string // in lower case, without quantifier and IfExists
+	relation
 	negated  bool
 	ifExists bool
 	null     bool
 	set      quantifier
 	values   []string
-	patterns []pattern // of values with wildcards, or variables
-	ordered  func(order int) bool
+	patterns []pattern // the values, as the operator reads them
+}
+
+// A relation is what an operator asks of one value of a request and one of the condition. A pattern's is to be like it.
+type relation struct {
+	holds   func(c *condition, value, want string) bool // nil where the condition's value is a pattern
+	arn     bool                                        // which is one of ARNs, part by part
+	ordered func(order int) bool                        // of numbers and times: which order of the two is meant
+}
+
+// negations are the operators that hold where another does not.
+var negations = map[string]string{
+	"stringnotequals": "stringequals", "stringnotequalsignorecase": "stringequalsignorecase", "stringnotlike": "stringlike", "arnnotequals": "arnequals", "arnnotlike": "arnlike",
+	"notipaddress": "ipaddress", "numericnotequals": "numericequals", "datenotequals": "dateequals",
+}
+
+// relations are the other operators, but Null.
+var relations = map[string]relation{
+	"stringequals":           {holds: func(_ *condition, value, want string) bool { return value == want }},
+	"stringequalsignorecase": {holds: folded},
+	"stringlike":             {},
+	"arnequals":              {arn: true},
+	"arnlike":                {arn: true},
+	"bool":                   {holds: folded},
+	"binaryequals":           {holds: binaries},
+	"ipaddress":              {holds: addresses},
+
+	"numericequals":            {holds: numbers, ordered: func(o int) bool { return o == 0 }},
+	"numericlessthan":          {holds: numbers, ordered: func(o int) bool { return o < 0 }},
+	"numericlessthanequals":    {holds: numbers, ordered: func(o int) bool { return o <= 0 }},
+	"numericgreaterthan":       {holds: numbers, ordered: func(o int) bool { return o > 0 }},
+	"numericgreaterthanequals": {holds: numbers, ordered: func(o int) bool { return o >= 0 }},
+
+	"dateequals":            {holds: dates, ordered: func(o int) bool { return o == 0 }},
+	"datelessthan":          {holds: dates, ordered: func(o int) bool { return o < 0 }},
+	"datelessthanequals":    {holds: dates, ordered: func(o int) bool { return o <= 0 }},
+	"dategreaterthan":       {holds: dates, ordered: func(o int) bool { return o > 0 }},
+	"dategreaterthanequals": {holds: dates, ordered: func(o int) bool { return o >= 0 }},
 }
 
 // A quantifier says how the several values of a key count.
@@ -54,7 +91,7 @@ func (p *Policy) parseConditions(raw json.RawMessage) (all []condition, err erro
 				return nil, fmt.Errorf("%.100s: %.100s: %w", op.name, k.name, err)
 			}
 			for _, v := range c.values {
-				c.patterns = append(c.patterns, newPattern(v, p.variables))
+				c.patterns = append(c.patterns, newPattern(v, p.variables, c.arn))
 			}
 			all = append(all, c)
 		}
@@ -71,57 +108,16 @@ func newCondition(operator string) (c condition, err error) {
 		name, c.set = rest, forAny
 	}
 	name, c.ifExists = strings.CutSuffix(name, "ifexists")
-	order := func(kind func(*condition, int, string, *Request) Tri, holds func(int) bool) {
-		c.test, c.ordered = kind, holds
+	c.operator = name
+	if c.null = name == "null"; c.null && !c.ifExists && c.set == single {
+		return c, nil
 	}
-	equal := func(o int) bool { return o == 0 }
-	kind, relation := "", ""
-	for _, k := range []string{"numeric", "date"} {
-		if rest, ok := strings.CutPrefix(name, k); ok {
-			kind, relation = k, rest
-		}
+	if positive, ok := negations[name]; ok {
+		name, c.negated = positive, true
 	}
-	if kind != "" {
-		compare := numbers
-		if kind == "date" {
-			compare = dates
-		}
-		switch relation {
-		case "equals":
-			order(compare, equal)
-		case "notequals":
-			order(compare, equal)
-			c.negated = true
-		case "lessthan":
-			order(compare, func(o int) bool { return o < 0 })
-		case "lessthanequals":
-			order(compare, func(o int) bool { return o <= 0 })
-		case "greaterthan":
-			order(compare, func(o int) bool { return o > 0 })
-		case "greaterthanequals":
-			order(compare, func(o int) bool { return o >= 0 })
-		}
-	}
-	switch name {
-	case "stringequals", "stringnotequals":
-		c.test = exactly
-	case "stringequalsignorecase", "stringnotequalsignorecase":
-		c.test = folded
-	case "stringlike", "stringnotlike":
-		c.test = alike
-	case "arnequals", "arnlike", "arnnotequals", "arnnotlike":
-		c.test = arns
-	case "bool":
-		c.test = folded
-	case "binaryequals":
-		c.test = binaries
-	case "ipaddress", "notipaddress":
-		c.test = addresses
-	case "null":
-		c.null = true
-	}
-	c.negated = c.negated || strings.Contains(name, "not")
-	if c.test == nil && !c.null || c.null && (c.ifExists || c.set != single) {
+	known := false
+	c.relation, known = relations[name]
+	if !known {
 		return c, fmt.Errorf("unknown operator %.100q", operator)
 	}
 	return c, nil
@@ -159,7 +155,7 @@ func (c *condition) holds(r *Request) Tri {
 	for _, v := range f.values {
 		found := No
 		for i := range c.values {
-			if found = either(found, c.test(c, i, v, r)); found == Yes {
+			if found = either(found, c.test(i, v, r)); found == Yes {
 				break
 			}
 		}
@@ -186,58 +182,33 @@ func (c *condition) holds(r *Request) Tri {
 	return some
 }
 
-// value is one of the condition's with its variables filled in.
-func (c *condition) value(i int, r *Request) (string, Tri) {
-	if !c.patterns[i].holds {
-		return c.values[i], Yes
-	}
-	text, known := r.expand(c.values[i])
-	return strings.NewReplacer(star, "*", string([]byte{one}), "?").Replace(text), known // where there are no wildcards
-}
-
-func exactly(c *condition, i int, value string, r *Request) Tri {
-	want, known := c.value(i, r)
-	if known != Yes {
-		return known
-	}
-	return truth(want == value)
-}
-
-func folded(c *condition, i int, value string, r *Request) Tri {
-	want, known := c.value(i, r)
-	if known != Yes {
-		return known
-	}
-	return truth(strings.EqualFold(want, value))
-}
-
-func alike(c *condition, i int, value string, r *Request) Tri {
+// test tells whether a value of the request is in the condition's relation to one of its own.
+func (c *condition) test(i int, value string, r *Request) Tri {
 	p := &c.patterns[i]
-	if !p.holds {
-		return truth(newGlob(p.text).match(value))
-	}
-	text, known := r.expand(p.text)
-	if !globOf(text).match(value) { // whatever the variables are
+	switch {
+	case c.arn && !strings.HasPrefix(value, "arn:"):
 		return No
+	case c.relation.holds == nil:
+		return p.match(value, r)
+	case !p.holds:
+		return truth(c.relation.holds(c, value, p.text))
 	}
-	return known
-}
-
-func arns(c *condition, i int, value string, r *Request) Tri {
-	if !strings.HasPrefix(value, "arn:") {
-		return No
+	want, known := r.fill(p.text)
+	if known != Yes {
+		return known
 	}
-	return c.patterns[i].match(value, r)
+	return truth(c.relation.holds(c, value, want))
 }
 
-func binaries(c *condition, i int, value string, _ *Request) Tri {
-	a, err := base64.StdEncoding.DecodeString(c.values[i])
-	b, err2 := base64.StdEncoding.DecodeString(value)
-	return truth(err == nil && err2 == nil && string(a) == string(b))
+func folded(_ *condition, value, want string) bool { return strings.EqualFold(value, want) }
+
+func binaries(_ *condition, value, want string) bool {
+	a, err := base64.StdEncoding.DecodeString(value)
+	b, err2 := base64.StdEncoding.DecodeString(want)
+	return err == nil && err2 == nil && string(a) == string(b)
 }
 
-func numbers(c *condition, i int, value string, r *Request) Tri {
-	want, known := c.value(i, r)
+func numbers(c *condition, value, want string) bool {
 	a, err := strconv.ParseFloat(value, 64)
 	b, err2 := strconv.ParseFloat(want, 64)
 	order := 0
@@ -246,20 +217,13 @@ func numbers(c *condition, i int, value string, r *Request) Tri {
 	} else if a > b {
 		order = 1
 	}
-	if known != Yes {
-		return known
-	}
-	return truth(err == nil && err2 == nil && c.ordered(order))
+	return err == nil && err2 == nil && c.ordered(order)
 }
 
-func dates(c *condition, i int, value string, r *Request) Tri {
-	want, known := c.value(i, r)
+func dates(c *condition, value, want string) bool {
 	a, ok := date(value)
 	b, ok2 := date(want)
-	if known != Yes {
-		return known
-	}
-	return truth(ok && ok2 && c.ordered(a.Compare(b)))
+	return ok && ok2 && c.ordered(a.Compare(b))
 }
 
 // date reads a time as policies have it: ISO 8601 in one of the forms of https://www.w3.org/TR/NOTE-datetime, or seconds since 1970.
@@ -275,8 +239,7 @@ func date(text string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-func addresses(c *condition, i int, value string, r *Request) Tri {
-	want, known := c.value(i, r)
+func addresses(_ *condition, value, want string) bool {
 	prefix, err := netip.ParsePrefix(want)
 	if err != nil {
 		var a netip.Addr
@@ -285,8 +248,5 @@ func addresses(c *condition, i int, value string, r *Request) Tri {
 		}
 	}
 	a, err2 := netip.ParseAddr(value)
-	if known != Yes {
-		return known
-	}
-	return truth(err == nil && err2 == nil && prefix.Contains(a))
+	return err == nil && err2 == nil && prefix.Contains(a)
 }

@@ -1,51 +1,78 @@
 package iam
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
 
-// maxHops is how many moves a way to admin may have.
-const maxHops = 8
-
 // A node is an identity with what it may and where it can move to.
 type node struct {
-	id     *Identity
-	who    Principal
-	layers Layers
-	admin  State
-	by     []Witness // of admin
-	edges  []edge
-	known  bool // its edges are
-	maybe  []string
-	able   map[string]ability // of actions that were asked about on any resource
+	id        *Identity
+	who       Principal
+	layers    Layers
+	services  map[string]bool // of which its policies may allow something; nil for any
+	admin     Answer          // to whether it may everything
+	raised    *Answer         // the same if it had a policy that allows everything; nil until it is needed
+	moves     []Move
+	moved     bool              // they were worked out
+	able      map[string]Answer // of actions that were asked about on any resource
+	beyond    []string          // roles that it may perhaps assume, in accounts that were not read
+	data      []string          // unproven ways to data, by their ids
+	own       []own             // one for an account; none where it may nothing
+	undecided bool              // what is not known may allow more
+	ways      []way
+	hint      *way // the shortest that takes what is not known; nil for none
 }
 
-type ability struct {
-	by []Witness
-	ok bool
+// A Move is one that an identity can make: to another, or to more rights of its own.
+type Move struct {
+	Step
+	Target *Identity // whose rights it gives, all of them; nil where it gives those of an administrator
+	Admin  *Account  // in which it gives those of an administrator; nil where Target is set
+	State  State     // Allowed, or Undecided where what is not known decides
+	// Supposes is what it takes beside, and is not known; "" for nothing. An Undecided move always supposes something.
+	Supposes string
 }
 
-// An edge leads to an identity, or, where to is nil, to admin rights in an account.
-type edge struct {
-	step Step
-	to   *Identity
-	in   *Account // where to is nil
-}
+// Moves are all that an identity can make, and those that it perhaps can. An administrator's within its account are left out: it can become everybody there.
+func (w *World) Moves(i *Identity) []Move { return w.withMoves(i).moves }
 
 func (w *World) node(i *Identity) *node {
 	n := w.nodes[i]
 	if n == nil {
-		n = &node{id: i, who: i.principal(), layers: i.layers(i.Account)}
-		n.admin, n.by = w.admin(i, n.layers)
+		n = &node{id: i, who: i.principal(), layers: i.layers(i.Account), able: map[string]Answer{}}
+		n.services = n.spoken()
+		n.admin = w.admin(i, n.layers)
 		w.nodes[i] = n
 	}
 	return n
 }
 
+// spoken are the services that statements of the identity's allow something of; nil stands for any.
+func (n *node) spoken() map[string]bool {
+	services := map[string]bool{}
+	for _, p := range n.layers.Identity {
+		for _, s := range p.Statements {
+			if s.Effect == Deny {
+				continue
+			}
+			for _, a := range s.actions {
+				service, _, whole := strings.Cut(a.pieces[0], ":")
+				if s.notActions || !whole || strings.IndexByte(service, one) >= 0 {
+					return nil
+				}
+				services[service] = true
+			}
+		}
+	}
+	return services
+}
+
 // does tells whether the identity has a statement that may allow an action: what none of its policies speaks of need not be asked.
-func (n *node) does(action string) bool { return n.speaksOf(action, "") }
+func (n *node) does(action string) bool {
+	service, _, _ := strings.Cut(action, ":")
+	return (n.services == nil || n.services[service]) && n.speaksOf(action, "")
+}
 
 // speaksOf is does for a resource; "" is any.
 func (n *node) speaksOf(action, resource string) bool {
@@ -61,113 +88,61 @@ func (n *node) speaksOf(action, resource string) bool {
 	return false
 }
 
-// Reach is what an identity opens: the shortest way to admin, or what it may by itself.
-func (w *World) Reach(i *Identity) Reach {
-	r := Reach{Identity: i, Accounts: []string{}}
+// withMoves works out where an identity can move to, once.
+func (w *World) withMoves(i *Identity) *node {
 	n := w.node(i)
-	if !i.Account.Organisation {
-		r.Limits = append(r.Limits, "the SCPs of account "+i.Account.ID+" were not read: the result is an upper bound")
-	}
-	for _, layer := range i.unread {
-		r.Limits = append(r.Limits, "its "+string(layer)+" could not be read whole")
-	}
-	if n.admin == Allowed {
-		r.Level, r.Accounts = LevelAdmin, []string{i.Account.ID}
-		r.Steps = []Step{{From: i.ARN, To: "arn:aws:iam::" + i.Account.ID + ":root", Edge: "may", Evidence: evidence(n.by)}}
-		return r
-	}
-	steps, accounts, maybe := w.ways(i)
-	if len(accounts) > 0 {
-		r.Level, r.Steps, r.Accounts = LevelEscalation, steps, accounts
-		return r
-	}
-	level, by, undecided := w.own(i, n.layers)
-	r.Level = level
-	if n.admin == Undecided {
-		r.Limits = append(r.Limits, "whether it may everything depends on what is not known")
-	}
-	r.Limits = append(r.Limits, maybe...)
-	if level == LevelNone && (undecided || n.admin == Undecided || len(i.unread) > 0) {
-		r.Level = LevelUnknown
-	}
-	if level > LevelNone {
-		r.Accounts = []string{i.Account.ID}
-		r.Steps = []Step{{From: i.ARN, To: "arn:aws:iam::" + i.Account.ID + ":root", Edge: "may", Evidence: evidence(by)}}
-	}
-	return r
-}
-
-// ways looks for the shortest way to admin, and for all accounts in which there is one.
-func (w *World) ways(start *Identity) (steps []Step, accounts []string, maybe []string) {
-	type at struct {
-		id   *Identity
-		path []Step
-	}
-	seen := map[*Identity]bool{start: true}
-	queue := []at{{start, nil}}
-	arrive := func(path []Step, a *Account) {
-		if steps == nil {
-			steps = path
-		}
-		if !slices.Contains(accounts, a.ID) {
-			accounts = append(accounts, a.ID)
-		}
-	}
-	for len(queue) > 0 {
-		here := queue[0]
-		queue = queue[1:]
-		if len(here.path) == maxHops {
-			continue
-		}
-		n := w.withEdges(here.id)
-		maybe = append(maybe, n.maybe...)
-		for _, e := range n.edges {
-			path := append(slices.Clone(here.path), e.step)
-			if e.to == nil {
-				arrive(path, e.in)
-				continue
-			}
-			if seen[e.to] {
-				continue
-			}
-			seen[e.to] = true
-			if w.node(e.to).admin == Allowed {
-				arrive(path, e.to.Account)
-			}
-			queue = append(queue, at{e.to, path})
-		}
-	}
-	slices.Sort(accounts)
-	if len(maybe) > 5 {
-		maybe = append(maybe[:5:5], fmt.Sprintf("and %d more", len(maybe)-5))
-	}
-	return steps, accounts, maybe
-}
-
-// withEdges works out where an identity can move to, once.
-func (w *World) withEdges(i *Identity) *node {
-	n := w.node(i)
-	if n.known {
+	if n.moved {
 		return n
 	}
-	n.known = true
+	n.moved = true
 	w.assume(n)
-	w.editSelf(n)
-	w.takeOver(n)
-	w.passRoles(n)
+	if n.admin.State != Allowed {
+		w.editSelf(n)
+		w.takeOver(n)
+		w.throughServices(n)
+		w.identityCenter(n)
+		w.unprovenWays(n)
+	}
 	return n
 }
 
-// may tells whether a node's identity may do something, and notes what it may only perhaps. The statements are those that allow it.
-func (w *World) may(n *node, path, action, resource string, owner *Account, context map[string]Fact) ([]Witness, bool) {
+// may answers whether a node's identity may do something in its account.
+func (w *World) may(n *node, action, resource string, context map[string]Fact) Answer {
 	if !n.speaksOf(action, resource) {
-		return nil, false
+		return Answer{}
 	}
-	a := w.ask(n.id, n.layers, action, resource, owner, context)
+	return w.ask(n.id, n.layers, action, resource, n.id.Account.ID, context)
+}
+
+// add adds a move that takes some answers, unless one of them is no. It tells whether it was added, and is certain.
+func (n *node) add(m Move, takes ...Answer) bool {
+	a := all(takes...)
+	if a.State == Denied {
+		return false
+	}
+	m.From, m.State, m.Evidence = n.id.ARN, a.State, evidence(a.Witnesses)
 	if a.State == Undecided {
-		n.maybe = append(n.maybe, fmt.Sprintf("%s on %s (%s) depends on %s", action, resource, path, strings.Join(a.Missing, ", ")))
+		m.Supposes = "depends on " + strings.Join(a.Missing, ", ")
 	}
-	return a.Witnesses, a.State == Allowed
+	n.moves = append(n.moves, m)
+	return a.State == Allowed
+}
+
+// all is the answer to several questions at once.
+func all(answers ...Answer) Answer {
+	together := Answer{State: Allowed}
+	for _, a := range answers {
+		if a.State < together.State {
+			together.State = a.State
+		}
+		together.Witnesses = append(together.Witnesses, a.Witnesses...)
+		for _, m := range a.Missing {
+			if !slices.Contains(together.Missing, m) {
+				together.Missing = append(together.Missing, m)
+			}
+		}
+	}
+	return together
 }
 
 // A trusting is what roles have in their trust policies, to find those that let somebody in without asking each.
@@ -188,15 +163,12 @@ func (w *World) trusting() *trusting {
 			}
 			names, everyone := map[string]bool{}, false
 			for _, s := range role.Trust.Statements {
-				if s.Effect == Deny || s.principals == nil {
-					continue
-				}
-				everyone = everyone || s.principals.everyone || s.principals.not
-				for _, n := range s.principals.aws {
-					if parts := strings.SplitN(n, ":", arnParts); len(parts) == arnParts && parts[5] == "root" {
-						n = parts[4]
+				if s.Effect == Allow {
+					some, all := s.principals.indexed()
+					everyone = everyone || all
+					for _, n := range some {
+						names[n] = true
 					}
-					names[n] = true
 				}
 			}
 			for n := range names {
@@ -210,7 +182,7 @@ func (w *World) trusting() *trusting {
 	return w.trust
 }
 
-// assume adds the roles whose trust policy lets the identity in.
+// assume adds the roles whose trust policy lets the identity in; of an administrator's those of other accounts.
 func (w *World) assume(n *node) {
 	t := w.trusting()
 	candidates := slices.Concat(t.byName[n.who.ARN], t.byName[n.who.Role], t.everyone)
@@ -219,24 +191,22 @@ func (w *World) assume(n *node) {
 		candidates = append(candidates, t.byName[n.who.Account]...)
 	}
 	for _, arn := range some {
-		if role := w.byARN[arn]; role != nil && role.Trust != nil {
+		if role := w.byARN[arn]; role != nil {
 			candidates = append(candidates, role)
+		} else if account := w.owner(arn, n.id.Account); w.Account(account) == nil {
+			if a := w.ask(n.id, w.about(n, arn, account), "sts:AssumeRole", arn, account, nil); a.State != Denied {
+				n.beyond = append(n.beyond, arn)
+			}
 		}
 	}
 	l, asked := n.layers, map[*Identity]bool{n.id: true}
 	for _, role := range candidates {
-		if asked[role] {
+		if asked[role] || role.Trust == nil || n.admin.State == Allowed && role.Account == n.id.Account {
 			continue
 		}
 		asked[role] = true
 		l.RCPs, l.Resource = role.Account.RCPs, role.Trust
-		answer := w.ask(n.id, l, "sts:AssumeRole", role.ARN, role.Account, nil)
-		switch answer.State {
-		case Allowed:
-			n.edges = append(n.edges, edge{Step{n.id.ARN, role.ARN, "assumes", "sts-001", evidence(answer.Witnesses)}, role, nil})
-		case Undecided:
-			n.maybe = append(n.maybe, fmt.Sprintf("sts:AssumeRole on %s depends on %s", role.ARN, strings.Join(answer.Missing, ", ")))
-		}
+		n.add(Move{Step: Step{To: role.ARN, Edge: "assumes", Path: "sts-001"}, Target: role}, w.ask(n.id, l, "sts:AssumeRole", role.ARN, role.Account.ID, nil))
 	}
 }
 
@@ -275,79 +245,136 @@ func (p *Policy) names(who *Principal) (best naming) {
 	return best
 }
 
-// with is an identity's layers with one more policy, which allows everything.
-func (i *Identity) with(l Layers) Layers {
-	l.Identity = append(slices.Clone(l.Identity), everything("a policy of the attacker's"))
-	return l
+// raised answers whether an identity would be admin if it had a policy that allows everything: boundary, denies and SCPs stay.
+func (w *World) raised(i *Identity) Answer {
+	n := w.node(i)
+	if n.raised == nil {
+		l := n.layers
+		l.Identity = append(slices.Clone(l.Identity), everything("a policy of the attacker's"))
+		a := w.admin(i, l)
+		a.Witnesses = nil
+		n.raised = &a
+	}
+	return *n.raised
 }
 
-// becomes adds an edge to admin where layers that the identity can get are admin's.
-func (w *World) becomes(n *node, of *Identity, l Layers, step Step) bool {
-	if state, _ := w.admin(of, l); state != Allowed {
-		return false
-	}
-	n.edges = append(n.edges, edge{step, nil, of.Account})
-	return true
+// becomes answers whether an identity is admin with other layers.
+func (w *World) becomes(i *Identity, l Layers) Answer {
+	a := w.admin(i, l)
+	a.Witnesses = nil
+	return a
 }
 
 // editSelf adds ways in which an identity gives itself more, under the boundary and the SCPs that it has.
 func (w *World) editSelf(n *node) {
 	i := n.id
-	more := i.with(n.layers)
-	try := func(path, action, resource string, l Layers) {
-		by, ok := w.may(n, path, action, resource, i.Account, nil)
-		if ok {
-			w.becomes(n, i, l, Step{i.ARN, resource, "edits-self", path, evidence(by)})
+	try := func(path, action, resource string, after func() Answer) {
+		by := w.edit(n, action, resource, i)
+		if by.State == Denied {
+			return
+		}
+		if strings.HasPrefix(path, "LX") {
+			by = all(by, unproven)
+		}
+		n.add(Move{Step: Step{To: resource, Edge: "edits-self", Path: path}, Admin: i.Account}, by, after())
+	}
+	more := func() Answer { return w.raised(i) }
+	having := func(identity ...[]*Policy) func() Answer {
+		return func() Answer {
+			l := n.layers
+			l.Identity = slices.Concat(identity...)
+			return w.becomes(i, l)
 		}
 	}
+	// What differs between users and roles, and what drops a policy that denies.
+	put, attach, unbind, bind, drop, detach := [2]string{"iam-007", "iam:PutUserPolicy"}, [2]string{"iam-008", "iam:AttachUserPolicy"}, [2]string{"iam-022", "iam:DeleteUserPermissionsBoundary"},
+		[2]string{"iam-024", "iam:PutUserPermissionsBoundary"}, [2]string{"iam-026", "iam:DeleteUserPolicy"}, [2]string{"iam-025", "iam:DetachUserPolicy"}
 	if i.Role {
-		try("iam-005", "iam:PutRolePolicy", i.ARN, more)
-		try("iam-009", "iam:AttachRolePolicy", i.ARN, more)
-	} else {
-		try("iam-007", "iam:PutUserPolicy", i.ARN, more)
-		try("iam-008", "iam:AttachUserPolicy", i.ARN, more)
-		free := n.layers
-		free.Boundary = nil
-		if i.boundary != nil {
-			try("iam-022", "iam:DeleteUserPermissionsBoundary", i.ARN, free)
-			try("iam-024", "iam:PutUserPermissionsBoundary", i.ARN, free)
+		put, attach, unbind, bind, drop, detach = [2]string{"iam-005", "iam:PutRolePolicy"}, [2]string{"iam-009", "iam:AttachRolePolicy"}, [2]string{"iam-023", "iam:DeleteRolePermissionsBoundary"},
+			[2]string{"LX02", "iam:PutRolePermissionsBoundary"}, [2]string{"LX03", "iam:DeleteRolePolicy"}, [2]string{"LX03", "iam:DetachRolePolicy"}
+	}
+	try(put[0], put[1], i.ARN, more)
+	try(attach[0], attach[1], i.ARN, more)
+	if i.boundary != nil {
+		unbound := func() Answer {
+			l := n.layers
+			l.Boundary = nil
+			return w.becomes(i, l)
 		}
-		for k, p := range i.own { // what denies may be taken away
-			less := n.layers
-			less.Identity = slices.Concat(i.own[:k:k], i.own[k+1:], n.layers.Identity[len(i.own):])
-			if hasDeny(p) {
-				try("iam-026", "iam:DeleteUserPolicy", i.ARN, less)
-			}
-		}
-		for k, m := range i.attached {
-			less := n.layers
-			at := len(i.own) + k
-			less.Identity = slices.Concat(n.layers.Identity[:at:at], n.layers.Identity[at+1:])
-			if hasDeny(m.policy) {
-				try("iam-025", "iam:DetachUserPolicy", i.ARN, less)
-			}
-		}
-		for _, g := range i.Account.groups {
-			if slices.Contains(i.groups, g) {
-				continue
-			}
-			joined := n.layers
-			joined.Identity = slices.Concat(n.layers.Identity, g.own)
-			for _, m := range g.attached {
-				joined.Identity = append(joined.Identity, m.policy)
-			}
-			try("iam-013", "iam:AddUserToGroup", g.arn, joined)
+		try(unbind[0], unbind[1], i.ARN, unbound)
+		try(bind[0], bind[1], i.ARN, unbound)
+	}
+	for k, p := range i.own {
+		if hasDeny(p) {
+			try(drop[0], drop[1], i.ARN, having(n.layers.Identity[:k], n.layers.Identity[k+1:]))
 		}
 	}
+	for k, m := range i.attached {
+		if at := len(i.own) + k; hasDeny(m.policy) {
+			try(detach[0], detach[1], i.ARN, having(n.layers.Identity[:at], n.layers.Identity[at+1:]))
+		}
+	}
+	at := len(i.own) + len(i.attached)
 	for _, g := range i.groups {
 		try("iam-010", "iam:AttachGroupPolicy", g.arn, more)
 		try("iam-011", "iam:PutGroupPolicy", g.arn, more)
+		of := len(g.own) + len(g.attached)
+		if slices.ContainsFunc(n.layers.Identity[at:at+of], hasDeny) {
+			try("LX03", "iam:RemoveUserFromGroup", g.arn, having(n.layers.Identity[:at], n.layers.Identity[at+of:]))
+		}
+		at += of
 	}
-	for _, m := range i.allAttached() {
-		if m.customer() {
-			try("iam-001", "iam:CreatePolicyVersion", m.arn, more)
+	if !i.Role && n.does("iam:AddUserToGroup") {
+		for _, g := range i.Account.groups {
+			if !slices.Contains(i.groups, g) {
+				try("iam-013", "iam:AddUserToGroup", g.arn, having(n.layers.Identity, g.policies()))
+			}
 		}
 	}
+	for _, m := range i.allAttached() {
+		if !m.customer() {
+			continue
+		}
+		try("iam-001", "iam:CreatePolicyVersion", m.arn, more)
+		if len(m.others) == 0 || !n.does("iam:SetDefaultPolicyVersion") {
+			continue
+		}
+		for _, version := range m.others {
+			with := slices.Clone(n.layers.Identity)
+			with[slices.Index(with, m.policy)] = version
+			try("LX03", "iam:SetDefaultPolicyVersion", m.arn, having(with))
+		}
+	}
+}
+
+// edit answers whether an identity may change something that gives a target more. Where the change is to attach a policy, that is one which allows everything.
+func (w *World) edit(n *node, action, resource string, target *Identity) (best Answer) {
+	if !n.does(action) {
+		return best
+	}
+	context := map[string]Fact{"iam:PermissionsBoundary": Absent()}
+	if target.bound != "" {
+		context["iam:PermissionsBoundary"] = Known(target.bound)
+	}
+	key := ""
+	switch {
+	case strings.HasPrefix(action, "iam:Attach"):
+		key = "iam:PolicyARN"
+	case strings.HasPrefix(action, "iam:Put") && strings.HasSuffix(action, "PermissionsBoundary"):
+		key = "iam:PermissionsBoundary"
+	default:
+		return w.may(n, action, resource, context)
+	}
+	for _, arn := range target.Account.unlimited() {
+		context[key] = Known(arn)
+		if a := w.may(n, action, resource, context); a.State > best.State {
+			best = a
+		}
+		if best.State == Allowed {
+			break
+		}
+	}
+	return best
 }
 
 func hasDeny(p *Policy) bool {
@@ -389,146 +416,45 @@ func (w *World) takeOver(n *node) {
 	if len(more)+len(into[0])+len(into[1]) == 0 {
 		return
 	}
-	assumed := map[*Identity]edge{}
-	for _, e := range n.edges {
-		if e.step.Edge == "assumes" {
-			assumed[e.to] = e
-		}
+	assumed := map[*Identity]Answer{}
+	for _, m := range n.moves {
+		assumed[m.Target] = Answer{State: m.State, Missing: []string{m.Supposes}}
 	}
 	for _, target := range slices.Concat(i.Account.Users, i.Account.Roles) {
-		if target == i || linked(target.ARN) || strings.Contains(target.ARN, ":role/aws-reserved/") {
+		if target == i || linked(target.ARN) || reserved(target.ARN) {
 			continue // which nobody may change
 		}
 		entries, grants := into[0], userGrants
 		if target.Role {
 			entries, grants = into[1], roleGrants
 		}
-		entered := false
+		entered := Answer{}
 		for _, c := range entries {
-			if by, ok := w.may(n, c.path, c.action, target.ARN, i.Account, nil); ok {
-				n.edges = append(n.edges, edge{Step{i.ARN, target.ARN, c.edge, c.path, evidence(by)}, target, nil})
-				entered = true
+			by := w.edit(n, c.action, target.ARN, target)
+			if n.add(Move{Step: Step{To: target.ARN, Edge: c.edge, Path: c.path}, Target: target}, by) || by.State > entered.State {
+				entered = by
+			}
+			if entered.State == Allowed {
 				break
 			}
 		}
-		if _, ok := assumed[target]; ok && !entered {
-			entered, grants = true, roleAssumed
+		if by := assumed[target]; by.State > entered.State {
+			entered, grants = by, roleAssumed
 		}
-		if !entered || len(more) == 0 || w.node(target).admin == Allowed {
+		if entered.State == Denied || len(more) == 0 || w.node(target).admin.State == Allowed {
 			continue
 		}
-		own := target.layers(target.Account)
-		try := func(c change, resource string, l Layers) bool {
-			by, ok := w.may(n, c.path, c.action, resource, i.Account, nil)
-			return ok && w.becomes(n, target, l, Step{i.ARN, target.ARN, c.edge, c.path, evidence(by)})
+		try := func(c change, resource string, after func() Answer) bool {
+			by := w.edit(n, c.action, resource, target)
+			return by.State != Denied && n.add(Move{Step: Step{To: target.ARN, Edge: c.edge, Path: c.path}, Admin: target.Account}, entered, by, after())
 		}
-		done := slices.ContainsFunc(grants, func(c change) bool { return try(c, target.ARN, target.with(own)) })
-		done = done || slices.ContainsFunc(target.allAttached(), func(m *managed) bool { return m.customer() && try(versions, m.arn, target.with(own)) })
+		raised := func() Answer { return w.raised(target) }
+		done := slices.ContainsFunc(grants, func(c change) bool { return try(c, target.ARN, raised) })
+		done = done || slices.ContainsFunc(target.allAttached(), func(m *managed) bool { return m.customer() && try(versions, m.arn, raised) })
 		if !done && target.Role && target.boundary != nil {
-			free := own
+			free := w.node(target).layers
 			free.Boundary = nil
-			try(unbinding, target.ARN, free)
+			try(unbinding, target.ARN, func() Answer { return w.becomes(target, free) })
 		}
 	}
-}
-
-// passRoles adds roles that a service would run code of the identity's as, where it may make that service do so.
-func (w *World) passRoles(n *node) {
-	if !n.does("iam:PassRole") {
-		return
-	}
-	i := n.id
-	passed := map[string]ability{} // by role and service
-	reached := map[*Identity]bool{}
-	for _, e := range n.edges {
-		reached[e.to] = true
-	}
-	for _, p := range catalogue() {
-		if p.Category != "new-passrole" || len(p.MustTrust) == 0 {
-			continue
-		}
-		able := true
-		var by []Witness
-		for _, action := range p.Required {
-			if action == "iam:PassRole" {
-				continue
-			}
-			a := w.somewhere(n, action)
-			if able = a.ok; !able {
-				break
-			}
-			by = append(by, a.by...)
-		}
-		if !able {
-			continue
-		}
-		for _, role := range i.Account.Roles {
-			if reached[role] {
-				continue
-			}
-			for _, service := range p.MustTrust {
-				if !w.trusts(role, service) {
-					continue
-				}
-				pass, asked := passed[role.ARN+" "+service]
-				if !asked {
-					pass.by, pass.ok = w.may(n, p.ID, "iam:PassRole", role.ARN, i.Account, map[string]Fact{"iam:PassedToService": Known(service)})
-					passed[role.ARN+" "+service] = pass
-				}
-				if pass.ok {
-					reached[role] = true
-					n.edges = append(n.edges, edge{Step{i.ARN, role.ARN, "passes", p.ID, evidence(slices.Concat(pass.by, by))}, role, nil})
-					break
-				}
-			}
-		}
-	}
-}
-
-// trusts tells whether a service may take a role.
-func (w *World) trusts(role *Identity, service string) bool {
-	if role.Trust == nil || role.Trust.names(&Principal{Kind: Service, Service: service}) == unnamed {
-		return false
-	}
-	l := Layers{Resource: role.Trust, RCPs: role.Account.RCPs}
-	r := Request{Principal: Principal{Kind: Service, Service: service}, Action: "sts:AssumeRole", Resource: role.ARN, Account: role.Account.ID, Facts: func(key string) Fact {
-		if key == "aws:sourceaccount" {
-			return Known(role.Account.ID)
-		}
-		return Chosen()
-	}}
-	return l.Evaluate(r).State == Allowed
-}
-
-// somewhere tells whether an identity may do something on some resource: on all, or on one that a statement of its own names.
-func (w *World) somewhere(n *node, action string) (a ability) {
-	if known, ok := n.able[action]; ok {
-		return known
-	}
-	if n.able == nil {
-		n.able = map[string]ability{}
-	}
-	defer func() { n.able[action] = a }()
-	if !n.does(action) {
-		return a
-	}
-	resources := []string{"*"}
-	name := strings.ToLower(action)
-	for _, p := range n.layers.Identity {
-		for _, s := range p.Statements {
-			if s.Effect == Allow && s.does(name) {
-				for _, r := range s.resourceExamples(n.id) {
-					if !slices.Contains(resources, r) {
-						resources = append(resources, r)
-					}
-				}
-			}
-		}
-	}
-	for _, r := range resources {
-		if answer := w.ask(n.id, n.layers, action, r, n.id.Account, nil); answer.State == Allowed {
-			return ability{answer.Witnesses, true}
-		}
-	}
-	return a
 }

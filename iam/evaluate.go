@@ -148,7 +148,7 @@ func (l *Layers) candidates(key string) (facts []Fact) {
 					continue
 				}
 				for _, v := range c.values {
-					add(strings.NewReplacer("*", "", "?", "x").Replace(v))
+					add(strings.ReplaceAll(strings.ReplaceAll(v, "*", ""), "?", "x"))
 					if c.ordered == nil {
 						continue
 					}

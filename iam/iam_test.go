@@ -213,6 +213,8 @@ func TestParseErrors(t *testing.T) {
 		{`{"Statement": {"Effect": "Allow", "Action": "*", "NotAction": "*"}}`, "both action and notaction"},
 		{`{"Statement": {"Effect": "Allow", "Action": []}}`, "the list is empty"}, {`{"Statement": {"Effect": "Allow", "Action": {}}}`, "not a string"},
 		{`{"Statement": {"Effect": "Allow", "Action": "*", "Condition": {"StringEqual": {"a": "b"}}}}`, "unknown operator"},
+		{`{"Statement": {"Effect": "Allow", "Action": "*", "Condition": {"NumericNotLessThan": {"a": "1"}}}}`, "unknown operator"},
+		{`{"Statement": {"Effect": "Allow", "Action": "*", "Condition": {"BinaryNotEquals": {"a": "b"}}}}`, "unknown operator"},
 		{`{"Statement": {"Effect": "Allow", "Action": "*", "Condition": {"NullIfExists": {"a": "b"}}}}`, "unknown operator"},
 		{`{"Statement": {"Effect": "Allow", "Action": "*", "Principal": {"Aws2": "*"}}}`, "unknown kind of principal"},
 		{`{"Statement": {"Effect": "Allow", "Action": "*", "Effect": "Deny"}}`, "is there twice"},
@@ -277,4 +279,32 @@ func TestProperties(t *testing.T) {
 			t.Errorf("seed %d: allowed without a witness", seed)
 		}
 	}
+}
+
+// Whatever a condition compares, it says one of three things, and where it is about one known value the operator that negates another says the opposite.
+func FuzzCondition(f *testing.F) {
+	for operator := range relations {
+		f.Add(operator, "10.0.0.0/8", "10.1.2.3")
+		f.Add("ForAllValues:"+operator+"IfExists", "${aws:username}*", "u")
+	}
+	f.Add("Null", "true", "")
+	f.Fuzz(func(t *testing.T, operator, want, value string) {
+		p := &Policy{variables: true}
+		raw, err := json.Marshal(map[string]map[string]string{operator: {"test:key": want}})
+		if err != nil {
+			return
+		}
+		conditions, err := p.parseConditions(raw)
+		if err != nil || len(conditions) != 1 {
+			return
+		}
+		r := &Request{Principal: Principal{Kind: User, ARN: userARN, Account: account}, context: map[string]Fact{"test:key": Known(value)}}
+		c := conditions[0]
+		got := c.holds(r)
+		opposite := c
+		opposite.negated = !c.negated
+		if c.set == single && !c.null && r.void == "" && opposite.holds(r) != not(got) {
+			t.Errorf("%s %q of %q: %s, and its negation %s", operator, want, value, got, opposite.holds(r))
+		}
+	})
 }

@@ -13,13 +13,13 @@ const (
 	one  = '\xfe'
 )
 
-// wild turns wildcards into what stands for them.
-func wild(text string) string {
-	if !strings.ContainsAny(text, "*?") {
-		return text
-	}
-	return strings.NewReplacer("*", star, "?", string([]byte{one})).Replace(text)
-}
+// wildcards turns them into what stands for them, plain all that stands for them into a letter.
+var (
+	wildcards = strings.NewReplacer("*", star, "?", string([]byte{one}))
+	plain     = strings.NewReplacer(star, "x", string([]byte{one}), "x")
+)
+
+func wild(text string) string { return wildcards.Replace(text) }
 
 // A glob is a pattern with wildcards. It holds the pieces between its stars.
 type glob struct {
@@ -122,16 +122,16 @@ func (s *Statement) does(name string) bool {
 // arnParts are partition, service, region, account and what follows, with "arn" before them.
 const arnParts = 6
 
-// A pattern is a text with wildcards that may have variables in it, compared part by part where it is an ARN.
+// A pattern is a text with wildcards that may have variables in it.
 type pattern struct {
 	text  string
-	parts []glob // of an ARN without variables; nil otherwise
-	plain *glob  // of another text without variables
+	arn   bool   // it is compared part by part if it is an ARN
+	parts []glob // those of an ARN, or one that is all of it; none where there are variables
 	holds bool   // variables
 }
 
-func newPattern(text string, variables bool) pattern {
-	p := pattern{text: text, holds: variables && strings.Contains(text, "${")}
+func newPattern(text string, variables, arn bool) pattern {
+	p := pattern{text: text, arn: arn, holds: variables && strings.Contains(text, "${")}
 	if !p.holds {
 		p.compile(wild(text))
 	}
@@ -140,15 +140,13 @@ func newPattern(text string, variables bool) pattern {
 
 // compile takes a text after wild.
 func (p *pattern) compile(text string) {
-	if parts := strings.SplitN(text, ":", arnParts); parts[0] == "arn" { // one that is cut short ends with its last part
-		p.parts = make([]glob, len(parts))
-		for i, part := range parts {
-			p.parts[i] = globOf(part)
-		}
+	if !p.arn || !strings.HasPrefix(text, "arn:") {
+		p.parts = []glob{globOf(text)}
 		return
 	}
-	g := globOf(text)
-	p.plain = &g
+	for _, part := range strings.SplitN(text, ":", arnParts) { // one that is cut short ends with its last part
+		p.parts = append(p.parts, globOf(part))
+	}
 }
 
 // match tells whether a text is like the pattern. A star of an ARN stands for text within its part; only that of the last one may run over colons. See
@@ -157,7 +155,7 @@ func (p *pattern) match(text string, r *Request) Tri {
 	if p.holds {
 		void := r.void
 		filled, known := r.expand(p.text)
-		var q pattern
+		q := pattern{arn: p.arn}
 		q.compile(filled)
 		if !q.matchPlain(text) { // whatever the variables are
 			r.void = void
@@ -169,9 +167,6 @@ func (p *pattern) match(text string, r *Request) Tri {
 }
 
 func (p *pattern) matchPlain(text string) bool {
-	if p.plain != nil {
-		return p.plain.match(text)
-	}
 	for i, g := range p.parts {
 		part := text
 		if i < len(p.parts)-1 {
@@ -200,7 +195,7 @@ func (p *Policy) parseResources(raw json.RawMessage) ([]resource, error) {
 	}
 	var all []resource
 	for _, text := range texts {
-		all = append(all, resource{newPattern(text, p.variables), newGlob(text).all()})
+		all = append(all, resource{newPattern(text, p.variables, true), newGlob(text).all()})
 	}
 	if len(all) == 0 {
 		return nil, errors.New("the list is empty")

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -14,7 +15,6 @@ type principals struct {
 	aws       []string
 	service   []string
 	federated []string
-	canonical []string
 }
 
 func parsePrincipals(raw json.RawMessage) (*principals, error) {
@@ -48,8 +48,7 @@ func parsePrincipals(raw json.RawMessage) (*principals, error) {
 			p.service = names
 		case "federated":
 			p.federated = names
-		case "canonicaluser":
-			p.canonical = names
+		case "canonicaluser": // which is an account's, and is not told of which
 		default:
 			return nil, fmt.Errorf("unknown kind of principal %.100q", k.name)
 		}
@@ -73,16 +72,13 @@ func (p *principals) name(of *Principal) (best naming) {
 	if p.everyone {
 		best = asEveryone
 	}
-	account := func(n string) bool {
-		return of.Account != "" && (n == of.Account || strings.HasPrefix(n, "arn:") && strings.HasSuffix(n, ":iam::"+of.Account+":root"))
-	}
 	for _, n := range p.aws {
 		switch {
-		case n == of.ARN && of.ARN != "" && of.Kind != WebIdentity && of.Kind != SAML, of.Kind == Root && account(n):
+		case n == of.ARN && of.ARN != "" && of.Kind != WebIdentity && of.Kind != SAML, of.Kind == Root && of.in(n):
 			best = max(best, asPrincipal)
 		case of.Kind == Session && n == of.Role:
 			best = max(best, asRole)
-		case account(n):
+		case of.in(n):
 			best = max(best, asAccount)
 		}
 	}
@@ -103,30 +99,36 @@ func (p *principals) name(of *Principal) (best naming) {
 	return best
 }
 
+// in tells whether a name is that of the principal's account.
+func (of *Principal) in(name string) bool {
+	return of.Account != "" && (name == of.Account || strings.HasPrefix(name, "arn:") && strings.HasSuffix(name, ":iam::"+of.Account+":root"))
+}
+
+// indexed are the ARNs that principals name, of accounts their numbers; everyone is whether that does not say whom they let in.
+func (p *principals) indexed() (names []string, everyone bool) {
+	if p == nil {
+		return nil, false
+	}
+	for _, n := range p.aws {
+		if parts := strings.SplitN(n, ":", arnParts); len(parts) == arnParts && parts[5] == "root" {
+			n = parts[4]
+		}
+		names = append(names, n)
+	}
+	return names, p.everyone || p.not
+}
+
 // spares tells whether a NotPrincipal leaves one out. It has to name the account and, of a session, the role and the session as well: else it hits them.
 func (p *principals) spares(of *Principal) Tri {
 	if p.everyone {
 		return Yes
 	}
-	has := func(match func(string) bool) bool {
-		for _, n := range p.aws {
-			if match(n) {
-				return true
-			}
-		}
-		return false
-	}
-	account := has(func(n string) bool {
-		return of.Account != "" && (n == of.Account || strings.HasPrefix(n, "arn:") && strings.HasSuffix(n, ":iam::"+of.Account+":root"))
-	})
+	account, self := slices.ContainsFunc(p.aws, of.in), slices.Contains(p.aws, of.ARN)
 	switch of.Kind {
 	case User, Federated:
-		self := has(func(n string) bool { return n == of.ARN })
 		return part(account, self)
 	case Session:
-		role := has(func(n string) bool { return n == of.Role })
-		self := has(func(n string) bool { return n == of.ARN })
-		return part(account, role, self)
+		return part(account, slices.Contains(p.aws, of.Role), self)
 	case Root:
 		return truth(account)
 	}

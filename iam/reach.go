@@ -1,13 +1,9 @@
 package iam
 
 import (
-	"embed"
-	"encoding/json"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -42,56 +38,33 @@ type Reach struct {
 	Level    Level
 	Accounts []string // in which it has, or can get, that level
 	Steps    []Step   // of the shortest way to it; one step for what it may by itself
+	// Possible are the steps of the shortest way to admin that takes what is not known, where no other is there; Limits say what.
+	Possible []Step
 	Limits   []string // what is not known, and which way that bends the answer
 }
 
-// A catalogued path, see iam/paths. It is data of pathfinding.cloud, its labs and Prowler, under the Apache License; NOTICE has the names.
-type catalogued struct {
-	ID        string   `json:"id"`
-	Category  string   `json:"category"`
-	Required  []string `json:"required"`
-	MustTrust []string `json:"role_must_trust"`
-	Target    string   `json:"target_resource"`
-}
-
-//go:embed paths/*.json
-var pathFiles embed.FS
-
-// catalogue is read once: it is part of the program.
-var catalogue = sync.OnceValue(func() (all []catalogued) {
-	files, err := fs.Glob(pathFiles, "paths/*.json")
-	if err != nil {
-		panic(err)
-	}
-	for _, name := range files {
-		doc, err := pathFiles.ReadFile(name)
-		var p catalogued
-		if err == nil {
-			err = json.Unmarshal(doc, &p)
-		}
-		if err != nil {
-			panic(fmt.Sprintf("%s: %v", name, err))
-		}
-		all = append(all, p)
-	}
-	return all
-})
-
 // A World is a set of accounts in which identities are judged.
 type World struct {
-	accounts []*Account
-	now      time.Time
-	byARN    map[string]*Identity
-	nodes    map[*Identity]*node
-	trust    *trusting // nil until it is needed
+	accounts       []*Account
+	now            time.Time
+	byARN          map[string]*Identity
+	byID           map[string]*Account
+	nodes          map[*Identity]*node
+	trust          *trusting // nil until it is needed
+	taken          map[taker]*taken
+	granted        *granting // nil until it is needed
+	solved         bool
+	permissionSets bool // some account has a role of one
 }
 
 // NewWorld makes one, as of a time.
 func NewWorld(accounts []*Account, now time.Time) *World {
-	w := &World{accounts: accounts, now: now, byARN: map[string]*Identity{}, nodes: map[*Identity]*node{}}
+	w := &World{accounts: accounts, now: now, byARN: map[string]*Identity{}, byID: map[string]*Account{}, nodes: map[*Identity]*node{}, taken: map[taker]*taken{}}
 	for _, a := range accounts {
+		w.byID[a.ID] = a
 		for _, i := range slices.Concat(a.Users, a.Roles) {
 			w.byARN[i.ARN] = i
+			w.permissionSets = w.permissionSets || reserved(i.ARN)
 		}
 	}
 	return w
@@ -106,16 +79,19 @@ func (w *World) Identities() (all []*Identity) {
 	return all
 }
 
+// Account is one by its id, or nil.
+func (w *World) Account(id string) *Account { return w.byID[id] }
+
 // Find is an identity by its ARN, or nil.
 func (w *World) Find(arn string) *Identity { return w.byARN[arn] }
 
 // facts are what is known of somebody who uses a key of the identity, or a session of the role, from outside of AWS: see the attacker's model of
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html. What depends on the place is not known.
-func (w *World) facts(i *Identity) func(string) Fact {
+func (w *World) facts(i *Identity, resource string) func(string) Fact {
 	return func(key string) Fact {
 		switch key {
 		case "aws:multifactorauthpresent", "aws:multifactorauthage", "aws:calledvia", "aws:calledviafirst", "aws:calledvialast", "aws:sourcearn", "aws:sourceaccount",
-			"aws:sourceorgid", "aws:sourceorgpaths", "aws:federatedprovider", "aws:sourceidentity", "aws:ec2instancesourcevpc", "aws:ec2instancesourceprivateipv4":
+			"aws:sourceorgid", "aws:sourceorgpaths", "aws:federatedprovider", "aws:sourceidentity", "aws:ec2instancesourcevpc", "aws:ec2instancesourceprivateipv4", "kms:viaservice":
 			return Absent()
 		case "aws:tokenissuetime":
 			if i.Role {
@@ -130,24 +106,34 @@ func (w *World) facts(i *Identity) func(string) Fact {
 			return Known("true")
 		case "aws:viaawsservice":
 			return Known("false")
-		case "aws:requestedregion", "aws:useragent", "aws:referer", "aws:tagkeys", "iam:passedtoservice", "iam:policyarn", "iam:permissionsboundary", "iam:associatedresourcearn",
-			"sts:rolesessionname", "sts:externalid", "iam:awsservicename":
+		case "aws:requestedregion", "aws:useragent", "aws:referer", "aws:tagkeys", "iam:passedtoservice", "iam:policyarn", "iam:associatedresourcearn",
+			"sts:rolesessionname", "sts:sourceidentity", "sts:transitivetagkeys", "iam:awsservicename", "iam:permissionsboundary",
+			"s3:prefix", "s3:delimiter", "s3:max-keys", "ec2:instancetype", "ec2:region":
+			return Chosen()
+		case "kms:calleraccount":
+			return Known(i.Account.ID)
+		}
+		service, name, _ := strings.Cut(key, ":")
+		if strings.HasPrefix(name, "requesttag/") || strings.HasPrefix(key, "s3:x-amz-") { // parameters of the request
 			return Chosen()
 		}
-		if strings.HasPrefix(key, "aws:requesttag/") {
-			return Chosen()
+		if tag, ok := strings.CutPrefix(name, "resourcetag/"); ok && (service == "aws" || service == "iam") {
+			if target := w.byARN[resource]; target != nil {
+				return tagged(target.Tags, tag)
+			}
 		}
 		return Unknown()
 	}
 }
 
-// ask evaluates a request of an identity.
-func (w *World) ask(i *Identity, l Layers, action, resource string, owner *Account, context map[string]Fact) Answer {
-	r := Request{Principal: i.principal(), Action: action, Resource: resource, Context: context, Facts: w.facts(i)}
-	if owner != nil {
-		r.Account = owner.ID
-	}
-	return l.Evaluate(r)
+// Ask answers whether an identity may do something to a resource of its account; * is every one.
+func (w *World) Ask(i *Identity, action, resource string) Answer {
+	return w.ask(i, i.layers(i.Account), action, resource, i.Account.ID, nil)
+}
+
+// ask evaluates a request of an identity for a resource of an account.
+func (w *World) ask(i *Identity, l Layers, action, resource, account string, context map[string]Fact) Answer {
+	return l.Evaluate(Request{Principal: i.principal(), Action: action, Resource: resource, Account: account, Context: context, Facts: w.facts(i, resource)})
 }
 
 // sentinels of administration: who may all of them, and what no service has, on everything, may everything.
@@ -156,105 +142,19 @@ var sentinels = []string{
 	"lambda:CreateFunction", "kms:PutKeyPolicy", "secretsmanager:GetSecretValue", "cloudformation:CreateStack", "anyservice:AnyAction",
 }
 
-// admin tells whether an identity with some layers may everything, and by which statement.
-func (w *World) admin(i *Identity, l Layers) (State, []Witness) {
-	result := Allowed
-	var by []Witness
+// admin answers whether an identity with some layers may everything.
+func (w *World) admin(i *Identity, l Layers) (a Answer) {
 	for _, action := range sentinels {
-		a := w.ask(i, l, action, "*", i.Account, nil)
-		if a.State < result {
-			result = a.State
+		one := w.ask(i, l, action, "*", i.Account.ID, nil)
+		if one.State == Denied {
+			return one
 		}
-		if result == Denied {
-			return Denied, nil
+		if a.Witnesses = nil; action == sentinels[0] {
+			a.State = Allowed
 		}
-		by = a.Witnesses
+		a = all(a, one)
 	}
-	return result, by
-}
-
-// changes tells whether an action changes anything, by AWS' documentation; of one that is not documented, such as one that stands for several, by its verb.
-func changes(action string) bool {
-	if o, ok := Describe(action); ok {
-		return o.Access.Changes()
-	}
-	_, verb, _ := strings.Cut(strings.ToLower(action), ":")
-	return !slices.ContainsFunc(reads, func(r string) bool { return strings.HasPrefix(verb, r) })
-}
-
-// reads are the verbs that actions which change nothing begin with.
-var reads = []string{"get", "list", "describe", "batchget", "head", "lookup", "search", "select", "view", "check", "query", "scan", "simulate", "generatecredentialreport", "detect", "estimate", "validate", "preview"}
-
-// own is what an identity may by itself, below admin, and by which statement.
-func (w *World) own(i *Identity, l Layers) (best Level, by []Witness, undecided bool) {
-	best = LevelNone
-	for _, p := range l.Identity {
-		for _, s := range p.Statements {
-			if s.Effect != Allow {
-				continue
-			}
-			for _, action := range s.examples() {
-				level := LevelRead
-				if changes(action) {
-					level = LevelWrite
-				}
-				if level <= best {
-					continue
-				}
-				for _, resource := range s.resourceExamples(i) {
-					a := w.ask(i, l, action, resource, i.Account, nil)
-					switch a.State {
-					case Allowed:
-						best, by = max(best, level), a.Witnesses
-					case Undecided:
-						undecided = true
-					}
-				}
-			}
-		}
-	}
-	return best, by, undecided
-}
-
-// examples are actions that a statement is about. Of *, they are of services that every account has.
-func (s *Statement) examples() (all []string) {
-	if s.notActions {
-		return append([]string{"s3:PutObject", "s3:GetObject", "ec2:RunInstances", "ec2:DescribeInstances"}, sentinels...)
-	}
-	for _, a := range s.actions {
-		text := strings.NewReplacer(string([]byte{one}), "x").Replace(strings.Join(a.pieces, "*"))
-		service, verb, _ := strings.Cut(text, ":")
-		switch {
-		case !strings.Contains(text, "*"):
-			all = append(all, text)
-		case strings.Contains(service, "*") || text == "*":
-			all = append(all, "s3:PutObject", "s3:GetObject")
-		case strings.HasPrefix(verb, "*"):
-			all = append(all, service+":"+strings.ReplaceAll("put"+verb, "*", ""), service+":"+strings.ReplaceAll("get"+verb, "*", ""))
-		default:
-			all = append(all, service+":"+strings.ReplaceAll(verb, "*", ""))
-		}
-	}
-	return all
-}
-
-// resourceExamples are resources that a statement is about, for an identity.
-func (s *Statement) resourceExamples(i *Identity) (all []string) {
-	if s.notRes || s.resources == nil {
-		return []string{"*", "arn:aws:s3:::some-bucket/some-object"}
-	}
-	for _, r := range s.resources {
-		if r.all {
-			all = append(all, "*")
-			continue
-		}
-		text := wild(r.text)
-		if r.holds {
-			text, _ = (&Request{Principal: i.principal()}).expand(r.text)
-		}
-		all = append(all, strings.NewReplacer(star, "x", string([]byte{one}), "x").Replace(text))
-	}
-	return all
+	return a
 }
 
 // evidence names statements.

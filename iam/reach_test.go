@@ -121,6 +121,8 @@ func TestReach(t *testing.T) {
 	user("admin", "wide-boundary", merged(adminPolicy, boundary(m, "wide", full)))
 	root := role("admin", "admin", doc{"AWS": "arn:aws:iam::" + account + ":root"}, full)
 	service := role("admin", "service-admin", lambda, full)
+	external := role("admin", "external", doc{"AWS": account}, full)
+	m.roles[len(m.roles)-1]["AssumeRolePolicyDocument"] = document(doc{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": doc{"AWS": account}, "Condition": doc{"StringEquals": doc{"sts:ExternalId": "x"}}})
 
 	// Hold a policy of an administrator, and are none.
 	user("none", "denied", adminPolicy, deny("*", "*"))
@@ -161,6 +163,14 @@ func TestReach(t *testing.T) {
 
 	// May little.
 	user("write", "writes", nil, allow("s3:PutObject", "arn:aws:s3:::bucket/*"))
+	user("read", "lists-a-prefix", nil, allow("s3:ListBucket", "arn:aws:s3:::b", doc{"Condition": doc{"StringLike": doc{"s3:prefix": "home/*"}}}))
+	user("write", "starts-small-ones", nil, allow("ec2:RunInstances", "*", doc{"Condition": doc{"StringEquals": doc{"ec2:InstanceType": "t3.micro"}}}))
+	user("none", "decrypts-through-a-service", nil, allow("kms:Decrypt", "*", doc{"Condition": doc{"StringEquals": doc{"kms:ViaService": "s3.eu-west-1.amazonaws.com"}}}))
+	user("write", "attaches-little", nil, allow("iam:AttachUserPolicy", "*", doc{"Condition": doc{"ArnEquals": doc{"iam:PolicyARN": "arn:aws:iam::aws:policy/ReadOnlyAccess"}}}))
+	user("write", "edits-the-bounded", nil, allow("iam:PutUserPolicy", self, doc{"Condition": doc{"StringEquals": doc{"iam:PermissionsBoundary": m.arn("policy", "narrow")}}}))
+	user("unknown", "knows-no-external-id", nil, allow("sts:AssumeRole", external))
+	user("unknown", "assumes-elsewhere", nil, allow("sts:AssumeRole", "arn:aws:iam::999999999999:role/r"))
+	user("unknown", "makes-keys-of-the-tagged", nil, allow("iam:CreateAccessKey", "*", doc{"Condition": doc{"StringEquals": doc{"aws:ResourceTag/team": "ci"}}}))
 	user("read", "reads", nil, allow([]string{"s3:Get*", "s3:List*"}, "*"))
 	user("none", "nothing", nil)
 	user("escalation", "power-user", nil, doc{"Effect": "Allow", "NotAction": []string{"iam:*", "organizations:*"}, "Resource": "*"}) // by the role that trusts the account
@@ -246,15 +256,25 @@ func FuzzParseAccount(f *testing.F) {
 	})
 }
 
-// BenchmarkReach judges an account of many identities, of which ten may pass roles to services, ten make keys, one is admin, and each other user may assume a role.
+// BenchmarkReach judges an account of many identities: some may pass roles to services, as many make keys, one is admin, and each other user may assume a role. Of
+// wide ones a twentieth may nearly everything, which makes many moves.
 func BenchmarkReach(b *testing.B) {
-	for _, n := range []int{500, 5000, 50000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
+	for _, c := range []struct {
+		n, each int
+		what    string
+		may     doc
+	}{
+		{500, 25, "", allow([]string{"lambda:*", "ec2:RunInstances"}, "*")},
+		{5000, 250, "", allow([]string{"lambda:*", "ec2:RunInstances"}, "*")},
+		{50000, 2500, "", allow([]string{"lambda:*", "ec2:RunInstances"}, "*")},
+		{5000, 10, "wide", doc{"Effect": "Allow", "NotAction": []string{"iam:*"}, "Resource": "*"}},
+	} {
+		b.Run(fmt.Sprint(c.n, c.what), func(b *testing.B) {
 			m := &maker{}
-			for k := range n / 2 {
-				switch k % (n / 20) {
+			for k := range c.n / 2 {
+				switch k % c.each {
 				case 0:
-					m.user(fmt.Sprint("u", k), nil, allow("iam:PassRole", "*"), allow([]string{"lambda:*", "ec2:RunInstances"}, "*"))
+					m.user(fmt.Sprint("u", k), nil, allow("iam:PassRole", "*"), c.may)
 				case 1:
 					m.user(fmt.Sprint("u", k), nil, allow("iam:CreateAccessKey", "arn:aws:iam::"+account+":user/u1*"))
 				default:
@@ -265,12 +285,16 @@ func BenchmarkReach(b *testing.B) {
 			m.user("root", adminPolicy)
 			a := m.account(b, account)
 			b.ReportAllocs()
+			moves := 0
 			for b.Loop() {
 				w := NewWorld([]*Account{a}, time.Now())
+				moves = 0
 				for _, i := range w.Identities() {
 					w.Reach(i)
+					moves += len(w.Moves(i))
 				}
 			}
+			b.ReportMetric(float64(moves), "moves")
 		})
 	}
 }

@@ -135,12 +135,7 @@ func (r *Request) fact(key string) Fact {
 		return text(r.account())
 	}
 	if name, ok := strings.CutPrefix(key, "aws:principaltag/"); ok && p.Tags != nil {
-		for tag, value := range p.Tags {
-			if strings.EqualFold(tag, name) {
-				return Known(value)
-			}
-		}
-		return Absent()
+		return tagged(p.Tags, name)
 	}
 	if r.Facts != nil {
 		return r.Facts(key)
@@ -148,20 +143,37 @@ func (r *Request) fact(key string) Fact {
 	return Unknown()
 }
 
+// tagged is the value of a tag, whose name is in any case.
+func tagged(tags map[string]string, name string) Fact {
+	for tag, value := range tags {
+		if strings.EqualFold(tag, name) {
+			return Known(value)
+		}
+	}
+	return Absent()
+}
+
 // expand fills the variables of a text in, and says whether they are known: No where one is absent, Maybe where one is not known; those may be anything.
 // What is returned is after wild. See https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html.
-func (r *Request) expand(text string) (string, Tri) {
+func (r *Request) expand(text string) (string, Tri) { return r.insert(text, wild) }
+
+// fill is expand for a text in which wildcards are none. It is of use where all variables are known.
+func (r *Request) fill(text string) (string, Tri) {
+	return r.insert(text, func(s string) string { return s })
+}
+
+func (r *Request) insert(text string, around func(string) string) (string, Tri) {
 	var b strings.Builder
 	result := Yes
 	for {
 		before, rest, found := strings.Cut(text, "${")
-		b.WriteString(wild(before))
+		b.WriteString(around(before))
 		if !found {
 			return b.String(), result
 		}
 		name, after, closed := strings.Cut(rest, "}")
 		if !closed {
-			b.WriteString(wild("${" + rest))
+			b.WriteString(around("${" + rest))
 			return b.String(), result
 		}
 		text = after

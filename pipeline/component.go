@@ -13,6 +13,7 @@ func component(kind ComponentKind, s string, where Position) Component {
 	if name, ref, ok := strings.Cut(s, "@"); ok {
 		c.Name, c.Ref, c.Pin = name, ref, pinOf(ref)
 	}
+	c.Name = strings.TrimPrefix(c.Name, "https://github.com/") // as Gitea's workflows write it
 	switch {
 	case computed(s):
 		c.Pin = Computed

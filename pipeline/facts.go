@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -22,14 +23,15 @@ func (d *Definition) Facts() map[string]string {
 	}
 	add("variables", d.names(d.References, Variables)...)
 	add("secrets", d.names(d.References, Secrets)...)
-	add("static_keys", staticKeys(d.References, nil, d.Env)...)
+	for _, k := range d.StaticKeys() {
+		add("static_keys", k.Cloud+":"+k.Name)
+	}
 	minted := len(d.IDTokens) > 0
 	rights := map[string]string{}
 	for i := range d.Jobs {
 		job := &d.Jobs[i]
 		add("variables", d.names(job.References, Variables)...)
 		add("secrets", d.names(job.References, Secrets)...)
-		add("static_keys", staticKeys(job.References, nil, slices.Concat(d.Env, job.Env))...)
 		switch {
 		case job.Environment.Computed:
 			add("environments", Any)
@@ -51,7 +53,6 @@ func (d *Definition) Facts() map[string]string {
 		for _, s := range job.Steps {
 			add("variables", d.names(s.References, Variables)...)
 			add("secrets", d.names(s.References, Secrets)...)
-			add("static_keys", staticKeys(s.References, s.Uses, slices.Concat(d.Env, job.Env, s.Env, s.With))...)
 			if s.Uses != nil {
 				add("uses", s.Uses.Text)
 			}
@@ -119,22 +120,20 @@ func (d *Definition) names(refs []Reference, context Context) (names []string) {
 	return names
 }
 
-// request is what a job asks to run on, as one word: a runner has all of its labels.
-func request(job *Job) []string {
-	switch {
-	case job.Call != nil:
-		return nil
-	case job.Runner.Computed:
-		return []string{Any}
-	}
-	labels := slices.Clone(job.Runner.Labels)
-	if job.Runner.Group != "" {
-		labels = append(labels, "group:"+job.Runner.Group)
-	}
-	if len(labels) == 0 {
+// request is what a job asks to run on, as one word: a runner has all of its labels. One that a matrix chooses asks for several.
+func request(job *Job) (words []string) {
+	if job.Call != nil {
 		return nil
 	}
-	return []string{strings.Join(labels, "+")}
+	for _, labels := range job.Runner.Sets() {
+		if word := strings.Join(labels, "+"); word != "" {
+			words = append(words, word)
+		}
+	}
+	if job.Runner.Computed {
+		words = append(words, Any)
+	}
+	return words
 }
 
 // Where long-lived keys of clouds are handed over: inputs of the actions that log in, and variables that the clouds' own programs read.
@@ -146,35 +145,104 @@ var (
 		"azure/login with.creds":                                           "azure",
 	}
 	keyVariables = map[string]string{
-		"AWS_SECRET_ACCESS_KEY": "aws",
-		"GOOGLE_CREDENTIALS":    "gcp",
-		"ARM_CLIENT_SECRET":     "azure",
-		"AZURE_CLIENT_SECRET":   "azure",
-		"AZURE_CREDENTIALS":     "azure",
+		"AWS_SECRET_ACCESS_KEY":          "aws",
+		"AWS_SECRET_KEY":                 "aws",
+		"GCLOUD_SERVICE_KEY":             "gcp",
+		"GCP_CREDENTIALS":                "gcp",
+		"GCP_SA_KEY":                     "gcp",
+		"GCP_SERVICE_ACCOUNT_KEY":        "gcp",
+		"GOOGLE_APPLICATION_CREDENTIALS": "gcp",
+		"GOOGLE_CREDENTIALS":             "gcp",
+		"GOOGLE_SERVICE_ACCOUNT_KEY":     "gcp",
+		"ARM_CLIENT_SECRET":              "azure",
+		"AZURE_CLIENT_SECRET":            "azure",
+		"AZURE_CREDENTIALS":              "azure",
 	}
 )
 
-// staticKeys are the secrets that hold a cloud's key, by what they are handed to: "aws:DEPLOY_KEY". Beside an address of its own, an AWS key is one
-// of some other store that speaks S3, which has no other way to log in.
-func staticKeys(refs []Reference, action *Component, beside []Setting) (keys []string) {
-	for _, r := range refs {
-		if r.Context != Secrets || r.Name == Any {
-			continue
-		}
-		key := strings.ToLower(r.In)
-		cloud := ""
-		if _, variable, ok := strings.Cut(key, "env."); ok {
-			cloud = keyVariables[strings.ToUpper(variable)]
-		}
-		if action != nil && cloud == "" {
-			cloud = keyInputs[strings.ToLower(action.Name)+" "+key]
-		}
-		if cloud != "" && !(cloud == "aws" && slices.ContainsFunc(beside, isEndpoint)) {
-			keys = append(keys, cloud+":"+r.Name)
+// A StaticKey is a secret with a cloud's long-lived key, at a place where it is handed to what logs in.
+type StaticKey struct {
+	Cloud string // aws, gcp, azure
+	Name  string // of the secret or variable
+	In    string // the job and step, by their names
+	At    Position
+}
+
+// StaticKeys are those that a definition hands on. Beside an address of its own, an AWS key is one of some other store that speaks S3, which has no
+// other way to log in. On GitLab, where every job has all variables, they are those that it names, if it asks for no token that a cloud would take
+// instead.
+func (d *Definition) StaticKeys() (keys []StaticKey) {
+	if d.Dialect == GitLab {
+		return d.gitlabKeys()
+	}
+	other := hasEndpoint(d.Env)
+	keys = staticKeys(d.References, "all jobs", nil, other)
+	for i := range d.Jobs {
+		job := &d.Jobs[i]
+		in := "job " + job.ID
+		other := other || hasEndpoint(job.Env) || slices.ContainsFunc(job.Steps, func(s Step) bool { return strings.Contains(s.Run, "--endpoint") })
+		keys = append(keys, staticKeys(job.References, in, nil, other)...)
+		for n := range job.Steps {
+			s := &job.Steps[n]
+			keys = append(keys, staticKeys(s.References, in+", step "+cmp.Or(s.ID, s.Name, strconv.Itoa(n+1)), s.Uses, other || hasEndpoint(s.Env) || hasEndpoint(s.With))...)
 		}
 	}
 	return keys
 }
+
+// staticKeys are the secrets that hold a cloud's key, by what they are handed to or by what they are called themselves.
+func staticKeys(refs []Reference, in string, action *Component, other bool) (keys []StaticKey) {
+	for _, r := range refs {
+		if r.Context != Secrets || r.Name == Any {
+			continue
+		}
+		cloud := ""
+		switch top, name, _ := strings.Cut(strings.ToLower(r.In), "."); {
+		case top == "run":
+			cloud = keyVariables[r.Name]
+		case top == "with" && action != nil:
+			input := strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+			cloud = cmp.Or(keyInputs[strings.ToLower(action.Name)+" "+strings.ToLower(r.In)], keyVariables[input], keyVariables[r.Name])
+		default: // of the job, a container or a service
+			if _, name, ok := strings.Cut(strings.ToLower(r.In), "env."); ok {
+				cloud = keyVariables[strings.ToUpper(name)]
+			}
+		}
+		if cloud != "" && !(cloud == "aws" && other) {
+			keys = append(keys, StaticKey{cloud, r.Name, in, r.At})
+		}
+	}
+	return keys
+}
+
+func (d *Definition) gitlabKeys() (keys []StaticKey) {
+	other := hasEndpoint(d.Env)
+	minted := len(d.IDTokens) > 0
+	of := func(refs []Reference, in string) {
+		for _, r := range refs {
+			_, variable, _ := strings.Cut(r.In, "variables.")
+			other = other || isEndpoint(Setting{Name: r.Name})
+			if cloud := cmp.Or(keyVariables[r.Name], keyVariables[variable]); cloud != "" && (r.Name != variable) {
+				keys = append(keys, StaticKey{cloud, r.Name, in, r.At})
+			}
+		}
+	}
+	of(d.References, "all jobs")
+	for i := range d.Jobs {
+		of(d.Jobs[i].References, "job "+d.Jobs[i].ID)
+		other = other || hasEndpoint(d.Jobs[i].Env)
+		minted = minted || len(d.Jobs[i].IDTokens) > 0
+	}
+	if minted || len(keys) == 0 {
+		return nil
+	}
+	for _, scalar := range d.Root().Scalars() {
+		other = other || strings.Contains(scalar.Text(), "--endpoint")
+	}
+	return slices.DeleteFunc(keys, func(k StaticKey) bool { return k.Cloud == "aws" && other })
+}
+
+func hasEndpoint(list []Setting) bool { return slices.ContainsFunc(list, isEndpoint) }
 
 func isEndpoint(s Setting) bool {
 	name := strings.ToLower(strings.ReplaceAll(s.Name, "-", "_"))

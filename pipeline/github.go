@@ -56,6 +56,7 @@ func (r *reader) githubJobs(n *yaml.Node, parsed map[string]*actionlint.Job, pro
 		job := Job{ID: k.key.Value, At: at(k.key), Runner: Runner{Computed: true}}
 		if p := parsed[id]; p != nil && !seen[id] {
 			job = r.job(p, part, why)
+			job.Runner.choose(Node{n: k.value})
 		} else {
 			r.gap(part, cmp.Or(why, "its name is taken"))
 		}
@@ -197,6 +198,9 @@ func runner(p *actionlint.Runner) Runner {
 	return run
 }
 
+// maxScopes: GitHub knows some twenty, and refuses a workflow with any other.
+const maxScopes = 100
+
 func permissions(p *actionlint.Permissions) Permissions {
 	if p == nil {
 		return nil
@@ -208,8 +212,10 @@ func permissions(p *actionlint.Permissions) Permissions {
 	case "read-all":
 		out[Any] = "read"
 	}
-	for scope, s := range p.Scopes {
-		out[scope] = value(s.Value)
+	for _, scope := range slices.Sorted(maps.Keys(p.Scopes)) {
+		if len(out) < maxScopes {
+			out[scope] = value(p.Scopes[scope].Value)
+		}
 	}
 	return out
 }

@@ -42,6 +42,10 @@ func (r *reader) gitlab(root *yaml.Node) {
 			continue
 		}
 		job := gitlabJob(key, n, preset, globals)
+		if len(job.Code) > maxCode {
+			job.Code = job.Code[:maxCode]
+			r.gap(fmt.Sprintf("job %q", key.Value), fmt.Sprintf("it has more than %d images", maxCode))
+		}
 		of := append(eventsOf(get(n, "rules")), onlyEvents(get(n, "only"))...)
 		if open && len(of) == 0 && !job.Template {
 			events = append(events, Event{Name: Any, At: at(key)})
@@ -59,6 +63,9 @@ func (r *reader) gitlab(root *yaml.Node) {
 		r.gap("", "no jobs")
 	}
 }
+
+// maxCode is how many images a job has, its services' among them: each job has those that are set for all, of which people have a few.
+const maxCode = 50
 
 func gitlabJob(key, n, preset, globals *yaml.Node) Job {
 	job := Job{
@@ -96,7 +103,7 @@ func gitlabJob(key, n, preset, globals *yaml.Node) Job {
 	job.Trigger = triggerOf(get(n, "trigger"))
 	job.Code = append(job.Code, imagesIn(or("image"))...)
 	if services := or("services"); services != nil && services.Kind == yaml.SequenceNode {
-		for _, s := range services.Content {
+		for _, s := range services.Content[:min(len(services.Content), maxCode+1)] {
 			job.Code = append(job.Code, imagesIn(s)...)
 		}
 	}
@@ -171,6 +178,24 @@ func listOf(n *yaml.Node) []*yaml.Node {
 		return sequence(n)
 	}
 	return []*yaml.Node{n}
+}
+
+// Included is a file that GitLab says it has put into a definition: its type, location, project and ref as "Validate a project's CI/CD configuration" gives them
+// (docs.gitlab.com/api/lint).
+func Included(kind, location, project, ref string) Component {
+	switch {
+	case kind == "component":
+		return component(Catalogue, location, Position{})
+	case kind == "template":
+		return Component{Kind: Template, Text: location, Name: location, Pin: Unnamed}
+	case project != "":
+		c := Component{Kind: Include, Name: project + ":" + location, Ref: ref, Pin: pinOf(ref)}
+		c.Text = strings.TrimSuffix(c.Name+"@"+ref, "@")
+		return c
+	case kind == "local":
+		return Component{Kind: Include, Text: location, Name: location, Pin: Local}
+	}
+	return Component{Kind: Include, Text: location, Name: location, Pin: Unnamed}
 }
 
 // includeOf reads one include. It is not ok if it names nothing that is known.

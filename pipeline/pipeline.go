@@ -7,6 +7,7 @@ package pipeline
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -103,7 +104,24 @@ type Job struct {
 type Runner struct {
 	Labels   []string
 	Group    string
-	Computed bool // not known before it runs
+	Choices  [][]string // sets of labels, where a matrix chooses
+	Computed bool       // not known before it runs, or not all of it
+}
+
+// Sets are the sets of labels that a job may ask for, as far as they are known, a group as "group:NAME".
+func (r *Runner) Sets() (sets [][]string) {
+	sets = r.Choices
+	if len(sets) == 0 && !r.Computed {
+		sets = [][]string{r.Labels}
+	}
+	if r.Group == "" || computed(r.Group) {
+		return sets
+	}
+	with := [][]string{}
+	for _, labels := range sets {
+		with = append(with, append(slices.Clone(labels), "group:"+r.Group))
+	}
+	return with
 }
 
 // A Text may only be known when the pipeline runs.

@@ -294,3 +294,17 @@ func BenchmarkParse(b *testing.B) {
 		})
 	}
 }
+
+// TestImagesOfAllJobs shows that what is set for all jobs is not multiplied by however many there are.
+func TestImagesOfAllJobs(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("services:\n")
+	for range 1000 {
+		b.WriteString("  - redis:7\n")
+	}
+	b.WriteString("a:\n  script: [x]\nb:\n  image: alpine\n  services: [postgres]\n  script: [x]\n")
+	d := Parse(GitLab, ".gitlab-ci.yml", []byte(b.String()))
+	if len(d.Jobs) != 2 || len(d.Jobs[0].Code) != maxCode || len(d.Jobs[1].Code) != 2 || len(d.Gaps) != 1 {
+		t.Errorf("%d jobs, gaps %+v", len(d.Jobs), d.Gaps)
+	}
+}

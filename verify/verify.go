@@ -19,6 +19,8 @@ type Options struct {
 	Region string // of the cloud to call; "" is decided per key
 	// Accounts are the ones the user may test; if there are any, keys of other accounts are not called.
 	Accounts []string
+	// Profiles of the AWS configuration have an auditor's credentials, beside the default ones.
+	Profiles []string
 	// CanaryAccounts and CanaryKeys were planted to be touched, beside those that are known.
 	CanaryAccounts, CanaryKeys []string
 	// Registries are the hosts of container registries that may be asked, beside the public ones.
@@ -29,13 +31,7 @@ type Options struct {
 func All(env audit.Env, opts Options) []audit.Verifier {
 	live := aws.Mode(opts.Mode) == aws.Live
 	return []audit.Verifier{
-		aws.New(env, aws.Options{
-			Mode:           aws.Mode(opts.Mode),
-			Region:         opts.Region,
-			Accounts:       opts.Accounts,
-			CanaryAccounts: opts.CanaryAccounts,
-			CanaryKeys:     opts.CanaryKeys,
-		}),
+		amazon(env, opts),
 		github.New(env, live),
 		gitlab.New(env, live),
 		npm.New(env, live),
@@ -46,10 +42,23 @@ func All(env audit.Env, opts Options) []audit.Verifier {
 	}
 }
 
-// Events lists what verifying a credential in a mode can leave in the logs of the account that it belongs to.
-func Events(mode string) []string {
-	events := aws.Events(aws.Mode(mode))
-	if aws.Mode(mode) == aws.Live {
+func amazon(env audit.Env, opts Options) *aws.Verifier {
+	return aws.New(env, aws.Options{
+		Mode:           aws.Mode(opts.Mode),
+		Region:         opts.Region,
+		Accounts:       opts.Accounts,
+		Profiles:       opts.Profiles,
+		CanaryAccounts: opts.CanaryAccounts,
+		CanaryKeys:     opts.CanaryKeys,
+	})
+}
+
+// Events lists what verifying can leave in logs, of the account that a credential belongs to and of the auditor's.
+func Events(env audit.Env, opts Options) (events []string) {
+	for _, e := range amazon(env, opts).Events() {
+		events = append(events, e.String())
+	}
+	if aws.Mode(opts.Mode) == aws.Live {
 		events = append(events,
 			"GitHub: last use of the token; API requests in the audit log of an enterprise that streams them",
 			"GitLab: last use of the token; requests in the instance's API log",

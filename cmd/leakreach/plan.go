@@ -16,7 +16,6 @@ import (
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/internal/engine"
 	"github.com/leakreach/leakreach/internal/report"
-	"github.com/leakreach/leakreach/verify"
 )
 
 // planSchema names the form that programs read. Fields are only ever added.
@@ -63,12 +62,12 @@ type quotaNeed struct {
 
 type plannedVerify struct {
 	Mode   string   `json:"mode"`
-	Events []string `json:"events"` // that asking about one key can leave in its account
+	Events []string `json:"events"` // that verifying can leave in logs, of the credential's account and the auditor's
 }
 
 // plan says what a run would ask of whom, and what that costs.
-func (o *scanOptions) plan(ctx context.Context, w world, list []engine.Ref, outs []outFile) error {
-	p := &plan{Schema: planSchema, Refs: []plannedRef{}, Verification: plannedVerify{Mode: o.verify, Events: append([]string{}, verify.Events(o.verify)...)}}
+func (o *scanOptions) plan(ctx context.Context, w world, list []engine.Ref, outs []outFile, events []string) error {
+	p := &plan{Schema: planSchema, Refs: []plannedRef{}, Verification: plannedVerify{Mode: o.verify, Events: append([]string{}, events...)}}
 	var errs []error
 	for _, ref := range list {
 		r := plannedRef{Ref: ref.Text, Costs: []cost{}}
@@ -177,7 +176,7 @@ func (p *plan) print(w io.Writer, kept bool) error {
 	}
 	fmt.Fprintf(&b, "verification: %s", p.Verification.Mode)
 	if len(p.Verification.Events) > 0 {
-		b.WriteString("; what asking about a credential can leave in its account, out of")
+		b.WriteString("; what it can leave in logs, out of")
 	}
 	b.WriteString("\n")
 	for _, event := range p.Verification.Events {

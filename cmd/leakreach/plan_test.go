@@ -51,6 +51,7 @@ func TestDryRun(t *testing.T) {
 	_, out, _ = asked(t, vars, "scan", "--dry-run", "--sources", "variables", "github:acme")
 	for _, want := range []string{
 		"120 repositories, 120 private", "variables", "0 are ours and left, 60 an hour: about 2 h", "use --store", "verification: owner", "api.request",
+		"iam.amazonaws.com GetAccessKeyLastUsed in us-east-1 as leakreach/", "the auditor's account, by the auditor, for each key",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no word of %q in\n%s", want, out)

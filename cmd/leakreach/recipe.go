@@ -66,15 +66,20 @@ func (r *recipe) engine(env audit.Env, refs []string, most limits) (*engine.Engi
 	}
 	var verifiers []audit.Verifier
 	if r.Verify != "off" {
-		own := r.File.Leakreach.Verify
-		verifiers = verify.All(env, verify.Options{
-			Mode: r.Verify, Region: r.Region, Accounts: own.Accounts, CanaryAccounts: own.CanaryAccounts, CanaryKeys: own.CanaryKeys, Registries: own.Registries,
-		})
+		verifiers = verify.All(env, r.verification())
 	}
 	return &engine.Engine{
 		Version: versionString(), Recipe: string(text), Rules: rules, Scanners: scanning, Verifiers: verifiers, Verify: r.Verify, Memory: env.Memory,
 		NoIgnores: r.NoIgnores, SilencerFiles: secrets.SilencerFiles(), Calls: env.Calls, Log: env.Log, Now: env.Now,
 	}, list, nil
+}
+
+// verification is how far verifying may go.
+func (r *recipe) verification() verify.Options {
+	own := r.File.Leakreach.Verify
+	return verify.Options{
+		Mode: r.Verify, Region: r.Region, Accounts: own.Accounts, Profiles: own.Profiles, CanaryAccounts: own.CanaryAccounts, CanaryKeys: own.CanaryKeys, Registries: own.Registries,
+	}
 }
 
 // recipeOf is the recipe of a stored run.

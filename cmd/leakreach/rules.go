@@ -32,8 +32,13 @@ func newRules(w world) *cobra.Command {
 			}
 			var rules []audit.Rule
 			for _, s := range all {
-				rules = append(rules, s.Rules()...)
+				for _, r := range s.Rules() {
+					if !slices.ContainsFunc(rules, func(have audit.Rule) bool { return have.ID == r.ID }) { // of those that two scanners judge once
+						rules = append(rules, r)
+					}
+				}
 			}
+			rules = append(rules, trustTooBroad)
 			if len(args) == 1 {
 				i := slices.IndexFunc(rules, func(r audit.Rule) bool { return r.ID == args[0] })
 				if i < 0 {

@@ -212,11 +212,7 @@ gone, and only new ones end with exit code 10. One is gone if all that it lay in
 }
 
 func reportRun(ctx context.Context, w world, o *scanOptions, kept *store.Store, id string) error {
-	outs, err := parseOuts(o.out)
-	if err != nil {
-		return err
-	}
-	run, err := findRun(ctx, kept, id)
+	outs, err := parseOuts(o.out, reportFormats())
 	if err != nil {
 		return err
 	}
@@ -224,15 +220,10 @@ func reportRun(ctx context.Context, w world, o *scanOptions, kept *store.Store, 
 	if err != nil {
 		return err
 	}
-	result, failed, err := engine.Load(ctx, kept, run.ID, rulesOf(all))
+	run, made, result, failed, err := loadRun(ctx, kept, id, all)
 	if err != nil {
 		return err
 	}
-	made, err := recipeOf(run)
-	if err != nil {
-		return err
-	}
-	result.Info.Key = made.Key
 	if o.since != "" {
 		if err := compareRuns(ctx, kept, result, run, made, o.since, rulesOf(all)); err != nil {
 			return err
@@ -244,6 +235,21 @@ func reportRun(ctx context.Context, w world, o *scanOptions, kept *store.Store, 
 		return err
 	}
 	return &exitError{code, failed}
+}
+
+// loadRun reads the run that a user means by an id, the beginning of one, or nothing. failed is what ended refs of it.
+func loadRun(ctx context.Context, kept *store.Store, id string, all []audit.Scanner) (run store.Run, made *recipe, result *audit.Run, failed, err error) {
+	if run, err = findRun(ctx, kept, id); err != nil {
+		return run, nil, nil, nil, err
+	}
+	if result, failed, err = engine.Load(ctx, kept, run.ID, rulesOf(all)); err != nil {
+		return run, nil, nil, nil, err
+	}
+	if made, err = recipeOf(run); err != nil {
+		return run, nil, nil, nil, err
+	}
+	result.Info.Key = made.Key
+	return run, made, result, failed, nil
 }
 
 // previous stands for the youngest run of the same refs that is done and was begun before another one. No id looks like it.

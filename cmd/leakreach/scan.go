@@ -28,6 +28,7 @@ import (
 	"github.com/leakreach/leakreach/providers"
 	"github.com/leakreach/leakreach/scanners"
 	"github.com/leakreach/leakreach/scanners/secrets"
+	"github.com/leakreach/leakreach/verify"
 )
 
 // scanOptions are the flags of scan.
@@ -107,16 +108,19 @@ all that the server has. Both take an administrator's token.
 // reportFlags are those of commands that print a report.
 func (o *scanOptions) reportFlags(f *pflag.FlagSet) {
 	o.format, o.failOn, o.color = "text", "any", "auto"
-	var formats []string
-	for _, f := range report.Formats {
-		formats = append(formats, f.Name)
-	}
-	f.Var(choice{&o.format, formats}, "format", "what to print on stdout")
+	f.Var(choice{&o.format, reportFormats()}, "format", "what to print on stdout")
 	f.StringArrayVar(&o.out, "out", nil, "write a report to a file too, as `FORMAT=FILE` (repeatable)")
 	f.Var(choice{&o.failOn, []string{"none", "any", "high", "live", "admin"}}, "fail-on", "which findings end with exit code 10")
 	f.BoolVar(&o.allowGaps, "allow-gaps", false, "do not end with exit code 5 when targets failed")
 	f.BoolVar(&o.annotate, "annotations", false, "also print the worst findings as GitHub annotations on stderr")
 	f.Var(choice{&o.color, []string{"auto", "always", "never"}}, "color", "colour the text report")
+}
+
+func reportFormats() (names []string) {
+	for _, f := range report.Formats {
+		names = append(names, f.Name)
+	}
+	return names
 }
 
 // scan runs the main job once.
@@ -125,7 +129,7 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 		return fmt.Errorf("%w: --jobs is %d, less than 1", audit.ErrUsage, o.jobs)
 	}
 	w.limit(o.memory)
-	outs, err := parseOuts(o.out)
+	outs, err := parseOuts(o.out, reportFormats())
 	if err != nil {
 		return err
 	}
@@ -160,12 +164,13 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 		NoHistory: o.noHistory, NoIgnores: o.noIgnores, AllRefs: o.allRefs, Shared: o.shared, NoArchived: o.noArchived, NoForks: o.noForks, Config: config,
 		ConfigPath: o.config, File: file,
 	}
-	e, list, err := r.engine(o.env(w, log, quotas), refs, file.Leakreach.Limits)
+	env := o.env(w, log, quotas)
+	e, list, err := r.engine(env, refs, file.Leakreach.Limits)
 	if err != nil {
 		return err
 	}
 	if o.dryRun {
-		return o.plan(ctx, w, list, outs)
+		return o.plan(ctx, w, list, outs, verify.Events(env, r.verification()))
 	}
 	if baseline != nil && baseline.Info.Key != "" && baseline.Info.Key != r.Key {
 		return audit.Hint(fmt.Errorf("%w: the baseline %s is under another key: its findings would have other ids now", audit.ErrUsage, o.baseline),
@@ -333,11 +338,11 @@ func ownRules(ref *engine.Ref, so secrets.Options, noIgnores bool, log *slog.Log
 
 type outFile struct{ format, path string }
 
-func parseOuts(args []string) (outs []outFile, err error) {
+func parseOuts(args, formats []string) (outs []outFile, err error) {
 	for _, a := range args {
 		format, path, ok := strings.Cut(a, "=")
-		if !ok || path == "" || !slices.ContainsFunc(report.Formats, func(f report.Format) bool { return f.Name == format }) {
-			return nil, audit.Hint(fmt.Errorf("%w: --out %q is not FORMAT=FILE", audit.ErrUsage, a), "for example --out sarif=leakreach.sarif")
+		if !ok || path == "" || !slices.Contains(formats, format) {
+			return nil, audit.Hint(fmt.Errorf("%w: --out %q is not FORMAT=FILE", audit.ErrUsage, a), "FORMAT is one of "+strings.Join(formats, ", "))
 		}
 		// Known before a scan of hours, not after it.
 		if dir, err := os.Stat(filepath.Dir(path)); err != nil || !dir.IsDir() {

@@ -47,6 +47,7 @@ func TestScripts(t *testing.T) {
 			e.Values["planted"] = []string{"{token}", m.token(), "{id}", m.keyID(), "{secret}", m.secret(), "{password}", m.password()}
 			e.Setenv("HOME", e.WorkDir+"/.home")
 			e.Setenv("GIT_CONFIG_NOSYSTEM", "1")
+			e.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 			for _, who := range []string{"AUTHOR", "COMMITTER"} {
 				e.Setenv("GIT_"+who+"_NAME", "A")
 				e.Setenv("GIT_"+who+"_EMAIL", "a@corp.test")

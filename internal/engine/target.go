@@ -31,7 +31,8 @@ type target struct {
 	ref      Ref
 	scanners []audit.Scanner
 	seed     maphash.Seed
-	pending  sync.WaitGroup // items handed to the workers
+	pending  sync.WaitGroup  // items handed to the workers
+	called   map[uint64]bool // digests of names that were scanned
 
 	state     string // that the provider named
 	unchanged bool   // since the target's past
@@ -84,8 +85,8 @@ func (r *run) newTarget(ref Ref, at audit.Target) *target {
 	t := &target{
 		run: r, Target: at, ref: ref, scanners: ref.Scanners, seed: maphash.MakeSeed(),
 		unplaced: map[string][]waiting{}, placed: map[string]bool{}, lines: map[seen]bool{}, again: map[string]bool{},
-		forms: forms{map[formKey]*scanned{}, map[string]*audit.Secret{}},
-		texts: texts{known: map[uint64]uint32{}, parts: map[string][]uint32{}}, silencers: map[audit.Silencer]int{},
+		forms:  forms{map[formKey]*scanned{}, map[string]*audit.Secret{}},
+		called: map[uint64]bool{}, texts: texts{known: map[uint64]uint32{}, parts: map[string][]uint32{}}, silencers: map[audit.Silencer]int{},
 	}
 	if t.scanners == nil {
 		t.scanners = r.Scanners
@@ -175,6 +176,9 @@ func (t *target) scan(ctx context.Context) (err error) {
 		if it.Entry != nil && !counts(it) {
 			t.enter(it)
 		}
+		if it.Choose == nil {
+			t.names(it)
+		}
 		if s := it.Silencer; s != nil {
 			t.addSilencer(s.What, s.Count, s.Obeyed)
 		}
@@ -246,6 +250,40 @@ func (t *target) enter(it audit.Item) {
 		return
 	}
 	t.entries = append(t.entries, *it.Entry)
+}
+
+// names scans what an item is called and what its facts say: people put secrets there, too. Each text is looked at once. Names in git are contents
+// of their own.
+func (t *target) names(it audit.Item) {
+	switch it.Kind {
+	case audit.KindFile, audit.KindPlace, audit.KindCommit, audit.KindPaths, audit.KindStream:
+		return
+	}
+	all := []string{it.At.Name, it.At.Path, it.At.Ref}
+	if e := it.Entry; e != nil {
+		all = append(append(all, e.Name, e.Scope), slices.Sorted(maps.Values(e.Facts))...)
+	}
+	var b strings.Builder
+	for _, s := range all {
+		b.WriteString(s)
+		b.WriteByte('\n')
+	}
+	digest := maphash.String(t.seed, b.String())
+	if t.called[digest] {
+		return
+	}
+	t.called[digest] = true
+	found := t.scanContent(audit.Item{Kind: audit.KindNames, At: it.At, Known: it.Known}, []byte(b.String()))
+	if len(found) > 0 && counts(it) {
+		t.enter(it)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, f := range found {
+		if !t.closed && t.hold() {
+			t.found = append(t.found, f)
+		}
+	}
 }
 
 // hand gives work to whoever is free.

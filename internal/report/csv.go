@@ -19,7 +19,7 @@ func writeCSV(w io.Writer, run *audit.Run, _ Options) error {
 	rows := [][]string{{
 		"record", "finding", "rule", "category", "severity", "validity", "level", "title", "message", "target", "kind", "path", "line",
 		"column", "commit", "ref", "name", "url", "at", "in_head", "introduced", "secret_kind", "secret_id", "secret_masked", "identity",
-		"account", "suppressed", "change",
+		"account", "suppressed", "change", "accounts",
 	}}
 	columns := len(rows[0])
 	finding := func(record string, f *audit.Finding) {
@@ -39,7 +39,7 @@ func writeCSV(w io.Writer, run *audit.Run, _ Options) error {
 				record, f.ID, f.Rule, string(f.Category), string(f.Severity), string(validity(f)), string(level(f)), f.Title, f.Message,
 				l.Target, string(l.Kind), l.Path, positive(l.Line), positive(l.Column), l.Commit, l.Ref, l.Name, l.URL, moment(l.At),
 				strconv.FormatBool(inTree(l)), strconv.FormatBool(l.Introduced), secret[0], secret[1], secret[2], identity.ARN,
-				identity.Account, suppressed, string(f.Change),
+				identity.Account, suppressed, string(f.Change), accounts(f),
 			})
 		}
 	}

@@ -173,6 +173,7 @@ func (v *gitlabVulnerability) detail(f *audit.Finding) {
 	}
 	if r := f.Reach; r != nil {
 		text("reach", "Reach", string(r.Level))
+		list("accounts", "Accounts in reach", r.Accounts)
 		var paths []string
 		for _, p := range r.Paths {
 			paths = append(paths, pathLine(p))

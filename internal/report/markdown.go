@@ -178,6 +178,9 @@ func summaryTail(run *audit.Run, o Options) string {
 			break
 		}
 		fmt.Fprintf(&b, "\n<details><summary>Why %s is %s (evidence)</summary>\n\n", element(named(f.Secret)), prose(string(f.Reach.Level)))
+		if in := accounts(f); in != "" {
+			b.WriteString("- " + prose(string(f.Reach.Level)) + " in " + code(in) + "\n")
+		}
 		for j, p := range f.Reach.Paths {
 			if j == maxPaths {
 				fmt.Fprintf(&b, "- and %s more paths\n", number(len(f.Reach.Paths)-j))

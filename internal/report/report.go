@@ -159,6 +159,18 @@ func level(f *audit.Finding) audit.Level {
 	return f.Reach.Level
 }
 
+// accounts are those in which a finding's secret has its level, in one phrase of at most five of them; "" where none is known.
+func accounts(f *audit.Finding) string {
+	if level(f) == "" {
+		return ""
+	}
+	list, more := f.Reach.Accounts, ""
+	if len(list) > 5 {
+		more, list = fmt.Sprintf(" and %s more", number(len(list)-5)), list[:5]
+	}
+	return strings.Join(list, ", ") + more
+}
+
 // places puts a finding's locations in the order people need them: where it came in, where it still is, the rest.
 func places(f *audit.Finding) []audit.Location {
 	rank := func(l audit.Location) int {

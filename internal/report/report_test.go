@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -151,6 +152,20 @@ func TestPlaceOfSettings(t *testing.T) {
 	for _, c := range []struct{ name, want string }{{"", "github:acme settings"}, {"webhook 7", "github:acme setting webhook 7"}} {
 		if got := place(audit.Location{Target: "github:acme", Kind: audit.InSetting, Name: c.name}, true); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
+// TestLevelAndAccounts: in every format a finding has what its secret opens, and where.
+func TestLevelAndAccounts(t *testing.T) {
+	run := admin()
+	run.Findings = run.Findings[:1]
+	for _, f := range Formats {
+		text := string(rendered(t, f.Name, run))
+		for _, want := range append([]string{"admin"}, run.Findings[0].Reach.Accounts...) {
+			if !strings.Contains(strings.ToLower(text), want) {
+				t.Errorf("%s has no %s", f.Name, want)
+			}
 		}
 	}
 }

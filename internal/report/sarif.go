@@ -140,6 +140,9 @@ func (s *sarif) message(f *audit.Finding, shown int) string {
 	if v := f.Verdict; v != nil && v.Identity != nil && v.Identity.ARN != "" {
 		parts = append(parts, "It acts as "+v.Identity.ARN)
 	}
+	if in := accounts(f); in != "" {
+		parts = append(parts, "It has "+string(level(f))+" in "+in)
+	}
 	if v := f.Verdict; v != nil && v.Error != "" {
 		parts = append(parts, "It could not be verified: "+v.Error)
 	}

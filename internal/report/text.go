@@ -382,13 +382,8 @@ func (t *text) reachRows(f *audit.Finding) [][2]string {
 	if len(r.Paths) == 0 && r.Level != "" && r.Level != audit.LevelUnknown {
 		rows = append(rows, [2]string{"reaches", Clean(string(r.Level))})
 	}
-	if len(r.Accounts) > 1 {
-		list := r.Accounts
-		more := ""
-		if len(list) > 5 {
-			more, list = fmt.Sprintf(" and %s more", number(len(list)-5)), list[:5]
-		}
-		rows = append(rows, [2]string{"accounts", Clean(strings.Join(list, ", ")) + more})
+	if in := accounts(f); in != "" && (f.Verdict == nil || f.Verdict.Identity == nil || f.Verdict.Identity.Account != in) { // else it is told above
+		rows = append(rows, [2]string{"accounts", Clean(in)})
 	}
 	for i, limit := range r.Limits {
 		if i == maxGaps {

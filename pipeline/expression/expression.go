@@ -127,7 +127,11 @@ func path(n actionlint.ExprNode, base int) *Node {
 	for {
 		switch of := n.(type) {
 		case *actionlint.VariableNode:
-			parts = append(parts, of.Name)
+			name := of.Name
+			if name == "gitea" || name == "forgejo" { // which call it so, too
+				name = "github"
+			}
+			parts = append(parts, name)
 			out.Text, out.Offset = join(parts), base+of.Token().Offset
 			return out
 		case *actionlint.ObjectDerefNode:

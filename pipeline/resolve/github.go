@@ -12,7 +12,8 @@ import (
 	"github.com/leakreach/leakreach/pipeline/expression"
 )
 
-// GitHub resolves the workflows of a repository that lie at some paths, with the reusable workflows and composite actions that they call.
+// GitHub resolves the workflows of a repository that lie at some paths, with the reusable workflows and composite actions that they call. Gaps in the
+// files at these paths are their reader's.
 func GitHub(lookup pipeline.Lookup, paths []string) *Result {
 	g := &github{
 		lookup: lookup, read: map[pipeline.Place]*pipeline.Definition{},
@@ -20,8 +21,11 @@ func GitHub(lookup pipeline.Lookup, paths []string) *Result {
 		written: map[*pipeline.Definition]map[string]pipeline.Node{},
 	}
 	for _, p := range paths {
+		g.open(pipeline.Place{Path: p}, false)
+	}
+	for _, p := range paths {
 		place := pipeline.Place{Path: p}
-		d := g.open(place, true)
+		d := g.open(place, false)
 		if d == nil {
 			continue
 		}
@@ -346,7 +350,7 @@ func (g *github) call(s *scope, m *pipeline.Job, j *Job) {
 
 func (g *github) opaqueCall(s *scope, m *pipeline.Job, j *Job, why string) {
 	j.Unknown = append(j.Unknown, why)
-	j.Runner = pipeline.Runner{Computed: true}
+	j.Runner, j.Environment = pipeline.Runner{Computed: true}, pipeline.Text{Computed: true}
 	j.Beside = append(j.Beside, Component{Component: m.Call.Workflow, Opaque: true})
 	if m.Call.Inherit {
 		all := pipeline.Reference{Context: pipeline.Secrets, Name: pipeline.Any, In: "secrets", At: m.Call.Workflow.At}
@@ -484,7 +488,7 @@ func (g *github) open(p pipeline.Place, gaps bool) *pipeline.Definition {
 		return d
 	}
 	if content, found := g.lookup(p); found {
-		d = pipeline.Parse(pipeline.GitHub, p.Path, content)
+		d = pipeline.Parse(pipeline.GitHub, path.Join(p.Repository, p.Path), content)
 		if gaps {
 			g.gaps = append(g.gaps, d.Gaps...)
 		}

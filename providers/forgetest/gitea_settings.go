@@ -152,6 +152,20 @@ func (g *Gitea) settingsRoutes(mux *http.ServeMux) {
 			g.tree(w, r, x.Dir)
 		}
 	}))
+	mux.HandleFunc("GET /repos/{owner}/{repo}/contents/{path...}", g.scoped("repository", func(w http.ResponseWriter, r *http.Request) {
+		x := g.repo(w, r)
+		if x == nil {
+			return
+		}
+		content, err := inRepository(x.Dir, "cat-file", "blob", r.URL.Query().Get("ref")+":"+r.PathValue("path"))
+		if err != nil {
+			giteaFail(w, http.StatusNotFound, "object does not exist")
+			return
+		}
+		writeJSON(w, http.StatusOK, map[string]any{
+			"content": base64.StdEncoding.EncodeToString(content), "encoding": "base64", "url": "http://" + r.Host, "path": r.PathValue("path"), "type": "file", "size": len(content),
+		})
+	}))
 	mux.HandleFunc("GET /repos/{owner}/{repo}/git/blobs/{sha}", g.scoped("repository", func(w http.ResponseWriter, r *http.Request) {
 		x := g.repo(w, r)
 		if x == nil {

@@ -537,6 +537,10 @@ func (g *GitHub) describe(r *http.Request, x *GitHubRepo) map[string]any {
 	for _, k := range []string{"downloads", "issues", "projects", "wiki", "pages", "discussions"} {
 		m["has_"+k] = false
 	}
+	if _, ok := g.login(bearer(r)); ok {
+		admin := g.administers(r, x)
+		m["permissions"] = map[string]bool{"admin": admin, "maintain": admin, "push": admin, "triage": admin, "pull": true}
+	}
 	m["has_issues"], m["has_wiki"] = len(x.Issues) > 0, x.Wiki != "" || x.NoPages
 	return m
 }

@@ -91,3 +91,19 @@ func gitBlob(c *call) any {
 		"content": base64.StdEncoding.EncodeToString([]byte(content)) + "\n",
 	}
 }
+
+// gitContents serves a file by its path.
+func gitContents(c *call) any {
+	ref, path := or(c.r.URL.Query().Get("ref"), "HEAD"), c.r.PathValue("path")
+	sha := strings.TrimSpace(c.g.read(c.repo.Dir, "rev-parse", "--verify", "--quiet", "--end-of-options", ref+":"+path))
+	if strings.TrimSpace(c.g.read(c.repo.Dir, "cat-file", "-t", sha)) != "blob" {
+		return nil
+	}
+	content := c.g.read(c.repo.Dir, "cat-file", "blob", sha)
+	address := c.here("contents", path)
+	return map[string]any{
+		"type": "file", "encoding": "base64", "size": len(content), "name": path[strings.LastIndexByte(path, '/')+1:], "path": path, "sha": sha, "url": address,
+		"git_url": c.here("git/blobs", sha), "html_url": nil, "download_url": nil, "_links": map[string]any{"self": address, "git": nil, "html": nil},
+		"content": base64.StdEncoding.EncodeToString([]byte(content)) + "\n",
+	}
+}

@@ -105,12 +105,19 @@ func (g *GitHub) graphOfOwner(o *Owner, repository func(*GitHubRepo) object) obj
 	}}
 }
 
+// may tells whether a token has a right to a repository.
+func (g *GitHub) may(r *http.Request, x *GitHubRepo, right string) bool {
+	rights, scopes, _ := g.granted(bearer(r))
+	return g.sees(bearer(r), g.owner(x.FullName).Login) && (scopes == nil && has(rights, right) || covers(scopes, repoScope))
+}
+
+func (g *GitHub) administers(r *http.Request, x *GitHubRepo) bool {
+	return g.may(r, x, "administration=read")
+}
+
 // graphOf is a repository with as much as a token may see of it.
 func (g *GitHub) graphOf(r *http.Request, x *GitHubRepo) object {
-	rights, scopes, _ := g.granted(bearer(r))
-	may := func(right string) bool {
-		return g.sees(bearer(r), g.owner(x.FullName).Login) && (scopes == nil && has(rights, right) || covers(scopes, repoScope))
-	}
+	may := func(right string) bool { return g.may(r, x, right) }
 	visible := func(right string, field any) any {
 		if x.Private && !may(right) {
 			return forbidden{}
@@ -120,7 +127,7 @@ func (g *GitHub) graphOf(r *http.Request, x *GitHubRepo) object {
 	o := g.owner(x.FullName)
 	c := &call{g: g, r: r, owner: o, repo: x}
 	_, name, _ := strings.Cut(x.FullName, "/")
-	admin := may("administration=read")
+	admin := g.administers(r, x)
 	var environments, keys, rules, rulesets []object
 	for i, e := range x.Environments {
 		environments = append(environments, object{"__typename": "Environment", "name": e.Name, "databaseId": 1000 + i})

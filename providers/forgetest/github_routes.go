@@ -102,6 +102,7 @@ func ofRepositories() []route {
 		{path: "branches/{branch}/protection", needs: "administration=read", scope: repoScope, one: branchProtection},
 		{path: "git/trees/{sha}", needs: "contents=read", scope: repoScope, open: true, one: gitTree},
 		{path: "git/blobs/{sha}", needs: "contents=read", scope: repoScope, open: true, one: gitBlob},
+		{path: "contents/{path...}", needs: "contents=read", scope: repoScope, open: true, one: gitContents},
 		{path: "collaborators", scope: repoScope, list: collaborators},
 		{path: "teams", needs: "administration=read", scope: repoScope, list: repositoryTeams},
 

@@ -53,6 +53,7 @@ func NewWorld(t testing.TB, now time.Time) *World {
 	w.publishing(acme)
 	w.exposed()
 	w.weak(acme)
+	w.pipelines(acme)
 	w.history()
 	w.texts(acme)
 	w.fill()
@@ -125,6 +126,7 @@ func (w *World) made(h History) Made {
 // Workflows of the world. Actions are pinned, and no job may more than it says.
 const (
 	checkout = "actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683"
+	pinned   = "11bd71901bbe5b1630ceea73d27597364c9af683"
 	head     = "permissions: { contents: read }\njobs:\n"
 )
 
@@ -242,6 +244,11 @@ func (w *World) publishing(acme *Owner) {
 		x := w.repo(fmt.Sprintf("release-%02d", i), files)
 		x.Secrets = []Secret{w.fresh("NPM_TOKEN")}
 		w.weakness("secret-outside-environment", x.FullName, "workflow", "release.yml")
+		if i == 0 { // which alone may see all of them
+			w.near("missing-secret", x.FullName, "workflow", "release.yml")
+		} else {
+			w.weakness("missing-secret", x.FullName, "workflow", "release.yml")
+		}
 		if i < 17 {
 			x.Secrets = append(x.Secrets, w.fresh("REGISTRY_TOKEN"))
 		}
@@ -318,6 +325,38 @@ func (w *World) weak(*Owner) {
 	w.weakness("webhook-insecure", keys.FullName, "webhook", "bare.example.com")
 	w.weakness("webhook-insecure", keys.FullName, "webhook", "unverified.example.com")
 	w.near("webhook-insecure", keys.FullName, "webhook", "sound.example.com")
+}
+
+// pipelines hand secrets on: renamed, all at once, as an input, as an output of a context, and from an environment.
+func (w *World) pipelines(acme *Owner) {
+	flows := w.repo("flows", Commit{".github/workflows/deploy.yml": "on: { workflow_call: { secrets: { token: { required: true } } } }\n" + head +
+		"  deploy:\n    runs-on: ubuntu-24.04\n    environment: live\n    steps:\n      - run: deploy\n        env: { TOKEN: '${{ secrets.token }}' }\n"})
+	x := w.repo("shop", Commit{
+		".github/workflows/release.yml": "on: { push: { branches: [main] } }\n" + head +
+			"  build:\n    runs-on: ubuntu-24.04\n    steps:\n      - uses: " + checkout + "\n        with: { persist-credentials: false }\n" +
+			"      - uses: ./.github/actions/publish\n        with: { token: '${{ secrets.PUBLISH_TOKEN }}' }\n" +
+			"  ship:\n    uses: acme/flows/.github/workflows/deploy.yml@" + strings.TrimSpace(w.read(flows.Dir, "rev-parse", "main")) + "\n    secrets: { token: '${{ secrets.LIVE_TOKEN }}' }\n" +
+			"  tell:\n    uses: ./.github/workflows/notify.yml\n    secrets: inherit\n",
+		".github/workflows/notify.yml":       "on: { workflow_call: { } }\n" + head + "  notify:\n    runs-on: ubuntu-24.04\n" + using("CHAT_TOKEN") + "    steps:\n      - run: notify\n",
+		".github/workflows/dump.yml":         "on: workflow_dispatch\n" + head + "  dump:\n    runs-on: ubuntu-24.04\n    steps:\n      - run: check\n        env: { ALL: '${{ toJSON(secrets) }}' }\n",
+		".github/workflows/live.yml":         "on: workflow_dispatch\n" + head + "  live:\n    runs-on: ubuntu-24.04\n    environment: live\n" + using("LIVE_TOKEN") + "    steps:\n      - run: deploy\n",
+		".github/actions/publish/action.yml": "name: publish\ndescription: publishes\ninputs: { token: { description: a token } }\nruns:\n  using: composite\n  steps:\n    - uses: actions/cache@" + pinned + "\n",
+	})
+	w.weakness("all-secrets", x.FullName, "workflow", "dump.yml")
+	w.weakness("secret-any-branch", x.FullName, "workflow", "dump.yml")
+	w.near("secret-any-branch", x.FullName, "workflow", "live.yml")
+	w.weakness("shadowed-secret", x.FullName, "secret", "CHAT_TOKEN")
+	w.weakness("shadowed-secret", x.FullName, "secret", "LIVE_TOKEN (environment live)")
+	w.near("shadowed-secret", x.FullName, "secret", "PUBLISH_TOKEN")
+	w.weakness("secrets-inherit", x.FullName, "workflow", "release.yml")
+	w.weakness("secret-outside-environment", x.FullName, "workflow", "release.yml")
+	x.Secrets = []Secret{w.fresh("PUBLISH_TOKEN"), w.fresh("LIVE_TOKEN"), w.fresh("CHAT_TOKEN")}
+	x.Environments = []Environment{guarded("live", w.fresh("LIVE_TOKEN"))}
+	for _, name := range []string{"CHAT_TOKEN", "SHOP_TOKEN"} {
+		s := w.fresh(name)
+		s.Visibility, s.Repositories = "selected", []string{x.FullName}
+		acme.Secrets = append(acme.Secrets, s)
+	}
 }
 
 // exposed are secrets in variables, which have no better place.

@@ -1,8 +1,10 @@
 package forgetest
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -180,6 +182,17 @@ func (g *GitLab) settingsRoutes(mux *http.ServeMux) {
 		writeJSON(w, http.StatusOK, m)
 	})
 	g.ofProject(mux, "ci/lint", 30, func(w http.ResponseWriter, _ *http.Request, x *Project) { writeJSON(w, http.StatusOK, x.lint()) })
+	g.ofProject(mux, "repository/files/{path}", 20, func(w http.ResponseWriter, r *http.Request, x *Project) {
+		content, err := inRepository(x.Dir, "cat-file", "blob", r.URL.Query().Get("ref")+":"+r.PathValue("path"))
+		if err != nil {
+			gitlabFail(w, http.StatusNotFound)
+			return
+		}
+		writeJSON(w, http.StatusOK, map[string]any{
+			"file_name": path.Base(r.PathValue("path")), "file_path": r.PathValue("path"), "size": len(content), "encoding": "base64", "ref": r.URL.Query().Get("ref"),
+			"content": base64.StdEncoding.EncodeToString(content),
+		})
+	})
 	mux.HandleFunc("GET /runners/{id}", func(w http.ResponseWriter, r *http.Request) { g.runner(w, r) })
 	admin := func(path string, serve func(w http.ResponseWriter, r *http.Request)) {
 		mux.HandleFunc("GET /"+path, func(w http.ResponseWriter, r *http.Request) {

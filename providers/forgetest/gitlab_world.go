@@ -46,6 +46,7 @@ func NewGitLabWorld(t testing.TB, now time.Time) *GitLabWorld {
 	w.runs()
 	w.texts()
 	w.weak()
+	w.pipelines()
 	return w
 }
 
@@ -196,6 +197,15 @@ func (w *GitLabWorld) runs() {
 	x.Pipelines = append(x.Pipelines, CIPipeline{ID: w.next(), Source: "trigger", Variables: []CIVariable{{Key: "CRM_TOKEN", Value: w.secret("a variable of a trigger", x.Path, "variable", "CRM_TOKEN")}}})
 	x = w.service(44)
 	w.job(x, "", CIJob{Name: "erased", Erased: true})
+}
+
+// pipelines hand variables to jobs of an environment, to all of them, and to those of a child pipeline.
+func (w *GitLabWorld) pipelines() {
+	x := w.service(110)
+	x.Dir = Repository(w.t, Commit{"README.md": "# A service\n", "ci/child.yml": "include: /ci/smoke.yml\n", "ci/smoke.yml": "smoke:\n  environment: production\n  script: smoke\n"})
+	x.Definition = "deploy:\n  environment: { name: production }\n  script: deploy $DEPLOY_TOKEN\ntest:\n  script: make\nchildren:\n  trigger: { include: ci/child.yml }\n"
+	x.Includes = []CIInclude{{Type: "local", Location: "/ci/deploy.yml"}}
+	x.Variables = append(x.Variables, CIVariable{Key: "DEPLOY_TOKEN", Hidden: true, Protected: true, Scope: "production"}, CIVariable{Key: "NOTIFY_TOKEN", Hidden: true, Protected: true})
 }
 
 func (w *GitLabWorld) texts() {

@@ -73,6 +73,7 @@ func TestSettings(t *testing.T) {
 	if diff := cmp.Diff([]string{
 		"workflow .gitea/workflows/a.yaml events=push id_token=false permissions=default runs_on=host secrets=KEY whole=true",
 		"workflow .gitea/workflows/b.yml events=push whole=false", "workflow .github/workflows/c.yml events=push whole=false",
+		"job .gitea/workflows/a.yaml: a at=3:3 events=push\t1:5 job=a labels=host path=.gitea/workflows/a.yaml takes=secrets\tKEY\tKEY\trun\t6:14 workflow=.gitea/workflows/a.yaml",
 		"settings Acme/r.000 actions=false archived=false default_branch=main fork=true mirror=false pushed_at=" + stamp(forgetest.Updated) + " visibility=private workflows=3",
 		"protection main bypass=Administrators enforcement=active merge=write of=branch push=User:jane refs=main reviews=2 rules=deletion,non_fast_forward,required_signatures",
 		"protection release/* bypass=Administrators enforcement=active merge=write of=branch push=none refs=release/* reviews=0 rules=deletion,non_fast_forward,pull_request",

@@ -11,9 +11,11 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/pipeline"
+	"github.com/leakreach/leakreach/pipeline/resolve"
 	"github.com/leakreach/leakreach/providers/internal/forge"
 )
 
@@ -39,12 +41,28 @@ func (h *place) workflows(ctx context.Context) iter.Seq2[audit.Item, error] {
 		if err == nil {
 			h.defined = strconv.Itoa(len(files))
 		}
+		c := callees{place: h, ctx: ctx, texts: map[string][]byte{}, left: mostCallees}
 		for i, file := range files {
 			if i == mostWorkflows {
 				err = fmt.Errorf("%d in one repository, read were %d", len(files), i)
 				break
 			}
-			if !yield(h.workflow(ctx, file)) {
+			it, err := h.workflow(ctx, file)
+			if c.texts[file.Path] = nil; err == nil {
+				c.texts[file.Path] = it.Content
+				c.paths = append(c.paths, file.Path)
+			}
+			if !yield(it, err) {
+				return
+			}
+		}
+		r := resolve.GitHub(c.lookup, c.paths)
+		if ctx.Err() != nil {
+			yield(audit.Item{}, ctx.Err())
+			return
+		}
+		for it, err := range r.Items(h.target.Name, h.scope) {
+			if !yield(it, err) {
 				return
 			}
 		}
@@ -137,4 +155,37 @@ func (h *place) workflow(ctx context.Context, file *treeEntry) (audit.Item, erro
 		At:    audit.Location{Target: h.target.Name, Kind: audit.InWorkflow, Path: file.Path, Ref: "refs/heads/" + h.target.Attrs["default_branch"], URL: page},
 		Entry: h.entry(audit.KindWorkflow, file.Path, pipeline.Parse(pipeline.GitHub, file.Path, content).Facts()),
 	}, nil
+}
+
+// mostCallees is how many files are asked for that one repository's workflows call. Large ones have some dozen.
+const mostCallees = 100
+
+// callees reads the repository's own files that workflows call. Where others lie is the administrator's to say ("DEFAULT_ACTIONS_URL"): no more is known of
+// them than their names.
+type callees struct {
+	*place
+	ctx   context.Context
+	texts map[string][]byte // of the workflows; nil for those that could not be read
+	paths []string
+	left  int
+}
+
+// lookup is a [pipeline.Lookup].
+func (c *callees) lookup(p pipeline.Place) ([]byte, bool) {
+	if text, ok := c.texts[p.Path]; ok && p.Repository == "" {
+		return text, text != nil
+	}
+	segments := strings.Split(p.Path, "/")
+	if c.left--; c.left < 0 || p.Repository != "" || c.ctx.Err() != nil || slices.ContainsFunc(segments, func(s string) bool { return s == "" || s == "." || s == ".." }) {
+		return nil, false
+	}
+	for i := range segments {
+		segments[i] = url.PathEscape(segments[i])
+	}
+	var x struct {
+		Content string `json:"content"`
+	}
+	_, err := c.get(c.ctx, c.path+"/contents/"+strings.Join(segments, "/"), url.Values{"ref": {c.target.Attrs["default_branch"]}}, &x)
+	text, wrong := base64.StdEncoding.DecodeString(x.Content)
+	return text, err == nil && wrong == nil // the resolution says which files it does not have
 }

@@ -219,7 +219,6 @@ func (c *client) isApp(ctx context.Context) bool {
 
 const grantsNeed = "organization_personal_access_tokens=read of a GitHub App"
 
-// actionsCache is what is read of a cache.
 // A registryPackage is what "List packages for an organization" tells of one.
 type registryPackage struct {
 	ID         int64      `json:"id"`
@@ -264,6 +263,7 @@ func (h *place) packages(ctx context.Context) iter.Seq2[audit.Item, error] {
 	}
 }
 
+// actionsCache is what is read of a cache.
 type actionsCache struct {
 	ID             int64      `json:"id"`
 	Key            string     `json:"key"`

@@ -32,7 +32,8 @@ type app struct {
 	id        string
 	key       *rsa.PrivateKey
 	now       func() time.Time
-	api       *http.Client // authenticates as the App itself
+	api       *http.Client
+	self      *forge.Credential // the App itself, which is what api goes with
 	base      *url.URL
 	chosen    []string // installations that the user named
 	installed []*installation
@@ -66,9 +67,8 @@ func appFromEnv(env audit.Env, config forge.Config) (*app, error) {
 	if a.key, err = parseKey(content); err != nil {
 		return nil, fmt.Errorf("%w: reading %sPRIVATE_KEY_FILE: %w", audit.ErrUsage, prefix, err)
 	}
-	config.Credentials = forge.Any([]*forge.Credential{{
-		Name: "the GitHub App", ID: "app " + id, Token: func(context.Context) (string, error) { return a.jwt() }, Renew: a.correct,
-	}})
+	a.self = &forge.Credential{Name: "the GitHub App", ID: "app " + id, Token: func(context.Context) (string, error) { return a.jwt() }, Renew: a.correct}
+	config.Credentials = forge.Any([]*forge.Credential{a.self})
 	a.api = forge.New(env, config)
 	return a, nil
 }
@@ -233,7 +233,8 @@ func (a *app) call(ctx context.Context, method, path string, in, out any) (at ti
 			return at, err
 		}
 	}
-	ctx = forge.Repeatable(ctx) // a token that nobody got hurts nobody
+	// Whatever credential the request that a token is minted for is to go with, that of an installation most of all. A token that nobody got hurts nobody.
+	ctx = forge.Repeatable(forge.With(ctx, a.self))
 	req, err := http.NewRequestWithContext(ctx, method, a.base.JoinPath("/").String()+path, bytes.NewReader(body))
 	if err != nil {
 		return at, err

@@ -29,7 +29,7 @@ var gistName = regexp.MustCompile(`^[0-9a-f]{1,40}$`)
 
 // gists yields those of an organisation's members, or of a person. It tells whether to go on.
 func (s *sweep) gists(ctx context.Context, owner string, isOrg bool) bool {
-	if !s.readsGists || s.pick.isChoice() {
+	if !s.sources.Has(audit.SourceGists) || s.pick.isChoice() {
 		return true
 	}
 	own := s.ownLogins(ctx)

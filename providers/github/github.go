@@ -61,18 +61,13 @@ func (p *Provider) Name() string { return "github" }
 // client is the API with what else is known of the instance.
 type client struct {
 	*github.Client
-	web    []*url.URL          // origins of the instance's pages and repositories, the likeliest first
-	tokens []*forge.Credential // of the environment
-	app    *app                // or nil
-	from   string              // where the credential comes from
-	parts  []audit.Part        // of a repository
-
-	settings bool // are read of it
-	wikis    bool // are read beside it
-
-	readsGists, readsPackages bool // of people and organisations
-	graph                     *graph
-	policies                  policies
+	web      []*url.URL          // origins of the instance's pages and repositories, the likeliest first
+	tokens   []*forge.Credential // of the environment
+	app      *app                // or nil
+	from     string              // where the credential comes from
+	sources  audit.Sources
+	graph    *graph
+	policies policies
 }
 
 // signed tells whether there is a credential.
@@ -88,7 +83,7 @@ func newClient(env audit.Env, o Options) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &client{web: webOrigins(base, env.Getenv("GITHUB_SERVER_URL")), parts: forge.Parts(o.Sources &^ elsewhere), settings: o.Sources.Has(forge.Settings), wikis: o.Sources.Has(audit.SourceWikis), readsGists: o.Sources.Has(audit.SourceGists), readsPackages: o.Sources.Has(audit.SourcePackages)}
+	c := &client{web: webOrigins(base, env.Getenv("GITHUB_SERVER_URL")), sources: o.Sources}
 	// All that is asked here counts in the quota that GitHub calls core.
 	config := forge.Config{
 		API: "github", Base: base, BaseVar: baseVar, Header: "Authorization", Prefix: "Bearer ", Resource: "core", Budget: o.Budget, MaxWait: o.MaxWait, Sleep: o.sleep,
@@ -394,16 +389,17 @@ func (c *client) target(r *github.Repository) (audit.Target, error) {
 	}
 	// Without a State: nothing of what GitHub documents says that every change of a ref moves pushed_at.
 	t := audit.Target{
-		Name: "github:" + full, Kind: audit.TargetRepository, URL: c.page(full), Parts: c.parts, Size: max(0, int64(r.GetSize())) << 10, Pushed: r.GetPushedAt().Time,
+		Name: "github:" + full, Kind: audit.TargetRepository, URL: c.page(full), Parts: forge.Parts(c.sources &^ elsewhere), Size: max(0, int64(r.GetSize())) << 10, Pushed: r.GetPushedAt().Time,
 		Attrs: map[string]string{
 			"owner": owner, "repo": name, "id": strconv.FormatInt(r.GetID(), 10),
 			"clone_url":      forge.RepositoryURL(r.GetCloneURL(), full, c.web...),
 			"default_branch": r.GetDefaultBranch(), "visibility": visibility(r),
 			"user":    user,
+			"admin":   strconv.FormatBool(r.GetPermissions()["admin"]),
 			"private": strconv.FormatBool(r.GetPrivate()), "archived": strconv.FormatBool(r.GetArchived()), "fork": strconv.FormatBool(r.GetFork()),
 		},
 	}
-	if id := r.GetNodeID(); c.signed() && c.settings && nodeID.MatchString(id) {
+	if id := r.GetNodeID(); c.signed() && c.sources.Has(forge.Settings) && nodeID.MatchString(id) {
 		t.Attrs["node"] = id
 	}
 	return t, nil

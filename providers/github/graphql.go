@@ -120,7 +120,7 @@ func (g *graph) ask(ctx context.Context, ids []string, texts bool) map[string]*o
 	case err == nil && len(out.Nodes) == len(ids):
 	case ctx.Err() != nil:
 		return nil
-	case errors.As(err, &e) && (!e.Until.IsZero() || e.Status == http.StatusUnauthorized), errors.Is(err, errLimited):
+	case errors.As(err, &e) && (!e.Until.IsZero() || e.Status == http.StatusUnauthorized):
 		return nil // now, or to this credential
 	case errors.As(err, &e) && (e.Status == http.StatusForbidden || e.Status == http.StatusNotFound), errors.As(err, new(refusedError)):
 		if !g.refused.Swap(true) {
@@ -156,9 +156,6 @@ func (g *graph) ask(ctx context.Context, ids []string, texts bool) map[string]*o
 	}
 	return all
 }
-
-// errLimited says that a quota is used up, which GraphQL may say in an answer that is otherwise a success.
-var errLimited = errors.New("GraphQL: the rate limit is exceeded")
 
 // refusedError says that the instance's GraphQL has not all that a query asks for, or not for this credential.
 type refusedError struct{ error }
@@ -199,9 +196,6 @@ func (g *graph) query(ctx context.Context, query string, variables map[string]an
 		at, ok := -1.0, false
 		if len(e.Path) > 1 {
 			at, ok = e.Path[1].(float64)
-		}
-		if e.Type == "RATE_LIMITED" || e.Type == "RATE_LIMIT" {
-			return nil, errLimited
 		}
 		if !ok {
 			err := fmt.Errorf("GraphQL: %.200q", e.Message)

@@ -90,7 +90,8 @@ func (p *Provider) look(ctx context.Context, c *client, t audit.Target) (v view)
 		return v
 	}
 	v.thorough = t.Attrs["named"] != "" || p.opts.Sources|forge.Contents == audit.AllSources
-	v.archived, v.private = t.Attrs["archived"] == "true", t.Attrs["visibility"] != "public"
+	v.archived, v.private, v.admin = t.Attrs["archived"] == "true", t.Attrs["visibility"] != "public", t.Attrs["admin"] == "true"
+	v.cheap = settingsAlone(p.opts.Sources)
 	owner := t.Attrs["owner"]
 	v.overview = c.graph.overview(c.as(ctx, owner), t, p.opts.Sources.Has(withTexts))
 	if t.Attrs["user"] == "" && !v.thorough && p.opts.Sources.Has(withTexts) {
@@ -101,6 +102,12 @@ func (p *Provider) look(ctx context.Context, c *client, t audit.Target) (v view)
 
 // withTexts are the sources for which the texts of definitions are read: as such, or for what they say is used.
 const withTexts = audit.SourceWorkflows | audit.SourceSettings | audit.SourceRunners
+
+// settingsAlone tells of sources whether a sweep asks for settings and nothing that costs a request for each repository anyway. It then has fewer
+// requests than there are repositories.
+func settingsAlone(sources audit.Sources) bool {
+	return sources.Has(audit.SourceSettings) && !sources.Has(audit.SourceVariables|audit.SourceSecrets)
+}
 
 // LeftOut implements [audit.Selective].
 func (p *Provider) LeftOut(t audit.Target) audit.Sources {

@@ -204,6 +204,9 @@ func (h *place) definitions(ctx context.Context, v *view, wanted bool) iter.Seq2
 				return
 			}
 		}
+		if wanted {
+			h.jobs(ctx, v)(yield)
+		}
 	}
 }
 

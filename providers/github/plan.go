@@ -168,7 +168,8 @@ const (
 	secretsOfOwner   = 4  // in four stores; besides, one for each that is for chosen repositories
 	settingsOfOwner  = 12 // nine questions, and hooks, apps, tokens
 	runnersOfOwner   = 2  // runners, and groups; besides, one for each that is for chosen repositories
-	settingsOfLive   = 2  // of seven questions, what the organisation leaves open; keys and protection come from GraphQL
+	settingsOfLive   = 1  // of seven questions, what the organisation leaves open; keys and protection come from GraphQL
+	hooksOfLive      = 1  // where they are asked for
 	runnersOfLive    = 1
 	environmentRules = 2 // the listing, and custom rules
 
@@ -222,6 +223,10 @@ func (p *planner) settings() ([]audit.Cost, error) {
 	repos, owners := p.census.Repositories, len(p.census.Owners)
 	queries := (repos + batchOfGraphQL - 1) / batchOfGraphQL
 	each := "1 for a repository, and for each of about " + forge.Number(int64(environments), "environment", "environments")
+	ofLive := settingsOfLive + hooksOfLive
+	if settingsAlone(p.opts.Sources) {
+		ofLive -= hooksOfLive
+	}
 	return []audit.Cost{
 		{
 			Source: forge.Settings, Quota: "graphql", Calls: pointsOfGraphQL * queries,
@@ -230,7 +235,7 @@ func (p *planner) settings() ([]audit.Cost, error) {
 		{Source: audit.SourceVariables, Quota: "core", Calls: variablesOfOwner*owners + repos + environments, Note: each},
 		{Source: audit.SourceSecrets, Quota: "core", Calls: secretsOfOwner*owners + repos + environments, Note: each},
 		{
-			Source: audit.SourceSettings, Quota: "core", Calls: settingsOfOwner*owners + settingsOfLive*live + environmentRules*environments,
+			Source: audit.SourceSettings, Quota: "core", Calls: settingsOfOwner*owners + ofLive*live + environmentRules*environments,
 			Note: p.reckoned("for about " + forge.Number(int64(live), "repository", "repositories") + " that can run a workflow"),
 		},
 		{Source: audit.SourceRunners, Quota: "core", Calls: runnersOfOwner*owners + runnersOfLive*live, Note: "1 for each of those"},

@@ -102,6 +102,13 @@ func TestPlan(t *testing.T) {
 		t.Errorf("refused: %v, %+v", err, c)
 	}
 
+	lean := acme(250)
+	lean.Fault = busy
+	all, err = costs(t, provider(t, lean, withSources(audit.SourceSettings)), "acme")
+	if c := all["settings"]; err != nil || c.Calls != 12+250+2*500 {
+		t.Errorf("settings alone: %v, %+v", err, c)
+	}
+
 	few := acme(250)
 	few.Fault = busy
 	all, err = costs(t, provider(t, few, withSources(audit.SourceHistory)), "acme")

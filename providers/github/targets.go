@@ -56,6 +56,7 @@ func parseRef(ref string) (s selection, err error) {
 	parts := strings.Split(rest, ",")
 	for _, part := range parts {
 		pattern, out := strings.CutPrefix(strings.TrimSuffix(part, ".git"), "!")
+		pattern = strings.ReplaceAll(pattern, "[!", "[^") // either is a shell's
 		if _, err := path.Match(pattern, ""); err != nil || !repositoryPattern.MatchString(pattern) || pattern == "." || pattern == ".." {
 			return s, bad
 		}
@@ -171,7 +172,7 @@ func (s *sweep) owner(ctx context.Context, owner string, after cursor) bool {
 
 // noPackages says so where packages of a person were asked for.
 func (s *sweep) noPackages(owner string) bool {
-	return !s.readsPackages || s.pick.isChoice() || s.yield(audit.Target{}, &audit.Gap{Target: "github:" + owner, What: "packages", Why: "those of a person are not listed, only those of organisations"})
+	return !s.sources.Has(audit.SourcePackages) || s.pick.isChoice() || s.yield(audit.Target{}, &audit.Gap{Target: "github:" + owner, What: "packages", Why: "those of a person are not listed, only those of organisations"})
 }
 
 // organisation yields one, unless the ref is about certain repositories.
@@ -239,6 +240,12 @@ func (s *sweep) end(owner string) bool {
 		if !s.yield(audit.Target{}, &audit.Gap{Target: "github:" + owner, What: number + " " + what, Why: "left out, " + by}) {
 			return false
 		}
+	}
+	if s.signed() && settingsAlone(s.sources) && (len(s.matched) > 0 || s.partly) && !s.yield(audit.Target{}, &audit.Gap{
+		Target: "github:" + owner, What: "webhooks of repositories",
+		Why: "left out, by --sources without variables and secrets: GitHub lists those of one repository at a time; name a repository, or add one of these sources",
+	}) {
+		return false
 	}
 	for _, pattern := range s.pick.wanted {
 		if !s.matched[pattern] && !s.partly && len(s.matched) > 0 && !s.yield(audit.Target{}, &audit.Gap{Target: "github:" + owner, What: "repositories named " + pattern, Why: "there is none that can be seen"}) {

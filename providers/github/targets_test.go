@@ -41,6 +41,8 @@ func TestRefs(t *testing.T) {
 		{"acme/api*,none-*", Options{}, "api", "repositories named none-*: there is none that can be seen", nil},
 		{"acme/none-*", Options{}, "", "", audit.ErrNothing},
 		{"acme/web-[12]", Options{}, "web-1 web-2", "", nil},
+		{"acme/[!w]*", Options{}, "api legacy-x fork", "", nil},
+		{"acme/[^w]*,![!f]*", Options{}, "fork", "2 repositories: left out, by ![^f]*", nil},
 		{"acme/WEB-old", Options{NoArchived: true}, "WEB-old", "", nil}, // it is named
 		{"acme/web-[", Options{}, "", "", audit.ErrUsage},
 		{"acme/web/x", Options{}, "", "", audit.ErrUsage},
@@ -51,7 +53,7 @@ func TestRefs(t *testing.T) {
 		{"enterprises/", Options{}, "", "", audit.ErrUsage},
 		{"enterprises/a/b", Options{}, "", "", audit.ErrUsage},
 	} {
-		test.o.Sources = audit.SourceSettings
+		test.o.Sources = audit.SourceSettings | audit.SourceSecrets
 		r := targets(t, provider(t, fleet(), test.o), test.ref)
 		var names []string
 		for _, name := range r.names() {
@@ -68,6 +70,39 @@ func TestRefs(t *testing.T) {
 			if with := slices.Contains(r.names(), "github:acme"); target.Kind == audit.TargetRepository && with == (target.Attrs["alone"] != "") {
 				t.Errorf("%s: %s is alone: %q", test.ref, target.Name, target.Attrs["alone"])
 			}
+		}
+	}
+}
+
+// A sweep of settings alone asks no repository for its webhooks, and says so; who names one is told them.
+func TestSettingsAlone(t *testing.T) {
+	g := acme(2)
+	g.Repos[0].Dir = forgetest.Repository(t, forgetest.Commit{".github/workflows/ci.yml": "on: push\n"})
+	g.Repos[0].Hooks = []forgetest.Hook{{ID: 1, URL: "https://x.example.com/hook"}}
+	const settings, secrets = audit.SourceSettings, audit.SourceSecrets
+	for _, test := range []struct {
+		ref     string
+		sources audit.Sources
+		hook    bool // is in the inventory
+		gap     bool // says that hooks were left out
+	}{
+		{"acme", settings, false, true}, {"acme/r*", settings | audit.SourceRunners, false, true}, {"acme", settings | secrets, true, false},
+		{"acme", secrets, false, false}, {"acme/r000", settings, true, false}, {"acme", audit.AllSources &^ audit.SourceGists &^ audit.SourceHistory, true, false},
+	} {
+		p := provider(t, g, withSources(test.sources))
+		r := targets(t, p, test.ref)
+		hook, asked := false, ""
+		for _, target := range r.targets {
+			for it, err := range p.Items(t.Context(), target) {
+				hook = hook || err == nil && it.Kind == audit.KindHook
+				if err == nil && it.Kind == audit.KindSettings && target.Attrs["repo"] == "r000" {
+					asked = it.Entry.Facts["not_asked"]
+				}
+			}
+		}
+		gap := slices.ContainsFunc(r.gaps, func(s string) bool { return strings.HasPrefix(s, "webhooks of repositories: left out") })
+		if hook != test.hook || gap != test.gap || test.gap != strings.Contains(asked, "repository webhooks") {
+			t.Errorf("%s, --sources %s: read %t, want %t; gap %t, want %t; not asked %q", test.ref, test.sources, hook, test.hook, gap, test.gap, asked)
 		}
 	}
 }

@@ -19,8 +19,10 @@ type view struct {
 	*overview                   // nil while it is not known
 	policy    map[string]string // the organisation's facts that hold for its repositories, as far as they are known
 	thorough  bool              // all are asked for
+	cheap     bool              // what takes a request for each repository is not
 	archived  bool              // nothing runs, and nothing can be changed
 	private   bool              // or internal
+	admin     bool              // the credential's owner administers it: GraphQL tells those alone what guards it, and REST is asked where it did not
 
 	repositories string // how many an organisation has that are not archived; "" if that is not known
 }
@@ -81,16 +83,17 @@ func (v *view) key() wanted {
 	case v.overview != nil && v.keys > 0:
 		return asked
 	}
-	return askedIf(v.isAlive())
+	return askedIf(v.isAlive() || v.admin)
 }
 
-func (v *view) hook() wanted { return askedIf(v.isAlive()) }
+// hook tells of webhooks, of which no API has those of several repositories at once.
+func (v *view) hook() wanted { return askedIf(v.thorough || v.isAlive() && !v.cheap) }
 
 func (v *view) protection() wanted {
 	if v.overview != nil && v.isProtected {
 		return asked // and known already
 	}
-	return askedIf(v.isAlive())
+	return askedIf(v.isAlive() || v.admin)
 }
 
 // questions are those that a repository is asked, and those that would be asked with more time. decided are the facts that hold whatever the repository

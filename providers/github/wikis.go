@@ -22,7 +22,7 @@ const wikiSuffix = ".wiki"
 // mayHaveWiki tells whether a repository's wiki is asked for. Where wikis are switched on there need be none: it begins with its first page, and only
 // git's server tells whether that was written.
 func (c *client) mayHaveWiki(r *github.Repository) bool {
-	return c.wikis && (r.HasWiki == nil || r.GetHasWiki())
+	return c.sources.Has(audit.SourceWikis) && (r.HasWiki == nil || r.GetHasWiki())
 }
 
 // wiki is that of a repository.

@@ -3,13 +3,16 @@ package gitlab
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
 	"iter"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/pipeline"
+	"github.com/leakreach/leakreach/pipeline/resolve"
 )
 
 // definition yields the project's pipeline as GitLab puts it together for the default branch: with all that it includes. It is not run, and
@@ -39,37 +42,71 @@ func (h *place) definition(ctx context.Context) iter.Seq2[audit.Item, error] {
 		path := cmp.Or(h.configPath(), ".gitlab-ci.yml")
 		facts := pipeline.Parse(pipeline.GitLab, path, []byte(x.Merged)).Facts()
 		var uses []string
+		var included []resolve.Component
 		for _, i := range x.Includes {
-			uses = append(uses, i.String())
+			c := pipeline.Included(i.Type, i.Location, i.Extra.Project, i.Extra.Ref)
+			uses, included = append(uses, c.Text), append(included, resolve.Component{Component: c})
 		}
 		facts["uses"] = audit.NameList(append(uses, strings.Split(facts["uses"], ",")...))
 		it := h.item(audit.KindWorkflow, audit.InWorkflow, path, h.client.page(h.target.Attrs["path"], "-/ci/editor"), facts)
 		it.At.Path, it.Content, it.Size = path, []byte(x.Merged), int64(len(x.Merged))
-		if yield(it, nil) && len(x.Includes) > 0 { // what it takes in from elsewhere is in no history of the project's
-			yield(audit.Item{Kind: audit.KindText, At: it.At, Content: it.Content, Size: it.Size}, nil)
+		goOn := yield(it, nil)
+		if goOn && len(x.Includes) > 0 { // what it takes in from elsewhere is in no history of the project's
+			goOn = yield(audit.Item{Kind: audit.KindText, At: it.At, Content: it.Content, Size: it.Size}, nil)
 		}
+		if goOn {
+			h.jobs(ctx, path, x.Merged, included)(yield)
+		}
+	}
+}
+
+// mostCallees is how many files are asked for that child pipelines of one project are made of. Large ones have some dozen.
+const mostCallees = 100
+
+// jobs yields what the definition comes to, with the child pipelines that it triggers. Their files are of the project, or of others on the instance, and
+// take a request each.
+func (h *place) jobs(ctx context.Context, path, merged string, included []resolve.Component) iter.Seq2[audit.Item, error] {
+	return func(yield func(audit.Item, error) bool) {
+		left := mostCallees
+		r := resolve.GitLab(func(p pipeline.Place) ([]byte, bool) {
+			if p == (pipeline.Place{Path: path}) {
+				return []byte(merged), true
+			}
+			if left--; left < 0 || p.Path == "" || p.Repository == pipeline.Templates || ctx.Err() != nil {
+				return nil, false
+			}
+			of := h.path
+			if p.Repository != "" {
+				of = "projects/" + url.PathEscape(p.Repository)
+			}
+			var x struct {
+				Content string `json:"content"`
+			}
+			_, err := h.get(ctx, of+"/repository/files/"+url.PathEscape(p.Path), map[string]string{"ref": cmp.Or(p.Ref, "HEAD")}, "", &x)
+			text, wrong := base64.StdEncoding.DecodeString(x.Content)
+			return text, err == nil && wrong == nil // the resolution says which files it does not have
+		}, path)
+		if ctx.Err() != nil {
+			yield(audit.Item{}, ctx.Err())
+			return
+		}
+		for i := range r.Jobs {
+			if len(r.Jobs[i].Calls) == 0 {
+				r.Jobs[i].Includes = included
+			}
+		}
+		r.Items(h.target.Name, h.scope)(yield)
 	}
 }
 
 // An include is one file that GitLab has put into a definition.
 type include struct {
+	Type     string `json:"type"`
 	Location string `json:"location"`
 	Extra    struct {
 		Project string `json:"project"`
 		Ref     string `json:"ref"`
 	} `json:"extra"`
-}
-
-// String is what the definition takes in: the component, the address, the project with the file and the ref, the file or the template.
-func (i include) String() string {
-	if i.Extra.Project == "" {
-		return i.Location
-	}
-	name := i.Extra.Project + ":" + i.Location
-	if i.Extra.Ref != "" {
-		name += "@" + i.Extra.Ref
-	}
-	return name
 }
 
 // configPath is where the project keeps its definition, as far as that is in it.

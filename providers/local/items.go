@@ -141,6 +141,9 @@ func (l *listing) files() error {
 	if err != nil {
 		return err
 	}
+	if err := l.jobs(); err != nil {
+		return err
+	}
 	return l.giveNames()
 }
 
@@ -197,6 +200,9 @@ func (l *listing) repository() error {
 	}
 	if below == "" {
 		if err := l.gitDir(layout); err != nil {
+			return err
+		}
+		if err := l.jobs(); err != nil {
 			return err
 		}
 	}

@@ -22,7 +22,7 @@ the secret is named, by a dot or by a text in brackets.`),
 		},
 	},
 	judge: func(f *file, say func(problem)) {
-		if f.Dialect != "github" {
+		if !f.names {
 			return
 		}
 		for e := range expressions(f.root) {

@@ -32,17 +32,19 @@ a condition asks for runs of the repository's own code, or the files are neither
 		},
 	},
 	judge: func(f *file, say func(problem)) {
-		if f.kind != isWorkflow || len(f.on([]string{"workflow_run"})) == 0 {
+		if f.kind != isWorkflow {
 			return
 		}
 		for _, j := range f.jobs {
-			if asksForOwn(j.node.Get("if").Text()) {
+			if len(j.on([]string{"workflow_run"})) == 0 || asksForOwn(j.node.Get("if").Text()) {
 				continue
 			}
+			taken := 0
 			for i, s := range j.steps {
-				if !s.takesArtifact() || asksForOwn(s.node.Get("if").Text()) {
+				if taken >= maxTaken || !s.takesArtifact() || asksForOwn(s.node.Get("if").Text()) {
 					continue
 				}
+				taken++
 				for _, later := range j.steps[i:] {
 					how := later.trusts(s)
 					if how == "" {
@@ -59,6 +61,9 @@ a condition asks for runs of the repository's own code, or the files are neither
 		}
 	},
 }
+
+// maxTaken is how many artifacts of a job are followed through the steps after them; people take a few.
+const maxTaken = 20
 
 var (
 	downloadCommand = regexp.MustCompile(`\bgh\s+run\s+download\b|actions/artifacts/|/artifacts\b[^\n]*\bzip\b`)

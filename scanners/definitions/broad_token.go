@@ -56,18 +56,20 @@ anywhere, as what the default is the definition does not say, and for read-all.`
 		}
 		shared := len(f.jobs) > 1 && !called && !allOf(f.jobs, own)
 		if shared {
+			without := f.without(own)
 			for scope, right := range top.Pairs() {
 				if right.Text() == "write" && len(f.jobs) > 1 {
 					raise(problem{
-						at: scope.At(), name: scope.Text(), evidence: fmt.Sprintf("%s: write is for all jobs that state no rights (%s)", scope.Text(), f.without(own)),
+						at: scope.At(), name: scope.Text(), evidence: fmt.Sprintf("%s: write is for all jobs that state no rights (%s)", scope.Text(), without),
 					})
 				}
 			}
 		}
 		if !top.Is() && !called {
+			without := f.without(own)
 			for _, j := range f.jobs {
 				if !own(j) {
-					p := problem{at: j.model.At, name: "default", evidence: "no rights are stated for " + f.without(own) + ", which have the repository's default", severity: audit.Low}
+					p := problem{at: j.model.At, name: "default", evidence: "no rights are stated for " + without + ", which have the repository's default", severity: audit.Low}
 					if open == "pull_request_target" || open == "issue_comment" || open == "workflow_run" || open == "issues" {
 						p.severity, p.evidence = audit.Medium, p.evidence+"; outsiders start it by "+open
 					}

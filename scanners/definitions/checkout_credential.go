@@ -2,6 +2,7 @@ package definitions
 
 import (
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -32,29 +33,50 @@ low where the token only reads or the checkout is of version 6 or later.`),
 	},
 	judge: func(f *file, say func(problem)) {
 		for _, j := range f.jobs {
-			for i, s := range j.steps {
-				if s.is("actions/checkout") {
-					j.checkout(s, j.steps[i+1:], say)
+			for i, later := range j.later() {
+				if s := j.steps[i]; s.is("actions/checkout") {
+					j.checkout(s, later, say)
 				}
 			}
 		}
 	},
 }
 
-func (j *job) checkout(s *step, later []*step, say func(problem)) {
+// What comes after a step.
+type later struct {
+	upload *step // the next one of a whole directory
+	pushes bool  // a step needs the credential
+}
+
+func (j *job) later() []later {
+	list := make([]later, len(j.steps))
+	for i := len(list) - 2; i >= 0; i-- {
+		next := j.steps[i+1]
+		list[i] = list[i+1]
+		if next.is("actions/upload-artifact") && next.broadPath() != "" {
+			list[i].upload = next
+		}
+		list[i].pushes = list[i].pushes || next.pushes()
+	}
+	return list
+}
+
+func (j *job) checkout(s *step, after later, say func(problem)) {
 	persists := s.with("persist-credentials")
 	if strings.EqualFold(persists.Text(), "false") {
 		return
 	}
 	p := problem{at: s.node.At(), name: s.label(), evidence: s.label() + " leaves the job's token on disk"}
 	outside := majorVersion(s.uses.Ref, s.node.Get("uses").Comment()) >= 6
-	upload := slices.IndexFunc(later, func(l *step) bool { return l.is("actions/upload-artifact") && l.broadPath() != "" })
+	if with := s.node.Get("with"); computed(with.Text()) { // which may say so
+		p.at = with.At()
+	}
 	switch {
-	case upload >= 0 && outside:
-		p.evidence += fmt.Sprintf(" outside of the checkout, and %s uploads %q", later[upload].label(), later[upload].broadPath())
-	case upload >= 0:
-		p.severity, p.evidence = audit.High, p.evidence+fmt.Sprintf(", and %s uploads %q", later[upload].label(), later[upload].broadPath())
-	case slices.ContainsFunc(later, (*step).pushes):
+	case after.upload != nil && outside:
+		p.evidence += fmt.Sprintf(" outside of the checkout, and %s uploads %q", after.upload.label(), after.upload.broadPath())
+	case after.upload != nil:
+		p.severity, p.evidence = audit.High, p.evidence+fmt.Sprintf(", and %s uploads %q", after.upload.label(), after.upload.broadPath())
+	case after.pushes:
 		return
 	case computed(persists.Text()):
 		p.at, p.severity, p.evidence = persists.At(), audit.Low, fmt.Sprintf("%s leaves the job's token on disk where %s says so", s.label(), persists.Text())
@@ -69,7 +91,7 @@ var pushCommands = regexp.MustCompile(`\bgit\s+(?:-\S+\s+(?:\S+\s+)?)*(?:push|fe
 
 // pushes tells whether a step needs the credential that a checkout leaves.
 func (s *step) pushes() bool {
-	return pushCommands.MatchString(s.run.Text()) || s.is("ad-m/github-push-action", "stefanzweifel/git-auto-commit-action", "EndBug/add-and-commit",
+	return hasAny(s.run.Text(), "git", "semantic-release", "mike", "mkdocs", "lerna", "gh-pages", "changeset") && pushCommands.MatchString(s.run.Text()) || s.is("ad-m/github-push-action", "stefanzweifel/git-auto-commit-action", "EndBug/add-and-commit",
 		"JamesIves/github-pages-deploy-action", "peter-evans/create-pull-request", "helm/chart-releaser-action", "changesets/action", "cycjimmy/semantic-release-action")
 }
 
@@ -121,14 +143,15 @@ earlier steps left in it: .git with the checkout's token, .env files, configurat
 - uses: actions/upload-artifact@ea165f8d65b6e75b540449e92b4886f43607fa02 # v4.6.2
   with:
     path: dist/*.tar.gz`, `
-the paths name what was built. Without secrets and a token that writes in the job it is low.`),
+the paths name what was built. Without secrets and a token that writes in the job it is low, and so it is from version 4.4 on, which leaves hidden files out, unless
+the job surely holds some.`),
 		Fix: []string{"Name the files or the directory that was built", "Leave include-hidden-files off"},
 	},
 	judge: func(f *file, say func(problem)) {
 		for _, j := range f.jobs {
-			j.uploads(func(at pipeline.Position, name, what string) {
-				p := problem{at: at, name: name, evidence: fmt.Sprintf("%s uploads %q; the job holds %s", name, what, j.stake)}
-				if !j.stake.holds() {
+			j.uploads(func(at pipeline.Position, name, what string, hidden bool) {
+				p := problem{at: at, name: name, evidence: fmt.Sprintf("%s uploads %s; the job holds %s", name, what, j.stake)}
+				if !j.stake.holds() || !hidden && !j.stake.much() {
 					p.severity = audit.Low
 				}
 				say(p)
@@ -137,17 +160,22 @@ the paths name what was built. Without secrets and a token that writes in the jo
 	},
 }
 
-// uploads tells of each upload of a job that takes too much.
-func (j *job) uploads(tell func(at pipeline.Position, name, what string)) {
+// uploads tells of each upload of a job that takes too much, and whether hidden files are among it.
+func (j *job) uploads(tell func(at pipeline.Position, name, what string, hidden bool)) {
 	if j.kind == isGitLab {
 		artifacts := j.node.Get("artifacts")
 		for path := range artifacts.Get("paths").Items() {
-			if isBroad(path.Text()) || strings.TrimPrefix(path.Text(), "./") == ".env" {
-				tell(path.At(), j.label(), path.Text())
+			if isBroad(path.Text()) || holdsVariables(path.Text()) {
+				tell(path.At(), j.label(), strconv.Quote(path.Text()), true)
 			}
 		}
 		if n := artifacts.Get("untracked"); n.Text() == "true" {
-			tell(n.At(), j.label(), "untracked")
+			tell(n.At(), j.label(), "all untracked files", true)
+		}
+		if n := artifacts.Get("reports", "dotenv"); n.Is() {
+			if secret := j.writesSecret(n.Texts()); secret != "" {
+				tell(n.At(), j.label(), "a report of variables with "+secret+" in it", true)
+			}
 		}
 		return
 	}
@@ -155,21 +183,52 @@ func (j *job) uploads(tell func(at pipeline.Position, name, what string)) {
 		if !s.is("actions/upload-artifact") {
 			continue
 		}
-		path := s.broadPath()
-		switch {
-		case path != "" && s.with("include-hidden-files").Text() == "true":
-			tell(s.node.At(), s.label(), path)
-		case path != "" && hidesNothing(s.uses.Ref):
-			tell(s.node.At(), s.label(), path)
-		case path == "~" || path == "$HOME" || path == "..":
-			tell(s.node.At(), s.label(), path)
+		hidden := s.with("include-hidden-files").Text() == "true" || hidesNothing(s.uses.Ref, s.node.Get("uses").Comment())
+		if path := s.broadPath(); path != "" {
+			tell(s.node.At(), s.label(), strconv.Quote(path), hidden || path == "~" || path == "$HOME" || path == "..")
+			continue
+		}
+		for path := range strings.SplitSeq(s.with("path").Text(), "\n") {
+			if holdsVariables(strings.TrimSpace(path)) && hidden {
+				tell(s.node.At(), s.label(), strconv.Quote(strings.TrimSpace(path)), true)
+			}
 		}
 	}
 }
 
-// hidesNothing tells whether a version of actions/upload-artifact takes hidden files too: those before 4.4 do.
-func hidesNothing(ref string) bool {
-	return slices.Contains([]string{"v1", "v2", "v3"}, ref) || regexpOldUpload.MatchString(ref)
+// holdsVariables tells whether a file is one that people keep variables with passwords in.
+func holdsVariables(file string) bool {
+	base := path.Base(file)
+	return (base == ".env" || strings.HasPrefix(base, ".env.")) && !strings.HasSuffix(base, ".example") && !strings.HasSuffix(base, ".sample")
 }
 
-var regexpOldUpload = regexp.MustCompile(`^v(?:[123]\.|4\.[0-3]\.)`)
+// writesSecret is a secret variable that a script of a GitLab job writes to one of some files, or "".
+func (j *job) writesSecret(files []string) (found string) {
+	j.eachScript(func(_ string, script pipeline.Node) {
+		for l := range commandLines(script.Text()) {
+			_, target, ok := strings.Cut(l.text, ">")
+			if !ok || !slices.ContainsFunc(files, func(f string) bool { return strings.Contains(target, f) }) {
+				continue
+			}
+			for _, name := range openVariables(l.text) {
+				if found == "" && j.isSecret(name) {
+					found = name
+				}
+			}
+		}
+	})
+	return found
+}
+
+// hidesNothing tells whether a version of actions/upload-artifact, which stands in the comment behind a commit, takes hidden files too: those before
+// 4.4 do.
+func hidesNothing(ref, comment string) bool {
+	for _, version := range []string{ref, strings.Trim(comment, "# ")} {
+		if slices.Contains([]string{"v1", "v2", "v3"}, version) || oldUpload.MatchString(version) {
+			return true
+		}
+	}
+	return false
+}
+
+var oldUpload = regexp.MustCompile(`^v(?:[123]\.|4\.[0-3]\.)`)

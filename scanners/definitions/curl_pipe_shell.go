@@ -3,6 +3,7 @@ package definitions
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
@@ -26,10 +27,13 @@ a checksum or a signature is checked in the same script, or the address has a co
 	judge: func(f *file, say func(problem)) {
 		for _, j := range f.jobs {
 			j.eachScript(func(name string, script pipeline.Node) {
-				if checksIt.MatchString(script.Text()) {
+				if !downloads(script.Text()) || checksIt.MatchString(script.Text()) {
 					return
 				}
 				for l := range commandLines(script.Text()) {
+					if !downloads(l.text) {
+						continue
+					}
 					m := runsDownload.FindString(l.text)
 					if m == "" || commitAddress.MatchString(l.text) {
 						continue
@@ -56,6 +60,16 @@ var (
 	commitAddress = regexp.MustCompile(`https?://\S*/[0-9a-f]{40}/`)
 	address       = regexp.MustCompile(`https?://[^\s"'|)<>]+`)
 )
+
+// downloads tells whether a text names a program that runsDownload looks for, as most do not.
+func downloads(text string) bool {
+	return hasAny(strings.ToLower(text), "curl", "wget", "iwr", "irm", "invoke-", "iex")
+}
+
+// hasAny tells whether a text has one of some parts: a look that spares an expression's.
+func hasAny(text string, parts ...string) bool {
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
+}
 
 func firstAddress(text string) string { return address.FindString(text) }
 

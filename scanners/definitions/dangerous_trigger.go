@@ -14,15 +14,19 @@ Jobs that pull_request_target and workflow_run start have the repository's secre
 that takes code, a file or a text from that pull request hands them over.`, `
 on: pull_request_target`, `
 on: pull_request   # and what has to write does so in a workflow of its own, from checked data`, `
-the only step is actions/labeler. Where no job holds anything it is info. Rules for what is done with the pull request say more: see untrusted-checkout,
-script-injection and artifact-from-outsider.`),
+the only step is actions/labeler, or a rule for what is done with the pull request says more: untrusted-checkout, script-injection, env-file-injection or
+artifact-from-outsider, from high on. Where no job holds anything it is info.`),
 		Fix: []string{"Use pull_request where no secret and no right to write is needed", "Give each job only the rights and secrets that it needs"},
 	},
 	judge: func(f *file, say func(problem)) {
 		if f.kind != isWorkflow || f.onlyLabels() {
 			return
 		}
-		for _, event := range f.on([]string{"pull_request_target", "workflow_run"}) {
+		events := f.on([]string{"pull_request_target", "workflow_run"})
+		if len(events) == 0 || f.doesWorse() {
+			return
+		}
+		for _, event := range events {
 			p := problem{at: f.eventAt(event), name: event, severity: audit.Info, evidence: event + " starts the workflow, in which no job holds more than a token that reads"}
 			for _, j := range f.jobs {
 				if j.stake.holds() {
@@ -33,6 +37,14 @@ script-injection and artifact-from-outsider.`),
 			say(p)
 		}
 	},
+}
+
+// doesWorse tells whether another rule says what comes of such a trigger.
+func (f *file) doesWorse() (worse bool) {
+	for _, r := range []*rule{&artifactFromOutsider, &envFileInjection, &scriptInjection, &untrustedCheckout} {
+		r.judge(f, func(p problem) { worse = worse || p.severity == "" || p.severity.Rank() >= audit.High.Rank() })
+	}
+	return worse
 }
 
 // onlyLabels tells whether all that a workflow does is to set labels, which is what pull_request_target was made for.

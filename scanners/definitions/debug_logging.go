@@ -25,13 +25,13 @@ the variable is false. Runs that are started again for debugging by hand leave n
 		if f.kind == isGitLab {
 			names = []string{"CI_DEBUG_TRACE", "CI_DEBUG_SERVICES"}
 		}
-		f.variables(func(name string, key, value pipeline.Node) {
+		f.variables(func(name string, at pipeline.Position, key, value pipeline.Node) {
 			text := value.Text()
 			if value.IsMap() {
 				text = value.Get("value").Text()
 			}
 			if slices.Contains(names, key.Text()) && slices.Contains([]string{"true", "1", "yes", "on"}, strings.ToLower(text)) {
-				say(problem{at: key.At(), name: name + ", " + key.Text(), evidence: key.Text() + " is set for " + name})
+				say(problem{at: at, name: name + ", " + key.Text(), evidence: key.Text() + " is set for " + name})
 			}
 		})
 	},

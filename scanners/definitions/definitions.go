@@ -28,6 +28,7 @@ var _ audit.Scanner = (*Scanner)(nil)
 // A rule judges a file, and says each thing that is wrong by say.
 type rule struct {
 	audit.Rule
+	alone bool // judges only what comes without an inventory, where one says it better
 	judge func(f *file, say func(problem))
 }
 
@@ -60,6 +61,7 @@ func rules() []rule {
 		legacyCommands,
 		oidcAnyBranch,
 		oidcInUnpinnedCode,
+		privilegedContainer,
 		scriptInjection,
 		secretAnyBranch,
 		secretBesideMutableCode,
@@ -67,7 +69,9 @@ func rules() []rule {
 		secretOutsideEnvironment,
 		secretUnmasked,
 		secretsInherit,
+		selfHostedOnPullRequest,
 		spoofableBotCheck,
+		staticCloudKey,
 		unpinnableAction,
 		unpinnedAction,
 		unpinnedImage,
@@ -121,6 +125,9 @@ const maxProblems = 200
 func (s *Scanner) Scan(it audit.Item, content []byte) (found []audit.Finding, gaps []audit.Gap) {
 	f := open(it, content, s.feed)
 	for _, r := range s.rules {
+		if r.alone && f.forge() != "" {
+			continue
+		}
 		left := maxProblems
 		r.judge(f, func(p problem) {
 			if left--; left >= 0 {

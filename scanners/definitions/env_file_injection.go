@@ -31,12 +31,15 @@ action, whose callers are not known, low.`),
 		Fix: []string{"Write to GITHUB_OUTPUT, and name the output where it is needed", "Or check the text: a number, a word of a list"},
 	},
 	judge: func(f *file, say func(problem)) {
-		open := f.on(outsiderEvents)
-		if f.Dialect != "github" || f.kind == isWorkflow && len(open) == 0 {
+		if f.Dialect != "github" {
 			return
 		}
 		for _, j := range f.jobs {
 			for _, s := range j.steps {
+				open := s.on(outsiderEvents)
+				if f.kind == isWorkflow && len(open) == 0 {
+					continue
+				}
 				for l := range commandLines(s.run.Text()) {
 					m := envFile.FindStringSubmatch(l.text)
 					if m == nil {
@@ -95,29 +98,32 @@ var prints = regexp.MustCompile(`(?i)(?:^|[\s;&|{(])(?:echo|printf|write-output|
 
 // assigned tells who writes a shell's variable: one of the environment, or what the script has put into it.
 func (s *step) assigned(name string) origin {
-	script := s.run.Text()
+	values, found := s.assigns()[name]
+	if !found {
+		return s.variable(name, maxHops-1)
+	}
 	worst := fixed
-	found := false
-	for l := range commandLines(script) {
-		text := strings.TrimSpace(l.text)
-		for _, word := range []string{"export ", "local ", "readonly ", "declare ", "set "} {
-			text = strings.TrimPrefix(text, word)
-		}
-		value, ok := strings.CutPrefix(text, name+"=")
-		if !ok {
-			value, ok = strings.CutPrefix(text, "$"+name+" = ")
-		}
-		if !ok {
-			continue
-		}
-		found = true
+	for _, value := range values {
 		worst = max(worst, s.shellText(value, maxHops-1))
 		if strings.Contains(value, "$(") || strings.Contains(value, "`") || strings.HasPrefix(value, "(") {
 			worst = max(worst, unknown)
 		}
 	}
-	if found {
-		return worst
+	return worst
+}
+
+// assignment is a line of a shell's script, or of PowerShell's, that sets a variable.
+var assignment = regexp.MustCompile(`^(?:export |local |readonly |declare |set )*(?:(\w+)=|\$(\w+) = )(.*)$`)
+
+// assigns are the texts that a step's script sets variables to.
+func (s *step) assigns() map[string][]string {
+	if s.assignments == nil {
+		s.assignments = map[string][]string{}
+		for l := range commandLines(s.run.Text()) {
+			if m := assignment.FindStringSubmatch(strings.TrimSpace(l.text)); m != nil {
+				s.assignments[m[1]+m[2]] = append(s.assignments[m[1]+m[2]], m[3])
+			}
+		}
 	}
-	return s.variable(name, maxHops-1)
+	return s.assignments
 }

@@ -1,6 +1,7 @@
 package definitions
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"iter"
@@ -13,6 +14,7 @@ import (
 	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/pipeline/advisory"
 	"github.com/leakreach/leakreach/pipeline/expression"
+	"github.com/leakreach/leakreach/scanners/internal/known"
 )
 
 // What a file is.
@@ -58,8 +60,40 @@ type file struct {
 	feed   *advisory.Feed
 	jobs   []*job // of an action one, which has its steps
 	merged bool   // the text is not the file's
+	names  bool   // it has the word "secrets" in it, and a dialect that has them
 
-	followed int // names, to find out who writes a text
+	started []string        // by which events, each once, of those that rules ask for
+	byID    map[string]*job // the first of each, in lower case
+	shared  []string        // secrets that all jobs have
+	sets    map[string]bool // variables that the definition itself sets
+
+	followed int                         // names, to find out who writes a text
+	looked   map[string]map[string]entry // mappings that names are looked up in: see [file.fold]
+}
+
+// An entry is a value of a mapping, with its key as it is written.
+type entry struct {
+	key   string
+	value pipeline.Node
+}
+
+// fold is a mapping by its keys in lower case, of which the first one counts. It is made once, for however many names are looked up.
+func (f *file) fold(what string, n func() pipeline.Node) map[string]entry {
+	m, ok := f.looked[what]
+	if ok {
+		return m
+	}
+	m = map[string]entry{}
+	for key, value := range n().Pairs() {
+		if name := strings.ToLower(key.Text()); m[name] == (entry{}) {
+			m[name] = entry{key.Text(), value}
+		}
+	}
+	if f.looked == nil {
+		f.looked = map[string]map[string]entry{}
+	}
+	f.looked[what] = m
+	return m
 }
 
 // A job is one, or what an action does.
@@ -69,6 +103,16 @@ type job struct {
 	model *pipeline.Job // nil of an action
 	steps []*step
 	stake stake
+	gate
+
+	ids  map[string]*step  // the first of each id, in lower case
+	rows map[string]origin // who writes a key of the matrix
+}
+
+// A gate is what the condition of a job or step lets through, read when it is asked for.
+type gate struct {
+	events []string
+	asked  bool
 }
 
 // A step is one of a job.
@@ -78,6 +122,9 @@ type step struct {
 	index int
 	uses  *pipeline.Component
 	run   pipeline.Node
+	gate
+
+	assignments map[string][]string // of its script, by name
 }
 
 func open(it audit.Item, content []byte, feed *advisory.Feed) *file {
@@ -90,22 +137,49 @@ func open(it audit.Item, content []byte, feed *advisory.Feed) *file {
 		dialect, f.merged = pipeline.GitLab, it.Kind == audit.KindWorkflow
 	}
 	f.Definition = pipeline.Parse(dialect, it.At.Path, content)
+	f.names = dialect == pipeline.GitHub && bytes.Contains(bytes.ToLower(content), []byte("secrets"))
 	f.root = f.Root()
+	for _, e := range f.Events {
+		if (slices.Contains(outsiderEvents, e.Name) || slices.Contains(bareEvents, e.Name) || e.Name == "workflow_call") && !slices.Contains(f.started, e.Name) {
+			f.started = append(f.started, e.Name)
+		}
+	}
 	switch f.kind {
 	case isAction:
 		j := &job{file: f, node: f.root, stake: stake{unknown: true}}
 		j.addSteps(f.root.Get("runs", "steps"))
 		f.jobs = []*job{j}
 	default:
+		f.byID = map[string]*job{}
+		jobs := f.root.Get("jobs")
+		if f.kind == isGitLab {
+			jobs = f.root
+		}
+		nodes := map[string]pipeline.Node{}
+		for key, n := range jobs.Pairs() {
+			if _, taken := nodes[key.Text()]; !taken {
+				nodes[key.Text()] = n
+			}
+		}
+		f.sets = map[string]bool{}
+		for _, v := range f.Env {
+			f.sets[v.Name] = true
+		}
+		for i := range f.Jobs {
+			for _, v := range f.Jobs[i].Env {
+				f.sets[v.Name] = true
+			}
+		}
+		f.shared = f.named(nil, f.References)
 		for i := range f.Jobs {
 			model := &f.Jobs[i]
-			j := &job{file: f, model: model, node: f.root.Get("jobs", model.ID)}
-			if f.kind == isGitLab {
-				j.node = f.root.Get(model.ID)
-			}
+			j := &job{file: f, model: model, node: nodes[model.ID]}
 			j.stake = f.stakeOf(model)
 			j.addSteps(j.node.Get("steps"))
 			f.jobs = append(f.jobs, j)
+			if id := strings.ToLower(model.ID); f.byID[id] == nil {
+				f.byID[id] = j
+			}
 		}
 	}
 	if f.kind == isGitLab { // what stands outside of the jobs is for all of them
@@ -138,6 +212,16 @@ func (f *file) gaps() []audit.Gap {
 		return nil
 	}
 	return f.Gaps
+}
+
+// keyAt is where a key of the job stands.
+func (j *job) keyAt(name string) pipeline.Position {
+	for key := range j.node.Pairs() {
+		if key.Text() == name {
+			return key.At()
+		}
+	}
+	return j.node.At()
 }
 
 // label names a job in messages and findings.
@@ -221,28 +305,39 @@ type stake struct {
 	unknown bool // the token's rights are the repository's default, or the caller's
 }
 
-func (f *file) stakeOf(m *pipeline.Job) (s stake) {
-	add := func(refs []pipeline.Reference) {
-		for _, r := range refs {
-			if r.Context == pipeline.Secrets && r.Name != "GITHUB_TOKEN" && r.Name != "GITEA_TOKEN" && !slices.Contains(s.secrets, r.Name) {
-				s.secrets = append(s.secrets, r.Name)
-			}
+// maxNamed is how many secrets of a job are kept by name: no message has more than a few.
+const maxNamed = 50
+
+// named adds the secrets that references take. On GitLab, whose variables are both, a name tells, unless the definition or the forge sets it.
+func (f *file) named(names []string, refs []pipeline.Reference) []string {
+	for _, r := range refs {
+		switch {
+		case len(names) >= maxNamed:
+			return names
+		case r.Name == "GITHUB_TOKEN", r.Name == "GITEA_TOKEN", slices.Contains(names, r.Name):
+		case r.Context == pipeline.Secrets, f.kind == isGitLab && f.isSecret(r.Name):
+			names = append(names, r.Name)
 		}
 	}
-	add(f.References)
-	add(m.References)
+	return names
+}
+
+// isSecret tells whether a GitLab variable is one that settings hold, and is called as secrets are.
+func (f *file) isSecret(variable string) bool {
+	return known.SecretName(variable) && !strings.HasPrefix(variable, "CI_") && !f.sets[variable]
+}
+
+func (f *file) stakeOf(m *pipeline.Job) (s stake) {
+	s.secrets = f.named(slices.Clone(f.shared), m.References)
 	for i := range m.Steps {
-		add(m.Steps[i].References)
+		s.secrets = f.named(s.secrets, m.Steps[i].References)
 	}
 	if m.Call != nil && m.Call.Inherit {
 		s.secrets = append(s.secrets, pipeline.Any)
 	}
 	s.oidc = len(m.IDTokens) > 0 || m.IDTokens == nil && len(f.IDTokens) > 0
-	if f.Dialect == pipeline.GitLab {
-		return s
-	}
 	rights := f.Rights(m)
-	s.unknown = rights == nil
+	s.unknown = rights == nil // as GitLab's are
 	for _, scope := range slices.Sorted(maps.Keys(rights)) {
 		switch {
 		case rights[scope] != "write":
@@ -301,12 +396,61 @@ var bareEvents = []string{"pull_request", "pull_request_review", "pull_request_r
 
 // on are those of some events that start the file's jobs.
 func (f *file) on(events []string) (list []string) {
-	for _, e := range f.Events {
-		if slices.Contains(events, e.Name) {
-			list = append(list, e.Name)
+	for _, name := range f.started {
+		if slices.Contains(events, name) {
+			list = append(list, name)
 		}
 	}
 	return list
+}
+
+// on are those that a job runs for: its condition may be false for others.
+func (j *job) on(events []string) []string {
+	return j.gate.let(events, j.started, j.node)
+}
+
+// on are those that a step runs for.
+func (s *step) on(events []string) []string {
+	return s.gate.let(events, s.job.on(s.started), s.node)
+}
+
+// let are those of some events that a condition lets through of those that come.
+func (g *gate) let(events, come []string, of pipeline.Node) (list []string) {
+	if len(come) > 0 && !g.asked {
+		g.asked = true
+		condition := expression.Of(of.Get("if").Text())
+		for _, event := range come {
+			if !excludes(condition, event) {
+				g.events = append(g.events, event)
+			}
+		}
+	}
+	for _, event := range g.events {
+		if slices.Contains(events, event) {
+			list = append(list, event)
+		}
+	}
+	return list
+}
+
+// excludes tells whether a condition is surely false for an event: it asks for another one, beside whatever else.
+func excludes(condition *expression.Node, event string) bool {
+	if condition == nil {
+		return false
+	}
+	switch condition.Kind {
+	case expression.And:
+		return excludes(condition.Args[0], event) || excludes(condition.Args[1], event)
+	case expression.Or:
+		return excludes(condition.Args[0], event) && excludes(condition.Args[1], event)
+	case expression.Compare:
+		for i, side := range condition.Args {
+			if other := condition.Args[1-i]; side.Is("github.event_name") && other.Kind == expression.Literal {
+				return condition.Text == "==" && !strings.EqualFold(other.Text, event) || condition.Text == "!=" && strings.EqualFold(other.Text, event)
+			}
+		}
+	}
+	return false
 }
 
 // eventAt is where an event stands.
@@ -322,7 +466,39 @@ func (f *file) eventAt(name string) pipeline.Position {
 // computed tells whether a text is only known when the pipeline runs.
 func computed(s string) bool { return strings.Contains(s, "${{") }
 
-// selfHosted tells whether a job asks for a machine of the repository's owner.
+// selfHosted tells whether a job may ask for a machine of the repository's owner.
 func (j *job) selfHosted() bool {
-	return j.model != nil && (slices.Contains(j.model.Runner.Labels, "self-hosted") || j.model.Runner.Group != "")
+	return j.machine() == ownMachine || j.model != nil && j.model.Runner.Group != ""
+}
+
+// Whose machine a job runs on, as far as its labels tell.
+type machine int
+
+const (
+	unknownMachine machine = iota
+	ownMachine             // of the repository's owner
+	hostedMachine          // of the forge's, thrown away after the job
+)
+
+// machine tells whose machine a job asks for: one of the owner's if any of its choices is one.
+func (j *job) machine() machine {
+	if j.model == nil {
+		return unknownMachine
+	}
+	sets := j.model.Runner.Sets()
+	own := func(labels []string) bool {
+		return slices.ContainsFunc(labels, func(l string) bool {
+			return strings.EqualFold(l, "self-hosted") || j.kind == isGitLab && !known.IsHosted(l) // whose own machines have no other tags
+		})
+	}
+	hosted := func(labels []string) bool {
+		return len(labels) > 0 && !slices.ContainsFunc(labels, func(l string) bool { return !known.IsHosted(l) })
+	}
+	switch {
+	case slices.ContainsFunc(sets, own):
+		return ownMachine
+	case len(sets) > 0 && !j.model.Runner.Computed && !slices.ContainsFunc(sets, func(labels []string) bool { return !hosted(labels) }):
+		return hostedMachine
+	}
+	return unknownMachine
 }

@@ -23,34 +23,44 @@ the variable is not "true".`),
 		Fix: []string{"Remove the variable, and write to GITHUB_ENV and GITHUB_PATH instead of printing the commands"},
 	},
 	judge: func(f *file, say func(problem)) {
-		f.variables(func(name string, key, value pipeline.Node) {
-			if strings.EqualFold(key.Text(), "ACTIONS_ALLOW_UNSECURE_COMMANDS") && strings.EqualFold(value.Text(), "true") {
-				say(problem{at: key.At(), name: name, evidence: key.Text() + " is set for " + name})
+		f.variables(func(name string, at pipeline.Position, key, value pipeline.Node) {
+			if strings.EqualFold(key.Text(), "ACTIONS_ALLOW_UNSECURE_COMMANDS") && strings.EqualFold(strings.TrimSpace(value.Text()), "true") {
+				say(problem{at: at, name: name, evidence: key.Text() + " is set for " + name})
 			}
 		})
 	},
 }
 
-// variables tells of each environment variable that the file sets, with the name of what it is set for.
-func (f *file) variables(tell func(name string, key, value pipeline.Node)) {
-	of := func(name string, env pipeline.Node) {
+// variables tells of each environment variable that the file sets, with the name of what it is set for. Of those that the job's matrix has together it tells
+// where they are taken.
+func (f *file) variables(tell func(name string, at pipeline.Position, key, value pipeline.Node)) {
+	of := func(name string, env, job pipeline.Node) {
 		for key, value := range env.Pairs() {
-			tell(name, key, value)
+			tell(name, key.At(), key, value)
+		}
+		if !computed(env.Text()) {
+			return
+		}
+		parts, _ := pipeline.Parts(env.Text(), job)
+		for _, part := range parts {
+			for key, value := range part.Pairs() {
+				tell(name, env.At(), key, value)
+			}
 		}
 	}
 	if f.kind == isGitLab {
 		for _, j := range f.jobs {
-			of(j.label(), j.node.Get("variables"))
+			of(j.label(), j.node.Get("variables"), j.node)
 		}
 		return
 	}
 	if f.kind == isWorkflow {
-		of("all jobs", f.root.Get("env"))
+		of("all jobs", f.root.Get("env"), f.root)
 	}
 	for _, j := range f.jobs {
-		of(j.label(), j.envOf())
+		of(j.label(), j.envOf(), j.node)
 		for _, s := range j.steps {
-			of(s.label(), s.node.Get("env"))
+			of(s.label(), s.node.Get("env"), j.node)
 		}
 	}
 }

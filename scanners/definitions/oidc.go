@@ -34,6 +34,9 @@ the job names an environment, or a filter, condition or rule asks for a branch, 
 	},
 	judge: func(f *file, say func(problem)) {
 		if f.kind == isGitLab {
+			if f.pipelineAsksForProtected() {
+				return
+			}
 			for _, j := range f.jobs {
 				if !j.model.Template && j.stake.oidc && j.model.Environment.Value == "" && !j.asksForProtected() {
 					say(problem{at: j.model.At, name: j.label(), evidence: fmt.Sprintf("%s has id_tokens, and no rule of it asks for a branch, a tag or a protected ref", j.label())})
@@ -64,12 +67,19 @@ func (s *step) logsIn() bool {
 		"jfrog/setup-jfrog-cli", "depot/setup-action", "pypa/gh-action-pypi-publish", "rubygems/release-gem", "octo-sts/action")
 }
 
-// asksForProtected tells whether a GitLab job's rules, or those of the whole pipeline, ask for a ref.
+// pipelineAsksForProtected tells whether the rules of a whole GitLab pipeline ask for a ref.
+func (f *file) pipelineAsksForProtected() bool {
+	for rule := range f.root.Get("workflow", "rules").Items() {
+		if refRule.MatchString(rule.Get("if").Text()) {
+			return true
+		}
+	}
+	return false
+}
+
+// asksForProtected tells whether a GitLab job's own rules do.
 func (j *job) asksForProtected() bool {
 	all := slices.Clone(j.model.Rules)
-	for rule := range j.root.Get("workflow", "rules").Items() {
-		all = append(all, rule.Get("if").Text())
-	}
 	for _, only := range j.node.Get("only").Scalars() {
 		all = append(all, "only "+only.Text())
 	}

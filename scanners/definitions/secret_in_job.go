@@ -69,7 +69,7 @@ var secretAnyBranch = rule{
 		ID: "secret-any-branch", Title: "Any writer's branch can read the secret", Category: audit.CategoryPipeline, Severity: audit.Medium, CWE: 284,
 		Help: help(`
 The job runs for any branch, and takes the definition and the code of that branch: whoever may push one changes the job and reads the secret, without
-a review. Pull requests from branches of the same repository have the secrets too.`, `
+a review. Pull requests from branches of the same repository have the secrets too, and who starts a workflow by hand (workflow_dispatch) chooses the branch.`, `
 on: push
 jobs:
   test:
@@ -102,23 +102,20 @@ the job names an environment, a filter or a condition asks for branches or tags,
 	},
 }
 
-// anyBranch is an event that starts the file's jobs for a branch of whoever may push one.
+// anyBranch is an event that starts the file's jobs for a branch of whoever may push one, or for any branch that somebody chooses who may.
 func (f *file) anyBranch() (name string, at pipeline.Position) {
 	for _, e := range f.Events {
-		switch e.Name {
-		case "push":
-			if slices.ContainsFunc(e.Filters, func(x pipeline.Filter) bool {
-				return (x.Name == "branches" || x.Name == "tags") && !slices.Contains(x.Values, "**") && !slices.Contains(x.Values, "*")
-			}) {
-				continue
-			}
-		case "pull_request":
-		default:
-			continue
+		limited := slices.ContainsFunc(e.Filters, func(x pipeline.Filter) bool {
+			return (x.Name == "branches" || x.Name == "tags") && !slices.Contains(x.Values, "**") && !slices.Contains(x.Values, "*")
+		})
+		switch {
+		case e.Name == "push" && !limited, e.Name == "pull_request":
+			return e.Name, e.At
+		case e.Name == "workflow_dispatch":
+			name, at = e.Name, e.At
 		}
-		return e.Name, e.At
 	}
-	return "", pipeline.Position{}
+	return name, at
 }
 
 // asksForRef tells whether a condition asks for a branch, a tag or an event.
@@ -247,13 +244,13 @@ other processes of the machine see it among the arguments.`, `
 - run: curl -H "Authorization: Bearer $TOKEN" https://api.example.com/
   env:
     TOKEN: ${{ secrets.TOKEN }}`, `
-it is handed over through env or an input, or it is only compared with something.`),
+it is handed over through env or an input other than the arguments of a container's program, or it is only compared with something.`),
 		Fix: []string{"Hand the secret over through env, and name the variable in the script"},
 	},
 	judge: func(f *file, say func(problem)) {
 		for _, j := range f.jobs {
 			for _, s := range j.steps {
-				for _, script := range s.scripts() {
+				for _, script := range append(s.scripts(), s.with("args"), s.with("entrypoint")) {
 					for _, e := range expression.In(script.Text()) {
 						for n := range e.Root.Flows {
 							if n.Under("secrets") && !isToken(n.Text) {

@@ -1,6 +1,7 @@
 package definitions
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -118,41 +119,57 @@ func below(path string, of ...string) bool {
 
 // input tells who chooses an input of the workflow or action. One that has a form is no text.
 func (s *step) input(name string) origin {
+	name = strings.ToLower(name)
 	if s.kind == isAction {
-		for key := range s.root.Get("inputs").Pairs() {
-			if strings.EqualFold(key.Text(), name) {
-				return starters
-			}
+		if _, ok := s.fold("inputs", func() pipeline.Node { return s.root.Get("inputs") })[name]; ok {
+			return starters
 		}
 		return fixed // empty
 	}
-	worst := fixed
 	for _, event := range []string{"workflow_call", "workflow_dispatch"} {
-		for key, in := range s.root.Get("on", event, "inputs").Pairs() {
-			switch kind := in.Get("type").Text(); {
-			case name != "" && name != "*" && !strings.EqualFold(key.Text(), name):
-			case kind == "boolean" || kind == "number" || kind == "choice" || kind == "environment":
-			default:
-				worst = starters
+		inputs := s.fold(event, func() pipeline.Node { return s.root.Get("on", event, "inputs") })
+		if name == "" || name == "*" {
+			for _, in := range inputs {
+				if isFree(in.value) {
+					return starters
+				}
 			}
+		} else if in, ok := inputs[name]; ok && isFree(in.value) {
+			return starters
 		}
 	}
-	return worst
+	return fixed
+}
+
+// isFree tells whether an input can be any text.
+func isFree(input pipeline.Node) bool {
+	return !slices.Contains([]string{"boolean", "number", "choice", "environment"}, input.Get("type").Text())
 }
 
 // variable tells who writes an environment variable, from where the definition sets it. One that it does not set comes from an earlier step.
 func (s *step) variable(name string, hops int) origin {
-	for _, env := range []pipeline.Node{s.node.Get("env"), s.job.envOf(), s.root.Get("env")} {
-		for key, value := range env.Pairs() {
-			if strings.EqualFold(key.Text(), name) {
-				return s.text(value.Text(), hops-1)
-			}
+	for _, env := range s.envs() {
+		if e, ok := env[strings.ToLower(name)]; ok {
+			return s.text(e.value.Text(), hops-1)
 		}
 	}
 	if s.runnerSets(name) {
 		return fixed
 	}
 	return unknown
+}
+
+// envs are the variables of a step, its job and the file, the nearest first.
+func (s *step) envs() []map[string]entry {
+	id := "action"
+	if s.model != nil {
+		id = s.model.ID
+	}
+	return []map[string]entry{
+		s.fold(fmt.Sprintf("step %d of %s", s.index, id), func() pipeline.Node { return s.node.Get("env") }),
+		s.fold("job "+id, s.job.envOf),
+		s.fold("env", func() pipeline.Node { return s.root.Get("env") }),
+	}
 }
 
 // runnerSets tells whether the runner sets a variable for every job.
@@ -181,6 +198,18 @@ func (s *step) text(text string, hops int) origin {
 
 // matrix tells who writes a key of the job's matrix: the definition, unless it is computed.
 func (s *step) matrix(key string, hops int) origin {
+	if o, ok := s.rows[key]; ok {
+		return o
+	}
+	if s.rows == nil {
+		s.rows = map[string]origin{}
+	}
+	s.rows[key] = unknown // if it is made of itself
+	s.rows[key] = s.row(key, hops)
+	return s.rows[key]
+}
+
+func (s *step) row(key string, hops int) origin {
 	m := s.job.node.Get("strategy", "matrix")
 	if m.IsText() {
 		return max(unknown, s.text(m.Text(), hops-1))
@@ -247,10 +276,7 @@ func (s *step) output(id, rest string, hops int) origin {
 	if kind != "outputs" {
 		return fixed
 	}
-	for _, before := range s.job.steps {
-		if before == s || !strings.EqualFold(before.node.Get("id").Text(), id) {
-			continue
-		}
+	if before := s.job.byName(id); before != nil && before != s {
 		if before.uses != nil {
 			for _, pattern := range tellingOutputs[strings.ToLower(before.uses.Name)] {
 				suffix, any := strings.CutPrefix(pattern, "*")
@@ -293,16 +319,25 @@ func (j *job) needed(id, rest string, hops int) origin {
 	if kind != "outputs" {
 		return fixed
 	}
-	for _, other := range j.jobs {
-		if other.model == nil || !strings.EqualFold(other.model.ID, id) {
-			continue
-		}
-		for key, value := range other.node.Get("outputs").Pairs() {
-			if strings.EqualFold(key.Text(), name) {
-				end := &step{job: other, index: len(other.steps)}
-				return max(unknown, end.text(value.Text(), hops-1))
-			}
+	if other := j.byID[strings.ToLower(id)]; other != nil {
+		outputs := j.fold("outputs of "+other.model.ID, func() pipeline.Node { return other.node.Get("outputs") })
+		if e, ok := outputs[strings.ToLower(name)]; ok {
+			end := &step{job: other, index: len(other.steps)}
+			return max(unknown, end.text(e.value.Text(), hops-1))
 		}
 	}
 	return unknown
+}
+
+// byName is the step of an id, or nil.
+func (j *job) byName(id string) *step {
+	if j.ids == nil {
+		j.ids = map[string]*step{}
+		for _, s := range j.steps {
+			if id := strings.ToLower(s.node.Get("id").Text()); id != "" && j.ids[id] == nil {
+				j.ids[id] = s
+			}
+		}
+	}
+	return j.ids[strings.ToLower(id)]
 }

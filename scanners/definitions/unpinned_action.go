@@ -76,11 +76,21 @@ func (f *file) isTrusted(name string) bool {
 
 // owner is whose the repository is, in lower case; "" if that is not known.
 func (f *file) owner() string {
-	_, name, ok := strings.Cut(f.item.At.Target, ":")
-	switch {
-	case !ok, strings.HasPrefix(f.item.At.Target, "dir:"), strings.HasPrefix(f.item.At.Target, "git:"), strings.HasPrefix(f.item.At.Target, "file:"):
+	if f.forge() == "" {
 		return ""
 	}
+	_, name, _ := strings.Cut(f.item.At.Target, ":")
 	owner, _, _ := strings.Cut(name, "/")
 	return strings.ToLower(owner)
+}
+
+// forge is where the repository is, or "" for files of which nothing more is known.
+func (f *file) forge() string {
+	switch forge, _, ok := strings.Cut(f.item.At.Target, ":"); forge {
+	case "github", "gitlab", "gitea":
+		if ok {
+			return forge
+		}
+	}
+	return ""
 }

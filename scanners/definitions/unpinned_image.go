@@ -65,7 +65,8 @@ func (j *job) images() (list []use) {
 			if container.IsMap() {
 				image = container.Get("image")
 			}
-			for _, text := range j.values(image.Text()) {
+			values, _ := pipeline.Values(image.Text(), j.node)
+			for _, text := range values {
 				c := image.Component(pipeline.Image)
 				if text != image.Text() {
 					c = literalImage(text, image.At())
@@ -96,72 +97,6 @@ func literalImage(text string, at pipeline.Position) pipeline.Component {
 		c.Name, c.Ref, c.Pin = text[:i], text[i+1:], pipeline.Named
 	}
 	return c
-}
-
-// values are what a text can become, as far as the definition shows it. One with a part that it does not show is left out.
-func (j *job) values(text string) (list []string) {
-	all := expression.In(text)
-	if len(all) == 0 {
-		return []string{text}
-	}
-	e := all[0]
-	if len(all) > 1 || e.Root == nil {
-		return nil
-	}
-	for _, leaf := range leaves(e.Root) {
-		for _, value := range j.leaf(leaf) {
-			if whole := text[:e.Start] + value + text[e.End:]; strings.TrimSpace(whole) != "" && len(list) < maxValues {
-				list = append(list, strings.TrimSpace(whole))
-			}
-		}
-	}
-	return list
-}
-
-// maxValues: GitHub lets a matrix make 256 jobs.
-const maxValues = 256
-
-// leaves are the nodes that the value of an expression can be.
-func leaves(n *expression.Node) []*expression.Node {
-	switch n.Kind {
-	case expression.And:
-		return leaves(n.Args[1])
-	case expression.Or:
-		return append(leaves(n.Args[0]), leaves(n.Args[1])...)
-	}
-	return []*expression.Node{n}
-}
-
-func (j *job) leaf(n *expression.Node) (list []string) {
-	if n.Kind == expression.Literal {
-		return []string{n.Text}
-	}
-	key, ok := strings.CutPrefix(n.Text, "matrix.")
-	if n.Kind != expression.Context || !ok {
-		return nil
-	}
-	key, below, _ := strings.Cut(key, ".")
-	add := func(n pipeline.Node) {
-		for keys, scalar := range n.Scalars() {
-			if keys = strings.TrimPrefix(strings.TrimPrefix(keys, "*"), "."); strings.EqualFold(keys, below) && !computed(scalar.Text()) {
-				list = append(list, scalar.Text())
-			}
-		}
-	}
-	matrix := j.node.Get("strategy", "matrix")
-	for name, values := range matrix.Pairs() {
-		if strings.EqualFold(name.Text(), key) {
-			add(values)
-		}
-	}
-	for entry := range matrix.Get("include").Items() {
-		for name, value := range entry.Pairs() {
-			if strings.EqualFold(name.Text(), key) {
-				add(value)
-			}
-		}
-	}
-	return list
 }
 
 var unpinnedTool = rule{

@@ -31,7 +31,7 @@ jobs:
     steps:
       - uses: actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683
       - run: npm ci && npm test`, `
-pull_request starts the job, the base is checked out, or a condition asks that the head is of the same repository. Where nothing is run of what was fetched, or the job
+pull_request starts the job, its condition asks for another event, the base is checked out, or a condition asks that the head is of the same repository. Where nothing is run of what was fetched, or the job
 holds nothing, it is medium; where neither is so, low.`),
 		Fix: []string{
 			"Use pull_request for what builds and tests, and a second workflow for what needs rights",
@@ -39,12 +39,12 @@ holds nothing, it is medium; where neither is so, low.`),
 		},
 	},
 	judge: func(f *file, say func(problem)) {
-		open := f.on(outsiderEvents)
-		if f.kind != isWorkflow || len(open) == 0 {
+		if f.kind != isWorkflow {
 			return
 		}
 		for _, j := range f.jobs {
-			if asksForOwn(j.node.Get("if").Text()) {
+			open := j.on(outsiderEvents)
+			if len(open) == 0 || asksForOwn(j.node.Get("if").Text()) {
 				continue
 			}
 			for i, s := range j.steps {

@@ -134,6 +134,9 @@ func (p *pass) text(in part) {
 		}
 	}
 	p.decoder.Views(in.content)(t.view)
+	if p.item.Kind == audit.KindLog && !t.binary {
+		p.decoder.Columns(in.content)(t.view)
+	}
 	switch {
 	case len(t.starts) == 0:
 	case t.binary:
@@ -194,7 +197,8 @@ var legible = func() (t [256]byte) {
 // find reports what is in text, which is the part or a decoded view of it.
 func (t *sheet) find(text []byte) {
 	path, commit := t.item.At.Path+t.path, t.item.At.Commit
-	pieces := len(t.encoding) > 0 && t.encoding[0] == decode.Variable // of a token, which is known by its shape or not at all
+	// Pieces of a token, which is known by its shape or not at all.
+	pieces := len(t.encoding) > 0 && (t.encoding[0] == decode.Variable || t.encoding[0] == decode.Column)
 	reads := !t.binary && !pieces && len(text) <= maxCredentialFile
 	t.creds.Begin(text)
 	t.halves.Begin(text)

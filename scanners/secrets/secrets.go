@@ -232,7 +232,7 @@ func (s *Scanner) Costs() (list []Cost) {
 func (s *Scanner) Wants(it audit.Item) bool {
 	switch it.Kind {
 	case audit.KindFile, audit.KindCommit, audit.KindPaths, audit.KindVariable, audit.KindStream, audit.KindLog, audit.KindArtifact, audit.KindText,
-		audit.KindSettings, audit.KindHook, audit.KindEnvironment, audit.KindRunner:
+		audit.KindNames, audit.KindSettings, audit.KindHook, audit.KindEnvironment, audit.KindRunner:
 		return true
 	case audit.KindPlace:
 		return credfile.Wants(it.At.Path) || len(s.matcher.Paths(it.At.Path, it.At.Commit)) > 0
@@ -255,6 +255,8 @@ func (s *Scanner) Scan(it audit.Item, content []byte) ([]audit.Finding, []audit.
 		p.variable(content)
 	case audit.KindPaths:
 		p.names(content)
+	case audit.KindNames:
+		p.called(content)
 	default:
 		p.file(content)
 	}
@@ -342,6 +344,16 @@ func (p *pass) names(list []byte) {
 		} else {
 			l.Path = name
 		}
+	}
+}
+
+// called looks at what an item is called for what has a shape of its own: beside the name of a secret, any other name would do for its value.
+func (p *pass) called(names []byte) {
+	p.text(part{content: names})
+	p.findings = slices.DeleteFunc(p.findings, func(f audit.Finding) bool { return f.Candidate || p.byID[f.Rule] != nil && p.byID[f.Rule].Generic })
+	for i := range p.findings {
+		l := &p.findings[i].Locations[0]
+		l.Line, l.EndLine, l.Column, l.EndColumn = 0, 0, 0, 0
 	}
 }
 

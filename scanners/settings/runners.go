@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/scanners/internal/known"
 )
 
 // Events that people without any right to a repository can cause, and for which jobs run code or text of theirs.
@@ -26,23 +27,11 @@ func outsider(e *audit.Entry) string {
 func requests(e *audit.Entry) (all [][]string) {
 	for _, word := range listed(e, "runs_on") {
 		labels := strings.Split(strings.ToLower(word), "+")
-		if word != "*" && word != "…" && !(len(labels) == 1 && isHosted(labels[0])) {
+		if word != "*" && word != "…" && !(len(labels) == 1 && known.IsHosted(labels[0])) {
 			all = append(all, labels)
 		}
 	}
 	return all
-}
-
-// isHosted tells whether a label is one that GitHub gives to machines of its own (docs.github.com, "GitHub-hosted runners"): a system and its version. Who
-// has runners names them as he likes, so that "ubuntu-gpu" may be one of those.
-func isHosted(label string) bool {
-	for _, system := range []string{"ubuntu-", "windows-", "macos-"} {
-		version, ok := strings.CutPrefix(label, system)
-		if ok && (strings.HasPrefix(version, "latest") || strings.HasPrefix(version, "slim") || version != "" && version[0] >= '0' && version[0] <= '9') {
-			return true
-		}
-	}
-	return false
 }
 
 // takes tells whether a runner of p's takes jobs that ask for some labels, which are in lower case.

@@ -5,31 +5,12 @@ import (
 	"slices"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/scanners/internal/known"
 )
 
 var selfHostedOnPullRequest = rule{
-	Rule: audit.Rule{
-		ID: "self-hosted-on-pull-request", Title: "Outsiders reach a self-hosted runner", Category: audit.CategoryRunner, Severity: audit.Critical, CWE: 668,
-		Help: help(`
-Anybody can fork a public repository and open a pull request whose code the workflow then runs, on a machine of yours that stays as it is
-afterwards. It is how runners are taken over.`, `
-on: pull_request
-jobs:
-  test:
-    runs-on: [self-hosted, linux]`, `
-on: pull_request
-jobs:
-  test:
-    runs-on: ubuntu-latest   # or ephemeral runners, in a network that leads nowhere`, `
-all runners that take the job are known to be ephemeral, the labels are those of GitHub's own machines, or the repository is private and
-forks start no workflows. In a private repository whose forks do, it is medium.`),
-		Fix: []string{
-			"Run what strangers can start on GitHub's own machines, or on ephemeral runners",
-			"Require approval for workflows of all outside contributors",
-			"Keep public repositories out of the runner group",
-		},
-	},
-	of: audit.KindWorkflow,
+	Rule: known.SelfHostedOnPullRequest,
+	of:   audit.KindWorkflow,
 	judge: func(p *place, e *audit.Entry) verdict {
 		event := outsider(e)
 		if p.forge != "github" || event == "" {

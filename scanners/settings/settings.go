@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/scanners/internal/known"
 )
 
 // A Scanner judges settings.
@@ -43,6 +44,7 @@ var fine = verdict{}
 func rules() []rule {
 	return []rule{
 		deployKeyWrite,
+		environmentMissing,
 		environmentOpen,
 		environmentReview,
 		evidenceShort,
@@ -71,6 +73,7 @@ func rules() []rule {
 		jobMetadataRole,
 		jobRoot,
 		jobRunnerRegistration,
+		missingSecret,
 		oidcSubjectMutable,
 		privilegedContainer,
 		privilegedContainerJob,
@@ -78,6 +81,7 @@ func rules() []rule {
 		runnerPersistent,
 		runnerSharedAcrossTrust,
 		selfHostedOnPullRequest,
+		shadowedSecret,
 		staleSecret,
 		staticCloudKey,
 		staticCloudKeyJob,
@@ -283,7 +287,4 @@ func (p *place) page(github string) string {
 }
 
 // help is a rule's text, in the order in which people ask.
-func help(why, before, after, unless string) string {
-	in := strings.TrimSpace
-	return in(why) + "\n\nBefore:\n\n```\n" + in(before) + "\n```\n\nAfter:\n\n```\n" + in(after) + "\n```\n\n**Not a finding when** " + in(unless)
-}
+func help(why, before, after, unless string) string { return known.Help(why, before, after, unless) }

@@ -7,40 +7,12 @@ import (
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/scanners/internal/known"
 )
 
 var staticCloudKey = rule{
-	Rule: audit.Rule{
-		ID: "static-cloud-key", Title: "Long-lived cloud key where OIDC would do", Category: audit.CategorySetting, Severity: audit.High, CWE: 798,
-		Help: help(`
-A cloud key in a secret is good for everybody who ever saw it, from anywhere, until somebody remembers it. With OIDC the job shows who it
-is, and the cloud hands it a credential for an hour: there is nothing to steal from the settings, and the cloud decides by repository,
-branch and environment.`, `
-- uses: aws-actions/configure-aws-credentials@e3dd6a429d7300a6a4c196c26e071d42e0343502
-  with:
-    aws-access-key-id: ${{ secrets.AWS_ACCESS_KEY_ID }}
-    aws-secret-access-key: ${{ secrets.AWS_SECRET_ACCESS_KEY }}`, `
-permissions:
-  id-token: write
-steps:
-  - uses: aws-actions/configure-aws-credentials@e3dd6a429d7300a6a4c196c26e071d42e0343502
-    with:
-      role-to-assume: arn:aws:iam::111122223333:role/deploy
-      aws-region: eu-west-1
-
-# GitLab
-deploy:
-  id_tokens:
-    AWS_TOKEN: {aud: https://gitlab.example.com}`, `
-the key is one of another store that speaks S3 (an address of its own is set beside it), or the forge has no OIDC (Gitea). By its name alone
-it is medium, unless the same owner's pipelines already use OIDC.`),
-		Fix: []string{
-			"Create a role in the cloud that trusts the pipeline's identity, limited to repository, branch or environment",
-			"Change the pipeline to it, and see that it runs",
-			"Deactivate the key, look at its last use, and delete it",
-		},
-	},
-	of: audit.KindSecret,
+	Rule: known.StaticCloudKey,
+	of:   audit.KindSecret,
 	judge: func(p *place, e *audit.Entry) verdict {
 		if p.forge != "github" || e.Facts["store"] != "" && e.Facts["store"] != "actions" {
 			return fine
@@ -52,7 +24,7 @@ it is medium, unless the same owner's pipelines already use OIDC.`),
 		if by != "" {
 			return p.staticKey(by+" hands it to a cloud's login", true)
 		}
-		if cloud := cloudKey(e.Name); cloud != "" && !p.otherStore() {
+		if cloud := known.CloudKey(e.Name); cloud != "" && !p.otherStore() {
 			return p.staticKey("its name is one of a key of "+cloud, false)
 		}
 		return fine
@@ -70,7 +42,7 @@ var staticCloudKeyVariable = rule{
 		if cloud := cloudOf(p.values[e.Name]); cloud != "" {
 			return p.staticKey("its value is a key of "+cloud, true)
 		}
-		if cloud := cloudKey(e.Name); cloud != "" && !p.otherStore() {
+		if cloud := known.CloudKey(e.Name); cloud != "" && !p.otherStore() {
 			return p.staticKey("its name is one of a key of "+cloud, false)
 		}
 		return fine
@@ -138,7 +110,7 @@ func (p *place) staticKey(evidence string, proven bool) verdict {
 func (p *place) otherStore() bool {
 	for _, kind := range []audit.ItemKind{audit.KindVariable, audit.KindSecret} {
 		for _, e := range p.entries[kind] {
-			w := words(e.Name)
+			w := known.Words(e.Name)
 			if slices.Contains(w, "ENDPOINT") && (slices.Contains(w, "AWS") || slices.Contains(w, "S3")) || slices.Contains(w, "MINIO") {
 				return true
 			}

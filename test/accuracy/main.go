@@ -5,6 +5,8 @@
 //	go run ./test/accuracy creddata DIR REPOSITORIES a checkout of Samsung/CredData, and a folder of clones
 //	go run ./test/accuracy parity REPOSITORY...      clones, bare or not, whose history gitleaks reads too
 //	go run ./test/accuracy zizmor DIR                a checkout of zizmorcore/zizmor, whose tests say what lies where
+//	go run ./test/accuracy poutine DIR               a checkout of boostsecurityio/poutine, likewise
+//	go run ./test/accuracy actionlint DIR            a checkout of rhysd/actionlint, likewise
 //
 // Values of secrets stay in temporary files, are compared by keyed digest, and are never printed.
 package main
@@ -51,7 +53,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("accuracy", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: accuracy [flags] leaky-repo DIR | creddata DIR REPOSITORIES | parity REPOSITORY... | zizmor DIR")
+		fmt.Fprintln(stderr, "usage: accuracy [flags] leaky-repo DIR | creddata DIR REPOSITORIES | parity REPOSITORY... | zizmor DIR | poutine DIR | actionlint DIR")
 		flags.PrintDefaults()
 	}
 	l := &lab{out: stdout, log: stderr}
@@ -64,8 +66,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	rest := flags.Args()
-	if len(rest) == 2 && rest[0] == "zizmor" {
-		return l.zizmor(rest[1])
+	if len(rest) == 2 {
+		switch rest[0] {
+		case "zizmor":
+			return l.zizmor(rest[1])
+		case "poutine":
+			return l.poutine(rest[1])
+		case "actionlint":
+			return l.actionlint(rest[1])
+		}
 	}
 	var err error
 	if l.temp, err = os.MkdirTemp("", "accuracy-"); err != nil {

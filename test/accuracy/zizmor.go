@@ -76,11 +76,10 @@ func (l *lab) zizmor(dir string) error {
 	if err != nil {
 		return err
 	}
-	type count struct{ hits, spans, extra, ours int }
 	leftOut := 0
-	counts := map[string]*count{}
+	counts := map[string]*agreement{}
 	for _, rule := range sharedRules {
-		counts[rule] = &count{}
+		counts[rule] = &agreement{}
 	}
 	for _, file := range slices.Sorted(maps.Keys(expected)) {
 		content, err := os.ReadFile(filepath.Join(tests, "test-data", file))
@@ -130,20 +129,28 @@ func (l *lab) zizmor(dir string) error {
 			}
 		}
 	}
-	table := tabwriter.NewWriter(l.out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "rule\texpected\tfound\trecall\tours\textra\tprecision")
-	var all count
-	for _, rule := range slices.Sorted(maps.Keys(counts)) {
-		c := counts[rule]
-		all = count{all.hits + c.hits, all.spans + c.spans, all.extra + c.extra, all.ours + c.ours}
-		fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%d\t%d\t%s\n", rule, c.spans, c.hits, share(c.hits, c.spans), c.ours, c.extra, share(c.ours-c.extra, c.ours))
-	}
-	fmt.Fprintf(table, "all\t%d\t%d\t%s\t%d\t%d\t%s\n", all.spans, all.hits, share(all.hits, all.spans), all.ours, all.extra, share(all.ours-all.extra, all.ours))
-	if err := table.Flush(); err != nil {
+	if err := l.table(counts); err != nil {
 		return err
 	}
 	fmt.Fprintf(l.out, "left out: %d expressions that zizmor reports because they are expressions\n", leftOut)
 	return nil
+}
+
+// An agreement is how many findings of a rule are expected, and how many of those and others there are.
+type agreement struct{ hits, spans, extra, ours int }
+
+// table prints counts by rule.
+func (l *lab) table(counts map[string]*agreement) error {
+	table := tabwriter.NewWriter(l.out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(table, "rule\texpected\tfound\trecall\tours\textra\tprecision")
+	var all agreement
+	for _, rule := range slices.Sorted(maps.Keys(counts)) {
+		c := counts[rule]
+		all = agreement{all.hits + c.hits, all.spans + c.spans, all.extra + c.extra, all.ours + c.ours}
+		fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%d\t%d\t%s\n", rule, c.spans, c.hits, share(c.hits, c.spans), c.ours, c.extra, share(c.ours-c.extra, c.ours))
+	}
+	fmt.Fprintf(table, "all\t%d\t%d\t%s\t%d\t%d\t%s\n", all.spans, all.hits, share(all.hits, all.spans), all.ours, all.extra, share(all.ours-all.extra, all.ours))
+	return table.Flush()
 }
 
 func compareSpans(a, b span) int {
@@ -157,10 +164,10 @@ func share(part, whole int) string {
 	return fmt.Sprintf("%.3f", float64(part)/float64(whole))
 }
 
-// definitionFindings are what our rules say of a file, wherever zizmor keeps it.
+// definitionFindings are what our rules say of a file, wherever another program's tests keep it.
 func definitionFindings(s *definitions.Scanner, file string, content []byte) []audit.Finding {
 	where := ".github/workflows/" + path.Base(file)
-	if base := path.Base(file); base == "action.yml" || base == "action.yaml" {
+	if base := path.Base(file); base == "action.yml" || base == "action.yaml" || base == ".gitlab-ci.yml" {
 		where = base
 	}
 	found, _ := s.Scan(audit.Item{Kind: audit.KindFile, At: audit.Location{Target: "dir:.", Path: where}}, content)

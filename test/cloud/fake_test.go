@@ -1,15 +1,20 @@
 package cloud
 
 import (
+	b32 "encoding/base32"
+	"encoding/binary"
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/leakreach/leakreach/audit"
-	verifyaws "github.com/leakreach/leakreach/verify/aws"
 	"github.com/leakreach/leakreach/verify/aws/awstest"
 )
 
@@ -20,9 +25,19 @@ const (
 	fenceARN  = "arn:aws:iam::111122223333:policy/fence"
 )
 
+// keyOf makes a key id that carries an account.
+func keyOf(prefix, account string) string {
+	n, err := strconv.ParseUint(account, 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	b := binary.BigEndian.AppendUint64(nil, (n<<7|1<<47)<<16|seeds.Uint64N(1<<16))
+	return prefix + b32.StdEncoding.EncodeToString(append(b, byte(seeds.UintN(256)), byte(seeds.UintN(256))))
+}
+
 // world is an account that uses all the fake can do.
 func world() (awstest.Account, map[string]credential) {
-	key := func(prefix string) credential { return credential{id: keyID(prefix), secret: secretKey()} }
+	key := func(prefix string) credential { return credential{id: keyOf(prefix, accountID), secret: secretKey()} }
 	keys := map[string]credential{"admin": key("AKIA"), "deploy": key("AKIA"), "bounded": key("AKIA"), "session": key("ASIA"), "root": key("AKIA")}
 	session := keys["session"]
 	session.token = random(200, base32)
@@ -44,7 +59,7 @@ func world() (awstest.Account, map[string]credential) {
 		Keys: map[string]awstest.Key{},
 	}
 	for name, c := range keys {
-		k := awstest.Key{Secret: c.secret, Token: c.token, User: name, Created: time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)}
+		k := awstest.Key{Secret: c.secret, Token: c.token, User: name, Created: time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC), Used: time.Date(2024, 1, 2, 0, 0, 0, 0, time.UTC)}
 		switch name {
 		case "session":
 			k.User, k.Role = "", "runner"
@@ -65,6 +80,14 @@ func TestFakeByModels(t *testing.T) {
 		s := awstest.New(a)
 		s.PageSize = pageSize * 30 // a simulation has 40 results
 		j := newJudge(t, s)
+		if pageSize == 1 { // keys that may only read themselves
+			s.Intercept = func(w http.ResponseWriter, _ *http.Request, action string, _ int) bool {
+				if action == "GetAccountAuthorizationDetails" {
+					awstest.Error(w, 403, "AccessDenied", "no")
+				}
+				return action == "GetAccountAuthorizationDetails"
+			}
+		}
 		v, _ := verifier(s.URL)
 		for name, c := range keys {
 			got, err := v.Verify(t.Context(), c.found())
@@ -84,11 +107,51 @@ func TestFakeByModels(t *testing.T) {
 		}
 		s.Close()
 	}
-	for _, event := range verifyaws.Events(verifyaws.Live) {
-		if _, op, _ := strings.Cut(event, " "); seen[op] == 0 {
-			t.Errorf("%s was not asked: nothing is known about its form", op)
+	for op, n := range organised(t) {
+		seen[op] += n
+	}
+	v, _ := verifier("http://127.0.0.1:1")
+	for _, event := range v.Events() {
+		if seen[event.Name] == 0 {
+			t.Errorf("%s was not asked: nothing is known about its form", event.Name)
 		}
 	}
+}
+
+// organised has an auditor ask about keys of an organisation, and tells what was asked.
+func organised(t *testing.T) map[string]int {
+	t.Helper()
+	const managerID = "999988887777"
+	a, keys := world()
+	a.Organization = &awstest.Organization{
+		Manager: managerID, Parents: map[string]string{a.ID: "ou-abcd-workload", "444455556666": "r-abcd", "ou-abcd-workload": "r-abcd"},
+		Attached:  map[string][]string{"r-abcd": {"fullaccess", "rcpfullaccess"}, "ou-abcd-workload": {"fullaccess", "rcpfullaccess"}, a.ID: {"fullaccess", "rcpfullaccess"}},
+		Documents: map[string]string{"fullaccess": allowAll, "rcpfullaccess": allowAll},
+	}
+	top := awstest.Account{ID: managerID, Organization: a.Organization, Keys: map[string]awstest.Key{}, Users: map[string]awstest.Entity{"auditor": {Attached: []string{adminARN}}}, Policies: a.Policies}
+	auditor := credential{id: keyID("AKIA"), secret: secretKey()}
+	top.Keys[auditor.id] = awstest.Key{Secret: auditor.secret, User: "auditor"}
+	s := awstest.New(a, top)
+	defer s.Close()
+	j := newJudge(t, s)
+	file := filepath.Join(t.TempDir(), "config")
+	profile := fmt.Sprintf("[profile manager]\naws_access_key_id = %s\naws_secret_access_key = %s\n", auditor.id, auditor.secret)
+	if err := os.WriteFile(file, []byte(profile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_CONFIG_FILE", file)
+	t.Setenv("AWS_ACCESS_KEY_ID", keys["admin"].id)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", keys["admin"].secret)
+	v, _ := verifier(s.URL, "manager")
+	if got, err := v.Verify(t.Context(), credential{id: keys["deploy"].id}.found()); err != nil || got.How != "owner" || got.Reach == nil || got.Reach.Level != audit.LevelWrite || strings.Contains(fmt.Sprint(got.Reach.Limits), "not read") {
+		t.Errorf("%+v, %+v, %v", got, got.Reach, err)
+	}
+	for _, id := range []string{"AKIA" + "I" + random(15, base32), keyOf("AKIA", "444455556666"), keyOf("AKIA", "777766665555")} { // without an account, of a member, of none
+		if _, err := v.Verify(t.Context(), credential{id: id}.found()); err != nil {
+			t.Error(err)
+		}
+	}
+	return j.seen
 }
 
 // TestFakeByCLI has the AWS command line use the fake.

@@ -25,15 +25,17 @@ import (
 	"github.com/leakreach/leakreach/verify/aws/awstest"
 )
 
-// A model is Amazon's description of one API of the query protocol.
+// A model is Amazon's description of one API, of the query protocol or the JSON protocol.
 type model struct {
-	Metadata   struct{ APIVersion, XMLNamespace string }
-	Operations map[string]struct {
-		Input  *shapeRef
-		Output *struct{ Shape, ResultWrapper string }
-		Errors []shapeRef
-	}
-	Shapes map[string]shape
+	Metadata   struct{ APIVersion, XMLNamespace, TargetPrefix string }
+	Operations map[string]operation
+	Shapes     map[string]shape
+}
+
+type operation struct {
+	Input  *shapeRef
+	Output *struct{ Shape, ResultWrapper string }
+	Errors []shapeRef
 }
 
 type shapeRef struct{ Shape string }
@@ -49,7 +51,7 @@ type shape struct {
 	Error    *struct{ Code string }
 }
 
-// loadModels reads the models of STS and IAM from the module cache.
+// loadModels reads the models of STS, IAM and Organizations from the module cache, by their versions.
 func loadModels(t *testing.T) map[string]*model {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/aws/aws-sdk-go").Output()
@@ -57,7 +59,7 @@ func loadModels(t *testing.T) map[string]*model {
 		t.Fatalf("finding github.com/aws/aws-sdk-go: %v", err)
 	}
 	models := map[string]*model{}
-	for _, path := range []string{"sts/2011-06-15", "iam/2010-05-08"} {
+	for _, path := range []string{"sts/2011-06-15", "iam/2010-05-08", "organizations/2016-11-28"} {
 		content, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(out)), "models/apis", path, "api-2.json"))
 		if err != nil {
 			t.Fatal(err)
@@ -109,6 +111,13 @@ func (j *judge) observe(req awstest.Request, status int, body []byte) {
 }
 
 func (j *judge) check(req awstest.Request, status int, body []byte) []string {
+	if prefix, _, ok := strings.Cut(req.Header.Get("X-Amz-Target"), "."); ok {
+		m := j.models["2016-11-28"]
+		if prefix != m.Metadata.TargetPrefix {
+			return []string{"the target is not one of Organizations: " + prefix}
+		}
+		return m.checkJSON(req, status, body)
+	}
 	m := j.models[req.Params.Get("Version")]
 	if m == nil {
 		return []string{"no such API version " + req.Params.Get("Version")}
@@ -147,6 +156,71 @@ func (j *judge) check(req awstest.Request, status int, body []byte) []string {
 		}
 	}
 	return c.problems
+}
+
+// checkJSON is check for the JSON protocol, see https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html.
+func (m *model) checkJSON(req awstest.Request, status int, body []byte) []string {
+	op, ok := m.Operations[req.Action]
+	if !ok {
+		return []string{"no such operation"}
+	}
+	c := &checker{model: m}
+	var answer any
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return []string{fmt.Sprintf("answer: %v", err)}
+	}
+	if op.Input != nil {
+		input := map[string]any{}
+		for name, value := range req.Input {
+			input[name] = value
+		}
+		c.value(op.Input.Shape, input, "request")
+	}
+	if status == 200 {
+		c.value(op.Output.Shape, answer, "answer")
+		return c.problems
+	}
+	failure, _ := answer.(map[string]any)
+	code, _ := failure["__type"].(string)
+	if !slices.ContainsFunc(op.Errors, func(e shapeRef) bool { return e.Shape == code }) {
+		c.fail("error %s is not one of the operation's", code)
+	}
+	return c.problems
+}
+
+// value checks a JSON value against a shape.
+func (c *checker) value(name string, v any, at string) {
+	switch s := c.model.Shapes[name]; s.Type {
+	case "structure":
+		object, ok := v.(map[string]any)
+		if !ok {
+			c.fail("%s is no object", at)
+		}
+		for member, inner := range object {
+			ref, ok := s.Members[member]
+			if !ok {
+				c.fail("%s holds %s, which the model does not know", at, member)
+				continue
+			}
+			c.value(ref.Shape, inner, at+"."+member)
+		}
+		for _, member := range s.Required {
+			if _, ok := object[member]; !ok {
+				c.fail("%s lacks %s", at, member)
+			}
+		}
+	case "list":
+		list, ok := v.([]any)
+		if !ok {
+			c.fail("%s is no list", at)
+		}
+		for _, inner := range list {
+			c.value(s.Member.Shape, inner, at+"[]")
+		}
+		c.size(s, len(list), at)
+	default:
+		c.scalar(s, fmt.Sprint(v), at)
+	}
 }
 
 type checker struct {
@@ -245,7 +319,8 @@ func (c *checker) scalar(s shape, v, at string) {
 		_, err = time.Parse(time.RFC3339, v)
 	case "string":
 		c.size(s, utf8.RuneCountInString(v), at)
-		if len(s.Enum) > 0 && !slices.Contains(s.Enum, v) {
+		newer := v == "RESOURCE_CONTROL_POLICY" && slices.Contains(s.Enum, "SERVICE_CONTROL_POLICY") // than the models, see the current SDK's types.PolicyType
+		if len(s.Enum) > 0 && !slices.Contains(s.Enum, v) && !newer {
 			c.fail("%s is %q, which is none of %v", at, v, s.Enum)
 		}
 		if s.Pattern != "" {

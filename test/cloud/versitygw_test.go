@@ -173,12 +173,13 @@ func serve(t *testing.T, dir string, root credential) (url string) {
 	return ""
 }
 
-func verifier(endpoint string) (*verifyaws.Verifier, *audit.Calls) {
+// verifier has the credentials of an auditor that are in the environment, and those of profiles.
+func verifier(endpoint string, profiles ...string) (*verifyaws.Verifier, *audit.Calls) {
 	calls := &audit.Calls{}
 	return verifyaws.New(audit.Env{
 		HTTP: &http.Client{}, Getenv: func(k string) string { return map[string]string{"AWS_ENDPOINT_URL": endpoint}[k] },
 		Log: slog.New(slog.DiscardHandler), UserAgent: "leakreach/test", Calls: calls, Now: time.Now,
-	}, verifyaws.Options{Mode: verifyaws.Live, Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}), calls
+	}, verifyaws.Options{Mode: verifyaws.Live, Profiles: profiles, Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}), calls
 }
 
 func TestGateway(t *testing.T) {
@@ -212,6 +213,7 @@ func TestGateway(t *testing.T) {
 	}
 	t.Run("program", func(t *testing.T) { program(t, url, keys) })
 	t.Run("jobs", func(t *testing.T) { jobs(t, url, keys) })
+	t.Run("policies", func(t *testing.T) { policies(t, url, keys["root"]) })
 }
 
 // TestGatewayDown has nobody listen.

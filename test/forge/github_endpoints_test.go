@@ -169,6 +169,7 @@ var endpoints = map[string][]string{
 	"repos/get-org-rulesets":      {"/orgs/acme/rulesets"},
 	"git/get-tree":                {"/repos/acme/app/git/trees/HEAD", "/repos/acme/app/git/trees/HEAD?recursive=1"},
 	"git/get-blob":                {"/repos/acme/app/git/blobs/" + helloBlob},
+	"repos/get-content":           {"/repos/acme/app/contents/README?ref=main"},
 	"repos/list-branches":         {"/repos/acme/app/branches", "/repos/acme/app/branches?protected=true"},
 	"repos/get-branch-protection": {"/repos/acme/app/branches/main/protection"},
 	"repos/list-deploy-keys":      {"/repos/acme/app/keys"},

@@ -1,8 +1,8 @@
 // Package aws judges found AWS access keys: what the key id alone tells, whether the key works, and what it opens.
 //
-// [New] makes the verifier. How far it goes is a [Mode]: offline it reads only the key id, and nobody hears of it; live it
-// calls STS and IAM with the found key, by reads from a fixed list and nothing else. [Events] tells beforehand what that
-// leaves in the account's CloudTrail.
+// [New] makes the verifier. How far it goes is a [Mode]: offline it reads only the key id, and nobody hears of it; owner it asks
+// the key's account, by credentials of the user's own, and never uses the key; live it also calls STS and IAM with the key. All calls
+// are reads from a fixed list. [Verifier.Events] tells beforehand what that leaves in CloudTrail. What an identity may is judged by package iam.
 package aws
 
 import (
@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 
 	"github.com/leakreach/leakreach/audit"
@@ -23,7 +24,7 @@ type Mode string
 // The modes.
 const (
 	Offline Mode = "offline" // the key id's shape, its account, the list of canaries
-	Owner   Mode = "owner"   // offline, until the auditor's own credentials can be asked; the verdict says so
+	Owner   Mode = "owner"   // also asks the key's account with the auditor's credentials, where there are any; the verdict says so
 	Live    Mode = "live"    // also uses the found key, for reads only
 )
 
@@ -33,9 +34,11 @@ type Options struct {
 	// Region to call; "" is the one found beside the key where that is known to be open to every account, else AWS_REGION,
 	// AWS_DEFAULT_REGION, us-east-1.
 	Region string
-	// Endpoint to call instead of Amazon's, for STS and IAM; "" is AWS_ENDPOINT_URL_STS and AWS_ENDPOINT_URL_IAM, then
+	// Endpoint to call instead of Amazon's, for STS, IAM and Organizations; "" is AWS_ENDPOINT_URL_STS and so on, then
 	// AWS_ENDPOINT_URL, then Amazon's own.
 	Endpoint string
+	// Profiles are those of the shared configuration whose credentials are an auditor's, one for each account, beside the SDK's default chain.
+	Profiles []string
 	// CanaryAccounts and CanaryKeys are never called, beside the accounts that are known to host canaries.
 	CanaryAccounts, CanaryKeys []string
 	// Accounts are the ones the user may test. If there are any, a key of another account is not called: that would be an
@@ -58,8 +61,18 @@ type Verifier struct {
 	broken   error                // what every verification ends with: the list of canaries is unreadable
 	backoff  retry.BackoffDelayer // nil for the SDK's
 
-	mu   sync.Mutex
-	keys map[string]*turn
+	chain    func(ctx context.Context, profile string) (aws.CredentialsProvider, error)
+	policies sync.Map // of organisations, by id
+
+	owning     chan struct{}       // holds one element while a key's account is asked; its holder owns what follows
+	audits     map[string]*auditor // by profile
+	foreigners map[string]bool     // accounts, and whether they are known to be somebody else's
+	known      *known
+
+	mu         sync.Mutex
+	keys       map[string]*turn
+	read       map[string]*collection // what found keys could read of their accounts
+	unanswered map[string]string      // accounts whose simulator does not answer, and why
 }
 
 // New makes a verifier. Nothing is read or called before the first Verify.
@@ -70,7 +83,10 @@ func New(env audit.Env, opts Options) *Verifier {
 	if opts.Sleep == nil {
 		opts.Sleep = sleep
 	}
-	v := &Verifier{env: env, opts: opts, keys: map[string]*turn{}}
+	v := &Verifier{
+		env: env, opts: opts, chain: chain, owning: make(chan struct{}, 1), audits: map[string]*auditor{}, foreigners: map[string]bool{},
+		keys: map[string]*turn{}, read: map[string]*collection{}, unanswered: map[string]string{},
+	}
 	v.canaries, v.broken = canaries(opts.CanaryAccounts, opts.CanaryKeys)
 	return v
 }
@@ -86,17 +102,35 @@ func (v *Verifier) Verify(ctx context.Context, s *audit.Secret) (audit.Verdict, 
 		return audit.Verdict{}, v.broken
 	}
 	verdict, why := v.offline(s)
-	if verdict.Validity == audit.Canary || v.opts.Mode != Live {
+	if verdict.Validity == audit.Canary || v.opts.Mode != Owner && v.opts.Mode != Live {
 		return verdict, nil
 	}
 	if why != "" {
 		verdict.Facts["reason"] = why
 		return verdict, nil
 	}
-	return v.live(ctx, s, verdict)
+	redact := audit.Redactor([]*audit.Secret{s}) // before s may be given another value
+	if err := v.owner(ctx, s, &verdict); err != nil {
+		return audit.Verdict{}, err
+	}
+	foreign := verdict.Facts["foreign"]
+	delete(verdict.Facts, "foreign")
+	switch why := unsendable(s); {
+	case v.opts.Mode != Live, verdict.Validity == audit.Inactive: // the account has said so: there is no need to try
+	case foreign != "":
+		verdict.Facts["reason"] = "not called: " + foreign
+	case why != "":
+		if verdict.Validity == audit.Unchecked {
+			verdict.Facts["reason"] = why
+		}
+	default:
+		return v.live(ctx, s, verdict)
+	}
+	scrub(&verdict, redact)
+	return verdict, nil
 }
 
-// offline is what can be said without asking anybody, and why the key must not be called, if so.
+// offline is what can be said without asking anybody, and why nobody must be asked about the key, if so.
 func (v *Verifier) offline(s *audit.Secret) (verdict audit.Verdict, why string) {
 	kind, isKey := keyKind(s.ID)
 	verdict = audit.Verdict{
@@ -111,9 +145,6 @@ func (v *Verifier) offline(s *audit.Secret) (verdict audit.Verdict, why string) 
 		verdict.Identity = &audit.Identity{Account: account}
 	} else if isKey {
 		verdict.Facts["account"] = "not in the key id"
-	}
-	if v.opts.Mode == Owner {
-		verdict.Facts["owner"] = "owner-side verification is not part of this version; offline result"
 	}
 	for _, name := range []string{s.ID, account} {
 		if operator, planted := v.canaries[name]; planted && name != "" {
@@ -132,26 +163,73 @@ func (v *Verifier) offline(s *audit.Secret) (verdict audit.Verdict, why string) 
 		return verdict, "not called: the key id does not tell its account, and only named accounts may be tested"
 	case len(v.opts.Accounts) > 0 && !slices.Contains(v.opts.Accounts, account):
 		return verdict, "not called: account " + account + " is not one of those that may be tested"
-	case !s.HasValue() && len(s.Candidates()) == 0:
-		return verdict, "not called: only the key id was found, not its secret"
-	case kind == temporary && s.RevealPart(audit.PartSessionToken) == "":
-		return verdict, "not called: a temporary key needs its session token, which was not found"
-	case kind == temporary && !sendable(s.RevealPart(audit.PartSessionToken)):
-		return verdict, "not called: what was found as session token is not one"
 	}
 	return verdict, ""
 }
 
-// Events lists the CloudTrail events that verifying one key in a mode can cause in the key's account, as "source name". Which of
-// them occur depends on what the key is allowed; none of them is a write. IAM's are recorded in the partition's home region
-// (us-east-1), STS's in the region that is called; the user agent is that of [audit.Env], the source address that of the caller.
-func Events(m Mode) []string {
-	if m != Live {
+// unsendable says why a key cannot be used, if so.
+func unsendable(s *audit.Secret) string {
+	kind, _ := keyKind(s.ID)
+	switch {
+	case !s.HasValue() && len(s.Candidates()) == 0:
+		return "not called: only the key id was found, not its secret"
+	case kind == temporary && s.RevealPart(audit.PartSessionToken) == "":
+		return "not called: a temporary key needs its session token, which was not found"
+	case kind == temporary && !sendable(s.RevealPart(audit.PartSessionToken)):
+		return "not called: what was found as session token is not one"
+	}
+	return ""
+}
+
+// An Event is an entry of CloudTrail that a verification can cause. Which of them occur depends on what the credential is allowed; none of them is a write.
+type Event struct {
+	Source, Name string // such as iam.amazonaws.com and GetUser
+	Region       string // whose trail has it
+	UserAgent    string
+	Found        bool // it is caused with the found key; else with the auditor's credentials
+	PerKey       bool // it is caused for each key; else once for an account
+}
+
+// Account tells in whose trail an event is.
+func (e Event) Account() string {
+	if e.Found {
+		return "the key's account, by the key"
+	}
+	return "the auditor's account, by the auditor"
+}
+
+func (e Event) String() string {
+	times := "once for an account"
+	if e.PerKey {
+		times = "for each key"
+	}
+	return fmt.Sprintf("%s %s in %s as %s: %s, %s", e.Source, e.Name, e.Region, e.UserAgent, e.Account(), times)
+}
+
+// Events lists the CloudTrail events that verifying can cause. IAM's and those of Organizations are recorded in the partition's home region (us-east-1),
+// STS's in the region that is called. The source address is that of the caller.
+func (v *Verifier) Events() (events []Event) {
+	if v.opts.Mode != Owner && v.opts.Mode != Live {
 		return nil
 	}
-	var events []string
-	for _, op := range allowed {
-		events = append(events, fmt.Sprintf("%s.amazonaws.com %s", op.service, op.name))
+	at, err := v.where("")
+	if err != nil {
+		return nil // nothing is sent then
+	}
+	for _, found := range []bool{false, true} {
+		if found && v.opts.Mode != Live {
+			break
+		}
+		for _, op := range operations {
+			if !(credential{auditor: !found}).may(op) {
+				continue
+			}
+			e := Event{Source: op.service + ".amazonaws.com", Name: op.name, Region: at.region, UserAgent: v.env.UserAgent, Found: found, PerKey: found || op.perKey}
+			if op.service != "sts" {
+				e.Region = home(at.region)
+			}
+			events = append(events, e)
+		}
 	}
 	return events
 }

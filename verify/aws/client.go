@@ -15,54 +15,76 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/service/iam"
+	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/organizations"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/middleware"
 
 	"github.com/leakreach/leakreach/audit"
 )
 
-type operation struct{ service, name string }
-
-// allowed is every operation that may be sent with a found key, all of them reads. Anything else is refused before it leaves
-// the process.
-var allowed = []operation{
-	{"sts", "GetCallerIdentity"},
-	{"iam", "GetUser"},
-	{"iam", "GetRole"},
-	{"iam", "ListAccessKeys"},
-	{"iam", "ListAttachedUserPolicies"},
-	{"iam", "ListUserPolicies"},
-	{"iam", "GetUserPolicy"},
-	{"iam", "ListGroupsForUser"},
-	{"iam", "ListAttachedGroupPolicies"},
-	{"iam", "ListGroupPolicies"},
-	{"iam", "GetGroupPolicy"},
-	{"iam", "ListAttachedRolePolicies"},
-	{"iam", "ListRolePolicies"},
-	{"iam", "GetRolePolicy"},
-	{"iam", "GetPolicy"},
-	{"iam", "GetPolicyVersion"},
-	{"iam", "SimulatePrincipalPolicy"},
+// An operation is one that may be sent, and by whom. All of them are reads. Anything else is refused before it leaves the process.
+type operation struct {
+	service, name string
+	auditor       bool // with the auditor's credentials
+	found         bool // with the found key
+	perKey        bool // the auditor asks for each key, and not once for an account
 }
+
+// operations are all that this package sends, in the order in which it does.
+var operations = []operation{
+	{"sts", "GetCallerIdentity", true, true, false},
+	{"sts", "GetAccessKeyInfo", true, false, true},
+	{"organizations", "DescribeAccount", true, false, false},
+	{"iam", "GetAccessKeyLastUsed", true, false, true},
+	{"iam", "ListAccessKeys", true, true, true},
+	{"iam", "GetAccountAuthorizationDetails", true, true, false},
+	{"iam", "GetUser", true, true, true},
+	{"iam", "GetRole", false, true, true},
+	{"iam", "ListAttachedUserPolicies", true, true, true},
+	{"iam", "ListUserPolicies", true, true, true},
+	{"iam", "GetUserPolicy", true, true, true},
+	{"iam", "ListGroupsForUser", true, true, true},
+	{"iam", "ListAttachedGroupPolicies", true, true, true},
+	{"iam", "ListGroupPolicies", true, true, true},
+	{"iam", "GetGroupPolicy", true, true, true},
+	{"iam", "ListAttachedRolePolicies", false, true, true},
+	{"iam", "ListRolePolicies", false, true, true},
+	{"iam", "GetRolePolicy", false, true, true},
+	{"iam", "GetPolicy", true, true, false},
+	{"iam", "GetPolicyVersion", true, true, false},
+	{"organizations", "DescribeOrganization", true, true, false},
+	{"organizations", "ListParents", true, true, false},
+	{"organizations", "ListPoliciesForTarget", true, true, false},
+	{"organizations", "DescribePolicy", true, true, false},
+	{"iam", "SimulatePrincipalPolicy", true, true, true},
+}
+
+// A credential is what calls are signed with.
+type credential struct {
+	provider aws.CredentialsProvider
+	auditor  bool // it is the user's own, and not the found key
+}
+
+func (c credential) may(op operation) bool { return c.auditor && op.auditor || !c.auditor && op.found }
 
 var errRefused = errors.New("operation is not one of the reads leakreach makes")
 
 // onlyReads is the first step of every operation: it ends the ones that are not in the list.
-func onlyReads(stack *middleware.Stack) error {
+func (c credential) onlyReads(stack *middleware.Stack) error {
 	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("leakreach.OnlyReads",
 		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
-			op := operation{strings.ToLower(middleware.GetServiceID(ctx)), middleware.GetOperationName(ctx)}
-			if !slices.Contains(allowed, op) {
-				return middleware.InitializeOutput{}, middleware.Metadata{}, fmt.Errorf("%s:%s: %w", op.service, op.name, errRefused)
+			service, name := strings.ToLower(middleware.GetServiceID(ctx)), middleware.GetOperationName(ctx)
+			if !slices.ContainsFunc(operations, func(op operation) bool { return op.service == service && op.name == name && c.may(op) }) {
+				return middleware.InitializeOutput{}, middleware.Metadata{}, fmt.Errorf("%s:%s: %w", service, name, errRefused)
 			}
 			return next.HandleInitialize(ctx, in)
 		}), middleware.Before)
 }
 
 const (
-	// maxAnswer bounds an answer's body. The longest that IAM gives to our questions is a policy version, about 20 KiB when encoded.
-	maxAnswer = 4 << 20
+	// maxAnswer bounds an answer's body. The longest are pages of an account's details: 200 entries with some 60 KiB of policies each, at most.
+	maxAnswer = 32 << 20
 	// attemptLimit ends one request that gets no answer; two more fit into the time limit of a key.
 	attemptLimit = 20 * time.Second
 	// maxAttempts and maxBackoff bound the SDK's own retries, on throttling, 5xx and lost connections.
@@ -71,7 +93,7 @@ const (
 )
 
 // where names a region and, if it is not Amazon's, the endpoints.
-type where struct{ region, sts, iam string }
+type where struct{ region, sts, iam, organizations string }
 
 // transport sends the SDK's requests through the program's HTTP client. It bounds the answers, follows no redirect, since a
 // signed request is for one host only, and signs off as leakreach, which is what a defender looks for in CloudTrail.
@@ -167,33 +189,45 @@ func final(err error) aws.Ternary {
 	return aws.UnknownTernary
 }
 
-func static(id, secret, token string) aws.CredentialsProvider {
-	return aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+// static is a found key.
+func static(id, secret, token string) credential {
+	return credential{provider: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 		return aws.Credentials{AccessKeyID: id, SecretAccessKey: secret, SessionToken: token}, nil
-	})
+	})}
 }
 
 // The clients are made without the SDK's configuration package: no profile, no environment credential and no instance role of
-// the machine leakreach runs on can get into a request.
-func (v *Verifier) sts(w where, creds aws.CredentialsProvider) *sts.Client {
+// the machine leakreach runs on can get into a request that is to be made with a found key.
+func (v *Verifier) sts(w where, creds credential) *sts.Client {
 	return sts.New(sts.Options{
 		Region:       w.region,
 		BaseEndpoint: endpoint(w.sts),
-		Credentials:  creds,
+		Credentials:  creds.provider,
 		HTTPClient:   newTransport(v.env, "sts"),
 		Retryer:      v.retryer(),
-		APIOptions:   []func(*middleware.Stack) error{onlyReads},
+		APIOptions:   []func(*middleware.Stack) error{creds.onlyReads},
 	})
 }
 
-func (v *Verifier) iam(w where, creds aws.CredentialsProvider) *iam.Client {
-	return iam.New(iam.Options{
+func (v *Verifier) iam(w where, creds credential) *awsiam.Client {
+	return awsiam.New(awsiam.Options{
 		Region:       home(w.region),
 		BaseEndpoint: endpoint(w.iam),
-		Credentials:  creds,
+		Credentials:  creds.provider,
 		HTTPClient:   newTransport(v.env, "iam"),
 		Retryer:      v.retryer(),
-		APIOptions:   []func(*middleware.Stack) error{onlyReads},
+		APIOptions:   []func(*middleware.Stack) error{creds.onlyReads},
+	})
+}
+
+func (v *Verifier) organizations(w where, creds credential) *organizations.Client {
+	return organizations.New(organizations.Options{
+		Region:       home(w.region),
+		BaseEndpoint: endpoint(w.organizations),
+		Credentials:  creds.provider,
+		HTTPClient:   newTransport(v.env, "organizations"),
+		Retryer:      v.retryer(),
+		APIOptions:   []func(*middleware.Stack) error{creds.onlyReads},
 	})
 }
 
@@ -212,6 +246,9 @@ func (v *Verifier) where(found string) (where, error) {
 		return w, err
 	}
 	if w.iam, err = v.endpointOf("IAM"); err != nil {
+		return w, err
+	}
+	if w.organizations, err = v.endpointOf("ORGANIZATIONS"); err != nil {
 		return w, err
 	}
 	w.region = v.opts.Region
@@ -244,7 +281,7 @@ var openRegions = strings.Fields(`us-east-1 us-east-2 us-west-1 us-west-2 ca-cen
 
 func open(region string) bool { return slices.Contains(openRegions, region) }
 
-// home is the region that a partition's only IAM is in.
+// home is the region that a partition's only IAM, and only Organizations, is in.
 func home(region string) string {
 	switch {
 	case strings.HasPrefix(region, "cn-"):

@@ -42,6 +42,7 @@ func (v *Verifier) live(parent context.Context, s *audit.Secret, verdict audit.V
 	defer cancel()
 
 	redact := audit.Redactor([]*audit.Secret{s}) // before s may be given another value
+	owner := verdict
 	verdict.How = string(Live)
 	verdict.Facts["region"] = at.region
 	answer := v.settle(ctx, turn, at, s, &verdict)
@@ -56,16 +57,22 @@ func (v *Verifier) live(parent context.Context, s *audit.Secret, verdict audit.V
 	if answer.reason != "" {
 		verdict.Facts["reason"] = redact(answer.reason)
 	}
-	if answer.validity == audit.Unknown {
-		verdict.Error = redact(answer.reason)
-	}
-	if answer.validity == audit.Active {
+	switch answer.validity {
+	case audit.Active:
+		verdict.Error = ""
 		v.scope(ctx, at, s, answer, &verdict)
 		if parent.Err() != nil {
 			return audit.Verdict{}, parent.Err()
 		}
-		scrub(&verdict, redact)
+	case audit.Unknown:
+		verdict.Error = redact(answer.reason)
+		if owner.Validity == audit.Active { // its account knows it; whether the secret is its own is what is not known
+			verdict.Validity, verdict.How = owner.Validity, owner.How
+		}
+	default:
+		verdict.Reach = nil
 	}
+	scrub(&verdict, redact)
 	return verdict, nil
 }
 
@@ -261,9 +268,9 @@ func classify(err error, withToken bool) answer {
 	}
 	if status != 0 {
 		state := notUnderstood
-		return unknown(state, fmt.Sprintf("the answer is not one of STS (HTTP %d)%s", status, because(err)))
+		return unknown(state, fmt.Sprintf("the answer is not one of STS (HTTP %d)%s", status, onTheWay(err)))
 	}
-	return unknown(unanswered, "no answer from STS"+because(err))
+	return unknown(unanswered, "no answer from STS"+onTheWay(err))
 }
 
 func isThrottle(code string, status int) bool {
@@ -307,8 +314,8 @@ func statusOf(err error) int {
 	return 0
 }
 
-// because says what went wrong on the way, from errors whose text holds nothing that was sent.
-func because(err error) string {
+// onTheWay says what went wrong on the way, from errors whose text holds nothing that was sent.
+func onTheWay(err error) string {
 	if where, ok := errors.AsType[redirected](err); ok {
 		return ": " + where.Error()
 	}

@@ -8,11 +8,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/aws/smithy-go"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/iam"
 )
 
 // Bounds on what is read of one identity. IAM's quotas allow 10 groups a user and 20 managed policies an identity; more is
@@ -29,15 +31,11 @@ func (v *Verifier) scope(ctx context.Context, at where, s *audit.Secret, a answe
 	if kind, _ := keyKind(s.ID); kind == temporary {
 		token = s.RevealPart(audit.PartSessionToken)
 	}
-	r := &reader{
-		client: v.iam(at, static(s.ID, s.Reveal(), token)),
-		keyID:  s.ID,
-		denied: map[string]string{},
-		facts:  verdict.Facts,
-	}
+	key := static(s.ID, s.Reveal(), token)
+	r := &reader{client: v.iam(at, key), denied: map[string]string{}, facts: verdict.Facts}
 	who := identityOf(a)
-	if who.ARN == "" && r.call(ctx, "iam:GetUser", func() error { return r.user(ctx, &who, "") }) {
-		who.complete()
+	if who.ARN == "" {
+		r.own(ctx, &who)
 	}
 	if who.Account == "" && verdict.Identity != nil {
 		who.Account = verdict.Identity.Account
@@ -47,7 +45,7 @@ func (v *Verifier) scope(ctx context.Context, at where, s *audit.Secret, a answe
 	}
 	verdict.Identity = &who.Identity
 	if operator, planted := v.canaries[who.Account]; planted && who.Account != "" {
-		verdict.Validity = audit.Canary
+		verdict.Validity, verdict.Reach = audit.Canary, nil
 		verdict.Facts["canary"] = operator
 		verdict.Facts["reason"] = "planted to be touched: STS names an account known to host canaries, no further call was made"
 		return
@@ -63,15 +61,78 @@ func (v *Verifier) scope(ctx context.Context, at where, s *audit.Secret, a answe
 		verdict.Reach = unknownReach(who, "a federated session may not call IAM: its rights are those of its user, cut by a session policy that nobody can read")
 	case who.name == "":
 		verdict.Reach = unknownReach(who, "what the identity is could not be read: "+r.why())
+	case verdict.Reach != nil && verdict.Reach.Level != audit.LevelUnknown: // the auditor knows more than the key may read
 	default:
-		r.read(ctx, &who)
-		sim := v.simulate(ctx, r, who)
-		verdict.Reach = reach(s.ID, who, r, sim)
+		v.self(ctx, at, key, s.ID, &who, r, verdict)
 	}
 	if ctx.Err() != nil {
+		if verdict.Reach == nil {
+			verdict.Reach = unknownReach(who, "nothing is known of the identity's rights")
+		}
 		verdict.Reach.Limits = append(verdict.Reach.Limits, fmt.Sprintf("time limit of %s per key reached while reading the identity's rights", v.opts.TimeLimit))
 	}
 }
+
+// self reads what a key may read of its own identity: of the whole account, or else of itself.
+func (v *Verifier) self(ctx context.Context, at where, key credential, keyID string, who *principal, r *reader, verdict *audit.Verdict) {
+	if who.Type == "user" && verdict.Facts["status"] == "" {
+		r.call(ctx, "iam:ListAccessKeys", func() error {
+			_, err := keys(ctx, r.client, who.name, keyID, verdict.Facts)
+			return err
+		})
+	}
+	itself := &auditor{account: who.Account, iam: r.client, organizations: v.organizations(at, key)}
+	c, why := v.whole(ctx, itself)
+	var reach *audit.Reach
+	if c != nil {
+		for _, i := range slices.Concat(c.account.Users, c.account.Roles) { // a session's ARN does not show the role's path
+			if i.Role == (who.Type == "role") && i.ARN[strings.LastIndexByte(i.ARN, '/')+1:] == who.name {
+				who.source = i.ARN
+			}
+		}
+		j := &judgement{who: *who, at: c, sim: v.simulate(ctx, r.client, *who), gaps: c.gaps, facts: verdict.Facts, now: v.env.Now()}
+		reach = j.reach()
+		if who.session {
+			reach.Limits = append(reach.Limits, sessionLimit)
+		}
+	} else {
+		r.principal(ctx, who)
+		var err error
+		account := &iam.Account{ID: who.Account}
+		gaps := append(v.organisation(ctx, itself, []*auditor{itself}, account), audit.Gap{Target: "aws:" + who.Account, What: "identities", Why: why})
+		if reach, err = r.reach(*who, v.simulate(ctx, r.client, *who), account, gaps, v.env.Now()); err != nil {
+			reach = unknownReach(*who, "what was read of the identity is not understood")
+		}
+	}
+	if before := verdict.Reach; before != nil { // the auditor's, and unknown
+		reach.Limits = append(reach.Limits, before.Limits...)
+	}
+	verdict.Reach = from(keyID, who.ARN, "sts:GetCallerIdentity", reach)
+}
+
+// whole reads the key's account with the key, once for all keys of it, and says why it cannot be read, if so.
+func (v *Verifier) whole(ctx context.Context, itself *auditor) (c *collection, why string) {
+	turn, err := v.take(ctx, "account "+itself.account)
+	if err != nil {
+		return nil, "time limit"
+	}
+	defer turn.release()
+	v.mu.Lock()
+	c = v.read[itself.account]
+	v.mu.Unlock()
+	if c != nil {
+		return c, ""
+	}
+	if c, err = v.collect(ctx, itself, []*auditor{itself}); err != nil {
+		return nil, err.Error()
+	}
+	v.mu.Lock()
+	v.read[itself.account] = c
+	v.mu.Unlock()
+	return c, ""
+}
+
+const sessionLimit = "a session policy, if the session has one, cannot be read: an upper bound"
 
 // A principal is an identity with what is needed to ask IAM about it.
 type principal struct {
@@ -115,18 +176,16 @@ func (p *principal) complete() {
 	}
 }
 
-// A reader asks IAM and keeps what it was refused.
+// A reader asks IAM about one identity, and keeps what it was refused.
 type reader struct {
-	client   *iam.Client
-	keyID    string
-	facts    map[string]string
-	policies []policy
-	boundary *policy
-	groups   []string
+	client  *awsiam.Client
+	facts   map[string]string
+	details details
 
-	bounded   bool              // a boundary is attached
 	identity  bool              // the identity itself was read, so that the absence of a boundary is known
+	groups    int               // of the identity
 	unread    []string          // policies whose text is not known
+	read      int               // policies whose text was asked for
 	denied    map[string]string // operation: why not
 	order     []string
 	exhausted string // why nothing more is asked: the network, throttling, the time limit
@@ -141,33 +200,19 @@ func (r *reader) call(ctx context.Context, op string, f func() error) bool {
 	if err == nil {
 		return true
 	}
-	code, status := codeOf(err), statusOf(err)
-	why := code
-	switch {
-	case ctx.Err() != nil:
-		why = "time limit"
-		r.exhausted = why
-	case isThrottle(code, status):
-		why = "throttled"
-		r.exhausted = why
-	case code == "AccessDenied" || code == "AccessDeniedException":
-		why = "access denied" + deniedBy(messageOf(err))
-	case code == "NoSuchEntity":
-		why = "not there"
-	case status >= 500:
-		why = "server error " + orStatus(code, status)
-		r.exhausted = why
-	case code == "" && status != 0:
-		why = fmt.Sprintf("answer not understood, HTTP %d", status)
-	case code == "":
-		why = "no answer" + because(err)
+	r.refuse(ctx, op, err)
+	return false
+}
+
+func (r *reader) refuse(ctx context.Context, op string, err error) {
+	why := because(ctx, err)
+	if hopeless(ctx, err) {
 		r.exhausted = why
 	}
 	if _, known := r.denied[op]; !known {
 		r.order = append(r.order, op)
 	}
 	r.denied[op] = why
-	return false
 }
 
 var denialShape = regexp.MustCompile(`(explicit deny in an? [a-z -]+|no [a-z-]+ policy allows|no permissions boundary allows)`)
@@ -198,6 +243,11 @@ func (r *reader) why() string {
 	return strings.Join(reasons, "; ")
 }
 
+// whole tells whether all policies of the identity were read.
+func (r *reader) whole() bool {
+	return len(r.unread) == 0 && len(r.order) == 0 && r.identity && r.groups <= maxGroups
+}
+
 // pages follows a listing. IAM may give fewer elements than asked for and still have more.
 func pages(fetch func(marker *string) (next *string, more bool, err error)) error {
 	var marker *string
@@ -211,208 +261,209 @@ func pages(fetch func(marker *string) (next *string, more bool, err error)) erro
 	return &smithy.GenericAPIError{Code: "EndlessListing"}
 }
 
-// user reads a user: the key's own with name "".
-func (r *reader) user(ctx context.Context, p *principal, name string) error {
-	in := &iam.GetUserInput{}
-	if name != "" {
-		in.UserName = &name
-	}
-	out, err := r.client.GetUser(ctx, in)
-	if err != nil {
-		return err
-	}
-	if out.User == nil || !isARN(text(out.User.Arn)) {
-		return &smithy.GenericAPIError{Code: "EmptyAnswer"}
-	}
-	r.identity = true
-	if p.ARN == "" {
-		p.ARN = text(out.User.Arn)
-	}
-	if out.User.CreateDate != nil {
-		r.facts["identity_created"] = out.User.CreateDate.UTC().Format(time.RFC3339)
-	}
-	r.attach(ctx, out.User.PermissionsBoundary)
-	return nil
-}
-
-func (r *reader) role(ctx context.Context, p *principal) error {
-	out, err := r.client.GetRole(ctx, &iam.GetRoleInput{RoleName: &p.name})
-	if err != nil {
-		return err
-	}
-	if out.Role == nil || !isARN(text(out.Role.Arn)) {
-		return &smithy.GenericAPIError{Code: "EmptyAnswer"}
-	}
-	r.identity = true
-	p.source = text(out.Role.Arn) // with its path, which the session's ARN does not show
-	if out.Role.CreateDate != nil {
-		r.facts["identity_created"] = out.Role.CreateDate.UTC().Format(time.RFC3339)
-	}
-	r.attach(ctx, out.Role.PermissionsBoundary)
-	return nil
-}
-
-// attach reads the boundary of the identity.
-func (r *reader) attach(ctx context.Context, b *types.AttachedPermissionsBoundary) {
-	if b == nil || text(b.PermissionsBoundaryArn) == "" {
-		return
-	}
-	r.bounded = true
-	arn := oneLine(text(b.PermissionsBoundaryArn))
-	r.facts["boundary"] = arn
-	if doc, ok := r.text(ctx, arn); ok {
-		r.boundary = &policy{name: arn, how: "permissions boundary", doc: doc}
-	}
-}
-
-// read collects the identity's policies: its own, and those of its groups.
-func (r *reader) read(ctx context.Context, p *principal) {
-	if p.Type == "role" {
-		r.call(ctx, "iam:GetRole", func() error { return r.role(ctx, p) })
-		r.rolePolicies(ctx, p.name)
-		return
-	}
-	if !r.identity {
-		r.call(ctx, "iam:GetUser", func() error { return r.user(ctx, p, p.name) })
-	}
-	r.keys(ctx, p.name)
-	r.userPolicies(ctx, p.name)
-	r.call(ctx, "iam:ListGroupsForUser", func() error {
-		return pages(func(marker *string) (*string, bool, error) {
-			out, err := r.client.ListGroupsForUser(ctx, &iam.ListGroupsForUserInput{UserName: &p.name, Marker: marker})
-			if err != nil {
-				return nil, false, err
-			}
-			for _, g := range out.Groups {
-				r.groups = append(r.groups, text(g.GroupName))
-			}
-			return out.Marker, out.IsTruncated, nil
-		})
-	})
-	for _, g := range r.groups[:min(len(r.groups), maxGroups)] {
-		r.groupPolicies(ctx, g)
-	}
-}
-
-// keys says how old the key is and whether it has a sibling.
-func (r *reader) keys(ctx context.Context, user string) {
-	r.call(ctx, "iam:ListAccessKeys", func() error {
-		out, err := r.client.ListAccessKeys(ctx, &iam.ListAccessKeysInput{UserName: &user})
+// own asks for the key's own user: STS refused to name it.
+func (r *reader) own(ctx context.Context, p *principal) bool {
+	return r.call(ctx, "iam:GetUser", func() error {
+		out, err := r.client.GetUser(ctx, nil)
+		if err == nil && (out.User == nil || !isARN(text(out.User.Arn))) {
+			err = errEmpty
+		}
 		if err != nil {
 			return err
 		}
-		active := 0
-		for _, k := range out.AccessKeyMetadata {
-			if k.Status == types.StatusTypeActive {
-				active++
-			}
-			if text(k.AccessKeyId) == r.keyID && k.CreateDate != nil {
-				r.facts["key_created"] = k.CreateDate.UTC().Format(time.RFC3339)
-			}
-		}
-		r.facts["active_keys_of_user"] = fmt.Sprint(active)
+		p.ARN = text(out.User.Arn)
+		p.complete()
 		return nil
 	})
 }
 
-func (r *reader) userPolicies(ctx context.Context, user string) {
-	r.attached(ctx, "iam:ListAttachedUserPolicies", "", func(marker *string) ([]types.AttachedPolicy, *string, bool, error) {
-		out, err := r.client.ListAttachedUserPolicies(ctx, &iam.ListAttachedUserPoliciesInput{UserName: &user, Marker: marker})
-		if err != nil {
-			return nil, nil, false, err
-		}
-		return out.AttachedPolicies, out.Marker, out.IsTruncated, nil
-	})
-	r.inline(ctx, "iam:ListUserPolicies", "iam:GetUserPolicy", "", func(marker *string) ([]string, *string, bool, error) {
-		out, err := r.client.ListUserPolicies(ctx, &iam.ListUserPoliciesInput{UserName: &user, Marker: marker})
-		if err != nil {
-			return nil, nil, false, err
-		}
-		return out.PolicyNames, out.Marker, out.IsTruncated, nil
-	}, func(name string) (*string, error) {
-		out, err := r.client.GetUserPolicy(ctx, &iam.GetUserPolicyInput{UserName: &user, PolicyName: &name})
-		if err != nil {
-			return nil, err
-		}
-		return out.PolicyDocument, nil
-	})
-}
-
-func (r *reader) rolePolicies(ctx context.Context, role string) {
-	r.attached(ctx, "iam:ListAttachedRolePolicies", "", func(marker *string) ([]types.AttachedPolicy, *string, bool, error) {
-		out, err := r.client.ListAttachedRolePolicies(ctx, &iam.ListAttachedRolePoliciesInput{RoleName: &role, Marker: marker})
-		if err != nil {
-			return nil, nil, false, err
-		}
-		return out.AttachedPolicies, out.Marker, out.IsTruncated, nil
-	})
-	r.inline(ctx, "iam:ListRolePolicies", "iam:GetRolePolicy", "", func(marker *string) ([]string, *string, bool, error) {
-		out, err := r.client.ListRolePolicies(ctx, &iam.ListRolePoliciesInput{RoleName: &role, Marker: marker})
-		if err != nil {
-			return nil, nil, false, err
-		}
-		return out.PolicyNames, out.Marker, out.IsTruncated, nil
-	}, func(name string) (*string, error) {
-		out, err := r.client.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: &role, PolicyName: &name})
-		if err != nil {
-			return nil, err
-		}
-		return out.PolicyDocument, nil
-	})
-}
-
-func (r *reader) groupPolicies(ctx context.Context, group string) {
-	r.attached(ctx, "iam:ListAttachedGroupPolicies", group, func(marker *string) ([]types.AttachedPolicy, *string, bool, error) {
-		out, err := r.client.ListAttachedGroupPolicies(ctx, &iam.ListAttachedGroupPoliciesInput{GroupName: &group, Marker: marker})
-		if err != nil {
-			return nil, nil, false, err
-		}
-		return out.AttachedPolicies, out.Marker, out.IsTruncated, nil
-	})
-	r.inline(ctx, "iam:ListGroupPolicies", "iam:GetGroupPolicy", group, func(marker *string) ([]string, *string, bool, error) {
-		out, err := r.client.ListGroupPolicies(ctx, &iam.ListGroupPoliciesInput{GroupName: &group, Marker: marker})
-		if err != nil {
-			return nil, nil, false, err
-		}
-		return out.PolicyNames, out.Marker, out.IsTruncated, nil
-	}, func(name string) (*string, error) {
-		out, err := r.client.GetGroupPolicy(ctx, &iam.GetGroupPolicyInput{GroupName: &group, PolicyName: &name})
-		if err != nil {
-			return nil, err
-		}
-		return out.PolicyDocument, nil
-	})
-}
-
-func (r *reader) attached(ctx context.Context, op, via string, list func(marker *string) ([]types.AttachedPolicy, *string, bool, error)) {
-	var arns []string
-	r.call(ctx, op, func() error {
-		return pages(func(marker *string) (*string, bool, error) {
-			found, next, more, err := list(marker)
-			for _, p := range found {
-				arns = append(arns, oneLine(text(p.PolicyArn)))
-			}
-			return next, more, err
-		})
-	})
-	for _, arn := range arns {
-		if r.known(arn) {
-			continue
-		}
-		if doc, ok := r.text(ctx, arn); ok {
-			r.policies = append(r.policies, policy{arn, via, op, doc})
-		} else {
-			r.unread = append(r.unread, arn)
-		}
+// principal reads an identity: itself, and its policies.
+func (r *reader) principal(ctx context.Context, p *principal) {
+	if p.Type == "role" {
+		r.role(ctx, p)
+	} else {
+		r.user(ctx, p)
 	}
 }
 
-// known tells whether a policy was read by another way: a user and its group may have the same one.
-func (r *reader) known(arn string) bool {
-	return slices.Contains(r.unread, arn) || slices.ContainsFunc(r.policies, func(p policy) bool { return p.name == arn })
+func (r *reader) created(at *time.Time) {
+	if at != nil {
+		r.facts["identity_created"] = at.UTC().Format(time.RFC3339)
+	}
 }
 
-func (r *reader) inline(ctx context.Context, listOp, getOp, via string, list func(marker *string) ([]string, *string, bool, error), get func(name string) (*string, error)) {
+func (r *reader) user(ctx context.Context, p *principal) {
+	u := types.UserDetail{Arn: &p.source, UserName: &p.name}
+	r.call(ctx, "iam:GetUser", func() error {
+		out, err := r.client.GetUser(ctx, &awsiam.GetUserInput{UserName: &p.name})
+		if err == nil && (out.User == nil || !isARN(text(out.User.Arn))) {
+			err = errEmpty
+		}
+		if err != nil {
+			return err
+		}
+		r.identity = true
+		u.Arn, u.Tags, u.PermissionsBoundary = out.User.Arn, out.User.Tags, out.User.PermissionsBoundary
+		r.created(out.User.CreateDate)
+		return nil
+	})
+	r.boundary(ctx, u.PermissionsBoundary)
+	u.AttachedManagedPolicies = r.attached(ctx, "iam:ListAttachedUserPolicies", func(marker *string) ([]types.AttachedPolicy, *string, bool, error) {
+		out, err := r.client.ListAttachedUserPolicies(ctx, &awsiam.ListAttachedUserPoliciesInput{UserName: &p.name, Marker: marker})
+		if err != nil {
+			return nil, nil, false, err
+		}
+		return out.AttachedPolicies, out.Marker, out.IsTruncated, nil
+	})
+	u.UserPolicyList = r.inline(ctx, "iam:ListUserPolicies", "iam:GetUserPolicy", func(marker *string) ([]string, *string, bool, error) {
+		out, err := r.client.ListUserPolicies(ctx, &awsiam.ListUserPoliciesInput{UserName: &p.name, Marker: marker})
+		if err != nil {
+			return nil, nil, false, err
+		}
+		return out.PolicyNames, out.Marker, out.IsTruncated, nil
+	}, func(name string) (*string, error) {
+		out, err := r.client.GetUserPolicy(ctx, &awsiam.GetUserPolicyInput{UserName: &p.name, PolicyName: &name})
+		if err != nil {
+			return nil, err
+		}
+		return out.PolicyDocument, nil
+	})
+	var groups []types.Group
+	r.call(ctx, "iam:ListGroupsForUser", func() error {
+		return pages(func(marker *string) (*string, bool, error) {
+			out, err := r.client.ListGroupsForUser(ctx, &awsiam.ListGroupsForUserInput{UserName: &p.name, Marker: marker})
+			if err != nil {
+				return nil, false, err
+			}
+			groups = append(groups, out.Groups...)
+			return out.Marker, out.IsTruncated, nil
+		})
+	})
+	r.groups = len(groups)
+	for _, g := range groups[:min(len(groups), maxGroups)] {
+		u.GroupList = append(u.GroupList, text(g.GroupName))
+		r.group(ctx, g)
+	}
+	r.details.UserDetailList = []types.UserDetail{u}
+}
+
+func (r *reader) group(ctx context.Context, group types.Group) {
+	g := types.GroupDetail{Arn: group.Arn, GroupName: group.GroupName}
+	g.AttachedManagedPolicies = r.attached(ctx, "iam:ListAttachedGroupPolicies", func(marker *string) ([]types.AttachedPolicy, *string, bool, error) {
+		out, err := r.client.ListAttachedGroupPolicies(ctx, &awsiam.ListAttachedGroupPoliciesInput{GroupName: g.GroupName, Marker: marker})
+		if err != nil {
+			return nil, nil, false, err
+		}
+		return out.AttachedPolicies, out.Marker, out.IsTruncated, nil
+	})
+	g.GroupPolicyList = r.inline(ctx, "iam:ListGroupPolicies", "iam:GetGroupPolicy", func(marker *string) ([]string, *string, bool, error) {
+		out, err := r.client.ListGroupPolicies(ctx, &awsiam.ListGroupPoliciesInput{GroupName: g.GroupName, Marker: marker})
+		if err != nil {
+			return nil, nil, false, err
+		}
+		return out.PolicyNames, out.Marker, out.IsTruncated, nil
+	}, func(name string) (*string, error) {
+		out, err := r.client.GetGroupPolicy(ctx, &awsiam.GetGroupPolicyInput{GroupName: g.GroupName, PolicyName: &name})
+		if err != nil {
+			return nil, err
+		}
+		return out.PolicyDocument, nil
+	})
+	r.details.GroupDetailList = append(r.details.GroupDetailList, g)
+}
+
+func (r *reader) role(ctx context.Context, p *principal) {
+	role := types.RoleDetail{RoleName: &p.name}
+	r.call(ctx, "iam:GetRole", func() error {
+		out, err := r.client.GetRole(ctx, &awsiam.GetRoleInput{RoleName: &p.name})
+		if err == nil && (out.Role == nil || !isARN(text(out.Role.Arn))) {
+			err = errEmpty
+		}
+		if err != nil {
+			return err
+		}
+		r.identity = true
+		p.source = text(out.Role.Arn) // with its path, which the session's ARN does not show
+		role.Tags, role.PermissionsBoundary, role.AssumeRolePolicyDocument = out.Role.Tags, out.Role.PermissionsBoundary, out.Role.AssumeRolePolicyDocument
+		r.created(out.Role.CreateDate)
+		return nil
+	})
+	role.Arn = &p.source
+	r.boundary(ctx, role.PermissionsBoundary)
+	role.AttachedManagedPolicies = r.attached(ctx, "iam:ListAttachedRolePolicies", func(marker *string) ([]types.AttachedPolicy, *string, bool, error) {
+		out, err := r.client.ListAttachedRolePolicies(ctx, &awsiam.ListAttachedRolePoliciesInput{RoleName: &p.name, Marker: marker})
+		if err != nil {
+			return nil, nil, false, err
+		}
+		return out.AttachedPolicies, out.Marker, out.IsTruncated, nil
+	})
+	role.RolePolicyList = r.inline(ctx, "iam:ListRolePolicies", "iam:GetRolePolicy", func(marker *string) ([]string, *string, bool, error) {
+		out, err := r.client.ListRolePolicies(ctx, &awsiam.ListRolePoliciesInput{RoleName: &p.name, Marker: marker})
+		if err != nil {
+			return nil, nil, false, err
+		}
+		return out.PolicyNames, out.Marker, out.IsTruncated, nil
+	}, func(name string) (*string, error) {
+		out, err := r.client.GetRolePolicy(ctx, &awsiam.GetRolePolicyInput{RoleName: &p.name, PolicyName: &name})
+		if err != nil {
+			return nil, err
+		}
+		return out.PolicyDocument, nil
+	})
+	r.details.RoleDetailList = []types.RoleDetail{role}
+}
+
+// boundary reads the text of a boundary. One that cannot be read stays without: what it might take away is not known then.
+func (r *reader) boundary(ctx context.Context, b *types.AttachedPermissionsBoundary) {
+	if b == nil || text(b.PermissionsBoundaryArn) == "" {
+		return
+	}
+	arn := text(b.PermissionsBoundaryArn)
+	r.facts["boundary"] = oneLine(arn)
+	r.managed(ctx, arn)
+}
+
+// attached lists managed policies and reads those that are not known yet: a user and its group may have the same one.
+func (r *reader) attached(ctx context.Context, op string, list func(marker *string) ([]types.AttachedPolicy, *string, bool, error)) (readable []types.AttachedPolicy) {
+	var all []types.AttachedPolicy
+	r.call(ctx, op, func() error {
+		return pages(func(marker *string) (*string, bool, error) {
+			found, next, more, err := list(marker)
+			all = append(all, found...)
+			return next, more, err
+		})
+	})
+	for _, p := range all {
+		if r.managed(ctx, text(p.PolicyArn)) {
+			readable = append(readable, p)
+		}
+	}
+	return readable
+}
+
+// managed reads a managed policy, once, and tells whether its text is known.
+func (r *reader) managed(ctx context.Context, arn string) bool {
+	label := oneLine(arn)
+	known := func(p types.ManagedPolicyDetail) bool { return text(p.Arn) == arn }
+	switch {
+	case wellKnown(arn), slices.ContainsFunc(r.details.Policies, known):
+		return true
+	case slices.Contains(r.unread, label):
+		return false
+	case r.read < maxPolicies && r.exhausted == "":
+		r.read++
+		p, op, err := managed(ctx, r.client, arn)
+		if err == nil {
+			r.details.Policies = append(r.details.Policies, p)
+			return true
+		}
+		r.refuse(ctx, op, err)
+	}
+	r.unread = append(r.unread, label)
+	return false
+}
+
+func (r *reader) inline(ctx context.Context, listOp, getOp string, list func(marker *string) ([]string, *string, bool, error), get func(name string) (*string, error)) (all []types.PolicyDetail) {
 	var names []string
 	r.call(ctx, listOp, func() error {
 		return pages(func(marker *string) (*string, bool, error) {
@@ -422,69 +473,55 @@ func (r *reader) inline(ctx context.Context, listOp, getOp, via string, list fun
 		})
 	})
 	for _, name := range names {
-		label := "inline policy " + oneLine(name)
 		ok := false
-		if len(r.policies)+len(r.unread) < maxPolicies {
+		if r.read < maxPolicies {
+			r.read++
 			ok = r.call(ctx, getOp, func() error {
-				body, err := get(name)
-				if err != nil {
-					return err
+				doc, err := get(name)
+				if err == nil {
+					_, err = parse(name, doc)
 				}
-				doc, err := parse(text(body))
-				if err != nil {
-					return &smithy.GenericAPIError{Code: "UnreadableDocument"}
+				if err == nil {
+					all = append(all, types.PolicyDetail{PolicyName: aws.String(oneLine(name)), PolicyDocument: doc})
 				}
-				r.policies = append(r.policies, policy{label, via, getOp, doc})
-				return nil
+				return err
 			})
 		}
 		if !ok {
-			r.unread = append(r.unread, label)
+			r.unread = append(r.unread, "inline policy "+oneLine(name))
 		}
 	}
+	return all
 }
 
-// text reads the default version of a managed policy.
-func (r *reader) text(ctx context.Context, arn string) (document, bool) {
-	if doc, ok := wellKnown(arn); ok {
-		return doc, true
-	}
-	var doc document
-	if len(r.policies)+len(r.unread) >= maxPolicies {
-		return doc, false
-	}
-	var version string
-	ok := r.call(ctx, "iam:GetPolicy", func() error {
-		out, err := r.client.GetPolicy(ctx, &iam.GetPolicyInput{PolicyArn: &arn})
+// keys says how old a key of a user is, whether it is active, and whether it has a sibling. status is Active or Inactive, or "" where the user has no such key.
+func keys(ctx context.Context, client *awsiam.Client, user, keyID string, facts map[string]string) (status types.StatusType, err error) {
+	active := 0
+	err = pages(func(marker *string) (*string, bool, error) {
+		out, err := client.ListAccessKeys(ctx, &awsiam.ListAccessKeysInput{UserName: &user, Marker: marker})
 		if err != nil {
-			return err
+			return nil, false, err
 		}
-		if out.Policy == nil || text(out.Policy.DefaultVersionId) == "" {
-			return &smithy.GenericAPIError{Code: "EmptyAnswer"}
+		for _, k := range out.AccessKeyMetadata {
+			if k.Status == types.StatusTypeActive {
+				active++
+			}
+			if text(k.AccessKeyId) != keyID {
+				continue
+			}
+			status = k.Status
+			if k.CreateDate != nil {
+				facts["key_created"] = k.CreateDate.UTC().Format(time.RFC3339)
+			}
 		}
-		version = text(out.Policy.DefaultVersionId)
-		return nil
-	}) && r.call(ctx, "iam:GetPolicyVersion", func() error {
-		out, err := r.client.GetPolicyVersion(ctx, &iam.GetPolicyVersionInput{PolicyArn: &arn, VersionId: &version})
-		if err != nil {
-			return err
-		}
-		if out.PolicyVersion == nil {
-			return &smithy.GenericAPIError{Code: "EmptyAnswer"}
-		}
-		doc, err = parse(text(out.PolicyVersion.Document))
-		if err != nil {
-			return &smithy.GenericAPIError{Code: "UnreadableDocument"}
-		}
-		return nil
+		return out.Marker, out.IsTruncated, nil
 	})
-	return doc, ok
-}
-
-// wellKnown holds the one policy of Amazon's whose text says all and never changes.
-func wellKnown(arn string) (document, bool) {
-	if !strings.HasPrefix(arn, "arn:aws") || !strings.HasSuffix(arn, ":iam::aws:policy/AdministratorAccess") {
-		return document{}, false
+	if err != nil {
+		return "", err
 	}
-	return document{Statement: []statement{{Effect: "Allow", Action: patterns{"*"}, Resource: patterns{"*"}}}}, true
+	facts["active_keys_of_user"] = fmt.Sprint(active)
+	if status != "" {
+		facts["status"] = oneLine(string(status))
+	}
+	return status, nil
 }

@@ -534,21 +534,41 @@ func TestPatienceEnds(t *testing.T) {
 	}
 }
 
-// GraphQL refuses for a secondary limit in an answer that is otherwise a success. What only speaks of one is none.
-func TestSecondaryLimitOfGraphQL(t *testing.T) {
-	const limited, other = `{"errors":[{"message":"You have exceeded a secondary rate limit."}]}`, `{"data":{"text":"rate limit"}}`
-	w := forge(t, nil, func(n int, w http.ResponseWriter, _ *http.Request) {
-		if n == 1 {
-			send(w, 200, "Retry-After: 7", limited)
-			return
+// GraphQL refuses for a limit in an answer that is otherwise a success. What only speaks of one is none.
+func TestLimitOfGraphQL(t *testing.T) {
+	const other = `{"data":{"text":"RATE_LIMITED: a secondary rate limit"}}`
+	for _, test := range []struct {
+		name, headers, refusal string
+		waits                  time.Duration // 0 for a wait that is too long: until then nothing more is sent
+	}{
+		{"secondary", "Retry-After: 7", `{"errors":[{"message":"You have exceeded a secondary rate limit."}]}`, 7 * time.Second},
+		{"secondary, without a time", "", `{"data":null,"errors":[{"type":"RATE_LIMITED","message":"You have exceeded a secondary rate limit."}]}`, time.Minute},
+		{"primary", "X-RateLimit-Remaining: 0\nX-RateLimit-Reset: " + fmt.Sprint(start.Add(3*time.Minute).Unix()), `{"errors":[{"type":"RATE_LIMITED","message":"API rate limit exceeded"}]}`, 3 * time.Minute},
+		{"primary, without a time", "", `{"data":{"nodes":[null]},"errors":[{"type":"RATE_LIMIT","path":["nodes",0],"message":"API rate limit already exceeded"}]}`, 0},
+	} {
+		w := forge(t, nil, func(n int, w http.ResponseWriter, _ *http.Request) {
+			if n == 1 {
+				send(w, 200, test.headers, test.refusal)
+				return
+			}
+			send(w, 200, "", other)
+		})
+		if test.waits == 0 {
+			for range 3 {
+				if _, err := w.get(t); err == nil || !strings.Contains(err.Error(), "rate limit until") {
+					t.Errorf("%s: %v", test.name, err)
+				}
+			}
+			if w.calls() != 1 || w.clock.total() > 0 {
+				t.Errorf("%s: %d calls, waited %s", test.name, w.calls(), w.clock.total())
+			}
+			continue
 		}
-		send(w, 200, "Retry-After: 7", other)
-	})
-	got, err := w.get(t)
-	if err != nil || got != other {
-		t.Errorf("%q, %v", got, err)
-	}
-	if waited := w.clock.total(); waited < 7*time.Second || waited >= 14*time.Second {
-		t.Errorf("waited %s, want once 7s", waited)
+		if got, err := w.get(t); err != nil || got != other {
+			t.Errorf("%s: %q, %v", test.name, got, err)
+		}
+		if waited := w.clock.total(); waited < test.waits || waited >= 2*test.waits {
+			t.Errorf("%s: waited %s, want once %s", test.name, waited, test.waits)
+		}
 	}
 }

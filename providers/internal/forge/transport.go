@@ -3,6 +3,7 @@ package forge
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -260,10 +261,13 @@ const longest = 24 * time.Hour
 // GitHub refuses with 403 as well as 429 (docs.github.com/rest: "Rate limits for the REST API"), GitLab with 429.
 func rateLimit(resp *http.Response, body []byte) (wait time.Duration, limited bool) {
 	after := resp.Header.Get("Retry-After")
-	if resp.StatusCode == http.StatusOK { // GraphQL's (docs.github.com/graphql: "Rate limits for the GraphQL API"), whose answers begin with what went wrong
-		const beginning = 1000
-		if after == "" || !bytes.Contains(bytes.ToLower(body[:min(len(body), beginning)]), []byte("secondary rate limit")) {
+	if resp.StatusCode == http.StatusOK {
+		primary, limited := graphLimit(body)
+		if !limited {
 			return 0, false
+		}
+		if b, ok := budgetOf(resp, time.Now(), 100); primary && after == "" && !(ok && b.remaining == 0) {
+			return graphWindow, true
 		}
 	} else if resp.StatusCode != http.StatusTooManyRequests {
 		if resp.StatusCode != http.StatusForbidden {
@@ -281,6 +285,29 @@ func rateLimit(resp *http.Response, body []byte) (wait time.Duration, limited bo
 		return max(b.wait, time.Second), true
 	}
 	return 0, true
+}
+
+// graphWindow is how long GitHub counts what a credential has asked of GraphQL.
+const graphWindow = time.Hour
+
+// graphLimit tells whether an answer of GraphQL, which is a success otherwise, refuses a query for its rate, and whether for the primary limit, which
+// its type says; the secondary ones are told by words alone (docs.github.com/graphql: "Rate limits and query limits for the GraphQL API").
+func graphLimit(body []byte) (primary, limited bool) {
+	if !bytes.Contains(body, []byte("RATE_LIMIT")) && !bytes.Contains(body, []byte("rate limit")) {
+		return false, false
+	}
+	var answer struct {
+		Errors []struct{ Type, Message string }
+	}
+	if json.Unmarshal(body, &answer) != nil {
+		return false, false
+	}
+	for _, e := range answer.Errors {
+		secondary := strings.Contains(e.Message, "secondary rate limit")
+		limited = limited || secondary || strings.HasPrefix(e.Type, "RATE_LIMIT")
+		primary = primary || strings.HasPrefix(e.Type, "RATE_LIMIT") && !secondary
+	}
+	return primary, limited
 }
 
 func remaining(resp *http.Response) string {

@@ -74,8 +74,7 @@ var handlers = map[string]handler{
 		if !ok {
 			return nil, missing("role", name)
 		}
-		trust := url.QueryEscape(`{"Version":"2012-10-17","Statement":[]}`)
-		return struct{ Role role }{role{r.path(), name, "AROAEXAMPLEEXAMPLE234", s.account.ARN("role", name), epoch, trust, bounded(r)}}, nil
+		return struct{ Role role }{role{r.path(), name, "AROAEXAMPLEEXAMPLE234", s.account.ARN("role", name), epoch, escape(r.trust()), bounded(r)}}, nil
 	},
 	"ListAccessKeys": func(s *Server, req Request, key Key, _ string) (any, *failure) {
 		type meta struct {
@@ -143,7 +142,9 @@ var handlers = map[string]handler{
 		}
 		return struct{ PolicyVersion version }{version{escape(doc), "v1", true, epoch}}, nil
 	},
-	"SimulatePrincipalPolicy": simulate,
+	"GetAccountAuthorizationDetails": authorizationDetails,
+	"GetAccessKeyLastUsed":           lastUsed,
+	"SimulatePrincipalPolicy":        simulate,
 }
 
 var epoch = time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)

@@ -1,5 +1,5 @@
-// Package awstest is an STS and IAM for tests: it checks signatures, enforces policies on its own calls, and answers
-// SimulatePrincipalPolicy. [New] starts one for an [Account]; what a test wants to go wrong is said in [Server.Intercept].
+// Package awstest is an STS, IAM and Organizations for tests: it checks signatures, enforces policies on its own calls, and answers
+// SimulatePrincipalPolicy. [New] starts one for an [Account] or several; what a test wants to go wrong is said in [Server.Intercept].
 //
 // Its requests and answers are held against Amazon's API models by the tests in test/cloud. It has its own policy evaluator,
 // so that it does not agree with the code under test by construction.
@@ -30,6 +30,8 @@ type Account struct {
 	Groups   map[string]Entity
 	Policies map[string]string // managed policies: ARN to document
 	SCPs     []string          // service control policies of one level; empty for none
+	// Organization that it is in, whose policies are told. Without one, those of SCPs are not.
+	Organization *Organization
 }
 
 // A Key is an access key.
@@ -42,6 +44,7 @@ type Key struct {
 	Role     string // a role's name, or
 	Root     bool   // the account's root
 	Created  time.Time
+	Used     time.Time // last; zero for never
 }
 
 // An Entity is a user, role or group.
@@ -51,6 +54,7 @@ type Entity struct {
 	Inline   map[string]string
 	Groups   []string // of a user
 	Boundary string   // ARN
+	Trust    string   // of a role; nobody if empty
 }
 
 // A Request is one that reached the server.
@@ -59,7 +63,8 @@ type Request struct {
 	Key    string // access key id
 	Region string // signed for
 	Header http.Header
-	Params url.Values
+	Params url.Values        // of the query protocol
+	Input  map[string]string // of the JSON protocol, which is that of Organizations
 }
 
 // Server is a running fake. Its methods may be called from several goroutines.
@@ -72,15 +77,16 @@ type Server struct {
 	// Observe, if set, sees every request and the answer to it.
 	Observe func(req Request, status int, body []byte)
 
-	account  Account
+	accounts []Account
+	account  Account // of whoever asks, in what at returns
 	mu       sync.Mutex
 	requests []Request
 	counts   map[string]int
 }
 
-// New starts a server, which the caller closes.
-func New(a Account) *Server {
-	s := &Server{account: a, counts: map[string]int{}}
+// New starts a server for some accounts, which the caller closes. Who asks with an unknown key asks the first.
+func New(accounts ...Account) *Server {
+	s := &Server{accounts: accounts, counts: map[string]int{}}
 	s.Server = httptest.NewServer(http.HandlerFunc(s.serve))
 	return s
 }
@@ -145,6 +151,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	params, _ := url.ParseQuery(string(body))
 	sig := signatureOf(r)
 	req := Request{Action: params.Get("Action"), Key: sig.key, Region: sig.region, Header: r.Header.Clone(), Params: params}
+	action, input, isJSON := isOrganizations(r, body)
+	if isJSON {
+		req.Action, req.Input = action, input
+	}
 	s.mu.Lock()
 	s.requests = append(s.requests, req)
 	s.counts[req.Action]++
@@ -154,37 +164,63 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rec := httptest.NewRecorder()
-	if f := s.answer(rec, r, req, sig, body); f != nil {
-		rec = httptest.NewRecorder()
-		ns := iamNS
-		if sig.service == "sts" {
-			ns = stsNS
+	view := s.at(sig.key)
+	key, f := view.admit(r, sig, body)
+	switch {
+	case f == nil && isJSON && view.denies(key, "organizations:"+req.Action):
+		f = &failure{400, "AccessDeniedException", "User: " + view.callerARN(key) + " is not authorized to perform: organizations:" + req.Action}
+	case f == nil && isJSON:
+		var result any
+		if result, f = view.organizations(req); f == nil {
+			writeJSON(rec, result, nil)
 		}
-		writeError(rec, ns, f)
+	case f == nil:
+		f = view.answer(rec, req, key, sig.key)
+	}
+	if f != nil {
+		rec = httptest.NewRecorder()
+		switch {
+		case isJSON:
+			writeJSON(rec, nil, f)
+		case sig.service == "sts":
+			writeError(rec, stsNS, f)
+		default:
+			writeError(rec, iamNS, f)
+		}
 	}
 	if s.Observe != nil {
 		s.Observe(req, rec.Code, rec.Body.Bytes())
 	}
 	w.Header().Set("Content-Type", "text/xml")
+	if isJSON {
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	}
 	w.WriteHeader(rec.Code)
 	_, _ = w.Write(rec.Body.Bytes())
 }
 
-// answer is one request's way: who, whether the signature is right, whether the policies allow it, what.
-func (s *Server) answer(w io.Writer, r *http.Request, req Request, sig signature, body []byte) *failure {
+// admit is who asks, if key and signature are right.
+func (s *Server) admit(r *http.Request, sig signature, body []byte) (Key, *failure) {
 	key, known := s.account.Keys[sig.key]
-	invalid := &failure{403, "InvalidClientTokenId", "The security token included in the request is invalid."}
 	if !known || key.Inactive || key.Token != r.Header.Get("X-Amz-Security-Token") {
-		return invalid
+		return key, &failure{403, "InvalidClientTokenId", "The security token included in the request is invalid."}
 	}
 	if key.Expired {
-		return &failure{403, "ExpiredToken", "The security token included in the request is expired"}
+		return key, &failure{403, "ExpiredToken", "The security token included in the request is expired"}
 	}
 	if canonical, ok := sig.check(r, body, key.Secret); !ok {
-		return &failure{403, "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.\n\nThe Canonical String for this request should have been\n'" + canonical + "'\n"}
+		return key, &failure{403, "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.\n\nThe Canonical String for this request should have been\n'" + canonical + "'\n"}
 	}
+	return key, nil
+}
+
+// answer is the rest of one request's way: whether the policies allow it, what.
+func (s *Server) answer(w io.Writer, req Request, key Key, id string) *failure {
 	if req.Action == "GetCallerIdentity" {
-		return respond(w, stsNS, req.Action, callerIdentity{Arn: s.callerARN(key, sig.key), UserID: "AIDAEXAMPLEEXAMPLE234", Account: s.account.ID})
+		return respond(w, stsNS, req.Action, callerIdentity{Arn: s.callerARN(key), UserID: "AIDAEXAMPLEEXAMPLE234", Account: s.account.ID})
+	}
+	if req.Action == "GetAccessKeyInfo" {
+		return respond(w, stsNS, req.Action, struct{ Account string }{s.account.ID})
 	}
 	handler, ok := handlers[req.Action]
 	if !ok {
@@ -197,10 +233,10 @@ func (s *Server) answer(w io.Writer, r *http.Request, req Request, sig signature
 			if d.decision == explicitDeny {
 				why = "with an explicit deny in an identity-based policy"
 			}
-			return &failure{403, "AccessDenied", "User: " + s.callerARN(key, sig.key) + " is not authorized to perform: iam:" + req.Action + " on resource: " + resource + " " + why}
+			return &failure{403, "AccessDenied", "User: " + s.callerARN(key) + " is not authorized to perform: iam:" + req.Action + " on resource: " + resource + " " + why}
 		}
 	}
-	result, f := handler(s, req, key, sig.key)
+	result, f := handler(s, req, key, id)
 	if f != nil {
 		return f
 	}
@@ -231,6 +267,13 @@ func respond(w io.Writer, ns, action string, result any) *failure {
 	return nil
 }
 
+func (e Entity) trust() string {
+	if e.Trust == "" {
+		return `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"sts:AssumeRole"}]}`
+	}
+	return e.Trust
+}
+
 func (e Entity) path() string {
 	if e.Path == "" {
 		return "/"
@@ -244,7 +287,7 @@ func (a Account) ARN(kind, name string) string {
 	return "arn:aws:iam::" + a.ID + ":" + kind + e.path() + name
 }
 
-func (s *Server) callerARN(k Key, _ string) string {
+func (s *Server) callerARN(k Key) string {
 	switch {
 	case k.Root:
 		return "arn:aws:iam::" + s.account.ID + ":root"

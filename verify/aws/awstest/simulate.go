@@ -130,10 +130,10 @@ func (s *Server) evaluate(source, action, resource string, context map[string]st
 		collect(s.account.Groups[g], "group")
 	}
 	var r result
-	if len(s.account.SCPs) > 0 {
+	for _, level := range s.account.levels() {
 		r.org = &organizationsDetail{true}
 		allow, deny := false, false
-		for _, text := range s.account.SCPs {
+		for _, text := range level {
 			a, d, _ := applies(text, action, resource, context)
 			allow, deny = allow || a, deny || d
 		}

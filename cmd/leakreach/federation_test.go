@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/iam"
+	"github.com/leakreach/leakreach/internal/graph"
+	"github.com/leakreach/leakreach/internal/report"
+	"github.com/leakreach/leakreach/providers/forgetest"
+)
+
+// TestTrustedJobs: with a run beside the exports, a role tells which jobs can become it, what is wrong at the forge's side is a finding, and the ways to it begin there.
+func TestTrustedJobs(t *testing.T) {
+	role := func(name, sub string) string {
+		return `{"RoleName": "` + name + `", "Arn": "arn:aws:iam::111122223333:role/` + name + `", "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": {"Effect": "Allow",
+			"Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"}, "Action": "sts:AssumeRoleWithWebIdentity",
+			"Condition": {"StringEquals": {"token.actions.githubusercontent.com:aud": "sts.amazonaws.com", "token.actions.githubusercontent.com:sub": "` + sub + `"}}}},
+			"RolePolicyList": [{"PolicyName": "p", "PolicyDocument": {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}}]}`
+	}
+	account, err := iam.ParseAccount("111122223333", json.RawMessage(`{"RoleDetailList": [`+strings.Join([]string{
+		role("main", "repo:acme/web:ref:refs/heads/main"), role("prod", "repo:acme/web:environment:prod"), role("guarded", "repo:acme/web:environment:guarded"),
+		role("numbers", "repo:acme@1/api@2:environment:prod"), role("renamed", "repo:acme/api:environment:prod"), role("nobody", "repo:acme/other:environment:prod"),
+	}, ",")+`]}`))
+	if err != nil || len(account.Problems) > 0 {
+		t.Fatal(err, account)
+	}
+	job := func(target, name, events, environment string) audit.Entry {
+		return audit.Entry{Target: target, Kind: audit.KindJob, Name: name, Facts: map[string]string{"workflow": name, "job": name, "events": events, "permissions": "id-token=write", "environment": environment}}
+	}
+	settings := func(target, immutable string) audit.Entry {
+		return audit.Entry{Target: target, Kind: audit.KindSettings, Name: target, Facts: map[string]string{"oidc_immutable_subject": immutable, "default_branch": "main", "visibility": "public"}}
+	}
+	const web, api = "github:acme/web", "github:acme/api"
+	run := &audit.Run{Inventory: []audit.Entry{
+		settings(web, "false"), settings(api, "true"),
+		{Target: web, Kind: audit.KindProtection, Name: "main", Facts: map[string]string{"of": "branch", "refs": "main", "reviews": "2"}},
+		{Target: web, Kind: audit.KindEnvironment, Name: "guarded", Facts: map[string]string{"reviewers": "Team:ops", "branches": "all"}},
+		job(web, "ci", "push\t1:1\tbranches=main", ""), job(web, "triage", "issue_comment\t1:1", ""), job(web, "deploy", "push\t1:1\tbranches=main", "prod"), job(web, "ship", "push\t1:1\tbranches=main", "guarded"),
+		job(api, "deploy", "push\t1:1\tbranches=main", "prod"),
+	}}
+	x := &explainer{
+		r: &report.Reach{Graph: &graph.Graph{}}, run: run, findings: map[string]*audit.Finding{},
+		world: iam.NewWorld([]*iam.Account{account}, time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC)),
+	}
+	if err := x.federate(func() (audit.Key, error) { return audit.KeyFrom([]byte("a key of this test's")), nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.explain(nil); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]struct{ jobs, problems string }{
+		"main":    {"ci by whoever may merge or approve, triage by anybody", "O14 critical"},
+		"prod":    {"deploy by whoever may push", "O08 critical"},
+		"guarded": {"ship by whoever may merge or approve", ""},
+		"renamed": {"", "O13 medium"},
+		"nobody":  {"", ""},
+		"numbers": {"deploy by whoever may push", ""},
+	}
+	for _, i := range x.r.Identities {
+		name := i.ARN[strings.LastIndexByte(i.ARN, '/')+1:]
+		var jobs, problems []string
+		for _, j := range i.Trusts[0].Jobs {
+			jobs = append(jobs, j.Job[strings.LastIndexByte(j.Job, ' ')+1:]+" by "+j.Who)
+		}
+		for _, p := range i.Trusts[0].Problems {
+			problems = append(problems, p.ID+" "+string(p.Severity))
+		}
+		if got := strings.Join(jobs, ", "); got != want[name].jobs {
+			t.Errorf("%s: jobs %q, want %q", name, got, want[name].jobs)
+		}
+		if got := strings.Join(problems, ", "); got != want[name].problems {
+			t.Errorf("%s: problems %q, want %q", name, got, want[name].problems)
+		}
+		if found := slices.ContainsFunc(x.r.Findings, func(f audit.Finding) bool { return f.Rule == trustTooBroad.ID && f.Locations[0].Name == i.ARN }); found != (want[name].problems != "") {
+			t.Errorf("%s: a finding: %v", name, found)
+		}
+	}
+	if len(x.r.Identities) != len(want) || len(x.r.Findings) != 3 {
+		t.Errorf("%d identities, %d findings", len(x.r.Identities), len(x.r.Findings))
+	}
+	for _, i := range x.r.Identities {
+		if limits := i.Trusts[0].Limits; strings.HasSuffix(i.ARN, "/numbers") != (len(limits) == 1 && strings.HasPrefix(limits[0], "perhaps O08")) {
+			t.Errorf("%s: limits %q", i.ARN, limits)
+		}
+	}
+	var out bytes.Buffer
+	if err := report.WriteReach(&out, "text", x.r, report.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if text := "can be assumed by github:acme/web triage: triage on issue_comment: repo:acme/web:ref:refs/heads/main, anybody"; !strings.Contains(out.String(), text) {
+		t.Errorf("the text does not say %q:\n%s", text, out.String())
+	}
+}
+
+// TestPipelineBecomesRole: a scan of a forge is kept, and with the exports of an account the way from a pipeline to what a role opens is told.
+func TestPipelineBecomesRole(t *testing.T) {
+	g := forgetest.NewWorld(t, time.Now()).GitHub
+	dir := t.TempDir()
+	stored, exports := filepath.Join(dir, "runs.db"), filepath.Join(dir, "exports")
+	const role = "arn:aws:iam::111122223333:role/deploy"
+	account := `{"RoleDetailList": [{"RoleName": "deploy", "Arn": "` + role + `", "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": {"Effect": "Allow",
+		"Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"}, "Action": "sts:AssumeRoleWithWebIdentity",
+		"Condition": {"StringLike": {"token.actions.githubusercontent.com:sub": "repo:acme@11/cloud-role@22:*"}, "StringEquals": {"token.actions.githubusercontent.com:aud": "sts.amazonaws.com"}}}},
+		"RolePolicyList": [{"PolicyName": "p", "PolicyDocument": {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}}]}]}`
+	if err := os.Mkdir(exports, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(exports, "111122223333.gaad.json"), []byte(account), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"GITHUB_API_URL": forgetest.Start(t, g), "GH_TOKEN": forgetest.WorldToken}
+	maps.Copy(env, map[string]string{"LEAKREACH_VERIFY": "off", "LEAKREACH_PROGRESS": "off", "LEAKREACH_CACHE_DIR": t.TempDir()})
+	leakreach := func(want int, args ...string) string {
+		t.Helper()
+		var out, log bytes.Buffer
+		code := run(t.Context(), args, world{
+			stdin: strings.NewReader(""), stdout: &out, stderr: &log, getenv: func(k string) string { return env[k] },
+			terminal: func(io.Writer) (int, bool) { return 0, false }, limit: func(audit.Memory) {},
+		})
+		if code != want {
+			t.Fatalf("%q: exit code %d\n%s", args, code, log.String())
+		}
+		return out.String()
+	}
+	leakreach(exitOK, "scan", "github:acme/cloud-role", "--sources", "workflows,settings", "--fail-on", "none", "--store", stored)
+	var told struct {
+		Findings   []audit.Finding
+		Identities []report.ReachedIdentity
+	}
+	if err := json.Unmarshal([]byte(leakreach(exitOK, "reach", role, "--store", stored, "--from", exports, "--format", "json")), &told); err != nil {
+		t.Fatal(err)
+	}
+	if len(told.Identities) != 1 || len(told.Identities[0].Trusts) != 1 || len(told.Findings) != 1 {
+		t.Fatalf("%+v", told)
+	}
+	jobs := told.Identities[0].Trusts[0].Jobs
+	if len(jobs) == 0 || jobs[0].Target != "github:acme/cloud-role" || jobs[0].Subject != "repo:acme@11/cloud-role@22:ref:refs/heads/main" || jobs[0].Who != string(graph.ByReviewer) || jobs[0].Unsure == "" {
+		t.Errorf("jobs that can become it: %+v", jobs)
+	}
+	if f := told.Findings[0]; f.Rule != trustTooBroad.ID || f.Severity != audit.Critical || f.Locations[0].Name != role {
+		t.Errorf("the finding: %+v", f)
+	}
+	if ways := told.Identities[0].Ways; ways == nil || !slices.ContainsFunc(ways.From, func(steps []audit.Step) bool {
+		return slices.ContainsFunc(steps, func(s audit.Step) bool { return s.Edge == string(graph.Federate) && s.To == role })
+	}) {
+		t.Errorf("no way comes from a job: %+v", ways)
+	}
+}

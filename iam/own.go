@@ -1,0 +1,271 @@
+package iam
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// An own is what an identity may by itself in an account, below admin.
+type own struct {
+	account string
+	level   Level
+	by      []Witness
+}
+
+// judgeOwn finds what an identity may by itself: by its own statements, and by those of resources that name it.
+func (w *World) judgeOwn(n *node) {
+	for _, p := range n.layers.Identity {
+		for _, s := range p.Statements {
+			if s.Effect == Allow {
+				w.judgeStatement(n, s, "", s.resourceExamples(n.id))
+			}
+		}
+	}
+	tries := 0
+	for _, g := range w.grants(n.who) {
+		if account := w.owner(g.resource, n.id.Account); n.level(account) < LevelWrite {
+			if tries++; tries > maxExamples {
+				n.undecided = true
+				return
+			}
+			w.judgeStatement(n, g.statement, service(g.resource), g.examples(n.id))
+		}
+	}
+}
+
+// level is what an identity is known to be able to do in an account by itself.
+func (n *node) level(account string) Level {
+	for _, o := range n.own {
+		if o.account == account {
+			return o.level
+		}
+	}
+	return LevelNone
+}
+
+// judgeStatement asks for what a statement allows, of the identity's or of a resource's of some service, on examples of resources.
+func (w *World) judgeStatement(n *node, s *Statement, of string, resources []string) {
+	for _, action := range s.examples(of) {
+		if strings.EqualFold(action, "sts:AssumeRole") {
+			continue // which is a move
+		}
+		level := LevelRead
+		if changes(action) {
+			level = LevelWrite
+		}
+		for _, resource := range resources {
+			account := w.owner(resource, n.id.Account)
+			if level <= n.level(account) {
+				continue
+			}
+			l := w.about(n, resource, account)
+			a := w.ask(n.id, l, action, resource, account, nil)
+			if l.Resource != nil && len(w.accounts) > 1 && !strings.Contains(resource, account) { // whose it is counts
+				if w.ask(n.id, l, action, resource, "another", nil).State != a.State {
+					a.State = Undecided
+				}
+			}
+			switch a.State {
+			case Allowed:
+				n.own = append(slices.DeleteFunc(n.own, func(o own) bool { return o.account == account }), own{account, level, a.Witnesses})
+			case Undecided:
+				n.undecided = true
+			}
+		}
+	}
+}
+
+// Services are those of which an identity may use something in its account, by its own statements, each with the highest level: write or read. "*" stands for
+// what a statement about all services allows.
+func (w *World) Services(i *Identity) map[string]Level {
+	n, services := w.node(i), map[string]Level{}
+	for _, p := range n.layers.Identity {
+		for _, s := range p.Statements {
+			if s.Effect == Allow {
+				w.addServices(n, s, services)
+			}
+		}
+	}
+	return services
+}
+
+func (w *World) addServices(n *node, s *Statement, services map[string]Level) {
+	all := s.notActions || slices.ContainsFunc(s.actions, func(a action) bool {
+		of, _, _ := strings.Cut(strings.Join(a.pieces, "*"), ":")
+		return strings.Contains(of, "*")
+	})
+	for _, action := range s.examples("") {
+		name, _, _ := strings.Cut(strings.ToLower(action), ":")
+		if all {
+			name = "*"
+		}
+		level := LevelRead
+		if changes(action) {
+			level = LevelWrite
+		}
+		if level <= services[name] || strings.EqualFold(action, "sts:AssumeRole") {
+			continue
+		}
+		own := n.id.Account.ID
+		for _, resource := range s.resourceExamples(n.id) {
+			if w.owner(resource, n.id.Account) == own && w.ask(n.id, w.about(n, resource, own), action, resource, own, nil).State == Allowed {
+				services[name] = level
+				break
+			}
+		}
+	}
+}
+
+// owner is the account of a resource, by its ARN; of one that has none in it, such as a bucket, that of whoever asks.
+func (w *World) owner(resource string, asking *Account) string {
+	if parts := strings.SplitN(resource, ":", arnParts); len(parts) == arnParts && isAccount(parts[4]) {
+		return parts[4]
+	}
+	return asking.ID
+}
+
+func isAccount(text string) bool {
+	return len(text) == 12 && strings.Trim(text, "0123456789") == ""
+}
+
+// about are the layers that have a say about an identity's requests for a resource of an account.
+func (w *World) about(n *node, resource, account string) Layers {
+	l := n.layers
+	owner := n.id.Account
+	if account != owner.ID {
+		l.RCPs = nil
+		if owner = w.Account(account); owner != nil {
+			l.RCPs = owner.RCPs
+		}
+	}
+	if owner != nil {
+		l.Resource = owner.policyOf(resource)
+	}
+	// That a resource has no policy is known where policies of resources were read, and it is none that always has one.
+	if l.Resource == nil && (owner == nil || owner != n.id.Account && owner.Resources == nil || service(resource) == "kms") {
+		l.Unread = append(slices.Clone(l.Unread), LayerResource)
+	}
+	return l
+}
+
+// policyOf is the policy of a resource, or of what it lies in, such as an object's bucket; nil if none was read.
+func (a *Account) policyOf(resource string) *Policy {
+	if p := a.Resources[resource]; p != nil {
+		return p
+	}
+	if in, _, ok := strings.Cut(resource, "/"); ok && service(resource) == "s3" {
+		return a.Resources[in]
+	}
+	return nil
+}
+
+// A grant is a statement of a resource's policy.
+type grant struct {
+	resource  string
+	statement *Statement
+}
+
+// examples are what a grant is about.
+func (g *grant) examples(i *Identity) (all []string) {
+	for _, e := range g.statement.resourceExamples(i) {
+		if e == "*" {
+			e = g.resource
+		}
+		all = append(all, e)
+	}
+	return all
+}
+
+// A granting is what resources' policies allow, by whom they name.
+type granting struct {
+	byName   map[string][]grant
+	everyone []grant
+}
+
+// grants are those that name a principal: itself, its role, its account, or everybody.
+func (w *World) grants(who Principal) []grant {
+	if w.granted == nil {
+		w.granted = &granting{byName: map[string][]grant{}}
+		seen := map[*Policy]bool{}
+		for _, a := range w.accounts {
+			for _, arn := range slices.Sorted(maps.Keys(a.Resources)) {
+				p := a.Resources[arn]
+				if seen[p] {
+					continue // one without an account in its name is there for all
+				}
+				seen[p] = true
+				for _, s := range p.Statements {
+					if s.Effect == Allow {
+						g := grant{arn, s}
+						names, everyone := s.principals.indexed()
+						for _, n := range names {
+							w.granted.byName[n] = append(w.granted.byName[n], g)
+						}
+						if everyone {
+							w.granted.everyone = append(w.granted.everyone, g)
+						}
+					}
+				}
+			}
+		}
+	}
+	g := w.granted
+	return slices.Concat(g.byName[who.ARN], g.byName[who.Role], g.byName[who.Account], g.everyone)
+}
+
+// changes tells whether an action changes anything, by AWS' documentation; of one that is not documented, such as one that stands for several, by its verb.
+func changes(action string) bool {
+	if o, ok := Describe(action); ok {
+		return o.Access.Changes()
+	}
+	_, verb, _ := strings.Cut(strings.ToLower(action), ":")
+	return !slices.ContainsFunc(reads, func(r string) bool { return strings.HasPrefix(verb, r) })
+}
+
+// reads are the verbs that actions which change nothing begin with.
+var reads = []string{"get", "list", "describe", "batchget", "head", "lookup", "search", "select", "view", "check", "query", "scan", "simulate", "generatecredentialreport", "detect", "estimate", "validate", "preview"}
+
+// examples are actions that a statement is about. Of *, they are of services that every account has, or of the one that it is of.
+func (s *Statement) examples(of string) (all []string) {
+	if of == "" {
+		of = "s3"
+	}
+	if s.notActions {
+		return append([]string{of + ":PutObject", of + ":GetObject", "ec2:RunInstances", "ec2:DescribeInstances"}, sentinels...)
+	}
+	for _, a := range s.actions {
+		text := strings.ReplaceAll(strings.Join(a.pieces, "*"), string([]byte{one}), "x")
+		service, verb, _ := strings.Cut(text, ":")
+		switch {
+		case !strings.Contains(text, "*"):
+			all = append(all, text)
+		case strings.Contains(service, "*") || text == "*":
+			all = append(all, of+":PutObject", of+":GetObject")
+		case strings.HasPrefix(verb, "*"):
+			all = append(all, service+":"+strings.ReplaceAll("put"+verb, "*", ""), service+":"+strings.ReplaceAll("get"+verb, "*", ""))
+		default:
+			all = append(all, service+":"+strings.ReplaceAll(verb, "*", ""))
+		}
+	}
+	return all
+}
+
+// resourceExamples are resources that a statement is about, for an identity.
+func (s *Statement) resourceExamples(i *Identity) (all []string) {
+	if s.notRes || s.resources == nil {
+		return []string{"*", "arn:aws:s3:::some-bucket/some-object"}
+	}
+	for _, r := range s.resources {
+		if r.all {
+			all = append(all, "*")
+			continue
+		}
+		text := wild(r.text)
+		if r.holds {
+			text, _ = (&Request{Principal: i.principal()}).expand(r.text)
+		}
+		all = append(all, plain.Replace(text))
+	}
+	return all
+}

@@ -1,0 +1,63 @@
+package local
+
+import (
+	"io"
+	"os"
+	"path"
+	"slices"
+
+	"github.com/leakreach/leakreach/pipeline"
+	"github.com/leakreach/leakreach/pipeline/resolve"
+)
+
+// workflowFolders hold definitions that GitHub, Gitea and Forgejo run.
+var workflowFolders = []string{".github/workflows", ".gitea/workflows", ".forgejo/workflows"}
+
+const gitlabDefinition = ".gitlab-ci.yml"
+
+// Bounds of the definitions that are read.
+const (
+	mostDefinitions   = 1000
+	largestDefinition = 1 << 20 // bytes, as of forges
+)
+
+// jobs lists what the definitions of pipelines at the top come to. What they call elsewhere is not asked for: jobs say that it is not known.
+func (l *listing) jobs() error {
+	root, err := os.OpenRoot(l.top)
+	if err != nil {
+		return nil // the walk has said so
+	}
+	defer func() { _ = root.Close() }() // only read
+	var paths []string
+	for _, folder := range workflowFolders {
+		entries, err := readDir(root, folder)
+		if err != nil {
+			continue // there is none, or the walk has said why it cannot be read
+		}
+		for _, e := range entries {
+			if name := e.Name(); e.Type().IsRegular() && slices.Contains([]string{".yml", ".yaml"}, path.Ext(name)) && len(paths) < mostDefinitions {
+				paths = append(paths, folder+"/"+name)
+			}
+		}
+	}
+	lookup := func(p pipeline.Place) ([]byte, bool) {
+		if p.Repository != "" || l.ctx.Err() != nil {
+			return nil, false
+		}
+		in, err := opener(l.top, p.Path)(l.ctx)
+		if err != nil {
+			return nil, false
+		}
+		defer func() { _ = in.Close() }() // only read
+		content, err := io.ReadAll(io.LimitReader(in, largestDefinition+1))
+		return content, err == nil
+	}
+	for _, r := range []*resolve.Result{resolve.GitHub(lookup, paths), resolve.GitLab(lookup, gitlabDefinition)} {
+		for it, err := range r.Items(l.target.Name, "repository") {
+			if !l.yield(it, err) {
+				return errStop
+			}
+		}
+	}
+	return l.ctx.Err()
+}

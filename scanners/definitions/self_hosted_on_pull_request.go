@@ -1,0 +1,38 @@
+package definitions
+
+import (
+	"fmt"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/scanners/internal/known"
+)
+
+// selfHostedOnPullRequest judges files that come without an inventory, which would tell who sees the repository and what its runners are.
+var selfHostedOnPullRequest = rule{
+	Rule:  known.SelfHostedOnPullRequest,
+	alone: true,
+	judge: func(f *file, say func(problem)) {
+		if f.kind != isWorkflow {
+			return
+		}
+		for _, j := range f.jobs {
+			events := j.on([]string{"pull_request", "pull_request_target", "pull_request_review", "pull_request_review_comment"})
+			if len(events) == 0 || !j.selfHosted() || asksForOwn(j.node.Get("if").Text()) {
+				continue
+			}
+			p := problem{at: j.keyAt("runs-on"), name: j.label(), severity: audit.High}
+			where, own := "a self-hosted runner", j.machine() == ownMachine
+			if !own {
+				where = fmt.Sprintf("the runners of group %s", j.model.Runner.Group)
+			}
+			p.evidence = fmt.Sprintf("%s starts %s on %s; if the repository is public, for everybody. The job holds %s", events[0], j.label(), where, j.stake)
+			switch {
+			case own && j.stake.much():
+				p.severity = audit.Critical
+			case !own && !j.stake.much():
+				p.severity = audit.Medium
+			}
+			say(p)
+		}
+	},
+}

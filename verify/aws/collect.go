@@ -1,0 +1,235 @@
+package aws
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/iam/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/iam"
+)
+
+// Bounds on what is read of one account: more than IAM's largest quotas, 5,000 users and 10,000 roles with 6,000 policies, come to.
+const (
+	pageSize       = 500 // entries of a page of details
+	maxDetailPages = 400
+	maxMissing     = 500 // policies that are read one by one
+	// maxPause ends waiting for an account that asks for fewer requests: pauses double, from firstPause on.
+	firstPause = 5 * time.Second
+	maxPause   = 80 * time.Second
+)
+
+// Collect reads an account with the auditor's credentials of a profile, or of the SDK's default chain for "": its identities with all their policies, and
+// what its organisation says. Gaps are what could not be read. The error wraps [audit.ErrAuth] where there are no credentials or the account cannot be read.
+func (v *Verifier) Collect(ctx context.Context, profile string) (*iam.Account, []audit.Gap, error) {
+	a, err := v.auditor(ctx, profile)
+	if err == nil {
+		err = a.identify(ctx)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := v.collect(ctx, a, []*auditor{a})
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: reading account %s: %w", audit.ErrAuth, a.account, err)
+	}
+	return c.account, c.gaps, nil
+}
+
+// A collection is what was read of an account. It stays in memory.
+type collection struct {
+	account *iam.Account
+	doc     []byte // details as JSON, to read the account again
+	gaps    []audit.Gap
+}
+
+// collect reads an account by its auditor, and its organisation by whichever may.
+func (v *Verifier) collect(ctx context.Context, a *auditor, all []*auditor) (*collection, error) {
+	d, err := v.details(ctx, a.iam)
+	if err != nil {
+		return nil, fmt.Errorf("iam:GetAccountAuthorizationDetails: %s", because(ctx, err))
+	}
+	c := &collection{}
+	c.gaps = v.complete(ctx, a.iam, a.account, d)
+	if c.account, c.doc, err = d.account(a.account); err != nil {
+		return nil, err
+	}
+	if n := len(c.account.Problems); n > 0 {
+		c.gaps = append(c.gaps, audit.Gap{Target: "aws:" + a.account, What: fmt.Sprintf("%d policies", n), Why: "missing, or not understood"})
+	}
+	c.gaps = append(c.gaps, v.organisation(ctx, a, all, c.account)...)
+	return c, ctx.Err()
+}
+
+// details are identities with their policies, in the form of "aws iam get-account-authorization-details".
+type details struct {
+	UserDetailList  []types.UserDetail
+	GroupDetailList []types.GroupDetail
+	RoleDetailList  []types.RoleDetail
+	Policies        []types.ManagedPolicyDetail
+}
+
+func (d *details) account(id string) (*iam.Account, []byte, error) {
+	doc, err := json.Marshal(d)
+	if err != nil {
+		return nil, nil, err
+	}
+	a, err := iam.ParseAccount(id, doc)
+	return a, doc, err
+}
+
+// details reads all pages, see https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html.
+func (v *Verifier) details(ctx context.Context, client *awsiam.Client) (*details, error) {
+	d := &details{}
+	in := &awsiam.GetAccountAuthorizationDetailsInput{MaxItems: aws.Int32(pageSize)}
+	for n := range maxDetailPages {
+		if n > 0 {
+			if err := v.opts.Sleep(ctx, pace); err != nil {
+				return nil, err
+			}
+		}
+		out, err := client.GetAccountAuthorizationDetails(ctx, in)
+		for pause := firstPause; err != nil && isThrottle(codeOf(err), statusOf(err)) && pause <= maxPause; pause *= 2 {
+			if err := v.opts.Sleep(ctx, pause); err != nil {
+				return nil, err
+			}
+			out, err = client.GetAccountAuthorizationDetails(ctx, in)
+		}
+		if err != nil {
+			return nil, err
+		}
+		d.UserDetailList = append(d.UserDetailList, out.UserDetailList...)
+		d.GroupDetailList = append(d.GroupDetailList, out.GroupDetailList...)
+		for i := range out.RoleDetailList {
+			out.RoleDetailList[i].InstanceProfileList = nil // which hold the role again
+		}
+		d.RoleDetailList = append(d.RoleDetailList, out.RoleDetailList...)
+		d.Policies = append(d.Policies, out.Policies...)
+		if !out.IsTruncated || text(out.Marker) == "" {
+			return d, nil
+		}
+		in.Marker = out.Marker
+	}
+	return nil, &smithy.GenericAPIError{Code: "EndlessListing"}
+}
+
+// complete reads the policies that are in use and not among the details, as those that are only boundaries may not be.
+func (v *Verifier) complete(ctx context.Context, client *awsiam.Client, account string, d *details) (gaps []audit.Gap) {
+	have := map[string]bool{}
+	for _, p := range d.Policies {
+		have[text(p.Arn)] = true
+	}
+	var missing []string
+	need := func(arn string) {
+		if arn != "" && !have[arn] && !wellKnown(arn) {
+			have[arn] = true
+			missing = append(missing, arn)
+		}
+	}
+	attached := func(list []types.AttachedPolicy, boundary *types.AttachedPermissionsBoundary) {
+		for _, p := range list {
+			need(text(p.PolicyArn))
+		}
+		if boundary != nil {
+			need(text(boundary.PermissionsBoundaryArn))
+		}
+	}
+	for _, u := range d.UserDetailList {
+		attached(u.AttachedManagedPolicies, u.PermissionsBoundary)
+	}
+	for _, g := range d.GroupDetailList {
+		attached(g.AttachedManagedPolicies, nil)
+	}
+	for _, r := range d.RoleDetailList {
+		attached(r.AttachedManagedPolicies, r.PermissionsBoundary)
+	}
+	slices.Sort(missing)
+	for n, arn := range missing {
+		why := fmt.Sprintf("only %d policies are read one by one", maxMissing)
+		if n < maxMissing {
+			p, op, err := managed(ctx, client, arn)
+			if err == nil {
+				d.Policies = append(d.Policies, p)
+				continue
+			}
+			why = op + ": " + because(ctx, err)
+		}
+		gaps = append(gaps, audit.Gap{Target: "aws:" + account, What: "policy " + oneLine(arn), Why: why})
+	}
+	return gaps
+}
+
+// wellKnown tells whether a policy is Amazon's one whose text says all and never changes.
+func wellKnown(arn string) bool { return arn == "arn:aws:iam::aws:policy/AdministratorAccess" }
+
+// managed reads the default version of a managed policy. op is what failed.
+func managed(ctx context.Context, client *awsiam.Client, arn string) (p types.ManagedPolicyDetail, op string, err error) {
+	out, err := client.GetPolicy(ctx, &awsiam.GetPolicyInput{PolicyArn: &arn})
+	if err == nil && (out.Policy == nil || text(out.Policy.DefaultVersionId) == "") {
+		err = errEmpty
+	}
+	if err != nil {
+		return p, "iam:GetPolicy", err
+	}
+	version, err := client.GetPolicyVersion(ctx, &awsiam.GetPolicyVersionInput{PolicyArn: &arn, VersionId: out.Policy.DefaultVersionId})
+	if err == nil && version.PolicyVersion == nil {
+		err = errEmpty
+	}
+	if err == nil {
+		_, err = parse(arn, version.PolicyVersion.Document)
+	}
+	if err != nil {
+		return p, "iam:GetPolicyVersion", err
+	}
+	return types.ManagedPolicyDetail{Arn: &arn, PolicyVersionList: []types.PolicyVersion{{Document: version.PolicyVersion.Document, IsDefaultVersion: true}}}, "", nil
+}
+
+// Answers that cannot be used are errors like those of the service.
+var (
+	errEmpty      = &smithy.GenericAPIError{Code: "EmptyAnswer"}
+	errUnreadable = &smithy.GenericAPIError{Code: "UnreadableDocument"}
+)
+
+func parse(name string, document *string) (*iam.Policy, error) {
+	p, err := iam.Parse(name, []byte(text(document)))
+	if err != nil {
+		return nil, errUnreadable // what is wrong with it would quote it
+	}
+	return p, nil
+}
+
+// because says in short why a read failed, without repeating what a server says.
+func because(ctx context.Context, err error) string {
+	code, status := codeOf(err), statusOf(err)
+	switch {
+	case ctx.Err() != nil:
+		return "time limit"
+	case isThrottle(code, status):
+		return "throttled"
+	case strings.HasPrefix(code, "AccessDenied"):
+		return "access denied" + deniedBy(messageOf(err))
+	case code == "NoSuchEntity":
+		return "not there"
+	case status >= 500:
+		return "server error " + orStatus(code, status)
+	case code == "" && status != 0:
+		return fmt.Sprintf("answer not understood, HTTP %d", status)
+	case code == "":
+		return "no answer" + onTheWay(err)
+	}
+	return code
+}
+
+// hopeless tells whether nothing more will be answered after a read that failed: the network, throttling, the time limit.
+func hopeless(ctx context.Context, err error) bool {
+	code, status := codeOf(err), statusOf(err)
+	return ctx.Err() != nil || isThrottle(code, status) || status >= 500 || code == "" && status == 0
+}
