@@ -4,6 +4,9 @@ package verify
 import (
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/verify/aws"
+	"github.com/leakreach/leakreach/verify/azure"
+	"github.com/leakreach/leakreach/verify/docker"
+	"github.com/leakreach/leakreach/verify/gcp"
 	"github.com/leakreach/leakreach/verify/github"
 	"github.com/leakreach/leakreach/verify/gitlab"
 	"github.com/leakreach/leakreach/verify/npm"
@@ -20,6 +23,8 @@ type Options struct {
 	Profiles []string
 	// CanaryAccounts and CanaryKeys were planted to be touched, beside those that are known.
 	CanaryAccounts, CanaryKeys []string
+	// Registries are the hosts of container registries that may be asked, beside the public ones.
+	Registries []string
 }
 
 // All returns every verifier there is.
@@ -31,6 +36,9 @@ func All(env audit.Env, opts Options) []audit.Verifier {
 		gitlab.New(env, live),
 		npm.New(env, live),
 		pypi.New(env),
+		docker.New(env, live, opts.Registries),
+		gcp.New(env, live),
+		azure.New(env, live),
 	}
 }
 
@@ -55,6 +63,9 @@ func Events(env audit.Env, opts Options) (events []string) {
 			"GitHub: last use of the token; API requests in the audit log of an enterprise that streams them",
 			"GitLab: last use of the token; requests in the instance's API log",
 			"npm: last use of the token",
+			"container registries: logins, and tokens given for them",
+			"Google Cloud: last use of the key; requests in the audit logs of projects that log reads of data",
+			"Microsoft Entra ID: two sign-ins of the application",
 		)
 	}
 	return events

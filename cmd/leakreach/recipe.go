@@ -78,7 +78,7 @@ func (r *recipe) engine(env audit.Env, refs []string, most limits) (*engine.Engi
 func (r *recipe) verification() verify.Options {
 	own := r.File.Leakreach.Verify
 	return verify.Options{
-		Mode: r.Verify, Region: r.Region, Accounts: own.Accounts, Profiles: own.Profiles, CanaryAccounts: own.CanaryAccounts, CanaryKeys: own.CanaryKeys,
+		Mode: r.Verify, Region: r.Region, Accounts: own.Accounts, Profiles: own.Profiles, CanaryAccounts: own.CanaryAccounts, CanaryKeys: own.CanaryKeys, Registries: own.Registries,
 	}
 }
 

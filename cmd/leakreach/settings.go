@@ -26,6 +26,7 @@ type fileSettings struct {
 			Accounts       []string `toml:"accounts"`        // the user's own AWS accounts: keys of others are not called
 			CanaryAccounts []string `toml:"canary_accounts"` // accounts of planted keys
 			CanaryKeys     []string `toml:"canary_keys"`     // planted key ids
+			Registries     []string `toml:"registries"`      // container registries that may be asked, beside the public ones
 			Profiles       []string `toml:"profiles"`        // of the AWS configuration, with an auditor's credentials
 		} `toml:"verify"`
 	} `toml:"leakreach"`

@@ -104,10 +104,13 @@ func (k known) tells(s, than *audit.Secret) bool {
 		return s.HasValue() && !than.HasValue()
 	}
 	kind := func(s *audit.Secret) int {
+		rule, shaped := k.rules[s.Kind]
 		switch {
+		case k.byKind[s.Kind] != nil && shaped: // a GitHub token is one in a registry's login, too
+			return 3
 		case k.byKind[s.Kind] != nil:
 			return 2
-		case k.rules[s.Kind].Generic:
+		case rule.Generic:
 			return 0
 		}
 		return 1

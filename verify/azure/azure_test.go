@@ -170,6 +170,7 @@ func TestVerify(t *testing.T) {
 		{"another one's", microsoft{refusal: refused(401, "invalid_client", 7000215)}, inactive},
 		{"another tenant's", microsoft{refusal: refused(400, "unauthorized_client", 700016)}, unknown},
 		{"conditional access", microsoft{refusal: refused(400, "invalid_grant", 53003)}, active(audit.LevelUnknown, 1, "conditional access")},
+		{"a role whose id is a path", microsoft{claims: plain, pages: has("x/../../../../subscriptions")}, active(audit.LevelRead, 4, "was not told")},
 		{"another reason", microsoft{refusal: refused(400, "invalid_request", 1)}, unknown},
 		{"a page", microsoft{refusal: asktest.Page{Body: "<html>"}}, unknown},
 		{"a redirect", microsoft{refusal: asktest.Page{Status: 302, Header: map[string]string{"Location": "https://example.com"}}}, unknown},
