@@ -216,7 +216,7 @@ func (k Key) Sign(s *Secret) string {
 const (
 	KindAWSKey        = "aws-access-key"          // ID is the access key id, the value its secret access key
 	KindGCPKey        = "gcp-service-account-key" // ID is the service account's address, the value its private key in PEM, maybe with line ends as \n
-	KindAzureSecret   = "azure-ad-client-secret"  // ID is the application's client id
+	KindAzureSecret   = "azure-ad-client-secret"  //nolint:gosec // a name. ID is the application's client id
 	KindRegistryLogin = "registry-login"          // of a container registry; ID is the user
 )
 
