@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -320,8 +321,8 @@ func ParseResources(doc []byte, accounts []*Account) error {
 		return fmt.Errorf("reading resource policies: %w", err)
 	}
 	var errs []error
-	for arn, raw := range in {
-		p, err := parseDocument(arn, raw)
+	for _, arn := range slices.Sorted(maps.Keys(in)) {
+		p, err := parseDocument(arn, in[arn])
 		if err != nil {
 			errs = append(errs, err)
 			continue
