@@ -436,16 +436,20 @@ func readExports(dir string) (accounts []*iam.Account, gaps []audit.Gap, err err
 		}
 		accounts = append(accounts, a)
 	}
-	for name, parse := range map[string]func([]byte, []*iam.Account) error{"organization.json": iam.ParseOrganisation, "resource-policies.json": iam.ParseResources} {
-		doc, err := readExport(filepath.Join(dir, name))
+	for _, file := range []struct {
+		name  string
+		parse func([]byte, []*iam.Account) error
+	}{{"organization.json", iam.ParseOrganisation}, {"resource-policies.json", iam.ParseResources}} {
+		name := filepath.Join(dir, file.name)
+		doc, err := readExport(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err == nil {
-			err = parse(doc, accounts)
-		}
 		if err != nil {
 			return nil, nil, err
+		}
+		if err := file.parse(doc, accounts); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	for _, a := range accounts {
