@@ -191,6 +191,11 @@ const (
 	LevelUnknown    Level = "unknown"
 )
 
+// Rank orders what is known of levels: higher levels have higher ranks, and what is not known the lowest.
+func (l Level) Rank() int {
+	return slices.Index([]Level{LevelUnknown, LevelNone, LevelRead, LevelWrite, LevelEscalation, LevelAdmin}, l)
+}
+
 // Reach is what a secret or identity leads to.
 type Reach struct {
 	Level    Level    `json:"level"`

@@ -18,6 +18,7 @@ type Account struct {
 	// SCPs and RCPs are as in [Layers]. Organisation tells whether they were read.
 	SCPs, RCPs   [][]*Policy
 	Organisation bool
+	Supposed     bool // beside one that was read, its identities stand for those that were not: nothing is taken to run as them already
 	Users, Roles []*Identity
 	groups       []*group
 	policies     map[string]*managed // by ARN

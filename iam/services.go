@@ -176,7 +176,7 @@ func (a *Account) runs(p *catalogued, role *Identity, able Answer, named bool) (
 		if used := role.lastUse; role.forServices() && !used.IsZero() && a.lastUse.Sub(used) < recently {
 			return able, "supposes " + what + ": it was used on " + used.UTC().Format("2006-01-02") + ", and services alone may use it"
 		}
-	case named:
+	case named && !a.Supposed:
 		return able, "supposes " + what
 	}
 	return all(able, Answer{State: Undecided, Missing: []string{"whether there is " + what}}), ""

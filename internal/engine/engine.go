@@ -298,7 +298,9 @@ func sortRun(out *audit.Run) {
 		return firstNonZero(strings.Compare(a.Target, b.Target), strings.Compare(a.What, b.What), strings.Compare(a.Why, b.Why))
 	})
 	out.Gaps = slices.Compact(out.Gaps)
-	slices.SortFunc(out.Identities, func(a, b audit.Identity) int { return strings.Compare(a.ARN, b.ARN) })
+	slices.SortFunc(out.Identities, func(a, b audit.Identity) int {
+		return firstNonZero(strings.Compare(a.ARN, b.ARN), strings.Compare(a.Account, b.Account), strings.Compare(a.Type, b.Type))
+	})
 	slices.SortFunc(out.Inventory, func(a, b audit.Entry) int {
 		return firstNonZero(strings.Compare(a.Target, b.Target), strings.Compare(string(a.Kind), string(b.Kind)),
 			strings.Compare(a.Scope, b.Scope), strings.Compare(a.Name, b.Name))

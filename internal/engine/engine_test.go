@@ -481,6 +481,38 @@ func TestAskedAboutWhatSaysMore(t *testing.T) {
 	}
 }
 
+// An identity has the highest level that one of its keys shows, and those without a name are in the order of their accounts.
+func TestIdentities(t *testing.T) {
+	var text []string
+	for _, letter := range "abcdefgh" {
+		text = append(text, "secret:"+strings.Repeat(string(letter), 10))
+	}
+	r, err := start(t, one(file("a", strings.Join(text, " "))), func(e *engine.Engine, _ *engine.Ref) {
+		e.Verify = "live"
+		e.Verifiers = []audit.Verifier{verdicts(func(s *audit.Secret) (audit.Verdict, error) {
+			letter := s.Reveal()[:1]
+			v := audit.Verdict{Validity: audit.Active, How: "live", Identity: &audit.Identity{Account: "of " + letter}}
+			if letter >= "d" {
+				v.Identity = &audit.Identity{ARN: "user"}
+			}
+			if letter == "e" {
+				v.Reach = &audit.Reach{Level: audit.LevelWrite}
+			}
+			return v, nil
+		})}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []audit.Identity{
+		{Account: "of a", Level: audit.LevelUnknown}, {Account: "of b", Level: audit.LevelUnknown}, {Account: "of c", Level: audit.LevelUnknown},
+		{ARN: "user", Level: audit.LevelWrite},
+	}
+	if !slices.Equal(r.Identities, want) {
+		t.Errorf("got %v", r.Identities)
+	}
+}
+
 func TestInterruptKeepsWhatWasDone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	w := one(file("a", "secret:jjjjjjjjjj"), audit.Item{Kind: audit.KindFile, At: audit.Location{Path: "slow"}, Open: func(ctx context.Context) (io.ReadCloser, error) {

@@ -54,7 +54,9 @@ func (m *merger) judge(verdicts map[string]store.Verdict) (identities []audit.Id
 		if f.Reach != nil {
 			level = f.Reach.Level
 		}
-		levels[*v.Identity] = level
+		if have, ok := levels[*v.Identity]; !ok || level.Rank() > have.Rank() { // of one of its keys less may be known
+			levels[*v.Identity] = level
+		}
 	}
 	for id, level := range levels {
 		id.Level = level

@@ -239,7 +239,7 @@ func (t *sheet) find(text []byte) {
 	var also map[*credfile.Credential][]string // what found more around a credential
 	for i := range matches {
 		m := &matches[i]
-		if (t.binary || pieces) && t.byID[m.Rule.ID].Generic {
+		if (t.binary || pieces) && t.byID[m.Rule.ID].Generic || t.item.Kind == audit.KindNames && !shaped(text, m) {
 			m.SecretEnd = m.SecretStart // noise
 			continue
 		}
@@ -272,6 +272,13 @@ func (t *sheet) find(text []byte) {
 			t.credential(text, c, also[c]...)
 		}
 	}
+}
+
+// shaped tells whether a value shows by itself what it is, as one does that has a keyword of its rule in it. What is a secret by the name beside it alone
+// may be a commit: "datadog-agent:" stands before those of images, and "sourcegraph/" before those of actions.
+func shaped(text []byte, m *match.Match) bool {
+	value := bytes.ToLower(text[m.SecretStart:m.SecretEnd])
+	return len(m.Rule.Keywords) == 0 || slices.ContainsFunc(m.Rule.Keywords, func(k string) bool { return bytes.Contains(value, []byte(k)) })
 }
 
 // A cover is a set of spans, each of which ends no earlier than those that start before it.

@@ -32,7 +32,7 @@ func (j *judgement) reach() *audit.Reach {
 	if deny := j.sim.organisation(); deny != "" && !account.Organisation {
 		again, err := iam.ParseAccount(account.ID, j.at.doc)
 		if policy, err2 := parse("organisation policies, by iam:SimulatePrincipalPolicy", &deny); err == nil && err2 == nil {
-			again.SCPs = [][]*iam.Policy{{policy}}
+			again.SCPs, again.Supposed = [][]*iam.Policy{{policy}}, account.Supposed
 			account, j.world = again, nil
 			supposed = "policies of the organisation are known by simulation of the sentinel actions alone"
 		}
@@ -154,6 +154,7 @@ func (r *reader) reach(who principal, sim *simulation, organisation *iam.Account
 	if err != nil {
 		return nil, err
 	}
+	account.Supposed = true // a function that runs as a supposed role would be supposed, too
 	if organisation != nil {
 		account.Organisation, account.Management, account.SCPs, account.RCPs = organisation.Organisation, organisation.Management, organisation.SCPs, organisation.RCPs
 	}

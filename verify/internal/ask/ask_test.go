@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/leakreach/leakreach/audit"
 )
@@ -77,6 +78,27 @@ func TestAnswers(t *testing.T) {
 	for path, want := range map[string]string{"/long": "longer than 4 MiB", "/short": "unexpected EOF"} {
 		if _, err := issuer.ask(t.Context(), question{http.MethodGet, path, http.Header{}, nil}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %s", path, err, want)
+		}
+	}
+}
+
+// Whoever plants a credential writes its answers, too: they make no report without end. The level is that of all of them.
+func TestBounds(t *testing.T) {
+	q := &Inquiry{Verdict: Offline(audit.Env{Now: time.Now}), Reach: &audit.Reach{Level: audit.LevelUnknown}}
+	long := strings.Repeat("é", maxText)
+	q.Fact("name", long)
+	for n := range most + 10 {
+		q.Raise(audit.LevelRead, "x", fmt.Sprint(n, long), long)
+		q.Limit("%d %s", n, long)
+	}
+	q.Raise(audit.LevelWrite, "x", "y", "z")
+	if q.Reach.Level != audit.LevelWrite || len(q.Reach.Paths) != most || len(q.Reach.Limits) != most || !strings.Contains(q.Reach.Limits[most-1], "more") {
+		t.Errorf("level %s, %d paths, %d limits", q.Reach.Level, len(q.Reach.Paths), len(q.Reach.Limits))
+	}
+	step := q.Reach.Paths[0].Steps[0]
+	for _, text := range []string{step.To, step.Evidence, q.Reach.Limits[0], q.Verdict.Facts["name"]} {
+		if len(text) > maxText+len("…") || !utf8.ValidString(text) {
+			t.Errorf("%d bytes of text", len(text))
 		}
 	}
 }

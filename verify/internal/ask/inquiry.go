@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/leakreach/leakreach/audit"
 )
@@ -126,22 +127,42 @@ func (q *Inquiry) Unexpected(a *Answer) {
 // Fact adds what was learnt, unless it is empty.
 func (q *Inquiry) Fact(name, text string) {
 	if text != "" {
-		q.Verdict.Facts[name] = text
+		q.Verdict.Facts[name] = cut(text)
 	}
 }
 
 // Limit adds what could not be learnt.
 func (q *Inquiry) Limit(format string, args ...any) {
-	q.Reach.Limits = append(q.Reach.Limits, fmt.Sprintf(format, args...))
+	switch text := cut(fmt.Sprintf(format, args...)); {
+	case slices.Contains(q.Reach.Limits, text):
+	case len(q.Reach.Limits) < most:
+		q.Reach.Limits = append(q.Reach.Limits, text)
+	default:
+		q.Reach.Limits[most-1] = "there are more limits than are listed"
+	}
 }
 
-// rank orders the levels that a token can have.
-var rank = []audit.Level{audit.LevelUnknown, audit.LevelNone, audit.LevelRead, audit.LevelWrite, audit.LevelEscalation, audit.LevelAdmin}
+// Bounds of what one credential's answers add to a report, which may be written by whoever planted it: ways and limits, and bytes of each text.
+const (
+	most    = 200
+	maxText = 1000
+)
+
+func cut(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxText], "") + "…"
+}
 
 // Raise adds a path of one step, and makes its level the reach's if that is higher.
 func (q *Inquiry) Raise(level audit.Level, from, to, evidence string) {
-	if slices.Index(rank, level) > slices.Index(rank, q.Reach.Level) {
+	if level.Rank() > q.Reach.Level.Rank() {
 		q.Reach.Level = level
+	}
+	if to, evidence = cut(to), cut(evidence); len(q.Reach.Paths) == most {
+		q.Limit("only the first %d ways are listed", most)
+		return
 	}
 	q.Reach.Paths = append(q.Reach.Paths, audit.Path{Level: level, Steps: []audit.Step{{From: from, To: to, Edge: "may", Evidence: evidence}}})
 }
