@@ -665,7 +665,7 @@ const live = "live"
 // secret returns a secret with its value, where that is needed: from what this process found, or else from where it was found before. It is
 // nil where it is no longer there.
 func (r *run) secret(ctx context.Context, identity string) (*audit.Secret, error) {
-	stored, whole, err := r.Store.Secret(ctx, r.id, identity)
+	stored, whole, err := r.Store.Secret(ctx, r.id, identity, r.tells)
 	if err != nil {
 		return nil, err
 	}

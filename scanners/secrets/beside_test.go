@@ -15,7 +15,7 @@ import (
 
 // TestBeside: a secret that opens nothing alone is found with what it takes beside, and with nothing where that could be another's.
 func TestBeside(t *testing.T) {
-	private, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // nobody's
+	private, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,9 @@ func TestBeside(t *testing.T) {
 	hex := func(n int) string { return r.of("0123456789abcdef", n) }
 	guid := func() string { return hex(8) + "-" + hex(4) + "-" + hex(4) + "-" + hex(4) + "-" + hex(12) }
 	secret := func() string { return r.of(alnum, 3) + "8Q~" + r.of(alnum, 34) }
-	login := func(user, password string) string { return base64.StdEncoding.EncodeToString([]byte(user + ":" + password)) }
+	login := func(user, password string) string {
+		return base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
+	}
 	client, tenant, key, pat, password := guid(), guid(), hex(40), "dckr_pat_"+r.of(alnum, 20)+"-_1b2C3", r.of(alnum, 18)
 	const email = "deploy@acme-prod.iam.gserviceaccount.com"
 	account := fmt.Sprintf(`{"type": "service_account", "private_key_id": "%s", "private_key": "%s", "client_email": "%s"}`, key, folded, email)

@@ -190,8 +190,8 @@ func (l *login) challenged(ctx context.Context, q *ask.Inquiry) error {
 	for _, m := range parameter.FindAllStringSubmatch(rest, 16) {
 		values[m[1]] = m[2]
 	}
-	u, err := url.Parse(values["realm"])
-	if err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" || hostOf(u.Host) != l.host && !l.v.named[hostOf(u.Host)] || u.Scheme+"://"+u.Host != address(u.Host) {
+	u, bad := url.Parse(values["realm"])
+	if bad != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" || hostOf(u.Host) != l.host && !l.v.named[hostOf(u.Host)] || u.Scheme+"://"+u.Host != address(u.Host) {
 		q.Unknown("the registry sends its clients elsewhere, to a host that is not named under [leakreach.verify]")
 		return nil
 	}

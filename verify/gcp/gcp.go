@@ -28,7 +28,7 @@ import (
 )
 
 const (
-	tokens   = "https://oauth2.googleapis.com"
+	tokens   = "https://oauth2.googleapis.com" //nolint:gosec // an address
 	projects = "https://cloudresourcemanager.googleapis.com"
 	scope    = "https://www.googleapis.com/auth/cloud-platform.read-only"
 	// maxProjects are asked what the account may do there, its own first.
