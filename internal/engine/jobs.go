@@ -672,7 +672,7 @@ func (r *run) secret(ctx context.Context, identity string) (*audit.Secret, error
 	known := func() *audit.Secret { // all that was found of it, by this process or another
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if s := r.vault[identity]; s != nil && (s.HasValue() || !whole) {
+		if s := r.vault[identity]; s != nil && (s.HasValue() || !whole) && (r.byKind[s.Kind] != nil || stored == nil || r.byKind[stored.Kind] == nil) {
 			return s
 		}
 		return nil
