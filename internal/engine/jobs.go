@@ -665,14 +665,14 @@ const live = "live"
 // secret returns a secret with its value, where that is needed: from what this process found, or else from where it was found before. It is
 // nil where it is no longer there.
 func (r *run) secret(ctx context.Context, identity string) (*audit.Secret, error) {
-	stored, whole, err := r.Store.Secret(ctx, r.id, identity)
+	stored, whole, err := r.Store.Secret(ctx, r.id, identity, r.tells)
 	if err != nil {
 		return nil, err
 	}
 	known := func() *audit.Secret { // all that was found of it, by this process or another
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if s := r.vault[identity]; s != nil && (s.HasValue() || !whole) {
+		if s := r.vault[identity]; s != nil && (s.HasValue() || !whole) && (r.byKind[s.Kind] != nil || stored == nil || r.byKind[stored.Kind] == nil) {
 			return s
 		}
 		return nil

@@ -97,7 +97,7 @@ type known struct {
 	byKind map[string]audit.Verifier
 }
 
-// tells is whether a secret says more than another one of what both are: a value rather than none, a kind that can be asked about, a shape,
+// tells reports whether a secret says more than another one of what both are: a value rather than none, a kind that can be asked about, a shape,
 // whose it is.
 func (k known) tells(s, than *audit.Secret) bool {
 	if s.HasValue() != than.HasValue() || s.Kind == audit.KindAWSKey { // the halves of which are joined

@@ -276,13 +276,13 @@ func (s *Store) Holders(ctx context.Context, run, identity string) ([]Row, error
 		WHERE f.run = $1 AND f.identity = $2 ORDER BY t.name, t.part`, scanRow, run, identity)
 }
 
-// Secret is a secret of a run without its value, as the finding that knows most of it has it, or nil.
-func (s *Store) Secret(ctx context.Context, run, identity string) (secret *audit.Secret, whole bool, err error) {
+// Secret is a secret of a run without its value, as the finding that knows most of it has it, or nil. tells says which of two secrets says more.
+func (s *Store) Secret(ctx context.Context, run, identity string, tells func(s, than *audit.Secret) bool) (secret *audit.Secret, whole bool, err error) {
 	for f, err := range each(ctx, s.db, `SELECT identity, doc FROM findings WHERE run = $1 AND identity = $2 ORDER BY target, part`, scanFinding, run, identity) {
 		if err != nil {
 			return nil, false, fmt.Errorf("reading a secret: %w", err)
 		}
-		if f.Secret != nil && (secret == nil || f.Whole && !whole) {
+		if f.Secret != nil && (secret == nil || f.Whole && !whole || f.Whole == whole && tells(f.Secret, secret)) {
 			secret, whole = f.Secret, f.Whole
 		}
 	}
