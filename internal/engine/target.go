@@ -261,7 +261,9 @@ func (t *target) names(it audit.Item) {
 	}
 	all := []string{it.At.Name, it.At.Path, it.At.Ref}
 	if e := it.Entry; e != nil {
-		all = append(append(all, e.Name, e.Scope), slices.Sorted(maps.Values(e.Facts))...)
+		facts := maps.Clone(e.Facts)
+		delete(facts, "id") // nobody chose it: a forge's number, or an access key id that was found by its variable
+		all = append(append(all, e.Name, e.Scope), slices.Sorted(maps.Values(facts))...)
 	}
 	var b strings.Builder
 	for _, s := range all {

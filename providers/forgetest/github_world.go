@@ -343,12 +343,14 @@ func (w *World) pipelines(acme *Owner) {
 		".github/actions/publish/action.yml": "name: publish\ndescription: publishes\ninputs: { token: { description: a token } }\nruns:\n  using: composite\n  steps:\n    - uses: actions/cache@" + pinned + "\n",
 	})
 	w.weakness("all-secrets", x.FullName, "workflow", "dump.yml")
+	w.near("all-secrets", x.FullName, "workflow", "live.yml")
 	w.weakness("secret-any-branch", x.FullName, "workflow", "dump.yml")
 	w.near("secret-any-branch", x.FullName, "workflow", "live.yml")
 	w.weakness("shadowed-secret", x.FullName, "secret", "CHAT_TOKEN")
 	w.weakness("shadowed-secret", x.FullName, "secret", "LIVE_TOKEN (environment live)")
 	w.near("shadowed-secret", x.FullName, "secret", "PUBLISH_TOKEN")
 	w.weakness("secrets-inherit", x.FullName, "workflow", "release.yml")
+	w.near("secrets-inherit", flows.FullName, "workflow", "deploy.yml")
 	w.weakness("secret-outside-environment", x.FullName, "workflow", "release.yml")
 	x.Secrets = []Secret{w.fresh("PUBLISH_TOKEN"), w.fresh("LIVE_TOKEN"), w.fresh("CHAT_TOKEN")}
 	x.Environments = []Environment{guarded("live", w.fresh("LIVE_TOKEN"))}

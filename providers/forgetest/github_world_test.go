@@ -33,7 +33,7 @@ func TestWorld(t *testing.T) {
 		}
 	}
 	for what, want := range map[string]int{
-		"repositories": 300, "environments": 40, "secrets": 120, "variables": 30, "runners": 25, "groups": 6, "runs": 500, "attempts": 700,
+		"repositories": 300, "environments": 41, "secrets": 126, "variables": 30, "runners": 25, "groups": 6, "runs": 500, "attempts": 700,
 	} {
 		if got[what] != want {
 			t.Errorf("%d %s, want %d", got[what], what, want)

@@ -2,11 +2,13 @@ package delivery_test
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"flag"
 	"hash/crc32"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,14 +23,24 @@ func TestReadmeCommands(t *testing.T) {
 	src := sources(t)
 	output(t, src, nil, "git", "init", "-q", "-b", "main")
 	commit(t, src)
-	sandbox, _, secret := leaky(t, map[string]string{"deploy.log": "done\n"})
+	sandbox, id, secret := leaky(t, map[string]string{"deploy.log": "done\n"})
 	output(t, sandbox, nil, "git", "clone", "-q", ".", "path/to/repository")
-	write(t, filepath.Join(sandbox, "exports/111122223333.gaad.json"), `{"UserDetailList": [{"Arn": "arn:aws:iam::111122223333:user/ci-deploy"}]}`)
+	write(t, filepath.Join(sandbox, "exports/111122223333.gaad.json"), `{"UserDetailList": [{"Arn": "arn:aws:iam::111122223333:user/ci-deploy"}, {"Arn": "arn:aws:iam::111122223333:user/svc-ci-deploy"}]}`)
 	env := []string{
 		"PATH=" + filepath.Dir(program(t)) + string(os.PathListSeparator) + os.Getenv("PATH"),
 		"HOME=" + t.TempDir(), "GOBIN=" + t.TempDir(), "LEAKREACH_VERIFY=offline",
 	}
 	env = append(env, forges(t)...)
+	sweep := try(t, sandbox, env, program(t), "scan", "deploy", "github:acme", "--store", "sweep.db", "--format", "json")
+	var run struct{ Findings []struct{ ID, Rule string } }
+	if err := json.Unmarshal([]byte(sweep.stdout), &run); err != nil || sweep.code != 10 {
+		t.Fatalf("exit code %d, %v\n%s", sweep.code, err, sweep.all())
+	}
+	key := slices.IndexFunc(run.Findings, func(f struct{ ID, Rule string }) bool { return f.Rule == "aws-access-key" })
+	if key < 0 {
+		t.Fatalf("no key among %v", run.Findings)
+	}
+	named := strings.NewReplacer("lr1:9f2c41", run.Findings[key].ID, "AKIAIOSFODNN7EXAMPLE", id) // of the pages' examples
 	ran := 0
 	for _, page := range pages(t) {
 		for _, command := range commands(read(t, page)) {
@@ -38,7 +50,7 @@ func TestReadmeCommands(t *testing.T) {
 				if strings.Contains(command, "leakreach ") && !strings.HasPrefix(command, "go ") {
 					dir = sandbox
 				}
-				run := try(t, dir, env, "bash", "-c", "set -o pipefail; "+within(command))
+				run := try(t, dir, env, "bash", "-c", "set -o pipefail; "+within(named.Replace(command)))
 				switch {
 				case run.code == 0:
 				case run.code == 10 && dir == sandbox: // it found the key
@@ -60,7 +72,10 @@ func TestReadmeCommands(t *testing.T) {
 // forges starts one of each kind, with what the pages name, and returns the variables that choose them.
 func forges(t *testing.T) []string {
 	t.Helper()
-	github := &forgetest.GitHub{Token: "a-token", Owners: []*forgetest.Owner{{Login: "acme"}}, Repos: []*forgetest.GitHubRepo{{FullName: "acme/web", ID: 1}}}
+	web := &forgetest.GitHubRepo{FullName: "acme/web", ID: 1, Secrets: []forgetest.Secret{{Name: "DEPLOY_KEY"}}, Dir: filepath.Join(repository(t, map[string]string{
+		".github/workflows/release.yml": "on: push\njobs:\n  job:\n    runs-on: ubuntu-24.04\n    env: { KEY: '${{ secrets.DEPLOY_KEY }}' }\n    steps:\n      - uses: aquasecurity/trivy-action@master\n",
+	}), ".git")}
+	github := &forgetest.GitHub{Token: "a-token", Owners: []*forgetest.Owner{{Login: "acme"}}, Repos: []*forgetest.GitHubRepo{web}}
 	gitlab := &forgetest.GitLab{
 		Token: "a-token", Admin: true, Users: []string{"jane"}, Groups: []*forgetest.Group{{ID: 1, Path: "acme"}, {ID: 2, Path: "acme/platform"}},
 		Projects: []*forgetest.Project{{ID: 1, Path: "acme/platform/web"}, {ID: 2, Path: "jane/dotfiles"}},
@@ -76,10 +91,10 @@ func forges(t *testing.T) []string {
 }
 
 // within turns a command that reaches out of the test, or back into it, into one that shows as much as can be shown here: a scan of
-// a forge or with live keys into its plan, a worker of a shared store into its help, a make into its recipe, an installation from the
+// a forge or with live keys into its plan, a worker of a shared store and what asks an account into their help, a make into its recipe, an installation from the
 // registry into one from here.
 func within(command string) string {
-	if strings.HasPrefix(command, "leakreach worker ") {
+	if strings.HasPrefix(command, "leakreach worker ") || strings.HasPrefix(command, "leakreach reach aws:") {
 		return command + " --help"
 	}
 	if strings.HasPrefix(command, "leakreach doctor ") {
@@ -140,7 +155,7 @@ func TestReadmeLinks(t *testing.T) {
 
 // TestPinned: what the pages tell people to use is named by a full commit, or by a placeholder that says so.
 func TestPinned(t *testing.T) {
-	uses := regexp.MustCompile(`(?m)(?:uses|component): *["']?([^\s"'#]+)`)
+	uses := regexp.MustCompile(`(?m)(?:uses|component): +["']?([^\s"'#]+)`)
 	pinned := regexp.MustCompile(`@([0-9a-f]{40}|<[^>]+>|FULL_COMMIT_SHA)$`)
 	for _, page := range append(pages(t), filepath.Join(root(t), ".github/workflows/ci.yml")) {
 		if filepath.Base(page) == "rules.md" { // which shows what not to do
