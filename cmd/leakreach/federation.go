@@ -126,6 +126,9 @@ func trustsOf(g *graph.Graph, w *iam.World, role *iam.Identity, mints []graph.Mi
 		if f.Open {
 			t.Subjects = []string{"*"}
 		}
+		if len(mints) == 0 && f.Forge != "" && !f.Open {
+			t.Limits = append(t.Limits, "no jobs of its forge were read: what guards the branches and environments that it lets in is not known")
+		}
 		if len(in) > maxJobs {
 			t.Limits = append(t.Limits, fmt.Sprintf("%d jobs can become it, of which the first %d are listed", len(in), maxJobs))
 		}
