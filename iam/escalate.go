@@ -19,7 +19,7 @@ type node struct {
 	beyond    []string          // roles that it may perhaps assume, in accounts that were not read
 	data      []string          // unproven ways to data, by their ids
 	own       []own             // one for an account; none where it may nothing
-	undecided bool              // what is not known may allow more
+	undecided string            // what of its own it is not known to be allowed, and why: the first such; "" for nothing
 	ways      []way
 	hint      *way // the shortest that takes what is not known; nil for none
 }

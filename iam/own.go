@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -26,7 +27,7 @@ func (w *World) judgeOwn(n *node) {
 	for _, g := range w.grants(n.who) {
 		if account := w.owner(g.resource, n.id.Account); n.level(account) < LevelWrite {
 			if tries++; tries > maxExamples {
-				n.undecided = true
+				n.undecided = "more resources name it than were looked at"
 				return
 			}
 			w.judgeStatement(n, g.statement, service(g.resource), g.examples(n.id))
@@ -63,14 +64,16 @@ func (w *World) judgeStatement(n *node, s *Statement, of string, resources []str
 			a := w.ask(n.id, l, action, resource, account, nil)
 			if l.Resource != nil && len(w.accounts) > 1 && !strings.Contains(resource, account) { // whose it is counts
 				if w.ask(n.id, l, action, resource, "another", nil).State != a.State {
-					a.State = Undecided
+					a.State, a.Missing = Undecided, []string{"whose " + resource + " is"}
 				}
 			}
 			switch a.State {
 			case Allowed:
 				n.own = append(slices.DeleteFunc(n.own, func(o own) bool { return o.account == account }), own{account, level, a.Witnesses})
 			case Undecided:
-				n.undecided = true
+				if n.undecided == "" {
+					n.undecided = fmt.Sprintf("whether it may %s on %s depends on %s", action, resource, strings.Join(a.Missing, ", "))
+				}
 			}
 		}
 	}

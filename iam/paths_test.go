@@ -359,6 +359,8 @@ func TestResourcePolicies(t *testing.T) {
 		for arn, want := range map[string]string{user: c.user, role: c.role} {
 			if r := w.Reach(w.Find(arn)); r.Level.String() != want {
 				t.Errorf("%s: %s is %s, want %s: %+v %q", c.name, arn, r.Level, want, r.Steps, r.Limits)
+			} else if want == "unknown" && !strings.Contains(strings.Join(r.Limits, "\n"), " depends on ") {
+				t.Errorf("%s: that %s is unknown has no reason: %q", c.name, arn, r.Limits)
 			}
 		}
 	}
