@@ -32,3 +32,16 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// TestCommitHeader: the ids in a commit's header are no tokens of the service that its message speaks of; one in the message is.
+func TestCommitHeader(t *testing.T) {
+	s, r := scanner(t, Options{}), newSource()
+	hex := func() string { return r.of("0123456789abcdef", 40) }
+	header := "tree " + hex() + "\nparent " + hex() + "\nparent " + hex() + "\nauthor A <a@example.org> 1 +0000\n\n"
+	for message, want := range map[string]int{"ask sourcegraph\n": 0, "ask sourcegraph with " + hex() + "\n": 1, "sourcegraph:\n\ntree " + hex() + "\n": 1} {
+		found, gaps := s.Scan(audit.Item{Kind: audit.KindCommit, At: audit.Location{Kind: audit.InCommit}}, []byte(header+message))
+		if len(found) != want || len(gaps) > 0 {
+			t.Errorf("%q: %d findings, want %d: %v %v", message, len(found), want, found, gaps)
+		}
+	}
+}

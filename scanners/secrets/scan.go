@@ -239,7 +239,8 @@ func (t *sheet) find(text []byte) {
 	var also map[*credfile.Credential][]string // what found more around a credential
 	for i := range matches {
 		m := &matches[i]
-		if (t.binary || pieces) && t.byID[m.Rule.ID].Generic || t.item.Kind == audit.KindNames && !shaped(text, m) {
+		if (t.binary || pieces) && t.byID[m.Rule.ID].Generic || t.item.Kind == audit.KindNames && !shaped(text, m) ||
+			t.item.Kind == audit.KindCommit && namesObject(text, m) {
 			m.SecretEnd = m.SecretStart // noise
 			continue
 		}
@@ -279,6 +280,16 @@ func (t *sheet) find(text []byte) {
 func shaped(text []byte, m *match.Match) bool {
 	value := bytes.ToLower(text[m.SecretStart:m.SecretEnd])
 	return len(m.Rule.Keywords) == 0 || slices.ContainsFunc(m.Rule.Keywords, func(k string) bool { return bytes.Contains(value, []byte(k)) })
+}
+
+// namesObject tells whether a value is the id by which the header of a commit or tag names another object: a message that speaks of a service makes its
+// tree and parents look like tokens.
+func namesObject(text []byte, m *match.Match) bool {
+	if m.SecretStart > bytes.Index(text, []byte("\n\n")) {
+		return false
+	}
+	start := bytes.LastIndexByte(text[:m.SecretStart], '\n') + 1
+	return slices.Contains([]string{"tree ", "parent ", "object "}, string(text[start:m.SecretStart]))
 }
 
 // A cover is a set of spans, each of which ends no earlier than those that start before it.
