@@ -308,3 +308,17 @@ func TestImagesOfAllJobs(t *testing.T) {
 		t.Errorf("%d jobs, gaps %+v", len(d.Jobs), d.Gaps)
 	}
 }
+
+func TestGlob(t *testing.T) {
+	for _, c := range []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"prod", "prod", true}, {"prod", "prod2", false}, {"prod/*", "prod/eu", true}, {"*", "", true}, {"a*b*c", "axxbyc", true}, {"a*b*c", "abc", true},
+		{"a*b*c", "acb", false}, {"review/*/x", "review/1/x", true}, {"aa*aa", "aaa", false},
+	} {
+		if got := Glob(c.pattern, c.name); got != c.want {
+			t.Errorf("Glob(%q, %q) = %t", c.pattern, c.name, got)
+		}
+	}
+}

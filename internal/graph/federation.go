@@ -160,7 +160,7 @@ func (p *place) on(branch string) Mint {
 			}
 			covers := slices.ContainsFunc(strings.Split(cmp.Or(f["refs"], r.Name), ","), func(pattern string) bool {
 				pattern = strings.TrimPrefix(pattern, "refs/heads/")
-				return glob(pattern, branch) || pattern == "~ALL" || pattern == "~DEFAULT_BRANCH" && branch == p.settings["default_branch"]
+				return pipeline.Glob(pattern, branch) || pattern == "~ALL" || pattern == "~DEFAULT_BRANCH" && branch == p.settings["default_branch"]
 			})
 			if covers && (f["reviews"] != "" && f["reviews"] != "0" || about(f["rules"], "pull_request", "update") || f["push"] != "") {
 				m.Who, m.Guards = ByReviewer, append(m.Guards, "the branch is protected by "+r.Name)

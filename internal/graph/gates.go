@@ -146,7 +146,7 @@ func (j *job) environment() *ReaderEnvironment {
 		return x
 	}
 	for _, e := range j.place.entries[audit.KindEnvironment] {
-		if j.dialect == pipeline.GitHub && strings.EqualFold(e.Name, x.Name) || e.Name == x.Name || j.dialect == pipeline.GitLab && strings.Contains(e.Name, "*") && glob(e.Name, x.Name) {
+		if j.dialect == pipeline.GitHub && strings.EqualFold(e.Name, x.Name) || e.Name == x.Name || j.dialect == pipeline.GitLab && strings.Contains(e.Name, "*") && pipeline.Glob(e.Name, x.Name) {
 			x.Exists = "yes"
 			x.Gates, x.Holes = gates(j.dialect, e.Facts)
 			return x

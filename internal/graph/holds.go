@@ -134,7 +134,7 @@ func (j *job) fits(g *grant) (fits bool, why string, goOn bool) {
 	case g.pattern == "*":
 	case j.Environment.Computed:
 		return true, "only if its environment, whose name is known when it runs, is one of " + g.pattern, true
-	case j.Environment.Value == "" || !glob(g.pattern, j.Environment.Value):
+	case j.Environment.Value == "" || !pipeline.Glob(g.pattern, j.Environment.Value):
 		return false, "", false
 	}
 	// On other refs it is what lies behind it.
@@ -232,24 +232,4 @@ func appendOnce(list []string, s string) []string {
 		return list
 	}
 	return append(list, s)
-}
-
-// glob tells whether a name is one that a pattern stands for, in which * is anything.
-func glob(pattern, name string) bool {
-	parts := strings.Split(pattern, "*")
-	if len(parts) == 1 {
-		return pattern == name
-	}
-	rest, ok := strings.CutPrefix(name, parts[0])
-	if !ok {
-		return false
-	}
-	for _, part := range parts[1 : len(parts)-1] {
-		i := strings.Index(rest, part)
-		if i < 0 {
-			return false
-		}
-		rest = rest[i+len(part):]
-	}
-	return strings.HasSuffix(rest, parts[len(parts)-1])
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/pipeline"
 )
 
 var gitlabVariableUnprotected = rule{
@@ -52,7 +53,7 @@ func (p *place) environmentsOf(variable *audit.Entry) (open, walled string) {
 	}
 	for _, env := range p.entries[audit.KindEnvironment] {
 		switch {
-		case !glob(scope, env.Name):
+		case !pipeline.Glob(scope, env.Name):
 		case env.Facts["protected"] == "false" && open == "":
 			open = env.Name
 		case env.Facts["protected"] == "true" && walled == "":

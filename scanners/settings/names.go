@@ -1,8 +1,6 @@
 package settings
 
 import (
-	"strings"
-
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/scanners/internal/known"
 )
@@ -29,24 +27,4 @@ func (p *place) holdsSecret(e *audit.Entry) string {
 		return "its name is one of a secret"
 	}
 	return ""
-}
-
-// glob tells whether a name is one that a pattern stands for, in which * is anything.
-func glob(pattern, name string) bool {
-	parts := strings.Split(pattern, "*")
-	if len(parts) == 1 {
-		return pattern == name
-	}
-	rest, ok := strings.CutPrefix(name, parts[0])
-	if !ok {
-		return false
-	}
-	for _, part := range parts[1 : len(parts)-1] {
-		i := strings.Index(rest, part)
-		if i < 0 {
-			return false
-		}
-		rest = rest[i+len(part):]
-	}
-	return strings.HasSuffix(rest, parts[len(parts)-1])
 }

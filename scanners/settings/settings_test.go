@@ -245,20 +245,6 @@ func TestNothingIsMissedByNotLooking(t *testing.T) {
 	}
 }
 
-func TestNames(t *testing.T) {
-	for _, c := range []struct {
-		pattern, name string
-		want          bool
-	}{
-		{"prod", "prod", true}, {"prod", "prod2", false}, {"prod/*", "prod/eu", true}, {"*", "", true}, {"a*b*c", "axxbyc", true}, {"a*b*c", "abc", true},
-		{"a*b*c", "acb", false}, {"review/*/x", "review/1/x", true}, {"aa*aa", "aaa", false},
-	} {
-		if got := glob(c.pattern, c.name); got != c.want {
-			t.Errorf("glob(%q, %q) = %t", c.pattern, c.name, got)
-		}
-	}
-}
-
 // organisation yields a large one, a repository at a time, as an engine does.
 func organisation(repositories int) func(yield func(audit.Holding) bool) {
 	return func(yield func(audit.Holding) bool) {
