@@ -32,6 +32,14 @@ type Step struct {
 	Evidence string // the statements that allow it
 }
 
+// Proof is a step's evidence, after the way that it is, where that has an id.
+func (s Step) Proof() string {
+	if s.Path != "" {
+		return s.Path + ": " + s.Evidence
+	}
+	return s.Evidence
+}
+
 // A Reach is what an identity opens.
 type Reach struct {
 	Identity *Identity

@@ -356,11 +356,7 @@ func (x *explainer) identity(i *iam.Identity) report.ReachedIdentity {
 	if len(reach.Steps) > 0 {
 		p := audit.Path{Level: one.Level}
 		for _, s := range reach.Steps {
-			evidence := s.Evidence
-			if s.Path != "" {
-				evidence = s.Path + ": " + evidence
-			}
-			p.Steps = append(p.Steps, audit.Step{From: s.From, To: s.To, Edge: s.Edge, Evidence: evidence})
+			p.Steps = append(p.Steps, audit.Step{From: s.From, To: s.To, Edge: s.Edge, Evidence: s.Proof()})
 		}
 		one.Paths = append(one.Paths, p)
 	}

@@ -52,11 +52,7 @@ func (j *judgement) reach() *audit.Reach {
 	if len(found.Steps) > 0 {
 		p := audit.Path{Level: out.Level}
 		for _, s := range found.Steps {
-			evidence := s.Evidence
-			if s.Path != "" {
-				evidence = s.Path + ": " + evidence
-			}
-			p.Steps = append(p.Steps, audit.Step{From: oneLine(s.From), To: oneLine(s.To), Edge: s.Edge, Evidence: fit(evidence, 1000)})
+			p.Steps = append(p.Steps, audit.Step{From: oneLine(s.From), To: oneLine(s.To), Edge: s.Edge, Evidence: fit(s.Proof(), 1000)})
 		}
 		out.Paths = append(out.Paths, p)
 	}
