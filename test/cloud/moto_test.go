@@ -197,12 +197,7 @@ func TestMoto(t *testing.T) {
 // gate has the program decide by the level of a key, which it learns from the owner's side.
 func gate(t *testing.T, url string, keys map[string]labelled) {
 	dir := t.TempDir()
-	bin := filepath.Join(dir, "leakreach")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "./cmd/leakreach")
-	build.Dir = "../.."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building leakreach: %v\n%s", err, out)
-	}
+	bin := built(t)
 	for name, want := range map[string]map[string]int{"keys": {"admin": 10}, "reader": {"live": 10, "admin": 0}, "idle": {"live": 0}} {
 		at := filepath.Join(dir, name)
 		if err := os.Mkdir(at, 0o755); err != nil {

@@ -17,12 +17,7 @@ import (
 // program puts every key into the history of a repository, one file each, and has the built program find, verify and report it.
 func program(t *testing.T, endpoint string, keys map[string]credential) {
 	dir := t.TempDir()
-	bin := filepath.Join(dir, "leakreach")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "./cmd/leakreach")
-	build.Dir = "../.."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building leakreach: %v\n%s", err, out)
-	}
+	bin := built(t)
 	repo := filepath.Join(dir, "repo")
 	git := func(args ...string) {
 		t.Helper()
@@ -154,4 +149,16 @@ func settled(t *testing.T, bin, endpoint string, right credential) {
 		}
 	}
 	t.Errorf("the key was not found: %+v", out.Findings)
+}
+
+// built is the program, made from these sources.
+func built(t *testing.T) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "leakreach")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "./cmd/leakreach")
+	build.Dir = "../.."
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building leakreach: %v\n%s", err, out)
+	}
+	return bin
 }
