@@ -13,7 +13,7 @@ import (
 // Some secrets open nothing alone: it takes to know whose they are, which is no secret and stands beside them.
 
 // ruleGCP names private keys beside which the service account stands that they belong to.
-const ruleGCP = "gcp-service-account-key"
+const ruleGCP = audit.KindGCPKey
 
 var gcpRule = audit.Rule{
 	ID: ruleGCP, Title: "Google Cloud service account key", Category: audit.CategorySecret, Severity: audit.High, CWE: 798,

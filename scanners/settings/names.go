@@ -10,9 +10,9 @@ func cloudOf(kind string) string {
 	switch kind {
 	case audit.KindAWSKey:
 		return "AWS"
-	case "gcp-service-account":
+	case audit.KindGCPKey:
 		return "Google Cloud"
-	case "azure-ad-client-secret":
+	case audit.KindAzureSecret:
 		return "Azure"
 	}
 	return ""
