@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/verify/internal/ask"
 )
 
 // Mode says how far a verification may go.
@@ -81,7 +82,7 @@ func New(env audit.Env, opts Options) *Verifier {
 		opts.TimeLimit = DefaultTimeLimit
 	}
 	if opts.Sleep == nil {
-		opts.Sleep = sleep
+		opts.Sleep = ask.Sleep
 	}
 	v := &Verifier{
 		env: env, opts: opts, chain: chain, owning: make(chan struct{}, 1), audits: map[string]*auditor{}, foreigners: map[string]bool{},
@@ -258,14 +259,3 @@ func (v *Verifier) take(ctx context.Context, id string) (*turn, error) {
 }
 
 func (t *turn) release() { <-t.held }
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

@@ -21,6 +21,7 @@ import (
 	"github.com/aws/smithy-go/middleware"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/verify/internal/ask"
 )
 
 // An operation is one that may be sent, and by whom. All of them are reads. Anything else is refused before it leaves the process.
@@ -85,8 +86,6 @@ func (c credential) onlyReads(stack *middleware.Stack) error {
 const (
 	// maxAnswer bounds an answer's body. The longest are pages of an account's details: 200 entries with some 60 KiB of policies each, at most.
 	maxAnswer = 32 << 20
-	// attemptLimit ends one request that gets no answer; two more fit into the time limit of a key.
-	attemptLimit = 20 * time.Second
 	// maxAttempts and maxBackoff bound the SDK's own retries, on throttling, 5xx and lost connections.
 	maxAttempts = 4
 	maxBackoff  = 8 * time.Second
@@ -109,16 +108,7 @@ type transport struct {
 }
 
 func newTransport(env audit.Env, service string) *transport {
-	client := http.Client{}
-	if env.HTTP != nil {
-		client = *env.HTTP
-	}
-	client.Jar = nil
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	if client.Timeout <= 0 || client.Timeout > attemptLimit {
-		client.Timeout = attemptLimit
-	}
-	return &transport{http: &client, userAgent: env.UserAgent, service: service, calls: env.Calls}
+	return &transport{http: ask.Client(env), userAgent: env.UserAgent, service: service, calls: env.Calls}
 }
 
 func (t *transport) Do(req *http.Request) (*http.Response, error) {

@@ -17,6 +17,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/verify/internal/ask"
 )
 
 const (
@@ -330,7 +331,7 @@ func onTheWay(err error) string {
 	}
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		if u.Timeout() {
-			return fmt.Sprintf(": none within %s", attemptLimit)
+			return fmt.Sprintf(": none within %s", ask.AttemptLimit)
 		}
 		return ": " + oneLine(u.Err.Error())
 	}

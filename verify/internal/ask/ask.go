@@ -23,8 +23,8 @@ import (
 const (
 	// maxAnswer bounds an answer's body. The longest are pages of a hundred repositories, 0.7 MB.
 	maxAnswer = 4 << 20
-	// attemptLimit ends one request that gets no answer.
-	attemptLimit = 20 * time.Second
+	// AttemptLimit ends one request that gets no answer; two more fit into the time that a verifier has for a key.
+	AttemptLimit = 20 * time.Second
 	// attempts are made at most of one question, when the service is busy or away; maxWait is slept at most between two of them.
 	attempts = 3
 	maxWait  = 20 * time.Second
@@ -48,16 +48,22 @@ func NewIssuer(env audit.Env, api, address string) (*Issuer, error) {
 	if host := base.Hostname(); base.Scheme != "https" && (base.Scheme != "http" || host != "localhost" && host != "127.0.0.1" && host != "::1") {
 		return nil, fmt.Errorf("address of %s: a found token is sent by https only: %w", api, audit.ErrUsage)
 	}
+	return &Issuer{env: env, api: api, base: base, http: Client(env), sleep: Sleep}, nil
+}
+
+// Client is the program's HTTP client for questions with a credential in them: it follows no redirect, since a credential is for one host only, keeps no
+// cookies, and gives a request up after [AttemptLimit].
+func Client(env audit.Env) *http.Client {
 	client := http.Client{}
 	if env.HTTP != nil {
 		client = *env.HTTP
 	}
 	client.Jar = nil
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	if client.Timeout <= 0 || client.Timeout > attemptLimit {
-		client.Timeout = attemptLimit
+	if client.Timeout <= 0 || client.Timeout > AttemptLimit {
+		client.Timeout = AttemptLimit
 	}
-	return &Issuer{env: env, api: api, base: base, http: &client, sleep: sleep}, nil
+	return &client
 }
 
 // Host is who is asked.
@@ -157,7 +163,8 @@ func Sendable(token string) bool {
 	return token != "" && len(token) <= 4096 && !strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits, or until the context ends, with its error.
+func Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
