@@ -166,6 +166,15 @@ func (p *pattern) match(text string, r *Request) Tri {
 	return truth(p.matchPlain(text))
 }
 
+// of is the pattern after wild, with its variables as they are for an identity.
+func (p *pattern) of(i *Identity) string {
+	if !p.holds {
+		return wild(p.text)
+	}
+	text, _ := (&Request{Principal: i.principal()}).expand(p.text)
+	return text
+}
+
 func (p *pattern) matchPlain(text string) bool {
 	for i, g := range p.parts {
 		part := text

@@ -264,11 +264,7 @@ func (s *Statement) resourceExamples(i *Identity) (all []string) {
 			all = append(all, "*")
 			continue
 		}
-		text := wild(r.text)
-		if r.holds {
-			text, _ = (&Request{Principal: i.principal()}).expand(r.text)
-		}
-		all = append(all, plain.Replace(text))
+		all = append(all, plain.Replace(r.of(i)))
 	}
 	return all
 }

@@ -358,13 +358,9 @@ func (s *Statement) meets(template string, i *Identity) (all []string) {
 		return []string{example(template)}
 	}
 	for _, r := range s.resources {
-		text := wild(r.text)
-		if r.holds {
-			text, _ = (&Request{Principal: i.principal()}).expand(r.text)
-		}
 		if r.all {
 			all = append(all, example(template))
-		} else if e, ok := meetARN(text, template); ok {
+		} else if e, ok := meetARN(r.of(i), template); ok {
 			all = append(all, e)
 		}
 	}
