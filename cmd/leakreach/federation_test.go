@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -30,6 +31,7 @@ func TestTrustedJobs(t *testing.T) {
 	account, err := iam.ParseAccount("111122223333", json.RawMessage(`{"RoleDetailList": [`+strings.Join([]string{
 		role("main", "repo:acme/web:ref:refs/heads/main"), role("prod", "repo:acme/web:environment:prod"), role("guarded", "repo:acme/web:environment:guarded"),
 		role("numbers", "repo:acme@1/api@2:environment:prod"), role("renamed", "repo:acme/api:environment:prod"), role("nobody", "repo:acme/other:environment:prod"),
+		role("numbered-main", "repo:acme@1/api@2:ref:refs/heads/main"), role("former", "repo:acme@1/api@7:environment:prod"), role("unread", "repo:acme@1/unread@4:environment:prod"),
 	}, ",")+`]}`))
 	if err != nil || len(account.Problems) > 0 {
 		t.Fatal(err, account)
@@ -37,16 +39,18 @@ func TestTrustedJobs(t *testing.T) {
 	job := func(target, name, events, environment string) audit.Entry {
 		return audit.Entry{Target: target, Kind: audit.KindJob, Name: name, Facts: map[string]string{"workflow": name, "job": name, "events": events, "permissions": "id-token=write", "environment": environment}}
 	}
-	settings := func(target, immutable string) audit.Entry {
-		return audit.Entry{Target: target, Kind: audit.KindSettings, Name: target, Facts: map[string]string{"oidc_immutable_subject": immutable, "default_branch": "main", "visibility": "public"}}
+	settings := func(target, immutable, id, owner string) audit.Entry {
+		return audit.Entry{Target: target, Kind: audit.KindSettings, Name: target, Facts: map[string]string{
+			"oidc_immutable_subject": immutable, "default_branch": "main", "visibility": "public", "id": id, "owner_id": owner,
+		}}
 	}
-	const web, api = "github:acme/web", "github:acme/api"
+	const web, api, unread = "github:acme/web", "github:acme/api", "github:acme/unread"
 	run := &audit.Run{Inventory: []audit.Entry{
-		settings(web, "false"), settings(api, "true"),
+		settings(web, "false", "3", "1"), settings(api, "true", "2", "1"), settings(unread, "true", "", ""),
 		{Target: web, Kind: audit.KindProtection, Name: "main", Facts: map[string]string{"of": "branch", "refs": "main", "reviews": "2"}},
 		{Target: web, Kind: audit.KindEnvironment, Name: "guarded", Facts: map[string]string{"reviewers": "Team:ops", "branches": "all"}},
 		job(web, "ci", "push\t1:1\tbranches=main", ""), job(web, "triage", "issue_comment\t1:1", ""), job(web, "deploy", "push\t1:1\tbranches=main", "prod"), job(web, "ship", "push\t1:1\tbranches=main", "guarded"),
-		job(api, "deploy", "push\t1:1\tbranches=main", "prod"),
+		job(api, "deploy", "push\t1:1\tbranches=main", "prod"), job(api, "triage", "issue_comment\t1:1", ""), job(unread, "deploy", "push\t1:1\tbranches=main", "prod"),
 	}}
 	x := &explainer{
 		r: &report.Reach{Graph: &graph.Graph{}}, run: run, findings: map[string]*audit.Finding{},
@@ -59,12 +63,15 @@ func TestTrustedJobs(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]struct{ jobs, problems string }{
-		"main":    {"ci by whoever may merge or approve, triage by anybody", "O14 critical"},
-		"prod":    {"deploy by whoever may push", "O08 critical"},
-		"guarded": {"ship by whoever may merge or approve", ""},
-		"renamed": {"", "O13 medium"},
-		"nobody":  {"", ""},
-		"numbers": {"deploy by whoever may push", ""},
+		"main":          {"ci by whoever may merge or approve, triage by anybody", "O14 critical"},
+		"prod":          {"deploy by whoever may push", "O08 critical"},
+		"guarded":       {"ship by whoever may merge or approve", ""},
+		"renamed":       {"", "O13 medium"},
+		"nobody":        {"", ""},
+		"numbers":       {"deploy by whoever may push", "O08 critical"},
+		"numbered-main": {"triage by anybody", "O14 critical"},
+		"former":        {"", ""},
+		"unread":        {"deploy by whoever may push", ""},
 	}
 	for _, i := range x.r.Identities {
 		name := i.ARN[strings.LastIndexByte(i.ARN, '/')+1:]
@@ -85,11 +92,11 @@ func TestTrustedJobs(t *testing.T) {
 			t.Errorf("%s: a finding: %v", name, found)
 		}
 	}
-	if len(x.r.Identities) != len(want) || len(x.r.Findings) != 3 {
+	if len(x.r.Identities) != len(want) || len(x.r.Findings) != 5 {
 		t.Errorf("%d identities, %d findings", len(x.r.Identities), len(x.r.Findings))
 	}
 	for _, i := range x.r.Identities {
-		if limits := i.Trusts[0].Limits; strings.HasSuffix(i.ARN, "/numbers") != (len(limits) == 1 && strings.HasPrefix(limits[0], "perhaps O08")) {
+		if limits := i.Trusts[0].Limits; strings.HasSuffix(i.ARN, "/unread") != (len(limits) == 1 && strings.HasPrefix(limits[0], "perhaps O08")) {
 			t.Errorf("%s: limits %q", i.ARN, limits)
 		}
 	}
@@ -108,9 +115,11 @@ func TestPipelineBecomesRole(t *testing.T) {
 	dir := t.TempDir()
 	stored, exports := filepath.Join(dir, "runs.db"), filepath.Join(dir, "exports")
 	const role = "arn:aws:iam::111122223333:role/deploy"
+	x := g.Repos[slices.IndexFunc(g.Repos, func(x *forgetest.GitHubRepo) bool { return x.FullName == "acme/cloud-role" })]
+	numbers := fmt.Sprintf("repo:acme@%d/cloud-role@%d:", forgetest.AccountID("acme"), x.ID)
 	account := `{"RoleDetailList": [{"RoleName": "deploy", "Arn": "` + role + `", "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": {"Effect": "Allow",
 		"Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"}, "Action": "sts:AssumeRoleWithWebIdentity",
-		"Condition": {"StringLike": {"token.actions.githubusercontent.com:sub": "repo:acme@11/cloud-role@22:*"}, "StringEquals": {"token.actions.githubusercontent.com:aud": "sts.amazonaws.com"}}}},
+		"Condition": {"StringLike": {"token.actions.githubusercontent.com:sub": "` + numbers + `*"}, "StringEquals": {"token.actions.githubusercontent.com:aud": "sts.amazonaws.com"}}}},
 		"RolePolicyList": [{"PolicyName": "p", "PolicyDocument": {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}}]}]}`
 	if err := os.Mkdir(exports, 0o700); err != nil {
 		t.Fatal(err)
@@ -144,7 +153,7 @@ func TestPipelineBecomesRole(t *testing.T) {
 		t.Fatalf("%+v", told)
 	}
 	jobs := told.Identities[0].Trusts[0].Jobs
-	if len(jobs) == 0 || jobs[0].Target != "github:acme/cloud-role" || jobs[0].Subject != "repo:acme@11/cloud-role@22:ref:refs/heads/main" || jobs[0].Who != string(graph.ByReviewer) || jobs[0].Unsure == "" {
+	if len(jobs) == 0 || jobs[0].Target != "github:acme/cloud-role" || jobs[0].Subject != numbers+"ref:refs/heads/main" || jobs[0].Who != string(graph.ByReviewer) || jobs[0].Unsure != "" {
 		t.Errorf("jobs that can become it: %+v", jobs)
 	}
 	if f := told.Findings[0]; f.Rule != trustTooBroad.ID || f.Severity != audit.Critical || f.Locations[0].Name != role {

@@ -24,6 +24,8 @@ type Mint struct {
 	Unsure  string              // what is not known that decides whether it has them
 	// Open is the problem of table 5.4 that a role has which lets these tokens alone in, and why: O08 or O14; "" for none.
 	Open, Why string
+
+	named string // the subject by name alone, where it has numbers
 }
 
 // A Position is what somebody may do at a forge.
@@ -71,6 +73,9 @@ func (j *job) github() (all []Mint) {
 			ref := m.Subject
 			m.Event = e.Name
 			m.Claims = map[string]iam.Fact{"aud": iam.Chosen(), "repository": iam.Known(j.place.path()), "environment": iam.Absent()}
+			if id := j.place.settings["id"]; id != "" {
+				m.Claims["repository_id"] = iam.Known(id)
+			}
 			if !strings.Contains(ref, "*") {
 				m.Claims["ref"] = iam.Known(ref)
 			}
@@ -91,7 +96,7 @@ func (j *job) github() (all []Mint) {
 			}
 			for _, s := range j.subjects(context, ref, environment) {
 				one := m
-				one.Subject, one.Unsure = s.text, cmp.Or(m.Unsure, s.unsure)
+				one.Subject, one.named, one.Unsure = s.text, s.named, cmp.Or(m.Unsure, s.unsure)
 				all = append(all, one)
 			}
 		}
@@ -195,13 +200,14 @@ func (m *Mint) gate(x *ReaderEnvironment) {
 	}
 }
 
-// A subject is one that a job's tokens have, and why that is not certain.
-type subject struct{ text, unsure string }
+// A subject is one that a job's tokens have, what it would be by name alone where it has numbers, and why it is not certain.
+type subject struct{ text, named, unsure string }
 
 // subjects are those of a context, by what the repository's settings make of it.
 func (j *job) subjects(context, ref, environment string) (all []subject) {
 	settings, path := j.place.settings, j.place.path()
 	owner, name, _ := strings.Cut(path, "/")
+	id, ownerID := cmp.Or(settings["id"], "*"), cmp.Or(settings["owner_id"], "*")
 	keys, immutable := settings["oidc_subject"], settings["oidc_immutable_subject"]
 	unread := ""
 	if keys == "" && immutable == "" {
@@ -209,10 +215,14 @@ func (j *job) subjects(context, ref, environment string) (all []subject) {
 	}
 	var repos []subject
 	if immutable != "true" {
-		repos = append(repos, subject{"repo:" + path, unread})
+		repos = append(repos, subject{text: "repo:" + path, unsure: unread})
 	}
 	if immutable != "false" {
-		repos = append(repos, subject{"repo:" + owner + "@*/" + name + "@*", cmp.Or(unread, "the numbers of owner and repository, which were not read")})
+		numbered := subject{text: "repo:" + owner + "@" + ownerID + "/" + name + "@" + id, unsure: unread}
+		if id == "*" || ownerID == "*" {
+			numbered.unsure = cmp.Or(unread, "the numbers of owner and repository, which were not read")
+		}
+		repos = append(repos, numbered)
 	}
 	if keys == "" {
 		keys = "repo,context"
@@ -230,6 +240,14 @@ func (j *job) subjects(context, ref, environment string) (all []subject) {
 				part, why = key+":"+path, ""
 			case "repository_owner":
 				part, why = key+":"+owner, ""
+			case "repository_id", "repository_owner_id":
+				number := id
+				if key == "repository_owner_id" {
+					number = ownerID
+				}
+				if part = key + ":" + number; number != "*" {
+					why = ""
+				}
 			case "ref":
 				part, why = key+":"+ref, ""
 			case "environment":
@@ -240,7 +258,10 @@ func (j *job) subjects(context, ref, environment string) (all []subject) {
 			parts = append(parts, part)
 			repo.unsure = cmp.Or(repo.unsure, why)
 		}
-		s := subject{strings.Join(parts, ":"), repo.unsure}
+		s := subject{text: strings.Join(parts, ":"), unsure: repo.unsure}
+		if named := strings.Replace(s.text, repo.text, "repo:"+path, 1); named != s.text {
+			s.named = named
+		}
 		if !slices.ContainsFunc(all, func(o subject) bool { return o.text == s.text }) {
 			all = append(all, s)
 		}
@@ -280,8 +301,8 @@ func (g *Graph) Federate(w *iam.World, f *iam.Federation, mints []Mint) (in []Fe
 		}
 		token, answer := w.Lets(f, m.Subject, m.Claims)
 		if token == "" || answer.State == iam.Denied {
-			if named := strings.ReplaceAll(m.Subject, "@*", ""); named != m.Subject && m.Unsure != "" {
-				if _, answer := w.Lets(f, named, m.Claims); answer.State == iam.Allowed {
+			if m.named != "" {
+				if _, answer := w.Lets(f, m.named, m.Claims); answer.State == iam.Allowed {
 					left = append(left, m)
 				}
 			}

@@ -82,6 +82,18 @@ func TestMints(t *testing.T) {
 		{"one with a colon", pipelines(webRepo, plain(), main, guarded, jobEntry("a", "push\t3:1\tbranches=main", "environment", "prod:eu")), []string{"repo:acme/web:environment:prod%3Aeu by whoever may push O08"}},
 		{"a computed one", pipelines(webRepo, plain(), main, jobEntry("a", "push\t3:1\tbranches=main", "environment", "${{ inputs.to }}", "environment_computed", "true")), []string{"repo:acme/web:environment:* by whoever may merge or approve? the environment, whose name is known when the job runs"}},
 		{"numbers", pipelines(webRepo, plain("oidc_immutable_subject", "true"), main, jobEntry("a", "push\t3:1\tbranches=main")), []string{"repo:acme@*/web@*:ref:refs/heads/main by whoever may merge or approve? the numbers of owner and repository, which were not read"}},
+		{"numbers that were read", pipelines(webRepo, plain("oidc_immutable_subject", "true", "id", "456", "owner_id", "123"), main, jobEntry("a", "push\t3:1\tbranches=main")), []string{
+			"repo:acme@123/web@456:ref:refs/heads/main by whoever may merge or approve",
+		}},
+		{"the owner's number alone", pipelines(webRepo, plain("oidc_immutable_subject", "true", "owner_id", "123"), main, jobEntry("a", "push\t3:1\tbranches=main")), []string{
+			"repo:acme@123/web@*:ref:refs/heads/main by whoever may merge or approve? the numbers of owner and repository, which were not read",
+		}},
+		{"a template of numbers", pipelines(webRepo, plain("oidc_subject", "repository_owner_id,repository_id", "id", "456", "owner_id", "123"), main, jobEntry("a", "push\t3:1\tbranches=main")), []string{
+			"repository_owner_id:123:repository_id:456 by whoever may merge or approve",
+		}},
+		{"a template of numbers that were not read", pipelines(webRepo, plain("oidc_subject", "repository_id"), main, jobEntry("a", "push\t3:1\tbranches=main")), []string{
+			"repository_id:* by whoever may merge or approve? the value of repository_id",
+		}},
 		{"settings that were not read", pipelines(webRepo, facts("default_branch", "main"), main, jobEntry("a", "schedule\t3:1")), []string{
 			"repo:acme/web:ref:refs/heads/main by whoever may merge or approve? which subjects its tokens have: the settings were not read",
 			"repo:acme@*/web@*:ref:refs/heads/main by whoever may merge or approve? which subjects its tokens have: the settings were not read",
@@ -123,7 +135,7 @@ func TestFederate(t *testing.T) {
 	var roles []string
 	for name, sub := range map[string]string{
 		"main": "repo:acme/web:ref:refs/heads/main", "dev": "repo:acme/web:ref:refs/heads/dev", "prod": "repo:acme/web:environment:prod", "all": "repo:acme/*", "lib": "repo:acme/lib:*",
-		"numbers": "repo:acme@123/api@456:ref:refs/heads/main", "left": "repo:acme/api:ref:refs/heads/main",
+		"numbers": "repo:acme@123/api@456:ref:refs/heads/main", "former": "repo:acme@123/api@455:ref:refs/heads/main", "perhaps": "repo:acme@123/far@789:ref:refs/heads/main", "left": "repo:acme/api:ref:refs/heads/main",
 	} {
 		roles = append(roles, fmt.Sprintf(`{"RoleName": %q, "Arn": "arn:aws:iam::111122223333:role/%s", "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": {"Effect": "Allow",
 			"Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"}, "Action": "sts:AssumeRoleWithWebIdentity",
@@ -136,7 +148,8 @@ func TestFederate(t *testing.T) {
 	w := iam.NewWorld([]*iam.Account{account}, time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC))
 	all := mints(t, pipelines(webRepo, plain(), entry(audit.KindProtection, "main", "of", "branch", "refs", "main", "reviews", "1"),
 		jobEntry("push", "push\t3:1\tbranches=main"), jobEntry("comment", "issue_comment\t3:1"), jobEntry("deploy", "push\t3:1\tbranches=main", "environment", "prod"), jobEntry("none", "push\t3:1", "permissions", "contents=read")))
-	all = append(all, mints(t, pipelines("github:acme/api", plain("oidc_immutable_subject", "true"), jobEntry("api", "push\t3:1\tbranches=main")))...)
+	all = append(all, mints(t, pipelines("github:acme/api", plain("oidc_immutable_subject", "true", "id", "456", "owner_id", "123"), jobEntry("api", "push\t3:1\tbranches=main")))...)
+	all = append(all, mints(t, pipelines("github:acme/far", plain("oidc_immutable_subject", "true"), jobEntry("far", "push\t3:1\tbranches=main")))...)
 	g := &Graph{}
 	got := map[string][]string{}
 	for _, role := range w.Identities() {
@@ -162,7 +175,7 @@ func TestFederate(t *testing.T) {
 		}
 		return jobs
 	}
-	want := map[string][]string{"main": p("push", "comment"), "prod": p("deploy"), "all": p("push", "comment", "deploy", "left api"), "numbers": p("api"), "left": p("left api")}
+	want := map[string][]string{"main": p("push", "comment"), "prod": p("deploy"), "all": p("push", "comment", "deploy", "left api", "left far"), "numbers": p("api"), "perhaps": p("far"), "left": p("left api")}
 	for name := range got {
 		if !slices.Equal(got[name], want[name]) {
 			t.Errorf("%s: got %q, want %q", name, got[name], want[name])
@@ -179,12 +192,35 @@ func TestFederate(t *testing.T) {
 			unsure++
 		}
 	}
-	if sure != 6 || unsure != 1 {
+	if sure != 7 || unsure != 1 {
 		t.Errorf("%d edges are sure, %d are not", sure, unsure)
 	}
 	from := g.Paths([]*Node{g.Anybody()}, []*Node{g.Find("arn:aws:iam::111122223333:role/main")}, false)
 	if len(from.All) != 1 || len(from.All[0]) != 2 || from.All[0][1].Kind != Federate {
 		t.Errorf("ways of anybody's: %v", from.All)
+	}
+}
+
+// TestFederateByNumber: a trust that asks for a repository's number is decided by the one that was read.
+func TestFederateByNumber(t *testing.T) {
+	account, err := iam.ParseAccount("111122223333", json.RawMessage(`{"RoleDetailList": [{"RoleName": "a", "Arn": "arn:aws:iam::111122223333:role/a", "AssumeRolePolicyDocument": {"Version": "2012-10-17",
+		"Statement": {"Effect": "Allow", "Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"}, "Action": "sts:AssumeRoleWithWebIdentity",
+		"Condition": {"StringLike": {"token.actions.githubusercontent.com:sub": "repo:acme/web:*"}, "StringEquals": {"token.actions.githubusercontent.com:repository_id": "456"}}}}}]}`))
+	if err != nil || len(account.Problems) > 0 {
+		t.Fatal(err, account)
+	}
+	w := iam.NewWorld([]*iam.Account{account}, time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC))
+	f := w.Federations(w.Identities()[0])[0]
+	main := entry(audit.KindProtection, "main", "of", "branch", "refs", "main", "reviews", "1")
+	for _, c := range []struct{ id, want string }{{"456", "sure"}, {"455", ""}, {"", "perhaps"}} {
+		in, _ := (&Graph{}).Federate(w, &f, mints(t, pipelines(webRepo, plain("id", c.id, "owner_id", "123"), main, jobEntry("a", "push\t3:1\tbranches=main"))))
+		got := ""
+		for _, j := range in {
+			got += map[bool]string{true: "sure", false: "perhaps"}[j.Unsure == ""]
+		}
+		if got != c.want {
+			t.Errorf("number %q: %q, want %q", c.id, got, c.want)
+		}
 	}
 }
 
