@@ -268,7 +268,7 @@ func (t *trustee) read(s *Statement) {
 			t.Open = true
 		}
 		subject := Subject{}
-		literal := slices.IndexFunc(way, func(g string) bool { return !strings.ContainsAny(g, star+string([]byte{one})) })
+		literal := slices.IndexFunc(way, isLiteral)
 		if literal >= 0 {
 			if slices.ContainsFunc(way, func(g string) bool { return !globOf(g).match(way[literal]) }) {
 				continue // no subject is like both
@@ -284,6 +284,9 @@ func (t *trustee) read(s *Statement) {
 		}
 	}
 }
+
+// isLiteral tells whether a pattern, which is after wild, has no wildcards.
+func isLiteral(pattern string) bool { return !strings.ContainsAny(pattern, star+string([]byte{one})) }
 
 // spare takes in what statements that deny leave out.
 func (t *trustee) spare(levels [][]*Policy) {
@@ -743,41 +746,72 @@ func (t *trustee) judgeGuards() {
 	}
 }
 
-// Lets looks for a token that a federation lets in, of those that a job can have: its subject is a text in which each * stands for what is not known, without a colon.
-// Of claims, what is known is given. The answer is that for the subject that is returned; "" is one that no pattern is like.
-func (w *World) Lets(f *Federation, subject string, claims map[string]Fact) (string, Answer) {
+// A Let is a token that a federation lets in, or perhaps does.
+type Let struct {
+	Answer
+	Subject string
+	// Open tells, of each * in the subject that was asked for, that tokens with another text in its place are let in the same way.
+	Open []bool
+}
+
+// Lets looks for tokens that a federation does not keep out, of those that a job can have: their subject is a text in which each * stands for what is not known, without a
+// colon. Of claims, what is known is given. Of all that one way lets in there is the shortest.
+func (w *World) Lets(f *Federation, subject string, claims map[string]Fact) (all []Let) {
 	var s shape
+	var stars []string
 	for i, part := range strings.Split(subject, "*") {
 		if i > 0 {
-			s = append(s, value("", anyValue))
+			stars = append(stars, fmt.Sprint("*", i))
+			s = append(s, value(stars[i-1], anyValue))
 		}
 		if part != "" {
 			s = append(s, text(part))
 		}
 	}
-	best, found := Answer{}, ""
 	known, _, _ := strings.Cut(subject, "*")
 	for _, way := range f.ways() {
 		if slices.ContainsFunc(way, func(g string) bool { return !begins(g, known) }) {
 			continue // most jobs are other repositories'
 		}
 		tok, whole := s.meet(way)
-		if !whole {
-			best.State, best.Missing = max(best.State, Undecided), []string{"more patterns than were tried"}
-		}
-		if tok == nil {
+		if tok == nil && whole {
 			continue
 		}
-		with := maps.Clone(claims)
-		if with == nil {
-			with = map[string]Fact{}
+		l := Let{Subject: tok["sub"], Open: make([]bool, len(stars))}
+		for i, name := range stars {
+			l.Open[i] = tok == nil || s.another(name, tok[name], way)
 		}
-		with["sub"] = Known(tok["sub"])
-		if a := w.Accepts(f.Role, f.Provider, with); found == "" || a.State > best.State {
-			best, found = a, tok["sub"]
+		if have := slices.IndexFunc(all, func(o Let) bool { return o.Subject == l.Subject }); have >= 0 {
+			for i := range l.Open {
+				all[have].Open[i] = all[have].Open[i] || l.Open[i]
+			}
+			continue
 		}
+		if l.Answer = (Answer{State: Undecided, Missing: []string{"more patterns than were tried"}}); tok != nil {
+			with := maps.Clone(claims)
+			if with == nil {
+				with = map[string]Fact{}
+			}
+			with["sub"] = Known(l.Subject)
+			l.Answer = w.Accepts(f.Role, f.Provider, with)
+		}
+		all = append(all, l)
 	}
-	return found, best
+	return slices.DeleteFunc(all, func(l Let) bool { return l.State == Denied })
+}
+
+// maxSlot is how long a text is for which others are looked for: what forges have of names is shorter (git's are a file's name, 255 bytes).
+const maxSlot = 255
+
+// another tells whether a subject with another text in a slot is like some patterns, too, or may be.
+func (s shape) another(name, given string, way []string) bool {
+	if slices.ContainsFunc(way, isLiteral) {
+		return false
+	}
+	return len(given) > maxSlot || slices.ContainsFunc(s.without(name, given), func(v shape) bool {
+		other, whole := v.meet(way)
+		return other != nil || !whole
+	})
 }
 
 // begins tells whether some text that begins with another may be like a pattern, by what both begin with.

@@ -211,6 +211,32 @@ func TestFederationDenied(t *testing.T) {
 	}
 }
 
+// TestLets: which of a job's tokens are let in, one for each way, and what of them is anybody's choice.
+func TestLets(t *testing.T) {
+	for _, c := range []struct{ subs, subject, want string }{
+		{`"repo:acme/app:ref:refs/heads/main"`, "repo:acme/app:ref:refs/heads/*", "repo:acme/app:ref:refs/heads/main [false]"},
+		{`"repo:acme/app:ref:refs/heads/main", "repo:acme/app:ref:refs/heads/dev"`, "repo:acme/app:ref:refs/heads/*", "repo:acme/app:ref:refs/heads/main [false], repo:acme/app:ref:refs/heads/dev [false]"},
+		{`"repo:acme/*:ref:refs/heads/main"`, "repo:acme/app:ref:refs/heads/*", "repo:acme/app:ref:refs/heads/main [false]"},
+		{`"repo:acme/*:ref:refs/heads/mai?"`, "repo:acme/app:ref:refs/heads/*", "repo:acme/app:ref:refs/heads/maix [true]"},
+		{`"repo:acme/*:ref:refs/heads/main*"`, "repo:acme/app:ref:refs/heads/*", "repo:acme/app:ref:refs/heads/main [true]"},
+		{`"repo:acme@*/app@*:ref:refs/heads/main"`, "repo:acme@*/app@*:ref:refs/heads/*", "repo:acme@x/app@x:ref:refs/heads/main [true true false]"},
+		{`"repo:acme/app:ref:refs/heads/main", "repo:acme/app:ref:refs/heads/main*"`, "repo:acme/app:ref:refs/heads/*", "repo:acme/app:ref:refs/heads/main [true]"},
+		{`"repo:acme/app:*"`, "repo:acme/app:pull_request", "repo:acme/app:pull_request []"},
+		{`"repo:acme/app:*"`, "repo:acme/lib:pull_request", ""},
+		{`"repo:acme/app:ref:refs/heads/` + strings.Repeat("m", maxSlot+1) + `"`, "repo:acme/app:ref:refs/heads/*", "repo:acme/app:ref:refs/heads/" + strings.Repeat("m", maxSlot+1) + " [false]"},
+		{`"repo:*/app:ref:refs/heads/` + strings.Repeat("m", maxSlot+1) + `"`, "repo:acme/app:ref:refs/heads/*", "repo:acme/app:ref:refs/heads/" + strings.Repeat("m", maxSlot+1) + " [true]"},
+	} {
+		w, role := trusted(t, githubIssuer, `"StringLike": {"~:sub": [`+c.subs+`]}`)
+		var got []string
+		for _, l := range w.Lets(&w.Federations(role)[0], c.subject, map[string]Fact{"aud": Chosen()}) {
+			got = append(got, fmt.Sprint(l.Subject, " ", l.Open))
+		}
+		if text := strings.Join(got, ", "); text != c.want {
+			t.Errorf("%s of %s: got %s, want %s", c.subject, c.subs, text, c.want)
+		}
+	}
+}
+
 // A minted is a token as GitHub makes it.
 type minted struct{ owner, repo, branch, environment string }
 
