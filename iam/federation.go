@@ -44,8 +44,10 @@ type Federation struct {
 	Open      bool
 	Audiences []string // that a statement asks for
 	Claims    []string // others that statements test, by their names
-	Problems  []Problem
-	Limits    []string // what is not known
+	// Names are repositories, as OWNER/NAME, that are let in by their names alone: whoever has one of that name later is let in, too.
+	Names    []string
+	Problems []Problem
+	Limits   []string // what is not known
 
 	globs  [][]string // the ways in which subjects can be let in: in each, all patterns have to fit, after wild
 	spared []string   // patterns of subjects that statements which deny leave out
@@ -213,7 +215,7 @@ func (w *World) federation(role *Identity, provider string) Federation {
 
 // read takes in what a statement asks of claims.
 func (t *trustee) read(s *Statement) {
-	ways := [][]string{{}}
+	ways, never := [][]string{{}}, false
 	for i := range s.conditions {
 		c := &s.conditions[i]
 		of, claim := cutClaim(c.key)
@@ -221,6 +223,7 @@ func (t *trustee) read(s *Statement) {
 			continue
 		}
 		t.guards = append(t.guards, c)
+		never = never || !t.Forge.exposed(claim) && !c.withoutKey()
 		positive := !c.negated && strings.HasPrefix(c.operator, "string")
 		var globs []string
 		for k, v := range c.values {
@@ -261,6 +264,9 @@ func (t *trustee) read(s *Statement) {
 			}
 			ways = more
 		}
+	}
+	if never { // whatever else it asks
+		return
 	}
 	t.globs = append(t.globs, ways...)
 	for _, way := range ways {
@@ -508,6 +514,11 @@ func (t *trustee) judgeWay(way []string, seeds map[string]string) {
 		}
 		if s.has("owner") && s.has("repo") && len(way) > 0 {
 			seeds[name] = form
+			if !s.has("owner_id") && !slices.Contains(t.Names, name) {
+				if _, _, ok := t.finds(s.with("owner", tok["owner"]).with("repo", tok["repo"]), way, Member); ok { // one of another number
+					t.Names = append(t.Names, name)
+				}
+			}
 		}
 		if name += " " + form; !asked[name] || !s.has("owner") || !s.has("repo") {
 			asked[name] = true
@@ -561,7 +572,7 @@ func (t *trustee) openToAll(way []string, shapes []shape) bool {
 func (t *trustee) weak() (weak, unseen bool) {
 	for _, c := range t.guards {
 		_, claim := cutClaim(c.key)
-		if claim != "aud" && (c.ifExists || c.set == forAll || c.negated && c.set != forAny) {
+		if claim != "aud" && !c.null && c.withoutKey() {
 			weak = true
 			unseen = unseen || !t.Forge.exposed(claim)
 		}
@@ -573,7 +584,7 @@ func (t *trustee) weak() (weak, unseen bool) {
 func (t *trustee) onlyWeak() bool {
 	return !slices.ContainsFunc(t.guards, func(c *condition) bool {
 		_, claim := cutClaim(c.key)
-		return claim != "aud" && !c.null && !(c.ifExists || c.set == forAll || c.negated && c.set != forAny)
+		return claim != "aud" && !c.null && !c.withoutKey()
 	})
 }
 
@@ -716,7 +727,7 @@ func (t *trustee) judgeGuards() {
 	}
 	for _, c := range t.guards {
 		if _, claim := cutClaim(c.key); !t.Forge.exposed(claim) {
-			if c.ifExists || c.set == forAll || c.negated && c.set != forAny {
+			if c.withoutKey() {
 				t.found("O11", Nobody, "", "", "AWS does not see the claim %s: the condition always holds, and limits nothing", claim)
 			} else {
 				t.found("O11", Nobody, "", "", "AWS does not see the claim %s: the condition never holds, and its statement lets nobody in", claim)

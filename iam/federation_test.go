@@ -211,6 +211,46 @@ func TestFederationDenied(t *testing.T) {
 	}
 }
 
+// TestFederationNobody: a statement whose condition never holds lets no subjects in, whatever else it asks; one beside it does.
+func TestFederationNobody(t *testing.T) {
+	const unseen = `"StringEquals": {"~:repository_owner": "acme"}`
+	for _, c := range []struct {
+		conditions []string
+		open       bool
+		want       string
+	}{
+		{[]string{unseen}, false, "[]"},
+		{[]string{unseen + `, "StringLike": {"~:sub": "repo:acme/*"}`}, false, "[]"},
+		{[]string{`"ForAnyValue:StringNotEquals": {"~:repository_owner": "acme"}`}, false, "[]"},
+		{[]string{`"Null": {"~:repository_owner": "false"}`}, false, "[]"},
+		{[]string{`"Null": {"~:repository_owner": "true"}`}, true, "[]"},
+		{[]string{`"StringEqualsIfExists": {"~:repository_owner": "acme"}`}, true, "[]"},
+		{[]string{unseen, `"StringEquals": {"~:sub": "repo:acme/app:environment:prod"}`}, false, "[repo:acme/app:environment:prod]"},
+	} {
+		w, role := trusted(t, githubIssuer, c.conditions...)
+		if f := w.Federations(role)[0]; f.Open != c.open || fmt.Sprint(f.Subjects) != c.want {
+			t.Errorf("%q: open %v, %v", c.conditions, f.Open, f.Subjects)
+		}
+	}
+}
+
+// TestFederationNames: repositories that are let in by their names alone.
+func TestFederationNames(t *testing.T) {
+	for _, c := range []struct{ issuer, conditions, want string }{
+		{githubIssuer, `"StringEquals": {"~:sub": ["repo:acme/app:environment:prod", "repo:acme/lib:pull_request"]}`, "[acme/app acme/lib]"},
+		{githubIssuer, `"StringLike": {"~:sub": "repo:acme/app:*"}`, "[acme/app]"},
+		{githubIssuer, `"StringLike": {"~:sub": "repo:acme/app*"}`, "[]"},
+		{githubIssuer, `"StringEquals": {"~:sub": "repo:acme@1/app@2:environment:prod"}`, "[]"},
+		{githubIssuer, `"StringEquals": {"~:sub": "repo:acme/app:environment:prod", "~:repository_id": "456"}`, "[]"},
+		{gitlabIssuer, `"StringLike": {"~:sub": "project_path:acme/deep/app:*"}`, "[acme/deep/app]"},
+	} {
+		w, role := trusted(t, c.issuer, c.conditions)
+		if got := fmt.Sprint(w.Federations(role)[0].Names); got != c.want {
+			t.Errorf("%s: %s, want %s", c.conditions, got, c.want)
+		}
+	}
+}
+
 // TestLets: which of a job's tokens are let in, one for each way, and what of them is anybody's choice.
 func TestLets(t *testing.T) {
 	for _, c := range []struct{ subs, subject, want string }{

@@ -64,15 +64,14 @@ type trusted struct {
 func (x *explainer) federate(key func() (audit.Key, error)) error {
 	var mints []graph.Mint
 	if x.run != nil {
-		access, err := graph.NewAccess(x.run)
-		if err != nil {
+		if err := x.openAccess(); err != nil {
 			return err
 		}
-		mints = access.Mints()
+		mints = x.access.Mints()
 	}
 	x.trusted = map[*iam.Identity]trusted{}
 	for _, role := range x.world.Identities() {
-		trusts := trustsOf(x.r.Graph, x.world, role, mints)
+		trusts := x.trustsOf(role, mints)
 		if len(trusts) == 0 {
 			continue
 		}
@@ -111,11 +110,14 @@ func reachKey(ctx context.Context, w world, kept *store.Store) (audit.Key, error
 const maxJobs = 100
 
 // trustsOf are what a role lets in of issuers of tokens, and which jobs have such.
-func trustsOf(g *graph.Graph, w *iam.World, role *iam.Identity, mints []graph.Mint) []report.Trust {
+func (x *explainer) trustsOf(role *iam.Identity, mints []graph.Mint) []report.Trust {
 	var all []report.Trust
-	for _, f := range w.Federations(role) {
-		in, left := g.Federate(w, &f, mints)
+	for _, f := range x.world.Federations(role) {
+		in, left := x.r.Graph.Federate(x.world, &f, mints)
 		judgeJobs(&f, in, left)
+		if x.access != nil {
+			judgeNames(&f, x.access.Missing(&f))
+		}
 		t := report.Trust{
 			Issuer: f.Issuer, Provider: f.Provider, Subjects: []string{}, Audiences: append([]string{}, f.Audiences...), Claims: append([]string{}, f.Claims...),
 			Problems: []report.TrustProblem{}, Jobs: []report.TrustedJob{}, Limits: append([]string{}, f.Limits...),
@@ -126,7 +128,7 @@ func trustsOf(g *graph.Graph, w *iam.World, role *iam.Identity, mints []graph.Mi
 		if f.Open {
 			t.Subjects = []string{"*"}
 		}
-		if len(mints) == 0 && f.Forge != "" && !f.Open {
+		if len(mints) == 0 && f.Forge != "" && len(f.Subjects) > 0 {
 			t.Limits = append(t.Limits, "no jobs of its forge were read: what guards the branches and environments that it lets in is not known")
 		}
 		if len(in) > maxJobs {
@@ -135,7 +137,7 @@ func trustsOf(g *graph.Graph, w *iam.World, role *iam.Identity, mints []graph.Mi
 		for _, j := range in[:min(len(in), maxJobs)] {
 			t.Jobs = append(t.Jobs, report.TrustedJob{Target: j.Target, Job: j.Job, Event: j.Event, Subject: j.Token, Who: string(j.Who), Guards: append([]string{}, j.Guards...), Unsure: j.Unsure})
 		}
-		level := w.Reach(role).Level
+		level := x.world.Reach(role).Level
 		for _, p := range f.Problems {
 			if p.ID == "O06" && (level == iam.LevelRead || level == iam.LevelNone) {
 				continue
@@ -174,6 +176,18 @@ func judgeJobs(f *iam.Federation, in []graph.Federated, left []graph.Mint) {
 	}
 	if len(left) > 0 && len(in) == 0 {
 		add(iam.Problem{ID: "O13", Who: iam.Holder, Why: "it lets in by name alone jobs of " + left[0].Target + ", whose subjects have numbers: its own jobs are left out, and whoever takes the name is let in"})
+	}
+}
+
+// judgeNames adds that a name which is let in is nobody's any more.
+func judgeNames(f *iam.Federation, missing []graph.Missing) {
+	for _, m := range missing {
+		switch {
+		case m.Unsure == "":
+			f.Problems = append(f.Problems, iam.Problem{ID: "O09", Who: iam.Holder, Why: m.Why + ": whoever takes the name is let in"})
+		case len(f.Limits) < maxJobs:
+			f.Limits = append(f.Limits, "perhaps O09: "+m.Why+"; not known is "+m.Unsure)
+		}
 	}
 }
 

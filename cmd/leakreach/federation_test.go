@@ -45,13 +45,16 @@ func TestTrustedJobs(t *testing.T) {
 		}}
 	}
 	const web, api, unread = "github:acme/web", "github:acme/api", "github:acme/unread"
-	run := &audit.Run{Inventory: []audit.Entry{
+	run := &audit.Run{Info: audit.RunInfo{Refs: []string{"github:acme"}}, Inventory: []audit.Entry{
 		settings(web, "false", "3", "1"), settings(api, "true", "2", "1"), settings(unread, "true", "", ""),
 		{Target: web, Kind: audit.KindProtection, Name: "main", Facts: map[string]string{"of": "branch", "refs": "main", "reviews": "2"}},
 		{Target: web, Kind: audit.KindEnvironment, Name: "guarded", Facts: map[string]string{"reviewers": "Team:ops", "branches": "all"}},
 		job(web, "ci", "push\t1:1\tbranches=main", ""), job(web, "triage", "issue_comment\t1:1", ""), job(web, "deploy", "push\t1:1\tbranches=main", "prod"), job(web, "ship", "push\t1:1\tbranches=main", "guarded"),
 		job(api, "deploy", "push\t1:1\tbranches=main", "prod"), job(api, "triage", "issue_comment\t1:1", ""), job(unread, "deploy", "push\t1:1\tbranches=main", "prod"),
 	}}
+	for _, target := range []string{web, api, unread} {
+		run.Coverage = append(run.Coverage, audit.Coverage{Target: target, Kind: audit.TargetRepository})
+	}
 	x := &explainer{
 		r: &report.Reach{Graph: &graph.Graph{}}, run: run, findings: map[string]*audit.Finding{},
 		world: iam.NewWorld([]*iam.Account{account}, time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC)),
@@ -96,8 +99,9 @@ func TestTrustedJobs(t *testing.T) {
 		t.Errorf("%d identities, %d findings", len(x.r.Identities), len(x.r.Findings))
 	}
 	for _, i := range x.r.Identities {
-		if limits := i.Trusts[0].Limits; strings.HasSuffix(i.ARN, "/unread") != (len(limits) == 1 && strings.HasPrefix(limits[0], "perhaps O08")) {
-			t.Errorf("%s: limits %q", i.ARN, limits)
+		want := map[bool]string{true: "perhaps O08"}[strings.HasSuffix(i.ARN, "/unread")] + map[bool]string{true: "perhaps O09"}[strings.HasSuffix(i.ARN, "/nobody")]
+		if limits := strings.Join(i.Trusts[0].Limits, "\n"); !strings.HasPrefix(limits, want) || want == "" && limits != "" || strings.Contains(limits, "\n") {
+			t.Errorf("%s: limits %q, want %q", i.ARN, limits, want)
 		}
 	}
 	var out bytes.Buffer
@@ -106,6 +110,29 @@ func TestTrustedJobs(t *testing.T) {
 	}
 	if text := "can be assumed by github:acme/web triage: triage on issue_comment: repo:acme/web:ref:refs/heads/main, anybody"; !strings.Contains(out.String(), text) {
 		t.Errorf("the text does not say %q:\n%s", text, out.String())
+	}
+}
+
+// TestTrustedName: a repository that was renamed since, which the run shows, is a finding; its jobs have other subjects.
+func TestTrustedName(t *testing.T) {
+	account, err := iam.ParseAccount("111122223333", json.RawMessage(`{"RoleDetailList": [{"RoleName": "a", "Arn": "arn:aws:iam::111122223333:role/a", "AssumeRolePolicyDocument": {"Version": "2012-10-17",
+		"Statement": {"Effect": "Allow", "Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"}, "Action": "sts:AssumeRoleWithWebIdentity",
+		"Condition": {"StringEquals": {"token.actions.githubusercontent.com:sub": "repo:acme/old:environment:prod", "token.actions.githubusercontent.com:aud": "sts.amazonaws.com"}}}}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &explainer{
+		r: &report.Reach{Graph: &graph.Graph{}}, findings: map[string]*audit.Finding{}, world: iam.NewWorld([]*iam.Account{account}, time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC)),
+		run: &audit.Run{Info: audit.RunInfo{Refs: []string{"github:acme/old"}}, Coverage: []audit.Coverage{{Target: "github:acme/new", Kind: audit.TargetRepository}}},
+	}
+	if err := x.federate(func() (audit.Key, error) { return audit.KeyFrom([]byte("a key of this test's")), nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.explain(nil); err != nil {
+		t.Fatal(err)
+	}
+	if len(x.r.Findings) != 1 || x.r.Findings[0].Severity != audit.Medium || !strings.Contains(x.r.Findings[0].Message, "O09 asked for acme/old, the forge answered with acme/new") {
+		t.Errorf("%+v", x.r.Findings)
 	}
 }
 

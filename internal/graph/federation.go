@@ -406,10 +406,16 @@ func (m Mint) letIn(w *iam.World, f *iam.Federation, l *iam.Let) (one Federated,
 	if l.State == iam.Undecided {
 		m.Unsure = cmp.Or(m.Unsure, strings.Join(l.Missing, ", "))
 	}
-	if !slices.Contains([]string{"token.actions.githubusercontent.com", "gitlab.com"}, strings.ToLower(f.Issuer)) {
-		m.Unsure = cmp.Or(m.Unsure, "whether "+f.Issuer+" signs for this forge")
-	}
+	m.Unsure = cmp.Or(m.Unsure, signer(f))
 	return Federated{m, l.Subject, iam.Evidence(l.Witnesses)}, true
+}
+
+// signer is what is not known of who signs the tokens of a provider: only the public forges are known by their addresses.
+func signer(f *iam.Federation) (unsure string) {
+	if slices.Contains([]string{"token.actions.githubusercontent.com", "gitlab.com"}, strings.ToLower(f.Issuer)) {
+		return ""
+	}
+	return "whether " + f.Issuer + " signs for this forge"
 }
 
 // refOf is the ref that a subject says it is for, as refs/heads/main, and which * of the subject is in it, from 0; -1 for none. No name of a ref has a colon.

@@ -361,6 +361,51 @@ func TestFederateByRef(t *testing.T) {
 	}
 }
 
+// TestMissing: which repositories that a role lets in by name the forge does not have under that name, as far as a run can tell.
+func TestMissing(t *testing.T) {
+	const hub, own = "token.actions.githubusercontent.com", "git.acme.example"
+	hidden := audit.Gap{Target: "github:acme", What: "repositories the token cannot see"}
+	for _, c := range []struct {
+		issuer, sub string
+		refs        string
+		targets     string
+		gaps        []audit.Gap
+		want        string // name, and ? where it is not certain
+	}{
+		{hub, "repo:acme/web:ref:refs/heads/main", "github:acme", "github:acme/web github:acme/lib", nil, ""},
+		{hub, "repo:acme/Web:ref:refs/heads/main", "github:acme", "github:Acme/web", nil, ""},
+		{hub, "repo:acme/gone:ref:refs/heads/main", "github:acme", "github:acme/web", nil, "acme/gone?"},
+		{hub, "repo:acme/gone:ref:refs/heads/main", "github:acme", "github:acme/web", []audit.Gap{hidden}, ""},
+		{hub, "repo:acme@1/gone@2:ref:refs/heads/main", "github:acme", "github:acme/web", nil, ""},
+		{hub, "repo:acme/gone*:ref:refs/heads/main", "github:acme", "github:acme/web", nil, ""},
+		{hub, "repo:other/gone:ref:refs/heads/main", "github:acme", "github:acme/web", nil, ""},
+		{hub, "repo:acme/gone:*", "github:acme/w*", "github:acme/web", nil, ""},
+		{hub, "repo:acme/old:ref:refs/heads/main", "github:acme/old", "github:acme/new", nil, "acme/old"},
+		{hub, "repo:acme/old:ref:refs/heads/main", "github:acme/old", "github:acme/old", nil, ""},
+		{hub, "repo:acme/old:ref:refs/heads/main", "github:acme/old github:acme/web", "github:acme/new github:acme/web", nil, ""},
+		{"gitlab.com", "project_path:acme/deep/gone:ref_type:branch:ref:main", "gitlab:acme", "gitlab:acme/deep/web", nil, "acme/deep/gone?"},
+		{own, "project_path:acme/gone:ref_type:branch:ref:main", "gitlab:acme", "gitlab:acme/web", nil, "acme/gone?"},
+		{own, "project_path:acme/old:ref_type:branch:ref:main", "gitlab:acme/old", "gitlab:acme/new", nil, "acme/old?"},
+	} {
+		run := &audit.Run{Info: audit.RunInfo{Refs: strings.Fields(c.refs)}, Gaps: c.gaps}
+		for _, target := range strings.Fields(c.targets) {
+			run.Coverage = append(run.Coverage, audit.Coverage{Target: target, Kind: audit.TargetRepository})
+		}
+		a, err := NewAccess(run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, f := federation(t, c.issuer, `"StringLike": {"~:sub": "`+c.sub+`"}`)
+		got := ""
+		for _, m := range a.Missing(f) {
+			got += m.Name + map[bool]string{true: "?"}[m.Unsure != ""]
+		}
+		if got != c.want {
+			t.Errorf("%s, with %s of %s: got %q, want %q", c.sub, c.targets, c.refs, got, c.want)
+		}
+	}
+}
+
 // TestFederateByNumber: a trust that asks for a repository's number is decided by the one that was read.
 func TestFederateByNumber(t *testing.T) {
 	w, f := federation(t, "token.actions.githubusercontent.com", `"StringLike": {"~:sub": "repo:acme/web:*"}, "StringEquals": {"~:repository_id": "456"}`)
