@@ -69,7 +69,7 @@ func (x *explainer) federate(key func() (audit.Key, error)) error {
 		}
 		mints = x.access.Mints()
 	}
-	x.trusted = map[*iam.Identity]trusted{}
+	x.trusted, x.trusting, x.letIn = map[*iam.Identity]trusted{}, map[string]bool{}, map[spot][]letIn{}
 	for _, role := range x.world.Identities() {
 		trusts := x.trustsOf(role, mints)
 		if len(trusts) == 0 {
@@ -98,6 +98,65 @@ func (x *explainer) trusts(role *iam.Identity) []report.Trust {
 	return one.trusts
 }
 
+// A letIn is a job's token that a role lets in.
+type letIn struct {
+	graph.Federated
+	role *iam.Identity
+}
+
+// A spot is where a job is written.
+type spot struct {
+	target, path string
+	line         int
+}
+
+// anyBranchRule is of jobs that may have their identity confirmed for any branch, which a role's trust policy decides about.
+const anyBranchRule = "oidc-any-branch"
+
+// anyBranch are the run's findings about those jobs, as the roles decide that trust their repository. Of a repository that none trusts the run has told all.
+func (x *explainer) anyBranch() (all []audit.Finding) {
+	if x.run == nil {
+		return nil
+	}
+	for _, f := range x.run.Findings {
+		if f.Rule != anyBranchRule || len(f.Locations) == 0 || !x.trusting[strings.ToLower(f.Locations[0].Target)] {
+			continue
+		}
+		var worst *letIn
+		for _, l := range f.Locations {
+			for _, in := range x.letIn[spot{l.Target, l.Path, l.Line}] {
+				guarded := in.Who == graph.ByReviewer && in.Unsure == ""
+				if !guarded && (worst == nil || x.world.Reach(in.role).Level > x.world.Reach(worst.role).Level) {
+					worst = &in
+				}
+			}
+		}
+		if worst == nil {
+			f.Severity = audit.Low
+			f.Message += "; the roles that trust its repository ask for a branch or an environment"
+			all = append(all, f)
+			continue
+		}
+		reach := x.world.Reach(worst.role)
+		step := audit.Step{From: graph.JobID(worst.Target, worst.Job), To: worst.role.ARN, Edge: string(graph.Federate), Evidence: worst.Evidence}
+		f.Reach = &audit.Reach{
+			Level: audit.Level(reach.Level.String()), Accounts: reach.Accounts, Limits: append([]string{}, reach.Limits...),
+			Paths: []audit.Path{{Level: audit.Level(reach.Level.String()), Steps: append([]audit.Step{step}, stepsOf(reach)...)}},
+		}
+		switch {
+		case worst.Unsure != "":
+			f.Message += fmt.Sprintf("; perhaps it can become %s, which depends on %s", worst.role.ARN, worst.Unsure)
+		case reach.Level >= iam.LevelEscalation:
+			f.Severity = audit.Critical
+			fallthrough
+		default:
+			f.Message += fmt.Sprintf("; %s lets it in as %s", worst.role.ARN, worst.Token)
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
 // reachKey is the key of findings' ids: the store's, where there is one.
 func reachKey(ctx context.Context, w world, kept *store.Store) (audit.Key, error) {
 	if kept != nil {
@@ -117,6 +176,15 @@ func (x *explainer) trustsOf(role *iam.Identity, mints []graph.Mint) []report.Tr
 		judgeJobs(&f, in, left)
 		if x.access != nil {
 			judgeNames(&f, x.access.Missing(&f))
+		}
+		for _, j := range in {
+			path, line := j.At()
+			at := spot{j.Target, path, line}
+			x.letIn[at] = append(x.letIn[at], letIn{j, role})
+			x.trusting[strings.ToLower(j.Target)] = true
+		}
+		for _, name := range f.Names {
+			x.trusting[strings.ToLower(string(f.Forge)+":"+name)] = true
 		}
 		t := report.Trust{
 			Issuer: f.Issuer, Provider: f.Provider, Subjects: []string{}, Audiences: append([]string{}, f.Audiences...), Claims: append([]string{}, f.Claims...),

@@ -20,22 +20,36 @@ import (
 	"github.com/leakreach/leakreach/providers/forgetest"
 )
 
-// TestTrustedJobs: with a run beside the exports, a role tells which jobs can become it, what is wrong at the forge's side is a finding, and the ways to it begin there.
-func TestTrustedJobs(t *testing.T) {
-	role := func(name, sub string) string {
-		return `{"RoleName": "` + name + `", "Arn": "arn:aws:iam::111122223333:role/` + name + `", "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": {"Effect": "Allow",
-			"Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"}, "Action": "sts:AssumeRoleWithWebIdentity",
-			"Condition": {"StringEquals": {"token.actions.githubusercontent.com:aud": "sts.amazonaws.com", "token.actions.githubusercontent.com:sub": "` + sub + `"}}}},
-			"RolePolicyList": [{"PolicyName": "p", "PolicyDocument": {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}}]}`
-	}
-	account, err := iam.ParseAccount("111122223333", json.RawMessage(`{"RoleDetailList": [`+strings.Join([]string{
-		role("main", "repo:acme/web:ref:refs/heads/main"), role("prod", "repo:acme/web:environment:prod"), role("guarded", "repo:acme/web:environment:guarded"),
-		role("numbers", "repo:acme@1/api@2:environment:prod"), role("renamed", "repo:acme/api:environment:prod"), role("nobody", "repo:acme/other:environment:prod"),
-		role("numbered-main", "repo:acme@1/api@2:ref:refs/heads/main"), role("former", "repo:acme@1/api@7:environment:prod"), role("unread", "repo:acme@1/unread@4:environment:prod"),
-	}, ",")+`]}`))
+// trusting is a role that trusts GitHub's tokens of some subjects, and that may do something.
+func trusting(name, sub, action string) string {
+	return `{"RoleName": "` + name + `", "Arn": "arn:aws:iam::111122223333:role/` + name + `", "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": {"Effect": "Allow",
+		"Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"}, "Action": "sts:AssumeRoleWithWebIdentity",
+		"Condition": {"StringLike": {"token.actions.githubusercontent.com:sub": "` + sub + `"}, "StringEquals": {"token.actions.githubusercontent.com:aud": "sts.amazonaws.com"}}}},
+		"RolePolicyList": [{"PolicyName": "p", "PolicyDocument": {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "` + action + `", "Resource": "*"}}}]}`
+}
+
+// explained is what reach tells of a run and an account with some roles.
+func explained(t *testing.T, run *audit.Run, roles ...string) *report.Reach {
+	t.Helper()
+	account, err := iam.ParseAccount("111122223333", json.RawMessage(`{"RoleDetailList": [`+strings.Join(roles, ",")+`]}`))
 	if err != nil || len(account.Problems) > 0 {
 		t.Fatal(err, account)
 	}
+	x := &explainer{
+		r: &report.Reach{Graph: &graph.Graph{}}, run: run, findings: map[string]*audit.Finding{},
+		world: iam.NewWorld([]*iam.Account{account}, time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC)),
+	}
+	if err := x.federate(func() (audit.Key, error) { return audit.KeyFrom([]byte("a key of this test's")), nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.explain(nil); err != nil {
+		t.Fatal(err)
+	}
+	return x.r
+}
+
+// TestTrustedJobs: with a run beside the exports, a role tells which jobs can become it, what is wrong at the forge's side is a finding, and the ways to it begin there.
+func TestTrustedJobs(t *testing.T) {
 	job := func(target, name, events, environment string) audit.Entry {
 		return audit.Entry{Target: target, Kind: audit.KindJob, Name: name, Facts: map[string]string{"workflow": name, "job": name, "events": events, "permissions": "id-token=write", "environment": environment}}
 	}
@@ -55,16 +69,12 @@ func TestTrustedJobs(t *testing.T) {
 	for _, target := range []string{web, api, unread} {
 		run.Coverage = append(run.Coverage, audit.Coverage{Target: target, Kind: audit.TargetRepository})
 	}
-	x := &explainer{
-		r: &report.Reach{Graph: &graph.Graph{}}, run: run, findings: map[string]*audit.Finding{},
-		world: iam.NewWorld([]*iam.Account{account}, time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC)),
-	}
-	if err := x.federate(func() (audit.Key, error) { return audit.KeyFrom([]byte("a key of this test's")), nil }); err != nil {
-		t.Fatal(err)
-	}
-	if err := x.explain(nil); err != nil {
-		t.Fatal(err)
-	}
+	role := func(name, sub string) string { return trusting(name, sub, "*") }
+	r := explained(t, run,
+		role("main", "repo:acme/web:ref:refs/heads/main"), role("prod", "repo:acme/web:environment:prod"), role("guarded", "repo:acme/web:environment:guarded"),
+		role("numbers", "repo:acme@1/api@2:environment:prod"), role("renamed", "repo:acme/api:environment:prod"), role("nobody", "repo:acme/other:environment:prod"),
+		role("numbered-main", "repo:acme@1/api@2:ref:refs/heads/main"), role("former", "repo:acme@1/api@7:environment:prod"), role("unread", "repo:acme@1/unread@4:environment:prod"),
+	)
 	want := map[string]struct{ jobs, problems string }{
 		"main":          {"ci by whoever may merge or approve, triage by anybody", "O14 critical"},
 		"prod":          {"deploy by whoever may push", "O08 critical"},
@@ -76,7 +86,7 @@ func TestTrustedJobs(t *testing.T) {
 		"former":        {"", ""},
 		"unread":        {"deploy by whoever may push", ""},
 	}
-	for _, i := range x.r.Identities {
+	for _, i := range r.Identities {
 		name := i.ARN[strings.LastIndexByte(i.ARN, '/')+1:]
 		var jobs, problems []string
 		for _, j := range i.Trusts[0].Jobs {
@@ -91,21 +101,21 @@ func TestTrustedJobs(t *testing.T) {
 		if got := strings.Join(problems, ", "); got != want[name].problems {
 			t.Errorf("%s: problems %q, want %q", name, got, want[name].problems)
 		}
-		if found := slices.ContainsFunc(x.r.Findings, func(f audit.Finding) bool { return f.Rule == trustTooBroad.ID && f.Locations[0].Name == i.ARN }); found != (want[name].problems != "") {
+		if found := slices.ContainsFunc(r.Findings, func(f audit.Finding) bool { return f.Rule == trustTooBroad.ID && f.Locations[0].Name == i.ARN }); found != (want[name].problems != "") {
 			t.Errorf("%s: a finding: %v", name, found)
 		}
 	}
-	if len(x.r.Identities) != len(want) || len(x.r.Findings) != 5 {
-		t.Errorf("%d identities, %d findings", len(x.r.Identities), len(x.r.Findings))
+	if len(r.Identities) != len(want) || len(r.Findings) != 5 {
+		t.Errorf("%d identities, %d findings", len(r.Identities), len(r.Findings))
 	}
-	for _, i := range x.r.Identities {
+	for _, i := range r.Identities {
 		want := map[bool]string{true: "perhaps O08"}[strings.HasSuffix(i.ARN, "/unread")] + map[bool]string{true: "perhaps O09"}[strings.HasSuffix(i.ARN, "/nobody")]
 		if limits := strings.Join(i.Trusts[0].Limits, "\n"); !strings.HasPrefix(limits, want) || want == "" && limits != "" || strings.Contains(limits, "\n") {
 			t.Errorf("%s: limits %q, want %q", i.ARN, limits, want)
 		}
 	}
 	var out bytes.Buffer
-	if err := report.WriteReach(&out, "text", x.r, report.Options{}); err != nil {
+	if err := report.WriteReach(&out, "text", r, report.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	if text := "can be assumed by github:acme/web triage: triage on issue_comment: repo:acme/web:ref:refs/heads/main, anybody"; !strings.Contains(out.String(), text) {
@@ -113,26 +123,63 @@ func TestTrustedJobs(t *testing.T) {
 	}
 }
 
+// TestTrustedAnyBranch: a job that may have its identity confirmed for any branch is as bad as what the roles let it in to that trust its repository.
+func TestTrustedAnyBranch(t *testing.T) {
+	const web = "github:acme/web"
+	run := &audit.Run{
+		Inventory: []audit.Entry{
+			{Target: web, Kind: audit.KindSettings, Name: web, Facts: map[string]string{"oidc_immutable_subject": "false", "default_branch": "main", "visibility": "private"}},
+			{Target: web, Kind: audit.KindProtection, Name: "main", Facts: map[string]string{"of": "branch", "refs": "main", "reviews": "2"}},
+			{Target: web, Kind: audit.KindJob, Name: "ci", Facts: map[string]string{"workflow": "ci.yml", "path": "ci.yml", "job": "ci", "at": "3:3", "events": "push\t1:1", "permissions": "id-token=write"}},
+		},
+		Findings: []audit.Finding{
+			{ID: "1", Rule: anyBranchRule, Severity: audit.High, Message: "m", Locations: []audit.Location{{Target: web, Kind: audit.InWorkflow, Path: "ci.yml", Line: 3}}},
+			{ID: "2", Rule: anyBranchRule, Severity: audit.High, Message: "m", Locations: []audit.Location{{Target: "github:acme/other", Kind: audit.InWorkflow, Path: "ci.yml", Line: 3}}},
+			{ID: "4", Rule: anyBranchRule, Severity: audit.High, Message: "m", Locations: []audit.Location{{Target: web, Kind: audit.InWorkflow, Path: "ci.yml", Line: 9}}},
+			{ID: "3", Rule: "another", Severity: audit.High, Message: "m", Locations: []audit.Location{{Target: web, Kind: audit.InWorkflow, Path: "ci.yml", Line: 3}}},
+		},
+	}
+	for _, c := range []struct {
+		name  string
+		roles []string
+		want  string
+	}{
+		{"one for a protected branch", []string{trusting("a", "repo:acme/web:ref:refs/heads/main", "*")}, "1 low, 4 low"},
+		{"one for an environment that the job does not name", []string{trusting("a", "repo:acme/web:environment:prod", "*")}, "1 low, 4 low"},
+		{"one for every branch", []string{trusting("a", "repo:acme/web:*", "s3:PutObject")}, "1 high write a, 4 low"},
+		{"an admin for every branch", []string{trusting("a", "repo:acme/web:*", "*")}, "1 critical admin a, 4 low"},
+		{"one of each", []string{trusting("a", "repo:acme/web:ref:refs/heads/main", "*"), trusting("b", "repo:acme/web:*", "s3:PutObject"), trusting("c", "repo:acme/web:*", "s3:GetObject")}, "1 high write b, 4 low"},
+		{"one for a branch that is open", []string{trusting("a", "repo:acme/web:ref:refs/heads/dev", "s3:PutObject")}, "1 high write a, 4 low"},
+		{"one for a protected branch, by a claim of which nothing is known", []string{strings.Replace(trusting("a", "repo:acme/web:ref:refs/heads/main", "*"), `"StringLike": {`, `"StringLike": {"aws:SourceIp": "192.0.2.1", `, 1)}, "1 high admin a, 4 low"},
+		{"one of another repository", []string{trusting("a", "repo:acme/lib:*", "*")}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := explained(t, run, c.roles...)
+			var got []string
+			for _, f := range r.Findings {
+				if f.Rule == trustTooBroad.ID {
+					continue
+				}
+				text := f.ID + " " + string(f.Severity)
+				if f.Reach != nil {
+					to := f.Reach.Paths[0].Steps[0].To
+					text += " " + string(f.Reach.Level) + " " + to[strings.LastIndexByte(to, '/')+1:]
+				}
+				got = append(got, text)
+			}
+			if text := strings.Join(got, ", "); text != c.want || run.Findings[0].Severity != audit.High {
+				t.Errorf("got %q, want %q: %+v", text, c.want, r.Findings)
+			}
+		})
+	}
+}
+
 // TestTrustedName: a repository that was renamed since, which the run shows, is a finding; its jobs have other subjects.
 func TestTrustedName(t *testing.T) {
-	account, err := iam.ParseAccount("111122223333", json.RawMessage(`{"RoleDetailList": [{"RoleName": "a", "Arn": "arn:aws:iam::111122223333:role/a", "AssumeRolePolicyDocument": {"Version": "2012-10-17",
-		"Statement": {"Effect": "Allow", "Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"}, "Action": "sts:AssumeRoleWithWebIdentity",
-		"Condition": {"StringEquals": {"token.actions.githubusercontent.com:sub": "repo:acme/old:environment:prod", "token.actions.githubusercontent.com:aud": "sts.amazonaws.com"}}}}}]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	x := &explainer{
-		r: &report.Reach{Graph: &graph.Graph{}}, findings: map[string]*audit.Finding{}, world: iam.NewWorld([]*iam.Account{account}, time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC)),
-		run: &audit.Run{Info: audit.RunInfo{Refs: []string{"github:acme/old"}}, Coverage: []audit.Coverage{{Target: "github:acme/new", Kind: audit.TargetRepository}}},
-	}
-	if err := x.federate(func() (audit.Key, error) { return audit.KeyFrom([]byte("a key of this test's")), nil }); err != nil {
-		t.Fatal(err)
-	}
-	if err := x.explain(nil); err != nil {
-		t.Fatal(err)
-	}
-	if len(x.r.Findings) != 1 || x.r.Findings[0].Severity != audit.Medium || !strings.Contains(x.r.Findings[0].Message, "O09 asked for acme/old, the forge answered with acme/new") {
-		t.Errorf("%+v", x.r.Findings)
+	run := &audit.Run{Info: audit.RunInfo{Refs: []string{"github:acme/old"}}, Coverage: []audit.Coverage{{Target: "github:acme/new", Kind: audit.TargetRepository}}}
+	r := explained(t, run, trusting("a", "repo:acme/old:environment:prod", "s3:PutObject"))
+	if len(r.Findings) != 1 || r.Findings[0].Severity != audit.Medium || !strings.Contains(r.Findings[0].Message, "O09 asked for acme/old, the forge answered with acme/new") {
+		t.Errorf("%+v", r.Findings)
 	}
 }
 

@@ -200,6 +200,8 @@ type explainer struct {
 	world    *iam.World
 	from     string
 	trusted  map[*iam.Identity]trusted // roles that let tokens of pipelines in
+	letIn    map[spot][]letIn          // those of the run's jobs
+	trusting map[string]bool           // targets whose jobs, or whose names, roles let in, in lower case
 }
 
 // explain adds what was named, or else all, to the report.
@@ -228,6 +230,7 @@ func (x *explainer) explain(names []string) error {
 				x.secret(n)
 			}
 		}
+		x.r.Findings = append(x.r.Findings, x.anyBranch()...)
 		return nil
 	}
 	var named []*graph.Node
@@ -354,14 +357,17 @@ func (x *explainer) identity(i *iam.Identity) report.ReachedIdentity {
 		Level: audit.Level(reach.Level.String()), Accounts: reach.Accounts, Paths: []audit.Path{}, Limits: append([]string{}, reach.Limits...),
 	}}
 	if len(reach.Steps) > 0 {
-		p := audit.Path{Level: one.Level}
-		for _, s := range reach.Steps {
-			p.Steps = append(p.Steps, audit.Step{From: s.From, To: s.To, Edge: s.Edge, Evidence: s.Proof()})
-		}
-		one.Paths = append(one.Paths, p)
+		one.Paths = append(one.Paths, audit.Path{Level: one.Level, Steps: stepsOf(reach)})
 	}
 	one.Trusts = x.trusts(i)
 	return one
+}
+
+func stepsOf(r iam.Reach) (steps []audit.Step) {
+	for _, s := range r.Steps {
+		steps = append(steps, audit.Step{From: s.From, To: s.To, Edge: s.Edge, Evidence: s.Proof()})
+	}
+	return steps
 }
 
 // secret adds what is known of a secret: of the identity that it is a credential of, if that is among the accounts that were read, or else what the run has.

@@ -30,6 +30,14 @@ type Mint struct {
 	protected   string // GitLab: that of the subject's ref, where it says so: true, false
 }
 
+// At is where the job is written, in its own target; "" where that is another repository's file.
+func (m *Mint) At() (path string, line int) {
+	if m.job == nil || m.job.Place.Repository != "" {
+		return "", 0
+	}
+	return m.job.Place.Path, m.job.At.Line
+}
+
 // A Hold is who can have tokens made, and what keeps others from it.
 type Hold struct {
 	Who    Position // the weakest that can start the job with what they want run
