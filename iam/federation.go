@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // assumeByToken is how somebody with a token of an OpenID Connect issuer becomes a session of a role.
@@ -22,6 +23,7 @@ const (
 	Holder   Who = "whoever holds the name"                    // of an owner or a repository that can be renamed or deleted
 	Nobody   Who = "nobody"                                    //
 	Bearer   Who = "whoever gets a token for another audience" // one that was made for somebody else
+	Thief    Who = "whoever steals a session"
 )
 
 // A Problem is a way in which a role trusts more than it seems to.
@@ -482,7 +484,7 @@ func (t *trustee) judge() {
 			t.found("O13", Holder, "", "", "subjects of %s are let in with its numbers and by its name alone: whoever takes the name is let in as well", name)
 		}
 	}
-	slices.SortFunc(t.Problems, func(a, b Problem) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortStableFunc(t.Problems, func(a, b Problem) int { return strings.Compare(a.ID, b.ID) })
 }
 
 func (t *trustee) judgeWay(way []string, seeds map[string]string) {
@@ -737,8 +739,20 @@ func (t *trustee) judgeGuards() {
 	if t.Forge == Kubernetes {
 		return
 	}
-	if len(t.Audiences) > 1 {
-		t.found("O15", Bearer, "", "", "tokens for several audiences are let in: %s", strings.Join(t.Audiences, ", "))
+	t.judgeAudience()
+	if t.Role.Session > time.Hour && (t.Open || len(t.Subjects) > 0) { // what AWS sets where nobody asks for more, and jobs are done in
+		t.Problems = append(t.Problems, Problem{ID: "O15", Who: Thief, Why: fmt.Sprintf("sessions may be %s long: a stolen one is good for all of it", t.Role.Session)})
+	}
+}
+
+// judgeAudience looks for tokens that were made for somebody else. Of those that a provider does not take no condition is asked.
+func (t *trustee) judgeAudience() {
+	taken, read := t.Role.Account.Audiences[t.Provider]
+	if asked := slices.DeleteFunc(slices.Clone(t.Audiences), func(a string) bool { return read && !slices.Contains(taken, a) }); len(asked) > 1 {
+		t.found("O15", Bearer, "", "", "tokens for several audiences are let in: %s", strings.Join(asked, ", "))
+		return
+	}
+	if read && len(taken) < 2 {
 		return
 	}
 	for _, way := range t.ways() {
@@ -750,7 +764,11 @@ func (t *trustee) judgeGuards() {
 			claims := t.claims(tok, somebody)
 			claims["aud"] = Known("https://" + otherOwner + ".example")
 			if _, ok := t.ask(claims); ok {
-				t.found("O15", Bearer, "", by, "no condition is on aud: tokens for every audience of the provider are let in")
+				which := "every audience of the provider"
+				if read {
+					which = "each of the provider's audiences, " + strings.Join(taken, ", ")
+				}
+				t.found("O15", Bearer, "", by, "no condition is on aud: tokens for %s are let in", which)
 			}
 			return
 		}
@@ -819,8 +837,9 @@ func (s shape) another(name, given string, way []string) bool {
 	if slices.ContainsFunc(way, isLiteral) {
 		return false
 	}
+	states := maxStates / 4 // for all of them
 	return len(given) > maxSlot || slices.ContainsFunc(s.without(name, given), func(v shape) bool {
-		other, whole := v.meet(way)
+		other, whole := v.within(&states, way)
 		return other != nil || !whole
 	})
 }

@@ -261,6 +261,9 @@ func judgeNames(f *iam.Federation, missing []graph.Missing) {
 
 func severityOf(p iam.Problem, level iam.Level) audit.Severity {
 	s := trustSeverity[p.ID]
+	if p.Who == iam.Thief {
+		return audit.Low
+	}
 	if p.ID == "O11" && p.Who == iam.Anyone || s == audit.High && level >= iam.LevelEscalation {
 		return audit.Critical
 	}

@@ -49,6 +49,8 @@ profiles), and from exports of accounts in --from or aws:DIR; nobody is asked fo
   ACCOUNT.gaad.json        what "aws iam get-account-authorization-details" prints for the account
   organization.json        the accounts with the SCPs and RCPs of each level; without it the result is an upper bound
   resource-policies.json   {"ARN": policy}
+  oidc-providers.json      {"ARN": what "aws iam get-open-id-connect-provider" prints}
+  roles.json               what "aws iam list-roles" prints
 
 Levels: admin may do everything; escalation can become admin, by the ways that are shown; write, read and none are what else it may; unknown is what
 could not be told. Without a name, every user and role of the accounts, and every finding of the run whose reach is known, by its shortest way.`,
@@ -441,7 +443,7 @@ func readExports(dir string) (accounts []*iam.Account, gaps []audit.Gap, err err
 	for _, file := range []struct {
 		name  string
 		parse func([]byte, []*iam.Account) error
-	}{{"organization.json", iam.ParseOrganisation}, {"resource-policies.json", iam.ParseResources}} {
+	}{{"organization.json", iam.ParseOrganisation}, {"resource-policies.json", iam.ParseResources}, {"oidc-providers.json", iam.ParseProviders}, {"roles.json", iam.ParseRoles}} {
 		name := filepath.Join(dir, file.name)
 		doc, err := readExport(name)
 		if errors.Is(err, fs.ErrNotExist) {
