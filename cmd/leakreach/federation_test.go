@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -183,46 +183,50 @@ func TestTrustedName(t *testing.T) {
 	}
 }
 
-// TestPipelineBecomesRole: a scan of a forge is kept, and with the exports of an account the way from a pipeline to what a role opens is told.
-func TestPipelineBecomesRole(t *testing.T) {
-	g := forgetest.NewWorld(t, time.Now()).GitHub
+// scannedAndRead is what reach tells of a forge that was scanned, kept, and of exports of an account with some roles, all by the program.
+func scannedAndRead(t *testing.T, forge http.Handler, ref string, names []string, roles ...string) (told struct {
+	Findings   []audit.Finding
+	Identities []report.ReachedIdentity
+},
+) {
+	t.Helper()
 	dir := t.TempDir()
 	stored, exports := filepath.Join(dir, "runs.db"), filepath.Join(dir, "exports")
-	const role = "arn:aws:iam::111122223333:role/deploy"
-	x := g.Repos[slices.IndexFunc(g.Repos, func(x *forgetest.GitHubRepo) bool { return x.FullName == "acme/cloud-role" })]
-	numbers := fmt.Sprintf("repo:acme@%d/cloud-role@%d:", forgetest.AccountID("acme"), x.ID)
-	account := `{"RoleDetailList": [{"RoleName": "deploy", "Arn": "` + role + `", "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": {"Effect": "Allow",
-		"Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"}, "Action": "sts:AssumeRoleWithWebIdentity",
-		"Condition": {"StringLike": {"token.actions.githubusercontent.com:sub": "` + numbers + `*"}, "StringEquals": {"token.actions.githubusercontent.com:aud": "sts.amazonaws.com"}}}},
-		"RolePolicyList": [{"PolicyName": "p", "PolicyDocument": {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}}]}]}`
 	if err := os.Mkdir(exports, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(exports, "111122223333.gaad.json"), []byte(account), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(exports, "111122223333.gaad.json"), []byte(`{"RoleDetailList": [`+strings.Join(roles, ",")+`]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	env := map[string]string{"GITHUB_API_URL": forgetest.Start(t, g), "GH_TOKEN": forgetest.WorldToken}
-	maps.Copy(env, map[string]string{"LEAKREACH_VERIFY": "off", "LEAKREACH_PROGRESS": "off", "LEAKREACH_CACHE_DIR": t.TempDir()})
-	leakreach := func(want int, args ...string) string {
+	env := map[string]string{
+		"GITHUB_API_URL": forgetest.Start(t, forge), "GH_TOKEN": forgetest.WorldToken, "LEAKREACH_VERIFY": "off", "LEAKREACH_PROGRESS": "off", "LEAKREACH_CACHE_DIR": t.TempDir(),
+	}
+	leakreach := func(args ...string) []byte {
 		t.Helper()
 		var out, log bytes.Buffer
 		code := run(t.Context(), args, world{
 			stdin: strings.NewReader(""), stdout: &out, stderr: &log, getenv: func(k string) string { return env[k] },
 			terminal: func(io.Writer) (int, bool) { return 0, false }, limit: func(audit.Memory) {},
 		})
-		if code != want {
+		if code != exitOK {
 			t.Fatalf("%q: exit code %d\n%s", args, code, log.String())
 		}
-		return out.String()
+		return out.Bytes()
 	}
-	leakreach(exitOK, "scan", "github:acme/cloud-role", "--sources", "workflows,settings", "--fail-on", "none", "--store", stored)
-	var told struct {
-		Findings   []audit.Finding
-		Identities []report.ReachedIdentity
-	}
-	if err := json.Unmarshal([]byte(leakreach(exitOK, "reach", role, "--store", stored, "--from", exports, "--format", "json")), &told); err != nil {
+	leakreach("scan", ref, "--sources", "workflows,settings", "--fail-on", "none", "--store", stored)
+	if err := json.Unmarshal(leakreach(append([]string{"reach", "--store", stored, "--from", exports, "--format", "json"}, names...)...), &told); err != nil {
 		t.Fatal(err)
 	}
+	return told
+}
+
+// TestPipelineBecomesRole: a scan of a forge is kept, and with the exports of an account the way from a pipeline to what a role opens is told.
+func TestPipelineBecomesRole(t *testing.T) {
+	g := forgetest.NewWorld(t, time.Now()).GitHub
+	const role = "arn:aws:iam::111122223333:role/deploy"
+	x := g.Repos[slices.IndexFunc(g.Repos, func(x *forgetest.GitHubRepo) bool { return x.FullName == "acme/cloud-role" })]
+	numbers := fmt.Sprintf("repo:acme@%d/cloud-role@%d:", forgetest.AccountID("acme"), x.ID)
+	told := scannedAndRead(t, g, "github:acme/cloud-role", []string{role}, trusting("deploy", numbers+"*", "*"))
 	if len(told.Identities) != 1 || len(told.Identities[0].Trusts) != 1 || len(told.Findings) != 1 {
 		t.Fatalf("%+v", told)
 	}
@@ -237,5 +241,28 @@ func TestPipelineBecomesRole(t *testing.T) {
 		return slices.ContainsFunc(steps, func(s audit.Step) bool { return s.Edge == string(graph.Federate) && s.To == role })
 	}) {
 		t.Errorf("no way comes from a job: %+v", ways)
+	}
+}
+
+// TestRenamedRepository: GitHub leads from a former name to the repository; a role that trusts that name lets in whoever takes it.
+func TestRenamedRepository(t *testing.T) {
+	g := forgetest.NewWorld(t, time.Now()).GitHub
+	g.StartBlobs(t)
+	former := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rest, ok := strings.CutPrefix(r.URL.Path, "/repos/acme/was"); ok {
+			http.Redirect(w, r, "/repos/acme/cloud-role"+rest, http.StatusMovedPermanently)
+			return
+		}
+		g.ServeHTTP(w, r)
+	})
+	told := scannedAndRead(t, former, "github:acme/was", nil, trusting("former", "repo:acme/was:environment:prod", "s3:PutObject"), trusting("now", "repo:acme/cloud-role:environment:prod", "s3:PutObject"))
+	var got []string
+	for _, f := range told.Findings {
+		if strings.Contains(f.Message, "O09") {
+			got = append(got, f.Locations[0].Name)
+		}
+	}
+	if len(got) != 1 || !strings.HasSuffix(got[0], "/former") {
+		t.Errorf("O09 of %q: %+v", got, told.Findings)
 	}
 }
