@@ -25,7 +25,6 @@ func (p *place) on(ref string) Hold {
 	switch {
 	case p.blind():
 		h.Doubt = "whether " + what + " is protected"
-	case kind == "tag": // which roles are rarely pinned to: that tags can be made is told of those that let several in
 	case len(rules) == 0:
 		h.Open, h.Why = "O14", what+" is not protected: whoever may push changes what the job does"
 	default:
