@@ -23,6 +23,7 @@ type Account struct {
 	groups       []*group
 	policies     map[string]*managed // by ARN
 	Resources    map[string]*Policy  // resource policies, by the resource's ARN; nil where they were not read
+	Audiences    map[string][]string // that OpenID Connect providers take, by their ARNs; of one that is not there it is not known
 	Problems     []string            // documents that could not be read, each of which is a gap
 	all          []string            // see unlimited; nil until it is needed
 	profiles     bool                // the details tell instance profiles of roles
@@ -34,7 +35,8 @@ type Identity struct {
 	ARN      string
 	Account  *Account
 	Role     bool
-	Trust    *Policy // of a role
+	Trust    *Policy       // of a role
+	Session  time.Duration // of a role: how long sessions may be; 0 where it is not known
 	Tags     map[string]string
 	own      []*Policy
 	attached []*managed

@@ -127,6 +127,17 @@ func newCondition(operator string) (c condition, err error) {
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html.
 var multivalued = []string{"aws:calledvia", "aws:principalorgpaths", "aws:principalservicenameslist", "aws:resourceorgpaths", "aws:sourceorgpaths", "aws:tagkeys", "aws:vpceorgpaths"}
 
+// withoutKey tells whether the condition holds for a request that does not have its key.
+func (c *condition) withoutKey() bool {
+	switch {
+	case c.null:
+		return len(c.values) > 0 && strings.EqualFold(c.values[0], "true")
+	case c.ifExists, c.set == forAll:
+		return true
+	}
+	return c.negated && c.set != forAny
+}
+
 // holds tells whether the request satisfies the condition.
 func (c *condition) holds(r *Request) Tri {
 	f := r.fact(c.key)
@@ -134,18 +145,11 @@ func (c *condition) holds(r *Request) Tri {
 		r.miss(c.key)
 		return Maybe
 	}
-	if c.null {
-		want := len(c.values) > 0 && strings.EqualFold(c.values[0], "true")
-		return truth(want == (f.state == absent))
-	}
-	if f.state == absent {
-		switch {
-		case c.ifExists, c.set == forAll:
-			return Yes
-		case c.set == forAny:
-			return No
-		}
-		return truth(c.negated)
+	switch {
+	case f.state == absent:
+		return truth(c.withoutKey())
+	case c.null:
+		return truth(!c.withoutKey())
 	}
 	result := No
 	if c.set == forAll {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // assumeByToken is how somebody with a token of an OpenID Connect issuer becomes a session of a role.
@@ -22,6 +23,7 @@ const (
 	Holder   Who = "whoever holds the name"                    // of an owner or a repository that can be renamed or deleted
 	Nobody   Who = "nobody"                                    //
 	Bearer   Who = "whoever gets a token for another audience" // one that was made for somebody else
+	Thief    Who = "whoever steals a session"
 )
 
 // A Problem is a way in which a role trusts more than it seems to.
@@ -44,8 +46,10 @@ type Federation struct {
 	Open      bool
 	Audiences []string // that a statement asks for
 	Claims    []string // others that statements test, by their names
-	Problems  []Problem
-	Limits    []string // what is not known
+	// Names are repositories, as OWNER/NAME, that are let in by their names alone: whoever has one of that name later is let in, too.
+	Names    []string
+	Problems []Problem
+	Limits   []string // what is not known
 
 	globs  [][]string // the ways in which subjects can be let in: in each, all patterns have to fit, after wild
 	spared []string   // patterns of subjects that statements which deny leave out
@@ -213,7 +217,7 @@ func (w *World) federation(role *Identity, provider string) Federation {
 
 // read takes in what a statement asks of claims.
 func (t *trustee) read(s *Statement) {
-	ways := [][]string{{}}
+	ways, never := [][]string{{}}, false
 	for i := range s.conditions {
 		c := &s.conditions[i]
 		of, claim := cutClaim(c.key)
@@ -221,6 +225,7 @@ func (t *trustee) read(s *Statement) {
 			continue
 		}
 		t.guards = append(t.guards, c)
+		never = never || !t.Forge.exposed(claim) && !c.withoutKey()
 		positive := !c.negated && strings.HasPrefix(c.operator, "string")
 		var globs []string
 		for k, v := range c.values {
@@ -262,13 +267,16 @@ func (t *trustee) read(s *Statement) {
 			ways = more
 		}
 	}
+	if never { // whatever else it asks
+		return
+	}
 	t.globs = append(t.globs, ways...)
 	for _, way := range ways {
 		if len(way) == 0 {
 			t.Open = true
 		}
 		subject := Subject{}
-		literal := slices.IndexFunc(way, func(g string) bool { return !strings.ContainsAny(g, star+string([]byte{one})) })
+		literal := slices.IndexFunc(way, isLiteral)
 		if literal >= 0 {
 			if slices.ContainsFunc(way, func(g string) bool { return !globOf(g).match(way[literal]) }) {
 				continue // no subject is like both
@@ -284,6 +292,9 @@ func (t *trustee) read(s *Statement) {
 		}
 	}
 }
+
+// isLiteral tells whether a pattern, which is after wild, has no wildcards.
+func isLiteral(pattern string) bool { return !strings.ContainsAny(pattern, star+string([]byte{one})) }
 
 // spare takes in what statements that deny leave out.
 func (t *trustee) spare(levels [][]*Policy) {
@@ -473,7 +484,7 @@ func (t *trustee) judge() {
 			t.found("O13", Holder, "", "", "subjects of %s are let in with its numbers and by its name alone: whoever takes the name is let in as well", name)
 		}
 	}
-	slices.SortFunc(t.Problems, func(a, b Problem) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortStableFunc(t.Problems, func(a, b Problem) int { return strings.Compare(a.ID, b.ID) })
 }
 
 func (t *trustee) judgeWay(way []string, seeds map[string]string) {
@@ -505,6 +516,11 @@ func (t *trustee) judgeWay(way []string, seeds map[string]string) {
 		}
 		if s.has("owner") && s.has("repo") && len(way) > 0 {
 			seeds[name] = form
+			if !s.has("owner_id") && !slices.Contains(t.Names, name) {
+				if _, _, ok := t.finds(s.with("owner", tok["owner"]).with("repo", tok["repo"]), way, Member); ok { // one of another number
+					t.Names = append(t.Names, name)
+				}
+			}
 		}
 		if name += " " + form; !asked[name] || !s.has("owner") || !s.has("repo") {
 			asked[name] = true
@@ -558,7 +574,7 @@ func (t *trustee) openToAll(way []string, shapes []shape) bool {
 func (t *trustee) weak() (weak, unseen bool) {
 	for _, c := range t.guards {
 		_, claim := cutClaim(c.key)
-		if claim != "aud" && (c.ifExists || c.set == forAll || c.negated && c.set != forAny) {
+		if claim != "aud" && !c.null && c.withoutKey() {
 			weak = true
 			unseen = unseen || !t.Forge.exposed(claim)
 		}
@@ -570,7 +586,7 @@ func (t *trustee) weak() (weak, unseen bool) {
 func (t *trustee) onlyWeak() bool {
 	return !slices.ContainsFunc(t.guards, func(c *condition) bool {
 		_, claim := cutClaim(c.key)
-		return claim != "aud" && !c.null && !(c.ifExists || c.set == forAll || c.negated && c.set != forAny)
+		return claim != "aud" && !c.null && !c.withoutKey()
 	})
 }
 
@@ -713,7 +729,7 @@ func (t *trustee) judgeGuards() {
 	}
 	for _, c := range t.guards {
 		if _, claim := cutClaim(c.key); !t.Forge.exposed(claim) {
-			if c.ifExists || c.set == forAll || c.negated && c.set != forAny {
+			if c.withoutKey() {
 				t.found("O11", Nobody, "", "", "AWS does not see the claim %s: the condition always holds, and limits nothing", claim)
 			} else {
 				t.found("O11", Nobody, "", "", "AWS does not see the claim %s: the condition never holds, and its statement lets nobody in", claim)
@@ -723,8 +739,20 @@ func (t *trustee) judgeGuards() {
 	if t.Forge == Kubernetes {
 		return
 	}
-	if len(t.Audiences) > 1 {
-		t.found("O15", Bearer, "", "", "tokens for several audiences are let in: %s", strings.Join(t.Audiences, ", "))
+	t.judgeAudience()
+	if t.Role.Session > time.Hour && (t.Open || len(t.Subjects) > 0) { // what AWS sets where nobody asks for more, and jobs are done in
+		t.Problems = append(t.Problems, Problem{ID: "O15", Who: Thief, Why: fmt.Sprintf("sessions may be %s long: a stolen one is good for all of it", t.Role.Session)})
+	}
+}
+
+// judgeAudience looks for tokens that were made for somebody else. Of those that a provider does not take no condition is asked.
+func (t *trustee) judgeAudience() {
+	taken, read := t.Role.Account.Audiences[t.Provider]
+	if asked := slices.DeleteFunc(slices.Clone(t.Audiences), func(a string) bool { return read && !slices.Contains(taken, a) }); len(asked) > 1 {
+		t.found("O15", Bearer, "", "", "tokens for several audiences are let in: %s", strings.Join(asked, ", "))
+		return
+	}
+	if read && len(taken) < 2 {
 		return
 	}
 	for _, way := range t.ways() {
@@ -736,48 +764,84 @@ func (t *trustee) judgeGuards() {
 			claims := t.claims(tok, somebody)
 			claims["aud"] = Known("https://" + otherOwner + ".example")
 			if _, ok := t.ask(claims); ok {
-				t.found("O15", Bearer, "", by, "no condition is on aud: tokens for every audience of the provider are let in")
+				which := "every audience of the provider"
+				if read {
+					which = "each of the provider's audiences, " + strings.Join(taken, ", ")
+				}
+				t.found("O15", Bearer, "", by, "no condition is on aud: tokens for %s are let in", which)
 			}
 			return
 		}
 	}
 }
 
-// Lets looks for a token that a federation lets in, of those that a job can have: its subject is a text in which each * stands for what is not known, without a colon.
-// Of claims, what is known is given. The answer is that for the subject that is returned; "" is one that no pattern is like.
-func (w *World) Lets(f *Federation, subject string, claims map[string]Fact) (string, Answer) {
+// A Let is a token that a federation lets in, or perhaps does.
+type Let struct {
+	Answer
+	Subject string
+	// Open tells, of each * in the subject that was asked for, that tokens with another text in its place are let in the same way.
+	Open []bool
+}
+
+// Lets looks for tokens that a federation does not keep out, of those that a job can have: their subject is a text in which each * stands for what is not known, without a
+// colon. Of claims, what is known is given. Of all that one way lets in there is the shortest.
+func (w *World) Lets(f *Federation, subject string, claims map[string]Fact) (all []Let) {
 	var s shape
+	var stars []string
 	for i, part := range strings.Split(subject, "*") {
 		if i > 0 {
-			s = append(s, value("", anyValue))
+			stars = append(stars, fmt.Sprint("*", i))
+			s = append(s, value(stars[i-1], anyValue))
 		}
 		if part != "" {
 			s = append(s, text(part))
 		}
 	}
-	best, found := Answer{}, ""
 	known, _, _ := strings.Cut(subject, "*")
 	for _, way := range f.ways() {
 		if slices.ContainsFunc(way, func(g string) bool { return !begins(g, known) }) {
 			continue // most jobs are other repositories'
 		}
 		tok, whole := s.meet(way)
-		if !whole {
-			best.State, best.Missing = max(best.State, Undecided), []string{"more patterns than were tried"}
-		}
-		if tok == nil {
+		if tok == nil && whole {
 			continue
 		}
-		with := maps.Clone(claims)
-		if with == nil {
-			with = map[string]Fact{}
+		l := Let{Subject: tok["sub"], Open: make([]bool, len(stars))}
+		for i, name := range stars {
+			l.Open[i] = tok == nil || s.another(name, tok[name], way)
 		}
-		with["sub"] = Known(tok["sub"])
-		if a := w.Accepts(f.Role, f.Provider, with); found == "" || a.State > best.State {
-			best, found = a, tok["sub"]
+		if have := slices.IndexFunc(all, func(o Let) bool { return o.Subject == l.Subject }); have >= 0 {
+			for i := range l.Open {
+				all[have].Open[i] = all[have].Open[i] || l.Open[i]
+			}
+			continue
 		}
+		if l.Answer = (Answer{State: Undecided, Missing: []string{"more patterns than were tried"}}); tok != nil {
+			with := maps.Clone(claims)
+			if with == nil {
+				with = map[string]Fact{}
+			}
+			with["sub"] = Known(l.Subject)
+			l.Answer = w.Accepts(f.Role, f.Provider, with)
+		}
+		all = append(all, l)
 	}
-	return found, best
+	return slices.DeleteFunc(all, func(l Let) bool { return l.State == Denied })
+}
+
+// maxSlot is how long a text is for which others are looked for: what forges have of names is shorter (git's are a file's name, 255 bytes).
+const maxSlot = 255
+
+// another tells whether a subject with another text in a slot is like some patterns, too, or may be.
+func (s shape) another(name, given string, way []string) bool {
+	if slices.ContainsFunc(way, isLiteral) {
+		return false
+	}
+	states := maxStates / 4 // for all of them
+	return len(given) > maxSlot || slices.ContainsFunc(s.without(name, given), func(v shape) bool {
+		other, whole := v.within(&states, way)
+		return other != nil || !whole
+	})
 }
 
 // begins tells whether some text that begins with another may be like a pattern, by what both begin with.

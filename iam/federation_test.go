@@ -211,6 +211,134 @@ func TestFederationDenied(t *testing.T) {
 	}
 }
 
+// TestFederationNobody: a statement whose condition never holds lets no subjects in, whatever else it asks; one beside it does.
+func TestFederationNobody(t *testing.T) {
+	const unseen = `"StringEquals": {"~:repository_owner": "acme"}`
+	for _, c := range []struct {
+		conditions []string
+		open       bool
+		want       string
+	}{
+		{[]string{unseen}, false, "[]"},
+		{[]string{unseen + `, "StringLike": {"~:sub": "repo:acme/*"}`}, false, "[]"},
+		{[]string{`"ForAnyValue:StringNotEquals": {"~:repository_owner": "acme"}`}, false, "[]"},
+		{[]string{`"Null": {"~:repository_owner": "false"}`}, false, "[]"},
+		{[]string{`"Null": {"~:repository_owner": "true"}`}, true, "[]"},
+		{[]string{`"StringEqualsIfExists": {"~:repository_owner": "acme"}`}, true, "[]"},
+		{[]string{unseen, `"StringEquals": {"~:sub": "repo:acme/app:environment:prod"}`}, false, "[repo:acme/app:environment:prod]"},
+	} {
+		w, role := trusted(t, githubIssuer, c.conditions...)
+		if f := w.Federations(role)[0]; f.Open != c.open || fmt.Sprint(f.Subjects) != c.want {
+			t.Errorf("%q: open %v, %v", c.conditions, f.Open, f.Subjects)
+		}
+	}
+}
+
+// TestFederationNames: repositories that are let in by their names alone.
+func TestFederationNames(t *testing.T) {
+	for _, c := range []struct{ issuer, conditions, want string }{
+		{githubIssuer, `"StringEquals": {"~:sub": ["repo:acme/app:environment:prod", "repo:acme/lib:pull_request"]}`, "[acme/app acme/lib]"},
+		{githubIssuer, `"StringLike": {"~:sub": "repo:acme/app:*"}`, "[acme/app]"},
+		{githubIssuer, `"StringLike": {"~:sub": "repo:acme/app*"}`, "[]"},
+		{githubIssuer, `"StringEquals": {"~:sub": "repo:acme@1/app@2:environment:prod"}`, "[]"},
+		{githubIssuer, `"StringEquals": {"~:sub": "repo:acme/app:environment:prod", "~:repository_id": "456"}`, "[]"},
+		{gitlabIssuer, `"StringLike": {"~:sub": "project_path:acme/deep/app:*"}`, "[acme/deep/app]"},
+	} {
+		w, role := trusted(t, c.issuer, c.conditions)
+		if got := fmt.Sprint(w.Federations(role)[0].Names); got != c.want {
+			t.Errorf("%s: %s, want %s", c.conditions, got, c.want)
+		}
+	}
+}
+
+// TestFederationAudience: what a provider takes decides whether tokens that were made for somebody else are let in, and how long sessions are what a stolen one is good for.
+func TestFederationAudience(t *testing.T) {
+	const one = `"StringEquals": {"~:sub": "repo:acme/app:environment:prod"}`
+	asks := func(aud string) string {
+		return `"StringEquals": {"~:sub": "repo:acme/app:environment:prod", "~:aud": ` + aud + `}`
+	}
+	provider := func(audiences string) string {
+		return `{"arn:aws:iam::` + account + `:oidc-provider/` + githubIssuer + `": {"Url": "` + githubIssuer + `", "ClientIDList": ` + audiences + `, "ThumbprintList": []}}`
+	}
+	for _, c := range []struct{ conditions, providers, session, want string }{
+		{one, "", "", "anyone of every audience"},
+		{one, "{}", "", "anyone of every audience"},
+		{one, provider(`["sts.amazonaws.com"]`), "", ""},
+		{one, provider(`["sts.amazonaws.com", "vault"]`), "", "anyone of sts.amazonaws.com, vault"},
+		{asks(`"sts.amazonaws.com"`), provider(`["sts.amazonaws.com", "vault"]`), "", ""},
+		{asks(`["sts.amazonaws.com", "vault"]`), "", "", "several: sts.amazonaws.com, vault"},
+		{asks(`["sts.amazonaws.com", "vault"]`), provider(`["sts.amazonaws.com"]`), "", ""},
+		{asks(`["sts.amazonaws.com", "vault", "other"]`), provider(`["sts.amazonaws.com", "vault"]`), "", "several: sts.amazonaws.com, vault"},
+		{asks(`"sts.amazonaws.com"`), "", "3600", ""},
+		{asks(`"sts.amazonaws.com"`), "", "43200", "12h0m0s"},
+		{asks(`"sts.amazonaws.com"`), "", "43201", ""}, // AWS has none that is longer
+		{one, "", "7200", "anyone of every audience; 2h0m0s"},
+		{`"StringEquals": {"~:repository_owner": "acme"}`, "", "7200", ""}, // nobody
+	} {
+		w, role := trusted(t, githubIssuer, c.conditions)
+		all := []*Account{role.Account}
+		if c.providers != "" {
+			if err := ParseProviders([]byte(c.providers), all); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c.session != "" {
+			if err := ParseRoles([]byte(`{"Roles": [{"RoleName": "deploy", "Arn": "`+roleARN+`", "MaxSessionDuration": `+c.session+`}, {"Arn": "arn:aws:iam::`+account+`:role/other", "MaxSessionDuration": 3600}]}`), all); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []string
+		for _, p := range w.Federations(role)[0].Problems {
+			if p.ID != "O15" {
+				continue
+			}
+			text := strings.TrimSuffix(strings.TrimPrefix(p.Why, "sessions may be "), " long: a stolen one is good for all of it")
+			text = strings.NewReplacer("tokens for several audiences are let in", "several", "no condition is on aud: tokens for each of the provider's audiences, ", "anyone of ",
+				"no condition is on aud: tokens for every audience of the provider", "anyone of every audience", " are let in", "").Replace(text)
+			got = append(got, text)
+		}
+		if text := strings.Join(got, "; "); text != c.want {
+			t.Errorf("%s, %s, %s: got %q, want %q", c.conditions, c.providers, c.session, text, c.want)
+		}
+	}
+	for _, bad := range []string{"", "[]", `{"a": 1}`, `{"a": {"ClientIDList": "x"}}`} {
+		if ParseProviders([]byte(bad), nil) == nil {
+			t.Errorf("providers %q are read", bad)
+		}
+	}
+	for _, bad := range []string{"", "[]", `{"Roles": 1}`, `{"Roles": [{"MaxSessionDuration": 1e30}]}`} {
+		if ParseRoles([]byte(bad), nil) == nil {
+			t.Errorf("roles %q are read", bad)
+		}
+	}
+}
+
+// TestLets: which of a job's tokens are let in, one for each way, and what of them is anybody's choice.
+func TestLets(t *testing.T) {
+	for _, c := range []struct{ subs, subject, want string }{
+		{`"repo:acme/app:ref:refs/heads/main"`, "repo:acme/app:ref:refs/heads/*", "repo:acme/app:ref:refs/heads/main [false]"},
+		{`"repo:acme/app:ref:refs/heads/main", "repo:acme/app:ref:refs/heads/dev"`, "repo:acme/app:ref:refs/heads/*", "repo:acme/app:ref:refs/heads/main [false], repo:acme/app:ref:refs/heads/dev [false]"},
+		{`"repo:acme/*:ref:refs/heads/main"`, "repo:acme/app:ref:refs/heads/*", "repo:acme/app:ref:refs/heads/main [false]"},
+		{`"repo:acme/*:ref:refs/heads/mai?"`, "repo:acme/app:ref:refs/heads/*", "repo:acme/app:ref:refs/heads/maix [true]"},
+		{`"repo:acme/*:ref:refs/heads/main*"`, "repo:acme/app:ref:refs/heads/*", "repo:acme/app:ref:refs/heads/main [true]"},
+		{`"repo:acme@*/app@*:ref:refs/heads/main"`, "repo:acme@*/app@*:ref:refs/heads/*", "repo:acme@x/app@x:ref:refs/heads/main [true true false]"},
+		{`"repo:acme/app:ref:refs/heads/main", "repo:acme/app:ref:refs/heads/main*"`, "repo:acme/app:ref:refs/heads/*", "repo:acme/app:ref:refs/heads/main [true]"},
+		{`"repo:acme/app:*"`, "repo:acme/app:pull_request", "repo:acme/app:pull_request []"},
+		{`"repo:acme/app:*"`, "repo:acme/lib:pull_request", ""},
+		{`"repo:acme/app:ref:refs/heads/` + strings.Repeat("m", maxSlot+1) + `"`, "repo:acme/app:ref:refs/heads/*", "repo:acme/app:ref:refs/heads/" + strings.Repeat("m", maxSlot+1) + " [false]"},
+		{`"repo:*/app:ref:refs/heads/` + strings.Repeat("m", maxSlot+1) + `"`, "repo:acme/app:ref:refs/heads/*", "repo:acme/app:ref:refs/heads/" + strings.Repeat("m", maxSlot+1) + " [true]"},
+	} {
+		w, role := trusted(t, githubIssuer, `"StringLike": {"~:sub": [`+c.subs+`]}`)
+		var got []string
+		for _, l := range w.Lets(&w.Federations(role)[0], c.subject, map[string]Fact{"aud": Chosen()}) {
+			got = append(got, fmt.Sprint(l.Subject, " ", l.Open))
+		}
+		if text := strings.Join(got, ", "); text != c.want {
+			t.Errorf("%s of %s: got %s, want %s", c.subject, c.subs, text, c.want)
+		}
+	}
+}
+
 // A minted is a token as GitHub makes it.
 type minted struct{ owner, repo, branch, environment string }
 
@@ -348,6 +476,11 @@ func FuzzFederation(f *testing.F) {
 			}
 			w, role := trustedBy(t, string(text))
 			for _, found := range w.Federations(role) {
+				for _, l := range w.Lets(&found, "repo:acme@*/app@*:ref:refs/heads/*", map[string]Fact{"aud": Chosen()}) {
+					if l.State == Allowed && !slices.ContainsFunc(found.Subjects, func(s Subject) bool { return s.Matches(l.Subject) }) {
+						t.Errorf("%s: %s is let in, and is not among %q", issuer, l.Subject, found.Subjects)
+					}
+				}
 				for _, p := range found.Problems {
 					if p.Subject == "" {
 						continue
@@ -362,6 +495,19 @@ func FuzzFederation(f *testing.F) {
 				}
 			}
 		}
+	})
+}
+
+// Whatever files about providers and roles have, they are read or refused, and roles can be judged.
+func FuzzProviders(f *testing.F) {
+	f.Add([]byte(`{"arn:aws:iam::`+account+`:oidc-provider/`+githubIssuer+`": {"ClientIDList": ["sts.amazonaws.com", "vault"]}}`), []byte(`{"Roles": [{"Arn": "`+roleARN+`", "MaxSessionDuration": 43200}]}`))
+	f.Fuzz(func(t *testing.T, providers, roles []byte) {
+		w, role := trusted(t, githubIssuer, `"StringEquals": {"~:sub": "repo:acme/app:environment:prod"}`)
+		all := []*Account{role.Account}
+		if ParseProviders(providers, all) == nil && ParseRoles(roles, all) == nil && role.Session > 12*time.Hour {
+			t.Error(role.Session)
+		}
+		w.Federations(role)
 	})
 }
 

@@ -131,6 +131,12 @@ type spot struct {
 // meet looks for a subject of a shape that is like all of some patterns, which are after wild: the shortest. Of more than maxGlobs patterns, those beyond are left to
 // whoever asks. Whole is false where the search was broken off.
 func (s shape) meet(globs []string) (found token, whole bool) {
+	states := maxStates
+	return s.within(&states, globs)
+}
+
+// within is meet with no more than some states, of which it takes those that it needs.
+func (s shape) within(states *int, globs []string) (found token, whole bool) {
 	globs = globs[:min(len(globs), maxGlobs)]
 	for _, g := range globs {
 		if len(g) > 1<<15 {
@@ -153,7 +159,7 @@ func (s shape) meet(globs []string) (found token, whole bool) {
 	for len(queue) > 0 {
 		here := queue[0]
 		queue = queue[1:]
-		if len(came) > maxStates {
+		if *states--; *states < 0 || len(came) > maxStates {
 			return nil, false
 		}
 		if int(here.slot) == len(s) && s.atEnd(here, globs) {

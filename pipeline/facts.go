@@ -57,7 +57,7 @@ func (d *Definition) Facts() map[string]string {
 				add("uses", s.Uses.Text)
 			}
 		}
-		minted = minted || len(job.IDTokens) > 0 || d.Rights(job)["id-token"] == "write"
+		minted = minted || d.Identified(job)
 		if d.Dialect == GitHub {
 			strongest(rights, d.Rights(job))
 		}
@@ -91,6 +91,11 @@ func (d *Definition) Rights(job *Job) Permissions {
 		}
 	}
 	return p
+}
+
+// Identified tells whether a job can have its identity confirmed, by an OpenID Connect token of its forge's.
+func (d *Definition) Identified(job *Job) bool {
+	return len(job.IDTokens) > 0 || job.IDTokens == nil && len(d.IDTokens) > 0 || d.Rights(job)["id-token"] == "write" || cmp.Or(job.OIDC, d.OIDC) == "true"
 }
 
 // strongest takes into rights what p grants beyond it. "default" stands for a job that states nothing.

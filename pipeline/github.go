@@ -23,7 +23,7 @@ func (r *reader) github(root *yaml.Node, content []byte) {
 		return
 	}
 	d := r.def
-	d.Name, d.Permissions, d.Env = value(w.Name), permissions(w.Permissions), environ(w.Env)
+	d.Name, d.Permissions, d.OIDC, d.Env = value(w.Name), permissions(w.Permissions), openIDConnect(root), environ(w.Env)
 	for _, e := range w.On {
 		r.event(e)
 	}
@@ -61,12 +61,24 @@ func (r *reader) githubJobs(n *yaml.Node, parsed map[string]*actionlint.Job, pro
 			r.gap(part, cmp.Or(why, "its name is taken"))
 		}
 		seen[id] = true
+		job.OIDC = openIDConnect(k.value)
 		r.jobReferences(&job, k.value, part)
 		r.def.Jobs = append(r.def.Jobs, job)
 	}
 	if len(all) == 0 {
 		r.gap("", "no jobs: "+first(problems, 0, 1<<30))
 	}
+}
+
+// openIDConnect reads a switch of a workflow or a job. See https://forgejo.org/docs/latest/user/actions/reference/#enable-openid-connect; what is true is YAML 1.1's to say.
+func openIDConnect(n *yaml.Node) string {
+	switch strings.ToLower(text(get(n, "enable-openid-connect"))) {
+	case "":
+		return ""
+	case "true", "yes", "on", "y":
+		return "true"
+	}
+	return "false"
 }
 
 // first is the first thing that is wrong on some lines; problems are sorted by line.

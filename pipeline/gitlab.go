@@ -245,6 +245,9 @@ func settings(n *yaml.Node) (list []Setting) {
 }
 
 func idTokens(n *yaml.Node) (list []Setting) {
+	if n != nil {
+		list = []Setting{} // none, whatever is preset
+	}
 	for key, v := range pairs(n) {
 		list = append(list, Setting{key.Value, strings.Join(words(get(v, "aud")), ","), at(key)})
 	}

@@ -33,6 +33,7 @@ type Definition struct {
 	Formal      []string    // secrets that a caller hands over: names that hold here and nowhere else
 	Permissions Permissions // of the token of jobs that state none
 	IDTokens    []Setting   // GitLab: those of default, which jobs have that state none
+	OIDC        string      // Forgejo: enable-openid-connect of jobs that say nothing, those of called workflows as well: true, false, "" for nothing said
 	Env         []Setting
 	References  []Reference // outside any job: of Env, which every job gets
 	Includes    []Component // GitLab: files whose jobs are not in Jobs
@@ -91,7 +92,8 @@ type Job struct {
 	Runner      Runner
 	Environment Text
 	Permissions Permissions
-	IDTokens    []Setting // GitLab: names with their audiences
+	IDTokens    []Setting // GitLab: names with their audiences; nil are those of the definition
+	OIDC        string    // Forgejo: enable-openid-connect: true, false, "" for that of the definition
 	Env         []Setting
 	Call        *Call       // of a reusable workflow, in place of steps
 	Trigger     *Trigger    // GitLab: in place of a script

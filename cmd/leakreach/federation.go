@@ -64,15 +64,14 @@ type trusted struct {
 func (x *explainer) federate(key func() (audit.Key, error)) error {
 	var mints []graph.Mint
 	if x.run != nil {
-		access, err := graph.NewAccess(x.run)
-		if err != nil {
+		if err := x.openAccess(); err != nil {
 			return err
 		}
-		mints = access.Mints()
+		mints = x.access.Mints()
 	}
-	x.trusted = map[*iam.Identity]trusted{}
+	x.trusted, x.trusting, x.letIn = map[*iam.Identity]trusted{}, map[string]bool{}, map[spot][]letIn{}
 	for _, role := range x.world.Identities() {
-		trusts := trustsOf(x.r.Graph, x.world, role, mints)
+		trusts := x.trustsOf(role, mints)
 		if len(trusts) == 0 {
 			continue
 		}
@@ -99,6 +98,65 @@ func (x *explainer) trusts(role *iam.Identity) []report.Trust {
 	return one.trusts
 }
 
+// A letIn is a job's token that a role lets in.
+type letIn struct {
+	graph.Federated
+	role *iam.Identity
+}
+
+// A spot is where a job is written.
+type spot struct {
+	target, path string
+	line         int
+}
+
+// anyBranchRule is of jobs that may have their identity confirmed for any branch, which a role's trust policy decides about.
+const anyBranchRule = "oidc-any-branch"
+
+// anyBranch are the run's findings about those jobs, as the roles decide that trust their repository. Of a repository that none trusts the run has told all.
+func (x *explainer) anyBranch() (all []audit.Finding) {
+	if x.run == nil {
+		return nil
+	}
+	for _, f := range x.run.Findings {
+		if f.Rule != anyBranchRule || len(f.Locations) == 0 || !x.trusting[strings.ToLower(f.Locations[0].Target)] {
+			continue
+		}
+		var worst *letIn
+		for _, l := range f.Locations {
+			for _, in := range x.letIn[spot{l.Target, l.Path, l.Line}] {
+				guarded := in.Who == graph.ByReviewer && in.Unsure == ""
+				if !guarded && (worst == nil || x.world.Reach(in.role).Level > x.world.Reach(worst.role).Level) {
+					worst = &in
+				}
+			}
+		}
+		if worst == nil {
+			f.Severity = audit.Low
+			f.Message += "; the roles that trust its repository ask for a branch or an environment"
+			all = append(all, f)
+			continue
+		}
+		reach := x.world.Reach(worst.role)
+		step := audit.Step{From: graph.JobID(worst.Target, worst.Job), To: worst.role.ARN, Edge: string(graph.Federate), Evidence: worst.Evidence}
+		f.Reach = &audit.Reach{
+			Level: audit.Level(reach.Level.String()), Accounts: reach.Accounts, Limits: append([]string{}, reach.Limits...),
+			Paths: []audit.Path{{Level: audit.Level(reach.Level.String()), Steps: append([]audit.Step{step}, stepsOf(reach)...)}},
+		}
+		switch {
+		case worst.Unsure != "":
+			f.Message += fmt.Sprintf("; perhaps it can become %s, which depends on %s", worst.role.ARN, worst.Unsure)
+		case reach.Level >= iam.LevelEscalation:
+			f.Severity = audit.Critical
+			fallthrough
+		default:
+			f.Message += fmt.Sprintf("; %s lets it in as %s", worst.role.ARN, worst.Token)
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
 // reachKey is the key of findings' ids: the store's, where there is one.
 func reachKey(ctx context.Context, w world, kept *store.Store) (audit.Key, error) {
 	if kept != nil {
@@ -111,11 +169,23 @@ func reachKey(ctx context.Context, w world, kept *store.Store) (audit.Key, error
 const maxJobs = 100
 
 // trustsOf are what a role lets in of issuers of tokens, and which jobs have such.
-func trustsOf(g *graph.Graph, w *iam.World, role *iam.Identity, mints []graph.Mint) []report.Trust {
+func (x *explainer) trustsOf(role *iam.Identity, mints []graph.Mint) []report.Trust {
 	var all []report.Trust
-	for _, f := range w.Federations(role) {
-		in, left := g.Federate(w, &f, mints)
+	for _, f := range x.world.Federations(role) {
+		in, left := x.r.Graph.Federate(x.world, &f, mints)
 		judgeJobs(&f, in, left)
+		if x.access != nil {
+			judgeNames(&f, x.access.Missing(&f))
+		}
+		for _, j := range in {
+			path, line := j.At()
+			at := spot{j.Target, path, line}
+			x.letIn[at] = append(x.letIn[at], letIn{j, role})
+			x.trusting[strings.ToLower(j.Target)] = true
+		}
+		for _, name := range f.Names {
+			x.trusting[strings.ToLower(string(f.Forge)+":"+name)] = true
+		}
 		t := report.Trust{
 			Issuer: f.Issuer, Provider: f.Provider, Subjects: []string{}, Audiences: append([]string{}, f.Audiences...), Claims: append([]string{}, f.Claims...),
 			Problems: []report.TrustProblem{}, Jobs: []report.TrustedJob{}, Limits: append([]string{}, f.Limits...),
@@ -126,7 +196,7 @@ func trustsOf(g *graph.Graph, w *iam.World, role *iam.Identity, mints []graph.Mi
 		if f.Open {
 			t.Subjects = []string{"*"}
 		}
-		if len(mints) == 0 && f.Forge != "" && !f.Open {
+		if len(mints) == 0 && f.Forge != "" && len(f.Subjects) > 0 {
 			t.Limits = append(t.Limits, "no jobs of its forge were read: what guards the branches and environments that it lets in is not known")
 		}
 		if len(in) > maxJobs {
@@ -135,7 +205,7 @@ func trustsOf(g *graph.Graph, w *iam.World, role *iam.Identity, mints []graph.Mi
 		for _, j := range in[:min(len(in), maxJobs)] {
 			t.Jobs = append(t.Jobs, report.TrustedJob{Target: j.Target, Job: j.Job, Event: j.Event, Subject: j.Token, Who: string(j.Who), Guards: append([]string{}, j.Guards...), Unsure: j.Unsure})
 		}
-		level := w.Reach(role).Level
+		level := x.world.Reach(role).Level
 		for _, p := range f.Problems {
 			if p.ID == "O06" && (level == iam.LevelRead || level == iam.LevelNone) {
 				continue
@@ -177,8 +247,23 @@ func judgeJobs(f *iam.Federation, in []graph.Federated, left []graph.Mint) {
 	}
 }
 
+// judgeNames adds that a name which is let in is nobody's any more.
+func judgeNames(f *iam.Federation, missing []graph.Missing) {
+	for _, m := range missing {
+		switch {
+		case m.Unsure == "":
+			f.Problems = append(f.Problems, iam.Problem{ID: "O09", Who: iam.Holder, Why: m.Why + ": whoever takes the name is let in"})
+		case len(f.Limits) < maxJobs:
+			f.Limits = append(f.Limits, "perhaps O09: "+m.Why+"; not known is "+m.Unsure)
+		}
+	}
+}
+
 func severityOf(p iam.Problem, level iam.Level) audit.Severity {
 	s := trustSeverity[p.ID]
+	if p.Who == iam.Thief {
+		return audit.Low
+	}
 	if p.ID == "O11" && p.Who == iam.Anyone || s == audit.High && level >= iam.LevelEscalation {
 		return audit.Critical
 	}

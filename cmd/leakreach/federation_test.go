@@ -3,8 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
-	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,35 +20,21 @@ import (
 	"github.com/leakreach/leakreach/providers/forgetest"
 )
 
-// TestTrustedJobs: with a run beside the exports, a role tells which jobs can become it, what is wrong at the forge's side is a finding, and the ways to it begin there.
-func TestTrustedJobs(t *testing.T) {
-	role := func(name, sub string) string {
-		return `{"RoleName": "` + name + `", "Arn": "arn:aws:iam::111122223333:role/` + name + `", "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": {"Effect": "Allow",
-			"Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"}, "Action": "sts:AssumeRoleWithWebIdentity",
-			"Condition": {"StringEquals": {"token.actions.githubusercontent.com:aud": "sts.amazonaws.com", "token.actions.githubusercontent.com:sub": "` + sub + `"}}}},
-			"RolePolicyList": [{"PolicyName": "p", "PolicyDocument": {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}}]}`
-	}
-	account, err := iam.ParseAccount("111122223333", json.RawMessage(`{"RoleDetailList": [`+strings.Join([]string{
-		role("main", "repo:acme/web:ref:refs/heads/main"), role("prod", "repo:acme/web:environment:prod"), role("guarded", "repo:acme/web:environment:guarded"),
-		role("numbers", "repo:acme@1/api@2:environment:prod"), role("renamed", "repo:acme/api:environment:prod"), role("nobody", "repo:acme/other:environment:prod"),
-	}, ",")+`]}`))
+// trusting is a role that trusts GitHub's tokens of some subjects, and that may do something.
+func trusting(name, sub, action string) string {
+	return `{"RoleName": "` + name + `", "Arn": "arn:aws:iam::111122223333:role/` + name + `", "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": {"Effect": "Allow",
+		"Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"}, "Action": "sts:AssumeRoleWithWebIdentity",
+		"Condition": {"StringLike": {"token.actions.githubusercontent.com:sub": "` + sub + `"}, "StringEquals": {"token.actions.githubusercontent.com:aud": "sts.amazonaws.com"}}}},
+		"RolePolicyList": [{"PolicyName": "p", "PolicyDocument": {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "` + action + `", "Resource": "*"}}}]}`
+}
+
+// explained is what reach tells of a run and an account with some roles.
+func explained(t *testing.T, run *audit.Run, roles ...string) *report.Reach {
+	t.Helper()
+	account, err := iam.ParseAccount("111122223333", json.RawMessage(`{"RoleDetailList": [`+strings.Join(roles, ",")+`]}`))
 	if err != nil || len(account.Problems) > 0 {
 		t.Fatal(err, account)
 	}
-	job := func(target, name, events, environment string) audit.Entry {
-		return audit.Entry{Target: target, Kind: audit.KindJob, Name: name, Facts: map[string]string{"workflow": name, "job": name, "events": events, "permissions": "id-token=write", "environment": environment}}
-	}
-	settings := func(target, immutable string) audit.Entry {
-		return audit.Entry{Target: target, Kind: audit.KindSettings, Name: target, Facts: map[string]string{"oidc_immutable_subject": immutable, "default_branch": "main", "visibility": "public"}}
-	}
-	const web, api = "github:acme/web", "github:acme/api"
-	run := &audit.Run{Inventory: []audit.Entry{
-		settings(web, "false"), settings(api, "true"),
-		{Target: web, Kind: audit.KindProtection, Name: "main", Facts: map[string]string{"of": "branch", "refs": "main", "reviews": "2"}},
-		{Target: web, Kind: audit.KindEnvironment, Name: "guarded", Facts: map[string]string{"reviewers": "Team:ops", "branches": "all"}},
-		job(web, "ci", "push\t1:1\tbranches=main", ""), job(web, "triage", "issue_comment\t1:1", ""), job(web, "deploy", "push\t1:1\tbranches=main", "prod"), job(web, "ship", "push\t1:1\tbranches=main", "guarded"),
-		job(api, "deploy", "push\t1:1\tbranches=main", "prod"),
-	}}
 	x := &explainer{
 		r: &report.Reach{Graph: &graph.Graph{}}, run: run, findings: map[string]*audit.Finding{},
 		world: iam.NewWorld([]*iam.Account{account}, time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC)),
@@ -58,15 +45,48 @@ func TestTrustedJobs(t *testing.T) {
 	if err := x.explain(nil); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]struct{ jobs, problems string }{
-		"main":    {"ci by whoever may merge or approve, triage by anybody", "O14 critical"},
-		"prod":    {"deploy by whoever may push", "O08 critical"},
-		"guarded": {"ship by whoever may merge or approve", ""},
-		"renamed": {"", "O13 medium"},
-		"nobody":  {"", ""},
-		"numbers": {"deploy by whoever may push", ""},
+	return x.r
+}
+
+// TestTrustedJobs: with a run beside the exports, a role tells which jobs can become it, what is wrong at the forge's side is a finding, and the ways to it begin there.
+func TestTrustedJobs(t *testing.T) {
+	job := func(target, name, events, environment string) audit.Entry {
+		return audit.Entry{Target: target, Kind: audit.KindJob, Name: name, Facts: map[string]string{"workflow": name, "job": name, "events": events, "permissions": "id-token=write", "environment": environment}}
 	}
-	for _, i := range x.r.Identities {
+	settings := func(target, immutable, id, owner string) audit.Entry {
+		return audit.Entry{Target: target, Kind: audit.KindSettings, Name: target, Facts: map[string]string{
+			"oidc_immutable_subject": immutable, "default_branch": "main", "visibility": "public", "id": id, "owner_id": owner,
+		}}
+	}
+	const web, api, unread = "github:acme/web", "github:acme/api", "github:acme/unread"
+	run := &audit.Run{Info: audit.RunInfo{Refs: []string{"github:acme"}}, Inventory: []audit.Entry{
+		settings(web, "false", "3", "1"), settings(api, "true", "2", "1"), settings(unread, "true", "", ""),
+		{Target: web, Kind: audit.KindProtection, Name: "main", Facts: map[string]string{"of": "branch", "refs": "main", "reviews": "2"}},
+		{Target: web, Kind: audit.KindEnvironment, Name: "guarded", Facts: map[string]string{"reviewers": "Team:ops", "branches": "all"}},
+		job(web, "ci", "push\t1:1\tbranches=main", ""), job(web, "triage", "issue_comment\t1:1", ""), job(web, "deploy", "push\t1:1\tbranches=main", "prod"), job(web, "ship", "push\t1:1\tbranches=main", "guarded"),
+		job(api, "deploy", "push\t1:1\tbranches=main", "prod"), job(api, "triage", "issue_comment\t1:1", ""), job(unread, "deploy", "push\t1:1\tbranches=main", "prod"),
+	}}
+	for _, target := range []string{web, api, unread} {
+		run.Coverage = append(run.Coverage, audit.Coverage{Target: target, Kind: audit.TargetRepository})
+	}
+	role := func(name, sub string) string { return trusting(name, sub, "*") }
+	r := explained(t, run,
+		role("main", "repo:acme/web:ref:refs/heads/main"), role("prod", "repo:acme/web:environment:prod"), role("guarded", "repo:acme/web:environment:guarded"),
+		role("numbers", "repo:acme@1/api@2:environment:prod"), role("renamed", "repo:acme/api:environment:prod"), role("nobody", "repo:acme/other:environment:prod"),
+		role("numbered-main", "repo:acme@1/api@2:ref:refs/heads/main"), role("former", "repo:acme@1/api@7:environment:prod"), role("unread", "repo:acme@1/unread@4:environment:prod"),
+	)
+	want := map[string]struct{ jobs, problems string }{
+		"main":          {"ci by whoever may merge or approve, triage by anybody", "O14 critical"},
+		"prod":          {"deploy by whoever may push", "O08 critical"},
+		"guarded":       {"ship by whoever may merge or approve", ""},
+		"renamed":       {"", "O13 medium"},
+		"nobody":        {"", ""},
+		"numbers":       {"deploy by whoever may push", "O08 critical"},
+		"numbered-main": {"triage by anybody", "O14 critical"},
+		"former":        {"", ""},
+		"unread":        {"deploy by whoever may push", ""},
+	}
+	for _, i := range r.Identities {
 		name := i.ARN[strings.LastIndexByte(i.ARN, '/')+1:]
 		var jobs, problems []string
 		for _, j := range i.Trusts[0].Jobs {
@@ -81,20 +101,21 @@ func TestTrustedJobs(t *testing.T) {
 		if got := strings.Join(problems, ", "); got != want[name].problems {
 			t.Errorf("%s: problems %q, want %q", name, got, want[name].problems)
 		}
-		if found := slices.ContainsFunc(x.r.Findings, func(f audit.Finding) bool { return f.Rule == trustTooBroad.ID && f.Locations[0].Name == i.ARN }); found != (want[name].problems != "") {
+		if found := slices.ContainsFunc(r.Findings, func(f audit.Finding) bool { return f.Rule == trustTooBroad.ID && f.Locations[0].Name == i.ARN }); found != (want[name].problems != "") {
 			t.Errorf("%s: a finding: %v", name, found)
 		}
 	}
-	if len(x.r.Identities) != len(want) || len(x.r.Findings) != 3 {
-		t.Errorf("%d identities, %d findings", len(x.r.Identities), len(x.r.Findings))
+	if len(r.Identities) != len(want) || len(r.Findings) != 5 {
+		t.Errorf("%d identities, %d findings", len(r.Identities), len(r.Findings))
 	}
-	for _, i := range x.r.Identities {
-		if limits := i.Trusts[0].Limits; strings.HasSuffix(i.ARN, "/numbers") != (len(limits) == 1 && strings.HasPrefix(limits[0], "perhaps O08")) {
-			t.Errorf("%s: limits %q", i.ARN, limits)
+	for _, i := range r.Identities {
+		want := map[bool]string{true: "perhaps O08"}[strings.HasSuffix(i.ARN, "/unread")] + map[bool]string{true: "perhaps O09"}[strings.HasSuffix(i.ARN, "/nobody")]
+		if limits := strings.Join(i.Trusts[0].Limits, "\n"); !strings.HasPrefix(limits, want) || want == "" && limits != "" || strings.Contains(limits, "\n") {
+			t.Errorf("%s: limits %q, want %q", i.ARN, limits, want)
 		}
 	}
 	var out bytes.Buffer
-	if err := report.WriteReach(&out, "text", x.r, report.Options{}); err != nil {
+	if err := report.WriteReach(&out, "text", r, report.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	if text := "can be assumed by github:acme/web triage: triage on issue_comment: repo:acme/web:ref:refs/heads/main, anybody"; !strings.Contains(out.String(), text) {
@@ -102,49 +123,115 @@ func TestTrustedJobs(t *testing.T) {
 	}
 }
 
-// TestPipelineBecomesRole: a scan of a forge is kept, and with the exports of an account the way from a pipeline to what a role opens is told.
-func TestPipelineBecomesRole(t *testing.T) {
-	g := forgetest.NewWorld(t, time.Now()).GitHub
+// TestTrustedAnyBranch: a job that may have its identity confirmed for any branch is as bad as what the roles let it in to that trust its repository.
+func TestTrustedAnyBranch(t *testing.T) {
+	const web = "github:acme/web"
+	run := &audit.Run{
+		Inventory: []audit.Entry{
+			{Target: web, Kind: audit.KindSettings, Name: web, Facts: map[string]string{"oidc_immutable_subject": "false", "default_branch": "main", "visibility": "private"}},
+			{Target: web, Kind: audit.KindProtection, Name: "main", Facts: map[string]string{"of": "branch", "refs": "main", "reviews": "2"}},
+			{Target: web, Kind: audit.KindJob, Name: "ci", Facts: map[string]string{"workflow": "ci.yml", "path": "ci.yml", "job": "ci", "at": "3:3", "events": "push\t1:1", "permissions": "id-token=write"}},
+		},
+		Findings: []audit.Finding{
+			{ID: "1", Rule: anyBranchRule, Severity: audit.High, Message: "m", Locations: []audit.Location{{Target: web, Kind: audit.InWorkflow, Path: "ci.yml", Line: 3}}},
+			{ID: "2", Rule: anyBranchRule, Severity: audit.High, Message: "m", Locations: []audit.Location{{Target: "github:acme/other", Kind: audit.InWorkflow, Path: "ci.yml", Line: 3}}},
+			{ID: "4", Rule: anyBranchRule, Severity: audit.High, Message: "m", Locations: []audit.Location{{Target: web, Kind: audit.InWorkflow, Path: "ci.yml", Line: 9}}},
+			{ID: "3", Rule: "another", Severity: audit.High, Message: "m", Locations: []audit.Location{{Target: web, Kind: audit.InWorkflow, Path: "ci.yml", Line: 3}}},
+		},
+	}
+	for _, c := range []struct {
+		name  string
+		roles []string
+		want  string
+	}{
+		{"one for a protected branch", []string{trusting("a", "repo:acme/web:ref:refs/heads/main", "*")}, "1 low, 4 low"},
+		{"one for an environment that the job does not name", []string{trusting("a", "repo:acme/web:environment:prod", "*")}, "1 low, 4 low"},
+		{"one for every branch", []string{trusting("a", "repo:acme/web:*", "s3:PutObject")}, "1 high write a, 4 low"},
+		{"an admin for every branch", []string{trusting("a", "repo:acme/web:*", "*")}, "1 critical admin a, 4 low"},
+		{"one of each", []string{trusting("a", "repo:acme/web:ref:refs/heads/main", "*"), trusting("b", "repo:acme/web:*", "s3:PutObject"), trusting("c", "repo:acme/web:*", "s3:GetObject")}, "1 high write b, 4 low"},
+		{"one for a branch that is open", []string{trusting("a", "repo:acme/web:ref:refs/heads/dev", "s3:PutObject")}, "1 high write a, 4 low"},
+		{"one for a protected branch, by a claim of which nothing is known", []string{strings.Replace(trusting("a", "repo:acme/web:ref:refs/heads/main", "*"), `"StringLike": {`, `"StringLike": {"aws:SourceIp": "192.0.2.1", `, 1)}, "1 high admin a, 4 low"},
+		{"one of another repository", []string{trusting("a", "repo:acme/lib:*", "*")}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := explained(t, run, c.roles...)
+			var got []string
+			for _, f := range r.Findings {
+				if f.Rule == trustTooBroad.ID {
+					continue
+				}
+				text := f.ID + " " + string(f.Severity)
+				if f.Reach != nil {
+					to := f.Reach.Paths[0].Steps[0].To
+					text += " " + string(f.Reach.Level) + " " + to[strings.LastIndexByte(to, '/')+1:]
+				}
+				got = append(got, text)
+			}
+			if text := strings.Join(got, ", "); text != c.want || run.Findings[0].Severity != audit.High {
+				t.Errorf("got %q, want %q: %+v", text, c.want, r.Findings)
+			}
+		})
+	}
+}
+
+// TestTrustedName: a repository that was renamed since, which the run shows, is a finding; its jobs have other subjects.
+func TestTrustedName(t *testing.T) {
+	run := &audit.Run{Info: audit.RunInfo{Refs: []string{"github:acme/old"}}, Coverage: []audit.Coverage{{Target: "github:acme/new", Kind: audit.TargetRepository}}}
+	r := explained(t, run, trusting("a", "repo:acme/old:environment:prod", "s3:PutObject"))
+	if len(r.Findings) != 1 || r.Findings[0].Severity != audit.Medium || !strings.Contains(r.Findings[0].Message, "O09 asked for acme/old, the forge answered with acme/new") {
+		t.Errorf("%+v", r.Findings)
+	}
+}
+
+// scannedAndRead is what reach tells of a forge that was scanned, kept, and of exports of an account with some roles, all by the program.
+func scannedAndRead(t *testing.T, forge http.Handler, ref string, names []string, roles ...string) (told struct {
+	Findings   []audit.Finding
+	Identities []report.ReachedIdentity
+},
+) {
+	t.Helper()
 	dir := t.TempDir()
 	stored, exports := filepath.Join(dir, "runs.db"), filepath.Join(dir, "exports")
-	const role = "arn:aws:iam::111122223333:role/deploy"
-	account := `{"RoleDetailList": [{"RoleName": "deploy", "Arn": "` + role + `", "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": {"Effect": "Allow",
-		"Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"}, "Action": "sts:AssumeRoleWithWebIdentity",
-		"Condition": {"StringLike": {"token.actions.githubusercontent.com:sub": "repo:acme@11/cloud-role@22:*"}, "StringEquals": {"token.actions.githubusercontent.com:aud": "sts.amazonaws.com"}}}},
-		"RolePolicyList": [{"PolicyName": "p", "PolicyDocument": {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}}]}]}`
 	if err := os.Mkdir(exports, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(exports, "111122223333.gaad.json"), []byte(account), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(exports, "111122223333.gaad.json"), []byte(`{"RoleDetailList": [`+strings.Join(roles, ",")+`]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	env := map[string]string{"GITHUB_API_URL": forgetest.Start(t, g), "GH_TOKEN": forgetest.WorldToken}
-	maps.Copy(env, map[string]string{"LEAKREACH_VERIFY": "off", "LEAKREACH_PROGRESS": "off", "LEAKREACH_CACHE_DIR": t.TempDir()})
-	leakreach := func(want int, args ...string) string {
+	env := map[string]string{
+		"GITHUB_API_URL": forgetest.Start(t, forge), "GH_TOKEN": forgetest.WorldToken, "LEAKREACH_VERIFY": "off", "LEAKREACH_PROGRESS": "off", "LEAKREACH_CACHE_DIR": t.TempDir(),
+	}
+	leakreach := func(args ...string) []byte {
 		t.Helper()
 		var out, log bytes.Buffer
 		code := run(t.Context(), args, world{
 			stdin: strings.NewReader(""), stdout: &out, stderr: &log, getenv: func(k string) string { return env[k] },
 			terminal: func(io.Writer) (int, bool) { return 0, false }, limit: func(audit.Memory) {},
 		})
-		if code != want {
+		if code != exitOK {
 			t.Fatalf("%q: exit code %d\n%s", args, code, log.String())
 		}
-		return out.String()
+		return out.Bytes()
 	}
-	leakreach(exitOK, "scan", "github:acme/cloud-role", "--sources", "workflows,settings", "--fail-on", "none", "--store", stored)
-	var told struct {
-		Findings   []audit.Finding
-		Identities []report.ReachedIdentity
-	}
-	if err := json.Unmarshal([]byte(leakreach(exitOK, "reach", role, "--store", stored, "--from", exports, "--format", "json")), &told); err != nil {
+	leakreach("scan", ref, "--sources", "workflows,settings", "--fail-on", "none", "--store", stored)
+	if err := json.Unmarshal(leakreach(append([]string{"reach", "--store", stored, "--from", exports, "--format", "json"}, names...)...), &told); err != nil {
 		t.Fatal(err)
 	}
+	return told
+}
+
+// TestPipelineBecomesRole: a scan of a forge is kept, and with the exports of an account the way from a pipeline to what a role opens is told.
+func TestPipelineBecomesRole(t *testing.T) {
+	g := forgetest.NewWorld(t, time.Now()).GitHub
+	const role = "arn:aws:iam::111122223333:role/deploy"
+	x := g.Repos[slices.IndexFunc(g.Repos, func(x *forgetest.GitHubRepo) bool { return x.FullName == "acme/cloud-role" })]
+	numbers := fmt.Sprintf("repo:acme@%d/cloud-role@%d:", forgetest.AccountID("acme"), x.ID)
+	told := scannedAndRead(t, g, "github:acme/cloud-role", []string{role}, trusting("deploy", numbers+"*", "*"))
 	if len(told.Identities) != 1 || len(told.Identities[0].Trusts) != 1 || len(told.Findings) != 1 {
 		t.Fatalf("%+v", told)
 	}
 	jobs := told.Identities[0].Trusts[0].Jobs
-	if len(jobs) == 0 || jobs[0].Target != "github:acme/cloud-role" || jobs[0].Subject != "repo:acme@11/cloud-role@22:ref:refs/heads/main" || jobs[0].Who != string(graph.ByReviewer) || jobs[0].Unsure == "" {
+	if len(jobs) == 0 || jobs[0].Target != "github:acme/cloud-role" || jobs[0].Subject != numbers+"ref:refs/heads/main" || jobs[0].Who != string(graph.ByReviewer) || jobs[0].Unsure != "" {
 		t.Errorf("jobs that can become it: %+v", jobs)
 	}
 	if f := told.Findings[0]; f.Rule != trustTooBroad.ID || f.Severity != audit.Critical || f.Locations[0].Name != role {
@@ -154,5 +241,28 @@ func TestPipelineBecomesRole(t *testing.T) {
 		return slices.ContainsFunc(steps, func(s audit.Step) bool { return s.Edge == string(graph.Federate) && s.To == role })
 	}) {
 		t.Errorf("no way comes from a job: %+v", ways)
+	}
+}
+
+// TestRenamedRepository: GitHub leads from a former name to the repository; a role that trusts that name lets in whoever takes it.
+func TestRenamedRepository(t *testing.T) {
+	g := forgetest.NewWorld(t, time.Now()).GitHub
+	g.StartBlobs(t)
+	former := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rest, ok := strings.CutPrefix(r.URL.Path, "/repos/acme/was"); ok {
+			http.Redirect(w, r, "/repos/acme/cloud-role"+rest, http.StatusMovedPermanently)
+			return
+		}
+		g.ServeHTTP(w, r)
+	})
+	told := scannedAndRead(t, former, "github:acme/was", nil, trusting("former", "repo:acme/was:environment:prod", "s3:PutObject"), trusting("now", "repo:acme/cloud-role:environment:prod", "s3:PutObject"))
+	var got []string
+	for _, f := range told.Findings {
+		if strings.Contains(f.Message, "O09") {
+			got = append(got, f.Locations[0].Name)
+		}
+	}
+	if len(got) != 1 || !strings.HasSuffix(got[0], "/former") {
+		t.Errorf("O09 of %q: %+v", got, told.Findings)
 	}
 }

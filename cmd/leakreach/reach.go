@@ -49,6 +49,8 @@ profiles), and from exports of accounts in --from or aws:DIR; nobody is asked fo
   ACCOUNT.gaad.json        what "aws iam get-account-authorization-details" prints for the account
   organization.json        the accounts with the SCPs and RCPs of each level; without it the result is an upper bound
   resource-policies.json   {"ARN": policy}
+  oidc-providers.json      {"ARN": what "aws iam get-open-id-connect-provider" prints}
+  roles.json               what "aws iam list-roles" prints
 
 Levels: admin may do everything; escalation can become admin, by the ways that are shown; write, read and none are what else it may; unknown is what
 could not be told. Without a name, every user and role of the accounts, and every finding of the run whose reach is known, by its shortest way.`,
@@ -200,6 +202,8 @@ type explainer struct {
 	world    *iam.World
 	from     string
 	trusted  map[*iam.Identity]trusted // roles that let tokens of pipelines in
+	letIn    map[spot][]letIn          // those of the run's jobs
+	trusting map[string]bool           // targets whose jobs, or whose names, roles let in, in lower case
 }
 
 // explain adds what was named, or else all, to the report.
@@ -228,6 +232,7 @@ func (x *explainer) explain(names []string) error {
 				x.secret(n)
 			}
 		}
+		x.r.Findings = append(x.r.Findings, x.anyBranch()...)
 		return nil
 	}
 	var named []*graph.Node
@@ -354,14 +359,17 @@ func (x *explainer) identity(i *iam.Identity) report.ReachedIdentity {
 		Level: audit.Level(reach.Level.String()), Accounts: reach.Accounts, Paths: []audit.Path{}, Limits: append([]string{}, reach.Limits...),
 	}}
 	if len(reach.Steps) > 0 {
-		p := audit.Path{Level: one.Level}
-		for _, s := range reach.Steps {
-			p.Steps = append(p.Steps, audit.Step{From: s.From, To: s.To, Edge: s.Edge, Evidence: s.Proof()})
-		}
-		one.Paths = append(one.Paths, p)
+		one.Paths = append(one.Paths, audit.Path{Level: one.Level, Steps: stepsOf(reach)})
 	}
 	one.Trusts = x.trusts(i)
 	return one
+}
+
+func stepsOf(r iam.Reach) (steps []audit.Step) {
+	for _, s := range r.Steps {
+		steps = append(steps, audit.Step{From: s.From, To: s.To, Edge: s.Edge, Evidence: s.Proof()})
+	}
+	return steps
 }
 
 // secret adds what is known of a secret: of the identity that it is a credential of, if that is among the accounts that were read, or else what the run has.
@@ -435,7 +443,7 @@ func readExports(dir string) (accounts []*iam.Account, gaps []audit.Gap, err err
 	for _, file := range []struct {
 		name  string
 		parse func([]byte, []*iam.Account) error
-	}{{"organization.json", iam.ParseOrganisation}, {"resource-policies.json", iam.ParseResources}} {
+	}{{"organization.json", iam.ParseOrganisation}, {"resource-policies.json", iam.ParseResources}, {"oidc-providers.json", iam.ParseProviders}, {"roles.json", iam.ParseRoles}} {
 		name := filepath.Join(dir, file.name)
 		doc, err := readExport(name)
 		if errors.Is(err, fs.ErrNotExist) {

@@ -2,10 +2,10 @@ package graph
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
-	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/iam"
 	"github.com/leakreach/leakreach/pipeline"
 )
@@ -19,12 +19,36 @@ type Mint struct {
 	// Subject is that of the tokens; each * in it stands for something that is not known, or that whoever starts the job chooses.
 	Subject string
 	Claims  map[string]iam.Fact // others that AWS sees
-	Who     Position            // the weakest that can start it with what they want run
-	Guards  []string            // what holds others back
 	Unsure  string              // what is not known that decides whether it has them
+	Hold
+
+	named       string // the subject by name alone, where it has numbers
+	job         *job
+	ref         string             // for which it runs: refs/heads/main; with * of any that is like it
+	environment *ReaderEnvironment // nil for none
+	says        says
+	protected   string // GitLab: that of the subject's ref, where it says so: true, false
+}
+
+// At is where the job is written, in its own target; "" where that is another repository's file.
+func (m *Mint) At() (path string, line int) {
+	if m.job == nil || m.job.Place.Repository != "" {
+		return "", 0
+	}
+	return m.job.Place.Path, m.job.At.Line
+}
+
+// A Hold is who can have tokens made, and what keeps others from it.
+type Hold struct {
+	Who    Position // the weakest that can start the job with what they want run
+	Guards []string // what holds others back
 	// Open is the problem of table 5.4 that a role has which lets these tokens alone in, and why: O08 or O14; "" for none.
 	Open, Why string
+	Doubt     string // what is not known of the guards
 }
+
+// says is what a subject, or a condition beside it, tells of what a job runs for.
+type says struct{ ref, environment bool }
 
 // A Position is what somebody may do at a forge.
 type Position string
@@ -39,7 +63,7 @@ const (
 // maxMints bounds those of a run: a job has one for each event that starts it, and two where it is not known which form its subjects have.
 const maxMints = 1 << 18
 
-// Mints are the tokens that jobs can have. Of those of Gitea and Forgejo it is not known whether they ask for any.
+// Mints are the tokens that jobs can have. Those of Gitea's jobs have none.
 func (a *Access) Mints() (all []Mint) {
 	for _, p := range a.order {
 		for _, j := range p.jobs {
@@ -47,6 +71,8 @@ func (a *Access) Mints() (all []Mint) {
 			forge := iam.Forge(p.forge)
 			switch {
 			case forge == iam.GitHub && (j.Rights["id-token"] == "write" || j.Rights["id-token"] == "" && j.Rights[pipeline.Any] == "write"):
+				mints = j.github()
+			case forge == iam.Gitea && j.OIDC:
 				mints = j.github()
 			case forge == iam.GitLab && len(j.IDTokens) > 0:
 				mints = j.gitlab()
@@ -64,13 +90,16 @@ func (a *Access) Mints() (all []Mint) {
 // path is owner and name of a place.
 func (p *place) path() string { return strings.TrimPrefix(p.name, p.forge+":") }
 
-// github are the tokens of one of GitHub's jobs, for each event that starts it. See https://docs.github.com/en/actions/reference/security/oidc.
+// github are the tokens of one of the jobs of GitHub or Forgejo, for each event that starts it. See https://docs.github.com/en/actions/reference/security/oidc and
+// https://forgejo.org/docs/latest/user/actions/security-openid-connect/.
 func (j *job) github() (all []Mint) {
 	for _, e := range j.Events {
-		for _, m := range j.place.refs(&e) {
-			ref := m.Subject
-			m.Event = e.Name
+		for _, ref := range j.place.refs(&e) {
+			m := Mint{Event: e.Name, job: j, ref: ref}
 			m.Claims = map[string]iam.Fact{"aud": iam.Chosen(), "repository": iam.Known(j.place.path()), "environment": iam.Absent()}
+			if id := j.place.settings["id"]; id != "" {
+				m.Claims["repository_id"] = iam.Known(id)
+			}
 			if !strings.Contains(ref, "*") {
 				m.Claims["ref"] = iam.Known(ref)
 			}
@@ -78,64 +107,56 @@ func (j *job) github() (all []Mint) {
 			if strings.HasPrefix(ref, "refs/pull/") {
 				context = "pull_request"
 			}
-			if x := j.environment(); x != nil {
-				environment = strings.ReplaceAll(x.Name, ":", "%3A")
+			if x := j.environment(); x != nil && j.place.forge == string(iam.GitHub) { // Forgejo has none
+				m.environment, environment = x, strings.ReplaceAll(x.Name, ":", "%3A")
 				m.Claims["environment"] = iam.Known(x.Name)
 				if x.Computed {
 					environment = "*"
 					m.Claims["environment"] = iam.Unknown()
-					m.Unsure = cmp.Or(m.Unsure, "the environment, whose name is known when the job runs")
+					m.Unsure = "the environment, whose name is known when the job runs"
 				}
 				context = "environment:" + environment
-				m.gate(x)
 			}
 			for _, s := range j.subjects(context, ref, environment) {
 				one := m
-				one.Subject, one.Unsure = s.text, cmp.Or(m.Unsure, s.unsure)
-				all = append(all, one)
+				one.Subject, one.named, one.says, one.Unsure = s.text, s.named, s.says, cmp.Or(m.Unsure, s.unsure)
+				all = append(all, one.judged(ref))
 			}
 		}
 	}
 	return all
 }
 
-// refs are those for which an event starts jobs, as subjects, and who can have a commit of theirs on them. Those that a job's own branch starts may be any: who
-// changes the job changes the filter. See https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows.
-func (p *place) refs(e *pipeline.Event) []Mint {
+// refs are those for which an event starts jobs, as subjects. Those that a job's own branch starts may be any: who changes the job changes the filter. See
+// https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows.
+func (p *place) refs(e *pipeline.Event) []string {
 	switch e.Name {
 	case "pull_request": // of forks no token is given
-		return []Mint{{Subject: "refs/pull/*/merge", Who: ByWriter}}
+		return []string{"refs/pull/*/merge"}
 	case "push":
-		var all []Mint
+		var all []string
 		for _, f := range e.Filters {
 			for _, v := range f.Values {
 				switch f.Name {
 				case "branches":
-					all = append(all, p.on(refPattern(v)))
+					all = append(all, "refs/heads/"+refPattern(v))
 				case "tags":
-					all = append(all, Mint{Subject: "refs/tags/" + refPattern(v), Who: ByWriter})
+					all = append(all, "refs/tags/"+refPattern(v))
 				}
 			}
 		}
 		if len(all) > 0 {
 			return all
 		}
-		return []Mint{p.on("*"), {Subject: "refs/tags/*", Who: ByWriter}}
+		return []string{"refs/heads/*", "refs/tags/*"}
 	case "workflow_dispatch", "create", "deployment", "deployment_status":
-		return []Mint{p.on("*"), {Subject: "refs/tags/*", Who: ByWriter}}
+		return []string{"refs/heads/*", "refs/tags/*"}
 	case "release":
-		return []Mint{{Subject: "refs/tags/*", Who: ByWriter}}
+		return []string{"refs/tags/*"}
 	case "merge_group":
-		return []Mint{{Subject: "refs/heads/gh-readonly-queue/*", Who: ByWriter}}
+		return []string{"refs/heads/gh-readonly-queue/*"}
 	}
-	m := p.on(cmp.Or(p.settings["default_branch"], "*")) // all others run for it
-	switch answer, note := p.outsiders(pipeline.GitHub, e.Name); answer {
-	case "yes":
-		m.Who, m.Guards, m.Open, m.Why = ByAnybody, nil, "O14", "anybody can start it by "+e.Name+", on the branch that is let in"
-	case "unknown":
-		m.Who, m.Guards, m.Open, m.Unsure = ByAnybody, nil, "", note
-	}
-	return []Mint{m}
+	return []string{"refs/heads/" + cmp.Or(p.settings["default_branch"], "*")} // all others run for it
 }
 
 // refPattern is a filter of an event as subjects have it.
@@ -146,73 +167,89 @@ func refPattern(filter string) string {
 	return filter
 }
 
-// on is a branch.
-func (p *place) on(branch string) Mint {
-	m := Mint{Subject: "refs/heads/" + branch, Who: ByWriter}
-	if strings.Contains(branch, "*") {
-		return m
-	}
-	for _, e := range slices.Concat([]*place{p}, p.above) {
-		for _, r := range e.entries[audit.KindProtection] {
-			f := r.Facts
-			if f["of"] == "tag" || f["target"] == "tag" || f["target"] == "push" || f["of"] == "ruleset" && f["enforcement"] != "active" {
-				continue
-			}
-			covers := slices.ContainsFunc(strings.Split(cmp.Or(f["refs"], r.Name), ","), func(pattern string) bool {
-				pattern = strings.TrimPrefix(pattern, "refs/heads/")
-				return pipeline.Glob(pattern, branch) || pattern == "~ALL" || pattern == "~DEFAULT_BRANCH" && branch == p.settings["default_branch"]
-			})
-			if covers && (f["reviews"] != "" && f["reviews"] != "0" || about(f["rules"], "pull_request", "update") || f["push"] != "") {
-				m.Who, m.Guards = ByReviewer, append(m.Guards, "the branch is protected by "+r.Name)
-			}
-		}
-	}
+// judged is the mint with who can have it made, of tokens that are for a ref.
+func (m Mint) judged(ref string) Mint {
+	p := m.job.place
+	m.Hold = Hold{Who: ByWriter}
+	kind, name := kindOf(ref)
 	switch {
-	case m.Who == ByReviewer:
-	case slices.ContainsFunc(p.gaps, func(g audit.Gap) bool { return about(g.What, "protect", "ruleset", "branch") }):
-		m.Unsure = "whether the branch " + branch + " is protected"
-	default:
-		m.Open, m.Why = "O14", "the branch "+branch+" is not protected: whoever may push changes what the job does"
+	case m.says.ref && !strings.Contains(name, "*"):
+		m.Hold = p.on(ref)
+	case m.protected == "true":
+		m.Hold = p.protected(kind)
+	}
+	if m.says.environment {
+		m.gate(p)
+	}
+	answer, note := p.outsiders(m.job.dialect, m.Event)
+	if strings.HasPrefix(ref, "refs/pull/") { // of forks no token is given
+		answer = "no"
+	}
+	if x := m.environment; x != nil && x.reviewed() { // who does not change the job cannot leave it out
+		answer = "no"
+	} else if x != nil && x.Exists == "unknown" && answer == "yes" {
+		answer, note = "unknown", "what guards the environment "+x.Name
+	}
+	switch answer {
+	case "yes":
+		m.Who, m.Guards, m.Doubt = ByAnybody, nil, ""
+		if m.Open != "O08" {
+			m.Open, m.Why = "O14", "anybody can start it by "+m.Event+", and it is let in"
+		}
+	case "unknown":
+		m.Hold = Hold{Who: ByAnybody, Doubt: note}
 	}
 	return m
 }
 
-// gate takes in what guards an environment.
-func (m *Mint) gate(x *ReaderEnvironment) {
-	m.Guards = append(slices.Clone(m.Guards), x.Gates...)
+// gate takes in what guards the environment, which the token is for.
+func (m *Mint) gate(p *place) {
+	x := m.environment
 	switch {
 	case x.Exists == "unknown":
-		m.Unsure = cmp.Or(m.Unsure, "what guards the environment "+x.Name)
-	case len(x.Gates) == 0: // then any job may name it, on any branch
-		if m.Guards = nil; m.Who == ByReviewer {
-			m.Who = ByWriter
+		m.Doubt = cmp.Or(m.Doubt, "what guards the environment "+x.Name)
+		return
+	case len(x.Gates) == 0: // then any job may name it
+		if m.Who == ByWriter {
+			m.Open, m.Why = "O08", "nothing guards the environment "+x.Name+": "+strings.Join(x.Holes, "; ")
 		}
-		m.Open, m.Why = "O08", "nothing guards the environment "+x.Name+": "+strings.Join(x.Holes, "; ")
-	case slices.ContainsFunc(x.Gates, func(g string) bool { return strings.HasPrefix(g, "reviewed by") || strings.HasSuffix(g, "approvals") }):
+		return
+	case x.reviewed():
 		m.Who, m.Open, m.Why = ByReviewer, "", ""
-	default:
-		m.Open, m.Why = "", ""
+	case !m.says.ref: // any branch that it takes will do
+		m.Hold = p.admitted(x)
 	}
+	m.Guards = slices.Concat(m.Guards, x.Gates)
 }
 
-// A subject is one that a job's tokens have, and why that is not certain.
-type subject struct{ text, unsure string }
+// A subject is one that a job's tokens have, what it would be by name alone where it has numbers, why it is not certain, and what it says.
+type subject struct {
+	text, named, unsure string
+	says
+}
 
 // subjects are those of a context, by what the repository's settings make of it.
 func (j *job) subjects(context, ref, environment string) (all []subject) {
 	settings, path := j.place.settings, j.place.path()
 	owner, name, _ := strings.Cut(path, "/")
+	id, ownerID := cmp.Or(settings["id"], "*"), cmp.Or(settings["owner_id"], "*")
 	keys, immutable := settings["oidc_subject"], settings["oidc_immutable_subject"]
-	unread := ""
-	if keys == "" && immutable == "" {
+	unread, at := "", "@"
+	if j.place.forge == string(iam.Gitea) {
+		unread, at = "whether its subjects have numbers, as those of repositories that are new to Forgejo have", "-"
+	} else if keys == "" && immutable == "" {
 		unread = "which subjects its tokens have: the settings were not read"
 	}
 	var repos []subject
 	if immutable != "true" {
-		repos = append(repos, subject{"repo:" + path, unread})
+		repos = append(repos, subject{text: "repo:" + path, unsure: unread})
 	}
 	if immutable != "false" {
-		repos = append(repos, subject{"repo:" + owner + "@*/" + name + "@*", cmp.Or(unread, "the numbers of owner and repository, which were not read")})
+		numbered := subject{text: "repo:" + owner + at + ownerID + "/" + name + at + id, unsure: unread}
+		if id == "*" || ownerID == "*" {
+			numbered.unsure = cmp.Or(unread, "the numbers of owner and repository, which were not read")
+		}
+		repos = append(repos, numbered)
 	}
 	if keys == "" {
 		keys = "repo,context"
@@ -226,21 +263,34 @@ func (j *job) subjects(context, ref, environment string) (all []subject) {
 				part, why = repo.text, repo.unsure
 			case "context":
 				part, why = context, ""
+				repo.ref, repo.environment = strings.HasPrefix(context, "ref:"), strings.HasPrefix(context, "environment:")
 			case "repository":
 				part, why = key+":"+path, ""
 			case "repository_owner":
 				part, why = key+":"+owner, ""
+			case "repository_id", "repository_owner_id":
+				number := id
+				if key == "repository_owner_id" {
+					number = ownerID
+				}
+				if part = key + ":" + number; number != "*" {
+					why = ""
+				}
 			case "ref":
-				part, why = key+":"+ref, ""
+				part, why, repo.ref = key+":"+ref, "", true
 			case "environment":
-				part, why = key+":"+environment, ""
+				part, why, repo.environment = key+":"+environment, "", environment != ""
 			case "job_workflow_ref":
 				part, why = key+":"+cmp.Or(j.Place.Repository, path)+"/"+j.Place.Path+"@"+cmp.Or(j.Place.Ref, ref), ""
+				repo.ref = repo.ref || j.Place.Repository+j.Place.Ref == ""
 			}
 			parts = append(parts, part)
 			repo.unsure = cmp.Or(repo.unsure, why)
 		}
-		s := subject{strings.Join(parts, ":"), repo.unsure}
+		s := subject{text: strings.Join(parts, ":"), unsure: repo.unsure, says: repo.says}
+		if named := strings.Replace(s.text, repo.text, "repo:"+path, 1); named != s.text {
+			s.named = named
+		}
 		if !slices.ContainsFunc(all, func(o subject) bool { return o.text == s.text }) {
 			all = append(all, s)
 		}
@@ -248,20 +298,65 @@ func (j *job) subjects(context, ref, environment string) (all []subject) {
 	return all
 }
 
-// gitlab are the tokens of one of GitLab's jobs. See https://docs.gitlab.com/ci/secrets/id_token_authentication/.
+// gitlab are the tokens of one of GitLab's jobs. Their subjects are made of the claims that the project's settings name, without those that have no value. See
+// https://docs.gitlab.com/ci/secrets/id_token_authentication/.
 func (j *job) gitlab() (all []Mint) {
+	settings := j.place.settings
+	keys, unread := settings["oidc_subject"], ""
+	if keys == "" {
+		keys, unread = "project_path,ref_type,ref", "which claims its subjects are made of: the settings were not read"
+	}
 	for _, kind := range []string{"branch", "tag"} {
-		m := Mint{
-			Event: "a " + kind, Subject: "project_path:" + j.place.path() + ":ref_type:" + kind + ":ref:*", Claims: map[string]iam.Fact{"aud": iam.Chosen()}, Who: ByWriter,
-			Unsure: "whether the project's subjects have the standard components, which are not read",
+		for _, protected := range []string{"true", "false"} {
+			m := Mint{
+				Event: "a " + kind, Claims: map[string]iam.Fact{"aud": iam.Chosen()}, Unsure: unread, job: j, ref: map[string]string{"branch": "refs/heads/*", "tag": "refs/tags/*"}[kind],
+				environment: j.environment(),
+			}
+			var parts []string
+			for key := range strings.SplitSeq(keys, ",") {
+				value := "*"
+				switch key {
+				case "project_path":
+					value = j.place.path()
+				case "project_id":
+					value = cmp.Or(settings["id"], "*")
+				case "ref_type":
+					value = kind
+				case "ref_protected":
+					value, m.protected = protected, protected
+				case "environment_protected", "deployment_tier":
+					if value = m.environment.claim(key); value == "" {
+						continue
+					}
+					m.says.environment = m.says.environment || key == "environment_protected" && value == "true" // a tier is the job's own to name
+				}
+				if key == "ref" {
+					m.says.ref = true
+				} else if value == "*" {
+					m.Unsure = cmp.Or(m.Unsure, "the value of "+key)
+				}
+				parts = append(parts, key+":"+value)
+			}
+			if m.protected == "" && protected == "false" {
+				continue // the same again
+			}
+			m.Subject = strings.Join(parts, ":")
+			all = append(all, m.judged(m.ref))
 		}
-		if x := j.environment(); x != nil {
-			m.gate(x)
-		}
-		m.Open, m.Why = "", "" // the subject does not name the environment
-		all = append(all, m)
 	}
 	return all
+}
+
+// claim is what a GitLab token says of the job's environment; "" for nothing, * where it is not known.
+func (x *ReaderEnvironment) claim(name string) string {
+	if x == nil {
+		return ""
+	}
+	fact := map[string]string{"environment_protected": "protected", "deployment_tier": "tier"}[name]
+	if x.Exists == "no" && fact == "protected" {
+		return "false"
+	}
+	return cmp.Or(x.facts[fact], "*")
 }
 
 // A Federated is a job's token that a role lets in.
@@ -278,34 +373,95 @@ func (g *Graph) Federate(w *iam.World, f *iam.Federation, mints []Mint) (in []Fe
 		if m.Forge != f.Forge {
 			continue
 		}
-		token, answer := w.Lets(f, m.Subject, m.Claims)
-		if token == "" || answer.State == iam.Denied {
-			if named := strings.ReplaceAll(m.Subject, "@*", ""); named != m.Subject && m.Unsure != "" {
-				if _, answer := w.Lets(f, named, m.Claims); answer.State == iam.Allowed {
-					left = append(left, m)
-				}
+		tokens := w.Lets(f, m.Subject, m.Claims)
+		if len(tokens) == 0 && m.named != "" && slices.ContainsFunc(w.Lets(f, m.named, m.Claims), func(l iam.Let) bool { return l.State == iam.Allowed }) {
+			left = append(left, m)
+		}
+		for _, l := range tokens {
+			if one, ok := m.letIn(w, f, &l); ok {
+				in = append(in, one)
+				g.federate(f.Role, &one)
 			}
-			continue
 		}
-		if answer.State == iam.Undecided {
-			m.Unsure = cmp.Or(m.Unsure, strings.Join(answer.Missing, ", "))
-		}
-		if !slices.Contains([]string{"token.actions.githubusercontent.com", "gitlab.com"}, strings.ToLower(f.Issuer)) {
-			m.Unsure = cmp.Or(m.Unsure, "whether "+f.Issuer+" signs for this forge")
-		}
-		by := iam.Evidence(answer.Witnesses)
-		job := g.Node(Node{ID: JobID(m.Target, m.Job), Kind: Job, Name: m.Job, In: m.Target})
-		e := Edge{From: job, To: g.identity(f.Role), Kind: Federate, Unsure: m.Unsure, Evidence: strings.TrimPrefix(by+"; "+token, "; ")}
-		if by != "" {
-			e.Close = "narrow " + by
-		}
-		g.Edge(e)
-		if m.Who == ByAnybody {
-			g.Edge(Edge{From: g.Anybody(), To: job, Kind: Starts, Evidence: m.Event})
-		}
-		in = append(in, Federated{m, token, by})
 	}
 	return in, left
+}
+
+// letIn is the mint as a role lets one of its tokens in; not ok where the forge does not make that token.
+func (m Mint) letIn(w *iam.World, f *iam.Federation, l *iam.Let) (one Federated, ok bool) {
+	asks := func(claim string, other iam.Fact) bool { // of the token, beside its subject
+		if _, has := m.Claims[claim]; !has {
+			return false
+		}
+		claims := maps.Clone(m.Claims)
+		claims[claim] = other
+		return len(w.Lets(f, l.Subject, claims)) == 0
+	}
+	if m.job != nil {
+		ref := m.ref
+		if _, star := refOf(m.Subject); star >= 0 && !l.Open[star] { // else whoever starts the job chooses among others
+			ref, _ = refOf(l.Subject)
+		}
+		p := m.job.place
+		if m.protected != "" && !strings.Contains(ref, "*") && p.protects(ref) != (m.protected == "true") && !p.blind() {
+			return one, false
+		}
+		m.says.ref = m.says.ref || asks("ref", iam.Known("refs/heads/another/ref"))
+		m.says.environment = m.says.environment || m.environment != nil && asks("environment", iam.Absent())
+		m = m.judged(ref)
+	}
+	m.Unsure = cmp.Or(m.Unsure, m.Doubt)
+	if l.State == iam.Undecided {
+		m.Unsure = cmp.Or(m.Unsure, strings.Join(l.Missing, ", "))
+	}
+	m.Unsure = cmp.Or(m.Unsure, signer(f))
+	return Federated{m, l.Subject, iam.Evidence(l.Witnesses)}, true
+}
+
+// signer is what is not known of who signs the tokens of a provider: only the public forges are known by their addresses.
+func signer(f *iam.Federation) (unsure string) {
+	if slices.Contains([]string{"token.actions.githubusercontent.com", "gitlab.com"}, strings.ToLower(f.Issuer)) {
+		return ""
+	}
+	return "whether " + f.Issuer + " signs for this forge"
+}
+
+// refOf is the ref that a subject says it is for, as refs/heads/main, and which * of the subject is in it, from 0; -1 for none. No name of a ref has a colon.
+func refOf(subject string) (ref string, star int) {
+	kind, stars := "", 0
+	star = -1
+	parts := strings.Split(subject, ":")
+	for i := 0; i+1 < len(parts); i += 2 {
+		key, v := parts[i], parts[i+1]
+		switch key {
+		case "ref_type": // GitLab's
+			kind = map[string]string{"branch": "refs/heads/", "tag": "refs/tags/"}[v]
+		case "job_workflow_ref":
+			_, ref, _ = strings.Cut(v, "@")
+		case "ref":
+			ref = kind + v
+		}
+		if (key == "ref" || key == "job_workflow_ref") && strings.Contains(v, "*") {
+			star = stars
+		}
+		if stars += strings.Count(v, "*"); key == "ref" {
+			break
+		}
+	}
+	return ref, star
+}
+
+// federate adds a job's way to a role.
+func (g *Graph) federate(role *iam.Identity, f *Federated) {
+	job := g.Node(Node{ID: JobID(f.Target, f.Job), Kind: Job, Name: f.Job, In: f.Target})
+	e := Edge{From: job, To: g.identity(role), Kind: Federate, Unsure: f.Unsure, Evidence: strings.TrimPrefix(f.Evidence+"; "+f.Token, "; ")}
+	if f.Evidence != "" {
+		e.Close = "narrow " + f.Evidence
+	}
+	g.Edge(e)
+	if f.Who == ByAnybody {
+		g.Edge(Edge{From: g.Anybody(), To: job, Kind: Starts, Evidence: f.Event})
+	}
 }
 
 // JobID is the id of a job, by its target and its name in the inventory.

@@ -28,6 +28,8 @@ type ReaderEnvironment struct {
 	Exists   string   `json:"exists"`   // yes, no, unknown
 	Gates    []string `json:"gates"`
 	Holes    []string `json:"holes"`
+
+	facts map[string]string // of the inventory
 }
 
 // A ReaderRunner is where a job runs.
@@ -147,7 +149,7 @@ func (j *job) environment() *ReaderEnvironment {
 	}
 	for _, e := range j.place.entries[audit.KindEnvironment] {
 		if j.dialect == pipeline.GitHub && strings.EqualFold(e.Name, x.Name) || e.Name == x.Name || j.dialect == pipeline.GitLab && strings.Contains(e.Name, "*") && pipeline.Glob(e.Name, x.Name) {
-			x.Exists = "yes"
+			x.Exists, x.facts = "yes", e.Facts
 			x.Gates, x.Holes = gates(j.dialect, e.Facts)
 			return x
 		}

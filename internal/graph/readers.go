@@ -127,6 +127,10 @@ type Access struct {
 	byKey  map[string]*Readers
 	feed   *advisory.Feed
 	full   bool
+
+	seen    map[string]bool // targets of the run, in lower case
+	refs    []string        // what it was told to look at, in lower case
+	instead string          // the one repository that it found where it was told to look at one of another name
 }
 
 // A place is a target that keeps secrets or has jobs.
@@ -175,6 +179,7 @@ func NewAccess(run *audit.Run) (*Access, error) {
 		return nil, err
 	}
 	a := &Access{places: map[string]*place{}, byKey: map[string]*Readers{}, feed: feed}
+	a.look(run)
 	for i := range run.Inventory {
 		e := &run.Inventory[i]
 		p := a.place(e.Target)

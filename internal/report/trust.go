@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 
@@ -44,6 +43,9 @@ type TrustedJob struct {
 // Text is a trust for people.
 func (t *Trust) Text() string {
 	var b strings.Builder
+	if len(t.Subjects) == 0 {
+		fmt.Fprintf(&b, "            lets in  nothing of %s\n", Clean(t.Issuer))
+	}
 	for _, s := range t.Subjects {
 		fmt.Fprintf(&b, "            lets in  %s of %s\n", Clean(s), Clean(t.Issuer))
 	}
@@ -65,5 +67,5 @@ func (t *Trust) Text() string {
 	for _, limit := range t.Limits {
 		fmt.Fprintf(&b, "              limit  %s\n", Clean(limit))
 	}
-	return cmp.Or(b.String(), fmt.Sprintf("            lets in  nothing of %s\n", Clean(t.Issuer)))
+	return b.String()
 }

@@ -69,6 +69,9 @@ func (j *Job) facts() map[string]string {
 	if j.Runner.Computed {
 		facts["runner_computed"] = "true"
 	}
+	if j.OIDC {
+		facts["openid_connect"] = "true"
+	}
 	for _, c := range j.Calls {
 		t.row("calls", c.Job, position(c.At), c.Place.Path, c.Place.Repository, c.Place.Ref)
 	}
@@ -123,7 +126,7 @@ func FromEntry(e audit.Entry) (j Job) {
 		Workflow: f["workflow"], Place: pipeline.Place{Path: f["path"], Repository: f["repository"], Ref: f["ref"]}, ID: f["job"], At: positioned(f["at"]),
 		Environment: pipeline.Text{Value: f["environment"], Computed: f["environment_computed"] == "true"},
 		Runner:      pipeline.Runner{Group: f["group"], Computed: f["runner_computed"] == "true"},
-		Conditions:  lines(f["conditions"]), Unknown: lines(f["unknown"]),
+		Conditions:  lines(f["conditions"]), Unknown: lines(f["unknown"]), OIDC: f["openid_connect"] == "true",
 	}
 	if f["labels"] != "" {
 		j.Runner.Labels = strings.Split(f["labels"], ",")

@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path"
@@ -33,7 +34,7 @@ func GitHub(lookup pipeline.Lookup, paths []string) *Result {
 		if len(events) == 0 && len(d.Events) > 0 {
 			continue // runs where it is called only
 		}
-		g.workflow(&scope{place: place, def: d, workflow: p, events: events, all: true})
+		g.workflow(&scope{place: place, def: d, workflow: p, events: events, connect: d.OIDC, all: true})
 	}
 	return &Result{Jobs: g.jobs, Gaps: g.gaps}
 }
@@ -73,6 +74,7 @@ type scope struct {
 	calls    []Call
 	when     []string
 	rights   pipeline.Permissions // of the job that calls
+	connect  string               // what the first of the callers says of OpenID Connect
 	called   bool
 	all      bool                // its secrets are the caller's own, by their names: it is started by an event, or inherits
 	secrets  map[string][]Secret // by formal name, else
@@ -105,6 +107,7 @@ func (g *github) job(s *scope, m *pipeline.Job) Job {
 	j := Job{
 		Place: s.place, ID: m.ID, At: m.At, Workflow: s.workflow, Events: s.events, Calls: s.calls, Conditions: slices.Concat(s.when, m.Rules),
 		Environment: m.Environment, Runner: m.Runner, Rights: narrowed(s.def.Rights(m), s.rights, s.called), Unknown: slices.Clone(s.doubt),
+		OIDC: cmp.Or(m.OIDC, s.connect) == "true",
 	}
 	refs := slices.Clone(m.References)
 	if m.Call == nil {
@@ -329,7 +332,7 @@ func (g *github) call(s *scope, m *pipeline.Job, j *Job) {
 		return
 	}
 	callee := &scope{
-		place: place, def: d, workflow: s.workflow, events: s.events, calls: calls, when: j.Conditions, rights: j.Rights, called: true,
+		place: place, def: d, workflow: s.workflow, events: s.events, calls: calls, when: j.Conditions, rights: j.Rights, connect: s.connect, called: true,
 		all: s.all && m.Call.Inherit, secrets: map[string][]Secret{}, inputs: map[string][]Secret{}, doubt: s.doubt,
 	}
 	if m.Call.Inherit {

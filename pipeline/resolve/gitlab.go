@@ -60,7 +60,7 @@ func (g *gitlab) pipeline(place pipeline.Place, d *pipeline.Definition, events [
 			Place: m.Place, ID: m.ID, At: m.At, Workflow: place.Path, Events: events, Calls: calls, Conditions: slices.Concat(when, m.Rules),
 			Environment: m.Environment, Runner: m.Runner, IDTokens: m.IDTokens, Includes: includes,
 		}
-		if len(j.IDTokens) == 0 {
+		if j.IDTokens == nil {
 			j.IDTokens = d.IDTokens
 		}
 		handed := hand{job: &j, seen: map[Secret]bool{}, work: &g.work}

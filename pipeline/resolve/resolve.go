@@ -33,6 +33,7 @@ type Job struct {
 	// Rights are those that the file states for the job's token, no more than what its callers have. Nil says that the repository's default holds.
 	Rights   pipeline.Permissions
 	IDTokens []pipeline.Setting // GitLab
+	OIDC     bool               // Forgejo: it can have its identity confirmed, as it says itself, or else the file whose events start it
 	Secrets  []Secret
 	Beside   []Component // whose code it runs
 	// Includes are GitLab's: files that are merged into the definition. Any of them can write into any job, by what it presets or by a job of its name.

@@ -3,6 +3,7 @@ package resolve
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/pipeline"
 )
 
@@ -112,6 +114,52 @@ func TestGitLab(t *testing.T) {
 	lookup, _, want := world(t, "gitlab.txtar")
 	if diff := cmp.Diff(want, told(GitLab(lookup, ".gitlab-ci.yml"))); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestIdentity: which jobs can have their identity confirmed, by what their files, those that call them and what is preset say.
+func TestIdentity(t *testing.T) {
+	const gitlab, head = ".gitlab-ci.yml", "on: push\njobs:\n"
+	forgejo := func(name string) string { return ".github/workflows/" + name }
+	calls := head + "  c: {uses: ./.github/workflows/b.yml}\n"
+	called := "on: workflow_call\n"
+	jobs := "jobs:\n  a: {runs-on: x, enable-openid-connect: true, steps: [{run: y}]}\n  b: {runs-on: x, enable-openid-connect: false, steps: [{run: y}]}\n  c: {runs-on: x, steps: [{run: y}]}\n"
+	for _, c := range []struct {
+		name  string
+		files map[string]string
+		want  string
+	}{
+		{"tokens that are preset", map[string]string{gitlab: "default: {id_tokens: {T: {aud: x}}}\na: {script: x}\nb: {script: x, id_tokens: {}}\nc: {script: x, id_tokens: {U: {aud: y}}}\n"}, "a c"},
+		{"tokens of jobs", map[string]string{gitlab: "a: {script: x}\nb: {script: x, id_tokens: {}}\nc: {script: x, id_tokens: {U: {aud: y}}}\n"}, "c"},
+		{"switched on for a job", map[string]string{forgejo("a.yml"): "on: push\n" + jobs}, "a"},
+		{"switched on for all", map[string]string{forgejo("a.yml"): "on: push\nenable-openid-connect: true\n" + jobs}, "a c"},
+		{"switched off for all", map[string]string{forgejo("a.yml"): "on: push\nenable-openid-connect: false\n" + jobs}, "a"},
+		{"the caller's", map[string]string{forgejo("a.yml"): "enable-openid-connect: Yes\n" + calls, forgejo("b.yml"): called + jobs}, "a c"},
+		{"a called file's", map[string]string{forgejo("a.yml"): calls, forgejo("b.yml"): "enable-openid-connect: true\n" + called + jobs}, "a"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			files, paths := map[string][]byte{}, []string{}
+			for name, text := range c.files {
+				files[name] = []byte(text)
+				paths = append(paths, name)
+			}
+			slices.Sort(paths)
+			var r *Result
+			if paths[0] == gitlab {
+				r = GitLab(from(files), gitlab)
+			} else {
+				r = GitHub(from(files), paths)
+			}
+			var got []string
+			for i := range r.Jobs {
+				if j := FromEntry(audit.Entry{Facts: r.Jobs[i].facts()}); len(j.IDTokens) > 0 || j.OIDC {
+					got = append(got, j.ID)
+				}
+			}
+			if text := strings.Join(got, " "); text != c.want || len(r.Jobs) < 3 || len(r.Gaps) > 0 {
+				t.Errorf("%q, want %q of %d jobs: %v", text, c.want, len(r.Jobs), r.Gaps)
+			}
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package forgetest
 import (
 	"encoding/base64"
 	"fmt"
+	"hash/crc32"
 	"net/http"
 	"slices"
 	"strconv"
@@ -483,10 +484,13 @@ func (g *GitHub) repo(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, g.describe(r, x))
 }
 
+// AccountID is the number of a user or an organisation.
+func AccountID(login string) int64 { return int64(crc32.ChecksumIEEE([]byte(login))) }
+
 func account(r *http.Request, login, kind string) map[string]any {
 	api := "http://" + r.Host + "/users/" + login
 	m := map[string]any{
-		"login": login, "id": 1, "node_id": base64.StdEncoding.EncodeToString([]byte(login)), "avatar_url": api + "/avatar", "gravatar_id": "",
+		"login": login, "id": AccountID(login), "node_id": base64.StdEncoding.EncodeToString([]byte(login)), "avatar_url": api + "/avatar", "gravatar_id": "",
 		"url": api, "html_url": "http://" + r.Host + "/" + login, "type": kind, "site_admin": false,
 	}
 	for _, k := range []string{"events", "followers", "following", "gists", "organizations", "received_events", "repos", "starred", "subscriptions"} {

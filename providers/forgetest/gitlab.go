@@ -415,7 +415,8 @@ func (g *GitLab) describe(r *http.Request, x *Project) map[string]any {
 			"public_jobs": true, "shared_runners_enabled": true, "group_runners_enabled": true, "ci_allow_fork_pipelines_to_run_in_parent_project": true,
 			"ci_pipeline_variables_minimum_override_role": "developer", "restrict_user_defined_variables": true, "protect_merge_request_pipelines": true,
 			"ci_push_repository_for_job_token_allowed": false, "ci_separated_caches": true, "mirror": false, "mirror_trigger_builds": false,
-			"auto_devops_enabled": false, "ci_job_token_scope_enabled": false, "import_url": nil, "import_type": nil, "import_status": "none",
+			"ci_id_token_sub_claim_components": []string{"project_path", "ref_type", "ref"},
+			"auto_devops_enabled":              false, "ci_job_token_scope_enabled": false, "import_url": nil, "import_type": nil, "import_status": "none",
 		})
 	}
 	maps.Copy(m, x.Settings)

@@ -391,7 +391,7 @@ func (c *client) target(r *github.Repository) (audit.Target, error) {
 	t := audit.Target{
 		Name: "github:" + full, Kind: audit.TargetRepository, URL: c.page(full), Parts: forge.Parts(c.sources &^ elsewhere), Size: max(0, int64(r.GetSize())) << 10, Pushed: r.GetPushedAt().Time,
 		Attrs: map[string]string{
-			"owner": owner, "repo": name, "id": strconv.FormatInt(r.GetID(), 10),
+			"owner": owner, "repo": name, "id": number(r.GetID()), "owner_id": number(r.GetOwner().GetID()),
 			"clone_url":      forge.RepositoryURL(r.GetCloneURL(), full, c.web...),
 			"default_branch": r.GetDefaultBranch(), "visibility": visibility(r),
 			"user":    user,
@@ -403,6 +403,14 @@ func (c *client) target(r *github.Repository) (audit.Target, error) {
 		t.Attrs["node"] = id
 	}
 	return t, nil
+}
+
+// number is an id as text; "" for one that the answer does not have.
+func number(id int64) string {
+	if id <= 0 {
+		return ""
+	}
+	return strconv.FormatInt(id, 10)
 }
 
 func visibility(r *github.Repository) string {

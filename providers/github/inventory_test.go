@@ -122,7 +122,7 @@ var inventory = []struct {
 			"/repos/acme/r000/actions/oidc/customization/sub":                   `{"use_default":false,"include_claim_keys":["repository_id"],"use_immutable_subject":false}`,
 		},
 		want: []string{"settings acme/r000 (repository) actions=true allowed_actions=local_only approve_pull_requests=false archived=false default_branch=main fork=false " +
-			"fork_pr_approval=all_external_contributors oidc_immutable_subject=false oidc_subject=repository_id retention_days=90 sha_pinning_required=false " +
+			"fork_pr_approval=all_external_contributors id=1 oidc_immutable_subject=false oidc_subject=repository_id owner_id=" + strconv.FormatInt(forgetest.AccountID("acme"), 10) + " retention_days=90 sha_pinning_required=false " +
 			"token_permissions=read visibility=public workflows=1"},
 		gap: "repository settings: Actions permissions: 404 Not Found: no right to read it, or not offered here; needs administration=read",
 	},

@@ -222,7 +222,7 @@ func (v view) state(t audit.Target) string {
 // listedFacts are those that the listing of repositories has.
 func listedFacts(t audit.Target) map[string]string {
 	facts := map[string]string{}
-	for _, name := range []string{"visibility", "archived", "fork", "default_branch"} {
+	for _, name := range []string{"id", "owner_id", "visibility", "archived", "fork", "default_branch"} {
 		facts[name] = list([]string{t.Attrs[name]})
 	}
 	return facts

@@ -75,6 +75,7 @@ func (h *place) describe(ctx context.Context) (facts map[string]string, content 
 // token that registers runners.
 func (h *place) describeProject(ctx context.Context) (map[string]string, []byte, error) {
 	var x struct {
+		ID            int        `json:"id"`
 		Description   string     `json:"description"`
 		ImportURL     string     `json:"import_url"`
 		Visibility    string     `json:"visibility"`
@@ -95,6 +96,8 @@ func (h *place) describeProject(ctx context.Context) (map[string]string, []byte,
 		MirrorTriggers      *bool  `json:"mirror_trigger_builds"`
 		AutoDevOps          *bool  `json:"auto_devops_enabled"`
 		SecretPushProtected *bool  `json:"secret_push_protection_enabled"`
+		// See https://docs.gitlab.com/ci/secrets/id_token_authentication/; Maintainers alone are shown it.
+		Subject []string `json:"ci_id_token_sub_claim_components"`
 	}
 	if _, err := h.get(ctx, h.path, nil, "", &x); err != nil {
 		return nil, nil, err
@@ -104,11 +107,11 @@ func (h *place) describeProject(ctx context.Context) (map[string]string, []byte,
 		role = map[bool]string{true: "maintainer", false: "developer"}[*x.OverrideRestricted]
 	}
 	facts := map[string]string{
-		"visibility": x.Visibility, "archived": strconv.FormatBool(x.Archived), "fork": strconv.FormatBool(x.ForkedFrom != nil), "default_branch": x.DefaultBranch,
+		"id": strconv.Itoa(x.ID), "visibility": x.Visibility, "archived": strconv.FormatBool(x.Archived), "fork": strconv.FormatBool(x.ForkedFrom != nil), "default_branch": x.DefaultBranch,
 		"pushed_at": stamp(x.LastActivity), "public_jobs": yesNo(x.PublicJobs), "shared_runners": yesNo(x.SharedRunners),
 		"fork_pipelines_in_parent": yesNo(x.ForkPipelines), "pipeline_variables_role": role, "protect_merge_request_pipelines": yesNo(x.ProtectMRPipelines),
 		"job_token_push": yesNo(x.JobTokenPush), "separate_caches": yesNo(x.SeparateCaches), "mirror_triggers": yesNo(x.MirrorTriggers),
-		"auto_devops": yesNo(x.AutoDevOps), "secret_push_protection": yesNo(x.SecretPushProtected),
+		"auto_devops": yesNo(x.AutoDevOps), "secret_push_protection": yesNo(x.SecretPushProtected), "oidc_subject": audit.NameList(x.Subject),
 	}
 	return facts, written(x.Description, x.ImportURL), nil
 }

@@ -107,8 +107,8 @@ func TestSettings(t *testing.T) {
 		{audit.KindVariable, "DEPLOY", "schedule nightly", "raw=false store=schedule type=env_var"},
 		{audit.KindSecret, "upload.jks", "project", "created_at=2025-03-01T08:00:00Z store=secure_file"},
 		{audit.KindRunner, "own", "project", "access_level=ref_protected id=3 labels=deploy,linux locked=true os=linux paused=false run_untagged=false status=online type=project_type version=18.5.0"},
-		{audit.KindSettings, x.Path, "project", "archived=false auto_devops=false default_branch=main fork=false fork_pipelines_in_parent=true job_token_allowed=other/x,acme/platform " +
-			"job_token_inbound_limited=false job_token_push=false mirror_triggers=false pipeline_variables_role=developer protect_merge_request_pipelines=true public_jobs=true " +
+		{audit.KindSettings, x.Path, "project", "archived=false auto_devops=false default_branch=main fork=false fork_pipelines_in_parent=true id=100 job_token_allowed=other/x,acme/platform " +
+			"job_token_inbound_limited=false job_token_push=false mirror_triggers=false oidc_subject=project_path,ref_type,ref pipeline_variables_role=developer protect_merge_request_pipelines=true public_jobs=true " +
 			"push_rules=prevent_secrets,max_file_size pushed_at=2026-02-01T09:30:00Z secret_push_protection=true separate_caches=true shared_runners=true visibility=public workflows=1"},
 	} {
 		if got := facts(t, items, test.kind, test.name, test.scope); got != test.want {

@@ -335,14 +335,12 @@ func (f *file) stakeOf(m *pipeline.Job) (s stake) {
 	if m.Call != nil && m.Call.Inherit {
 		s.secrets = append(s.secrets, pipeline.Any)
 	}
-	s.oidc = len(m.IDTokens) > 0 || m.IDTokens == nil && len(f.IDTokens) > 0
+	s.oidc = f.Identified(m)
 	rights := f.Rights(m)
 	s.unknown = rights == nil // as GitLab's are
 	for _, scope := range slices.Sorted(maps.Keys(rights)) {
 		switch {
-		case rights[scope] != "write":
-		case scope == "id-token":
-			s.oidc = true
+		case rights[scope] != "write", scope == "id-token":
 		default:
 			s.write = append(s.write, scope)
 		}
