@@ -95,6 +95,23 @@ func (s *Secret) Details() int {
 	return len(s.parts)
 }
 
+// Addressed tells whether it is known who can be asked about a secret, and as whom, where its value does not say: the application and the tenant of a
+// client secret, the user and the registry of a login.
+func (s *Secret) Addressed() bool {
+	return s.Kind != KindAzureSecret && s.Kind != KindRegistryLogin || s.Details() == 2
+}
+
+// Public are the further parts that are no secrets, by their names.
+func (s *Secret) Public() map[string]string {
+	public := map[string]string{}
+	for _, name := range publicParts {
+		if p := s.parts[name]; p.p != nil {
+			public[name] = p.show()
+		}
+	}
+	return public
+}
+
 // Candidates are the other values that may belong to ID.
 func (s *Secret) Candidates() []*Secret { return s.candidates }
 

@@ -56,6 +56,7 @@ func TestBeside(t *testing.T) {
 		{"a login of Docker", ".docker/config.json", `{"auths": {"https://reg.example.org:5000/v2/": {"auth": "` + login("ci", password) + `"}}}`, "docker-registry-auth ci", audit.PartHost, "reg.example.org:5000"},
 		{"an old one", ".dockercfg", `{"https://index.docker.io/v1/": {"auth": "` + login("ci", password) + `"}}`, "docker-registry-auth ci", audit.PartHost, "index.docker.io"},
 		{"one of Podman", "containers/auth.json", `{"auths": {"quay.io": {"auth": "` + login("acme+ci", password) + `"}}}`, "docker-registry-auth acme+ci", audit.PartHost, "quay.io"},
+		{"a name that is none", ".docker/config.json", `{"auths": {"https://me:pass@reg.example.org/v2/": {"auth": "` + login("ci", password) + `"}}}`, "docker-registry-auth ci", audit.PartHost, ""},
 		{"a token of Docker Hub", "notes.txt", "use " + pat + " for it\n", hub, audit.PartHost, "index.docker.io"},
 		{"with its user", ".env", "HUB_USERNAME=acme\nHUB_TOKEN=" + pat + "\n", hub + " acme", audit.PartHost, "index.docker.io"},
 		{"what is longer than one", "notes.txt", "use " + pat + "x for it\n", "", "", ""},

@@ -248,6 +248,12 @@ func (f *format) read(t []byte) []Credential {
 	return found
 }
 
+// What a host with its port consists of, so that no password in front of it passes for a part of it; a name has at most 253 bytes.
+const (
+	hostText = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.:"
+	maxHost  = 260
+)
+
 // registryOf is the host and port of the registry whose login a group of entries is, such as "auths/https://index.docker.io/v1/", or in .dockercfg
 // the same without "auths"; "" for any other group.
 func registryOf(group string) string {
@@ -257,7 +263,7 @@ func registryOf(group string) string {
 	if _, address, ok := strings.Cut(group, "://"); ok {
 		group = address
 	}
-	if host, _, _ := strings.Cut(group, "/"); strings.ContainsAny(host, ".:") {
+	if host, _, _ := strings.Cut(group, "/"); strings.ContainsAny(host, ".:") && len(host) <= maxHost && strings.Trim(host, hostText) == "" {
 		return host
 	}
 	return ""
