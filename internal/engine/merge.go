@@ -152,7 +152,7 @@ func onlyInVariables(f audit.Finding) bool {
 
 // halfOf tells whether f may be one half of an AWS key: an id without its secret, or a candidate.
 func halfOf(f audit.Finding) bool {
-	return f.Candidate || f.Secret != nil && f.Secret.Kind == audit.KindAWSKey && (f.Secret.ID == "" || !f.Secret.HasValue())
+	return f.Secret != nil && (f.Candidate && f.Secret.HasValue() || f.Secret.Kind == audit.KindAWSKey && (f.Secret.ID == "" || !f.Secret.HasValue()))
 }
 
 // joined puts halves together that lay in CI variables of different targets, such as an organisation's and a repository's.

@@ -240,8 +240,8 @@ func (s *Scanner) Wants(it audit.Item) bool {
 	return false
 }
 
-// Join makes one finding of an AWS key whose halves were found apart.
-func (s *Scanner) Join(findings []audit.Finding) []audit.Finding { return pair.Join(findings) }
+// Join makes one finding of an AWS key whose halves were found apart, and says whose a secret in a CI variable is by what other variables say.
+func (s *Scanner) Join(findings []audit.Finding) []audit.Finding { return pair.Join(s.adopt(findings)) }
 
 // Scan reports the credentials in content. A location is that of the secret itself: line and column of its first byte, 1-based,
 // and of its last; columns count bytes. Of an AWS key the id and the secret half are reported each where it stands, as findings of
@@ -392,6 +392,7 @@ func (p *pass) variable(value []byte) {
 		p.file(value) // a file in a variable
 	}
 	p.text(part{content: slices.Concat([]byte(name), []byte{'='}, value), skip: len(name) + 1})
+	p.owner(name, value)
 }
 
 // binary tells whether content is no text, by the same sign as git: a NUL among the first 8000 bytes.
