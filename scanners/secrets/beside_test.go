@@ -35,7 +35,7 @@ func TestBeside(t *testing.T) {
 	client, tenant, key, pat, password := guid(), guid(), hex(40), "dckr_pat_"+r.of(alnum, 20)+"-_1b2C3", r.of(alnum, 18)
 	const email = "deploy@acme-prod.iam.gserviceaccount.com"
 	account := fmt.Sprintf(`{"type": "service_account", "private_key_id": "%s", "private_key": "%s", "client_email": "%s"}`, key, folded, email)
-	gcp, azure, hub := ruleGCP+" "+email, ruleAzure+" "+client, "docker-hub-token"
+	gcp, azure, hub, shell := ruleGCP+" "+email, ruleAzure+" "+client, "docker-hub-token", "shell-password ci"
 	for _, c := range []struct {
 		name, path, text string
 		want             string // rule and id
@@ -57,6 +57,19 @@ func TestBeside(t *testing.T) {
 		{"an old one", ".dockercfg", `{"https://index.docker.io/v1/": {"auth": "` + login("ci", password) + `"}}`, "docker-registry-auth ci", audit.PartHost, "index.docker.io"},
 		{"one of Podman", "containers/auth.json", `{"auths": {"quay.io": {"auth": "` + login("acme+ci", password) + `"}}}`, "docker-registry-auth acme+ci", audit.PartHost, "quay.io"},
 		{"a name that is none", ".docker/config.json", `{"auths": {"https://me:pass@reg.example.org/v2/": {"auth": "` + login("ci", password) + `"}}}`, "docker-registry-auth ci", audit.PartHost, ""},
+		{"docker login", "ci.sh", "docker login -u ci -p " + password + " reg.example.org\n", shell, audit.PartHost, "reg.example.org"},
+		{"without a registry", "ci.sh", "docker login --username=ci --password " + password + "\n", shell, audit.PartHost, "index.docker.io"},
+		{"one's own default", "ci.sh", "podman login -u ci -p " + password + "\n", shell, audit.PartHost, ""},
+		{"piped", "ci.sh", "echo '" + password + "' | docker login https://reg.example.org/v2/ \\\n  -u ci --password-stdin && docker push x\n", shell, audit.PartHost, "reg.example.org"},
+		{"piped by name", "ci.sh", "R=reg.example.org\nexport PASSWORD=" + password + "\necho \"$PASSWORD\" | docker login -u ci --password-stdin ${R}\n", shell, audit.PartHost, "reg.example.org"},
+		{"a here-string", "ci.sh", "export PASSWORD=" + password + "\npodman login -u ci --password-stdin quay.io <<< \"$PASSWORD\"\n", shell, audit.PartHost, "quay.io"},
+		{"in a workflow", ".github/workflows/ci.yml", "env:\n  NAME: ci\n  REG_PASSWORD: " + password + "\njobs:\n  a:\n    steps:\n      - run: docker login -u ${{ env.NAME }} -p \"$REG_PASSWORD\" ghcr.io\n",
+			shell, audit.PartHost, "ghcr.io"},
+		{"in GitLab's", ".gitlab-ci.yml", "variables:\n  REG: reg.example.org:5000\n  REG_PASSWORD: '" + password + "'\na:\n  script:\n    - docker login -u ci -p $REG_PASSWORD $REG\n",
+			shell, audit.PartHost, "reg.example.org:5000"},
+		{"a registry that nobody tells", "ci.sh", "docker login -u ci -p " + password + " $REG\n", shell, audit.PartHost, ""},
+		{"one of two registries", "ci.sh", "REG=a.example.org\nREG=b.example.org\ndocker login -u ci -p " + password + " $REG\n", shell, audit.PartHost, ""},
+		{"arguments that are not known", "ci.sh", "docker login -u ci -p " + password + " --what ever reg.example.org\n", shell, audit.PartHost, ""},
 		{"a token of Docker Hub", "notes.txt", "use " + pat + " for it\n", hub, audit.PartHost, "index.docker.io"},
 		{"with its user", ".env", "HUB_USERNAME=acme\nHUB_TOKEN=" + pat + "\n", hub + " acme", audit.PartHost, "index.docker.io"},
 		{"what is longer than one", "notes.txt", "use " + pat + "x for it\n", "", "", ""},
