@@ -229,12 +229,13 @@ func (k Key) Sign(s *Secret) string {
 	return s.fingerprint
 }
 
-// Kinds of secrets that take several parts.
+// Kinds of secrets that several packages know: those that take several parts, and what has no form of its own.
 const (
 	KindAWSKey        = "aws-access-key"          // ID is the access key id, the value its secret access key
 	KindGCPKey        = "gcp-service-account-key" // ID is the service account's address, the value its private key in PEM, maybe with line ends as \n
 	KindAzureSecret   = "azure-ad-client-secret"  //nolint:gosec // a name. ID is the application's client id
 	KindRegistryLogin = "registry-login"          // of a container registry; ID is the user
+	KindGiteaToken    = "gitea-token"             // of a server of Gitea or Forgejo
 )
 
 // Redactor returns a function that replaces every known value in a string by its mask: the last net before anything is

@@ -72,6 +72,12 @@ func TestBeside(t *testing.T) {
 		{"arguments that are not known", "ci.sh", "docker login -u ci -p " + password + " --what ever reg.example.org\n", shell, audit.PartHost, ""},
 		{"a token of Docker Hub", "notes.txt", "use " + pat + " for it\n", hub, audit.PartHost, "index.docker.io"},
 		{"with its user", ".env", "HUB_USERNAME=acme\nHUB_TOKEN=" + pat + "\n", hub + " acme", audit.PartHost, "index.docker.io"},
+		{"a token of Gitea", "ci.yml", "GITEA_TOKEN: " + key + "\n", "gitea-token", "", ""},
+		{"in a command", "notes.txt", "curl -H 'Authorization: token " + key + "' https://codeberg.org/api/v1/user\n", "gitea-token", "", ""},
+		{"in an address", "notes.txt", "git clone https://ci:" + key + "@gitea.example.org/acme/web\n", "gitea-token ci", "", ""},
+		{"of Gitea's command line", "home/.config/tea/config.yml", "logins:\n- name: acme\n  url: https://git.example.org\n  token: " + key + "\n", "gitea-token", "", ""},
+		{"of another forge", "ci.yml", "FORGE_TOKEN: " + key + "\n# gitea\n", "generic-api-key", "", ""},
+		{"a commit of Gitea", "ci.yml", "gitea_commit: " + key + "\n", "", "", ""},
 		{"what is longer than one", "notes.txt", "use " + pat + "x for it\n", "", "", ""},
 		{"a template of one", "notes.txt", "use dckr_pat_" + strings.Repeat("x", 27) + " for it\n", "", "", ""},
 	} {

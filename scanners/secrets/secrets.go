@@ -107,7 +107,7 @@ func New(o Options) (*Scanner, error) {
 			s.words = longWords(r)
 		}
 	}
-	s.list = append(s.list, awsRule, gcpRule)
+	s.list = append(s.list, awsRule, gcpRule, giteaRule)
 	for _, r := range credfile.Rules() {
 		if !slices.ContainsFunc(s.list, func(have audit.Rule) bool { return have.ID == r.ID }) {
 			s.list = append(s.list, r)
@@ -150,7 +150,9 @@ func (s *Scanner) restrict(ids []string, set *rules.Set) error {
 	if s.only[ruleAWS] || s.only[ruleAWSID] {
 		s.only[ruleAWS], s.only[ruleAWSID] = true, true
 	}
-	matched := func(id string) bool { return s.only[id] || id == rulePrivateKey && s.only[ruleGCP] }
+	matched := func(id string) bool {
+		return s.only[id] || id == rulePrivateKey && s.only[ruleGCP] || id == ruleNamed && s.only[ruleGitea]
+	}
 	needed := map[string]bool{}
 	for _, r := range set.Rules {
 		for _, q := range r.Required {
@@ -213,7 +215,7 @@ func readIn(dir, name string) ([]byte, error) {
 // Notes are remarks on the configuration: parts of it that have no meaning here.
 func (s *Scanner) Notes() []string { return slices.Clone(s.notes) }
 
-// Rules lists the rules of the configuration, of the credential files, and those for keys of AWS and Google Cloud.
+// Rules lists the rules of the configuration, of the credential files, and those for keys of AWS and Google Cloud and tokens of Gitea.
 func (s *Scanner) Rules() []audit.Rule { return slices.Clone(s.list) }
 
 // A Cost says how a rule is searched for in a text, and why not at its keywords alone, which is fastest; Why is "" if it is so.

@@ -49,7 +49,7 @@ func TestRegistryLogins(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			login := audit.NewSecret(audit.KindRegistryLogin, c.user, c.password)
 			login.SetPart(audit.PartHost, host.Host)
-			verdict, err := docker.New(registryEnv(s.url), true, nil).Verify(t.Context(), login)
+			verdict, err := docker.New(verifierEnv(s.url), true, nil).Verify(t.Context(), login)
 			if err != nil || verdict.Validity != c.validity {
 				t.Fatalf("got %+v, %v; want %s", verdict, err, c.validity)
 			}
@@ -95,8 +95,8 @@ func TestRegistryLoginsOfScripts(t *testing.T) {
 	}
 }
 
-// registryEnv is what verifiers get from outside, with the address of a Gitea.
-func registryEnv(address string) audit.Env {
+// verifierEnv is what verifiers get from outside, with the address of a Gitea.
+func verifierEnv(address string) audit.Env {
 	return audit.Env{
 		HTTP: http.DefaultClient, Getenv: func(name string) string { return map[string]string{"GITEA_URL": address}[name] }, Log: slog.New(slog.DiscardHandler),
 		UserAgent: "leakreach/test", Calls: &audit.Calls{}, Now: time.Now,
