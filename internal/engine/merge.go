@@ -291,13 +291,13 @@ func (m *merger) better(f, have audit.Finding) bool {
 // dedupe joins locations that are the same place, found by several rules.
 func dedupe(locs []audit.Location) []audit.Location {
 	type place struct {
-		target, kind, path, commit, name, object string
-		line, column                             int
+		target, kind, path, commit, name, object, environment string
+		line, column                                          int
 	}
 	at := map[place]int{}
 	var out []audit.Location
 	for _, l := range locs {
-		p := place{l.Target, string(l.Kind), l.Path, l.Commit, l.Name, l.Object, l.Line, l.Column}
+		p := place{l.Target, string(l.Kind), l.Path, l.Commit, l.Name, l.Object, l.Environment, l.Line, l.Column}
 		if l.Kind == audit.InWorkflow { // as it is now, whether a forge or its history shows it
 			p.commit, p.object = "", ""
 		}

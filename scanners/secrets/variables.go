@@ -85,12 +85,15 @@ func stem(words []string) string {
 // publicHosts are the registries that names of variables name.
 var publicHosts = map[string]string{"dockerhub": credfile.DockerHub, "ghcr": "ghcr.io", "quay": "quay.io"}
 
-// A holder is where variables are that a name tells apart: a page of settings, or all of a target, whose variables they add to.
-type holder struct{ kind, target, page, stem string }
+// A holder is where variables are that a name tells apart: a page of settings, of one environment or of all, or all of a target, whose variables they add to.
+type holder struct{ kind, target, page, environment, stem string }
 
-// holders are those of a variable, the closest first.
+// anyPage stands for all of a target's.
+const anyPage = "*"
+
+// holders are those by which a variable's secret may be completed, the closest first. What a variable tells, it tells at the first and the last.
 func holders(kind string, l audit.Location, stem string) []holder {
-	return []holder{{kind, l.Target, "page " + l.URL, stem}, {kind, l.Target, "", stem}}
+	return []holder{{kind, l.Target, "page " + l.URL, l.Environment, stem}, {kind, l.Target, "page " + l.URL, "", stem}, {kind, l.Target, anyPage, "", stem}}
 }
 
 // owners are what variables say of whose secrets are, by where they are and by what they tell; "" for what two tell differently.
@@ -104,7 +107,8 @@ func (o owners) add(f *audit.Finding) {
 	if f.Secret.ID != "" {
 		told[partID] = f.Secret.ID
 	}
-	for _, h := range holders(f.Secret.Kind, f.Locations[0], stem(wordsOf(f.Locations[0].Name))) {
+	at := holders(f.Secret.Kind, f.Locations[0], stem(wordsOf(f.Locations[0].Name)))
+	for _, h := range []holder{at[0], at[len(at)-1]} {
 		if o[h] == nil {
 			o[h] = map[string]string{}
 		}

@@ -22,7 +22,7 @@ func TestWhoseInVariables(t *testing.T) {
 	azure, whole := "azure-ad-client-secret", "azure-ad-client-secret "+client+" "+tenant
 	for _, c := range []struct {
 		name      string
-		variables string // NAME=VALUE, or "PAGE NAME=VALUE"
+		variables string // NAME=VALUE, or "PAGE NAME=VALUE", where a page may be PAGE:ENVIRONMENT
 		want      string // kind, id and public parts of what is known most of
 	}{
 		{"an application's", "AZURE_CLIENT_ID=" + client + "|AZURE_TENANT_ID=" + tenant + "|AZURE_CLIENT_SECRET=" + secret, whole},
@@ -32,6 +32,9 @@ func TestWhoseInVariables(t *testing.T) {
 		{"one of two", "a CLIENT_ID=" + client + "|b CLIENT_ID=" + other + "|c CLIENT_SECRET=" + secret, azure},
 		{"of the same page", "a CLIENT_ID=" + client + "|b CLIENT_ID=" + other + "|TENANT_ID=" + tenant + "|a CLIENT_SECRET=" + secret, whole},
 		{"a name twice on a page", "CLIENT_ID=" + client + "|CLIENT_ID=" + other + "|CLIENT_SECRET=" + secret, azure},
+		{"of the same environment", ":a CLIENT_ID=" + client + "|:b CLIENT_ID=" + other + "|TENANT_ID=" + tenant + "|:a CLIENT_SECRET=" + secret, whole},
+		{"of no environment of its own", "CLIENT_ID=" + client + "|:b CLIENT_ID=" + other + "|TENANT_ID=" + tenant + "|:a CLIENT_SECRET=" + secret, whole},
+		{"of two other environments", ":a CLIENT_ID=" + client + "|:b CLIENT_ID=" + other + "|CLIENT_SECRET=" + secret, azure},
 		{"of another target", "@CLIENT_ID=" + client + "|CLIENT_SECRET=" + secret, azure},
 		{"an id among others", "AZURE_CLIENT_ID=" + client + "," + other + "|AZURE_CLIENT_SECRET=" + secret, azure},
 		{"a service account's key", "GCP_CLIENT_EMAIL=" + email + "|GCP_PRIVATE_KEY=" + folded, "gcp-service-account-key " + email},
@@ -56,11 +59,12 @@ func TestWhoseInVariables(t *testing.T) {
 				if i := strings.IndexByte(name, ' '); i >= 0 {
 					page, name = name[:i], name[i+1:]
 				}
-				at := audit.Location{Target: fmt.Sprint(elsewhere), Kind: audit.InVariable, Name: name, URL: page}
+				page, environment, _ := strings.Cut(page, ":")
+				at := audit.Location{Target: fmt.Sprint(elsewhere), Kind: audit.InVariable, Name: name, URL: page, Environment: environment}
 				some, _ := s.Scan(audit.Item{Kind: audit.KindVariable, At: at}, []byte(value))
 				for _, f := range some {
 					l := &f.Locations[0]
-					l.Target, l.Kind, l.Name, l.URL = at.Target, at.Kind, at.Name, at.URL
+					l.Target, l.Kind, l.Name, l.URL, l.Environment = at.Target, at.Kind, at.Name, at.URL, at.Environment
 					found = append(found, f)
 				}
 			}
@@ -78,5 +82,36 @@ func TestWhoseInVariables(t *testing.T) {
 				t.Errorf("found %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// Of two keys whose halves have the same names, in two environments of one page, each id takes the secret of its own.
+func TestKeysOfTwoEnvironments(t *testing.T) {
+	r, s := newSource(), scanner(t, Options{})
+	var found []audit.Finding
+	want := map[string]string{}
+	for _, environment := range []string{"production", "staging", "review/*", "test"} {
+		id, secret := "AKIA"+r.of("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 16), r.of(alnum, 40)
+		want[id] = (audit.Key{}).ValueDigest(audit.NewSecret("", "", secret))
+		for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": id, "AWS_SECRET_ACCESS_KEY": secret} {
+			at := audit.Location{Target: "gitlab:acme/web", Kind: audit.InVariable, Name: name, URL: "https://gitlab.example.com/", Environment: environment}
+			some, _ := s.Scan(audit.Item{Kind: audit.KindVariable, At: at}, []byte(value))
+			for _, f := range some {
+				f.Locations[0] = at
+				found = append(found, f)
+			}
+		}
+	}
+	for _, f := range s.Join(found) {
+		if f.Secret.ID == "" {
+			continue
+		}
+		if got := (audit.Key{}).ValueDigest(f.Secret); got != want[f.Secret.ID] {
+			t.Errorf("%s has another's secret, or none", f.Secret.ID)
+		}
+		delete(want, f.Secret.ID)
+	}
+	if len(want) > 0 {
+		t.Errorf("%d keys are missing", len(want))
 	}
 }
