@@ -2,7 +2,6 @@ package credfile
 
 import (
 	"bytes"
-	"slices"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
@@ -19,7 +18,10 @@ const (
 var registryLogin = expression(`\b(?:(docker)|podman|nerdctl|buildah|skopeo|oras|(?:helm|oras)[ \t]+registry|crane[ \t]+auth)[ \t]+login\b`)
 
 // registryArgs are what a command line says of a login, as it stands there.
-type registryArgs struct{ user, password, host span }
+type registryArgs struct {
+	user, password, host span
+	hub                  bool // without a host it is Docker Hub
+}
 
 // span is a part of a text; an empty one stands for nothing.
 type span struct{ from, to int }
@@ -35,64 +37,99 @@ func logIn(t []byte, found []Credential) {
 		at[found[i].Start] = &found[i]
 	}
 	values := map[string]span{}
-	resolve := func(s span) span {
-		name := variableName(string(t[s.from:s.to]))
-		if name == "" {
-			return s
+	text := func(s span) (string, span) {
+		if name := variableName(string(t[s.from:s.to])); name != "" {
+			value, ok := values[name]
+			if !ok {
+				value = assigned(t, name)
+				values[name] = value
+			}
+			s = value
 		}
-		value, ok := values[name]
-		if !ok {
-			value = assigned(t, name)
-			values[name] = value
+		v := string(t[s.from:s.to])
+		if strings.ContainsAny(v, "$`'\"%{") { // it is put together when the script runs
+			v = ""
 		}
-		return value
+		return v, s
 	}
-	for _, m := range registryLogin().FindAllSubmatchIndex(t, maxLogins) {
-		l, whole := readLogin(t, m[0], m[1])
-		c := at[resolve(l.password).from]
-		if !whole || c == nil || c.Kind == audit.KindRegistryLogin {
-			continue
-		}
+	for _, l := range append(commands(t), steps(t)...) {
+		_, password := text(l.password)
+		c := at[password.from]
 		host := DockerHub
 		if l.host != (span{}) {
-			s := resolve(l.host)
-			host = RegistryOf(string(t[s.from:s.to]))
-		} else if m[2] < 0 {
-			continue // the others have a default of their machine's
-		}
-		if host == "" {
+			name, _ := text(l.host)
+			host = RegistryOf(name)
+		} else if !l.hub {
 			continue
 		}
-		if s := resolve(l.user); s.to > s.from {
-			c.ID = string(t[s.from:s.to])
+		if password == (span{}) || c == nil || c.Kind == audit.KindRegistryLogin || host == "" {
+			continue
+		}
+		if user, _ := text(l.user); user != "" {
+			c.ID = user
 		}
 		c.Kind, c.Parts = audit.KindRegistryLogin, map[string]string{audit.PartHost: host}
 	}
 }
 
-// readLogin reads the arguments of a login between which and its command's start nothing is skipped. It tells whether all of them are understood.
+// commands are the logins of command lines that are understood from their beginning to their end.
+func commands(t []byte) (found []registryArgs) {
+	for _, m := range registryLogin().FindAllSubmatchIndex(t, maxLogins) {
+		if l, whole := readLogin(t, m[0], m[1]); whole {
+			l.hub = m[2] >= 0 // the others have a default of their machine's
+			found = append(found, l)
+		}
+	}
+	return found
+}
+
+// loginAction matches the step of a workflow that logs in, see https://github.com/docker/login-action#customizing
+var loginAction = expression(`\buses:[ \t]*["']?docker/login-action@`)
+
+// maxStep bounds how many lines of a step are looked at; the action has seven inputs.
+const maxStep = 16
+
+// steps are the logins of a workflow's steps.
+func steps(t []byte) (found []registryArgs) {
+	for _, m := range loginAction().FindAllIndex(t, maxLogins) {
+		l := registryArgs{hub: true}
+		for i, n := lineEnd(t, m[1])+1, 0; i < len(t) && n < maxStep; i, n = lineEnd(t, i)+1, n+1 {
+			end := lineEnd(t, i)
+			start := trimStart(t, i, end)
+			if start < end && t[start] == '-' {
+				break
+			}
+			key, _, ok := bytes.Cut(t[start:end], []byte(":"))
+			into := map[string]*span{"registry": &l.host, "username": &l.user, "password": &l.password}[string(key)]
+			if ok && into != nil {
+				*into, _ = word(t[:end], start+len(key)+1)
+			}
+		}
+		found = append(found, l)
+	}
+	return found
+}
+
+// readLogin reads the arguments of a login. It tells whether all of them are understood.
 func readLogin(t []byte, command, end int) (l registryArgs, whole bool) {
 	l.password = piped(t, command)
 	for i := end; ; {
 		arg, next := word(t, i)
 		if arg == (span{}) {
-			return l, true
+			return l, ends(t, next)
 		}
-		text := string(t[arg.from:arg.to])
-		name, _, joined := strings.Cut(text, "=")
+		name, _, joined := strings.Cut(string(t[arg.from:arg.to]), "=")
 		var into *span
 		switch name {
 		case "-u", "--username":
 			into = &l.user
-		case "-p", "--password":
-			into = &l.password
-		case "<<<":
+		case "-p", "--password", "<<<":
 			into = &l.password
 		case "-e", "--email", "--authfile", "--cert-dir", "--compat-auth-file", "--registry-config", "--ca-file":
 			into = new(span)
 		case "--password-stdin", "--tls-verify", "--insecure", "-v", "--verbose", "--debug", "--plain-http", "-k":
 		default:
-			if text[0] == '-' || l.host != (span{}) {
+			if name == "" || name[0] == '-' || l.host != (span{}) {
 				return l, false
 			}
 			l.host = arg
@@ -100,7 +137,7 @@ func readLogin(t []byte, command, end int) (l registryArgs, whole bool) {
 		switch {
 		case into == nil:
 		case joined:
-			*into = unquoted(t, span{arg.from + len(name) + 1, arg.to})
+			*into, next = word(t, arg.from+len(name)+1)
 		default:
 			*into, next = word(t, next)
 		}
@@ -111,69 +148,69 @@ func readLogin(t []byte, command, end int) (l registryArgs, whole bool) {
 // word is the next argument of a command line, without its quotes, and where to look for the one behind it; an empty one where the line ends. It goes on
 // behind a backslash at its end.
 func word(t []byte, i int) (arg span, next int) {
-	for i < len(t) && (t[i] == ' ' || t[i] == '\t' || t[i] == '\\' && i+1 < len(t) && (t[i+1] == '\n' || t[i+1] == '\r') || (t[i] == '\n' || t[i] == '\r') && (t[i-1] == '\\' || t[i-1] == '\r')) {
-		i++
-	}
-	if bytes.HasPrefix(t[i:], []byte("<<<")) {
-		return span{i, i + 3}, i + 3
-	}
-	if bytes.HasPrefix(t[i:], []byte("${{")) {
-		if n := bytes.Index(t[i:lineEnd(t, i)], []byte("}}")); n > 0 {
-			return span{i, i + n + 2}, i + n + 2
+	for i < len(t) {
+		switch rest := t[i:]; {
+		case rest[0] == ' ' || rest[0] == '\t':
+			i++
+			continue
+		case bytes.HasPrefix(rest, []byte("\\\n")):
+			i += 2
+			continue
+		case bytes.HasPrefix(rest, []byte("\\\r\n")):
+			i += 3
+			continue
+		case bytes.HasPrefix(rest, []byte("<<<")):
+			return span{i, i + 3}, i + 3
+		case bytes.HasPrefix(rest, []byte("${{")):
+			if n := bytes.Index(t[i:lineEnd(t, i)], []byte("}}")); n > 0 {
+				return span{i, i + n + 2}, i + n + 2
+			}
+		case isQuote(rest[0]):
+			if q := bytes.IndexByte(t[i+1:lineEnd(t, i)], rest[0]); q > 0 {
+				return span{i + 1, i + 1 + q}, i + 2 + q
+			}
+			return span{}, i
 		}
+		break
 	}
-	from, to := i, i
-	if i < len(t) && isQuote(t[i]) {
-		if q := bytes.IndexByte(t[i+1:lineEnd(t, i)], t[i]); q > 0 {
-			return span{i + 1, i + 1 + q}, i + 2 + q
-		}
-		return span{}, i
-	}
-	for to < len(t) && bytes.IndexByte([]byte(" \t\r\n|;&<>()`"), t[to]) < 0 {
+	to := i
+	for to < len(t) && bytes.IndexByte([]byte(" \t\r\n'\"|;&<>()`"), t[to]) < 0 {
 		to++
 	}
-	if to == from {
+	if to == i {
 		return span{}, i
 	}
-	return span{from, to}, to
+	return span{i, to}, to
 }
 
-func unquoted(t []byte, s span) span {
-	if s.to-s.from > 1 && isQuote(t[s.from]) && t[s.to-1] == t[s.from] {
-		return span{s.from + 1, s.to - 1}
+// ends tells whether a command ends where no further argument was found, and not in the midst of something that only a shell knows. A quote that a definition
+// has around the command may follow.
+func ends(t []byte, i int) bool {
+	if i < len(t) && isQuote(t[i]) {
+		return trimStart(t, i+1, lineEnd(t, i)) == lineEnd(t, i)
 	}
-	return s
+	return i == len(t) || bytes.IndexByte([]byte("\r\n|;&<>)"), t[i]) >= 0
 }
 
 // piped is the last argument of an echo or printf that is piped into a command; an empty one where there is none.
-func piped(t []byte, command int) span {
+func piped(t []byte, command int) (last span) {
 	start := lineStart(t, command)
-	line := t[start:command]
-	before, _, ok := cutLast(line, '|')
-	if !ok {
+	pipe := start + bytes.LastIndexByte(t[start:command], '|')
+	if pipe < start || bytes.ContainsAny(t[pipe:command], ";&") || pipe > start && t[pipe-1] == '|' {
 		return span{}
 	}
-	from := max(bytes.LastIndex(before, []byte("echo ")), bytes.LastIndex(before, []byte("printf ")))
+	from := max(bytes.LastIndex(t[start:pipe], []byte("echo ")), bytes.LastIndex(t[start:pipe], []byte("printf ")))
 	if from < 0 {
 		return span{}
 	}
-	last := span{}
-	for i := start + from; i < start+len(before); {
-		arg, next := word(t, i)
+	for i := start + from; i < pipe; {
+		arg, next := word(t[:pipe], i)
 		if arg == (span{}) {
 			break
 		}
 		last, i = arg, next
 	}
 	return last
-}
-
-func cutLast(b []byte, c byte) (before, behind []byte, ok bool) {
-	i := bytes.LastIndexByte(b, c)
-	if i < 0 {
-		return b, nil, false
-	}
-	return b[:i], b[i+1:], true
 }
 
 var variable = expression(`^(?:\$\{?(?:env:)?(\w{1,100})\}?|\$\{\{[ \t]*env\.(\w{1,100})[ \t]*\}\}|%(\w{1,100})%)$`)
@@ -208,7 +245,7 @@ func assigned(t []byte, name string) (value span) {
 		if lo == hi {
 			continue
 		}
-		if value != (span{}) && !slices.Equal(t[value.from:value.to], t[lo:hi]) {
+		if value != (span{}) && !bytes.Equal(t[value.from:value.to], t[lo:hi]) {
 			return span{}
 		}
 		if value == (span{}) {
