@@ -98,7 +98,7 @@ func (s *Secret) Details() int {
 // Addressed tells whether it is known who can be asked about a secret, and as whom, where its value does not say: the application and the tenant of a
 // client secret, the user and the registry of a login.
 func (s *Secret) Addressed() bool {
-	return s.Kind != KindAzureSecret && s.Kind != KindRegistryLogin || s.Details() == 2
+	return s.Kind != KindAzureSecret && s.Kind != KindRegistryLogin || s.Details() >= 2
 }
 
 // Public are the further parts that are no secrets, by their names.

@@ -116,3 +116,29 @@ func TestAskedWithTheBestOfAllPlaces(t *testing.T) {
 		})
 	}
 }
+
+// namesApplications finds an application's id in every variable.
+type namesApplications struct{ words }
+
+func (namesApplications) Scan(audit.Item, []byte) ([]audit.Finding, []audit.Gap) {
+	return []audit.Finding{{Rule: "word", Candidate: true, Secret: audit.NewSecret(audit.KindAzureSecret, "app", ""), Locations: []audit.Location{{Line: 1}}}}, nil
+}
+
+func (namesApplications) Join(fs []audit.Finding) []audit.Finding { return fs }
+
+// Whose a secret is, is no half of a credential that others would be read again for, and nothing to report.
+func TestWhoseIsNoHalf(t *testing.T) {
+	kept := inMemory(t)
+	f := &forge{repositories: []string{"fake:x/a", "fake:x/b"}, parts: map[string][]any{
+		"fake:x/a settings": {variable("ID", "app")}, "fake:x/b settings": {variable("VALUE", "half:"+strings.Repeat("0123456789", 4))},
+	}}
+	r, err := start(t, world{}, func(e *engine.Engine, ref *engine.Ref) {
+		e.Store, e.Scanners, ref.Provider = kept, []audit.Scanner{namesApplications{}}, f
+	})
+	if err != nil || len(r.Findings) != 0 {
+		t.Fatal(err, r)
+	}
+	if rows, err := kept.WithHalves(t.Context(), r.Info.ID, ""); err != nil || len(rows) != 0 {
+		t.Error(err, rows)
+	}
+}
