@@ -75,7 +75,9 @@ type Location struct {
 	Ref       string       `json:"ref,omitempty"`
 	Name      string       `json:"name,omitempty"` // of a variable; of a part of a git object, such as "message"; of a job and step
 	URL       string       `json:"url,omitempty"`
-	At        time.Time    `json:"at,omitzero"` // author date of the commit, update time of the variable
+	// Environment is the one that a variable is for, or a pattern of such as "review/*"; "" for all of them, and where the forge tells by URL.
+	Environment string    `json:"environment,omitempty"`
+	At          time.Time `json:"at,omitzero"` // author date of the commit, update time of the variable
 
 	Rules      []string `json:"rules,omitempty"`      // what matched here, by its own id: the configuration's rule ids
 	Encoding   []string `json:"encoding,omitempty"`   // how the value was hidden, outermost first: "base64", "utf-16"

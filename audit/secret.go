@@ -95,6 +95,23 @@ func (s *Secret) Details() int {
 	return len(s.parts)
 }
 
+// Addressed tells whether it is known who can be asked about a secret, and as whom, where its value does not say: the application and the tenant of a
+// client secret, the user and the registry of a login.
+func (s *Secret) Addressed() bool {
+	return s.Kind != KindAzureSecret && s.Kind != KindRegistryLogin || s.Details() >= 2
+}
+
+// Public are the further parts that are no secrets, by their names.
+func (s *Secret) Public() map[string]string {
+	public := map[string]string{}
+	for _, name := range publicParts {
+		if p := s.parts[name]; p.p != nil {
+			public[name] = p.show()
+		}
+	}
+	return public
+}
+
 // Candidates are the other values that may belong to ID.
 func (s *Secret) Candidates() []*Secret { return s.candidates }
 
@@ -212,12 +229,13 @@ func (k Key) Sign(s *Secret) string {
 	return s.fingerprint
 }
 
-// Kinds of secrets that take several parts.
+// Kinds of secrets that several packages know: those that take several parts, and what has no form of its own.
 const (
 	KindAWSKey        = "aws-access-key"          // ID is the access key id, the value its secret access key
 	KindGCPKey        = "gcp-service-account-key" // ID is the service account's address, the value its private key in PEM, maybe with line ends as \n
 	KindAzureSecret   = "azure-ad-client-secret"  //nolint:gosec // a name. ID is the application's client id
 	KindRegistryLogin = "registry-login"          // of a container registry; ID is the user
+	KindGiteaToken    = "gitea-token"             // of a server of Gitea or Forgejo
 )
 
 // Redactor returns a function that replaces every known value in a string by its mask: the last net before anything is

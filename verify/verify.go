@@ -7,6 +7,7 @@ import (
 	"github.com/leakreach/leakreach/verify/azure"
 	"github.com/leakreach/leakreach/verify/docker"
 	"github.com/leakreach/leakreach/verify/gcp"
+	"github.com/leakreach/leakreach/verify/gitea"
 	"github.com/leakreach/leakreach/verify/github"
 	"github.com/leakreach/leakreach/verify/gitlab"
 	"github.com/leakreach/leakreach/verify/npm"
@@ -34,6 +35,7 @@ func All(env audit.Env, opts Options) []audit.Verifier {
 		amazon(env, opts),
 		github.New(env, live),
 		gitlab.New(env, live),
+		gitea.New(env, live),
 		npm.New(env, live),
 		pypi.New(env),
 		docker.New(env, live, opts.Registries),
@@ -62,6 +64,7 @@ func Events(env audit.Env, opts Options) (events []string) {
 		events = append(events,
 			"GitHub: last use of the token; API requests in the audit log of an enterprise that streams them",
 			"GitLab: last use of the token; requests in the instance's API log",
+			"Gitea: last use of the token; requests in the server's access log",
 			"npm: last use of the token",
 			"container registries: logins, and tokens given for them",
 			"Google Cloud: last use of the key; requests in the audit logs of projects that log reads of data",

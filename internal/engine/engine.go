@@ -361,7 +361,7 @@ func redact(out *audit.Run, secrets []*audit.Secret) {
 		}
 		for j := range f.Locations {
 			l := &f.Locations[j]
-			apply(&l.Path, &l.Name, &l.Ref, &l.URL, &l.Target)
+			apply(&l.Path, &l.Name, &l.Ref, &l.URL, &l.Environment, &l.Target)
 		}
 		if v := f.Verdict; v != nil {
 			apply(&v.Error)

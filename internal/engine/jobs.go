@@ -578,10 +578,11 @@ func (r *run) scanTarget(ctx context.Context, job *river.Job[scanJob]) error {
 	})
 }
 
-// questions are the jobs of asking about whole secrets. About what may be a half of something is asked when all targets are scanned.
+// questions are the jobs of asking about whole secrets. About what may be a half of something, and about what can be asked only with what another target may
+// have beside it, is asked when all targets are scanned.
 func (r *run) questions(found []store.Finding) (jobs []river.InsertManyParams) {
 	for _, f := range found {
-		if f.Whole && r.asks(&f) {
+		if f.Whole && r.asks(&f) && f.Secret.Addressed() {
 			jobs = append(jobs, river.InsertManyParams{Args: verifyJob{r.id, f.Identity}})
 		}
 	}
@@ -672,10 +673,11 @@ func (r *run) secret(ctx context.Context, identity string) (*audit.Secret, error
 	known := func() *audit.Secret { // all that was found of it, by this process or another
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if s := r.vault[identity]; s != nil && (s.HasValue() || !whole) && (r.byKind[s.Kind] != nil || stored == nil || r.byKind[stored.Kind] == nil) {
-			return s
+		s := r.vault[identity]
+		if s == nil || whole && !s.HasValue() || stored != nil && (r.byKind[s.Kind] == nil && r.byKind[stored.Kind] != nil || stored.Addressed() && !s.Addressed()) {
+			return nil
 		}
-		return nil
+		return s
 	}
 	if s := known(); s != nil || r.Verify != live {
 		return cmp.Or(s, stored), nil

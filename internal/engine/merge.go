@@ -152,7 +152,7 @@ func onlyInVariables(f audit.Finding) bool {
 
 // halfOf tells whether f may be one half of an AWS key: an id without its secret, or a candidate.
 func halfOf(f audit.Finding) bool {
-	return f.Candidate || f.Secret != nil && f.Secret.Kind == audit.KindAWSKey && (f.Secret.ID == "" || !f.Secret.HasValue())
+	return f.Secret != nil && (f.Candidate && f.Secret.HasValue() || f.Secret.Kind == audit.KindAWSKey && (f.Secret.ID == "" || !f.Secret.HasValue()))
 }
 
 // joined puts halves together that lay in CI variables of different targets, such as an organisation's and a repository's.
@@ -291,13 +291,13 @@ func (m *merger) better(f, have audit.Finding) bool {
 // dedupe joins locations that are the same place, found by several rules.
 func dedupe(locs []audit.Location) []audit.Location {
 	type place struct {
-		target, kind, path, commit, name, object string
-		line, column                             int
+		target, kind, path, commit, name, object, environment string
+		line, column                                          int
 	}
 	at := map[place]int{}
 	var out []audit.Location
 	for _, l := range locs {
-		p := place{l.Target, string(l.Kind), l.Path, l.Commit, l.Name, l.Object, l.Line, l.Column}
+		p := place{l.Target, string(l.Kind), l.Path, l.Commit, l.Name, l.Object, l.Environment, l.Line, l.Column}
 		if l.Kind == audit.InWorkflow { // as it is now, whether a forge or its history shows it
 			p.commit, p.object = "", ""
 		}

@@ -31,8 +31,8 @@ type target struct {
 	ref      Ref
 	scanners []audit.Scanner
 	seed     maphash.Seed
-	pending  sync.WaitGroup  // items handed to the workers
-	called   map[uint64]bool // digests of names that were scanned
+	pending  sync.WaitGroup // items handed to the workers
+	called   looked         // at names
 
 	state     string // that the provider named
 	unchanged bool   // since the target's past
@@ -86,7 +86,7 @@ func (r *run) newTarget(ref Ref, at audit.Target) *target {
 		run: r, Target: at, ref: ref, scanners: ref.Scanners, seed: maphash.MakeSeed(),
 		unplaced: map[string][]waiting{}, placed: map[string]bool{}, lines: map[seen]bool{}, again: map[string]bool{},
 		forms:  forms{map[formKey]*scanned{}, map[string]*audit.Secret{}},
-		called: map[uint64]bool{}, texts: texts{known: map[uint64]uint32{}, parts: map[string][]uint32{}}, silencers: map[audit.Silencer]int{},
+		called: looked{}, texts: texts{known: map[uint64]uint32{}, parts: map[string][]uint32{}}, silencers: map[audit.Silencer]int{},
 	}
 	if t.scanners == nil {
 		t.scanners = r.Scanners
@@ -270,11 +270,9 @@ func (t *target) names(it audit.Item) {
 		b.WriteString(s)
 		b.WriteByte('\n')
 	}
-	digest := maphash.String(t.seed, b.String())
-	if t.called[digest] {
+	if !t.called.first(maphash.String(t.seed, b.String())) {
 		return
 	}
-	t.called[digest] = true
 	found := t.scanContent(audit.Item{Kind: audit.KindNames, At: it.At, Known: it.Known}, []byte(b.String()))
 	if len(found) > 0 && counts(it) {
 		t.enter(it)
@@ -286,6 +284,24 @@ func (t *target) names(it audit.Item) {
 			t.found = append(t.found, f)
 		}
 	}
+}
+
+// looked has the digests of texts that were scanned. Of more than maxDigests all are forgotten, and some texts are scanned again.
+type looked map[uint64]bool
+
+// maxDigests of eight bytes take some 2 MiB. A project's jobs, artifacts and variables have a few thousand different names.
+const maxDigests = 1 << 16
+
+// first tells whether a text's digest is not there, and adds it.
+func (d looked) first(digest uint64) bool {
+	if d[digest] {
+		return false
+	}
+	if len(d) == maxDigests {
+		clear(d)
+	}
+	d[digest] = true
+	return true
 }
 
 // hand gives work to whoever is free.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -114,7 +113,7 @@ func (p *place) outsiders(d pipeline.Dialect, event string) (answer, note string
 	}
 	visibility := p.settings["visibility"]
 	switch {
-	case event == "pull_request_target" || event == "workflow_run" || event == "issue_comment" || event == "issues" || strings.HasPrefix(event, "discussion") || event == "fork" || event == "watch":
+	case slices.Contains(pipeline.HandedEvents, event):
 		switch visibility {
 		case "public":
 			return "yes", "anybody fires it, and it is handed all"
@@ -122,7 +121,7 @@ func (p *place) outsiders(d pipeline.Dialect, event string) (answer, note string
 			return "unknown", "if the repository is public, anybody fires it; it is handed all"
 		}
 		return "no", "whoever can read the repository fires it, and it is handed all"
-	case event == "pull_request" || strings.HasPrefix(event, "pull_request_review"):
+	case slices.Contains(pipeline.BareEvents, event):
 		switch {
 		case p.forge == "github" && (visibility == "private" || visibility == "internal"):
 			switch {
@@ -207,9 +206,6 @@ func gates(d pipeline.Dialect, f map[string]string) (gates, holes []string) {
 	return gates, holes
 }
 
-// hostedLabel is that of a machine of GitHub's own (docs.github.com, "GitHub-hosted runners reference").
-var hostedLabel = regexp.MustCompile(`^(?:ubuntu|windows|macos)-(?:latest|slim|[0-9.]+)(?:-(?:arm|xlarge|large|intel|vs[0-9]+))*$`)
-
 // maxRunners is how many runners are named; one that is one of a hundred is none to look at by itself.
 const maxRunners = 10
 
@@ -219,9 +215,11 @@ func (j *job) runner() ReaderRunner {
 	if j.Runner.Computed {
 		return r
 	}
-	if j.dialect == pipeline.GitHub && r.Group == "" && len(r.Labels) == 1 && hostedLabel.MatchString(r.Labels[0]) && j.place.forge != "gitea" {
-		r.Hosted = "yes"
-		return r
+	if j.dialect == pipeline.GitHub && r.Group == "" && len(r.Labels) == 1 && j.place.forge != "gitea" {
+		if _, exact := pipeline.Hosted(r.Labels[0]); exact { // others may be somebody's own
+			r.Hosted = "yes"
+			return r
+		}
 	}
 	if slices.Contains(r.Labels, "self-hosted") {
 		r.Hosted = "no"

@@ -238,6 +238,9 @@ func place(l audit.Location, withTarget bool) string {
 				b.WriteString(" " + part)
 			}
 		}
+		if l.Environment != "" {
+			b.WriteString(" of environment " + l.Environment)
+		}
 		if l.Line > 0 {
 			fmt.Fprintf(&b, ":%d", l.Line)
 		}

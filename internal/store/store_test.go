@@ -125,6 +125,7 @@ func TestSettledOnceHoweverOften(t *testing.T) {
 			t.Error(err, ref, diff)
 		}
 		secret := audit.NewSecret("word", "public", "a value that is long enough")
+		secret.SetPart(audit.PartTenant, "tenant")
 		audit.Key{}.Sign(secret)
 		finding := audit.Finding{
 			ID: "lr1:1", Rule: "word", Category: audit.CategorySecret, Severity: audit.High, Title: "A word", Secret: secret, Fix: []string{"Change it."},
@@ -157,7 +158,7 @@ func TestSettledOnceHoweverOften(t *testing.T) {
 			t.Fatal(findings)
 		}
 		f := findings[0]
-		if f.Secret.HasValue() || f.Secret.Masked() != secret.Masked() || f.Secret.Fingerprint() != secret.Fingerprint() || f.Secret.ID != "public" {
+		if f.Secret.HasValue() || f.Secret.Masked() != secret.Masked() || f.Secret.Fingerprint() != secret.Fingerprint() || f.Secret.ID != "public" || f.Secret.Public()[audit.PartTenant] != "tenant" {
 			t.Errorf("the secret came back as %v %q", f.Secret, f.Secret.Masked())
 		}
 		f.Secret, finding.Secret = nil, nil

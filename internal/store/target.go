@@ -52,6 +52,16 @@ type stored struct {
 	Whole       bool          `json:"whole,omitempty"`
 	ValueDigest string        `json:"value_digest,omitempty"`
 	TokenDigest string        `json:"token_digest,omitempty"`
+
+	Public map[string]string `json:"public,omitempty"` // parts of the secret that are none
+}
+
+func toStore(f Finding) stored {
+	s := stored{Finding: f.Finding, Whole: f.Whole, ValueDigest: f.ValueDigest, TokenDigest: f.TokenDigest}
+	if f.Secret != nil {
+		s.Public = f.Secret.Public()
+	}
+	return s
 }
 
 // parts are those that a target is read in.
@@ -168,7 +178,7 @@ func (s *Store) Settle(ctx context.Context, tx *sql.Tx, run string, r Result) er
 			kind = f.Secret.Kind
 		}
 		exec(`INSERT INTO findings (run, identity, target, part, kind, doc) VALUES ($1, $2, $3, $4, $5, $6)`, run, f.Identity, name, part, kind,
-			document(stored{f.Finding, f.Whole, f.ValueDigest, f.TokenDigest}))
+			document(toStore(f)))
 	}
 	for _, e := range r.Inventory {
 		exec(`INSERT INTO notes (run, target, part, kind, doc) VALUES ($1, $2, $3, 'entry', $4)`, run, name, part, document(e))
@@ -196,14 +206,22 @@ func (s *Store) Findings(ctx context.Context, run string, kinds ...string) iter.
 	return each(ctx, s.db, text+` ORDER BY identity, target, part`, scanFinding, args...)
 }
 
-func scanFinding(rows *sql.Rows) (f Finding, err error) {
+func scanFinding(rows *sql.Rows) (Finding, error) { return scanFindingAfter(rows) }
+
+// scanFindingAfter reads a row of which a finding's columns are the last.
+func scanFindingAfter(rows *sql.Rows, first ...any) (f Finding, err error) {
 	var doc string
-	if err := rows.Scan(&f.Identity, &doc); err != nil {
+	if err := rows.Scan(append(first, &f.Identity, &doc)...); err != nil {
 		return f, err
 	}
 	var x stored
 	err = json.Unmarshal([]byte(doc), &x)
 	f.Finding, f.Whole, f.ValueDigest, f.TokenDigest = x.Finding, x.Whole, x.ValueDigest, x.TokenDigest
+	if f.Secret != nil {
+		for name, value := range x.Public {
+			f.Secret.SetPart(name, value)
+		}
+	}
 	return f, err
 }
 
@@ -270,10 +288,24 @@ func scanRow(rows *sql.Rows) (r Row, err error) {
 	return r, err
 }
 
-// Holders are the parts of targets in which an identity was found.
-func (s *Store) Holders(ctx context.Context, run, identity string) ([]Row, error) {
-	return query(ctx, s.db, `SELECT t.ref, t.name, t.part, t.coverage, t.failure, t.halves FROM findings f JOIN targets t ON t.run = f.run AND t.name = f.target AND t.part = f.part
-		WHERE f.run = $1 AND f.identity = $2 ORDER BY t.name, t.part`, scanRow, run, identity)
+// Holders name the parts of targets in which a secret was found, those first that tell most of it.
+func (s *Store) Holders(ctx context.Context, run, identity string) (holders []Row, err error) {
+	type found struct {
+		in      Row
+		details int
+	}
+	all, err := query(ctx, s.db, `SELECT target, part, identity, doc FROM findings WHERE run = $1 AND identity = $2 AND target <> '' ORDER BY target, part`, func(rows *sql.Rows) (x found, err error) {
+		f, err := scanFindingAfter(rows, &x.in.Name, &x.in.Part)
+		if f.Secret != nil {
+			x.details = f.Secret.Details()
+		}
+		return x, err
+	}, run, identity)
+	slices.SortStableFunc(all, func(a, b found) int { return b.details - a.details })
+	for _, x := range all {
+		holders = append(holders, x.in)
+	}
+	return holders, err
 }
 
 // Secret is a secret of a run without its value, as the finding that knows most of it has it, or nil. tells says which of two secrets says more.

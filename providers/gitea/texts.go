@@ -3,7 +3,6 @@ package gitea
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"iter"
@@ -306,7 +305,7 @@ type wikiPage struct {
 			Date time.Time `json:"date"`
 		} `json:"commiter"` // as Gitea writes it
 	} `json:"last_commit"`
-	Content string `json:"content_base64"`
+	Content []byte `json:"content_base64"`
 }
 
 // wiki sends the pages as they are now, if one of them has changed.
@@ -326,17 +325,13 @@ func (l *textList) wiki() {
 		what := fmt.Sprintf("wiki page %s", p.Title)
 		var whole wikiPage
 		_, err := l.get(l.ctx, l.path+"/wiki/page/"+p.Sub, nil, &whole)
-		var text []byte
-		if err == nil {
-			text, err = base64.StdEncoding.DecodeString(whole.Content)
-		}
 		if err != nil {
 			if !l.fail(what, "to read the wiki", err) {
 				return
 			}
 			continue
 		}
-		if !l.text(what, "wiki/"+p.Sub+".md", "wiki/"+p.Sub, p.Commit.Committer.Date, string(text), nil) {
+		if !l.text(what, "wiki/"+p.Sub+".md", "wiki/"+p.Sub, p.Commit.Committer.Date, string(whole.Content), nil) {
 			return
 		}
 	}

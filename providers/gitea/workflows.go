@@ -2,7 +2,6 @@ package gitea
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"iter"
 	"net/http"
@@ -11,7 +10,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/pipeline"
@@ -140,20 +138,16 @@ func (h *place) workflow(ctx context.Context, file *treeEntry) (audit.Item, erro
 		return gap(fmt.Errorf("%d bytes, more than are read of one", file.Size))
 	}
 	var blob struct {
-		Content string `json:"content"`
+		Content []byte `json:"content"`
 	}
 	if _, err := h.get(ctx, h.path+"/git/blobs/"+file.SHA, nil, &blob); err != nil {
 		return gap(err)
 	}
-	content, err := base64.StdEncoding.DecodeString(blob.Content)
-	if err != nil {
-		return gap(fmt.Errorf("the answer is not what Gitea describes: %w", err))
-	}
 	page := h.target.URL + "/src/branch/" + (&url.URL{Path: h.target.Attrs["default_branch"] + "/" + file.Path}).EscapedPath()
 	return audit.Item{
-		Kind: audit.KindWorkflow, Content: content, Size: int64(len(content)),
+		Kind: audit.KindWorkflow, Content: blob.Content, Size: int64(len(blob.Content)),
 		At:    audit.Location{Target: h.target.Name, Kind: audit.InWorkflow, Path: file.Path, Ref: "refs/heads/" + h.target.Attrs["default_branch"], URL: page},
-		Entry: h.entry(audit.KindWorkflow, file.Path, pipeline.Parse(pipeline.GitHub, file.Path, content).Facts()),
+		Entry: h.entry(audit.KindWorkflow, file.Path, pipeline.Parse(pipeline.GitHub, file.Path, blob.Content).Facts()),
 	}, nil
 }
 
@@ -175,17 +169,13 @@ func (c *callees) lookup(p pipeline.Place) ([]byte, bool) {
 	if text, ok := c.texts[p.Path]; ok && p.Repository == "" {
 		return text, text != nil
 	}
-	segments := strings.Split(p.Path, "/")
-	if c.left--; c.left < 0 || p.Repository != "" || c.ctx.Err() != nil || slices.ContainsFunc(segments, func(s string) bool { return s == "" || s == "." || s == ".." }) {
+	file, fit := forge.Path(p.Path)
+	if c.left--; c.left < 0 || p.Repository != "" || c.ctx.Err() != nil || !fit {
 		return nil, false
 	}
-	for i := range segments {
-		segments[i] = url.PathEscape(segments[i])
-	}
 	var x struct {
-		Content string `json:"content"`
+		Content []byte `json:"content"`
 	}
-	_, err := c.get(c.ctx, c.path+"/contents/"+strings.Join(segments, "/"), url.Values{"ref": {c.target.Attrs["default_branch"]}}, &x)
-	text, wrong := base64.StdEncoding.DecodeString(x.Content)
-	return text, err == nil && wrong == nil // the resolution says which files it does not have
+	_, err := c.get(c.ctx, c.path+"/contents/"+file, url.Values{"ref": {c.target.Attrs["default_branch"]}}, &x)
+	return x.Content, err == nil // the resolution says which files it does not have
 }

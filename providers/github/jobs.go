@@ -3,14 +3,12 @@ package github
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
@@ -66,8 +64,8 @@ func (c *callees) lookup(p pipeline.Place) ([]byte, bool) {
 	}
 	repository, ref := cmp.Or(p.Repository, c.owner+"/"+c.repo), cmp.Or(p.Ref, c.target.Attrs["default_branch"])
 	owner, name, _ := strings.Cut(repository, "/")
-	segments := strings.Split(p.Path, "/")
-	if !isWorkflow && !strings.EqualFold(owner, c.owner) || !fullNameForm.MatchString(repository) || unfit(name) || slices.ContainsFunc(segments, unfit) || c.ctx.Err() != nil {
+	path, fit := forge.Path(p.Path)
+	if !isWorkflow && !strings.EqualFold(owner, c.owner) || !fullNameForm.MatchString(repository) || unfit(name) || !fit || c.ctx.Err() != nil {
 		return nil, false
 	}
 	what := repository + "/" + p.Path + "@" + ref
@@ -79,24 +77,17 @@ func (c *callees) lookup(p pipeline.Place) ([]byte, bool) {
 	}
 	var x struct {
 		Encoding string `json:"encoding"`
-		Content  string `json:"content"`
+		Content  []byte `json:"content"`
 	}
-	for i := range segments {
-		segments[i] = url.PathEscape(segments[i])
-	}
-	_, err := c.get(c.ctx, "repos/"+repository+"/contents/"+strings.Join(segments, "/"), url.Values{"ref": {ref}}, &x)
+	_, err := c.get(c.ctx, "repos/"+repository+"/contents/"+path, url.Values{"ref": {ref}}, &x)
 	if err == nil && x.Encoding != "base64" {
 		err = errors.New("the answer is not the file")
-	}
-	var text []byte
-	if err == nil {
-		text, err = base64.StdEncoding.DecodeString(strings.ReplaceAll(x.Content, "\n", ""))
 	}
 	// An action has one of two names, or is what the job checks out from elsewhere.
 	if err != nil && (isWorkflow || forge.StatusOf(err) != http.StatusNotFound) {
 		c.gap(what, forge.Gap("", "", forge.Plain(err)).Why)
 	}
-	return text, err == nil
+	return x.Content, err == nil
 }
 
 func (c *callees) gap(what, why string) {

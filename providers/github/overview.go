@@ -1,9 +1,7 @@
 package github
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
 	"fmt"
 	"iter"
 	"net/http"
@@ -145,7 +143,7 @@ func (h *place) tree(ctx context.Context, name string) (t tree, err error) {
 func (h *place) definition(ctx context.Context, name, sha string, size int64) file {
 	f := file{path: name}
 	var blob struct {
-		Content string `json:"content"`
+		Content []byte `json:"content"`
 	}
 	if size > largestDefinition {
 		f.missing = tooLarge(size)
@@ -155,14 +153,8 @@ func (h *place) definition(ctx context.Context, name, sha string, size int64) fi
 		f.missing = forge.Gap("", "", forge.Plain(err)).Why
 		return f
 	}
-	text, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(blob.Content, "\n", ""))
-	switch {
-	case err != nil:
-		f.missing = "the answer is not the file"
-	case !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0:
-		f.missing = notText
-	default:
-		f.text = string(text)
+	if f.text = string(blob.Content); !utf8.ValidString(f.text) || strings.IndexByte(f.text, 0) >= 0 {
+		f.text, f.missing = "", notText
 	}
 	return f
 }

@@ -3,7 +3,6 @@ package gitlab
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"iter"
 	"maps"
 	"net/url"
@@ -80,11 +79,10 @@ func (h *place) jobs(ctx context.Context, path, merged string, included []resolv
 				of = "projects/" + url.PathEscape(p.Repository)
 			}
 			var x struct {
-				Content string `json:"content"`
+				Content []byte `json:"content"`
 			}
 			_, err := h.get(ctx, of+"/repository/files/"+url.PathEscape(p.Path), map[string]string{"ref": cmp.Or(p.Ref, "HEAD")}, "", &x)
-			text, wrong := base64.StdEncoding.DecodeString(x.Content)
-			return text, err == nil && wrong == nil // the resolution says which files it does not have
+			return x.Content, err == nil // the resolution says which files it does not have
 		}, path)
 		if ctx.Err() != nil {
 			yield(audit.Item{}, ctx.Err())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -401,5 +402,22 @@ func TestInstance(t *testing.T) {
 		if err != nil || c.BaseURL().String() != test.wantAPI || target.Attrs["clone_url"] != test.wantClone {
 			t.Errorf("%+v: API %s, clone %s, %v", test, c.BaseURL(), target.Attrs["clone_url"], err)
 		}
+	}
+}
+
+// A variable of some environments says so where it is, and one of all says nothing.
+func TestVariablesOfEnvironments(t *testing.T) {
+	g := acme(1)
+	g.Projects[0].Variables = []forgetest.CIVariable{{Key: "A", Value: "1", Scope: "review/*"}, {Key: "A", Value: "2", Scope: "production"}, {Key: "A", Value: "3"}}
+	p := provider(t, g, nil)
+	items, _ := all(t, p, targets(t, p, g.Projects[0].Path).named("gitlab:"+g.Projects[0].Path))
+	got := map[string]string{}
+	for _, it := range items {
+		if it.Kind == audit.KindVariable {
+			got[it.At.Environment] = string(it.Content)
+		}
+	}
+	if want := map[string]string{"review/*": "1", "production": "2", "": "3"}; !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -284,6 +284,9 @@ func (h *place) variables(ctx context.Context) iter.Seq2[audit.Item, error] {
 				"raw": strconv.FormatBool(v.Raw), "type": v.VariableType, "environment_scope": v.EnvironmentScope,
 			}),
 		}
+		if v.EnvironmentScope != "*" {
+			it.At.Environment = v.EnvironmentScope
+		}
 		if v.Value != nil {
 			if *v.Value != "" { // GitLab's tag is a digest of the answer alone: who has it could try values
 				forge.Doubt(ctx)

@@ -30,7 +30,7 @@ anywhere, as what the default is the definition does not say, and for read-all.`
 			return
 		}
 		open := ""
-		if list := f.on(outsiderEvents); len(list) > 0 {
+		if list := f.on(pipeline.HandedEvents); len(list) > 0 {
 			open = list[0]
 		}
 		raise := func(p problem) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/pipeline/expression"
 )
 
@@ -36,7 +37,7 @@ action, whose callers are not known, low.`),
 		}
 		for _, j := range f.jobs {
 			for _, s := range j.steps {
-				open := s.on(outsiderEvents)
+				open := s.on(pipeline.HandedEvents)
 				if f.kind == isWorkflow && len(open) == 0 {
 					continue
 				}

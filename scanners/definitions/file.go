@@ -140,7 +140,7 @@ func open(it audit.Item, content []byte, feed *advisory.Feed) *file {
 	f.names = dialect == pipeline.GitHub && bytes.Contains(bytes.ToLower(content), []byte("secrets"))
 	f.root = f.Root()
 	for _, e := range f.Events {
-		if (slices.Contains(outsiderEvents, e.Name) || slices.Contains(bareEvents, e.Name) || e.Name == "workflow_call") && !slices.Contains(f.started, e.Name) {
+		if (slices.Contains(pipeline.HandedEvents, e.Name) || slices.Contains(pipeline.BareEvents, e.Name) || e.Name == "workflow_call") && !slices.Contains(f.started, e.Name) {
 			f.started = append(f.started, e.Name)
 		}
 	}
@@ -384,14 +384,6 @@ func (s stake) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// Events that anybody can fire, and whose jobs nevertheless have the secrets and the token of the repository.
-var outsiderEvents = []string{
-	"pull_request_target", "workflow_run", "issue_comment", "issues", "discussion", "discussion_comment", "fork", "watch",
-}
-
-// Events that anybody can fire, and whose jobs then have no secret and a token that reads.
-var bareEvents = []string{"pull_request", "pull_request_review", "pull_request_review_comment"}
-
 // on are those of some events that start the file's jobs.
 func (f *file) on(events []string) (list []string) {
 	for _, name := range f.started {
@@ -469,6 +461,12 @@ func (j *job) selfHosted() bool {
 	return j.machine() == ownMachine || j.model != nil && j.model.Runner.Group != ""
 }
 
+// isHosted tells whether a label is one of the forge's own machines.
+func isHosted(label string) bool {
+	hosted, _ := pipeline.Hosted(label)
+	return hosted
+}
+
 // Whose machine a job runs on, as far as its labels tell.
 type machine int
 
@@ -486,11 +484,11 @@ func (j *job) machine() machine {
 	sets := j.model.Runner.Sets()
 	own := func(labels []string) bool {
 		return slices.ContainsFunc(labels, func(l string) bool {
-			return strings.EqualFold(l, "self-hosted") || j.kind == isGitLab && !known.IsHosted(l) // whose own machines have no other tags
+			return strings.EqualFold(l, "self-hosted") || j.kind == isGitLab && !isHosted(l) // whose own machines have no other tags
 		})
 	}
 	hosted := func(labels []string) bool {
-		return len(labels) > 0 && !slices.ContainsFunc(labels, func(l string) bool { return !known.IsHosted(l) })
+		return len(labels) > 0 && !slices.ContainsFunc(labels, func(l string) bool { return !isHosted(l) })
 	}
 	switch {
 	case slices.ContainsFunc(sets, own):

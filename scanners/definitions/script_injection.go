@@ -109,7 +109,7 @@ func (s *step) injections(script pipeline.Node, say func(problem)) {
 
 // injectable says what a text of some origin is worth in a script of the step.
 func (s *step) injectable(o origin) (audit.Severity, string) {
-	open := s.on(outsiderEvents)
+	open := s.on(pipeline.HandedEvents)
 	switch {
 	case o == unknown:
 		return audit.Low, "and it is computed outside of what the definition shows"
@@ -129,9 +129,9 @@ func (s *step) injectable(o origin) (audit.Severity, string) {
 		return audit.High, fmt.Sprintf("outsiders choose it, %s starts the job for them, and it holds %s", open[0], s.stake)
 	case len(open) > 0:
 		return audit.Low, fmt.Sprintf("outsiders choose it, and %s starts the job for them; it holds %s", open[0], s.stake)
-	case s.selfHosted() && len(s.on(bareEvents)) > 0:
+	case s.selfHosted() && len(s.on(pipeline.BareEvents)) > 0:
 		return audit.Medium, "outsiders choose it, and the job runs on a machine of the owner's"
-	case len(s.on(bareEvents)) > 0:
+	case len(s.on(pipeline.BareEvents)) > 0:
 		return audit.Low, "outsiders choose it; started by a fork, the job holds nothing"
 	}
 	return audit.Low, "and outsiders choose it; none of the events that start the workflow is theirs"

@@ -41,7 +41,7 @@ it asks who opened the pull request or wrote the comment. It is high where the s
 					switch {
 					case j.merges():
 						p.severity = audit.High
-					case len(f.on(outsiderEvents))+len(f.on(bareEvents)) == 0:
+					case len(f.on(pipeline.HandedEvents))+len(f.on(pipeline.BareEvents)) == 0:
 						p.severity = audit.Low
 					}
 					say(p)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/pipeline/expression"
 )
 
@@ -43,7 +44,7 @@ holds nothing, it is medium; where neither is so, low.`),
 			return
 		}
 		for _, j := range f.jobs {
-			open := j.on(outsiderEvents)
+			open := j.on(pipeline.HandedEvents)
 			if len(open) == 0 || asksForOwn(j.node.Get("if").Text()) {
 				continue
 			}

@@ -31,9 +31,42 @@ var gcpRule = audit.Rule{
 // ruleAzure is gitleaks' rule for the secrets of applications in Microsoft Entra ID.
 const ruleAzure = audit.KindAzureSecret
 
+// ruleGitea names tokens by the forge that stands beside them: they have no form but that of any digest.
+const ruleGitea = audit.KindGiteaToken
+
+var giteaRule = audit.Rule{
+	ID: ruleGitea, Title: "Gitea or Forgejo access token", Category: audit.CategorySecret, Severity: audit.High, CWE: 798,
+	Help: "Who holds the token acts as its owner within its scopes, until it is deleted: such tokens do not expire.\n\n" +
+		"Before:\n\n```\ncurl -H \"Authorization: token ••••\" https://gitea.example.com/api/v1/user\n```\n\n" +
+		"After:\n\n```\ncurl -H \"Authorization: token $GITEA_TOKEN\" https://gitea.example.com/api/v1/user   # from the pipeline's secret store, with the scopes that it needs\n```\n",
+	Fix: []string{
+		"Delete the token in its owner's settings (Applications)",
+		"Issue a new one with the fewest scopes, keep it in the pipeline's secret store, and hand it over by environment or file at run time",
+		"Look through the server's log for use since the value was first published",
+		"Remove the value from the file; rewriting history does not undo what has been copied",
+	},
+}
+
+// besideToken bounds how far from a token on its line the name of its forge is looked for, in bytes.
+const besideToken = 80
+
+var forgeNames = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)gitea|forgejo|codeberg`) })
+
+// ofGitea tells whether what a rule without a form has found is a token of Gitea's: forty digits of a hash, and the forge's name beside them.
+func (t *sheet) ofGitea(text []byte, start, end int, rule string) bool {
+	if end-start != 40 || strings.Trim(string(text[start:end]), "0123456789abcdef") != "" || !t.byID[rule].Generic {
+		return false
+	}
+	about := window(text, start, end, besideToken, "\n")
+	return strings.HasSuffix(t.item.At.Path, "tea/config.yml") || forgeNames().Match(about[0]) || forgeNames().Match(about[1])
+}
+
 // whose returns a match's secret with what stands beside it, and the rule that names it.
 func (t *sheet) whose(text []byte, m *match.Match, rule string) (*audit.Secret, string) {
 	value := string(text[m.SecretStart:m.SecretEnd])
+	if t.ofGitea(text, m.SecretStart, m.SecretEnd, rule) && (t.only == nil || t.only[ruleGitea]) {
+		return audit.NewSecret(ruleGitea, "", value), ruleGitea
+	}
 	if rule != rulePrivateKey && rule != ruleAzure || t.looks == maxLooks {
 		return audit.NewSecret(m.Rule.ID, "", value), rule
 	}

@@ -371,6 +371,9 @@ func (t *sheet) credential(text []byte, c *credfile.Credential, also ...string) 
 	if rule == nil || c.Value == "" && c.ID == "" {
 		return
 	}
+	if t.ofGitea(text, c.Start, min(c.End, len(text)), c.Rule) && (t.only == nil || t.only[ruleGitea]) {
+		rule, c.Kind, also = t.byID[ruleGitea], ruleGitea, append(slices.Clip(also), ruleGitea)
+	}
 	// What a format keeps encoded, a view may show decoded, and there it would be decoded once more.
 	first := spot{c.Rule, c.Start, -1}
 	if t.at != nil {

@@ -113,7 +113,7 @@ func New(o Options) (*Scanner, error) {
 			s.words = longWords(r)
 		}
 	}
-	s.list = append(s.list, awsRule, gcpRule)
+	s.list = append(s.list, awsRule, gcpRule, giteaRule)
 	for _, r := range credfile.Rules() {
 		if !slices.ContainsFunc(s.list, func(have audit.Rule) bool { return have.ID == r.ID }) {
 			s.list = append(s.list, r)
@@ -156,7 +156,9 @@ func (s *Scanner) restrict(ids []string, set *rules.Set) error {
 	if s.only[ruleAWS] || s.only[ruleAWSID] {
 		s.only[ruleAWS], s.only[ruleAWSID] = true, true
 	}
-	matched := func(id string) bool { return s.only[id] || id == rulePrivateKey && s.only[ruleGCP] }
+	matched := func(id string) bool {
+		return s.only[id] || id == rulePrivateKey && s.only[ruleGCP] || id == ruleNamed && s.only[ruleGitea]
+	}
 	needed := map[string]bool{}
 	for _, r := range set.Rules {
 		for _, q := range r.Required {
@@ -219,7 +221,7 @@ func readIn(dir, name string) ([]byte, error) {
 // Notes are remarks on the configuration: parts of it that have no meaning here.
 func (s *Scanner) Notes() []string { return slices.Clone(s.notes) }
 
-// Rules lists the rules of the configuration, of the credential files, and those for keys of AWS and Google Cloud.
+// Rules lists the rules of the configuration, of the credential files, and those for keys of AWS and Google Cloud and tokens of Gitea.
 func (s *Scanner) Rules() []audit.Rule { return slices.Clone(s.list) }
 
 // A Cost says how a rule is searched for in a text, and why not at its keywords alone, which is fastest; Why is "" if it is so.
@@ -246,8 +248,8 @@ func (s *Scanner) Wants(it audit.Item) bool {
 	return false
 }
 
-// Join makes one finding of an AWS key whose halves were found apart.
-func (s *Scanner) Join(findings []audit.Finding) []audit.Finding { return pair.Join(findings) }
+// Join makes one finding of an AWS key whose halves were found apart, and says whose a secret in a CI variable is by what other variables say.
+func (s *Scanner) Join(findings []audit.Finding) []audit.Finding { return pair.Join(s.adopt(findings)) }
 
 // Scan reports the credentials in content. A location is that of the secret itself: line and column of its first byte, 1-based,
 // and of its last; columns count bytes. Of an AWS key the id and the secret half are reported each where it stands, as findings of
@@ -398,6 +400,7 @@ func (p *pass) variable(value []byte) {
 		p.file(value) // a file in a variable
 	}
 	p.text(part{content: slices.Concat([]byte(name), []byte{'='}, value), skip: len(name) + 1})
+	p.owner(name, value)
 }
 
 // binary tells whether content is no text, by the same sign as git: a NUL among the first 8000 bytes.

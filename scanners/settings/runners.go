@@ -5,18 +5,14 @@ import (
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
-	"github.com/leakreach/leakreach/scanners/internal/known"
+	"github.com/leakreach/leakreach/pipeline"
 )
 
-// Events that people without any right to a repository can cause, and for which jobs run code or text of theirs.
-var outsiderEvents = []string{
-	"pull_request", "pull_request_target", "pull_request_review", "pull_request_review_comment", "issue_comment", "issues", "discussion", "discussion_comment",
-}
-
-// outsider is an event that lets strangers start a workflow, or "".
+// outsider is an event by which people without any right to a repository start a workflow with code or text of theirs, or "".
 func outsider(e *audit.Entry) string {
 	for _, event := range listed(e, "events") {
-		if slices.Contains(outsiderEvents, event) {
+		brings := event != "workflow_run" && event != "fork" && event != "watch"
+		if slices.Contains(pipeline.BareEvents, event) || brings && slices.Contains(pipeline.HandedEvents, event) {
 			return event
 		}
 	}
@@ -27,7 +23,8 @@ func outsider(e *audit.Entry) string {
 func requests(e *audit.Entry) (all [][]string) {
 	for _, word := range listed(e, "runs_on") {
 		labels := strings.Split(strings.ToLower(word), "+")
-		if word != "*" && word != "…" && !(len(labels) == 1 && known.IsHosted(labels[0])) {
+		hosted, _ := pipeline.Hosted(labels[0])
+		if word != "*" && word != "…" && !(len(labels) == 1 && hosted) {
 			all = append(all, labels)
 		}
 	}

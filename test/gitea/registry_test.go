@@ -4,11 +4,15 @@ package gitea
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -26,10 +30,6 @@ func TestRegistryLogins(t *testing.T) {
 		return s.must(t, "POST", "users/rita/tokens", map[string]any{"name": fmt.Sprint(scopes), "scopes": scopes}, "rita", password)["sha1"].(string)
 	}
 	s.image(t, "rita", token("write:package"), "web")
-	env := audit.Env{
-		HTTP: http.DefaultClient, Getenv: func(name string) string { return map[string]string{"GITEA_URL": s.url}[name] }, Log: slog.New(slog.DiscardHandler),
-		UserAgent: "leakreach/test", Calls: &audit.Calls{}, Now: time.Now,
-	}
 	host, err := url.Parse(s.url)
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func TestRegistryLogins(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			login := audit.NewSecret(audit.KindRegistryLogin, c.user, c.password)
 			login.SetPart(audit.PartHost, host.Host)
-			verdict, err := docker.New(env, true, nil).Verify(t.Context(), login)
+			verdict, err := docker.New(verifierEnv(s.url), true, nil).Verify(t.Context(), login)
 			if err != nil || verdict.Validity != c.validity {
 				t.Fatalf("got %+v, %v; want %s", verdict, err, c.validity)
 			}
@@ -57,6 +57,49 @@ func TestRegistryLogins(t *testing.T) {
 				t.Errorf("reach %+v, facts %v; want %s, %s", verdict.Reach, verdict.Facts, c.level, c.limit)
 			}
 		})
+	}
+}
+
+// A login in a script is found with the registry and the user that it names, and works at a registry that may be asked.
+func TestRegistryLoginsOfScripts(t *testing.T) {
+	s := start(t)
+	const password = "of-the-test-only"
+	s.must(t, "POST", "admin/users", map[string]any{"username": "rita", "email": "rita@example.com", "password": password, "must_change_password": false})
+	token := s.must(t, "POST", "users/rita/tokens", map[string]any{"name": "t", "scopes": []string{"write:package"}}, "rita", password)["sha1"].(string)
+	s.image(t, "rita", token, "web")
+	program := buildProgram(t)
+	host, dir := strings.TrimPrefix(s.url, "http://"), t.TempDir()
+	for path, script := range map[string]string{
+		"ci.sh":          "docker login -u rita -p " + token + " " + host + "\n",
+		"deploy.sh":      "REGISTRY=" + host + "\nREGISTRY_USER=rita\nexport REGISTRY_PASSWORD=" + token + "\necho \"$REGISTRY_PASSWORD\" | docker login -u $REGISTRY_USER --password-stdin $REGISTRY\n",
+		".gitlab-ci.yml": "variables:\n  REGISTRY_PASSWORD: " + token + "\nbuild:\n  script:\n    - docker login -u rita -p \"$REGISTRY_PASSWORD\" http://" + host + "/v2/\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, path), []byte(script), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for named, want := range map[string]string{s.url: "active", "": "unchecked"} {
+			cmd := exec.CommandContext(t.Context(), program, "scan", "dir:"+dir, "--verify", "live", "--format", "json", "--fail-on", "none", "--quiet")
+			cmd.Env = append(os.Environ(), "GITEA_URL="+named)
+			out, err := cmd.Output()
+			var report audit.Run
+			if err == nil {
+				err = json.Unmarshal(out, &report)
+			}
+			if err != nil || len(report.Findings) != 1 || report.Findings[0].Verdict == nil || string(report.Findings[0].Verdict.Validity) != want {
+				t.Errorf("%s, where %q is named: %v, %+v; want %s", path, named, err, report.Findings, want)
+			}
+		}
+		if err := os.Remove(filepath.Join(dir, path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// verifierEnv is what verifiers get from outside, with the address of a Gitea.
+func verifierEnv(address string) audit.Env {
+	return audit.Env{
+		HTTP: http.DefaultClient, Getenv: func(name string) string { return map[string]string{"GITEA_URL": address}[name] }, Log: slog.New(slog.DiscardHandler),
+		UserAgent: "leakreach/test", Calls: &audit.Calls{}, Now: time.Now,
 	}
 }
 

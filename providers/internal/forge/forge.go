@@ -173,3 +173,15 @@ func RepositoryURL(named, path string, origins ...*url.URL) string {
 	}
 	return origins[0].JoinPath(path + ".git").String()
 }
+
+// Path is the path of a file inside a repository as a part of an address. It is unfit if it would lead elsewhere, however it is escaped.
+func Path(file string) (escaped string, fit bool) {
+	segments := strings.Split(file, "/")
+	for i, s := range segments {
+		if s == "" || s == "." || s == ".." {
+			return "", false
+		}
+		segments[i] = url.PathEscape(s)
+	}
+	return strings.Join(segments, "/"), true
+}

@@ -56,16 +56,3 @@ func CloudKey(name string) string {
 	}
 	return ""
 }
-
-// IsHosted tells whether a label is one that the forge gives to machines of its own: a system and its version (docs.github.com, "GitHub-hosted runners"),
-// "saas-" and a system (docs.gitlab.com, "Hosted runners"). Who has runners names them as he likes, so that "ubuntu-gpu" may be one of those.
-func IsHosted(label string) bool {
-	label = strings.ToLower(label)
-	for _, system := range []string{"ubuntu-", "windows-", "macos-"} {
-		version, ok := strings.CutPrefix(label, system)
-		if ok && (strings.HasPrefix(version, "latest") || strings.HasPrefix(version, "slim") || version != "" && version[0] >= '0' && version[0] <= '9') {
-			return true
-		}
-	}
-	return strings.HasPrefix(label, "saas-")
-}

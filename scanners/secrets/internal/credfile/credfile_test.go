@@ -386,6 +386,8 @@ func FuzzParse(f *testing.F) {
 		f.Add(h.path, []byte(put(h.text)))
 	}
 	f.Add(".mylogin.cnf", make([]byte, 64))
+	f.Add(".github/workflows/a.yml", []byte("- uses: docker/login-action@v3\n  with:\n    username: u\n    password: 'x7Kq2LmZp'\n    registry: ${{ env.R }}\nenv: {R: r.io}\n"))
+	f.Add("x.sh", []byte("U=u\nP=x7Kq2LmZp\nR=r.io\necho \"$P\" | docker login ${{ env.R }} \\\n -u $U --password-stdin; podman login <<< '$P' --authfile=\"a\" q.io"))
 	for path, unit := range map[string]string{"a": "postgres://u:p/", "b": ";password=", "c": "-----BEGIN RSA PRIVATE " + "KEY-----", "d.tfstate": "[{\"a\":",
 		"settings.xml": "<a b='", "secrets.yml": "- - a:\n ", "hosts.yml": "a: &a {b: *a}\n", "x.sh": "mysql curl docker login echo -p a\n", ".netrc": "macdef \"x ",
 		"e": "u:p@tcp(", "f": "new PDO('", "g": "machine a\\n", "h": "https://a@git", "x.tf": "variable \"a\" {\ndefault=\"", "x.sql": "IDENTIFIED BY 'a"} {

@@ -248,16 +248,19 @@ func (f *format) read(t []byte) []Credential {
 	return found
 }
 
-// registryOf is the host and port of the registry whose login a group of entries is, such as "auths/https://index.docker.io/v1/", or in .dockercfg
-// the same without "auths"; "" for any other group.
-func registryOf(group string) string {
-	if _, name, ok := strings.Cut("/"+group, "/auths/"); ok {
-		group = name
+// What a host with its port consists of, so that no password in front of it passes for a part of it; a name has at most 253 bytes.
+const (
+	hostText = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.:"
+	maxHost  = 260
+)
+
+// RegistryOf is the host and port of a registry by the name that configurations give it, such as "https://index.docker.io/v1/" or
+// "registry.example.com:5000/acme"; "" for what is none.
+func RegistryOf(name string) string {
+	if _, address, ok := strings.Cut(name, "://"); ok {
+		name = address
 	}
-	if _, address, ok := strings.Cut(group, "://"); ok {
-		group = address
-	}
-	if host, _, _ := strings.Cut(group, "/"); strings.ContainsAny(host, ".:") {
+	if host, _, _ := strings.Cut(name, "/"); strings.ContainsAny(host, ".:") && len(host) <= maxHost && strings.Trim(host, hostText) == "" {
 		return host
 	}
 	return ""
@@ -306,7 +309,11 @@ func (f *format) pick(d *doc) []Credential {
 			c.ID = string(id)
 		}
 		if key := plain(e.key); (key == "auth" || key == "password") && (f.keys == dockerKeys || strings.HasPrefix(d.groups[e.group], "auths/")) {
-			if host := registryOf(d.groups[e.group]); host != "" {
+			name := d.groups[e.group] // in .dockercfg without "auths"
+			if _, below, ok := strings.Cut("/"+name, "/auths/"); ok {
+				name = below
+			}
+			if host := RegistryOf(name); host != "" {
 				c.Kind, c.Parts = audit.KindRegistryLogin, map[string]string{audit.PartHost: host}
 			}
 		}

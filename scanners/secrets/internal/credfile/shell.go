@@ -82,6 +82,7 @@ func shell(t []byte) (found []Credential) {
 		}
 		found = s.line(t, start, end, means, &budget, found)
 	})
+	logIn(t, found)
 	return found
 }
 

@@ -29,38 +29,44 @@ func (d *Decoder) Columns(text []byte) iter.Seq[View] {
 
 // column joins the lines of the column that begins with the line at i, if it is one, and returns where the next line is.
 func (b *builder) column(text []byte, i int) int {
-	width := lineWidth(text, i)
-	next := i + width + 1
+	width, second := shortLine(text, i)
 	if width == 0 || width > widest {
 		return lineBreak(text, i) + 1
 	}
-	lines, end := 1, next-1
-	for p := next; p < len(text); p += width + 1 {
-		n := lineWidth(text, p)
+	lines, length, end := 1, width, i+width
+	for p := second; p < len(text); {
+		n, next := shortLine(text, p)
 		if n == 0 || n > width {
 			break
 		}
 		lines++
+		length += n
 		if end = p + n; n < width {
 			break
 		}
+		p = next
 	}
-	if lines < minLines || end-i-(lines-1) < minWhole {
-		return next
+	if lines < minLines || length < minWhole {
+		return second
 	}
-	for p := i + width; p < end; p += 1 + width {
-		if !b.replace(p, p+1, nil, 0, 1) {
-			break
+	for p := i; ; {
+		n, next := shortLine(text, p)
+		if p+n >= end || !b.replace(p+n, next, nil, 0, 1) {
+			return next
 		}
+		p = next
 	}
-	return end + 1
 }
 
-// lineWidth is how long the line at i is, or more than widest.
-func lineWidth(text []byte, i int) int {
-	line := text[i:min(i+widest+1, len(text))]
-	if k := bytes.IndexByte(line, '\n'); k >= 0 {
-		return k
+// shortLine is how long the line at i is, without its break, or more than widest, and where the next one is.
+func shortLine(text []byte, i int) (width, next int) {
+	line := text[i:min(i+widest+len("\r\n"), len(text))]
+	k := bytes.IndexByte(line, '\n')
+	switch {
+	case k < 0:
+		return len(line), i + len(line)
+	case k > 0 && line[k-1] == '\r':
+		return k - 1, i + k + 1
 	}
-	return len(line)
+	return k, i + k + 1
 }

@@ -14,6 +14,10 @@ func TestColumns(t *testing.T) {
 		{"", nil}, {"\n\n\n", nil}, {"a\n", nil},
 		{"abcdefgh\nabcdefgh\nabcdefgh\n", []string{strings.Repeat("abcdefgh", 3) + "\n"}},
 		{"abcdefgh\nabcdefgh\nabcd\nabcdefgh", []string{strings.Repeat("abcdefgh", 2) + "abcd\nabcdefgh"}},
+		{"abcdefgh\r\nabcdefgh\r\nabcdefgh\r\n", []string{strings.Repeat("abcdefgh", 3) + "\r\n"}},
+		{"abcdefghijkl\r\nabcdefghijkl\r\nabc\r\nx", []string{strings.Repeat("abcdefghijkl", 2) + "abc\r\nx"}}, // as wide as they may be
+		{"abcdefgh\r\nabcdefgh\nabcdefgh\r\n", []string{strings.Repeat("abcdefgh", 3) + "\r\n"}},
+		{strings.Repeat("\r\n", 30), nil},
 		{"abcdefgh\nabcdefgh\nabc", nil},                       // too short
 		{"abcdefghijkl\nabcdefghijkl\n", nil},                  // too few
 		{"abcdefghijklm\nabcdefghijklm\nabcdefghijklm\n", nil}, // too wide

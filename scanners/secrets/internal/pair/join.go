@@ -352,9 +352,9 @@ func places(locs []audit.Location) []place {
 		stem := stem(nameOf(l))
 		if l.Path == "" {
 			if l.Name != "" && (l.Kind == audit.InVariable || l.Kind == audit.InSecret) {
-				owner := ownerOf(t)
-				out = append(out, place{samePath, t + "\x00" + l.URL, "\x00" + l.Name}, place{sameName, t + "\x00" + l.URL, "\x00" + stem},
-					place{sameFolder, t + "\x00" + l.URL, "\x00"}, place{sameDirectory, t, "\x00"}, place{sameOwner, owner, "\x00" + stem})
+				owner, page := ownerOf(t), t+"\x00"+l.URL+"\x00"+l.Environment
+				out = append(out, place{samePath, page, "\x00" + l.Name}, place{sameName, page, "\x00" + stem}, place{sameFolder, page, "\x00"},
+					place{sameDirectory, t, "\x00"}, place{sameOwner, owner, "\x00" + stem})
 			}
 			continue
 		}
@@ -384,13 +384,13 @@ func unique(ps []place) []place {
 // distinct keeps one of the locations that are the same place.
 func distinct(locs []audit.Location) []audit.Location {
 	type key struct {
-		target, path, commit, name, object, url string
-		line, column                            int
+		target, path, commit, name, object, url, environment string
+		line, column                                         int
 	}
 	seen := map[key]bool{}
 	out := make([]audit.Location, 0, len(locs))
 	for _, l := range locs {
-		k := key{l.Target, l.Path, l.Commit, l.Name, l.Object, l.URL, l.Line, l.Column}
+		k := key{l.Target, l.Path, l.Commit, l.Name, l.Object, l.URL, l.Environment, l.Line, l.Column}
 		if !seen[k] {
 			seen[k] = true
 			out = append(out, l)
