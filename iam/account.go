@@ -36,6 +36,7 @@ type Identity struct {
 	Role     bool
 	Trust    *Policy // of a role
 	Tags     map[string]string
+	Any      []*Identity // roles one of which it stands for, whichever somebody chooses; nil of a user or role. Its moves are to each of them, in the same step
 	own      []*Policy
 	attached []*managed
 	groups   []*group

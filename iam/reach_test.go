@@ -257,7 +257,7 @@ func FuzzParseAccount(f *testing.F) {
 }
 
 // BenchmarkReach judges an account of many identities: some may pass roles to services, as many make keys, one is admin, and each other user may assume a role. Of
-// wide ones a twentieth may nearly everything, which makes many moves.
+// wide ones a twentieth may nearly everything, which makes many moves. In a mesh each role may assume each.
 func BenchmarkReach(b *testing.B) {
 	for _, c := range []struct {
 		n, each int
@@ -268,10 +268,19 @@ func BenchmarkReach(b *testing.B) {
 		{5000, 250, "", allow([]string{"lambda:*", "ec2:RunInstances"}, "*")},
 		{50000, 2500, "", allow([]string{"lambda:*", "ec2:RunInstances"}, "*")},
 		{5000, 10, "wide", doc{"Effect": "Allow", "NotAction": []string{"iam:*"}, "Resource": "*"}},
+		{500, 0, "mesh", nil},
+		{5000, 0, "mesh", nil},
+		{50000, 0, "mesh", nil},
 	} {
 		b.Run(fmt.Sprint(c.n, c.what), func(b *testing.B) {
 			m := &maker{}
+			trust := doc{"AWS": "arn:aws:iam::" + account + ":root"}
 			for k := range c.n / 2 {
+				if c.each == 0 {
+					m.role(fmt.Sprint("a", k), trust, allow("sts:AssumeRole", "*"))
+					m.role(fmt.Sprint("b", k), trust, allow("sts:AssumeRole", "*"), allow("sqs:SendMessage", "*"))
+					continue
+				}
 				switch k % c.each {
 				case 0:
 					m.user(fmt.Sprint("u", k), nil, allow("iam:PassRole", "*"), c.may)
@@ -280,7 +289,7 @@ func BenchmarkReach(b *testing.B) {
 				default:
 					m.user(fmt.Sprint("u", k), nil, allow([]string{"s3:Get*", "s3:PutObject"}, "arn:aws:s3:::b"+fmt.Sprint(k)+"/*"), allow("sts:AssumeRole", m.arn("role", fmt.Sprint("r", k))))
 				}
-				m.role(fmt.Sprint("r", k), []any{doc{"AWS": "arn:aws:iam::" + account + ":root"}, lambda, ec2}[k%3], allow([]string{"dynamodb:*", "sqs:SendMessage"}, "*"))
+				m.role(fmt.Sprint("r", k), []any{trust, lambda, ec2}[k%3], allow([]string{"dynamodb:*", "sqs:SendMessage"}, "*"))
 			}
 			m.user("root", adminPolicy)
 			a := m.account(b, account)
