@@ -103,7 +103,7 @@ func ParseAccount(id string, doc []byte) (*Account, error) {
 			}
 		}
 	}
-	if err := json.Unmarshal(doc, &in); err != nil {
+	if err := decode(doc, &in); err != nil {
 		return nil, fmt.Errorf("reading the authorization details of account %s: %w", id, err)
 	}
 	a := &Account{ID: id, policies: map[string]*managed{}}
@@ -278,7 +278,7 @@ func ParseOrganisation(doc []byte, accounts []*Account) error {
 			SCPs, RCPs [][]json.RawMessage
 		}
 	}
-	if err := json.Unmarshal(doc, &in); err != nil {
+	if err := decode(doc, &in); err != nil {
 		return fmt.Errorf("reading the organisation: %w", err)
 	}
 	var errs []error
@@ -319,7 +319,7 @@ func ParseOrganisation(doc []byte, accounts []*Account) error {
 // are all's.
 func ParseResources(doc []byte, accounts []*Account) error {
 	var in map[string]json.RawMessage
-	if err := json.Unmarshal(doc, &in); err != nil {
+	if err := decode(doc, &in); err != nil {
 		return fmt.Errorf("reading resource policies: %w", err)
 	}
 	var errs []error

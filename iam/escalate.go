@@ -7,21 +7,21 @@ import (
 
 // A node is an identity with what it may and where it can move to.
 type node struct {
-	id        *Identity
-	who       Principal
-	layers    Layers
-	services  map[string]bool // of which its policies may allow something; nil for any
-	admin     Answer          // to whether it may everything
-	raised    *Answer         // the same if it had a policy that allows everything; nil until it is needed
-	moves     []Move
-	moved     bool              // they were worked out
-	able      map[string]Answer // of actions that were asked about on any resource
-	beyond    []string          // roles that it may perhaps assume, in accounts that were not read
-	data      []string          // unproven ways to data, by their ids
-	own       []own             // one for an account; none where it may nothing
-	undecided string            // what of its own it is not known to be allowed, and why: the first such; "" for nothing
-	ways      []way
-	hint      *way // the shortest that takes what is not known; nil for none
+	id       *Identity
+	who      Principal
+	layers   Layers
+	services map[string]bool // of which its policies may allow something; nil for any
+	admin    Answer          // to whether it may everything
+	raised   *Answer         // the same if it had a policy that allows everything; nil until it is needed
+	moves    []Move
+	moved    bool              // they were worked out
+	able     map[string]Answer // of actions that were asked about on any resource
+	beyond   []string          // roles that it may perhaps assume, in accounts that were not read
+	data     []string          // unproven ways to data, by their ids
+	own      []own             // one for an account; none where it may nothing
+	doubts   []doubt           // what of its own it is not known to be allowed: for each account and level the first
+	ways     []way
+	hint     *way // the shortest that takes what is not known; nil for none
 }
 
 // A Move is one that an identity can make: to another, or to more rights of its own.

@@ -231,7 +231,8 @@ func (w *World) Reach(i *Identity) Reach {
 	if len(n.data) > 0 {
 		r.limit("unproven ways to data: " + strings.Join(n.data, ", "))
 	}
-	undecided := n.undecided != "" || len(n.beyond) > 0 || n.admin.State == Undecided || len(i.unread) > 0
+	doubt := n.doubt()
+	undecided := doubt != "" || len(n.beyond) > 0 || n.admin.State == Undecided || len(i.unread) > 0
 	if n.hint != nil && n.hint.move != nil {
 		moves, end := w.route(n, *n.hint, func(n *node) way { return *n.hint })
 		r.Possible = r.follow(moves)
@@ -260,9 +261,9 @@ func (w *World) Reach(i *Identity) Reach {
 	}
 	if r.Level == LevelNone && undecided {
 		r.Level = LevelUnknown
-		if n.undecided != "" {
-			r.limit(n.undecided)
-		}
+	}
+	if doubt != "" {
+		r.limit(doubt)
 	}
 	return r
 }

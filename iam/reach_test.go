@@ -307,3 +307,43 @@ func BenchmarkReach(b *testing.B) {
 		})
 	}
 }
+
+// TestDoubts: what would raise a level if it was known is a limit of it, and what another statement allows anyway is none.
+func TestDoubts(t *testing.T) {
+	somewhere := doc{"Condition": doc{"IpAddress": doc{"aws:SourceIp": "192.0.2.1"}}}
+	for _, c := range []struct {
+		name       string
+		statements []doc
+		level      Level
+		limits     []string
+	}{
+		{"writes perhaps", []doc{allow("sqs:ReceiveMessage", "*"), allow("sqs:SendMessage", "*", somewhere)}, LevelRead, []string{"whether it may sqs:sendmessage on * depends on aws:sourceip"}},
+		{"reads perhaps, and writes", []doc{allow("sqs:ReceiveMessage", "*", somewhere), allow("sqs:SendMessage", "*")}, LevelWrite, nil},
+		{"reads perhaps", []doc{allow("sqs:ReceiveMessage", "*", somewhere)}, LevelUnknown, []string{"whether it may sqs:receivemessage on * depends on aws:sourceip"}},
+	} {
+		m := &maker{}
+		arn := m.user("u", nil, c.statements...)
+		a := m.account(t, account)
+		a.Organisation = true
+		w := NewWorld([]*Account{a}, time.Now())
+		if r := w.Reach(w.Find(arn)); r.Level != c.level || !slices.Equal(r.Limits, c.limits) {
+			t.Errorf("%s: %s %q", c.name, r.Level, r.Limits)
+		}
+	}
+}
+
+// TestDecode: an error says where, and what is expected there.
+func TestDecode(t *testing.T) {
+	for doc, want := range map[string]string{
+		`[]`:                            "line 1, column 1: the document is a list, and has to be an object",
+		"{\n \"RoleDetailList\": \"\"}": "line 2, column 21: RoleDetailList is a text, and has to be a list",
+		`{"Policies": [{"PolicyVersionList": [{"IsDefaultVersion": 1}]}]}`: "line 1, column 59: Policies.PolicyVersionList.IsDefaultVersion is a number, and has to be true or false",
+		`{"UserDetailList": [{"PermissionsBoundary": true}]}`:              "line 1, column 48: UserDetailList.PermissionsBoundary is true or false, and has to be an object",
+		"{\n\n": "line 2, column 1: not JSON: unexpected end of JSON input",
+	} {
+		_, err := ParseAccount(account, []byte(doc))
+		if err == nil || err.Error() != "reading the authorization details of account "+account+": "+want {
+			t.Errorf("%q: %v", doc, err)
+		}
+	}
+}
