@@ -225,7 +225,7 @@ func (j *job) runner() ReaderRunner {
 		r.Hosted = "no"
 	}
 	for _, o := range append([]*place{j.place}, j.place.above...) {
-		for _, e := range o.entries[audit.KindRunner] {
+		for _, e := range o.candidates(j) {
 			if !takes(j, e) {
 				continue
 			}
@@ -246,6 +246,28 @@ func (j *job) runner() ReaderRunner {
 		}
 	}
 	return r
+}
+
+// candidates are runners among which those that take a job are: those with its rarest label.
+func (p *place) candidates(j *job) (rarest []*audit.Entry) {
+	if len(j.Runner.Labels) == 0 {
+		return p.entries[audit.KindRunner]
+	}
+	if p.runners == nil {
+		p.runners = map[string][]*audit.Entry{}
+		for _, e := range p.entries[audit.KindRunner] {
+			for label := range strings.SplitSeq(strings.ToLower(e.Facts["labels"]), ",") {
+				p.runners[label] = append(p.runners[label], e)
+			}
+		}
+	}
+	rarest = p.runners[strings.ToLower(j.Runner.Labels[0])]
+	for _, l := range j.Runner.Labels[1:] {
+		if some := p.runners[strings.ToLower(l)]; len(some) < len(rarest) {
+			rarest = some
+		}
+	}
+	return rarest
 }
 
 // takes tells whether a runner takes a job.

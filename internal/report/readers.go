@@ -204,7 +204,7 @@ func readersTable(all []*graph.Readers) (t table) {
 				components[c.Name] = true
 			}
 		}
-		t.add(s.Name, s.Target+", "+cmp.Or(s.Scope, "in no listing"), len(s.Jobs), len(components), s.Outsider, s.Used, cmp.Or(string(s.Level), "-"))
+		t.add(s.Name, s.Target+", "+cmp.Or(s.Scope, "in no listing"), len(s.Jobs)+s.More, len(components), s.Outsider, s.Used, cmp.Or(string(s.Level), "-"))
 	}
 	return t
 }
