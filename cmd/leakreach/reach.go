@@ -269,7 +269,7 @@ func (x *explainer) find(name string) (nodes []*graph.Node, err error) {
 		}
 	} else {
 		for n := range g.Nodes() {
-			if n.ID == name || n.Kind == graph.Secret && len(name) >= minName && (strings.HasPrefix(n.ID, name) || strings.HasPrefix(n.Name, name)) {
+			if n.ID == name && n.Kind != graph.Any || n.Kind == graph.Secret && len(name) >= minName && (strings.HasPrefix(n.ID, name) || strings.HasPrefix(n.Name, name)) {
 				nodes = append(nodes, n)
 			}
 		}

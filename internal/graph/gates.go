@@ -319,6 +319,13 @@ func (a *Access) people(s *Readers, where []*place) (people, approve []string) {
 		people = append(people, fmt.Sprintf("whoever may push to %s of %s, by a workflow of their own%s", branch, p.name, then))
 		for _, r := range p.entries[audit.KindProtection] {
 			f := r.Facts
+			if e["branches"] == "protected" && f["of"] == "branch" && f["push"] != "" {
+				but := ""
+				if f["bypass"] != "" {
+					but = ", past whose rules may " + f["bypass"]
+				}
+				people = append(people, fmt.Sprintf("though to the protected branch %s of %s only %s%s", r.Name, p.name, f["push"], but))
+			}
 			every := about(","+f["refs"]+",", ",~ALL,", ",*,", ",**,", ",**/*,", ",refs/heads/**,")
 			if f["of"] == "ruleset" && f["enforcement"] == "active" && f["target"] != "tag" && every && about(f["rules"], "creation", "pull_request", "update") {
 				people = append(people, fmt.Sprintf("though the ruleset %s of %s stops unreviewed pushes to all branches, but for %s", r.Name, p.name, cmp.Or(f["bypass"], "nobody that is known")))

@@ -152,6 +152,32 @@ func TestGates(t *testing.T) {
 	}
 }
 
+// Whoever alone may push to the branches that an environment serves is told by name.
+func TestWhoPushes(t *testing.T) {
+	const file = ".github/workflows/a.yml"
+	run := func(branches string) []string {
+		all := slices.Concat(inventory(
+			"github:acme/web|secret|environment live|KEY|store=actions", "github:acme/web|environment|environment|live|reviewers=User:jane,Team:ops|branches="+branches,
+			"github:acme/web|protection|repository|main|of=branch|push=User:jane,App:ship|bypass=RepositoryRole:admin=always", "github:acme/web|protection|repository|old|of=branch",
+		), workflows("github:acme/web", map[string]string{file: "on: push\njobs:\n  a: {runs-on: x, environment: live, steps: [{run: '${{ secrets.KEY }}'}]}\n"}))
+		s := access(t, &audit.Run{Inventory: all}).Find("KEY")[0]
+		if !slices.Equal(s.Approve, []string{"User:jane", "Team:ops"}) {
+			t.Errorf("approve %q", s.Approve)
+		}
+		return s.People
+	}
+	const then = ", by a workflow of their own, once a reviewer lets the run pass"
+	if got, want := run("protected"), []string{
+		"whoever may push to a protected branch of github:acme/web" + then,
+		"though to the protected branch main of github:acme/web only User:jane,App:ship, past whose rules may RepositoryRole:admin=always",
+	}; !slices.Equal(got, want) {
+		t.Errorf("people %q", got)
+	}
+	if got, want := run("all"), []string{"whoever may push to any branch of github:acme/web" + then}; !slices.Equal(got, want) {
+		t.Errorf("people %q", got)
+	}
+}
+
 // GitLab's jobs get what their environment fits, the most specific and nearest first; what is protected leaves other refs to what lies behind it.
 func TestScopes(t *testing.T) {
 	const flow = "plain: {script: a}\nreview: {environment: review/one, script: 'b $KEY'}\nlive: {environment: live, script: c}\nsome: {environment: $NAME, script: d}\n"

@@ -18,8 +18,8 @@ type row struct {
 // rows are of text that can be printed.
 type rows []row
 
-func (r *rows) add(of int, label, format string, args ...any) {
-	*r = append(*r, row{of, label, Clean(fmt.Sprintf(format, args...))})
+func (to *rows) add(of int, label, format string, args ...any) {
+	*to = append(*to, row{of, label, Clean(fmt.Sprintf(format, args...))})
 }
 
 // kept is where a secret is kept, and for whom.
@@ -242,8 +242,8 @@ func losses(all []graph.Loss) (r rows) {
 	return r
 }
 
-func (r rows) text(b *strings.Builder) {
-	for _, x := range r {
+func (to rows) text(b *strings.Builder) {
+	for _, x := range to {
 		fmt.Fprintf(b, "  %s%-9s %s\n", strings.Repeat("  ", x.Of), x.Label, x.Says)
 	}
 }
