@@ -162,6 +162,7 @@ iam-data:
 debian:
 	@missing=(); \
 	command -v rsync >/dev/null || missing+=(rsync); \
+	command -v chromium >/dev/null || missing+=(chromium); \
 	aws --version >/dev/null 2>&1 || missing+=(awscli); \
 	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || missing+=(postgresql); \
 	[ $${#missing[@]} -gt 0 ] || exit 0; \

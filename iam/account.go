@@ -38,6 +38,7 @@ type Identity struct {
 	Trust    *Policy       // of a role
 	Session  time.Duration // of a role: how long sessions may be; 0 where it is not known
 	Tags     map[string]string
+	Any      []*Identity // roles one of which it stands for, whichever somebody chooses; nil of a user or role. Its moves are to each of them, in the same step
 	own      []*Policy
 	attached []*managed
 	groups   []*group
@@ -104,7 +105,7 @@ func ParseAccount(id string, doc []byte) (*Account, error) {
 			}
 		}
 	}
-	if err := json.Unmarshal(doc, &in); err != nil {
+	if err := decode(doc, &in); err != nil {
 		return nil, fmt.Errorf("reading the authorization details of account %s: %w", id, err)
 	}
 	a := &Account{ID: id, policies: map[string]*managed{}}
@@ -279,7 +280,7 @@ func ParseOrganisation(doc []byte, accounts []*Account) error {
 			SCPs, RCPs [][]json.RawMessage
 		}
 	}
-	if err := json.Unmarshal(doc, &in); err != nil {
+	if err := decode(doc, &in); err != nil {
 		return fmt.Errorf("reading the organisation: %w", err)
 	}
 	var errs []error
@@ -320,7 +321,7 @@ func ParseOrganisation(doc []byte, accounts []*Account) error {
 // are all's.
 func ParseResources(doc []byte, accounts []*Account) error {
 	var in map[string]json.RawMessage
-	if err := json.Unmarshal(doc, &in); err != nil {
+	if err := decode(doc, &in); err != nil {
 		return fmt.Errorf("reading resource policies: %w", err)
 	}
 	var errs []error

@@ -7,27 +7,27 @@ import (
 
 // A node is an identity with what it may and where it can move to.
 type node struct {
-	id        *Identity
-	who       Principal
-	layers    Layers
-	services  map[string]bool // of which its policies may allow something; nil for any
-	admin     Answer          // to whether it may everything
-	raised    *Answer         // the same if it had a policy that allows everything; nil until it is needed
-	moves     []Move
-	moved     bool              // they were worked out
-	able      map[string]Answer // of actions that were asked about on any resource
-	beyond    []string          // roles that it may perhaps assume, in accounts that were not read
-	data      []string          // unproven ways to data, by their ids
-	own       []own             // one for an account; none where it may nothing
-	undecided string            // what of its own it is not known to be allowed, and why: the first such; "" for nothing
-	ways      []way
-	hint      *way // the shortest that takes what is not known; nil for none
+	id       *Identity
+	who      Principal
+	layers   Layers
+	services map[string]bool // of which its policies may allow something; nil for any
+	admin    Answer          // to whether it may everything
+	raised   *Answer         // the same if it had a policy that allows everything; nil until it is needed
+	moves    []Move
+	moved    bool              // they were worked out
+	able     map[string]Answer // of actions that were asked about on any resource
+	beyond   []string          // roles that it may perhaps assume, in accounts that were not read
+	data     []string          // unproven ways to data, by their ids
+	own      []own             // one for an account; none where it may nothing
+	doubts   []doubt           // what of its own it is not known to be allowed: for each account and level the first
+	ways     []way
+	hint     *way // the shortest that takes what is not known; nil for none
 }
 
 // A Move is one that an identity can make: to another, or to more rights of its own.
 type Move struct {
 	Step
-	Target *Identity // whose rights it gives, all of them; nil where it gives those of an administrator
+	Target *Identity // whose rights it gives, all of them, or those of any of its Any; nil where it gives those of an administrator
 	Admin  *Account  // in which it gives those of an administrator; nil where Target is set
 	State  State     // Allowed, or Undecided where what is not known decides
 	// Supposes is what it takes beside, and is not known; "" for nothing. An Undecided move always supposes something.
@@ -143,92 +143,6 @@ func all(answers ...Answer) Answer {
 		}
 	}
 	return together
-}
-
-// A trusting is what roles have in their trust policies, to find those that let somebody in without asking each.
-type trusting struct {
-	byName   map[string][]*Identity // ARNs, and accounts, that are named
-	everyone []*Identity
-}
-
-func (w *World) trusting() *trusting {
-	if w.trust != nil {
-		return w.trust
-	}
-	w.trust = &trusting{byName: map[string][]*Identity{}}
-	for _, a := range w.accounts {
-		for _, role := range a.Roles {
-			if role.Trust == nil {
-				continue
-			}
-			names, everyone := map[string]bool{}, false
-			for _, s := range role.Trust.Statements {
-				if s.Effect == Allow {
-					some, all := s.principals.indexed()
-					everyone = everyone || all
-					for _, n := range some {
-						names[n] = true
-					}
-				}
-			}
-			for n := range names {
-				w.trust.byName[n] = append(w.trust.byName[n], role)
-			}
-			if everyone {
-				w.trust.everyone = append(w.trust.everyone, role)
-			}
-		}
-	}
-	return w.trust
-}
-
-// assume adds the roles whose trust policy lets the identity in; of an administrator's those of other accounts.
-func (w *World) assume(n *node) {
-	t := w.trusting()
-	candidates := slices.Concat(t.byName[n.who.ARN], t.byName[n.who.Role], t.everyone)
-	some, all := n.assumable()
-	if all {
-		candidates = append(candidates, t.byName[n.who.Account]...)
-	}
-	for _, arn := range some {
-		if role := w.byARN[arn]; role != nil {
-			candidates = append(candidates, role)
-		} else if account := w.owner(arn, n.id.Account); w.Account(account) == nil {
-			if a := w.ask(n.id, w.about(n, arn, account), "sts:AssumeRole", arn, account, nil); a.State != Denied {
-				n.beyond = append(n.beyond, arn)
-			}
-		}
-	}
-	l, asked := n.layers, map[*Identity]bool{n.id: true}
-	for _, role := range candidates {
-		if asked[role] || role.Trust == nil || n.admin.State == Allowed && role.Account == n.id.Account {
-			continue
-		}
-		asked[role] = true
-		l.RCPs, l.Resource = role.Account.RCPs, role.Trust
-		n.add(Move{Step: Step{To: role.ARN, Edge: "assumes", Path: "sts-001"}, Target: role}, w.ask(n.id, l, "sts:AssumeRole", role.ARN, role.Account.ID, nil))
-	}
-}
-
-// assumable are the roles that the identity's statements name for sts:AssumeRole; all is whether some name more than single ones.
-func (n *node) assumable() (some []string, all bool) {
-	for _, p := range n.layers.Identity {
-		for _, s := range p.Statements {
-			if s.Effect == Deny || !s.does("sts:assumerole") {
-				continue
-			}
-			if s.notRes || s.resources == nil {
-				return nil, true
-			}
-			for _, r := range s.resources {
-				if r.all || r.holds || strings.ContainsAny(r.text, "*?") {
-					return nil, true
-				}
-				some = append(some, r.text)
-			}
-		}
-	}
-	return some, false
 }
 
 // names is how statements that allow name a principal: most trust policies name others.
@@ -418,7 +332,12 @@ func (w *World) takeOver(n *node) {
 	}
 	assumed := map[*Identity]Answer{}
 	for _, m := range n.moves {
-		assumed[m.Target] = Answer{State: m.State, Missing: []string{m.Supposes}}
+		for _, target := range m.Target.each() {
+			assumed[target] = Answer{State: m.State}
+			if m.Supposes != "" {
+				assumed[target] = Answer{State: m.State, Missing: []string{strings.TrimPrefix(m.Supposes, "depends on ")}}
+			}
+		}
 	}
 	for _, target := range slices.Concat(i.Account.Users, i.Account.Roles) {
 		if target == i || linked(target.ARN) || reserved(target.ARN) {

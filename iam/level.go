@@ -70,6 +70,13 @@ func (w *World) solve() {
 			}
 		}
 	}
+	for _, any := range w.trusting().any {
+		n := w.node(any)
+		for k := range n.moves {
+			to := w.node(n.moves[k].Target)
+			into[to] = append(into[to], arrow{n, &n.moves[k]})
+		}
+	}
 	for _, a := range w.accounts {
 		w.lead(a, ends[end{LevelAdmin, a.ID}], into)
 	}
@@ -78,6 +85,9 @@ func (w *World) solve() {
 		spread(ends[e], into, func(a arrow, hops int) bool {
 			if a.move != nil && a.move.State != Allowed {
 				return false
+			}
+			if a.from.id.Any != nil && hops == maxHops {
+				return false // nobody has a step left to come to it
 			}
 			if k := len(a.from.ways) - 1; k >= 0 && (a.from.ways[k].level > e.level || a.from.ways[k].account == e.account) {
 				return false // it has a higher one, or was here
@@ -107,8 +117,13 @@ func (w *World) Administration(a *Account) (moves []Move) {
 		}
 		on := false
 		for _, m := range w.Moves(i) {
-			if m.Target != nil && m.Target.Account != a && m.State == Allowed && !led[m.Target] {
-				led[m.Target], on = true, true
+			if m.Target == nil || m.Target.Account == a || m.State != Allowed || led[m.Target] {
+				continue
+			}
+			led[m.Target] = true
+			for _, to := range m.Target.each() {
+				on = on || m.Target == to || !led[to]
+				led[to] = true
 			}
 		}
 		if on {
@@ -156,9 +171,16 @@ func spread(ends []arrow, into map[*node][]arrow, take func(a arrow, hops int) b
 	for hops := 0; hops <= maxHops && len(now)+len(later) > 0; hops++ {
 		next := later
 		later = nil
-		for _, a := range now {
-			if take(a, hops) {
-				next = append(next, into[a.from]...)
+		for k := 0; k < len(now); k++ {
+			if !take(now[k], hops) {
+				continue
+			}
+			for _, a := range into[now[k].from] {
+				if a.from.id.Any != nil { // which is no step of its own
+					now = append(now, a)
+				} else {
+					next = append(next, a)
+				}
 			}
 		}
 		now = next
@@ -209,7 +231,8 @@ func (w *World) Reach(i *Identity) Reach {
 	if len(n.data) > 0 {
 		r.limit("unproven ways to data: " + strings.Join(n.data, ", "))
 	}
-	undecided := n.undecided != "" || len(n.beyond) > 0 || n.admin.State == Undecided || len(i.unread) > 0
+	doubt := n.doubt()
+	undecided := doubt != "" || len(n.beyond) > 0 || n.admin.State == Undecided || len(i.unread) > 0
 	if n.hint != nil && n.hint.move != nil {
 		moves, end := w.route(n, *n.hint, func(n *node) way { return *n.hint })
 		r.Possible = r.follow(moves)
@@ -226,7 +249,7 @@ func (w *World) Reach(i *Identity) Reach {
 		}
 		undecided = true
 		switch {
-		case m.Target != nil && w.node(m.Target).hint == nil:
+		case m.Target != nil && !w.hinted(m.Target, i):
 		case len(r.Limits) < maxLimits:
 			r.limit(m.limit())
 		default:
@@ -238,11 +261,20 @@ func (w *World) Reach(i *Identity) Reach {
 	}
 	if r.Level == LevelNone && undecided {
 		r.Level = LevelUnknown
-		if n.undecided != "" {
-			r.limit(n.undecided)
-		}
+	}
+	if doubt != "" {
+		r.limit(doubt)
 	}
 	return r
+}
+
+// hinted tells whether an identity, or any of those that it stands for but one, perhaps becomes an administrator.
+func (w *World) hinted(i, but *Identity) bool {
+	hint := w.node(i).hint
+	if hint == nil || i.Any == nil || hint.move.Target != but {
+		return hint != nil
+	}
+	return slices.ContainsFunc(i.Any, func(role *Identity) bool { return role != but && w.node(role).hint != nil })
 }
 
 // A Right is a level that an identity has in an account by itself.
@@ -296,7 +328,11 @@ func (r *Reach) follow(moves []*Move) (steps []Step) {
 // route is a way's moves, and the identity that has the level at its end: nil if the last move gives it. At each identity the way goes on as next says.
 func (w *World) route(n *node, x way, next func(*node) way) (moves []*Move, end *node) {
 	for x.move != nil {
-		moves = append(moves, x.move)
+		if n.id.Any != nil {
+			moves[len(moves)-1] = moves[len(moves)-1].through(x.move)
+		} else {
+			moves = append(moves, x.move)
+		}
 		if x.move.Target == nil {
 			return moves, nil
 		}

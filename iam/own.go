@@ -14,6 +14,13 @@ type own struct {
 	by      []Witness
 }
 
+// A doubt is what would raise the level in an account if what is not known was.
+type doubt struct {
+	account string
+	level   Level
+	why     string
+}
+
 // judgeOwn finds what an identity may by itself: by its own statements, and by those of resources that name it.
 func (w *World) judgeOwn(n *node) {
 	for _, p := range n.layers.Identity {
@@ -27,7 +34,7 @@ func (w *World) judgeOwn(n *node) {
 	for _, g := range w.grants(n.who) {
 		if account := w.owner(g.resource, n.id.Account); n.level(account) < LevelWrite {
 			if tries++; tries > maxExamples {
-				n.undecided = "more resources name it than were looked at"
+				n.doubts = append(n.doubts, doubt{account, LevelWrite, "more resources name it than were looked at"})
 				return
 			}
 			w.judgeStatement(n, g.statement, service(g.resource), g.examples(n.id))
@@ -43,6 +50,16 @@ func (n *node) level(account string) Level {
 		}
 	}
 	return LevelNone
+}
+
+// doubt is the first that is left; "" for none.
+func (n *node) doubt() string {
+	for _, d := range n.doubts {
+		if d.level > n.level(d.account) {
+			return d.why
+		}
+	}
+	return ""
 }
 
 // judgeStatement asks for what a statement allows, of the identity's or of a resource's of some service, on examples of resources.
@@ -71,8 +88,8 @@ func (w *World) judgeStatement(n *node, s *Statement, of string, resources []str
 			case Allowed:
 				n.own = append(slices.DeleteFunc(n.own, func(o own) bool { return o.account == account }), own{account, level, a.Witnesses})
 			case Undecided:
-				if n.undecided == "" {
-					n.undecided = fmt.Sprintf("whether it may %s on %s depends on %s", action, resource, strings.Join(a.Missing, ", "))
+				if !slices.ContainsFunc(n.doubts, func(d doubt) bool { return d.account == account && d.level >= level }) {
+					n.doubts = append(n.doubts, doubt{account, level, fmt.Sprintf("whether it may %s on %s depends on %s", action, resource, strings.Join(a.Missing, ", "))})
 				}
 			}
 		}

@@ -126,7 +126,9 @@ func (p *Policy) statement(raw json.RawMessage) (*Statement, error) {
 		has[name] = true
 		switch name {
 		case "sid":
-			err = json.Unmarshal(m.value, &s.Sid)
+			if json.Unmarshal(m.value, &s.Sid) != nil {
+				err = errors.New("not a text")
+			}
 		case "effect":
 			s.Effect, err = effectOf(m.value)
 		case "principal", "notprincipal":
@@ -165,8 +167,8 @@ func (p *Policy) statement(raw json.RawMessage) (*Statement, error) {
 
 func effectOf(raw json.RawMessage) (Effect, error) {
 	var text string
-	if err := json.Unmarshal(raw, &text); err != nil {
-		return Deny, err
+	if json.Unmarshal(raw, &text) != nil {
+		return Deny, errors.New("neither Allow nor Deny")
 	}
 	switch text {
 	case "Allow":

@@ -63,11 +63,12 @@ type World struct {
 	granted        *granting // nil until it is needed
 	solved         bool
 	permissionSets bool // some account has a role of one
+	fewest         int  // roles that are worth grouping
 }
 
 // NewWorld makes one, as of a time.
 func NewWorld(accounts []*Account, now time.Time) *World {
-	w := &World{accounts: accounts, now: now, byARN: map[string]*Identity{}, byID: map[string]*Account{}, nodes: map[*Identity]*node{}, taken: map[taker]*taken{}}
+	w := &World{accounts: accounts, now: now, byARN: map[string]*Identity{}, byID: map[string]*Account{}, nodes: map[*Identity]*node{}, taken: map[taker]*taken{}, fewest: fewest}
 	for _, a := range accounts {
 		w.byID[a.ID] = a
 		for _, i := range slices.Concat(a.Users, a.Roles) {

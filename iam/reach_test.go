@@ -257,7 +257,7 @@ func FuzzParseAccount(f *testing.F) {
 }
 
 // BenchmarkReach judges an account of many identities: some may pass roles to services, as many make keys, one is admin, and each other user may assume a role. Of
-// wide ones a twentieth may nearly everything, which makes many moves.
+// wide ones a twentieth may nearly everything, which makes many moves. In a mesh each role may assume each.
 func BenchmarkReach(b *testing.B) {
 	for _, c := range []struct {
 		n, each int
@@ -268,10 +268,19 @@ func BenchmarkReach(b *testing.B) {
 		{5000, 250, "", allow([]string{"lambda:*", "ec2:RunInstances"}, "*")},
 		{50000, 2500, "", allow([]string{"lambda:*", "ec2:RunInstances"}, "*")},
 		{5000, 10, "wide", doc{"Effect": "Allow", "NotAction": []string{"iam:*"}, "Resource": "*"}},
+		{500, 0, "mesh", nil},
+		{5000, 0, "mesh", nil},
+		{50000, 0, "mesh", nil},
 	} {
 		b.Run(fmt.Sprint(c.n, c.what), func(b *testing.B) {
 			m := &maker{}
+			trust := doc{"AWS": "arn:aws:iam::" + account + ":root"}
 			for k := range c.n / 2 {
+				if c.each == 0 {
+					m.role(fmt.Sprint("a", k), trust, allow("sts:AssumeRole", "*"))
+					m.role(fmt.Sprint("b", k), trust, allow("sts:AssumeRole", "*"), allow("sqs:SendMessage", "*"))
+					continue
+				}
 				switch k % c.each {
 				case 0:
 					m.user(fmt.Sprint("u", k), nil, allow("iam:PassRole", "*"), c.may)
@@ -280,7 +289,7 @@ func BenchmarkReach(b *testing.B) {
 				default:
 					m.user(fmt.Sprint("u", k), nil, allow([]string{"s3:Get*", "s3:PutObject"}, "arn:aws:s3:::b"+fmt.Sprint(k)+"/*"), allow("sts:AssumeRole", m.arn("role", fmt.Sprint("r", k))))
 				}
-				m.role(fmt.Sprint("r", k), []any{doc{"AWS": "arn:aws:iam::" + account + ":root"}, lambda, ec2}[k%3], allow([]string{"dynamodb:*", "sqs:SendMessage"}, "*"))
+				m.role(fmt.Sprint("r", k), []any{trust, lambda, ec2}[k%3], allow([]string{"dynamodb:*", "sqs:SendMessage"}, "*"))
 			}
 			m.user("root", adminPolicy)
 			a := m.account(b, account)
@@ -296,5 +305,45 @@ func BenchmarkReach(b *testing.B) {
 			}
 			b.ReportMetric(float64(moves), "moves")
 		})
+	}
+}
+
+// TestDoubts: what would raise a level if it was known is a limit of it, and what another statement allows anyway is none.
+func TestDoubts(t *testing.T) {
+	somewhere := doc{"Condition": doc{"IpAddress": doc{"aws:SourceIp": "192.0.2.1"}}}
+	for _, c := range []struct {
+		name       string
+		statements []doc
+		level      Level
+		limits     []string
+	}{
+		{"writes perhaps", []doc{allow("sqs:ReceiveMessage", "*"), allow("sqs:SendMessage", "*", somewhere)}, LevelRead, []string{"whether it may sqs:sendmessage on * depends on aws:sourceip"}},
+		{"reads perhaps, and writes", []doc{allow("sqs:ReceiveMessage", "*", somewhere), allow("sqs:SendMessage", "*")}, LevelWrite, nil},
+		{"reads perhaps", []doc{allow("sqs:ReceiveMessage", "*", somewhere)}, LevelUnknown, []string{"whether it may sqs:receivemessage on * depends on aws:sourceip"}},
+	} {
+		m := &maker{}
+		arn := m.user("u", nil, c.statements...)
+		a := m.account(t, account)
+		a.Organisation = true
+		w := NewWorld([]*Account{a}, time.Now())
+		if r := w.Reach(w.Find(arn)); r.Level != c.level || !slices.Equal(r.Limits, c.limits) {
+			t.Errorf("%s: %s %q", c.name, r.Level, r.Limits)
+		}
+	}
+}
+
+// TestDecode: an error says where, and what is expected there.
+func TestDecode(t *testing.T) {
+	for doc, want := range map[string]string{
+		`[]`:                            "line 1, column 1: the document is a list, and has to be an object",
+		"{\n \"RoleDetailList\": \"\"}": "line 2, column 21: RoleDetailList is a text, and has to be a list",
+		`{"Policies": [{"PolicyVersionList": [{"IsDefaultVersion": 1}]}]}`: "line 1, column 59: Policies.PolicyVersionList.IsDefaultVersion is a number, and has to be true or false",
+		`{"UserDetailList": [{"PermissionsBoundary": true}]}`:              "line 1, column 48: UserDetailList.PermissionsBoundary is true or false, and has to be an object",
+		"{\n\n": "line 2, column 1: not JSON: unexpected end of JSON input",
+	} {
+		_, err := ParseAccount(account, []byte(doc))
+		if err == nil || err.Error() != "reading the authorization details of account "+account+": "+want {
+			t.Errorf("%q: %v", doc, err)
+		}
 	}
 }

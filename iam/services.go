@@ -68,9 +68,21 @@ func (i *Identity) letsIn(service string) bool {
 // throughServices adds roles that a service runs code of the identity's as: roles that it hands over, and those that run already.
 func (w *World) throughServices(n *node) {
 	i := n.id
-	reached := map[*Identity]State{}
+	reached, several := map[*Identity]State{}, []*Identity{}
 	for _, m := range n.moves {
 		reached[m.Target] = max(reached[m.Target], m.State)
+		if m.Target != nil && m.Target.Any != nil {
+			several = append(several, m.Target)
+		}
+	}
+	reaches := func(role *Identity) State {
+		best := reached[role]
+		for _, any := range several {
+			if _, among := slices.BinarySearchFunc(any.Any, role, byARN); among {
+				best = max(best, reached[any])
+			}
+		}
+		return best
 	}
 	passed := map[string]Answer{} // by role and service
 	pass := func(role *Identity, service string) Answer {
@@ -99,7 +111,7 @@ func (w *World) throughServices(n *node) {
 					roles = t.prize
 				}
 				for _, role := range roles {
-					if reached[role] >= able.State {
+					if role == i || reaches(role) >= able.State {
 						continue
 					}
 					m := Move{Step: Step{To: role.ARN, Edge: "passes", Path: p.ID}, Target: role}
@@ -113,7 +125,7 @@ func (w *World) throughServices(n *node) {
 					if p.unproven() {
 						answer = all(answer, unproven)
 					}
-					if answer.State > reached[role] {
+					if answer.State > reaches(role) {
 						n.add(m, answer)
 						reached[role] = answer.State
 					}

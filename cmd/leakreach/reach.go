@@ -274,7 +274,7 @@ func (x *explainer) find(name string) (nodes []*graph.Node, err error) {
 		}
 	} else {
 		for n := range g.Nodes() {
-			if n.ID == name || n.Kind == graph.Secret && len(name) >= minName && (strings.HasPrefix(n.ID, name) || strings.HasPrefix(n.Name, name)) {
+			if n.ID == name && n.Kind != graph.Any || n.Kind == graph.Secret && len(name) >= minName && (strings.HasPrefix(n.ID, name) || strings.HasPrefix(n.Name, name)) {
 				nodes = append(nodes, n)
 			}
 		}
@@ -294,9 +294,17 @@ func (x *explainer) notFound(name string) error {
 	case x.run == nil && !strings.HasPrefix(name, "arn:"):
 		return audit.Hint(fmt.Errorf("%w: %s is of a run, and none was named", audit.ErrUsage, name), "name the store with the run by --store")
 	case x.run == nil:
-		return audit.Hint(fmt.Errorf("%w: %s is not among the accounts of %s", audit.ErrNothing, name, x.from), "without a name, leakreach reach lists those that are")
+		return &exitError{exitNothing, audit.Hint(fmt.Errorf("there is no %s in the accounts of %s", name, x.from), "without a name, leakreach reach lists those that are")}
+	case strings.HasPrefix(name, "arn:"):
+		return &exitError{exitNothing, audit.Hint(fmt.Errorf("there is no %s in run %s: no key that it found is known to be its", name, x.run.Info.ID),
+			"name accounts that have it, as --from DIR or aws:PROFILE; leakreach scan --verify owner asks whose keys are")}
+	case strings.HasPrefix(name, "secret:"):
+		return &exitError{exitNothing, audit.Hint(fmt.Errorf("there is no %s in run %s: no listing has it, and no job names it", name, x.run.Info.ID),
+			"leakreach reach secrets lists those that there are; --run names another run")}
+	case strings.HasPrefix(name, "component:"):
+		return &exitError{exitNothing, audit.Hint(fmt.Errorf("there is no %s in run %s: no job runs it", name, x.run.Info.ID), "leakreach reach components lists those that there are; --run names another run")}
 	}
-	return audit.Hint(fmt.Errorf("%w: run %s has no %s", audit.ErrNothing, x.run.Info.ID, name), "leakreach report lists what it found; --run names another one")
+	return &exitError{exitNothing, audit.Hint(fmt.Errorf("there is no %s in run %s", name, x.run.Info.ID), "leakreach report lists what it found; --run names another one")}
 }
 
 // one adds an explanation with all ways.
@@ -422,8 +430,8 @@ func readExports(dir string) (accounts []*iam.Account, gaps []audit.Gap, err err
 	gaps = []audit.Gap{}
 	names, err := filepath.Glob(filepath.Join(dir, "*"+gaadSuffix))
 	if err != nil || len(names) == 0 {
-		return nil, nil, audit.Hint(fmt.Errorf("%w: reading exports: there is no ACCOUNT%s in %s", audit.ErrNothing, gaadSuffix, dir),
-			"aws iam get-account-authorization-details > "+filepath.Join(dir, "111122223333"+gaadSuffix))
+		return nil, nil, &exitError{exitNothing, audit.Hint(fmt.Errorf("reading exports: there is no ACCOUNT%s in %s", gaadSuffix, dir),
+			"aws iam get-account-authorization-details > "+filepath.Join(dir, "111122223333"+gaadSuffix))}
 	}
 	for _, name := range names {
 		id := strings.TrimSuffix(filepath.Base(name), gaadSuffix)
@@ -433,7 +441,7 @@ func readExports(dir string) (accounts []*iam.Account, gaps []audit.Gap, err err
 		}
 		a, err := iam.ParseAccount(id, doc)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, fmt.Errorf("%s: %w", name, err)
 		}
 		for _, p := range a.Problems {
 			gaps = append(gaps, audit.Gap{Target: "aws:" + id, What: "a policy", Why: p})

@@ -50,7 +50,12 @@ func (c *cloud) add(i *iam.Identity) {
 
 // come is the node of an identity that somebody can move to.
 func (c *cloud) come(i *iam.Identity) *Node {
-	if !c.seen[i] {
+	switch {
+	case c.seen[i]:
+	case i.Any != nil: // which is no step of its own
+		c.seen[i] = true
+		c.add(i)
+	default:
 		c.seen[i] = true
 		c.next = append(c.next, i)
 	}
@@ -76,6 +81,9 @@ func (c *cloud) rights(account string, level iam.Level) *Node {
 }
 
 func (g *Graph) identity(i *iam.Identity) *Node {
+	if i.Any != nil {
+		return g.Node(Node{ID: i.ARN, Kind: Any, Name: i.ARN, In: i.Account.ID})
+	}
 	kind := "user"
 	if i.Role {
 		kind = "role"

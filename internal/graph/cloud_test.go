@@ -227,3 +227,51 @@ func TestAgreement(t *testing.T) {
 		}
 	}
 }
+
+// TestCrowd: where many roles may assume each other, each is explained as if it was asked about one by one, and the graph has their number of edges, not the square of it.
+func TestCrowd(t *testing.T) {
+	const account, many = "111122223333", 200
+	var roles []doc
+	for k := range many {
+		statements := []doc{allow("sts:AssumeRole", "*")}
+		if k == 0 {
+			statements = append(statements, allow("*", "*"))
+		}
+		roles = append(roles, role(account, fmt.Sprintf("r%03d", k), doc{"AWS": account}, statements...))
+	}
+	text, err := json.Marshal(doc{"RoleDetailList": roles})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := iam.ParseAccount(account, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, g := iam.NewWorld([]*iam.Account{a}, time.Now()), &Graph{}
+	g.Cloud(w, w.Identities()...)
+	if n := len(slices.Collect(g.Edges())); n > 3*many {
+		t.Errorf("%d edges", n)
+	}
+	x := g.Explain(g.Find(arn(account, "role", "r007")))
+	first := x.Paths.All[0]
+	if len(x.Opens) != 1 || x.Level != "admin" || len(first) != 2 || first[0].To.ID != arn(account, "role", "r000") || first[1].Kind != May {
+		t.Errorf("%+v, by %s", x.Opens, first)
+	}
+	if want := "narrow " + arn(account, "role", "r007"); len(x.Cut) != 1 || !strings.HasPrefix(x.Cut[0], want) && !strings.HasPrefix(x.Cut[0], "narrow "+arn(account, "role", "r000")+" trust") {
+		t.Errorf("cut %q", x.Cut)
+	}
+	for _, p := range x.Paths.All {
+		for _, e := range p {
+			if e.From.Kind == Any || e.To.Kind == Any {
+				t.Fatalf("a way stops at %s", e.To.ID)
+			}
+		}
+	}
+	for n := range g.Nodes() {
+		if n.Kind == Any {
+			if ways := g.Explain(n).Paths.All; len(ways) == 0 { // which somebody may name, too
+				t.Error("a group leads nowhere")
+			}
+		}
+	}
+}

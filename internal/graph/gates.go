@@ -225,7 +225,7 @@ func (j *job) runner() ReaderRunner {
 		r.Hosted = "no"
 	}
 	for _, o := range append([]*place{j.place}, j.place.above...) {
-		for _, e := range o.entries[audit.KindRunner] {
+		for _, e := range o.candidates(j) {
 			if !takes(j, e) {
 				continue
 			}
@@ -246,6 +246,28 @@ func (j *job) runner() ReaderRunner {
 		}
 	}
 	return r
+}
+
+// candidates are runners among which those that take a job are: those with its rarest label.
+func (p *place) candidates(j *job) (rarest []*audit.Entry) {
+	if len(j.Runner.Labels) == 0 {
+		return p.entries[audit.KindRunner]
+	}
+	if p.runners == nil {
+		p.runners = map[string][]*audit.Entry{}
+		for _, e := range p.entries[audit.KindRunner] {
+			for label := range strings.SplitSeq(strings.ToLower(e.Facts["labels"]), ",") {
+				p.runners[label] = append(p.runners[label], e)
+			}
+		}
+	}
+	rarest = p.runners[strings.ToLower(j.Runner.Labels[0])]
+	for _, l := range j.Runner.Labels[1:] {
+		if some := p.runners[strings.ToLower(l)]; len(some) < len(rarest) {
+			rarest = some
+		}
+	}
+	return rarest
 }
 
 // takes tells whether a runner takes a job.
@@ -297,6 +319,13 @@ func (a *Access) people(s *Readers, where []*place) (people, approve []string) {
 		people = append(people, fmt.Sprintf("whoever may push to %s of %s, by a workflow of their own%s", branch, p.name, then))
 		for _, r := range p.entries[audit.KindProtection] {
 			f := r.Facts
+			if e["branches"] == "protected" && f["of"] == "branch" && f["push"] != "" {
+				but := ""
+				if f["bypass"] != "" {
+					but = ", past whose rules may " + f["bypass"]
+				}
+				people = append(people, fmt.Sprintf("though to the protected branch %s of %s only %s%s", r.Name, p.name, f["push"], but))
+			}
 			every := about(","+f["refs"]+",", ",~ALL,", ",*,", ",**,", ",**/*,", ",refs/heads/**,")
 			if f["of"] == "ruleset" && f["enforcement"] == "active" && f["target"] != "tag" && every && about(f["rules"], "creation", "pull_request", "update") {
 				people = append(people, fmt.Sprintf("though the ruleset %s of %s stops unreviewed pushes to all branches, but for %s", r.Name, p.name, cmp.Or(f["bypass"], "nobody that is known")))

@@ -23,6 +23,7 @@ const (
 	Job       Kind = "job"       // of a pipeline
 	Secret    Kind = "secret"    // a credential
 	Identity  Kind = "identity"  // whom a credential acts as: an AWS user, role or session, an account of a forge
+	Any       Kind = "any"       // whichever of some identities: an edge that comes and one that goes on are one step together
 	Grant     Kind = "grant"     // what gives an identity its rights: a group, a policy
 	Rights    Kind = "rights"    // what may be done in an account, at a level: where ways end
 )

@@ -222,6 +222,65 @@ func TestAgainstBruteForce(t *testing.T) {
 	}
 }
 
+// TestAny: an edge to any of some identities is as one to each of them.
+func TestAny(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		short, long := &Graph{}, &Graph{}
+		node := func(g *Graph, id string) *Node { return g.Node(Node{ID: id, Kind: Identity}) }
+		edge := func(from, to string, e Edge) {
+			for _, g := range []*Graph{short, long} {
+				e.From, e.To = node(g, from), node(g, to)
+				g.Edge(e)
+			}
+		}
+		names := []string{"a", "b", "c", "d", "e", "f"}
+		for k := range 1 + r.IntN(2) {
+			any, fix := short.Node(Node{ID: fmt.Sprint("any ", k), Kind: Any}), fmt.Sprint("assumes-", k)
+			var members []string
+			for _, n := range names {
+				if r.IntN(2) == 0 {
+					members = append(members, n)
+					short.Edge(Edge{From: any, To: node(short, n), Kind: Assumes, Evidence: n, Close: fix + " into " + n})
+				}
+			}
+			for _, from := range append(names[:3:3], "s") {
+				unsure := []string{"", "", "the weather"}[r.IntN(3)]
+				short.Edge(Edge{From: node(short, from), To: any, Kind: Assumes, Evidence: from, Fix: fix + " of " + from, Unsure: unsure})
+				for _, to := range members {
+					long.Edge(Edge{From: node(long, from), To: node(long, to), Kind: Assumes, At: any.ID, Evidence: from + "; " + to, Fix: fix + " of " + from, Close: fix + " into " + to, Unsure: unsure})
+				}
+			}
+		}
+		for range 3 {
+			from := names[r.IntN(len(names))]
+			edge(from, "t", Edge{Kind: May, Fix: "right of " + from})
+			edge(from, names[r.IntN(len(names))], Edge{Kind: Edits})
+		}
+		for _, sure := range []bool{true, false} {
+			ways := func(g *Graph) (all []string) {
+				for _, p := range g.Paths([]*Node{node(g, "s")}, []*Node{node(g, "t")}, sure).All {
+					text := fmt.Sprint(len(p))
+					for _, e := range p {
+						text += fmt.Sprintf(" %s %s %q %s %s;", e.Kind, e.To.ID, e.Evidence, e.Fix, e.Close)
+					}
+					all = append(all, text)
+				}
+				slices.Sort(all)
+				return slices.Compact(all)
+			}
+			if got, want := ways(short), ways(long); !slices.Equal(got, want) {
+				t.Fatalf("seed %d: ways\n%s\nwant\n%s", seed, strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		}
+		got, ok := short.Cut([]*Node{node(short, "s")}, []*Node{node(short, "t")})
+		want, can := long.Cut([]*Node{node(long, "s")}, []*Node{node(long, "t")})
+		if ok != can || !slices.Equal(got, want) {
+			t.Fatalf("seed %d: cut %q %v, want %q %v", seed, got, ok, want, can)
+		}
+	}
+}
+
 // brute lists ways by trying all, without what some changes remove.
 func brute(at, to *Node, without map[fix]bool, on []*Node) (ways []string) {
 	if at == to {

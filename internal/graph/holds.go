@@ -9,8 +9,8 @@ import (
 	"github.com/leakreach/leakreach/pipeline/resolve"
 )
 
-// hand works out what a job is handed.
-func (a *Access) hand(j *job) {
+// hand works out what a job is handed, and says how much there was to ask.
+func (a *Access) hand(j *job) (asked int) {
 	var names []string // in order, each once
 	takes := map[string][]resolve.Secret{}
 	add := func(name string, s resolve.Secret) {
@@ -25,21 +25,22 @@ func (a *Access) hand(j *job) {
 			add(context+fold(j.dialect, s.Name), s)
 			continue
 		}
-		for _, name := range j.place.names {
-			if strings.HasPrefix(name, context) {
-				add(name, s)
+		for k, g := range j.place.has {
+			if strings.HasPrefix(g.as, context) && (k == 0 || g.as != j.place.has[k-1].as) {
+				add(g.as, s)
 			}
 		}
 	}
 	if j.dialect == pipeline.GitLab { // named or not
-		for _, name := range j.place.names {
-			if takes[name] == nil {
-				names = append(names, name)
+		for k, g := range j.place.has {
+			if takes[g.as] == nil && (k == 0 || g.as != j.place.has[k-1].as) {
+				names = append(names, g.as)
 			}
 		}
 	}
 	for _, name := range names {
-		list := j.place.has[name]
+		list := j.place.named(name)
+		asked += 1 + len(list)
 		given := j.given(list)
 		if len(given) == 0 {
 			if known := takes[name]; len(known) > 0 && known[0].Name != pipeline.Any && (known[0].Context == pipeline.Secrets || len(list) == 0) {
@@ -63,14 +64,16 @@ func (a *Access) hand(j *job) {
 			j.holds = append(j.holds, h)
 		}
 	}
+	return asked
 }
 
 // given are those of some secrets of one name, what prevails first, that a job gets.
-func (j *job) given(list []*grant) (all []held) {
+func (j *job) given(list []grant) (all []held) {
 	for _, store := range []bool{false, true} { // each store by itself
 		open := true
 		var winner *Readers
-		for _, g := range list {
+		for k := range list {
+			g := &list[k]
 			if (g.Facts["store"] == "dependabot") != store {
 				continue
 			}
@@ -142,7 +145,7 @@ func (j *job) fits(g *grant) (fits bool, why string, goOn bool) {
 }
 
 // unlisted is a secret that a job names and no listing shows.
-func (a *Access) unlisted(j *job, t resolve.Secret, elsewhere []*grant) *Readers {
+func (a *Access) unlisted(j *job, t resolve.Secret, elsewhere []grant) *Readers {
 	s := &Readers{Target: j.place.name, Kind: audit.KindSecret, Name: t.Name, dialect: j.dialect, pattern: "*"}
 	if t.Context == pipeline.Variables {
 		s.Kind = audit.KindVariable

@@ -3,6 +3,7 @@ package graph
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // Bounds of a search. A way of more than eight steps convinces nobody, and nobody reads ten thousand.
@@ -52,20 +53,37 @@ func distances(from []*Node, next func(*Node) []*Edge, end func(*Edge) *Node, su
 	for _, n := range from {
 		d[n] = 0
 	}
-	for queue := slices.Clone(from); len(queue) > 0; queue = queue[1:] {
-		n := queue[0]
-		if d[n] == maxHops {
-			continue
-		}
-		for _, e := range next(n) {
-			to := end(e)
-			if _, ok := d[to]; !ok && (!sure || e.Unsure == "") {
-				d[to] = d[n] + 1
-				queue = append(queue, to)
+	now := slices.Clone(from)
+	for steps := 0; len(now) > 0; steps++ {
+		var later []*Node // to which the step is one more
+		for k := 0; k < len(now); k++ {
+			n := now[k]
+			if d[n] < steps {
+				continue // it was come to by fewer
+			}
+			for _, e := range next(n) {
+				to, far := end(e), steps+e.steps()
+				if known, ok := d[to]; ok && known <= far || far > maxHops || sure && e.Unsure != "" {
+					continue
+				}
+				if d[to] = far; far == steps {
+					now = append(now, to)
+				} else {
+					later = append(later, to)
+				}
 			}
 		}
+		now = later
 	}
 	return d
+}
+
+// steps is how many an edge is: with the one to any of some identities, the one that goes on is one.
+func (e *Edge) steps() int {
+	if e.From.Kind == Any {
+		return 0
+	}
+	return 1
 }
 
 // A trail is a way that may not have come to its end.
@@ -77,6 +95,9 @@ type trail struct {
 }
 
 func (t *trail) passes(n *Node) bool {
+	if n.Kind == Any { // it is another identity that somebody chooses each time
+		return false
+	}
 	for ; t != nil; t = t.prev {
 		if t.at == n {
 			return true
@@ -86,11 +107,25 @@ func (t *trail) passes(n *Node) bool {
 }
 
 func (t *trail) path() Path {
-	p := make(Path, t.steps)
+	p := make(Path, 0, t.steps)
 	for ; t.by != nil; t = t.prev {
-		p[t.steps-1] = t.by
+		e := t.by
+		if e.From.Kind == Any && t.prev.by != nil {
+			e = t.prev.by.through(e)
+			t = t.prev
+		}
+		p = append(p, e)
 	}
+	slices.Reverse(p)
 	return p
+}
+
+// through is the step that an edge to any of some identities and one that goes on from there are together.
+func (e *Edge) through(next *Edge) *Edge {
+	whole := *e
+	whole.To, whole.Close = next.To, next.Close
+	whole.Evidence = strings.Trim(e.Evidence+"; "+next.Evidence, "; ")
+	return &whole
 }
 
 // A search is for ways from some nodes.
@@ -140,7 +175,7 @@ func (s *search) ways(to *Node, paths, work int) (found Paths) {
 				return found
 			}
 			if (!s.sure || e.Unsure == "") && !t.passes(e.To) {
-				push(&trail{e.To, e, t, t.steps + 1})
+				push(&trail{e.To, e, t, t.steps + e.steps()})
 			}
 		}
 	}

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 
@@ -26,6 +25,7 @@ type Readers struct {
 	Level    audit.Level    `json:"level,omitempty"` // what the value opens
 
 	Jobs []Reader `json:"jobs"`
+	More int      `json:"more_jobs,omitempty"` // that are handed it, too, and are not listed
 	// Hides are places that have one of its name which some of these jobs would get otherwise, and HiddenBy those of which some jobs get theirs instead.
 	Hides    []string `json:"hides,omitempty"`
 	HiddenBy []string `json:"hidden_by,omitempty"`
@@ -38,11 +38,15 @@ type Readers struct {
 	Holders  int      `json:"holders"`   // jobs, and components of other people's that run beside it
 	Outsider string   `json:"outsiders"` // whether somebody without rights starts a job that is handed it: yes, no, unknown
 
+	moreNamed    bool   // one of More names it
+	moreOutsider string // whether somebody without rights starts one of More
+
 	env, pattern string          // GitHub: its environment; GitLab: the scope, a pattern
 	selected     map[string]bool // GitHub: the repositories that it is for, in lower case, if they are known
 	seen         []*place        // those whose jobs can be handed it
 	dialect      pipeline.Dialect
 	key          string
+	as           string // context and folded name: by which jobs take it
 }
 
 // A Removal is one change, and how many holders of a secret it removes.
@@ -138,12 +142,12 @@ type place struct {
 	name     string
 	forge    string // github, gitlab, gitea; "" for what is on this machine
 	entries  map[audit.ItemKind][]*audit.Entry
+	runners  map[string][]*audit.Entry // by their labels, in lower case; nil until it is asked for
 	gaps     []audit.Gap
 	jobs     []*job
-	above    []*place            // what it lies in, the nearest first
-	has      map[string][]*grant // by context and folded name: what its jobs can be handed, what prevails first
-	names    []string            // of has, sorted
-	unknown  []*Readers          // secrets that its jobs name, and that may be kept where nothing was listed
+	above    []*place   // what it lies in, the nearest first
+	has      []grant    // what its jobs can be handed: by name, what prevails first
+	unknown  []*Readers // secrets that its jobs name, and that may be kept where nothing was listed
 	settings map[string]string
 }
 
@@ -169,7 +173,7 @@ type held struct {
 	takes  []Taking
 }
 
-// maxHeld is how many times jobs of a run can be handed secrets. Ten thousand projects with twenty jobs and ten variables each have two million.
+// maxHeld is how many times it is asked whether a job of a run is handed a secret. Ten thousand projects with twenty jobs and ten variables each have two million.
 const maxHeld = 5_000_000
 
 // NewAccess reads a run's inventory. It does not keep the run.
@@ -251,11 +255,11 @@ func NewAccess(run *audit.Run) (*Access, error) {
 	left := maxHeld
 	for _, p := range a.order {
 		for _, j := range p.jobs {
-			if left -= len(p.has) + len(j.Secrets); left < 0 {
+			if left < 0 {
 				a.full = true
 				break
 			}
-			a.hand(j)
+			left -= a.hand(j)
 		}
 		left -= p.handAll()
 	}
@@ -268,7 +272,7 @@ func NewAccess(run *audit.Run) (*Access, error) {
 func (a *Access) place(name string) *place {
 	p := a.places[name]
 	if p == nil {
-		p = &place{name: name, entries: map[audit.ItemKind][]*audit.Entry{}, has: map[string][]*grant{}, settings: map[string]string{}}
+		p = &place{name: name, entries: map[audit.ItemKind][]*audit.Entry{}, settings: map[string]string{}}
 		if forge, _, ok := strings.Cut(name, ":"); ok && slices.Contains([]string{"github", "gitlab", "gitea"}, forge) {
 			p.forge = forge
 		}
@@ -313,6 +317,7 @@ func (a *Access) keep(p *place, e *audit.Entry) {
 		s.Target, shown = owner, true
 	}
 	s.key = strings.Join([]string{s.Target, string(s.Kind), s.Scope, s.Facts["store"], s.pattern, fold(s.dialect, s.Name)}, "\x00")
+	s.as = s.context() + fold(s.dialect, s.Name)
 	if old := a.byKey[s.key]; old == nil {
 		a.byKey[s.key] = s
 		a.kept = append(a.kept, s)
@@ -320,7 +325,7 @@ func (a *Access) keep(p *place, e *audit.Entry) {
 		s = old
 	}
 	if shown { // hence it is for this one
-		p.has[s.context()+fold(s.dialect, s.Name)] = append(p.has[s.context()+fold(s.dialect, s.Name)], &grant{Readers: s})
+		p.has = append(p.has, grant{Readers: s})
 	}
 }
 
@@ -342,29 +347,37 @@ func (a *Access) grants() {
 		if len(p.jobs) == 0 {
 			continue
 		}
+		shown := map[*Readers]bool{}
+		for _, g := range p.has {
+			shown[g.Readers] = true
+		}
 		for _, o := range append([]*place{p}, p.above...) {
 			for _, s := range of[o.name] {
-				name := s.context() + fold(s.dialect, s.Name)
-				if slices.ContainsFunc(p.has[name], func(g *grant) bool { return g.Readers == s }) {
+				if shown[s] {
 					continue
 				}
 				if sees, doubt := p.sees(o, s); sees {
-					p.has[name] = append(p.has[name], &grant{s, doubt})
+					p.has = append(p.has, grant{s, doubt})
 				}
 			}
 		}
-		for _, list := range p.has {
-			slices.SortStableFunc(list, func(x, y *grant) int {
-				return cmp.Or(cmp.Compare(p.rank(x.Readers), p.rank(y.Readers)), specific(y.pattern)-specific(x.pattern))
-			})
-		}
-		p.names = slices.Sorted(maps.Keys(p.has))
-		for _, name := range p.names {
-			for _, g := range p.has[name] {
-				g.seen = append(g.seen, p)
-			}
+		slices.SortStableFunc(p.has, func(x, y grant) int {
+			return cmp.Or(strings.Compare(x.as, y.as), cmp.Compare(p.rank(x.Readers), p.rank(y.Readers)), specific(y.pattern)-specific(x.pattern))
+		})
+		for _, g := range p.has {
+			g.seen = append(g.seen, p)
 		}
 	}
+}
+
+// named are those that jobs take by one name.
+func (p *place) named(as string) []grant {
+	from, _ := slices.BinarySearchFunc(p.has, as, func(g grant, as string) int { return strings.Compare(g.as, as) })
+	to := from
+	for to < len(p.has) && p.has[to].as == as {
+		to++
+	}
+	return p.has[from:to]
 }
 
 // sees tells whether a secret of a place above is for p.

@@ -152,6 +152,32 @@ func TestGates(t *testing.T) {
 	}
 }
 
+// Whoever alone may push to the branches that an environment serves is told by name.
+func TestWhoPushes(t *testing.T) {
+	const file = ".github/workflows/a.yml"
+	run := func(branches string) []string {
+		all := slices.Concat(inventory(
+			"github:acme/web|secret|environment live|KEY|store=actions", "github:acme/web|environment|environment|live|reviewers=User:jane,Team:ops|branches="+branches,
+			"github:acme/web|protection|repository|main|of=branch|push=User:jane,App:ship|bypass=RepositoryRole:admin=always", "github:acme/web|protection|repository|old|of=branch",
+		), workflows("github:acme/web", map[string]string{file: "on: push\njobs:\n  a: {runs-on: x, environment: live, steps: [{run: '${{ secrets.KEY }}'}]}\n"}))
+		s := access(t, &audit.Run{Inventory: all}).Find("KEY")[0]
+		if !slices.Equal(s.Approve, []string{"User:jane", "Team:ops"}) {
+			t.Errorf("approve %q", s.Approve)
+		}
+		return s.People
+	}
+	const then = ", by a workflow of their own, once a reviewer lets the run pass"
+	if got, want := run("protected"), []string{
+		"whoever may push to a protected branch of github:acme/web" + then,
+		"though to the protected branch main of github:acme/web only User:jane,App:ship, past whose rules may RepositoryRole:admin=always",
+	}; !slices.Equal(got, want) {
+		t.Errorf("people %q", got)
+	}
+	if got, want := run("all"), []string{"whoever may push to any branch of github:acme/web" + then}; !slices.Equal(got, want) {
+		t.Errorf("people %q", got)
+	}
+}
+
 // GitLab's jobs get what their environment fits, the most specific and nearest first; what is protected leaves other refs to what lies behind it.
 func TestScopes(t *testing.T) {
 	const flow = "plain: {script: a}\nreview: {environment: review/one, script: 'b $KEY'}\nlive: {environment: live, script: c}\nsome: {environment: $NAME, script: d}\n"
@@ -229,5 +255,55 @@ func TestWholeOrganisation(t *testing.T) {
 	}
 	if n := len(a.All()); n != 100 {
 		t.Errorf("%d secrets", n)
+	}
+}
+
+// What is not listed counts all the same: nobody hides the job that outsiders start behind ten thousand others.
+func TestUnlistedJobs(t *testing.T) {
+	all := inventory("github:acme/web|settings|repository|acme/web|visibility=public|workflows=1", "github:acme/web|secret|repository|KEY|store=actions")
+	add := func(n int, on, step string) {
+		one := workflows("github:acme/web", map[string]string{".github/workflows/" + on + ".yml": "on: " + on + "\njobs:\n  a: {runs-on: ubuntu-latest, steps: [{run: '${{ " + step + " }}'}]}\n"})
+		for k := range n {
+			for _, e := range one {
+				if e.Kind == audit.KindJob {
+					e.Name += fmt.Sprint(k)
+					all = append(all, e)
+				}
+			}
+		}
+	}
+	add(maxReaders, "push", "toJSON(secrets)")
+	add(1, "pull_request_target", "secrets.KEY")
+	s := access(t, &audit.Run{Inventory: all}).Find("KEY")[0]
+	if len(s.Jobs) != maxReaders || s.More != 1 || s.Outsider != "yes" || s.Used != "yes" || s.Holders != maxReaders+1 || !slices.Contains(s.Limits, "1 more jobs are handed it, which are not listed") {
+		t.Errorf("%d jobs and %d more, outsiders %s, used %s, %d holders, %q", len(s.Jobs), s.More, s.Outsider, s.Used, s.Holders, s.Limits)
+	}
+}
+
+// Of as many jobs, runners, environments and secrets of one name, each job gets its own.
+func TestWideRepository(t *testing.T) {
+	one := workflows("github:acme/web", map[string]string{".github/workflows/a.yml": "on: push\njobs:\n  a: {runs-on: [self-hosted, big], environment: e7, steps: [{run: '${{ secrets.KEY }}'}]}\n"})
+	var all []audit.Entry
+	for k := range 2000 {
+		for _, e := range one {
+			if e.Kind == audit.KindJob {
+				e.Name += fmt.Sprint(k)
+				all = append(all, e)
+			}
+		}
+		all = append(all, inventory(fmt.Sprintf("github:acme/web|runner|repository|R%d|labels=self-hosted,linux,r%d", k, k), fmt.Sprintf("github:acme/web|environment|repository|e%d", k),
+			fmt.Sprintf("github:acme/web|secret|environment e%d|KEY|store=actions", k))...)
+	}
+	all = append(all, inventory("github:acme/web|runner|repository|B|labels=Self-Hosted,BIG")...)
+	a := access(t, &audit.Run{Inventory: all})
+	for _, s := range a.Find("KEY") {
+		switch {
+		case s.Scope != "environment e7":
+			if len(s.Jobs) > 0 {
+				t.Errorf("%s: %d jobs", s.Scope, len(s.Jobs))
+			}
+		case len(s.Jobs) != 2000 || !slices.Equal(s.Jobs[0].Runner.Runners, []string{"B"}):
+			t.Errorf("%s: %d jobs", s.Scope, len(s.Jobs))
+		}
 	}
 }

@@ -11,8 +11,11 @@ import (
 	"github.com/leakreach/leakreach/pipeline"
 )
 
-// maxReaders is how many jobs are listed of one secret. All of them count.
-const maxReaders = 10_000
+// Bounds of what is listed: of one secret, and of all that are asked for at once. All jobs count.
+const (
+	maxReaders = 10_000
+	maxTold    = 200_000
+)
 
 // tell fills in all that is said of some secrets.
 func (a *Access) tell(secrets []*Readers) []*Readers {
@@ -23,21 +26,25 @@ func (a *Access) tell(secrets []*Readers) []*Readers {
 			s.Jobs = []Reader{}
 		}
 	}
+	told := 0
 	for _, p := range a.order {
 		for _, j := range p.jobs {
 			for _, h := range j.holds {
-				if !wanted[h.secret] {
+				s := h.secret
+				if !wanted[s] {
 					continue
 				}
-				if len(h.secret.Jobs) == maxReaders {
-					h.secret.Limits = appendOnce(h.secret.Limits, fmt.Sprintf("more than %d jobs are handed it, of which the others are not listed", maxReaders))
+				if told++; told > maxTold || len(s.Jobs) == maxReaders {
+					s.More++
+					s.moreNamed = s.moreNamed || h.named
+					s.moreOutsider = worse(s.moreOutsider, a.detail(j).Outsider())
 					continue
 				}
 				r := Reader{ReaderJob: a.detail(j), Certainty: "certain", Why: h.why, Named: h.named, Takes: append([]Taking{}, h.takes...)}
 				if h.why != "" {
 					r.Certainty = "possible"
 				}
-				h.secret.Jobs = append(h.secret.Jobs, r)
+				s.Jobs = append(s.Jobs, r)
 			}
 		}
 	}
@@ -52,15 +59,15 @@ func (a *Access) tell(secrets []*Readers) []*Readers {
 
 // sum says what follows from who is handed a secret.
 func (a *Access) sum(s *Readers) {
-	order := []string{"yes", "unknown", "no"}
-	s.Outsider = "no"
+	s.Outsider = cmp.Or(s.moreOutsider, "no")
 	for i := range s.Jobs {
-		if o := s.Jobs[i].Outsider(); slices.Index(order, o) < slices.Index(order, s.Outsider) {
-			s.Outsider = o
-		}
+		s.Outsider = worse(s.Outsider, s.Jobs[i].Outsider())
+	}
+	if s.More > 0 {
+		s.Limits = appendOnce(s.Limits, fmt.Sprintf("%d more jobs are handed it, which are not listed", s.More))
 	}
 	slices.SortStableFunc(s.Jobs, func(x, y Reader) int {
-		return cmp.Or(slices.Index(order, x.Outsider())-slices.Index(order, y.Outsider()), cmp.Compare(b2i(y.Named), b2i(x.Named)), strings.Compare(x.Target, y.Target), strings.Compare(x.Name, y.Name))
+		return cmp.Or(slices.Index(worst, x.Outsider())-slices.Index(worst, y.Outsider()), cmp.Compare(b2i(y.Named), b2i(x.Named)), strings.Compare(x.Target, y.Target), strings.Compare(x.Name, y.Name))
 	})
 	where := s.seen
 	s.People, s.Approve = a.people(s, where)
@@ -92,7 +99,13 @@ func (a *Access) sum(s *Readers) {
 	}
 	s.Limits = append([]string{}, s.Limits...)
 	s.Fix, s.Holders = s.removal()
+	s.Holders += s.More
 }
+
+// worst first: answers to whether outsiders start a job.
+var worst = []string{"yes", "unknown", "no", ""}
+
+func worse(a, b string) string { return worst[min(slices.Index(worst, a), slices.Index(worst, b))] }
 
 func b2i(b bool) int {
 	if b {
@@ -103,14 +116,14 @@ func b2i(b bool) int {
 
 // used tells whether any job names a secret.
 func (a *Access) used(s *Readers, where []*place) string {
-	if slices.ContainsFunc(s.Jobs, func(r Reader) bool { return r.Named }) {
+	if s.moreNamed || slices.ContainsFunc(s.Jobs, func(r Reader) bool { return r.Named }) {
 		return "yes"
 	}
 	takesAny := slices.ContainsFunc(s.Jobs, func(r Reader) bool {
-		return slices.ContainsFunc(r.Takes, func(t Taking) bool { return true }) || len(r.Unknown) > 0
+		return len(r.Takes) > 0 || len(r.Unknown) > 0
 	})
 	own := s.Scope == "repository" || s.Scope == "project" || s.env != ""
-	if takesAny || !own || s.Facts["store"] != "actions" && s.Facts["store"] != "variable" && s.Facts["store"] != "" {
+	if takesAny || s.More > 0 || !own || s.Facts["store"] != "actions" && s.Facts["store"] != "variable" && s.Facts["store"] != "" {
 		return "unknown"
 	}
 	for _, p := range append(where, a.places[s.Target]) {

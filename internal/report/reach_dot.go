@@ -11,7 +11,7 @@ import (
 
 // dotShapes, by kind. What is not among them is a box.
 var dotShapes = map[graph.Kind]string{
-	graph.Outsider: "hexagon", graph.Person: "hexagon", graph.Component: "component", graph.Job: "cds", graph.Secret: "note", graph.Identity: "ellipse", graph.Rights: "doubleoctagon",
+	graph.Outsider: "hexagon", graph.Person: "hexagon", graph.Component: "component", graph.Job: "cds", graph.Secret: "note", graph.Identity: "ellipse", graph.Any: "diamond", graph.Rights: "doubleoctagon",
 }
 
 // writeReachDOT draws the graph in Graphviz's language, https://graphviz.org/doc/info/lang.html. Edges that depend on what is not known are dashed.

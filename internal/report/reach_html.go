@@ -20,8 +20,8 @@ var reachStyle string
 func writeReachHTML(w io.Writer, r *Reach, _ Options) error {
 	hash := sha256.Sum256([]byte(reachStyle))
 	page, err := template.New("reach").Funcs(template.FuncMap{
-		"clean": Clean,
-		"ways":  ways,
+		"clean": Clean, "kept": kept, "readers": readers, "readersTable": readersTable, "lossesTable": lossesTable, "losses": losses,
+		"ways": ways,
 		"fixes": func(w *Ways) (all []string) {
 			w.fixes(func(what string) { all = append(all, Clean(what)) })
 			return all

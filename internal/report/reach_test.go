@@ -40,7 +40,21 @@ func reachOf(text string) *Reach {
 		g.Edge(e)
 	}
 	ways, paths := NewWays(g.Explain(key))
+	reader := &graph.ReaderJob{
+		Target: text, Name: text, Path: text, Calls: []graph.ReaderCall{{Job: text, Path: text}}, Events: []graph.ReaderEvent{{Name: text, Filters: []string{text}, Outsiders: "yes", Note: text}},
+		Conditions: []string{text}, Environment: &graph.ReaderEnvironment{Name: text, Exists: "yes", Gates: []string{text}, Holes: []string{text}}, Unknown: []string{text},
+		Runner:     graph.ReaderRunner{Labels: []string{text}, Hosted: "no", Runners: []string{text}, Holes: []string{text}},
+		Components: []graph.Beside{{Kind: "action", Name: text, Ref: text, Pin: "name", Mutable: true, Through: []string{text}, Advisories: []string{text}}},
+	}
 	return &Reach{
+		Readers: []*graph.Readers{{
+			Target: text, Kind: audit.KindSecret, Scope: text, Name: text, Listed: true, Facts: map[string]string{"visibility": text + "."}, People: []string{text}, Approve: []string{text}, Used: "yes",
+			Outsider: "yes", Hides: []string{text}, HiddenBy: []string{text}, OIDC: "aws", Limits: []string{text}, Fix: &graph.Removal{What: text, Removes: 1}, Holders: 2,
+			Jobs: []graph.Reader{{ReaderJob: reader, Certainty: "possible", Why: text, Named: true, Takes: []graph.Taking{{As: text, In: text}}}},
+		}},
+		Components: []graph.Loss{{
+			Component: text, Kind: "action", Mutable: true, Refs: []graph.LossRef{{Ref: text, Pin: "name"}}, Advisories: []string{text}, Credentials: []string{text}, Pinned: []string{text},
+		}},
 		Schema: audit.Schema, Run: audit.RunInfo{Version: text, Refs: []string{text}, Verify: "off"}, Graph: g,
 		Coverage: []audit.Coverage{}, Findings: []audit.Finding{}, Identities: []ReachedIdentity{}, Inventory: []audit.Entry{}, Silencers: []audit.Silencer{}, Calls: map[string]int{},
 		Gaps:    []audit.Gap{{Target: text, What: text, Why: text}},
@@ -152,7 +166,7 @@ func TestReachPage(t *testing.T) {
 }
 
 // dotTokens is all that a drawing has outside of its strings.
-var dotTokens = regexp.MustCompile(`^(digraph reach|rankdir=LR|node|edge|n\d+|->|shape=(box|note|ellipse|hexagon|component|cds|doubleoctagon)?|label=|tooltip=|style=(solid|dashed)|fontname=|fontsize=10|[\[\]{};\s])+$`)
+var dotTokens = regexp.MustCompile(`^(digraph reach|rankdir=LR|node|edge|n\d+|->|shape=(box|note|ellipse|hexagon|component|cds|doubleoctagon|diamond)?|label=|tooltip=|style=(solid|dashed)|fontname=|fontsize=10|[\[\]{};\s])+$`)
 
 // FuzzReach: whatever others call their things, no format breaks, and no text becomes anything but text.
 func FuzzReach(f *testing.F) {

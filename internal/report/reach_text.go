@@ -55,9 +55,21 @@ func writeReachText(w io.Writer, r *Reach, _ Options) error {
 		_, err := io.WriteString(w, b.String())
 		return err
 	}
-	what := fmt.Sprintf("%d identities in %d accounts", len(r.Identities), len(r.Coverage))
-	if len(r.Secrets) > 0 {
+	accounts := 0
+	for _, c := range r.Coverage {
+		if c.Kind == "account" {
+			accounts++
+		}
+	}
+	what := fmt.Sprintf("%d identities in %d accounts", len(r.Identities), accounts)
+	switch {
+	case len(r.Secrets) > 0:
 		what = fmt.Sprintf("%d secrets, %d identities", len(r.Secrets), len(r.Identities))
+	case len(all) == 0 && accounts == 0:
+		what, parts = "nothing is known of what secrets open", []string{"leakreach scan --verify owner asks for each key that it finds, and accounts are read with --from DIR or aws:PROFILE; " +
+			"leakreach reach secrets tells who can read what forges keep"}
+	case len(all) == 0:
+		parts = []string{"there is no user and no role"}
 	}
 	fmt.Fprintf(&b, "%s: %s\n", what, strings.Join(parts, ", "))
 	_, err := io.WriteString(w, b.String())

@@ -9,11 +9,21 @@ import (
 	"github.com/leakreach/leakreach/internal/graph"
 )
 
-// readers writes who can read one secret: each job with what starts it and whose code it runs, then who else.
-func readers(b *strings.Builder, s *graph.Readers) {
-	row := func(label, format string, args ...any) {
-		fmt.Fprintf(b, "  %-9s %s\n", label, Clean(fmt.Sprintf(format, args...)))
-	}
+// A row is a label with what it says. What is of a job is one deeper.
+type row struct {
+	Of          int
+	Label, Says string
+}
+
+// rows are of text that can be printed.
+type rows []row
+
+func (to *rows) add(of int, label, format string, args ...any) {
+	*to = append(*to, row{of, label, Clean(fmt.Sprintf(format, args...))})
+}
+
+// kept is where a secret is kept, and for whom.
+func kept(s *graph.Readers) string {
 	where := []string{s.Target}
 	for _, fact := range []string{s.Scope, s.Facts["store"]} {
 		if fact != "" {
@@ -26,44 +36,49 @@ func readers(b *strings.Builder, s *graph.Readers) {
 	if !s.Listed {
 		where = append(where, "in no listing")
 	}
-	fmt.Fprintf(b, "%s %s  %s\n", s.Kind, Clean(s.Name), Clean(strings.Join(where, ", ")))
+	return strings.Join(where, ", ")
+}
+
+// readers are who can read one secret: each job with what starts it and whose code it runs, then who else.
+func readers(s *graph.Readers) (r rows) {
 	if set := cmp.Or(s.Facts["updated_at"], s.Facts["created_at"]); set != "" {
-		row("set", "%s, made %s", set, cmp.Or(s.Facts["created_at"], "at a time that is not known"))
+		r.add(0, "set", "%s, made %s", set, cmp.Or(s.Facts["created_at"], "at a time that is not known"))
 	}
 	for _, fact := range []string{"visibility", "repositories", "protected", "masked", "hidden"} {
 		if v := s.Facts[fact]; v != "" {
-			row(fact, "%s", v)
+			r.add(0, fact, "%s", v)
 		}
 	}
 	if s.Finding != "" {
-		row("found", "%s %s, opens %s", s.Finding, cmp.Or(string(s.Validity), "unchecked"), cmp.Or(string(s.Level), "what is not known"))
+		r.add(0, "found", "%s %s, opens %s", s.Finding, cmp.Or(string(s.Validity), "unchecked"), cmp.Or(string(s.Level), "what is not known"))
 	}
 	for i := range s.Jobs {
-		reader(b, &s.Jobs[i])
+		r.job(&s.Jobs[i])
 	}
 	if len(s.Hides) > 0 {
-		row("hides", "%s", strings.Join(s.Hides, "; "))
+		r.add(0, "hides", "%s", strings.Join(s.Hides, "; "))
 	}
 	if len(s.HiddenBy) > 0 {
-		row("hidden by", "%s", strings.Join(s.HiddenBy, "; "))
+		r.add(0, "hidden by", "%s", strings.Join(s.HiddenBy, "; "))
 	}
 	for _, who := range s.People {
-		row("people", "%s", who)
+		r.add(0, "people", "%s", who)
 	}
 	if len(s.Approve) > 0 {
-		row("approve", "%s", strings.Join(s.Approve, ", "))
+		r.add(0, "approve", "%s", strings.Join(s.Approve, ", "))
 	}
-	row("used", "%s", s.Used)
-	row("outsiders", "%s", s.Outsider)
+	r.add(0, "used", "%s", s.Used)
+	r.add(0, "outsiders", "%s", s.Outsider)
 	if s.OIDC != "" {
-		row("oidc", "%s takes the identity of a job in its place", s.OIDC)
+		r.add(0, "oidc", "%s takes the identity of a job in its place", s.OIDC)
 	}
 	for _, limit := range s.Limits {
-		row("limit", "%s", limit)
+		r.add(0, "limit", "%s", limit)
 	}
 	if s.Fix != nil {
-		row("fix", "%s%s", s.Fix.What, removes(s))
+		r.add(0, "fix", "%s%s", s.Fix.What, removes(s))
 	}
+	return r
 }
 
 func removes(s *graph.Readers) string {
@@ -73,11 +88,9 @@ func removes(s *graph.Readers) string {
 	return fmt.Sprintf(": removes %d of %d holders", s.Fix.Removes, s.Holders)
 }
 
-// reader writes one job.
-func reader(b *strings.Builder, r *graph.Reader) {
-	row := func(label, format string, args ...any) {
-		fmt.Fprintf(b, "    %-9s %s\n", label, Clean(fmt.Sprintf(format, args...)))
-	}
+// job adds one job.
+func (to *rows) job(r *graph.Reader) {
+	row := func(label, format string, args ...any) { to.add(1, label, format, args...) }
 	at := r.Path
 	if r.Repository != "" {
 		at = r.Repository + "/" + r.Path + "@" + r.Ref
@@ -86,7 +99,7 @@ func reader(b *strings.Builder, r *graph.Reader) {
 	if r.Certainty != "certain" {
 		head += ", possibly: " + r.Why
 	}
-	fmt.Fprintf(b, "  %-9s %s\n", "job", Clean(head))
+	to.add(0, "job", "%s", head)
 	var takes []string
 	for _, t := range r.Takes {
 		takes = append(takes, fmt.Sprintf("%s as %s, line %d", t.In, t.As, t.Line))
@@ -161,10 +174,29 @@ func besideText(c *graph.Beside) string {
 	return text + " (" + strings.Join(said, ", ") + ")"
 }
 
+// A table is cells that can be printed, the head first.
+type table [][]string
+
+func (t *table) add(cells ...any) {
+	var line []string
+	for _, c := range cells {
+		line = append(line, Clean(fmt.Sprint(c)))
+	}
+	*t = append(*t, line)
+}
+
+// text writes a table with its columns below each other.
+func (t table) text(b *strings.Builder) {
+	w := tabwriter.NewWriter(b, 0, 8, 2, ' ', 0)
+	for _, line := range t {
+		fmt.Fprintln(w, strings.Join(line, "\t"))
+	}
+	_ = w.Flush() // into memory
+}
+
 // readersTable lists secrets with a line each.
-func readersTable(b *strings.Builder, all []*graph.Readers) {
-	t := tabwriter.NewWriter(b, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tKEPT BY\tJOBS\tCOMPONENTS\tOUTSIDERS\tUSED\tOPENS")
+func readersTable(all []*graph.Readers) (t table) {
+	t.add("NAME", "KEPT BY", "JOBS", "COMPONENTS", "OUTSIDERS", "USED", "OPENS")
 	for _, s := range all {
 		components := map[string]bool{}
 		for i := range s.Jobs {
@@ -172,16 +204,14 @@ func readersTable(b *strings.Builder, all []*graph.Readers) {
 				components[c.Name] = true
 			}
 		}
-		kept := s.Target + ", " + cmp.Or(s.Scope, "in no listing")
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%s\t%s\t%s\n", Clean(s.Name), Clean(kept), len(s.Jobs), len(components), s.Outsider, s.Used, cmp.Or(string(s.Level), "-"))
+		t.add(s.Name, s.Target+", "+cmp.Or(s.Scope, "in no listing"), len(s.Jobs)+s.More, len(components), s.Outsider, s.Used, cmp.Or(string(s.Level), "-"))
 	}
-	_ = t.Flush() // into memory
+	return t
 }
 
-// lossesTable ranks components with a line each; one alone with all its credentials.
-func lossesTable(b *strings.Builder, all []graph.Loss, alone bool) {
-	t := tabwriter.NewWriter(b, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "COMPONENT\tLOST AT ONCE\tWITH ITS NEXT VERSION\tOPENS\tJOBS\tTARGETS\tREFS")
+// lossesTable ranks components with a line each.
+func lossesTable(all []graph.Loss) (t table) {
+	t.add("COMPONENT", "LOST AT ONCE", "WITH ITS NEXT VERSION", "OPENS", "JOBS", "TARGETS", "REFS")
 	for _, l := range all {
 		var refs []string
 		for _, r := range l.Refs[:min(len(l.Refs), 5)] {
@@ -194,19 +224,27 @@ func lossesTable(b *strings.Builder, all []graph.Loss, alone bool) {
 		if len(l.Advisories) > 0 {
 			name += " (ADVISORY " + strings.Join(l.Advisories, ", ") + ")"
 		}
-		fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%d\t%d\t%s\n", Clean(name), len(l.Credentials), len(l.Pinned), cmp.Or(string(l.Level), "-"), l.Jobs, l.Targets, Clean(strings.Join(refs, " ")))
+		t.add(name, len(l.Credentials), len(l.Pinned), cmp.Or(string(l.Level), "-"), l.Jobs, l.Targets, strings.Join(refs, " "))
 	}
-	_ = t.Flush() // into memory
-	if !alone {
-		return
-	}
+	return t
+}
+
+// losses are the credentials that components would be lost with.
+func losses(all []graph.Loss) (r rows) {
 	for _, l := range all {
 		for _, c := range l.Credentials {
-			fmt.Fprintf(b, "  at once   %s\n", Clean(c))
+			r.add(0, "at once", "%s", c)
 		}
 		for _, c := range l.Pinned {
-			fmt.Fprintf(b, "  later     %s\n", Clean(c))
+			r.add(0, "later", "%s", c)
 		}
+	}
+	return r
+}
+
+func (to rows) text(b *strings.Builder) {
+	for _, x := range to {
+		fmt.Fprintf(b, "  %s%-9s %s\n", strings.Repeat("  ", x.Of), x.Label, x.Says)
 	}
 }
 
@@ -214,13 +252,18 @@ func lossesTable(b *strings.Builder, all []graph.Loss, alone bool) {
 func (r *Reach) readersText(b *strings.Builder) {
 	switch {
 	case r.Listing && len(r.Readers) > 0:
-		readersTable(b, r.Readers)
+		readersTable(r.Readers).text(b)
 	default:
 		for _, s := range r.Readers {
-			readers(b, s)
+			fmt.Fprintf(b, "%s %s  %s\n", s.Kind, Clean(s.Name), Clean(kept(s)))
+			readers(s).text(b)
 		}
 	}
-	if len(r.Components) > 0 {
-		lossesTable(b, r.Components, !r.Listing)
+	if len(r.Components) == 0 {
+		return
+	}
+	lossesTable(r.Components).text(b)
+	if !r.Listing {
+		losses(r.Components).text(b)
 	}
 }

@@ -1,0 +1,123 @@
+package iam
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// chance makes two accounts whose roles may assume each other by policies of all shapes.
+func chance(t testing.TB, seed uint64) []*Account {
+	r := rand.New(rand.NewPCG(seed, 8))
+	one := func(of ...any) any { return of[r.IntN(len(of))] }
+	const second = "444455556666"
+	var accounts []*Account
+	trusts, policies := []any{}, []any{}
+	everybody := doc{"AWS": "*"}
+	for range 4 {
+		who := one(doc{"AWS": "arn:aws:iam::" + account + ":root"}, doc{"AWS": account}, doc{"AWS": []string{"arn:aws:iam::" + account + ":role/r3", second}}, everybody, lambda)
+		s := doc{"Effect": "Allow", "Action": one("sts:AssumeRole", "sts:*"), "Principal": who}
+		if r.IntN(2) == 0 {
+			s["Condition"] = one(doc{"IpAddress": doc{"aws:SourceIp": "192.0.2.0/24"}}, doc{"ArnLike": doc{"aws:PrincipalArn": "arn:aws:iam::*:role/r1*"}},
+				doc{"StringEquals": doc{"aws:PrincipalTag/team": "${aws:ResourceTag/team}"}}, doc{"Bool": doc{"aws:MultiFactorAuthPresent": "true"}}, doc{"StringEquals": doc{"sts:ExternalId": "x"}})
+		}
+		all := []doc{s}
+		if r.IntN(4) == 0 {
+			all = append(all, doc{"Effect": "Deny", "Action": "sts:AssumeRole", "Principal": one(everybody, doc{"AWS": "arn:aws:iam::" + account + ":role/r5"}), "Condition": doc{"StringEquals": doc{"iam:ResourceTag/team": "a"}}})
+		}
+		trusts = append(trusts, all)
+	}
+	for range 4 {
+		all := []doc{allow("sts:AssumeRole", one("*", "arn:aws:iam::*:role/*", "arn:aws:iam::"+account+":role/r1*", []string{"arn:aws:iam::" + second + ":role/r2?", "arn:aws:iam::" + account + ":role/r7"},
+			"arn:aws:iam::"+account+":role/${aws:PrincipalTag/team}*"))}
+		if r.IntN(2) == 0 {
+			all = append(all, deny("sts:AssumeRole", one("arn:aws:iam::"+account+":role/r2*", "arn:aws:iam::*:role/*3")))
+		}
+		if r.IntN(4) == 0 {
+			all = append(all, allow([]string{"iam:PassRole", "lambda:*", "iam:AttachRolePolicy"}, "*"))
+		}
+		policies = append(policies, all)
+	}
+	for _, id := range []string{account, second} {
+		m := &maker{}
+		for k := range 30 {
+			name := strings.ReplaceAll(m.arn("role", fmt.Sprint("r", k)), account, id)
+			statements := slices.Clone(one(policies...).([]doc))
+			switch r.IntN(12) {
+			case 0:
+				statements = append(statements, full)
+			case 1:
+				statements = append(statements, allow("*", "*", doc{"Condition": doc{"IpAddress": doc{"aws:SourceIp": "192.0.2.0/24"}}}))
+			case 2, 3:
+				statements = append(statements, allow("s3:PutObject", "*"))
+			}
+			trust := slices.Clone(one(trusts...).([]doc))
+			if r.IntN(2) == 0 { // what has no say about roles makes no difference, wherever it is
+				trust = slices.Insert(trust, r.IntN(len(trust)+1), doc{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": ec2, "Sid": fmt.Sprint("S", k)})
+			}
+			m.roles = append(m.roles, doc{"Arn": name, "AssumeRolePolicyDocument": document(trust...), "Tags": []doc{{"Key": "Team", "Value": one("a", "r1")}, {"Key": "Name", "Value": name}},
+				"RolePolicyList": []doc{{"PolicyName": "p", "PolicyDocument": document(statements...)}}})
+		}
+		a := m.account(t, id)
+		if r.IntN(2) == 0 {
+			a.SCPs = [][]*Policy{{policyOf(t, "SCP", []byte(`{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}, {"Effect": "Deny", "Action": "sts:*", "Resource": "arn:aws:iam::*:role/r11"}]}`))}}
+			a.Organisation = true
+		}
+		accounts = append(accounts, a)
+	}
+	return accounts
+}
+
+// Roles that are asked together have the answers that they have one by one.
+func TestPeers(t *testing.T) {
+	grouped := 0
+	for seed := range uint64(50) {
+		worlds := map[int]*World{}
+		for _, n := range []int{2, 1000} {
+			worlds[n] = NewWorld(chance(t, seed), time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC))
+			worlds[n].fewest = n
+		}
+		for _, i := range worlds[2].Identities() {
+			got, want := movesOf(worlds[2], i), movesOf(worlds[1000], worlds[1000].Find(i.ARN))
+			if !slices.Equal(got, want) {
+				t.Fatalf("seed %d: the moves of %s differ (-want +got):\n%s", seed, i.ARN, cmp.Diff(want, got))
+			}
+			a, b := worlds[2].Reach(i), worlds[1000].Reach(worlds[1000].Find(i.ARN))
+			if a.Level != b.Level || !slices.Equal(a.Accounts, b.Accounts) || len(a.Steps) != len(b.Steps) || len(a.Possible) != len(b.Possible) {
+				t.Errorf("seed %d: %s is\n%+v\nwant\n%+v", seed, i.ARN, a, b)
+			}
+			for _, s := range slices.Concat(a.Steps, a.Possible) {
+				if strings.HasPrefix(s.From, "any ") || strings.HasPrefix(s.To, "any ") {
+					t.Errorf("seed %d: %s goes by %+v", seed, i.ARN, s)
+				}
+			}
+		}
+		grouped += len(worlds[2].trust.any)
+	}
+	if grouped < 100 {
+		t.Errorf("only %d groups", grouped)
+	}
+}
+
+// movesOf are an identity's, one by one.
+func movesOf(w *World, i *Identity) []string {
+	all := map[string]bool{}
+	for _, m := range w.Moves(i) {
+		if m.Target == nil || m.Target.Any == nil {
+			all[fmt.Sprintf("%s %s %s %s %q %s", m.Edge, m.To, m.Path, m.State, m.Supposes, m.Evidence)] = true
+			continue
+		}
+		for _, next := range w.Moves(m.Target) {
+			if whole := m.through(&next); next.Target != i {
+				all[fmt.Sprintf("%s %s %s %s %q %s", whole.Edge, whole.To, whole.Path, whole.State, whole.Supposes, whole.Evidence)] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
+}
