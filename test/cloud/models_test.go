@@ -45,6 +45,8 @@ type shape struct {
 	Required []string
 	Members  map[string]shapeRef
 	Member   *shapeRef
+	Key      *shapeRef // of a map
+	Value    *shapeRef
 	Enum     []string
 	Pattern  string
 	Min, Max *int
@@ -298,6 +300,12 @@ func (c *checker) answer(name string, n *node, at string) {
 			c.answer(s.Member.Shape, child, at+"."+child.name)
 		}
 		c.size(s, len(n.children), at)
+	case "map":
+		for _, child := range n.children {
+			c.element(child, "entry", n.space, "key", "value")
+			c.scalar(c.model.Shapes[s.Key.Shape], child.child("key").text, at+" key")
+			c.answer(s.Value.Shape, child.child("value"), at+" value")
+		}
 	default:
 		if len(n.children) > 0 {
 			c.fail("answer holds elements in %s", at)

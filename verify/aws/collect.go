@@ -48,17 +48,22 @@ func (v *Verifier) Collect(ctx context.Context, profile string) (*iam.Account, [
 type collection struct {
 	account *iam.Account
 	doc     []byte // details as JSON, to read the account again
+	cut     string // why the details end before their end; "" where they do not
 	gaps    []audit.Gap
 }
 
-// collect reads an account by its auditor, and its organisation by whichever may.
+// collect reads an account by its auditor, and its organisation by whichever may. Where that ends early, by a limit, what was read by then is kept.
 func (v *Verifier) collect(ctx context.Context, a *auditor, all []*auditor) (*collection, error) {
-	d, err := v.details(ctx, a.iam)
-	if err != nil {
+	d, pages, err := v.details(ctx, a.iam)
+	if err != nil && pages == 0 {
 		return nil, fmt.Errorf("iam:GetAccountAuthorizationDetails: %s", because(ctx, err))
 	}
 	c := &collection{}
-	c.gaps = v.complete(ctx, a.iam, a.account, d)
+	if err != nil {
+		c.cut = because(ctx, err)
+		c.gaps = append(c.gaps, audit.Gap{Target: "aws:" + a.account, What: fmt.Sprintf("identities and policies after page %d", pages), Why: "iam:GetAccountAuthorizationDetails: " + c.cut})
+	}
+	c.gaps = append(c.gaps, v.complete(ctx, a.iam, a.account, d)...)
 	if c.account, c.doc, err = d.account(a.account); err != nil {
 		return nil, err
 	}
@@ -66,7 +71,7 @@ func (v *Verifier) collect(ctx context.Context, a *auditor, all []*auditor) (*co
 		c.gaps = append(c.gaps, audit.Gap{Target: "aws:" + a.account, What: fmt.Sprintf("%d policies", n), Why: "missing, or not understood"})
 	}
 	c.gaps = append(c.gaps, v.organisation(ctx, a, all, c.account)...)
-	return c, ctx.Err()
+	return c, nil
 }
 
 // details are identities with their policies, in the form of "aws iam get-account-authorization-details".
@@ -86,25 +91,22 @@ func (d *details) account(id string) (*iam.Account, []byte, error) {
 	return a, doc, err
 }
 
-// details reads all pages, see https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html.
-func (v *Verifier) details(ctx context.Context, client *awsiam.Client) (*details, error) {
-	d := &details{}
+// details reads all pages, see https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html. With an error come the pages before it.
+func (v *Verifier) details(ctx context.Context, client *awsiam.Client) (d *details, pages int, err error) {
+	d = &details{}
 	in := &awsiam.GetAccountAuthorizationDetailsInput{MaxItems: aws.Int32(pageSize)}
-	for n := range maxDetailPages {
-		if n > 0 {
+	for ; pages < maxDetailPages; pages++ {
+		if pages > 0 {
 			if err := v.opts.Sleep(ctx, pace); err != nil {
-				return nil, err
+				return d, pages, err
 			}
 		}
-		out, err := client.GetAccountAuthorizationDetails(ctx, in)
-		for pause := firstPause; err != nil && isThrottle(codeOf(err), statusOf(err)) && pause <= maxPause; pause *= 2 {
-			if err := v.opts.Sleep(ctx, pause); err != nil {
-				return nil, err
-			}
+		var out *awsiam.GetAccountAuthorizationDetailsOutput
+		if err := v.patiently(ctx, func() (err error) {
 			out, err = client.GetAccountAuthorizationDetails(ctx, in)
-		}
-		if err != nil {
-			return nil, err
+			return err
+		}); err != nil {
+			return d, pages, err
 		}
 		d.UserDetailList = append(d.UserDetailList, out.UserDetailList...)
 		d.GroupDetailList = append(d.GroupDetailList, out.GroupDetailList...)
@@ -114,11 +116,23 @@ func (v *Verifier) details(ctx context.Context, client *awsiam.Client) (*details
 		d.RoleDetailList = append(d.RoleDetailList, out.RoleDetailList...)
 		d.Policies = append(d.Policies, out.Policies...)
 		if !out.IsTruncated || text(out.Marker) == "" {
-			return d, nil
+			return d, pages + 1, nil
 		}
 		in.Marker = out.Marker
 	}
-	return nil, &smithy.GenericAPIError{Code: "EndlessListing"}
+	return d, pages, errEndless
+}
+
+// patiently asks again, after longer and longer pauses, while an account asks for fewer requests.
+func (v *Verifier) patiently(ctx context.Context, ask func() error) error {
+	err := ask()
+	for pause := firstPause; err != nil && isThrottle(codeOf(err), statusOf(err)) && pause <= maxPause; pause *= 2 {
+		if err := v.opts.Sleep(ctx, pause); err != nil {
+			return err
+		}
+		err = ask()
+	}
+	return err
 }
 
 // complete reads the policies that are in use and not among the details, as those that are only boundaries may not be.
@@ -196,6 +210,7 @@ func managed(ctx context.Context, client *awsiam.Client, arn string) (p types.Ma
 var (
 	errEmpty      = &smithy.GenericAPIError{Code: "EmptyAnswer"}
 	errUnreadable = &smithy.GenericAPIError{Code: "UnreadableDocument"}
+	errEndless    = &smithy.GenericAPIError{Code: "EndlessListing"}
 )
 
 func parse(name string, document *string) (*iam.Policy, error) {

@@ -2,7 +2,6 @@ package aws
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -134,7 +133,7 @@ func (r *policyReader) attached(ctx context.Context, target string, kind types.P
 		}
 		in.NextToken = out.NextToken
 	}
-	return nil, "organizations:ListPoliciesForTarget", errors.New("endless listing")
+	return nil, "organizations:ListPoliciesForTarget", errEndless
 }
 
 func (r *policyReader) policy(ctx context.Context, id string) (*iam.Policy, error) {

@@ -186,7 +186,7 @@ func TestOwner(t *testing.T) {
 			t.Errorf("%s: limits %q", name, v.Reach.Limits)
 		}
 	}
-	if v := e.verify(t, e.keys["gone"]); v.Validity != audit.Unknown || !strings.Contains(v.Error, "has no such key, any more") || v.Reach != nil {
+	if v := e.verify(t, e.keys["gone"]); v.Validity != audit.Inactive || v.Facts["status"] != deleted || !strings.Contains(v.Facts["reason"], "any of its 8 users") || v.Error != "" || v.Reach != nil {
 		t.Errorf("gone: %+v", v)
 	}
 	// The policies of both levels bind an administrator of the other account, who is none.
@@ -208,7 +208,7 @@ func TestOwner(t *testing.T) {
 // TestOwnerLive has the key prove what its account says of it, and read nothing that the auditor has read.
 func TestOwnerLive(t *testing.T) {
 	e := newEstate(t, Live, account)
-	for name, want := range map[string][]string{"boss": {"GetCallerIdentity"}, "idle": nil, "gone": {"GetCallerIdentity"}} {
+	for name, want := range map[string][]string{"boss": {"GetCallerIdentity"}, "idle": nil, "gone": nil} {
 		before := len(e.server.Requests())
 		v := e.verify(t, e.keys[name])
 		var got []string
@@ -273,7 +273,7 @@ func TestOwnerNotAsked(t *testing.T) {
 	t.Run("id without account", func(t *testing.T) {
 		e := newEstate(t, Owner, account)
 		v := e.verify(t, audit.NewSecret(audit.KindAWSKey, "AKIA"+"IABCDEFGHIJKLMNO", value()))
-		if v.Validity != audit.Unknown || v.Facts["account"] != account || e.count("GetAccessKeyInfo") != 1 {
+		if v.Validity != audit.Inactive || v.Facts["account"] != account || e.count("GetAccessKeyInfo") != 1 {
 			t.Errorf("%+v after %v", v, e.server.Actions())
 		}
 	})
@@ -298,6 +298,94 @@ func TestOwnerGone(t *testing.T) {
 		if v.Validity != audit.Inactive || v.Facts["status"] != deleted || v.Reach != nil || slices.Contains(e.byKeys(), e.keys["boss"].ID) {
 			t.Errorf("%s: %+v after %v", action, v, e.server.Actions())
 		}
+	}
+}
+
+// TestOwnerHolder has an account not say whose a key is: one of its users has it, none has, or that cannot be known.
+func TestOwnerHolder(t *testing.T) {
+	const denied = "iam:GetAccessKeyLastUsed: access denied"
+	for name, c := range map[string]struct {
+		key      string
+		answer   func(e *estate) func(w http.ResponseWriter, r *http.Request, action string, n int) bool
+		validity audit.Validity
+		level    audit.Level
+		told     string
+	}{
+		"a user's": {"boss", func(*estate) func(http.ResponseWriter, *http.Request, string, int) bool {
+			return refuse("GetAccessKeyLastUsed")
+		}, audit.Active, audit.LevelAdmin, denied},
+		"a user's, deactivated": {"idle", func(*estate) func(http.ResponseWriter, *http.Request, string, int) bool {
+			return refuse("GetAccessKeyLastUsed")
+		}, audit.Inactive, "", denied},
+		"nobody's, and the root user has one": {"gone", func(*estate) func(http.ResponseWriter, *http.Request, string, int) bool {
+			return func(w http.ResponseWriter, _ *http.Request, action string, _ int) bool {
+				if action == "GetAccountSummary" {
+					_, _ = fmt.Fprint(w, "<GetAccountSummaryResponse><GetAccountSummaryResult><SummaryMap><entry><key>AccountAccessKeysPresent</key><value>1</value></entry></SummaryMap></GetAccountSummaryResult></GetAccountSummaryResponse>")
+				}
+				return action == "GetAccountSummary"
+			}
+		}, audit.Unknown, "", "it may be the root user's"},
+		"nobody's, and the root user is not told of": {"gone", func(*estate) func(http.ResponseWriter, *http.Request, string, int) bool {
+			return refuse("GetAccountSummary")
+		}, audit.Unknown, "", "iam:GetAccountSummary: access denied"},
+		"keys are not told": {"gone", func(*estate) func(http.ResponseWriter, *http.Request, string, int) bool {
+			return refuse("ListAccessKeys")
+		}, audit.Unknown, "", "after 0 of 8 users: access denied"},
+		"users are not told": {"gone", func(*estate) func(http.ResponseWriter, *http.Request, string, int) bool {
+			return refuse("GetAccountAuthorizationDetails")
+		}, audit.Unknown, "", "users could not all be read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEstate(t, Owner, account, manager)
+			e.server.Intercept = c.answer(e)
+			for range 2 {
+				v := e.verify(t, e.keys[c.key])
+				if v.Reach != nil && !strings.Contains(fmt.Sprint(v.Reach.Paths), "is iam:ListAccessKeys") {
+					t.Errorf("%+v", v.Reach.Paths)
+				}
+				if v.Validity != c.validity || !strings.Contains(v.Error, c.told) || (v.Reach == nil) != (c.level == "") || v.Reach != nil && v.Reach.Level != c.level {
+					t.Errorf("%+v, %+v", v, v.Reach)
+				}
+			}
+			if n := e.count("GetAccountSummary"); n > 1 {
+				t.Errorf("keys were looked for %d times", n)
+			}
+		})
+	}
+}
+
+// TestOwnerLimit has the time for an account end after its first page: what was read is known, it is said, and no key makes it be read again.
+func TestOwnerLimit(t *testing.T) {
+	e := newEstate(t, Owner, account, manager)
+	e.server.PageSize = 8 // the users
+	end := func() {}
+	e.within = func(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+		ctx, cancel := context.WithCancel(ctx)
+		if d == collectLimit {
+			end = cancel
+		}
+		return ctx, cancel
+	}
+	e.server.Intercept = func(_ http.ResponseWriter, _ *http.Request, action string, n int) bool {
+		if action == "GetAccountAuthorizationDetails" && n == 2 {
+			end()
+		}
+		return false
+	}
+	for _, name := range []string{"boss", "bounded", "boss", "nobody"} {
+		v := e.verify(t, e.keys[name])
+		if v.Validity != audit.Active || v.Reach == nil || !strings.Contains(strings.Join(v.Reach.Limits, "\n"), "identities and policies after page 1: iam:GetAccountAuthorizationDetails: time limit") {
+			t.Errorf("%s: %+v, %+v", name, v, v.Reach)
+		}
+		if name == "nobody" && v.Reach != nil && v.Reach.Level == audit.LevelNone {
+			t.Errorf("none, and not all was read: %+v", v.Reach)
+		}
+	}
+	if v := e.verify(t, e.keys["gone"]); v.Validity != audit.Unknown || !strings.Contains(v.Error, "users could not all be read") {
+		t.Errorf("gone: %+v", v)
+	}
+	if n := e.count("GetAccountAuthorizationDetails"); n > 4 {
+		t.Errorf("details were asked for %d times", n)
 	}
 }
 

@@ -61,6 +61,9 @@ func (j *judgement) reach() *audit.Reach {
 			out.Limits = append(out.Limits, text)
 		}
 	}
+	if j.at.cut != "" && out.Level == audit.LevelNone { // what was not read may name it
+		out.Level = audit.LevelUnknown
+	}
 	for _, text := range found.Limits {
 		limit("%s", text)
 	}

@@ -2,6 +2,7 @@ package aws
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -11,8 +12,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
-	"github.com/aws/smithy-go"
-
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/iam"
 )
@@ -83,13 +82,17 @@ func (v *Verifier) self(ctx context.Context, at where, key credential, keyID str
 	}
 	itself := &auditor{account: who.Account, iam: r.client, organizations: v.organizations(at, key)}
 	c, why := v.whole(ctx, itself)
-	var reach *audit.Reach
+	known := false
 	if c != nil {
+		why = c.cut
 		for _, i := range slices.Concat(c.account.Users, c.account.Roles) { // a session's ARN does not show the role's path
-			if i.Role == (who.Type == "role") && i.ARN[strings.LastIndexByte(i.ARN, '/')+1:] == who.name {
-				who.source = i.ARN
+			if i.Role == (who.Type == "role") && nameOf(i.ARN) == who.name {
+				who.source, known = i.ARN, true
 			}
 		}
+	}
+	var reach *audit.Reach
+	if known {
 		j := &judgement{who: *who, at: c, sim: v.simulate(ctx, r.client, *who), gaps: c.gaps, facts: verdict.Facts, now: v.env.Now()}
 		reach = j.reach()
 		if who.session {
@@ -126,9 +129,11 @@ func (v *Verifier) whole(ctx context.Context, itself *auditor) (c *collection, w
 	if c, err = v.collect(ctx, itself, []*auditor{itself}); err != nil {
 		return nil, err.Error()
 	}
-	v.mu.Lock()
-	v.read[itself.account] = c
-	v.mu.Unlock()
+	if !errors.Is(ctx.Err(), context.Canceled) { // else somebody did not wait for it
+		v.mu.Lock()
+		v.read[itself.account] = c
+		v.mu.Unlock()
+	}
 	return c, ""
 }
 
@@ -162,12 +167,11 @@ func (p *principal) complete() {
 		p.Account = parts[4]
 	}
 	rest := parts[5]
-	last := rest[strings.LastIndex(rest, "/")+1:]
 	switch {
 	case rest == "root":
 		p.Type, p.source = "root", p.ARN
 	case strings.HasPrefix(rest, "user/"):
-		p.Type, p.name, p.source = "user", last, p.ARN
+		p.Type, p.name, p.source = "user", nameOf(p.ARN), p.ARN
 	case strings.HasPrefix(rest, "federated-user/"):
 		p.Type = "federated"
 	case roleSession.MatchString(rest):
@@ -175,6 +179,9 @@ func (p *principal) complete() {
 		p.source = "arn:" + p.partition + ":iam::" + p.Account + ":role/" + p.name
 	}
 }
+
+// nameOf is the name at the end of the ARN of a user or role.
+func nameOf(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
 
 // A reader asks IAM about one identity, and keeps what it was refused.
 type reader struct {
@@ -258,7 +265,7 @@ func pages(fetch func(marker *string) (next *string, more bool, err error)) erro
 		}
 		marker = next
 	}
-	return &smithy.GenericAPIError{Code: "EndlessListing"}
+	return errEndless
 }
 
 // own asks for the key's own user: STS refused to name it.
