@@ -22,11 +22,15 @@ type Account struct {
 	Users, Roles []*Identity
 	groups       []*group
 	policies     map[string]*managed // by ARN
-	Resources    map[string]*Policy  // resource policies, by the resource's ARN; nil where they were not read
-	Problems     []string            // documents that could not be read, each of which is a gap
-	all          []string            // see unlimited; nil until it is needed
-	profiles     bool                // the details tell instance profiles of roles
-	lastUse      time.Time           // the newest of a role; the zero time where the details tell none
+	// Resources are policies of resources, by their ARNs: one without statements where a resource has none, nil where it could not be read.
+	Resources map[string]*Policy
+	// Listed are beginnings of ARNs: of the account's resources whose ARNs begin so, all that have a policy are among Resources. "" is that of all but keys of
+	// KMS, each of which has one.
+	Listed   []string
+	Problems []string  // documents that could not be read, each of which is a gap
+	all      []string  // see unlimited; nil until it is needed
+	profiles bool      // the details tell instance profiles of roles
+	lastUse  time.Time // the newest of a role; the zero time where the details tell none
 }
 
 // An Identity is a user or a role.
@@ -321,6 +325,9 @@ func ParseResources(doc []byte, accounts []*Account) error {
 	if err := json.Unmarshal(doc, &in); err != nil {
 		return fmt.Errorf("reading resource policies: %w", err)
 	}
+	for _, a := range accounts {
+		a.Resources, a.Listed = map[string]*Policy{}, []string{""}
+	}
 	var errs []error
 	for _, arn := range slices.Sorted(maps.Keys(in)) {
 		p, err := parseDocument(arn, in[arn])
@@ -329,9 +336,6 @@ func ParseResources(doc []byte, accounts []*Account) error {
 			continue
 		}
 		for _, a := range accounts {
-			if a.Resources == nil {
-				a.Resources = map[string]*Policy{}
-			}
 			if parts := strings.SplitN(arn, ":", arnParts); len(parts) < arnParts || parts[4] == "" || parts[4] == a.ID {
 				a.Resources[arn] = p
 			}
