@@ -344,6 +344,27 @@ func ParseResources(doc []byte, accounts []*Account) error {
 	return errors.Join(errs...)
 }
 
+// Named are the resources that policies of the account's identities are about by their names, without a wildcard; of an object, its bucket. They are given by their ARNs.
+func (a *Account) Named() map[string]bool {
+	named, seen := map[string]bool{}, map[*Policy]bool{}
+	for _, i := range slices.Concat(a.Users, a.Roles) {
+		for _, p := range i.policies() {
+			if seen[p] {
+				continue // which several have
+			}
+			seen[p] = true
+			for _, s := range p.Statements {
+				for _, r := range s.resources {
+					if arn := bucket(r.text); !strings.ContainsAny(arn, "*?$") {
+						named[arn] = true
+					}
+				}
+			}
+		}
+	}
+	return named
+}
+
 // policies are all that allow an identity something.
 func (i *Identity) policies() (out []*Policy) {
 	out = slices.Clone(i.own)

@@ -49,6 +49,7 @@ type collection struct {
 	account *iam.Account
 	doc     []byte // details as JSON, to read the account again
 	cut     string // why the details end before their end; "" where they do not
+	part    bool   // not all that could allow somebody something was read
 	gaps    []audit.Gap
 }
 
@@ -71,6 +72,8 @@ func (v *Verifier) collect(ctx context.Context, a *auditor, all []*auditor) (*co
 		c.gaps = append(c.gaps, audit.Gap{Target: "aws:" + a.account, What: fmt.Sprintf("%d policies", n), Why: "missing, or not understood"})
 	}
 	c.gaps = append(c.gaps, v.organisation(ctx, a, all, c.account)...)
+	unread := v.resources(ctx, a, c.account)
+	c.gaps, c.part = append(c.gaps, unread...), c.cut != "" || len(unread) > 0
 	return c, nil
 }
 

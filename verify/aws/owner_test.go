@@ -27,7 +27,8 @@ const (
 )
 
 // auditorPolicy is all that the auditor's role needs, see docs/aws.md.
-var auditorPolicy = allow("*", "iam:Get*", "iam:List*", "iam:SimulatePrincipalPolicy", "organizations:Describe*", "organizations:List*")
+var auditorPolicy = allow("*", "iam:Get*", "iam:List*", "iam:SimulatePrincipalPolicy", "organizations:Describe*", "organizations:List*",
+	"account:ListRegions", "s3:ListAllMyBuckets", "s3:GetBucketPolicy", "kms:*", "lambda:*", "secretsmanager:*", "sqs:*", "ecr:*")
 
 // An estate is an organisation of three accounts, with an auditor in each, and the keys of its users by their names.
 type estate struct {
@@ -63,6 +64,7 @@ func newEstate(t *testing.T, mode Mode, wanted ...string) *estate {
 		a := awstest.Account{
 			ID: id, Keys: map[string]awstest.Key{}, Users: map[string]awstest.Entity{"auditor": inline(auditorPolicy)}, Roles: map[string]awstest.Entity{},
 			Groups: map[string]awstest.Entity{}, Policies: map[string]string{admin: everything}, Organization: organisation,
+			Regions: []string{"us-east-1", "eu-west-1"}, Resources: resourcesOf(id),
 		}
 		e.auditors[id] = key(&a, "auditor", awstest.Key{})
 		return a
@@ -117,6 +119,16 @@ func newEstate(t *testing.T, mode Mode, wanted ...string) *estate {
 		return static(id, secrets[id], "").provider, nil
 	}
 	return e
+}
+
+// resourcesOf are some of an account, whose policies change nothing.
+func resourcesOf(id string) map[string]string {
+	delegates := `{"Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::` + id + `:root"},"Action":"*","Resource":"*"}}`
+	at := func(service, name string) string { return "arn:aws:" + service + ":eu-west-1:" + id + ":" + name }
+	return map[string]string{
+		"arn:aws:s3:::builds-" + id: "", at("kms", "key/k"): delegates, at("lambda", "function:f"): delegates, at("secretsmanager", "secret:s"): delegates,
+		at("sqs", "q"): delegates, at("ecr", "repository/r"): delegates, "arn:aws:s3:::logs-" + id: delegates,
+	}
 }
 
 // byKeys are the ids that requests were signed with.
@@ -397,9 +409,16 @@ func TestOwnerDenied(t *testing.T) {
 		}
 		t.Run(op.name, func(t *testing.T) {
 			e := newEstate(t, Owner, account, manager)
+			sent, named, about := op.name, op.name, op.of() != nil || op.service == "account"
+			if about {
+				sent, named = op.service+":"+op.name, op.right()
+			}
 			e.server.Intercept = func(w http.ResponseWriter, r *http.Request, action string, n int) bool {
-				if action != op.name {
+				if action != sent {
 					return false
+				}
+				if about {
+					return refuseAbout("", sent)(w, r, action, n)
 				}
 				if op.service == "organizations" {
 					w.WriteHeader(http.StatusBadRequest)
@@ -414,9 +433,9 @@ func TestOwnerDenied(t *testing.T) {
 				if v.Reach != nil {
 					told += strings.Join(v.Reach.Limits, "\n")
 				}
-				asked := slices.Contains(e.server.Actions(), op.name)
-				if asked && !strings.Contains(told, op.name) {
-					t.Errorf("%s: nothing tells of %s: %+v, %+v", name, op.name, v, v.Reach)
+				asked := slices.Contains(e.server.Actions(), sent)
+				if asked && !strings.Contains(told, named) || about && !asked {
+					t.Errorf("%s: nothing tells of %s: %+v, %+v", name, named, v, v.Reach)
 				}
 				if asked && name != "nobody" && v.Reach != nil && v.Reach.Level == audit.LevelNone {
 					t.Errorf("%s: none, for want of %s", name, op.name)
@@ -534,15 +553,23 @@ func TestManifest(t *testing.T) {
 			t.Fatalf("asked only %v", e.server.Actions())
 		}
 		for _, r := range e.server.Requests() {
-			service := "iam"
+			service, action, about := strings.Cut(r.Action, ":")
+			region := r.Region
 			switch {
+			case about:
+				op := operation{service: service, name: action}
+				if action = op.event(); op.of() != nil && action != "ListBuckets" {
+					region = everyRegion
+				}
 			case r.Header.Get("X-Amz-Target") != "":
-				service = "organizations"
+				service, action = "organizations", r.Action
 			case r.Params.Get("Version") == "2011-06-15":
-				service = "sts"
+				service, action = "sts", r.Action
+			default:
+				service, action = "iam", r.Action
 			}
 			found := !slices.Contains(slices.Collect(maps.Values(e.auditors)), r.Key)
-			if event := fmt.Sprint(service, ".amazonaws.com ", r.Action, " ", r.Region, " ", found); !told[event] {
+			if event := fmt.Sprint(service, ".amazonaws.com ", action, " ", region, " ", found); !told[event] {
 				t.Errorf("%s: %s was not told", mode, event)
 			}
 			if r.Header.Get("User-Agent") != agent {

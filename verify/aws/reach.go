@@ -61,7 +61,7 @@ func (j *judgement) reach() *audit.Reach {
 			out.Limits = append(out.Limits, text)
 		}
 	}
-	if j.at.cut != "" && out.Level == audit.LevelNone { // what was not read may name it
+	if j.at.part && out.Level == audit.LevelNone { // what was not read may name it
 		out.Level = audit.LevelUnknown
 	}
 	for _, text := range found.Limits {

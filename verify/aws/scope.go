@@ -80,7 +80,8 @@ func (v *Verifier) self(ctx context.Context, at where, key credential, keyID str
 			return err
 		})
 	}
-	itself := &auditor{account: who.Account, iam: r.client, organizations: v.organizations(at, key)}
+	itself := v.asker(at, key)
+	itself.account = who.Account
 	c, why := v.whole(ctx, itself)
 	known := false
 	if c != nil {
