@@ -64,6 +64,7 @@ type Verifier struct {
 
 	chain    func(ctx context.Context, profile string) (aws.CredentialsProvider, error)
 	within   func(context.Context, time.Duration) (context.Context, context.CancelFunc) // context.WithTimeout
+	most     int                                                                        // bytes of an account's details: maxDetails
 	policies sync.Map                                                                   // of organisations, by id
 
 	owning     chan struct{}       // holds one element while a key's account is asked; its holder owns what follows
@@ -86,7 +87,7 @@ func New(env audit.Env, opts Options) *Verifier {
 		opts.Sleep = ask.Sleep
 	}
 	v := &Verifier{
-		env: env, opts: opts, chain: chain, within: context.WithTimeout, owning: make(chan struct{}, 1), audits: map[string]*auditor{}, foreigners: map[string]bool{},
+		env: env, opts: opts, chain: chain, within: context.WithTimeout, most: maxDetails, owning: make(chan struct{}, 1), audits: map[string]*auditor{}, foreigners: map[string]bool{},
 		keys: map[string]*turn{}, read: map[string]*collection{}, unanswered: map[string]string{},
 	}
 	v.canaries, v.broken = canaries(opts.CanaryAccounts, opts.CanaryKeys)

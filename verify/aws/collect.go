@@ -22,6 +22,8 @@ const (
 	pageSize       = 500 // entries of a page of details
 	maxDetailPages = 400
 	maxMissing     = 500 // policies that are read one by one
+	// maxDetails bounds the details in memory, in bytes: those of 5,000 identities are some 60 MiB.
+	maxDetails = 256 << 20
 	// maxPause ends waiting for an account that asks for fewer requests: pauses double, from firstPause on.
 	firstPause = 5 * time.Second
 	maxPause   = 80 * time.Second
@@ -97,6 +99,7 @@ func (d *details) account(id string) (*iam.Account, []byte, error) {
 // details reads all pages, see https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html. With an error come the pages before it.
 func (v *Verifier) details(ctx context.Context, client *awsiam.Client) (d *details, pages int, err error) {
 	d = &details{}
+	size := 0
 	in := &awsiam.GetAccountAuthorizationDetailsInput{MaxItems: aws.Int32(pageSize)}
 	for ; pages < maxDetailPages; pages++ {
 		if pages > 0 {
@@ -118,12 +121,47 @@ func (v *Verifier) details(ctx context.Context, client *awsiam.Client) (d *detai
 		}
 		d.RoleDetailList = append(d.RoleDetailList, out.RoleDetailList...)
 		d.Policies = append(d.Policies, out.Policies...)
+		if size += weigh(out); size > v.most {
+			return d, pages + 1, errTooMuch
+		}
 		if !out.IsTruncated || text(out.Marker) == "" {
 			return d, pages + 1, nil
+		}
+		if text(out.Marker) == text(in.Marker) {
+			break
 		}
 		in.Marker = out.Marker
 	}
 	return d, pages, errEndless
+}
+
+// weigh is about how many bytes of memory a page of details takes.
+func weigh(page *awsiam.GetAccountAuthorizationDetailsOutput) (n int) {
+	const each = 200 // of an element beside its texts
+	inline := func(list []types.PolicyDetail) {
+		for _, p := range list {
+			n += each + len(text(p.PolicyDocument))
+		}
+	}
+	for _, u := range page.UserDetailList {
+		n += each * (1 + len(u.GroupList) + len(u.AttachedManagedPolicies) + len(u.Tags))
+		inline(u.UserPolicyList)
+	}
+	for _, g := range page.GroupDetailList {
+		n += each * (1 + len(g.AttachedManagedPolicies))
+		inline(g.GroupPolicyList)
+	}
+	for _, r := range page.RoleDetailList {
+		n += each*(1+len(r.AttachedManagedPolicies)+len(r.Tags)) + len(text(r.AssumeRolePolicyDocument))
+		inline(r.RolePolicyList)
+	}
+	for _, p := range page.Policies {
+		n += each
+		for _, v := range p.PolicyVersionList {
+			n += each + len(text(v.Document))
+		}
+	}
+	return n
 }
 
 // patiently asks again, after longer and longer pauses, while an account asks for fewer requests.
@@ -139,7 +177,7 @@ func (v *Verifier) patiently(ctx context.Context, ask func() error) error {
 }
 
 // complete reads the policies that are in use and not among the details, as those that are only boundaries may not be.
-func (v *Verifier) complete(ctx context.Context, client *awsiam.Client, account string, d *details) (gaps []audit.Gap) {
+func (v *Verifier) complete(ctx context.Context, client *awsiam.Client, account string, d *details) []audit.Gap {
 	have := map[string]bool{}
 	for _, p := range d.Policies {
 		have[text(p.Arn)] = true
@@ -169,6 +207,7 @@ func (v *Verifier) complete(ctx context.Context, client *awsiam.Client, account 
 		attached(r.AttachedManagedPolicies, r.PermissionsBoundary)
 	}
 	slices.Sort(missing)
+	var unread tally
 	for n, arn := range missing {
 		why := fmt.Sprintf("only %d policies are read one by one", maxMissing)
 		if n < maxMissing {
@@ -179,7 +218,42 @@ func (v *Verifier) complete(ctx context.Context, client *awsiam.Client, account 
 			}
 			why = op + ": " + because(ctx, err)
 		}
-		gaps = append(gaps, audit.Gap{Target: "aws:" + account, What: "policy " + oneLine(arn), Why: why})
+		unread.add("policy", arn, why)
+	}
+	return unread.of(account)
+}
+
+// A tally is gaps: what is the same of several things is one.
+type tally []counted
+
+type counted struct {
+	what, why string
+	of        []string // the first few
+	more      int
+}
+
+func (t *tally) add(what, of, why string) {
+	for k := range *t {
+		if g := &(*t)[k]; g.what == what && g.why == why {
+			if len(g.of) < 3 {
+				g.of = append(g.of, oneLine(of))
+			} else {
+				g.more++
+			}
+			return
+		}
+	}
+	*t = append(*t, counted{what, why, []string{oneLine(of)}, 0})
+}
+
+// of are the gaps of an account.
+func (t tally) of(account string) (gaps []audit.Gap) {
+	for _, g := range t {
+		what := g.what + " " + strings.Join(g.of, ", ")
+		if g.more > 0 {
+			what += fmt.Sprintf(" and %d more", g.more)
+		}
+		gaps = append(gaps, audit.Gap{Target: "aws:" + account, What: what, Why: g.why})
 	}
 	return gaps
 }
@@ -214,6 +288,7 @@ var (
 	errEmpty      = &smithy.GenericAPIError{Code: "EmptyAnswer"}
 	errUnreadable = &smithy.GenericAPIError{Code: "UnreadableDocument"}
 	errEndless    = &smithy.GenericAPIError{Code: "EndlessListing"}
+	errTooMuch    = &smithy.GenericAPIError{Code: "TooMuchToRead"}
 )
 
 func parse(name string, document *string) (*iam.Policy, error) {

@@ -222,6 +222,9 @@ func (v *Verifier) holders(ctx context.Context, a *auditor, c *collection) *hold
 				if err != nil {
 					return nil, false, err
 				}
+				if len(out.AccessKeyMetadata) > maxElements { // a user has two at most
+					return nil, false, errEndless
+				}
 				for _, key := range out.AccessKeyMetadata {
 					h.byKey[text(key.AccessKeyId)] = name
 				}
@@ -309,7 +312,7 @@ func (v *Verifier) ownerReach(ctx context.Context, a *auditor, all []*auditor, u
 	c := k.accounts[a.account]
 	if c != nil {
 		for _, u := range c.account.Users {
-			if nameOf(u.ARN) == user {
+			if nameOf(u.ARN) == user && isARN(u.ARN) {
 				who.ARN, who.source = u.ARN, u.ARN
 			}
 		}

@@ -25,10 +25,12 @@ import (
 
 // Bounds on what is read of an account's resources.
 const (
-	maxRegions       = 100  // there are some forty
-	maxResourcePages = 100  // of a listing; ten thousand buckets are ten
-	maxRead          = 1000 // policies of one kind of resource that are read, one request each: a minute or two
-	maxRefusals      = 10   // in a row, after which nothing of the kind is asked again
+	maxRegions       = 100      // there are some forty
+	maxResourcePages = 100      // of a listing; ten thousand buckets are ten
+	maxRead          = 1000     // policies of one kind of resource that are read, one request each: a minute or two
+	maxResources     = 50_000   // of one kind: what is known of them is that they are there
+	maxPolicyBytes   = 64 << 20 // of all policies; those of a thousand buckets are 20 MiB, if they are as long as S3 takes them
+	maxRefusals      = 10       // in a row, after which nothing of the kind is asked again
 )
 
 // A resource is one that may have a policy.
@@ -173,18 +175,12 @@ type inspector struct {
 	account *iam.Account
 	gone    map[string]string // why nothing more is asked, by region, by what is asked, or by both
 	refused map[string]int    // how often in a row, by what is asked
-	gaps    []unlisted
-}
-
-// An unlisted is a gap: of the same in several places there is one.
-type unlisted struct {
-	what, why string
-	where     []string // the first few
-	more      int
+	gaps    tally
+	read    int // bytes of policies
 }
 
 // resources reads the policies of an account's resources, first those of resources that its identities' policies name. It takes at most half of the time that is left.
-func (v *Verifier) resources(ctx context.Context, a *auditor, account *iam.Account) (gaps []audit.Gap) {
+func (v *Verifier) resources(ctx context.Context, a *auditor, account *iam.Account) []audit.Gap {
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = v.within(ctx, time.Until(end)/2)
@@ -197,28 +193,7 @@ func (v *Verifier) resources(ctx context.Context, a *auditor, account *iam.Accou
 	for k := range kinds {
 		i.inspect(ctx, &kinds[k], regions, named)
 	}
-	for _, g := range i.gaps {
-		where := strings.Join(g.where, ", ")
-		if g.more > 0 {
-			where += fmt.Sprintf(" and %d more", g.more)
-		}
-		gaps = append(gaps, audit.Gap{Target: "aws:" + account.ID, What: g.what + " " + where, Why: g.why})
-	}
-	return gaps
-}
-
-func (i *inspector) gap(what, where, why string) {
-	for k := range i.gaps {
-		if g := &i.gaps[k]; g.what == what && g.why == why {
-			if len(g.where) < 3 {
-				g.where = append(g.where, oneLine(where))
-			} else {
-				g.more++
-			}
-			return
-		}
-	}
-	i.gaps = append(i.gaps, unlisted{what, why, []string{oneLine(where)}, 0})
+	return i.gaps.of(account.ID)
 }
 
 // regions are those that the account uses: where that is not told, those that are open to all.
@@ -244,7 +219,7 @@ func (i *inspector) regions(ctx context.Context) (all []string) {
 	if err == nil {
 		err = errEmpty
 	}
-	i.gap("policies of resources in regions", "that have to be switched on", "account:ListRegions: "+because(ctx, err))
+	i.gaps.add("policies of resources in regions", "that have to be switched on", "account:ListRegions: "+because(ctx, err))
 	for _, r := range openRegions {
 		if partition(r) == partition(i.a.at.region) {
 			all = append(all, r)
@@ -273,13 +248,13 @@ func (i *inspector) inspect(ctx context.Context, k *kind, regions []string, name
 	var all []resource
 	var whole []string
 	for _, region := range regions {
-		found, err := i.list(ctx, k, region)
+		found, err := i.list(ctx, k, region, maxResources-len(all))
 		all = append(all, found...)
 		if err == nil {
 			whole = append(whole, prefix+region+":")
 			continue
 		}
-		i.gap("policies of "+k.what+" in", region, err.Error())
+		i.gaps.add("policies of "+k.what+" in", region, err.Error())
 	}
 	if len(whole) == len(regions) {
 		whole = []string{prefix}
@@ -297,16 +272,19 @@ func (i *inspector) inspect(ctx context.Context, k *kind, regions []string, name
 	for n := range all {
 		r := &all[n]
 		i.account.Resources[r.arn] = nil
-		if n >= maxRead {
-			i.gap("policies of "+k.what+":", r.name, fmt.Sprintf("only those of %d are read", maxRead))
-			continue
+		switch {
+		case n >= maxRead:
+			i.gaps.add("policies of "+k.what+":", r.name, fmt.Sprintf("only those of %d are read", maxRead))
+		case i.read > maxPolicyBytes:
+			i.gaps.add("policies of "+k.what+":", r.name, fmt.Sprintf("only %d MiB are read", maxPolicyBytes>>20))
+		default:
+			i.readPolicy(ctx, k, r)
 		}
-		i.read(ctx, k, r)
 	}
 }
 
 // list lists the resources of a kind in a region.
-func (i *inspector) list(ctx context.Context, k *kind, region string) (all []resource, err error) {
+func (i *inspector) list(ctx context.Context, k *kind, region string, most int) (all []resource, err error) {
 	var next *string
 	for range maxResourcePages {
 		var found []resource
@@ -324,6 +302,9 @@ func (i *inspector) list(ctx context.Context, k *kind, region string) (all []res
 			if !i.owns(k, &r) {
 				return all, errors.New("an answer names what is not the account's")
 			}
+			if len(all) == most {
+				return all, fmt.Errorf("only %d are looked at", maxResources)
+			}
 			all = append(all, r)
 		}
 		if text(next) == "" {
@@ -340,8 +321,8 @@ func (i *inspector) owns(k *kind, r *resource) bool {
 		regionShape.MatchString(r.region)
 }
 
-// read reads a resource's policy. One that cannot be read stays nil.
-func (i *inspector) read(ctx context.Context, k *kind, r *resource) {
+// readPolicy reads a resource's policy. One that cannot be read stays nil.
+func (i *inspector) readPolicy(ctx context.Context, k *kind, r *resource) {
 	policy := &iam.Policy{Name: r.arn}
 	err := i.ask(ctx, k.reading, r.region, func(cfg aws.Config) error {
 		doc, err := k.policy(ctx, cfg, r)
@@ -349,13 +330,14 @@ func (i *inspector) read(ctx context.Context, k *kind, r *resource) {
 		case slices.Contains(withoutPolicy, codeOf(err)):
 			return nil
 		case err == nil && doc != "":
+			i.read += len(doc)
 			policy, err = parse(r.arn, &doc)
 		}
 		return err
 	})
 	switch {
 	case err != nil:
-		i.gap("policies of "+k.what+":", r.name, err.Error())
+		i.gaps.add("policies of "+k.what+":", r.name, err.Error())
 	case len(policy.Statements) == 0 && !k.global: // of a bucket it is said that it has none, and thereby whose it is
 		delete(i.account.Resources, r.arn)
 	default:

@@ -22,6 +22,7 @@ const (
 	maxPages    = 10
 	maxGroups   = 20
 	maxPolicies = 60
+	maxElements = 200 // of a listing
 )
 
 // scope learns what the identity behind a working key may do and puts it into the verdict.
@@ -269,6 +270,21 @@ func pages(fetch func(marker *string) (next *string, more bool, err error)) erro
 	return errEndless
 }
 
+// gather follows a listing of what an identity has.
+func gather[T any](ctx context.Context, r *reader, op string, list func(marker *string) ([]T, *string, bool, error)) (all []T) {
+	r.call(ctx, op, func() error {
+		return pages(func(marker *string) (*string, bool, error) {
+			found, next, more, err := list(marker)
+			if all = append(all, found...); len(all) > maxElements {
+				all = slices.Clone(all[:maxElements])
+				return nil, false, errEndless
+			}
+			return next, more, err
+		})
+	})
+	return all
+}
+
 // own asks for the key's own user: STS refused to name it.
 func (r *reader) own(ctx context.Context, p *principal) bool {
 	return r.call(ctx, "iam:GetUser", func() error {
@@ -336,16 +352,12 @@ func (r *reader) user(ctx context.Context, p *principal) {
 		}
 		return out.PolicyDocument, nil
 	})
-	var groups []types.Group
-	r.call(ctx, "iam:ListGroupsForUser", func() error {
-		return pages(func(marker *string) (*string, bool, error) {
-			out, err := r.client.ListGroupsForUser(ctx, &awsiam.ListGroupsForUserInput{UserName: &p.name, Marker: marker})
-			if err != nil {
-				return nil, false, err
-			}
-			groups = append(groups, out.Groups...)
-			return out.Marker, out.IsTruncated, nil
-		})
+	groups := gather(ctx, r, "iam:ListGroupsForUser", func(marker *string) ([]types.Group, *string, bool, error) {
+		out, err := r.client.ListGroupsForUser(ctx, &awsiam.ListGroupsForUserInput{UserName: &p.name, Marker: marker})
+		if err != nil {
+			return nil, nil, false, err
+		}
+		return out.Groups, out.Marker, out.IsTruncated, nil
 	})
 	r.groups = len(groups)
 	for _, g := range groups[:min(len(groups), maxGroups)] {
@@ -433,15 +445,7 @@ func (r *reader) boundary(ctx context.Context, b *types.AttachedPermissionsBound
 
 // attached lists managed policies and reads those that are not known yet: a user and its group may have the same one.
 func (r *reader) attached(ctx context.Context, op string, list func(marker *string) ([]types.AttachedPolicy, *string, bool, error)) (readable []types.AttachedPolicy) {
-	var all []types.AttachedPolicy
-	r.call(ctx, op, func() error {
-		return pages(func(marker *string) (*string, bool, error) {
-			found, next, more, err := list(marker)
-			all = append(all, found...)
-			return next, more, err
-		})
-	})
-	for _, p := range all {
+	for _, p := range gather(ctx, r, op, list) {
 		if r.managed(ctx, text(p.PolicyArn)) {
 			readable = append(readable, p)
 		}
@@ -472,15 +476,7 @@ func (r *reader) managed(ctx context.Context, arn string) bool {
 }
 
 func (r *reader) inline(ctx context.Context, listOp, getOp string, list func(marker *string) ([]string, *string, bool, error), get func(name string) (*string, error)) (all []types.PolicyDetail) {
-	var names []string
-	r.call(ctx, listOp, func() error {
-		return pages(func(marker *string) (*string, bool, error) {
-			found, next, more, err := list(marker)
-			names = append(names, found...)
-			return next, more, err
-		})
-	})
-	for _, name := range names {
+	for _, name := range gather(ctx, r, listOp, list) {
 		ok := false
 		if r.read < maxPolicies {
 			r.read++
