@@ -22,12 +22,17 @@ type Account struct {
 	Users, Roles []*Identity
 	groups       []*group
 	policies     map[string]*managed // by ARN
-	Resources    map[string]*Policy  // resource policies, by the resource's ARN; nil where they were not read
-	Audiences    map[string][]string // that OpenID Connect providers take, by their ARNs; of one that is not there it is not known
-	Problems     []string            // documents that could not be read, each of which is a gap
-	all          []string            // see unlimited; nil until it is needed
-	profiles     bool                // the details tell instance profiles of roles
-	lastUse      time.Time           // the newest of a role; the zero time where the details tell none
+	// Resources are policies of resources, by their ARNs: one without statements where a resource has none, nil where it could not be read.
+	Resources map[string]*Policy
+	// Listed are beginnings of ARNs: of the account's resources whose ARNs begin so, all that have a policy are among Resources. "" is that of all but keys of
+	// KMS, each of which has one.
+	Listed []string
+	// Audiences are those that OpenID Connect providers take, by their ARNs; of one that is not there it is not known.
+	Audiences map[string][]string
+	Problems  []string  // documents that could not be read, each of which is a gap
+	all       []string  // see unlimited; nil until it is needed
+	profiles  bool      // the details tell instance profiles of roles
+	lastUse   time.Time // the newest of a role; the zero time where the details tell none
 }
 
 // An Identity is a user or a role.
@@ -324,6 +329,9 @@ func ParseResources(doc []byte, accounts []*Account) error {
 	if err := decode(doc, &in); err != nil {
 		return fmt.Errorf("reading resource policies: %w", err)
 	}
+	for _, a := range accounts {
+		a.Resources, a.Listed = map[string]*Policy{}, []string{""}
+	}
 	var errs []error
 	for _, arn := range slices.Sorted(maps.Keys(in)) {
 		p, err := parseDocument(arn, in[arn])
@@ -332,15 +340,33 @@ func ParseResources(doc []byte, accounts []*Account) error {
 			continue
 		}
 		for _, a := range accounts {
-			if a.Resources == nil {
-				a.Resources = map[string]*Policy{}
-			}
 			if parts := strings.SplitN(arn, ":", arnParts); len(parts) < arnParts || parts[4] == "" || parts[4] == a.ID {
 				a.Resources[arn] = p
 			}
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Named are the resources that policies of the account's identities are about by their names, without a wildcard; of an object, its bucket. They are given by their ARNs.
+func (a *Account) Named() map[string]bool {
+	named, seen := map[string]bool{}, map[*Policy]bool{}
+	for _, i := range slices.Concat(a.Users, a.Roles) {
+		for _, p := range i.policies() {
+			if seen[p] {
+				continue // which several have
+			}
+			seen[p] = true
+			for _, s := range p.Statements {
+				for _, r := range s.resources {
+					if arn := bucket(r.text); !strings.ContainsAny(arn, "*?$") {
+						named[arn] = true
+					}
+				}
+			}
+		}
+	}
+	return named
 }
 
 // policies are all that allow an identity something.

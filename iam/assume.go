@@ -104,7 +104,10 @@ func (w *World) trustOf(role *Identity, tags map[string]bool) string {
 		}
 		for k := range s.conditions { // a key that whoever asks chooses is tried with all values that there are
 			if c := &s.conditions[k]; ours || facts(c.key).state == chosen {
-				fmt.Fprintf(&b, " %q %q %t %t %d %q", c.key, c.operator, c.ifExists, c.null, c.set, c.values)
+				fmt.Fprintf(&b, " %q %q %t %t %d", c.key, c.operator, c.ifExists, c.null, c.set)
+				for _, v := range c.values {
+					fmt.Fprintf(&b, " %q", v.text)
+				}
 			}
 		}
 		b.WriteByte('\n')
@@ -151,7 +154,7 @@ func (w *World) tellingTags() map[string]bool {
 					for k := range s.conditions {
 						look(s.conditions[k].key)
 						for _, v := range s.conditions[k].values {
-							look(v)
+							look(v.text)
 						}
 					}
 				}

@@ -21,8 +21,7 @@ type condition struct {
 	ifExists bool
 	null     bool
 	set      quantifier
-	values   []string
-	patterns []pattern // the values, as the operator reads them
+	values   []pattern // as the operator reads them
 }
 
 // A relation is what an operator asks of one value of a request and one of the condition. A pattern's is to be like it.
@@ -87,11 +86,12 @@ func (p *Policy) parseConditions(raw json.RawMessage) (all []condition, err erro
 				return nil, err
 			}
 			c.key = strings.ToLower(k.name)
-			if c.values, err = stringsOf(k.value); err != nil {
+			values, err := stringsOf(k.value)
+			if err != nil {
 				return nil, fmt.Errorf("%.100s: %.100s: %w", op.name, k.name, err)
 			}
-			for _, v := range c.values {
-				c.patterns = append(c.patterns, newPattern(v, p.variables, c.arn))
+			for _, v := range values {
+				c.values = append(c.values, newPattern(v, p.variables, c.arn))
 			}
 			all = append(all, c)
 		}
@@ -131,7 +131,7 @@ var multivalued = []string{"aws:calledvia", "aws:principalorgpaths", "aws:princi
 func (c *condition) withoutKey() bool {
 	switch {
 	case c.null:
-		return len(c.values) > 0 && strings.EqualFold(c.values[0], "true")
+		return len(c.values) > 0 && strings.EqualFold(c.values[0].text, "true")
 	case c.ifExists, c.set == forAll:
 		return true
 	}
@@ -159,7 +159,7 @@ func (c *condition) holds(r *Request) Tri {
 	for _, v := range f.values {
 		found := No
 		for i := range c.values {
-			if found = either(found, c.test(i, v, r)); found == Yes {
+			if found = either(found, c.test(&c.values[i], v, r)); found == Yes {
 				break
 			}
 		}
@@ -187,8 +187,7 @@ func (c *condition) holds(r *Request) Tri {
 }
 
 // test tells whether a value of the request is in the condition's relation to one of its own.
-func (c *condition) test(i int, value string, r *Request) Tri {
-	p := &c.patterns[i]
+func (c *condition) test(p *pattern, value string, r *Request) Tri {
 	switch {
 	case c.arn && !strings.HasPrefix(value, "arn:"):
 		return No

@@ -147,7 +147,8 @@ func (l *Layers) candidates(key string) (facts []Fact) {
 				if c.key != key {
 					continue
 				}
-				for _, v := range c.values {
+				for _, p := range c.values {
+					v := p.text
 					add(strings.ReplaceAll(strings.ReplaceAll(v, "*", ""), "?", "x"))
 					if c.ordered == nil {
 						continue

@@ -228,20 +228,20 @@ func (t *trustee) read(s *Statement) {
 		never = never || !t.Forge.exposed(claim) && !c.withoutKey()
 		positive := !c.negated && strings.HasPrefix(c.operator, "string")
 		var globs []string
-		for k, v := range c.values {
-			g := v
-			if strings.HasSuffix(c.operator, "like") || c.patterns[k].holds {
-				g, _ = (&Request{}).expand(v)
-			} else if positive && strings.ContainsAny(v, "*?") {
-				t.Limits = append(t.Limits, c.operator+" takes wildcards for what they are, and no token has "+v)
+		for _, v := range c.values {
+			g := v.text
+			if strings.HasSuffix(c.operator, "like") || v.holds {
+				g, _ = (&Request{}).expand(v.text)
+			} else if positive && strings.ContainsAny(v.text, "*?") {
+				t.Limits = append(t.Limits, c.operator+" takes wildcards for what they are, and no token has "+v.text)
 			}
 			globs = append(globs, g)
 		}
 		switch {
 		case claim == "aud" && positive:
 			for _, v := range c.values {
-				if !slices.Contains(t.Audiences, v) {
-					t.Audiences = append(t.Audiences, v)
+				if !slices.Contains(t.Audiences, v.text) {
+					t.Audiences = append(t.Audiences, v.text)
 				}
 			}
 		case claim == "aud":
@@ -306,10 +306,11 @@ func (t *trustee) spare(levels [][]*Policy) {
 					continue
 				}
 				for _, v := range c.values {
+					spared := v.text
 					if strings.HasSuffix(c.operator, "like") {
-						v, _ = (&Request{}).expand(v)
+						spared, _ = (&Request{}).expand(v.text)
 					}
-					t.spared = append(t.spared, v)
+					t.spared = append(t.spared, spared)
 				}
 			}
 		}

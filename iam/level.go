@@ -225,7 +225,11 @@ func (w *World) Reach(i *Identity) Reach {
 	if n.admin.State == Undecided {
 		r.limit("whether it may everything depends on " + strings.Join(n.admin.Missing, ", "))
 	}
-	for _, arn := range n.beyond {
+	for k, arn := range n.beyond {
+		if k == maxLimits {
+			r.limit(fmt.Sprintf("and %d more roles of accounts that were not read", len(n.beyond)-k))
+			break
+		}
 		r.limit("sts-001: assumes " + arn + ", if that lets it in: its account was not read")
 	}
 	if len(n.data) > 0 {

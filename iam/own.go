@@ -26,7 +26,7 @@ func (w *World) judgeOwn(n *node) {
 	for _, p := range n.layers.Identity {
 		for _, s := range p.Statements {
 			if s.Effect == Allow {
-				w.judgeStatement(n, s, "", s.resourceExamples(n.id))
+				w.judgeStatement(n, s, "", append(s.resourceExamples(n.id), w.keysOf(s, n.id)...))
 			}
 		}
 	}
@@ -79,7 +79,7 @@ func (w *World) judgeStatement(n *node, s *Statement, of string, resources []str
 			}
 			l := w.about(n, resource, account)
 			a := w.ask(n.id, l, action, resource, account, nil)
-			if l.Resource != nil && len(w.accounts) > 1 && !strings.Contains(resource, account) { // whose it is counts
+			if l.Resource != nil && w.homes[bucket(resource)] == "" && len(w.accounts) > 1 && !strings.Contains(resource, account) { // whose it is counts
 				if w.ask(n.id, l, action, resource, "another", nil).State != a.State {
 					a.State, a.Missing = Undecided, []string{"whose " + resource + " is"}
 				}
@@ -137,12 +137,34 @@ func (w *World) addServices(n *node, s *Statement, services map[string]Level) {
 	}
 }
 
-// owner is the account of a resource, by its ARN; of one that has none in it, such as a bucket, that of whoever asks.
+// owner is the account of a resource, by its ARN; of one that has none in it, such as a bucket, the account that has it, or else that of whoever asks.
 func (w *World) owner(resource string, asking *Account) string {
 	if parts := strings.SplitN(resource, ":", arnParts); len(parts) == arnParts && isAccount(parts[4]) {
 		return parts[4]
 	}
+	if home := w.homes[bucket(resource)]; home != "" {
+		return home
+	}
 	return asking.ID
+}
+
+// lookOver finds the keys of KMS among resources, and whose those are that do not say so in their ARNs: what several accounts have is nobody's.
+func (w *World) lookOver() {
+	w.homes, w.keys = map[string]string{}, map[*Account][]string{}
+	for _, a := range w.accounts {
+		for _, arn := range slices.Sorted(maps.Keys(a.Resources)) {
+			if service(arn) == "kms" {
+				w.keys[a] = append(w.keys[a], arn)
+			}
+			if parts := strings.SplitN(arn, ":", arnParts); len(parts) == arnParts && parts[4] == "" {
+				if _, known := w.homes[arn]; known {
+					w.homes[arn] = ""
+				} else {
+					w.homes[arn] = a.ID
+				}
+			}
+		}
+	}
 }
 
 func isAccount(text string) bool {
@@ -159,25 +181,55 @@ func (w *World) about(n *node, resource, account string) Layers {
 			l.RCPs = owner.RCPs
 		}
 	}
+	unread := owner == nil
 	if owner != nil {
-		l.Resource = owner.policyOf(resource)
+		var there bool
+		l.Resource, there = owner.policyOf(resource)
+		unread = l.Resource == nil && (there || !owner.listed(resource) && (owner != n.id.Account || service(resource) == "kms"))
 	}
-	// That a resource has no policy is known where policies of resources were read, and it is none that always has one.
-	if l.Resource == nil && (owner == nil || owner != n.id.Account && owner.Resources == nil || service(resource) == "kms") {
+	if unread {
 		l.Unread = append(slices.Clone(l.Unread), LayerResource)
 	}
 	return l
 }
 
-// policyOf is the policy of a resource, or of what it lies in, such as an object's bucket; nil if none was read.
-func (a *Account) policyOf(resource string) *Policy {
-	if p := a.Resources[resource]; p != nil {
-		return p
+// policyOf is the policy of a resource, or of what it lies in, such as an object's bucket; there is whether the account is known to have one.
+func (a *Account) policyOf(resource string) (p *Policy, there bool) {
+	if p, there = a.Resources[resource]; !there {
+		p, there = a.Resources[bucket(resource)]
 	}
+	return p, there
+}
+
+// listed tells whether a resource that is not among those with a policy is known to have none.
+func (a *Account) listed(resource string) bool {
+	return slices.ContainsFunc(a.Listed, func(beginning string) bool {
+		return strings.HasPrefix(resource, beginning) && (beginning != "" || service(resource) != "kms")
+	})
+}
+
+// bucket is the ARN of the bucket that an object lies in; of anything else its own.
+func bucket(resource string) string {
 	if in, _, ok := strings.Cut(resource, "/"); ok && service(resource) == "s3" {
-		return a.Resources[in]
+		return in
 	}
-	return nil
+	return resource
+}
+
+// keysOf are keys of KMS in the identity's account that a statement is about without naming them. Who may use one, its own policy decides.
+func (w *World) keysOf(s *Statement, i *Identity) (all []string) {
+	for k := range s.resources {
+		r := &s.resources[k]
+		if s.notRes || r.all || service(r.text) != "kms" || !strings.ContainsAny(r.text, "*?") {
+			continue
+		}
+		for _, arn := range w.keys[i.Account] {
+			if len(all) < maxExamples && !slices.Contains(all, arn) && r.match(arn, &Request{Principal: i.principal()}) != No {
+				all = append(all, arn)
+			}
+		}
+	}
+	return all
 }
 
 // A grant is a statement of a resource's policy.
@@ -211,16 +263,19 @@ func (w *World) grants(who Principal) []grant {
 		for _, a := range w.accounts {
 			for _, arn := range slices.Sorted(maps.Keys(a.Resources)) {
 				p := a.Resources[arn]
-				if seen[p] {
+				if p == nil || seen[p] {
 					continue // one without an account in its name is there for all
 				}
 				seen[p] = true
+				home := w.owner(arn, &Account{})
 				for _, s := range p.Statements {
 					if s.Effect == Allow {
 						g := grant{arn, s}
 						names, everyone := s.principals.indexed()
 						for _, n := range names {
-							w.granted.byName[n] = append(w.granted.byName[n], g)
+							if n != home { // which gives its own identities nothing that their own statements do not
+								w.granted.byName[n] = append(w.granted.byName[n], g)
+							}
 						}
 						if everyone {
 							w.granted.everyone = append(w.granted.everyone, g)

@@ -366,6 +366,58 @@ func TestResourcePolicies(t *testing.T) {
 	}
 }
 
+// TestListedResources has resources of accounts that were listed: whose they are is known, and that there is nothing else.
+func TestListedResources(t *testing.T) {
+	const near, far, key = "arn:aws:s3:::near", "arn:aws:s3:::far", "arn:aws:kms:eu-west-1:" + account + ":key/k"
+	const user, everyKey = "arn:aws:iam::" + account + ":user/u", "arn:aws:kms:*:" + account + ":key/*"
+	named := func(arn string, s doc) []doc { return []doc{merged(s, doc{"Principal": doc{"AWS": arn}})} }
+	for _, c := range []struct {
+		name      string
+		resource  string
+		policy    []doc // nil for one that could not be read
+		mine      bool  // else the other account's
+		listed    []string
+		statement doc
+		want      string
+		in        string
+	}{
+		{"a bucket of the other account without a policy", far, []doc{}, false, []string{"arn:aws:s3:::"}, allow("s3:PutObject", far+"/*"), "none", account},
+		{"a bucket of the other account that names the user", far, named(user, allow("s3:PutObject", far+"/*")), false, []string{"arn:aws:s3:::"}, allow("s3:PutObject", far+"/*"), "write", other},
+		{"a bucket of this account", near, []doc{}, true, []string{"arn:aws:s3:::"}, allow("s3:PutObject", near+"/*"), "write", account},
+		{"a bucket whose policy was not read", near, nil, true, []string{"arn:aws:s3:::"}, allow("s3:PutObject", near+"/*"), "unknown", account},
+		{"queues were not listed", near, []doc{}, false, []string{"arn:aws:s3:::"}, allow("sqs:SendMessage", "arn:aws:sqs:eu-west-1:"+other+":q"), "unknown", account},
+		{"queues were listed", near, []doc{}, false, []string{"arn:aws:sqs:"}, allow("sqs:SendMessage", "arn:aws:sqs:eu-west-1:"+other+":q"), "none", account},
+		{"some key that delegates", key, named("arn:aws:iam::"+account+":root", allow("kms:*", "*")), true, []string{"arn:aws:kms:"}, allow("kms:Decrypt", everyKey), "write", account},
+		{"keys that do not delegate", key, named("arn:aws:iam::"+account+":role/r", allow("kms:*", "*")), true, []string{"arn:aws:kms:"}, allow("kms:Decrypt", everyKey), "none", account},
+		{"not all keys were listed", key, named("arn:aws:iam::"+account+":role/r", allow("kms:*", "*")), true, []string{""}, allow("kms:Decrypt", everyKey), "unknown", account},
+	} {
+		m := &maker{}
+		m.user("u", doc{}, c.statement)
+		accounts := []*Account{m.account(t, account), (&maker{}).account(t, other)}
+		at := accounts[1]
+		if c.mine {
+			at = accounts[0]
+		}
+		at.Resources = map[string]*Policy{c.resource: nil}
+		switch {
+		case len(c.policy) > 0:
+			text, err := json.Marshal(document(c.policy...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			at.Resources[c.resource] = policyOf(t, c.resource, text)
+		case c.policy != nil:
+			at.Resources[c.resource] = &Policy{}
+		}
+		at.Listed = c.listed
+		w := NewWorld(accounts, time.Now())
+		r := w.Reach(w.Find(user))
+		if r.Level.String() != c.want || len(r.Accounts) > 0 && r.Accounts[0] != c.in {
+			t.Errorf("%s: %s in %v, want %s in %s: %+v %q", c.name, r.Level, r.Accounts, c.want, c.in, r.Steps, r.Limits)
+		}
+	}
+}
+
 // What two patterns have in common is like both.
 func FuzzMeet(f *testing.F) {
 	f.Add("a*b?c*", "*xb*")

@@ -60,7 +60,9 @@ type World struct {
 	nodes          map[*Identity]*node
 	trust          *trusting // nil until it is needed
 	taken          map[taker]*taken
-	granted        *granting // nil until it is needed
+	granted        *granting             // nil until it is needed
+	homes          map[string]string     // accounts of resources that do not say so in their ARNs; "" of those that several have
+	keys           map[*Account][]string // of KMS
 	solved         bool
 	permissionSets bool // some account has a role of one
 	fewest         int  // roles that are worth grouping
@@ -69,6 +71,7 @@ type World struct {
 // NewWorld makes one, as of a time.
 func NewWorld(accounts []*Account, now time.Time) *World {
 	w := &World{accounts: accounts, now: now, byARN: map[string]*Identity{}, byID: map[string]*Account{}, nodes: map[*Identity]*node{}, taken: map[taker]*taken{}, fewest: fewest}
+	w.lookOver()
 	for _, a := range accounts {
 		w.byID[a.ID] = a
 		for _, i := range slices.Concat(a.Users, a.Roles) {

@@ -55,7 +55,7 @@ func moto(t *testing.T) (url string) {
 		}
 		if resp, err := http.DefaultClient.Do(req); err == nil {
 			_ = resp.Body.Close()
-			return url
+			return withRegions(t, url)
 		}
 		time.Sleep(100 * time.Millisecond)
 	}

@@ -21,6 +21,8 @@ type auditor struct {
 	why     string // it cannot be used
 	keyID   string
 	account string // "" until it was identified
+	at      where
+	own     credential
 
 	sts           *sts.Client
 	iam           *awsiam.Client
@@ -58,7 +60,14 @@ func (v *Verifier) auditor(ctx context.Context, profile string) (*auditor, error
 		return nil, audit.Hint(fmt.Errorf("%w: no credentials of an auditor in %s", audit.ErrAuth, name), "aws sts get-caller-identity shows whether there are any")
 	}
 	own := credential{provider, true}
-	return &auditor{keyID: found.AccessKeyID, sts: v.sts(at, own), iam: v.iam(at, own), organizations: v.organizations(at, own)}, nil
+	a := v.asker(at, own)
+	a.keyID = found.AccessKeyID
+	return a, nil
+}
+
+// asker asks with a credential.
+func (v *Verifier) asker(at where, own credential) *auditor {
+	return &auditor{at: at, own: own, sts: v.sts(at, own), iam: v.iam(at, own), organizations: v.organizations(at, own)}
 }
 
 // identify asks whose the credentials are.

@@ -35,7 +35,7 @@ type Options struct {
 	// Region to call; "" is the one found beside the key where that is known to be open to every account, else AWS_REGION,
 	// AWS_DEFAULT_REGION, us-east-1.
 	Region string
-	// Endpoint to call instead of Amazon's, for STS, IAM and Organizations; "" is AWS_ENDPOINT_URL_STS and so on, then
+	// Endpoint to call instead of Amazon's, for all services; "" is AWS_ENDPOINT_URL_STS and so on, then
 	// AWS_ENDPOINT_URL, then Amazon's own.
 	Endpoint string
 	// Profiles are those of the shared configuration whose credentials are an auditor's, one for each account, beside the SDK's default chain.
@@ -63,7 +63,9 @@ type Verifier struct {
 	backoff  retry.BackoffDelayer // nil for the SDK's
 
 	chain    func(ctx context.Context, profile string) (aws.CredentialsProvider, error)
-	policies sync.Map // of organisations, by id
+	within   func(context.Context, time.Duration) (context.Context, context.CancelFunc) // context.WithTimeout
+	most     int                                                                        // bytes of an account's details: maxDetails
+	policies sync.Map                                                                   // of organisations, by id
 
 	owning     chan struct{}       // holds one element while a key's account is asked; its holder owns what follows
 	audits     map[string]*auditor // by profile
@@ -85,7 +87,7 @@ func New(env audit.Env, opts Options) *Verifier {
 		opts.Sleep = ask.Sleep
 	}
 	v := &Verifier{
-		env: env, opts: opts, chain: chain, owning: make(chan struct{}, 1), audits: map[string]*auditor{}, foreigners: map[string]bool{},
+		env: env, opts: opts, chain: chain, within: context.WithTimeout, most: maxDetails, owning: make(chan struct{}, 1), audits: map[string]*auditor{}, foreigners: map[string]bool{},
 		keys: map[string]*turn{}, read: map[string]*collection{}, unanswered: map[string]string{},
 	}
 	v.canaries, v.broken = canaries(opts.CanaryAccounts, opts.CanaryKeys)
@@ -189,6 +191,7 @@ type Event struct {
 	UserAgent    string
 	Found        bool // it is caused with the found key; else with the auditor's credentials
 	PerKey       bool // it is caused for each key; else once for an account
+	PerResource  bool // of an account, for each of its resources
 }
 
 // Account tells in whose trail an event is.
@@ -201,14 +204,17 @@ func (e Event) Account() string {
 
 func (e Event) String() string {
 	times := "once for an account"
-	if e.PerKey {
+	switch {
+	case e.PerResource:
+		times = fmt.Sprintf("once for each resource of an account, %d of a kind at most", maxRead)
+	case e.PerKey:
 		times = "for each key"
 	}
 	return fmt.Sprintf("%s %s in %s as %s: %s, %s", e.Source, e.Name, e.Region, e.UserAgent, e.Account(), times)
 }
 
 // Events lists the CloudTrail events that verifying can cause. IAM's and those of Organizations are recorded in the partition's home region (us-east-1),
-// STS's in the region that is called. The source address is that of the caller.
+// STS's in the region that is called, those about resources in the resources' regions. The source address is that of the caller.
 func (v *Verifier) Events() (events []Event) {
 	if v.opts.Mode != Owner && v.opts.Mode != Live {
 		return nil
@@ -225,11 +231,9 @@ func (v *Verifier) Events() (events []Event) {
 			if !(credential{auditor: !found}).may(op) {
 				continue
 			}
-			e := Event{Source: op.service + ".amazonaws.com", Name: op.name, Region: at.region, UserAgent: v.env.UserAgent, Found: found, PerKey: found || op.perKey}
-			if op.service != "sts" {
-				e.Region = home(at.region)
-			}
-			events = append(events, e)
+			events = append(events, Event{
+				Source: op.service + ".amazonaws.com", Name: op.event(), Region: op.region(at), UserAgent: v.env.UserAgent, Found: found, PerKey: found || op.perKey, PerResource: op.perResource(),
+			})
 		}
 	}
 	return events

@@ -90,6 +90,13 @@ func newWorld(t *testing.T, a awstest.Account, change func(*Options)) *world {
 	return w
 }
 
+// credentials are those of the auditor.
+func (w *world) credentials(id, secret string) {
+	w.chain = func(context.Context, string) (aws.CredentialsProvider, error) {
+		return static(id, secret, "").provider, nil
+	}
+}
+
 func (w *world) verify(t *testing.T, s *audit.Secret) audit.Verdict {
 	t.Helper()
 	v, err := w.Verify(t.Context(), s)
@@ -312,7 +319,7 @@ func TestAnswers(t *testing.T) {
 		"throttled":          {fail(400, "Throttling", "Rate exceeded"), audit.Unknown, "throttled", "Throttling", maxAttempts},
 		"503":                {fail(503, "ServiceUnavailable", "later"), audit.Unknown, "server error", "ServiceUnavailable", maxAttempts},
 		"500 HTML":           {page(500, "<html>oops</html>"), audit.Unknown, "server error", "HTTP 500", maxAttempts},
-		"429 HTML":           {page(429, "<html>slow</html>"), audit.Unknown, "throttled", "HTTP 429", 1},
+		"429 HTML":           {page(429, "<html>slow</html>"), audit.Unknown, "throttled", "HTTP 429", maxAttempts},
 		"200 HTML":           {page(200, "<html><p>log in</p></html>"), audit.Unknown, "answer not understood", "HTTP 200", 1},
 		"200 not XML":        {page(200, "log in"), audit.Unknown, "answer not understood", "", 1},
 		"200 empty":          {page(200, ""), audit.Unknown, "answer not understood", "", 1},
@@ -609,6 +616,7 @@ func TestWhere(t *testing.T) {
 		usage  bool
 
 		organizations string
+		secrets       string
 	}{
 		"default":            {region: "us-east-1"},
 		"found":              {found: "eu-west-1", region: "eu-west-1"},
@@ -619,10 +627,11 @@ func TestWhere(t *testing.T) {
 		"found over env":     {env: map[string]string{"AWS_REGION": "eu-north-1"}, found: "eu-west-1", region: "eu-west-1"},
 		"option":             {opts: Options{Region: "eu-central-1"}, found: "eu-west-1", region: "eu-central-1"},
 		"bad option":         {opts: Options{Region: "a b"}, usage: true},
-		"endpoint":           {env: map[string]string{"AWS_ENDPOINT_URL": "http://a:1"}, found: "eu-west-1", region: "us-east-1", iam: "http://a:1", sts: "http://a:1", organizations: "http://a:1"},
-		"endpoint, service":  {env: map[string]string{"AWS_ENDPOINT_URL": "http://a:1", "AWS_ENDPOINT_URL_IAM": "http://b:1"}, region: "us-east-1", iam: "http://b:1", sts: "http://a:1", organizations: "http://a:1"},
+		"endpoint":           {env: map[string]string{"AWS_ENDPOINT_URL": "http://a:1"}, found: "eu-west-1", region: "us-east-1", iam: "http://a:1", sts: "http://a:1", organizations: "http://a:1", secrets: "http://a:1"},
+		"endpoint, service":  {env: map[string]string{"AWS_ENDPOINT_URL": "http://a:1", "AWS_ENDPOINT_URL_IAM": "http://b:1"}, region: "us-east-1", iam: "http://b:1", sts: "http://a:1", organizations: "http://a:1", secrets: "http://a:1"},
+		"endpoint, secrets":  {env: map[string]string{"AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://b:1"}, region: "us-east-1", secrets: "http://b:1"},
 		"endpoint, ignored":  {env: map[string]string{"AWS_ENDPOINT_URL": "http://a:1", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, region: "us-east-1"},
-		"endpoint, option":   {env: map[string]string{"AWS_ENDPOINT_URL": "http://a:1"}, opts: Options{Endpoint: "http://c:1"}, region: "us-east-1", iam: "http://c:1", sts: "http://c:1", organizations: "http://c:1"},
+		"endpoint, option":   {env: map[string]string{"AWS_ENDPOINT_URL": "http://a:1"}, opts: Options{Endpoint: "http://c:1"}, region: "us-east-1", iam: "http://c:1", sts: "http://c:1", organizations: "http://c:1", secrets: "http://c:1"},
 		"endpoint, not http": {env: map[string]string{"AWS_ENDPOINT_URL": "file:///etc"}, usage: true},
 		"endpoint, secret":   {env: map[string]string{"AWS_ENDPOINT_URL": "http://user:" + "word@a:1"}, usage: true},
 	} {
@@ -635,7 +644,7 @@ func TestWhere(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || got != (where{c.region, c.sts, c.iam, c.organizations}) {
+			if err != nil || got.region != c.region || got.endpoints["sts"] != c.sts || got.endpoints["iam"] != c.iam || got.endpoints["organizations"] != c.organizations || got.endpoints["secretsmanager"] != c.secrets {
 				t.Errorf("got %+v, %v", got, err)
 			}
 		})

@@ -40,6 +40,7 @@ var operations = []operation{
 	{"iam", "GetAccessKeyLastUsed", true, false, true},
 	{"iam", "ListAccessKeys", true, true, true},
 	{"iam", "GetAccountAuthorizationDetails", true, true, false},
+	{"iam", "GetAccountSummary", true, false, false},
 	{"iam", "GetUser", true, true, true},
 	{"iam", "GetRole", false, true, true},
 	{"iam", "ListAttachedUserPolicies", true, true, true},
@@ -59,6 +60,63 @@ var operations = []operation{
 	{"organizations", "ListPoliciesForTarget", true, true, false},
 	{"organizations", "DescribePolicy", true, true, false},
 	{"iam", "SimulatePrincipalPolicy", true, true, true},
+	{"account", "ListRegions", true, true, false},
+	{"s3", "ListBuckets", true, true, false},
+	{"s3", "GetBucketPolicy", true, true, false},
+	{"kms", "ListKeys", true, true, false},
+	{"kms", "GetKeyPolicy", true, true, false},
+	{"lambda", "ListFunctions", true, true, false},
+	{"lambda", "GetPolicy", true, true, false},
+	{"secretsmanager", "ListSecrets", true, true, false},
+	{"secretsmanager", "GetResourcePolicy", true, true, false},
+	{"sqs", "ListQueues", true, true, false},
+	{"sqs", "GetQueueAttributes", true, true, false},
+	{"ecr", "DescribeRepositories", true, true, false},
+	{"ecr", "GetRepositoryPolicy", true, true, false},
+}
+
+// right is the action that policies allow for an operation.
+func (op operation) right() string {
+	if op.name == "ListBuckets" {
+		return "s3:ListAllMyBuckets"
+	}
+	return op.service + ":" + op.name
+}
+
+// event is the operation's name in CloudTrail. That of Lambda's has the version of its API, see https://docs.aws.amazon.com/lambda/latest/dg/logging-using-cloudtrail.html.
+func (op operation) event() string {
+	switch op.service + ":" + op.name {
+	case "lambda:ListFunctions":
+		return "ListFunctions20150331"
+	case "lambda:GetPolicy":
+		return "GetPolicy20150331v2"
+	}
+	return op.name
+}
+
+// everyRegion is where the events of services are that are asked in each.
+const everyRegion = "each region that is switched on"
+
+// of is the kind of resource that an operation is about, or nil.
+func (op operation) of() *kind {
+	if i := slices.IndexFunc(kinds, func(k kind) bool { return k.listing.service == op.service }); i >= 0 {
+		return &kinds[i]
+	}
+	return nil
+}
+
+// perResource tells whether the operation is sent for each resource that may have a policy.
+func (op operation) perResource() bool { return op.of() != nil && strings.HasPrefix(op.name, "Get") }
+
+// region is whose trail has the event of an operation.
+func (op operation) region(at where) string {
+	switch {
+	case op.service == "sts":
+		return at.region
+	case op.of() != nil && (op.perResource() || !op.of().global):
+		return everyRegion
+	}
+	return home(at.region)
 }
 
 // A credential is what calls are signed with.
@@ -75,7 +133,7 @@ var errRefused = errors.New("operation is not one of the reads leakreach makes")
 func (c credential) onlyReads(stack *middleware.Stack) error {
 	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("leakreach.OnlyReads",
 		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
-			service, name := strings.ToLower(middleware.GetServiceID(ctx)), middleware.GetOperationName(ctx)
+			service, name := strings.ToLower(strings.ReplaceAll(middleware.GetServiceID(ctx), " ", "")), middleware.GetOperationName(ctx)
 			if !slices.ContainsFunc(operations, func(op operation) bool { return op.service == service && op.name == name && c.may(op) }) {
 				return middleware.InitializeOutput{}, middleware.Metadata{}, fmt.Errorf("%s:%s: %w", service, name, errRefused)
 			}
@@ -91,8 +149,11 @@ const (
 	maxBackoff  = 8 * time.Second
 )
 
-// where names a region and, if it is not Amazon's, the endpoints.
-type where struct{ region, sts, iam, organizations string }
+// where names a region and, if they are not Amazon's, the endpoints of services.
+type where struct {
+	region    string
+	endpoints map[string]string
+}
 
 // transport sends the SDK's requests through the program's HTTP client. It bounds the answers, follows no redirect, since a
 // signed request is for one host only, and signs off as leakreach, which is what a defender looks for in CloudTrail.
@@ -186,63 +247,49 @@ func static(id, secret, token string) credential {
 	})}
 }
 
-// The clients are made without the SDK's configuration package: no profile, no environment credential and no instance role of
-// the machine leakreach runs on can get into a request that is to be made with a found key.
+// config is what all clients of a service have in common. It is made without the SDK's configuration package: no profile, no environment credential and no instance
+// role of the machine leakreach runs on can get into a request that is to be made with a found key.
+func (v *Verifier) config(w where, service, region string, creds credential) aws.Config {
+	cfg := aws.Config{
+		Region:      region,
+		Credentials: creds.provider,
+		HTTPClient:  newTransport(v.env, service),
+		Retryer:     v.retryer,
+		APIOptions:  []func(*middleware.Stack) error{creds.onlyReads},
+	}
+	if at := w.endpoints[service]; at != "" {
+		cfg.BaseEndpoint = &at
+	}
+	return cfg
+}
+
 func (v *Verifier) sts(w where, creds credential) *sts.Client {
-	return sts.New(sts.Options{
-		Region:       w.region,
-		BaseEndpoint: endpoint(w.sts),
-		Credentials:  creds.provider,
-		HTTPClient:   newTransport(v.env, "sts"),
-		Retryer:      v.retryer(),
-		APIOptions:   []func(*middleware.Stack) error{creds.onlyReads},
-	})
+	return sts.NewFromConfig(v.config(w, "sts", w.region, creds))
 }
 
 func (v *Verifier) iam(w where, creds credential) *awsiam.Client {
-	return awsiam.New(awsiam.Options{
-		Region:       home(w.region),
-		BaseEndpoint: endpoint(w.iam),
-		Credentials:  creds.provider,
-		HTTPClient:   newTransport(v.env, "iam"),
-		Retryer:      v.retryer(),
-		APIOptions:   []func(*middleware.Stack) error{creds.onlyReads},
-	})
+	return awsiam.NewFromConfig(v.config(w, "iam", home(w.region), creds))
 }
 
 func (v *Verifier) organizations(w where, creds credential) *organizations.Client {
-	return organizations.New(organizations.Options{
-		Region:       home(w.region),
-		BaseEndpoint: endpoint(w.organizations),
-		Credentials:  creds.provider,
-		HTTPClient:   newTransport(v.env, "organizations"),
-		Retryer:      v.retryer(),
-		APIOptions:   []func(*middleware.Stack) error{creds.onlyReads},
-	})
-}
-
-func endpoint(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
+	return organizations.NewFromConfig(v.config(w, "organizations", home(w.region), creds))
 }
 
 // where decides which servers a key is taken to. found is the region that lay beside it, as untrusted as all that is found.
 func (v *Verifier) where(found string) (where, error) {
-	var w where
-	var err error
-	if w.sts, err = v.endpointOf("STS"); err != nil {
-		return w, err
-	}
-	if w.iam, err = v.endpointOf("IAM"); err != nil {
-		return w, err
-	}
-	if w.organizations, err = v.endpointOf("ORGANIZATIONS"); err != nil {
-		return w, err
+	w := where{endpoints: map[string]string{}}
+	for _, op := range operations {
+		if _, known := w.endpoints[op.service]; known {
+			continue
+		}
+		at, err := v.endpointOf(op.service)
+		if err != nil {
+			return w, err
+		}
+		w.endpoints[op.service] = at
 	}
 	w.region = v.opts.Region
-	if w.region == "" && w.sts == "" && open(found) {
+	if w.region == "" && w.endpoints["sts"] == "" && open(found) {
 		w.region = found
 	}
 	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
@@ -284,11 +331,14 @@ func home(region string) string {
 	return region // the isolated partitions, whose names the SDK knows better
 }
 
-// endpointOf follows the rules of the AWS SDKs and tools for service-specific endpoints.
+// endpointOf follows the rules of the AWS SDKs and tools for service-specific endpoints, see https://docs.aws.amazon.com/sdkref/latest/guide/ss-endpoints-table.html.
 func (v *Verifier) endpointOf(service string) (string, error) {
+	if service == "secretsmanager" {
+		service = "secrets_manager"
+	}
 	name, at := "endpoint", v.opts.Endpoint
 	if ignore := v.env.Getenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"); at == "" && !strings.EqualFold(ignore, "true") {
-		for _, name = range []string{"AWS_ENDPOINT_URL_" + service, "AWS_ENDPOINT_URL"} {
+		for _, name = range []string{"AWS_ENDPOINT_URL_" + strings.ToUpper(service), "AWS_ENDPOINT_URL"} {
 			if at = v.env.Getenv(name); at != "" {
 				break
 			}

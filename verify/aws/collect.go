@@ -22,6 +22,8 @@ const (
 	pageSize       = 500 // entries of a page of details
 	maxDetailPages = 400
 	maxMissing     = 500 // policies that are read one by one
+	// maxDetails bounds the details in memory, in bytes: those of 5,000 identities are some 60 MiB.
+	maxDetails = 256 << 20
 	// maxPause ends waiting for an account that asks for fewer requests: pauses double, from firstPause on.
 	firstPause = 5 * time.Second
 	maxPause   = 80 * time.Second
@@ -48,17 +50,23 @@ func (v *Verifier) Collect(ctx context.Context, profile string) (*iam.Account, [
 type collection struct {
 	account *iam.Account
 	doc     []byte // details as JSON, to read the account again
+	cut     string // why the details end before their end; "" where they do not
+	part    bool   // not all that could allow somebody something was read
 	gaps    []audit.Gap
 }
 
-// collect reads an account by its auditor, and its organisation by whichever may.
+// collect reads an account by its auditor, and its organisation by whichever may. Where that ends early, by a limit, what was read by then is kept.
 func (v *Verifier) collect(ctx context.Context, a *auditor, all []*auditor) (*collection, error) {
-	d, err := v.details(ctx, a.iam)
-	if err != nil {
+	d, pages, err := v.details(ctx, a.iam)
+	if err != nil && pages == 0 {
 		return nil, fmt.Errorf("iam:GetAccountAuthorizationDetails: %s", because(ctx, err))
 	}
 	c := &collection{}
-	c.gaps = v.complete(ctx, a.iam, a.account, d)
+	if err != nil {
+		c.cut = because(ctx, err)
+		c.gaps = append(c.gaps, audit.Gap{Target: "aws:" + a.account, What: fmt.Sprintf("identities and policies after page %d", pages), Why: "iam:GetAccountAuthorizationDetails: " + c.cut})
+	}
+	c.gaps = append(c.gaps, v.complete(ctx, a.iam, a.account, d)...)
 	if c.account, c.doc, err = d.account(a.account); err != nil {
 		return nil, err
 	}
@@ -66,7 +74,9 @@ func (v *Verifier) collect(ctx context.Context, a *auditor, all []*auditor) (*co
 		c.gaps = append(c.gaps, audit.Gap{Target: "aws:" + a.account, What: fmt.Sprintf("%d policies", n), Why: "missing, or not understood"})
 	}
 	c.gaps = append(c.gaps, v.organisation(ctx, a, all, c.account)...)
-	return c, ctx.Err()
+	unread := v.resources(ctx, a, c.account)
+	c.gaps, c.part = append(c.gaps, unread...), c.cut != "" || len(unread) > 0
+	return c, nil
 }
 
 // details are identities with their policies, in the form of "aws iam get-account-authorization-details".
@@ -86,25 +96,23 @@ func (d *details) account(id string) (*iam.Account, []byte, error) {
 	return a, doc, err
 }
 
-// details reads all pages, see https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html.
-func (v *Verifier) details(ctx context.Context, client *awsiam.Client) (*details, error) {
-	d := &details{}
+// details reads all pages, see https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html. With an error come the pages before it.
+func (v *Verifier) details(ctx context.Context, client *awsiam.Client) (d *details, pages int, err error) {
+	d = &details{}
+	size := 0
 	in := &awsiam.GetAccountAuthorizationDetailsInput{MaxItems: aws.Int32(pageSize)}
-	for n := range maxDetailPages {
-		if n > 0 {
+	for ; pages < maxDetailPages; pages++ {
+		if pages > 0 {
 			if err := v.opts.Sleep(ctx, pace); err != nil {
-				return nil, err
+				return d, pages, err
 			}
 		}
-		out, err := client.GetAccountAuthorizationDetails(ctx, in)
-		for pause := firstPause; err != nil && isThrottle(codeOf(err), statusOf(err)) && pause <= maxPause; pause *= 2 {
-			if err := v.opts.Sleep(ctx, pause); err != nil {
-				return nil, err
-			}
+		var out *awsiam.GetAccountAuthorizationDetailsOutput
+		if err := v.patiently(ctx, func() (err error) {
 			out, err = client.GetAccountAuthorizationDetails(ctx, in)
-		}
-		if err != nil {
-			return nil, err
+			return err
+		}); err != nil {
+			return d, pages, err
 		}
 		d.UserDetailList = append(d.UserDetailList, out.UserDetailList...)
 		d.GroupDetailList = append(d.GroupDetailList, out.GroupDetailList...)
@@ -113,16 +121,63 @@ func (v *Verifier) details(ctx context.Context, client *awsiam.Client) (*details
 		}
 		d.RoleDetailList = append(d.RoleDetailList, out.RoleDetailList...)
 		d.Policies = append(d.Policies, out.Policies...)
+		if size += weigh(out); size > v.most {
+			return d, pages + 1, errTooMuch
+		}
 		if !out.IsTruncated || text(out.Marker) == "" {
-			return d, nil
+			return d, pages + 1, nil
+		}
+		if text(out.Marker) == text(in.Marker) {
+			break
 		}
 		in.Marker = out.Marker
 	}
-	return nil, &smithy.GenericAPIError{Code: "EndlessListing"}
+	return d, pages, errEndless
+}
+
+// weigh is about how many bytes of memory a page of details takes.
+func weigh(page *awsiam.GetAccountAuthorizationDetailsOutput) (n int) {
+	const each = 200 // of an element beside its texts
+	inline := func(list []types.PolicyDetail) {
+		for _, p := range list {
+			n += each + len(text(p.PolicyDocument))
+		}
+	}
+	for _, u := range page.UserDetailList {
+		n += each * (1 + len(u.GroupList) + len(u.AttachedManagedPolicies) + len(u.Tags))
+		inline(u.UserPolicyList)
+	}
+	for _, g := range page.GroupDetailList {
+		n += each * (1 + len(g.AttachedManagedPolicies))
+		inline(g.GroupPolicyList)
+	}
+	for _, r := range page.RoleDetailList {
+		n += each*(1+len(r.AttachedManagedPolicies)+len(r.Tags)) + len(text(r.AssumeRolePolicyDocument))
+		inline(r.RolePolicyList)
+	}
+	for _, p := range page.Policies {
+		n += each
+		for _, v := range p.PolicyVersionList {
+			n += each + len(text(v.Document))
+		}
+	}
+	return n
+}
+
+// patiently asks again, after longer and longer pauses, while an account asks for fewer requests.
+func (v *Verifier) patiently(ctx context.Context, ask func() error) error {
+	err := ask()
+	for pause := firstPause; err != nil && isThrottle(codeOf(err), statusOf(err)) && pause <= maxPause; pause *= 2 {
+		if err := v.opts.Sleep(ctx, pause); err != nil {
+			return err
+		}
+		err = ask()
+	}
+	return err
 }
 
 // complete reads the policies that are in use and not among the details, as those that are only boundaries may not be.
-func (v *Verifier) complete(ctx context.Context, client *awsiam.Client, account string, d *details) (gaps []audit.Gap) {
+func (v *Verifier) complete(ctx context.Context, client *awsiam.Client, account string, d *details) []audit.Gap {
 	have := map[string]bool{}
 	for _, p := range d.Policies {
 		have[text(p.Arn)] = true
@@ -152,6 +207,7 @@ func (v *Verifier) complete(ctx context.Context, client *awsiam.Client, account 
 		attached(r.AttachedManagedPolicies, r.PermissionsBoundary)
 	}
 	slices.Sort(missing)
+	var unread tally
 	for n, arn := range missing {
 		why := fmt.Sprintf("only %d policies are read one by one", maxMissing)
 		if n < maxMissing {
@@ -162,7 +218,42 @@ func (v *Verifier) complete(ctx context.Context, client *awsiam.Client, account 
 			}
 			why = op + ": " + because(ctx, err)
 		}
-		gaps = append(gaps, audit.Gap{Target: "aws:" + account, What: "policy " + oneLine(arn), Why: why})
+		unread.add("policy", arn, why)
+	}
+	return unread.of(account)
+}
+
+// A tally is gaps: what is the same of several things is one.
+type tally []counted
+
+type counted struct {
+	what, why string
+	of        []string // the first few
+	more      int
+}
+
+func (t *tally) add(what, of, why string) {
+	for k := range *t {
+		if g := &(*t)[k]; g.what == what && g.why == why {
+			if len(g.of) < 3 {
+				g.of = append(g.of, oneLine(of))
+			} else {
+				g.more++
+			}
+			return
+		}
+	}
+	*t = append(*t, counted{what, why, []string{oneLine(of)}, 0})
+}
+
+// of are the gaps of an account.
+func (t tally) of(account string) (gaps []audit.Gap) {
+	for _, g := range t {
+		what := g.what + " " + strings.Join(g.of, ", ")
+		if g.more > 0 {
+			what += fmt.Sprintf(" and %d more", g.more)
+		}
+		gaps = append(gaps, audit.Gap{Target: "aws:" + account, What: what, Why: g.why})
 	}
 	return gaps
 }
@@ -196,6 +287,8 @@ func managed(ctx context.Context, client *awsiam.Client, arn string) (p types.Ma
 var (
 	errEmpty      = &smithy.GenericAPIError{Code: "EmptyAnswer"}
 	errUnreadable = &smithy.GenericAPIError{Code: "UnreadableDocument"}
+	errEndless    = &smithy.GenericAPIError{Code: "EndlessListing"}
+	errTooMuch    = &smithy.GenericAPIError{Code: "TooMuchToRead"}
 )
 
 func parse(name string, document *string) (*iam.Policy, error) {

@@ -42,7 +42,7 @@ func TestAuditorPolicy(t *testing.T) {
 	var want []string
 	for _, op := range operations {
 		if op.auditor && op.name != "GetCallerIdentity" { // which needs no right
-			want = append(want, op.service+":"+op.name)
+			want = append(want, op.right())
 		}
 	}
 	slices.Sort(want)

@@ -180,7 +180,7 @@ func (v *Verifier) late(doing string) answer {
 func (v *Verifier) ask(ctx context.Context, at where, id, secret, token string) answer {
 	creds := static(id, secret, token)
 	out, err := v.sts(at, creds).GetCallerIdentity(ctx, nil)
-	if err != nil && at.sts != "" && wrongRegion(err) && at.region != "us-east-1" {
+	if err != nil && at.endpoints["sts"] != "" && wrongRegion(err) && at.region != "us-east-1" {
 		// A server of choice, and those of one region are the rule there: the request said where it wants to be.
 		at.region = "us-east-1"
 		out, err = v.sts(at, creds).GetCallerIdentity(ctx, nil)

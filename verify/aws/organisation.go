@@ -2,7 +2,6 @@ package aws
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -16,6 +15,9 @@ import (
 
 // maxLevels bounds the way from an account to its root: organisational units nest five deep.
 const maxLevels = 10
+
+// maxAttached bounds the policies of a kind that are attached in one place: Organizations takes ten.
+const maxAttached = 100
 
 // organisation reads what service and resource control policies bind an account, at the root, at each unit on the way, and at the account itself, see
 // https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_inheritance_auth.html. Any account of an organisation is told which one
@@ -123,6 +125,9 @@ func (r *policyReader) attached(ctx context.Context, target string, kind types.P
 			return nil, "organizations:ListPoliciesForTarget", err
 		}
 		for _, p := range out.Policies {
+			if len(all) == maxAttached {
+				return nil, "organizations:ListPoliciesForTarget", errEndless
+			}
 			policy, err := r.policy(ctx, text(p.Id))
 			if err != nil {
 				return nil, "organizations:DescribePolicy", err
@@ -134,7 +139,7 @@ func (r *policyReader) attached(ctx context.Context, target string, kind types.P
 		}
 		in.NextToken = out.NextToken
 	}
-	return nil, "organizations:ListPoliciesForTarget", errors.New("endless listing")
+	return nil, "organizations:ListPoliciesForTarget", errEndless
 }
 
 func (r *policyReader) policy(ctx context.Context, id string) (*iam.Policy, error) {

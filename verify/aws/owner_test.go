@@ -27,7 +27,8 @@ const (
 )
 
 // auditorPolicy is all that the auditor's role needs, see docs/aws.md.
-var auditorPolicy = allow("*", "iam:Get*", "iam:List*", "iam:SimulatePrincipalPolicy", "organizations:Describe*", "organizations:List*")
+var auditorPolicy = allow("*", "iam:Get*", "iam:List*", "iam:SimulatePrincipalPolicy", "organizations:Describe*", "organizations:List*",
+	"account:ListRegions", "s3:ListAllMyBuckets", "s3:GetBucketPolicy", "kms:*", "lambda:*", "secretsmanager:*", "sqs:*", "ecr:*")
 
 // An estate is an organisation of three accounts, with an auditor in each, and the keys of its users by their names.
 type estate struct {
@@ -63,6 +64,7 @@ func newEstate(t *testing.T, mode Mode, wanted ...string) *estate {
 		a := awstest.Account{
 			ID: id, Keys: map[string]awstest.Key{}, Users: map[string]awstest.Entity{"auditor": inline(auditorPolicy)}, Roles: map[string]awstest.Entity{},
 			Groups: map[string]awstest.Entity{}, Policies: map[string]string{admin: everything}, Organization: organisation,
+			Regions: []string{"us-east-1", "eu-west-1"}, Resources: resourcesOf(id),
 		}
 		e.auditors[id] = key(&a, "auditor", awstest.Key{})
 		return a
@@ -117,6 +119,16 @@ func newEstate(t *testing.T, mode Mode, wanted ...string) *estate {
 		return static(id, secrets[id], "").provider, nil
 	}
 	return e
+}
+
+// resourcesOf are some of an account, whose policies change nothing.
+func resourcesOf(id string) map[string]string {
+	delegates := `{"Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::` + id + `:root"},"Action":"*","Resource":"*"}}`
+	at := func(service, name string) string { return "arn:aws:" + service + ":eu-west-1:" + id + ":" + name }
+	return map[string]string{
+		"arn:aws:s3:::builds-" + id: "", at("kms", "key/k"): delegates, at("lambda", "function:f"): delegates, at("secretsmanager", "secret:s"): delegates,
+		at("sqs", "q"): delegates, at("ecr", "repository/r"): delegates, "arn:aws:s3:::logs-" + id: delegates,
+	}
 }
 
 // byKeys are the ids that requests were signed with.
@@ -186,7 +198,7 @@ func TestOwner(t *testing.T) {
 			t.Errorf("%s: limits %q", name, v.Reach.Limits)
 		}
 	}
-	if v := e.verify(t, e.keys["gone"]); v.Validity != audit.Unknown || !strings.Contains(v.Error, "has no such key, any more") || v.Reach != nil {
+	if v := e.verify(t, e.keys["gone"]); v.Validity != audit.Inactive || v.Facts["status"] != deleted || !strings.Contains(v.Facts["reason"], "any of its 8 users") || v.Error != "" || v.Reach != nil {
 		t.Errorf("gone: %+v", v)
 	}
 	// The policies of both levels bind an administrator of the other account, who is none.
@@ -208,7 +220,7 @@ func TestOwner(t *testing.T) {
 // TestOwnerLive has the key prove what its account says of it, and read nothing that the auditor has read.
 func TestOwnerLive(t *testing.T) {
 	e := newEstate(t, Live, account)
-	for name, want := range map[string][]string{"boss": {"GetCallerIdentity"}, "idle": nil, "gone": {"GetCallerIdentity"}} {
+	for name, want := range map[string][]string{"boss": {"GetCallerIdentity"}, "idle": nil, "gone": nil} {
 		before := len(e.server.Requests())
 		v := e.verify(t, e.keys[name])
 		var got []string
@@ -273,7 +285,7 @@ func TestOwnerNotAsked(t *testing.T) {
 	t.Run("id without account", func(t *testing.T) {
 		e := newEstate(t, Owner, account)
 		v := e.verify(t, audit.NewSecret(audit.KindAWSKey, "AKIA"+"IABCDEFGHIJKLMNO", value()))
-		if v.Validity != audit.Unknown || v.Facts["account"] != account || e.count("GetAccessKeyInfo") != 1 {
+		if v.Validity != audit.Inactive || v.Facts["account"] != account || e.count("GetAccessKeyInfo") != 1 {
 			t.Errorf("%+v after %v", v, e.server.Actions())
 		}
 	})
@@ -301,6 +313,94 @@ func TestOwnerGone(t *testing.T) {
 	}
 }
 
+// TestOwnerHolder has an account not say whose a key is: one of its users has it, none has, or that cannot be known.
+func TestOwnerHolder(t *testing.T) {
+	const denied = "iam:GetAccessKeyLastUsed: access denied"
+	for name, c := range map[string]struct {
+		key      string
+		answer   func(e *estate) func(w http.ResponseWriter, r *http.Request, action string, n int) bool
+		validity audit.Validity
+		level    audit.Level
+		told     string
+	}{
+		"a user's": {"boss", func(*estate) func(http.ResponseWriter, *http.Request, string, int) bool {
+			return refuse("GetAccessKeyLastUsed")
+		}, audit.Active, audit.LevelAdmin, denied},
+		"a user's, deactivated": {"idle", func(*estate) func(http.ResponseWriter, *http.Request, string, int) bool {
+			return refuse("GetAccessKeyLastUsed")
+		}, audit.Inactive, "", denied},
+		"nobody's, and the root user has one": {"gone", func(*estate) func(http.ResponseWriter, *http.Request, string, int) bool {
+			return func(w http.ResponseWriter, _ *http.Request, action string, _ int) bool {
+				if action == "GetAccountSummary" {
+					_, _ = fmt.Fprint(w, "<GetAccountSummaryResponse><GetAccountSummaryResult><SummaryMap><entry><key>AccountAccessKeysPresent</key><value>1</value></entry></SummaryMap></GetAccountSummaryResult></GetAccountSummaryResponse>")
+				}
+				return action == "GetAccountSummary"
+			}
+		}, audit.Unknown, "", "it may be the root user's"},
+		"nobody's, and the root user is not told of": {"gone", func(*estate) func(http.ResponseWriter, *http.Request, string, int) bool {
+			return refuse("GetAccountSummary")
+		}, audit.Unknown, "", "iam:GetAccountSummary: access denied"},
+		"keys are not told": {"gone", func(*estate) func(http.ResponseWriter, *http.Request, string, int) bool {
+			return refuse("ListAccessKeys")
+		}, audit.Unknown, "", "after 0 of 8 users: access denied"},
+		"users are not told": {"gone", func(*estate) func(http.ResponseWriter, *http.Request, string, int) bool {
+			return refuse("GetAccountAuthorizationDetails")
+		}, audit.Unknown, "", "users could not all be read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEstate(t, Owner, account, manager)
+			e.server.Intercept = c.answer(e)
+			for range 2 {
+				v := e.verify(t, e.keys[c.key])
+				if v.Reach != nil && !strings.Contains(fmt.Sprint(v.Reach.Paths), "is iam:ListAccessKeys") {
+					t.Errorf("%+v", v.Reach.Paths)
+				}
+				if v.Validity != c.validity || !strings.Contains(v.Error, c.told) || (v.Reach == nil) != (c.level == "") || v.Reach != nil && v.Reach.Level != c.level {
+					t.Errorf("%+v, %+v", v, v.Reach)
+				}
+			}
+			if n := e.count("GetAccountSummary"); n > 1 {
+				t.Errorf("keys were looked for %d times", n)
+			}
+		})
+	}
+}
+
+// TestOwnerLimit has the time for an account end after its first page: what was read is known, it is said, and no key makes it be read again.
+func TestOwnerLimit(t *testing.T) {
+	e := newEstate(t, Owner, account, manager)
+	e.server.PageSize = 8 // the users
+	end := func() {}
+	e.within = func(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+		ctx, cancel := context.WithCancel(ctx)
+		if d == collectLimit {
+			end = cancel
+		}
+		return ctx, cancel
+	}
+	e.server.Intercept = func(_ http.ResponseWriter, _ *http.Request, action string, n int) bool {
+		if action == "GetAccountAuthorizationDetails" && n == 2 {
+			end()
+		}
+		return false
+	}
+	for _, name := range []string{"boss", "bounded", "boss", "nobody"} {
+		v := e.verify(t, e.keys[name])
+		if v.Validity != audit.Active || v.Reach == nil || !strings.Contains(strings.Join(v.Reach.Limits, "\n"), "identities and policies after page 1: iam:GetAccountAuthorizationDetails: time limit") {
+			t.Errorf("%s: %+v, %+v", name, v, v.Reach)
+		}
+		if name == "nobody" && v.Reach != nil && v.Reach.Level == audit.LevelNone {
+			t.Errorf("none, and not all was read: %+v", v.Reach)
+		}
+	}
+	if v := e.verify(t, e.keys["gone"]); v.Validity != audit.Unknown || !strings.Contains(v.Error, "users could not all be read") {
+		t.Errorf("gone: %+v", v)
+	}
+	if n := e.count("GetAccountAuthorizationDetails"); n > 4 {
+		t.Errorf("details were asked for %d times", n)
+	}
+}
+
 // TestOwnerDenied takes each right from the auditor: what is not known then is a limit or an error, and never that there is nothing.
 func TestOwnerDenied(t *testing.T) {
 	for _, op := range operations {
@@ -309,9 +409,16 @@ func TestOwnerDenied(t *testing.T) {
 		}
 		t.Run(op.name, func(t *testing.T) {
 			e := newEstate(t, Owner, account, manager)
+			sent, named, about := op.name, op.name, op.of() != nil || op.service == "account"
+			if about {
+				sent, named = op.service+":"+op.name, op.right()
+			}
 			e.server.Intercept = func(w http.ResponseWriter, r *http.Request, action string, n int) bool {
-				if action != op.name {
+				if action != sent {
 					return false
+				}
+				if about {
+					return refuseAbout("", sent)(w, r, action, n)
 				}
 				if op.service == "organizations" {
 					w.WriteHeader(http.StatusBadRequest)
@@ -326,9 +433,9 @@ func TestOwnerDenied(t *testing.T) {
 				if v.Reach != nil {
 					told += strings.Join(v.Reach.Limits, "\n")
 				}
-				asked := slices.Contains(e.server.Actions(), op.name)
-				if asked && !strings.Contains(told, op.name) {
-					t.Errorf("%s: nothing tells of %s: %+v, %+v", name, op.name, v, v.Reach)
+				asked := slices.Contains(e.server.Actions(), sent)
+				if asked && !strings.Contains(told, named) || about && !asked {
+					t.Errorf("%s: nothing tells of %s: %+v, %+v", name, named, v, v.Reach)
 				}
 				if asked && name != "nobody" && v.Reach != nil && v.Reach.Level == audit.LevelNone {
 					t.Errorf("%s: none, for want of %s", name, op.name)
@@ -446,15 +553,23 @@ func TestManifest(t *testing.T) {
 			t.Fatalf("asked only %v", e.server.Actions())
 		}
 		for _, r := range e.server.Requests() {
-			service := "iam"
+			service, action, about := strings.Cut(r.Action, ":")
+			region := r.Region
 			switch {
+			case about:
+				op := operation{service: service, name: action}
+				if action = op.event(); op.of() != nil && action != "ListBuckets" {
+					region = everyRegion
+				}
 			case r.Header.Get("X-Amz-Target") != "":
-				service = "organizations"
+				service, action = "organizations", r.Action
 			case r.Params.Get("Version") == "2011-06-15":
-				service = "sts"
+				service, action = "sts", r.Action
+			default:
+				service, action = "iam", r.Action
 			}
 			found := !slices.Contains(slices.Collect(maps.Values(e.auditors)), r.Key)
-			if event := fmt.Sprint(service, ".amazonaws.com ", r.Action, " ", r.Region, " ", found); !told[event] {
+			if event := fmt.Sprint(service, ".amazonaws.com ", action, " ", region, " ", found); !told[event] {
 				t.Errorf("%s: %s was not told", mode, event)
 			}
 			if r.Header.Get("User-Agent") != agent {

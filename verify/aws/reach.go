@@ -25,6 +25,9 @@ type judgement struct {
 	now    time.Time
 }
 
+// maxLimits is how many limits are told of an identity.
+const maxLimits = 100
+
 // reach evaluates. Where the policies of the organisation are unread, what the simulator says that they deny is denied.
 func (j *judgement) reach() *audit.Reach {
 	account := j.at.account
@@ -57,9 +60,15 @@ func (j *judgement) reach() *audit.Reach {
 		out.Paths = append(out.Paths, p)
 	}
 	limit := func(format string, args ...any) {
-		if text := fit(fmt.Sprintf(format, args...), 1000); text != "" && !slices.Contains(out.Limits, text) {
+		if text := fit(fmt.Sprintf(format, args...), 1000); text != "" && len(out.Limits) < maxLimits && !slices.Contains(out.Limits, text) {
 			out.Limits = append(out.Limits, text)
 		}
+		if len(out.Limits) == maxLimits {
+			out.Limits = append(out.Limits, fmt.Sprintf("there are more than %d limits", maxLimits))
+		}
+	}
+	if j.at.part && out.Level == audit.LevelNone { // what was not read may name it
+		out.Level = audit.LevelUnknown
 	}
 	for _, text := range found.Limits {
 		limit("%s", text)

@@ -165,7 +165,11 @@ func (c scopeCase) world(t *testing.T, grants ...string) (*world, *audit.Secret)
 		users["ci"] = e
 	}
 	a.Users, a.Roles = users, roles
-	a.Keys = map[string]awstest.Key{id: key}
+	a.Keys = maps.Clone(a.Keys)
+	if a.Keys == nil {
+		a.Keys = map[string]awstest.Key{}
+	}
+	a.Keys[id] = key
 	return newWorld(t, a, nil), s
 }
 

@@ -2,6 +2,7 @@ package aws
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -11,8 +12,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsiam "github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
-	"github.com/aws/smithy-go"
-
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/iam"
 )
@@ -23,6 +22,7 @@ const (
 	maxPages    = 10
 	maxGroups   = 20
 	maxPolicies = 60
+	maxElements = 200 // of a listing
 )
 
 // scope learns what the identity behind a working key may do and puts it into the verdict.
@@ -81,15 +81,20 @@ func (v *Verifier) self(ctx context.Context, at where, key credential, keyID str
 			return err
 		})
 	}
-	itself := &auditor{account: who.Account, iam: r.client, organizations: v.organizations(at, key)}
+	itself := v.asker(at, key)
+	itself.account = who.Account
 	c, why := v.whole(ctx, itself)
-	var reach *audit.Reach
+	known := false
 	if c != nil {
+		why = c.cut
 		for _, i := range slices.Concat(c.account.Users, c.account.Roles) { // a session's ARN does not show the role's path
-			if i.Role == (who.Type == "role") && i.ARN[strings.LastIndexByte(i.ARN, '/')+1:] == who.name {
-				who.source = i.ARN
+			if i.Role == (who.Type == "role") && nameOf(i.ARN) == who.name {
+				who.source, known = i.ARN, true
 			}
 		}
+	}
+	var reach *audit.Reach
+	if known {
 		j := &judgement{who: *who, at: c, sim: v.simulate(ctx, r.client, *who), gaps: c.gaps, facts: verdict.Facts, now: v.env.Now()}
 		reach = j.reach()
 		if who.session {
@@ -126,9 +131,11 @@ func (v *Verifier) whole(ctx context.Context, itself *auditor) (c *collection, w
 	if c, err = v.collect(ctx, itself, []*auditor{itself}); err != nil {
 		return nil, err.Error()
 	}
-	v.mu.Lock()
-	v.read[itself.account] = c
-	v.mu.Unlock()
+	if !errors.Is(ctx.Err(), context.Canceled) { // else somebody did not wait for it
+		v.mu.Lock()
+		v.read[itself.account] = c
+		v.mu.Unlock()
+	}
 	return c, ""
 }
 
@@ -162,12 +169,11 @@ func (p *principal) complete() {
 		p.Account = parts[4]
 	}
 	rest := parts[5]
-	last := rest[strings.LastIndex(rest, "/")+1:]
 	switch {
 	case rest == "root":
 		p.Type, p.source = "root", p.ARN
 	case strings.HasPrefix(rest, "user/"):
-		p.Type, p.name, p.source = "user", last, p.ARN
+		p.Type, p.name, p.source = "user", nameOf(p.ARN), p.ARN
 	case strings.HasPrefix(rest, "federated-user/"):
 		p.Type = "federated"
 	case roleSession.MatchString(rest):
@@ -175,6 +181,9 @@ func (p *principal) complete() {
 		p.source = "arn:" + p.partition + ":iam::" + p.Account + ":role/" + p.name
 	}
 }
+
+// nameOf is the name at the end of the ARN of a user or role.
+func nameOf(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
 
 // A reader asks IAM about one identity, and keeps what it was refused.
 type reader struct {
@@ -258,7 +267,22 @@ func pages(fetch func(marker *string) (next *string, more bool, err error)) erro
 		}
 		marker = next
 	}
-	return &smithy.GenericAPIError{Code: "EndlessListing"}
+	return errEndless
+}
+
+// gather follows a listing of what an identity has.
+func gather[T any](ctx context.Context, r *reader, op string, list func(marker *string) ([]T, *string, bool, error)) (all []T) {
+	r.call(ctx, op, func() error {
+		return pages(func(marker *string) (*string, bool, error) {
+			found, next, more, err := list(marker)
+			if all = append(all, found...); len(all) > maxElements {
+				all = slices.Clone(all[:maxElements])
+				return nil, false, errEndless
+			}
+			return next, more, err
+		})
+	})
+	return all
 }
 
 // own asks for the key's own user: STS refused to name it.
@@ -328,16 +352,12 @@ func (r *reader) user(ctx context.Context, p *principal) {
 		}
 		return out.PolicyDocument, nil
 	})
-	var groups []types.Group
-	r.call(ctx, "iam:ListGroupsForUser", func() error {
-		return pages(func(marker *string) (*string, bool, error) {
-			out, err := r.client.ListGroupsForUser(ctx, &awsiam.ListGroupsForUserInput{UserName: &p.name, Marker: marker})
-			if err != nil {
-				return nil, false, err
-			}
-			groups = append(groups, out.Groups...)
-			return out.Marker, out.IsTruncated, nil
-		})
+	groups := gather(ctx, r, "iam:ListGroupsForUser", func(marker *string) ([]types.Group, *string, bool, error) {
+		out, err := r.client.ListGroupsForUser(ctx, &awsiam.ListGroupsForUserInput{UserName: &p.name, Marker: marker})
+		if err != nil {
+			return nil, nil, false, err
+		}
+		return out.Groups, out.Marker, out.IsTruncated, nil
 	})
 	r.groups = len(groups)
 	for _, g := range groups[:min(len(groups), maxGroups)] {
@@ -425,15 +445,7 @@ func (r *reader) boundary(ctx context.Context, b *types.AttachedPermissionsBound
 
 // attached lists managed policies and reads those that are not known yet: a user and its group may have the same one.
 func (r *reader) attached(ctx context.Context, op string, list func(marker *string) ([]types.AttachedPolicy, *string, bool, error)) (readable []types.AttachedPolicy) {
-	var all []types.AttachedPolicy
-	r.call(ctx, op, func() error {
-		return pages(func(marker *string) (*string, bool, error) {
-			found, next, more, err := list(marker)
-			all = append(all, found...)
-			return next, more, err
-		})
-	})
-	for _, p := range all {
+	for _, p := range gather(ctx, r, op, list) {
 		if r.managed(ctx, text(p.PolicyArn)) {
 			readable = append(readable, p)
 		}
@@ -464,15 +476,7 @@ func (r *reader) managed(ctx context.Context, arn string) bool {
 }
 
 func (r *reader) inline(ctx context.Context, listOp, getOp string, list func(marker *string) ([]string, *string, bool, error), get func(name string) (*string, error)) (all []types.PolicyDetail) {
-	var names []string
-	r.call(ctx, listOp, func() error {
-		return pages(func(marker *string) (*string, bool, error) {
-			found, next, more, err := list(marker)
-			names = append(names, found...)
-			return next, more, err
-		})
-	})
-	for _, name := range names {
+	for _, name := range gather(ctx, r, listOp, list) {
 		ok := false
 		if r.read < maxPolicies {
 			r.read++

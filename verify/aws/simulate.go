@@ -19,6 +19,8 @@ const (
 	// pace is the pause between two simulations: one bucket of about one request a second per account is shared with everybody who
 	// works in it. After throttling the SDK's backoff comes on top.
 	pace = time.Second
+	// maxKeys bounds the context keys that are named of a decision.
+	maxKeys = 20
 )
 
 // A decision is the simulator's answer for one action.
@@ -114,6 +116,9 @@ func about(action, kind string) bool {
 // template and holds the most restrictive over all of them.
 func (s *simulation) take(result types.EvaluationResult, resources []string) {
 	action := text(result.EvalActionName)
+	if !slices.ContainsFunc(sentinels, func(x Sentinel) bool { return x.Action == action }) {
+		return // which nobody asked about
+	}
 	organisation := result.OrganizationsDecisionDetail != nil && !result.OrganizationsDecisionDetail.AllowedByOrganizations
 	if len(resources) == 0 {
 		d := decide(string(result.EvalDecision), result.MissingContextValues)
@@ -140,7 +145,7 @@ func decide(verdict string, missing []string) (d decision) {
 	switch {
 	case len(missing) > 0:
 		d.state = iam.Undecided
-		for _, key := range missing {
+		for _, key := range missing[:min(len(missing), maxKeys)] {
 			if key = oneLine(key); !slices.Contains(d.missing, key) {
 				d.missing = append(d.missing, key)
 			}

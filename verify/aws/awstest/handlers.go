@@ -144,7 +144,22 @@ var handlers = map[string]handler{
 	},
 	"GetAccountAuthorizationDetails": authorizationDetails,
 	"GetAccessKeyLastUsed":           lastUsed,
-	"SimulatePrincipalPolicy":        simulate,
+	"GetAccountSummary": func(s *Server, _ Request, _ Key, _ string) (any, *failure) {
+		type entry struct {
+			Key   string `xml:"key"`
+			Value int    `xml:"value"`
+		}
+		root := 0
+		for _, k := range s.account.Keys {
+			if k.Root {
+				root = 1
+			}
+		}
+		return struct {
+			SummaryMap []entry `xml:"SummaryMap>entry"`
+		}{[]entry{{"Users", len(s.account.Users)}, {"AccountAccessKeysPresent", root}}}, nil
+	},
+	"SimulatePrincipalPolicy": simulate,
 }
 
 var epoch = time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)

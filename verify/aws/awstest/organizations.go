@@ -114,11 +114,11 @@ func writeJSON(w http.ResponseWriter, result any, f *failure) {
 
 // denies tells whether the policies of whoever asks keep it from an action.
 func (s *Server) denies(key Key, action string) bool {
-	return !key.Root && s.evaluate(s.sourceARN(key), action, "*", nil).decision != allowed
+	return !key.Root && !s.Free && s.evaluate(s.sourceARN(key), action, "*", nil).decision != allowed
 }
 
 // at is the server as the account that a key belongs to sees it.
 func (s *Server) at(key string) *Server {
 	i := slices.IndexFunc(s.accounts, func(a Account) bool { _, ok := a.Keys[key]; return ok })
-	return &Server{account: s.accounts[max(i, 0)], PageSize: s.PageSize}
+	return &Server{account: s.accounts[max(i, 0)], PageSize: s.PageSize, Free: s.Free}
 }

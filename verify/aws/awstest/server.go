@@ -1,5 +1,5 @@
-// Package awstest is an STS, IAM and Organizations for tests: it checks signatures, enforces policies on its own calls, and answers
-// SimulatePrincipalPolicy. [New] starts one for an [Account] or several; what a test wants to go wrong is said in [Server.Intercept].
+// Package awstest is an STS, IAM and Organizations for tests, and what tells of the policies of resources: it checks signatures, enforces policies on its own calls,
+// and answers SimulatePrincipalPolicy. [New] starts one for an [Account] or several; what a test wants to go wrong is said in [Server.Intercept].
 //
 // Its requests and answers are held against Amazon's API models by the tests in test/cloud. It has its own policy evaluator,
 // so that it does not agree with the code under test by construction.
@@ -12,6 +12,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -30,6 +31,9 @@ type Account struct {
 	Groups   map[string]Entity
 	Policies map[string]string // managed policies: ARN to document
 	SCPs     []string          // service control policies of one level; empty for none
+	// Resources are policies of resources by their ARNs, of buckets, keys, functions, secrets, queues and repositories; "" is a resource without one.
+	Resources map[string]string
+	Regions   []string // that are switched on
 	// Organization that it is in, whose policies are told. Without one, those of SCPs are not.
 	Organization *Organization
 }
@@ -59,12 +63,14 @@ type Entity struct {
 
 // A Request is one that reached the server.
 type Request struct {
-	Action string
+	Action string // of what is about resources, after the service: s3:ListBuckets
 	Key    string // access key id
 	Region string // signed for
+	Method string
+	URL    *url.URL
 	Header http.Header
 	Params url.Values        // of the query protocol
-	Input  map[string]string // of the JSON protocol, which is that of Organizations
+	Input  map[string]string // of the JSON protocol
 }
 
 // Server is a running fake. Its methods may be called from several goroutines.
@@ -72,6 +78,8 @@ type Server struct {
 	*httptest.Server
 	// Intercept, if set, is asked first; it answers a request itself by returning true. n counts the requests of that action, from 1.
 	Intercept func(w http.ResponseWriter, r *http.Request, action string, n int) bool
+	// Free has no policy keep anybody from asking.
+	Free bool
 	// PageSize bounds listings; 0 for no bound.
 	PageSize int
 	// Observe, if set, sees every request and the answer to it.
@@ -150,10 +158,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	params, _ := url.ParseQuery(string(body))
 	sig := signatureOf(r)
-	req := Request{Action: params.Get("Action"), Key: sig.key, Region: sig.region, Header: r.Header.Clone(), Params: params}
+	req := Request{Action: params.Get("Action"), Key: sig.key, Region: sig.region, Method: r.Method, URL: r.URL, Header: r.Header.Clone(), Params: params}
 	action, input, isJSON := isOrganizations(r, body)
 	if isJSON {
 		req.Action, req.Input = action, input
+	}
+	about, isCall := isCall(r, sig, body)
+	if isCall {
+		req.Action, req.Input = about.action, about.input
 	}
 	s.mu.Lock()
 	s.requests = append(s.requests, req)
@@ -167,6 +179,13 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	view := s.at(sig.key)
 	key, f := view.admit(r, sig, body)
 	switch {
+	case f == nil && isCall && view.denies(key, about.right()):
+		f = &failure{403, "AccessDeniedException", "User: " + view.callerARN(key) + " is not authorized to perform: " + about.right() + " because no identity-based policy allows the " + about.right() + " action"}
+	case f == nil && isCall:
+		var result any
+		if result, f = view.answerCall(about); f == nil {
+			writeCall(rec, about, result, nil)
+		}
 	case f == nil && isJSON && view.denies(key, "organizations:"+req.Action):
 		f = &failure{400, "AccessDeniedException", "User: " + view.callerARN(key) + " is not authorized to perform: organizations:" + req.Action}
 	case f == nil && isJSON:
@@ -180,6 +199,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if f != nil {
 		rec = httptest.NewRecorder()
 		switch {
+		case isCall:
+			writeCall(rec, about, nil, f)
 		case isJSON:
 			writeJSON(rec, nil, f)
 		case sig.service == "sts":
@@ -194,6 +215,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/xml")
 	if isJSON {
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	}
+	if isCall {
+		maps.Copy(w.Header(), rec.Header())
 	}
 	w.WriteHeader(rec.Code)
 	_, _ = w.Write(rec.Body.Bytes())
@@ -226,7 +250,7 @@ func (s *Server) answer(w io.Writer, req Request, key Key, id string) *failure {
 	if !ok {
 		return &failure{400, "InvalidAction", "Could not find operation " + req.Action + " for version " + req.Params.Get("Version")}
 	}
-	if !key.Root {
+	if !key.Root && !s.Free {
 		resource := s.resourceOf(req, key)
 		if d := s.evaluate(s.sourceARN(key), "iam:"+req.Action, resource, nil); d.decision != allowed {
 			why := "because no identity-based policy allows the iam:" + req.Action + " action"
