@@ -158,10 +158,8 @@ func (p *place) on(branch string) Mint {
 			if f["of"] == "tag" || f["target"] == "tag" || f["target"] == "push" || f["of"] == "ruleset" && f["enforcement"] != "active" {
 				continue
 			}
-			covers := slices.ContainsFunc(strings.Split(cmp.Or(f["refs"], r.Name), ","), func(pattern string) bool {
-				pattern = strings.TrimPrefix(pattern, "refs/heads/")
-				return pipeline.Glob(pattern, branch) || pattern == "~ALL" || pattern == "~DEFAULT_BRANCH" && branch == p.settings["default_branch"]
-			})
+			isDefault := branch == p.settings["default_branch"]
+			covers := pipeline.Covers(strings.Split(cmp.Or(f["refs"], r.Name), ","), branch, isDefault) && !pipeline.Covers(strings.Split(f["excluded"], ","), branch, isDefault)
 			if covers && (f["reviews"] != "" && f["reviews"] != "0" || about(f["rules"], "pull_request", "update") || f["push"] != "") {
 				m.Who, m.Guards = ByReviewer, append(m.Guards, "the branch is protected by "+r.Name)
 			}

@@ -165,7 +165,13 @@ func (w *World) organisation(acme *Owner) {
 	acme.Grants = []Grant{{ID: w.id(), Name: "ci", Owner: "jane", Repository: map[string]string{"contents": "read"}, Expires: w.now.AddDate(0, 2, 0), LastUsed: w.daysAgo(1)}}
 	acme.Apps = []App{{ID: w.id(), Slug: "renovate", Permissions: map[string]string{"contents": "write", "metadata": "read"}, Selected: true}}
 	acme.Hooks = []Hook{{ID: w.id(), URL: "https://hooks.example.com/all", Events: []string{"push"}, Secret: true}}
-	acme.Rulesets = []Ruleset{{ID: w.id(), Name: "default branches", Include: []string{"~DEFAULT_BRANCH"}, Rules: []string{"deletion", "non_fast_forward"}, Reviews: 1}}
+	acme.Rulesets = []Ruleset{{ID: w.id(), Name: "default branches", Include: []string{"~DEFAULT_BRANCH"}, Rules: []string{"deletion", "non_fast_forward"}, Reviews: 1, Except: []string{"unguarded", "ruled"}}}
+	unguarded := w.repo("unguarded", buildFiles)
+	unguarded.Protected = nil
+	w.weakness("github-branch-unprotected", unguarded.FullName, "settings", "")
+	ruled := w.repo("ruled", buildFiles)
+	ruled.Protected, ruled.Rulesets = nil, []Ruleset{{ID: w.id(), Name: "main", Include: []string{"refs/heads/main"}, Rules: []string{"pull_request"}}}
+	w.near("github-branch-unprotected", ruled.FullName, "settings", "")
 }
 
 // runners are 25 in 6 groups, of which one group serves everybody.

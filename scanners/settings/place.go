@@ -19,7 +19,8 @@ type place struct {
 	now      time.Time
 	entries  map[audit.ItemKind][]*audit.Entry // sorted
 	values   map[string]string                 // the kinds of secrets that were found in variables, by their names
-	gaps     bool
+	gaps     []audit.Gap
+	partial  bool     // not all of it was looked at
 	above    []*place // what it lies in, nearest first
 	pending  []pending
 
@@ -63,7 +64,7 @@ func newPlace(h audit.Holding, now time.Time) *place {
 		name: h.Coverage.Target, forge: forge, coverage: h.Coverage, now: now,
 		entries: map[audit.ItemKind][]*audit.Entry{}, values: map[string]string{},
 		matches: map[*audit.Entry][]match{}, labels: map[*audit.Entry][]string{}, selected: map[*audit.Entry]map[string]bool{},
-		gaps: len(h.Gaps) > 0 || h.Coverage.Status == audit.Partial || h.Coverage.Status == audit.Failed,
+		gaps: h.Gaps, partial: len(h.Gaps) > 0 || h.Coverage.Status == audit.Partial || h.Coverage.Status == audit.Failed,
 	}
 	for i := range h.Inventory {
 		e := &h.Inventory[i]
@@ -205,7 +206,7 @@ func (p *place) reading() *reading {
 		r.known = n == len(list)
 	} else {
 		asked := !slices.Contains(strings.Split(p.coverage.LeftOut, ","), audit.SourceWorkflows.String())
-		r.known = len(list) > 0 && !p.gaps && asked
+		r.known = len(list) > 0 && !p.partial && asked
 	}
 	for _, e := range list {
 		r.known = r.known && e.Facts["whole"] == "true"

@@ -51,6 +51,7 @@ func rules() []rule {
 		actionsApprove,
 		actionsUnrestricted,
 		defaultTokenWrite,
+		branchUnprotected,
 		forkApproval,
 		forkSecrets,
 		orgSecretWide,
