@@ -34,10 +34,10 @@ type place struct {
 
 	// What is known of all that it holds.
 	below struct {
-		repositories int    // that are not archived
-		minting      int    // repositories that have their jobs' identity confirmed to a cloud
-		mints        string // one of them
-		secrets      map[*audit.Entry]*readers
+		repositories int                       // that are not archived
+		minting      int                       // repositories that have their jobs' identity confirmed to a cloud
+		mints        string                    // one of them
+		secrets      map[*audit.Entry]*readers // GitLab's variables among them
 		runners      map[*audit.Entry]*served
 	}
 }
@@ -210,7 +210,11 @@ func (p *place) reading() *reading {
 	}
 	for _, e := range list {
 		r.known = r.known && e.Facts["whole"] == "true"
-		for _, name := range listed(e, "secrets") {
+		names := listed(e, "secrets")
+		if p.forge == "gitlab" { // which has secrets among its variables
+			names = append(names, listed(e, "variables")...)
+		}
+		for _, name := range names {
 			switch name {
 			case "*", "…":
 				r.any = true
@@ -251,7 +255,11 @@ func (p *place) learn(repo *place) {
 }
 
 func (p *place) learnSecrets(repo *place, r *reading) {
-	for _, e := range p.entries[audit.KindSecret] {
+	all := p.entries[audit.KindSecret]
+	if p.forge == "gitlab" {
+		all = append(slices.Clip(all), p.entries[audit.KindVariable]...)
+	}
+	for _, e := range all {
 		if !p.shows(e, repo) {
 			continue
 		}

@@ -69,6 +69,7 @@ func rules() []rule {
 		gitlabTriggerToken,
 		gitlabVariableUnmasked,
 		gitlabVariableUnprotected,
+		gitlabVariableWide,
 		jobContainerEngine,
 		jobLeftovers,
 		jobMetadataRole,
