@@ -402,6 +402,13 @@ func (w *World) history() {
 	w.add(name(3), w.made(History{Main: []Commit{first}, Refs: map[string][]Commit{"refs/pull/1/head": {pull}}}).Dir).Issues =
 		[]Issue{{Number: 1, Title: "fix", Body: "please", Pull: true, User: "jane"}}
 
+	stolen := w.add("stolen", w.made(History{Main: []Commit{first}, Refs: map[string][]Commit{
+		"refs/heads/dev_remote_ea5Eu/test/v1": {{".github/workflows/init_ZkITM.yaml": "on: push\njobs: {}\n"}},
+	}}).Dir)
+	w.weakness("attack-leftover", stolen.FullName, "commit", "branch dev_remote_ea5Eu/test/v1")
+	w.weakness("attack-leftover", stolen.FullName, "commit", "init_ZkITM.yaml")
+	w.near("attack-leftover", full(2), "commit", "refs/heads/try")
+
 	lost := w.made(History{Main: []Commit{first, {"a.txt": "a\n"}}, Lost: []Commit{{"key.txt": line(w.secret("a commit that was pushed away", full(4), "commit", "key.txt"))}}})
 	w.add(name(4), lost.Dir).Activities = []Activity{{ID: w.id(), Type: "force_push", Ref: "refs/heads/main", Before: lost.Lost[0], After: lost.Main[1], At: w.daysAgo(2)}}
 }
