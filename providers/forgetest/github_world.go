@@ -465,6 +465,7 @@ func (w *World) runs() {
 		{"a log, in hexadecimal", "log", "dump {hex}\n"},
 		{"a log, over two lines", "log", "token={start}\n{end}\n"},
 		{"a log, beside what is masked", "log", "token *** or %s\n"},
+		{"a log, in base64 twice as a runner keeps it", "log", "{record}\n"},
 		{"an artifact", "artifact", ""},
 	}
 	for i, x := range of {
@@ -480,6 +481,12 @@ func (w *World) runs() {
 				}}})
 			}
 			if n == 9 && i < len(plants) {
+				switch plants[i].log {
+				case "{record}\n":
+					w.weakness("encoded-secret-in-log", x.FullName, "log", "job")
+				case "config: {base64}\n":
+					w.near("encoded-secret-in-log", x.FullName, "log", "job")
+				}
 				w.plant(x, &run, plants[i].what, plants[i].in, plants[i].log)
 			}
 			x.Runs = append(x.Runs, run)
@@ -497,6 +504,6 @@ func (w *World) plant(x *GitHubRepo, run *Run, what, in, log string) {
 	text := base64.StdEncoding.EncodeToString
 	once := text([]byte("token = \"" + value + "\"\n"))
 	run.Attempts[0].Jobs[0].Steps[1].Log += strings.NewReplacer(
-		"%s", value, "{base64}", once, "{base64 base64}", text([]byte(once)), "{hex}", hex.EncodeToString([]byte("token = \""+value+"\"\n")), "{start}", value[:20], "{end}", value[20:],
+		"%s", value, "{record}", text([]byte(text([]byte(`"DEPLOY_TOKEN":{"value":"`+value+`","isSecret":true}`)))), "{base64}", once, "{base64 base64}", text([]byte(once)), "{hex}", hex.EncodeToString([]byte("token = \""+value+"\"\n")), "{start}", value[:20], "{end}", value[20:],
 	).Replace(log)
 }
