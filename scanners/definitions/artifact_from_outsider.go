@@ -31,6 +31,7 @@ a condition asks for runs of the repository's own code, or the files are neither
 			"Check each value: a number, a word of a list",
 		},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		if f.kind != isWorkflow {
 			return

@@ -30,6 +30,7 @@ what is written is text of the definition's own. Where an event of outsiders sta
 action, whose callers are not known, low.`),
 		Fix: []string{"Write to GITHUB_OUTPUT, and name the output where it is needed", "Or check the text: a number, a word of a list"},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		if f.Dialect != "github" {
 			return

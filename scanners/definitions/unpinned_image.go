@@ -22,6 +22,7 @@ a digest stands in it, it is computed from what the same pipeline builds, or its
 "latest" medium.`),
 		Fix: []string{"Add the digest behind the tag, and let a bot move both"},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		for _, j := range f.jobs {
 			for _, image := range j.images() {
@@ -112,6 +113,7 @@ The action is named by its commit, and then installs whatever version of its too
 a version is given. Without secrets, rights to write and OIDC in the job it is low, as it is where the version is computed.`),
 		Fix: []string{"Give the version, and let a bot move it"},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		for _, j := range f.jobs {
 			for _, s := range j.steps {

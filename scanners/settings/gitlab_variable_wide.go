@@ -26,7 +26,8 @@ is for gitlab-variable-unprotected.`),
 			"Give it the environment that needs it as its scope, and protect that environment",
 		},
 	},
-	of: audit.KindVariable,
+	of:    audit.KindVariable,
+	stake: true,
 	judge: func(p *place, e *audit.Entry) verdict {
 		why := p.holdsSecret(e)
 		if p.forge != "gitlab" || e.Facts["protected"] != "true" || e.Facts["store"] != "variable" || why == "" || p.judgedAbove(e) {
