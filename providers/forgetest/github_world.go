@@ -198,6 +198,9 @@ func (w *World) runners(acme *Owner) {
 	w.near("runner-group-open", "acme", "runner-group", "deploy")
 	acme.Groups[4].Public = true
 	w.weakness("runner-group-open", "acme", "runner-group", "legacy")
+	acme.Runners[22].Version = "2.295.0"
+	w.weakness("runner-outdated", "acme", "runner", "legacy-0")
+	w.near("runner-outdated", "acme", "runner", "build-0")
 
 	open := w.repo("oss-legacy", Commit{".github/workflows/test.yml": workflow("pull_request", "[self-hosted, legacy]", "", "make test")})
 	open.Private = false
