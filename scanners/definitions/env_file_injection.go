@@ -84,10 +84,11 @@ func (s *step) writesEnv(l line, name string, open []string, say func(problem)) 
 	case worst == outsiders && s.stake.holds():
 		p.evidence = fmt.Sprintf("%s writes to %s what outsiders choose, and %s starts the job for them; it holds %s", s.label(), name, open[0], s.stake)
 	case worst == outsiders:
+		p.stakes = &audit.Stakes{None: audit.Medium, Some: audit.High}
 		p.severity, p.evidence = audit.Medium, fmt.Sprintf("%s writes to %s what outsiders choose, and %s starts the job for them", s.label(), name, open[0])
 	default:
 		p.severity, p.evidence = audit.Medium, fmt.Sprintf("%s writes to %s what a command computes, and %s starts the job for outsiders", s.label(), name, open[0])
-		if !s.stake.holds() {
+		if p.stakes = (&audit.Stakes{None: audit.Low, Some: audit.Medium}); !s.stake.holds() {
 			p.severity = audit.Low
 		}
 	}
