@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
@@ -20,7 +21,7 @@ func Weigh(run *audit.Run) error {
 	if err != nil {
 		return err
 	}
-	w := &scales{Access: a, files: map[string][]*job{}, secrets: map[string][]*Readers{}}
+	w := &scales{Access: a, files: map[string][]*job{}, secrets: map[string][]*Readers{}, whole: map[string]stake{}, of: map[*job]stake{}}
 	for _, p := range a.order {
 		for _, j := range p.jobs {
 			if j.Place.Repository == "" {
@@ -47,41 +48,40 @@ type scales struct {
 	*Access
 	files   map[string][]*job     // by target and path, in the order of their lines
 	secrets map[string][]*Readers // by target and name
+	whole   map[string]stake      // of files, that were asked for
+	of      map[*job]stake
 }
 
-// A stake is what jobs hold together.
+// A stake is what one job holds, or several do.
 type stake struct {
 	level audit.Level // the highest that is known of what it opens
-	by    *Readers    // that opens it
-	holds bool        // a secret that may be good for something, or an identity
+	by    string      // the secret that opens it
+	holds string      // a secret that may be good for something, or an identity; "" for none
 	token bool        // one that writes, or of which that is not known
-	what  string      // holds it: "the job"
 }
 
 func (w *scales) weigh(f *audit.Finding) {
 	var s stake
-	known := false
+	jobs, secrets := false, false // whether anything is known of them
 	for _, l := range f.Locations {
 		switch l.Kind {
 		case audit.InWorkflow:
-			s.what = "the job"
-			for _, j := range w.at(l) {
-				known = true
-				w.job(&s, j)
+			if x, known := w.at(l); known {
+				jobs = true
+				s.take(x)
 			}
 		case audit.InVariable, audit.InSecret:
-			s.what = "it"
 			name, _, _ := strings.Cut(l.Name, " (") // what tells it from others of its name
 			for _, r := range w.secrets[l.Target+"\x00"+name] {
-				known = known || r.Validity != "" || r.Level != ""
+				secrets = secrets || r.Validity != "" || r.Level != ""
 				s.add(r)
 			}
 		}
 	}
-	if !known {
+	if !jobs && !secrets {
 		return
 	}
-	severity, why := f.Severity, ""
+	severity, why := f.Severity, "it opens nothing"
 	switch {
 	case s.level == audit.LevelAdmin || s.level == audit.LevelEscalation:
 		if severity = worse[f.Stakes.Some]; severity.Rank() > audit.Medium.Rank() {
@@ -89,21 +89,24 @@ func (w *scales) weigh(f *audit.Finding) {
 		}
 	case s.level == audit.LevelWrite:
 		severity = worse[f.Stakes.Some]
-	case s.holds:
+	case s.holds != "":
 		severity = f.Stakes.Some
 	case !s.token && !w.full:
-		severity, why = f.Stakes.None, s.what+" holds nothing that opens anything"
+		severity = f.Stakes.None
 	}
-	if s.by != nil {
-		why = fmt.Sprintf("%s holds %s, whose level is %s", s.what, s.by.Name, s.level)
-		if s.what == "it" {
-			why = fmt.Sprintf("what it opens has the level %s", s.level)
-		}
+	switch {
+	case severity == f.Severity:
+		return
+	case s.by != "" && jobs:
+		why = fmt.Sprintf("the job holds %s, whose level is %s", s.by, s.level)
+	case s.by != "":
+		why = "what it opens has the level " + string(s.level)
+	case jobs && s.holds != "":
+		why = "the job holds " + s.holds
+	case jobs:
+		why = "the job holds nothing that opens anything"
 	}
-	if severity != f.Severity && why != "" {
-		f.Message += "; " + why
-	}
-	f.Severity = severity
+	f.Severity, f.Message = severity, f.Message+"; "+why
 }
 
 // worse is the next severity. A key that may only write makes nothing critical that was not.
@@ -111,53 +114,66 @@ var worse = map[audit.Severity]audit.Severity{
 	audit.Info: audit.Low, audit.Low: audit.Medium, audit.Medium: audit.High, audit.High: audit.High, audit.Critical: audit.Critical,
 }
 
-// at are the jobs that a place in a definition is in: all of the file's, if it is before the first one.
-func (w *scales) at(l audit.Location) []*job {
-	list := w.files[l.Target+"\x00"+l.Path]
-	if l.Line == 0 { // of a text that nobody has seen, in which they go by their names
-		return slices.DeleteFunc(slices.Clone(list), func(j *job) bool { return l.Name != "job "+j.ID && !strings.HasPrefix(l.Name, "job "+j.ID+", ") })
-	}
-	first, last := 0, 0
-	for i, j := range list {
-		if j.At.Line > l.Line {
-			break
+// at is what the jobs hold that a place in a definition is in: all of the file's, if it is before the first one.
+func (w *scales) at(l audit.Location) (s stake, known bool) {
+	key := l.Target + "\x00" + l.Path
+	list := w.files[key]
+	switch {
+	case l.Line == 0: // of a text that nobody has seen, in which they go by their names
+		name, _, _ := strings.Cut(strings.TrimPrefix(l.Name, "job "), ", ")
+		list = slices.DeleteFunc(slices.Clone(list), func(j *job) bool { return j.ID != name })
+	case len(list) > 0 && l.Line < list[0].At.Line:
+		if s, known = w.whole[key]; known {
+			return s, true
 		}
-		if last = i + 1; j.At.Line != list[first].At.Line {
-			first = i
-		}
+		defer func() { w.whole[key] = s }()
+	case len(list) > 0: // a job that is called in several ways is there as often
+		end := sort.Search(len(list), func(i int) bool { return list[i].At.Line > l.Line })
+		start := sort.Search(end, func(i int) bool { return list[i].At.Line >= list[end-1].At.Line })
+		list = list[start:end]
 	}
-	if last == 0 {
-		return list
+	for _, j := range list {
+		s.take(w.job(j))
 	}
-	return list[first:last]
+	return s, len(list) > 0
 }
 
-// job adds what a job holds.
-func (w *scales) job(s *stake, j *job) {
+// job is what one holds.
+func (w *scales) job(j *job) stake {
+	s, known := w.of[j]
+	if known {
+		return s
+	}
 	for _, h := range j.holds {
-		if h.why == "" {
-			s.add(h.secret)
-		} else {
-			s.holds = true
+		var x stake
+		x.add(h.secret)
+		if h.why != "" { // it may have another one, or none
+			x.level, x.by = "", ""
 		}
+		s.take(x)
 	}
 	rights := j.Rights
-	if rights == nil && j.dialect == pipeline.GitHub {
-		s.token = s.token || j.place.defaultRights() != "read"
-	} else if rights == nil {
+	switch {
+	case rights == nil && j.dialect == pipeline.GitHub:
+		s.token = j.place.defaultRights() != "read"
+	case rights == nil:
 		s.token = true // GitLab's may publish packages
 	}
 	for scope, right := range rights {
 		switch {
 		case right != "write":
 		case scope == "id-token", scope == pipeline.Any:
-			s.holds = true
+			s.holds = cmp.Or(s.holds, "an identity that clouds take")
 		default:
 			s.token = true
 		}
 	}
-	s.holds = s.holds || len(j.IDTokens) > 0
+	if len(j.IDTokens) > 0 {
+		s.holds = cmp.Or(s.holds, "an identity that clouds take")
+	}
 	s.token = s.token || len(j.Unknown) > 0
+	w.of[j] = s
+	return s
 }
 
 // defaultRights are those of the token where no definition states them: read, write or "".
@@ -170,13 +186,22 @@ func (p *place) defaultRights() string {
 	return ""
 }
 
+// take adds what others hold.
+func (s *stake) take(x stake) {
+	if opens(x.level) > opens(s.level) {
+		s.level, s.by = x.level, x.by
+	}
+	s.holds, s.token = cmp.Or(s.holds, x.holds), s.token || x.token
+}
+
 // add takes a secret into account, unless it is known to open nothing.
 func (s *stake) add(r *Readers) {
 	if !r.credential() || r.Level == audit.LevelNone || r.Validity == audit.Inactive || r.Validity == audit.Canary {
 		return
 	}
-	s.holds = true
-	if opens(r.Level) > max(opens(s.level), opens(audit.LevelUnknown)) {
-		s.level, s.by = r.Level, r
+	x := stake{holds: r.Name}
+	if opens(r.Level) > opens(audit.LevelUnknown) {
+		x.level, x.by = r.Level, r.Name
 	}
+	s.take(x)
 }

@@ -116,3 +116,31 @@ jobs:
 		}
 	}
 }
+
+// GitLab hands a variable to all jobs that its scope fits, and what it puts together of several files has no lines: jobs go by their names.
+func TestWeighOnGitLab(t *testing.T) {
+	run := &audit.Run{Inventory: workflows("gitlab:acme/web", map[string]string{
+		".gitlab-ci.yml": "deploy:\n  environment: production\n  script: eval $CI_COMMIT_TITLE\ntest:\n  script: eval $CI_COMMIT_TITLE\n",
+	})}
+	run.Inventory = append(run.Inventory, audit.Entry{
+		Target: "gitlab:acme/web", Kind: audit.KindVariable, Name: "KEY", Scope: "project", Facts: map[string]string{"store": "variable", "environment_scope": "production"},
+	})
+	for _, name := range []string{"job deploy, CI_COMMIT_TITLE", "job test, CI_COMMIT_TITLE", "job dep, CI_COMMIT_TITLE"} {
+		run.Findings = append(run.Findings, audit.Finding{
+			Severity: audit.High, Stakes: &audit.Stakes{None: audit.Medium, Some: audit.High},
+			Locations: []audit.Location{{Target: "gitlab:acme/web", Kind: audit.InWorkflow, Path: ".gitlab-ci.yml", Name: name}},
+		})
+	}
+	run.Findings = append(run.Findings, audit.Finding{
+		ID: "key", Secret: audit.NewSecret(audit.KindAWSKey, "AKIAX", ""), Verdict: &audit.Verdict{Validity: audit.Active}, Reach: &audit.Reach{Level: audit.LevelAdmin},
+		Locations: []audit.Location{{Target: "gitlab:acme/web", Kind: audit.InVariable, Name: "KEY"}},
+	})
+	if err := Weigh(run); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []audit.Severity{audit.Critical, audit.High, audit.High} { // the job's token may publish: it is never held for nothing
+		if got := run.Findings[i].Severity; got != want {
+			t.Errorf("%s: %s, want %s", run.Findings[i].Locations[0].Name, got, want)
+		}
+	}
+}
