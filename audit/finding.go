@@ -18,6 +18,8 @@ type Finding struct {
 	Verdict   *Verdict   `json:"verdict,omitempty"`
 	Reach     *Reach     `json:"reach,omitempty"`
 	Fix       []string   `json:"fix"`
+	// Stakes are set where the severity follows from what a job holds, or from what a secret opens.
+	Stakes *Stakes `json:"stakes,omitempty"`
 	// Suppressed says who silenced the finding and why; nil for one that counts.
 	Suppressed *Suppression `json:"suppressed"`
 	// Change says how the finding stands to the other of two runs that were compared; "" where none were.
@@ -29,6 +31,13 @@ type Finding struct {
 	// Candidate marks half a finding, such as a string that may be the secret of an access key: it is reported only if a
 	// [Joiner] takes it up.
 	Candidate bool `json:"-"`
+}
+
+// Stakes are the severities of a finding that lets somebody at what a job holds, or at a secret, by what that is. Where it may administer an account, the
+// finding is critical, and where it may write there, one step worse than Some, but for what is low, which is medium in both.
+type Stakes struct {
+	None Severity `json:"none"` // nothing that opens anything
+	Some Severity `json:"some"` // a secret, a token that writes, or an identity, of which no more is known
 }
 
 // Category groups rules.

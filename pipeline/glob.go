@@ -1,6 +1,10 @@
 package pipeline
 
-import "strings"
+import (
+	"path"
+	"slices"
+	"strings"
+)
 
 // Glob tells whether a name is one that a pattern of a forge stands for, such as an environment scope or the branches of a protection: * in it is anything.
 func Glob(pattern, name string) bool {
@@ -20,4 +24,21 @@ func Glob(pattern, name string) bool {
 		rest = rest[i+len(part):]
 	}
 	return strings.HasSuffix(rest, parts[len(parts)-1])
+}
+
+// Covers tells whether one of the patterns that a rule of GitHub's has takes in a branch. They are names as git has them, or of branches alone, with the
+// wildcards of Ruby's fnmatch, of which * stops at a slash and **/ may be nothing, or ~ALL or ~DEFAULT_BRANCH (docs.github.com, "Creating rulesets for a
+// repository").
+func Covers(patterns []string, branch string, isDefault bool) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		pattern = strings.TrimPrefix(pattern, "refs/heads/")
+		if pattern == "~ALL" || pattern == "~DEFAULT_BRANCH" && isDefault {
+			return true
+		}
+		if strings.Contains(pattern, "**") {
+			return Glob(pattern, branch) || Glob(strings.ReplaceAll(pattern, "**/", ""), branch)
+		}
+		matched, err := path.Match(pattern, branch)
+		return matched && err == nil
+	})
 }

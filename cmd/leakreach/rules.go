@@ -109,7 +109,7 @@ func explain(w io.Writer, r audit.Rule) error {
 // writeRulePage writes docs/rules.md: a heading per rule, which reports link to.
 func writeRulePage(w io.Writer, rules []audit.Rule) error {
 	var b strings.Builder
-	b.WriteString("# Rules\n\nWritten by `leakreach rules --format markdown`; a test holds it to the program. The severity is that before verification.\n")
+	b.WriteString("# Rules\n\nWritten by `leakreach rules --format markdown`; a test holds it to the program. The severity is that before verification, and before it is known what a\njob holds: see [Severity](readers.md#severity).\n")
 	for _, r := range rules {
 		fmt.Fprintf(&b, "\n## %s\n\n%s. Severity %s", r.ID, strings.TrimSuffix(r.Title, "."), r.Severity)
 		if r.Confidence != "" {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/graph"
 	"github.com/leakreach/leakreach/internal/store"
 )
 
@@ -244,6 +245,9 @@ func Load(ctx context.Context, s *store.Store, id string, rules map[string]audit
 		return nil, nil, err
 	}
 	if out.Calls, err = s.Calls(ctx, id); err != nil {
+		return nil, nil, err
+	}
+	if err := graph.Weigh(out); err != nil {
 		return nil, nil, err
 	}
 	out.Info.Complete = complete && len(out.Gaps) == 0

@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"path"
 	"slices"
 	"strings"
 
@@ -68,20 +67,20 @@ func (p *place) protections(kind string) (all []*audit.Entry) {
 	return all
 }
 
+// refsOf is what the names of a kind of refs begin with in git.
+var refsOf = map[string]string{"branch": "refs/heads/", "tag": "refs/tags/"}
+
 // covering are the rules that are for a ref.
 func (p *place) covering(kind, name string) (all []*audit.Entry) {
 	covers := func(patterns string) bool {
-		return slices.ContainsFunc(strings.Split(patterns, ","), func(pattern string) bool {
-			pattern = strings.TrimPrefix(strings.TrimPrefix(pattern, "refs/heads/"), "refs/tags/")
-			if pattern == "~ALL" || pattern == "~DEFAULT_BRANCH" && name == p.settings["default_branch"] {
-				return true
-			}
-			if p.forge != string(iam.GitLab) && !strings.Contains(pattern, "**") { // one star stops at a slash
-				ok, err := path.Match(pattern, name)
-				return ok && err == nil
-			}
-			return pipeline.Glob(strings.ReplaceAll(pattern, "**", "*"), name)
-		})
+		list := strings.Split(patterns, ",")
+		for i := range list {
+			list[i] = strings.TrimPrefix(list[i], refsOf[kind])
+		}
+		if p.forge == string(iam.GitLab) {
+			return slices.ContainsFunc(list, func(pattern string) bool { return pipeline.Glob(pattern, name) })
+		}
+		return pipeline.Covers(list, name, kind == "branch" && name == p.settings["default_branch"])
 	}
 	for _, r := range p.protections(kind) {
 		if covers(r.Facts["refs"]) && (r.Facts["excluded"] == "" || !covers(r.Facts["excluded"])) {

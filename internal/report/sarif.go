@@ -173,7 +173,7 @@ func plain(s string, n int) string {
 	return s
 }
 
-// A standing is what tells two findings of one rule apart in severity: what the secret opens.
+// A standing is what tells two findings of one rule apart in severity: what the secret opens, or those that the job holds.
 type standing struct {
 	suffix, words string
 	score         float64
@@ -205,6 +205,9 @@ func stand(f *audit.Finding) standing {
 		if f.Secret.Kind == audit.KindAWSKey { // its reach could be known, and is not
 			return standing{"unchecked", "was not verified", 4.0}
 		}
+	}
+	if f.Stakes != nil && f.Severity != f.Stakes.Some {
+		return standing{string(f.Severity), string(f.Severity) + " by what is at stake", scores[f.Severity]}
 	}
 	return standing{"", "", scores[f.Severity]}
 }

@@ -122,6 +122,7 @@ func (g *GitHub) routes() {
 	mux.HandleFunc("GET /orgs/{owner}/repos", g.ownerRepos(false))
 	mux.HandleFunc("GET /repos/{owner}/{repo}", g.repo)
 	mux.HandleFunc("GET /rate_limit", g.rateLimit)
+	mux.HandleFunc("GET /meta", g.meta)
 	mux.HandleFunc("POST /graphql", g.graphQL)
 	g.handle(mux, "/orgs/{owner}/", ofOrganisations())
 	g.handle(mux, "/repos/{owner}/{repo}/", ofRepositories())
@@ -198,6 +199,15 @@ func (g *GitHub) rateLimit(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{
 		"resources": map[string]any{"core": core, "graphql": of(token + QuotaOfGraphQL), "search": of(token + " for searches")}, "rate": core,
 	})
+}
+
+// meta is what the service says of itself; a server of somebody's own, its version.
+func (g *GitHub) meta(w http.ResponseWriter, _ *http.Request) {
+	about := map[string]any{"verifiable_password_authentication": false}
+	if g.Version != "" {
+		about["installed_version"] = g.Version
+	}
+	writeJSON(w, http.StatusOK, about)
 }
 
 // asApp serves those who ask as the App.

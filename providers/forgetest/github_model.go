@@ -160,6 +160,7 @@ type Ruleset struct {
 	Target           string // branch, tag, push; "" is branch
 	Enforcement      string // active, evaluate, disabled; "" is active
 	Include, Exclude []string
+	Except           []string // repositories of its organisation that it is not for, by name
 	Rules            []string // types without parameters
 	Reviews          int      // if not 0, a pull request with so many approvals is asked for
 	Bypass           []Bypass // shown to those who may write

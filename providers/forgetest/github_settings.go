@@ -390,7 +390,8 @@ func (c *call) rulesets() []Ruleset {
 	if c.r.URL.Query().Get("includes_parents") != "false" {
 		all = append(all, c.owner.Rulesets...)
 	}
-	return all
+	_, name, _ := strings.Cut(c.repo.FullName, "/")
+	return slices.DeleteFunc(all, func(x Ruleset) bool { return slices.Contains(x.Except, name) })
 }
 
 func repositoryRulesets(c *call) []any { return each(c, c.rulesets(), summariseRuleset) }

@@ -165,7 +165,13 @@ func (w *World) organisation(acme *Owner) {
 	acme.Grants = []Grant{{ID: w.id(), Name: "ci", Owner: "jane", Repository: map[string]string{"contents": "read"}, Expires: w.now.AddDate(0, 2, 0), LastUsed: w.daysAgo(1)}}
 	acme.Apps = []App{{ID: w.id(), Slug: "renovate", Permissions: map[string]string{"contents": "write", "metadata": "read"}, Selected: true}}
 	acme.Hooks = []Hook{{ID: w.id(), URL: "https://hooks.example.com/all", Events: []string{"push"}, Secret: true}}
-	acme.Rulesets = []Ruleset{{ID: w.id(), Name: "default branches", Include: []string{"~DEFAULT_BRANCH"}, Rules: []string{"deletion", "non_fast_forward"}, Reviews: 1}}
+	acme.Rulesets = []Ruleset{{ID: w.id(), Name: "default branches", Include: []string{"~DEFAULT_BRANCH"}, Rules: []string{"deletion", "non_fast_forward"}, Reviews: 1, Except: []string{"unguarded", "ruled"}}}
+	unguarded := w.repo("unguarded", buildFiles)
+	unguarded.Protected = nil
+	w.weakness("github-branch-unprotected", unguarded.FullName, "settings", "")
+	ruled := w.repo("ruled", buildFiles)
+	ruled.Protected, ruled.Rulesets = nil, []Ruleset{{ID: w.id(), Name: "main", Include: []string{"refs/heads/main"}, Rules: []string{"pull_request"}}}
+	w.near("github-branch-unprotected", ruled.FullName, "settings", "")
 }
 
 // runners are 25 in 6 groups, of which one group serves everybody.
@@ -192,6 +198,9 @@ func (w *World) runners(acme *Owner) {
 	w.near("runner-group-open", "acme", "runner-group", "deploy")
 	acme.Groups[4].Public = true
 	w.weakness("runner-group-open", "acme", "runner-group", "legacy")
+	acme.Runners[22].Version = "2.295.0"
+	w.weakness("runner-outdated", "acme", "runner", "legacy-0")
+	w.near("runner-outdated", "acme", "runner", "build-0")
 
 	open := w.repo("oss-legacy", Commit{".github/workflows/test.yml": workflow("pull_request", "[self-hosted, legacy]", "", "make test")})
 	open.Private = false
@@ -396,6 +405,13 @@ func (w *World) history() {
 	w.add(name(3), w.made(History{Main: []Commit{first}, Refs: map[string][]Commit{"refs/pull/1/head": {pull}}}).Dir).Issues =
 		[]Issue{{Number: 1, Title: "fix", Body: "please", Pull: true, User: "jane"}}
 
+	stolen := w.add("stolen", w.made(History{Main: []Commit{first}, Refs: map[string][]Commit{
+		"refs/heads/dev_remote_ea5Eu/test/v1": {{".github/workflows/init_ZkITM.yaml": "on: push\njobs: {}\n"}},
+	}}).Dir)
+	w.weakness("attack-leftover", stolen.FullName, "commit", "branch dev_remote_ea5Eu/test/v1")
+	w.weakness("attack-leftover", stolen.FullName, "commit", "init_ZkITM.yaml")
+	w.near("attack-leftover", full(2), "commit", "refs/heads/try")
+
 	lost := w.made(History{Main: []Commit{first, {"a.txt": "a\n"}}, Lost: []Commit{{"key.txt": line(w.secret("a commit that was pushed away", full(4), "commit", "key.txt"))}}})
 	w.add(name(4), lost.Dir).Activities = []Activity{{ID: w.id(), Type: "force_push", Ref: "refs/heads/main", Before: lost.Lost[0], After: lost.Main[1], At: w.daysAgo(2)}}
 }
@@ -452,6 +468,7 @@ func (w *World) runs() {
 		{"a log, in hexadecimal", "log", "dump {hex}\n"},
 		{"a log, over two lines", "log", "token={start}\n{end}\n"},
 		{"a log, beside what is masked", "log", "token *** or %s\n"},
+		{"a log, in base64 twice as a runner keeps it", "log", "{record}\n"},
 		{"an artifact", "artifact", ""},
 	}
 	for i, x := range of {
@@ -467,6 +484,12 @@ func (w *World) runs() {
 				}}})
 			}
 			if n == 9 && i < len(plants) {
+				switch plants[i].log {
+				case "{record}\n":
+					w.weakness("encoded-secret-in-log", x.FullName, "log", "job")
+				case "config: {base64}\n":
+					w.near("encoded-secret-in-log", x.FullName, "log", "job")
+				}
 				w.plant(x, &run, plants[i].what, plants[i].in, plants[i].log)
 			}
 			x.Runs = append(x.Runs, run)
@@ -484,6 +507,6 @@ func (w *World) plant(x *GitHubRepo, run *Run, what, in, log string) {
 	text := base64.StdEncoding.EncodeToString
 	once := text([]byte("token = \"" + value + "\"\n"))
 	run.Attempts[0].Jobs[0].Steps[1].Log += strings.NewReplacer(
-		"%s", value, "{base64}", once, "{base64 base64}", text([]byte(once)), "{hex}", hex.EncodeToString([]byte("token = \""+value+"\"\n")), "{start}", value[:20], "{end}", value[20:],
+		"%s", value, "{record}", text([]byte(text([]byte(`"DEPLOY_TOKEN":{"value":"`+value+`","isSecret":true}`)))), "{base64}", once, "{base64 base64}", text([]byte(once)), "{hex}", hex.EncodeToString([]byte("token = \""+value+"\"\n")), "{start}", value[:20], "{end}", value[20:],
 	).Replace(log)
 }

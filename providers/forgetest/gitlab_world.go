@@ -295,6 +295,13 @@ func (w *GitLabWorld) weak() {
 	x.Members = map[int]int{8: 30, 9: 30}
 	x.Schedules = []CISchedule{{ID: 1, Description: "weekly", Ref: "main", Owner: 8, Blocked: true}, {ID: 2, Description: "monthly", Ref: "main", Owner: 9}}
 	w.weakness("gitlab-schedule-secret", x.Path, "schedule", "weekly")
+	x = w.service(103)
+	x.Variables = append(x.Variables, CIVariable{Key: "DEPLOY_KEY", Protected: true, Masked: true, Hidden: true})
+	w.weakness("gitlab-variable-wide", x.Path, "variable", "DEPLOY_KEY")
+	team := w.Groups[worldGroups] // of which one project publishes
+	team.Variables = []CIVariable{{Key: "PUBLISH_PASSWORD", Protected: true, Masked: true, Hidden: true}}
+	w.service(119).Definition = "publish:\n  script: publish $PUBLISH_PASSWORD\n"
+	w.weakness("gitlab-variable-wide", team.Path, "variable", "PUBLISH_PASSWORD")
 	x = w.service(83)
 	x.Runners = []CIRunner{{ID: w.next(), Description: "deploy-2", Tags: []string{"deploy"}, Locked: true, Untagged: true}, {ID: w.next(), Description: "deploy-3", Tags: []string{"deploy"}, Locked: true, Protected: true, Untagged: true}}
 	w.weakness("gitlab-runner-unprotected", x.Path, "runner", "deploy-2")

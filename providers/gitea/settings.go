@@ -22,6 +22,7 @@ func (h *place) about(ctx context.Context) iter.Seq2[audit.Item, error] {
 		}
 		var err error
 		if h.scope == "organisation" {
+			facts["forge_version"] = h.version(ctx)
 			facts["repositories"], err = h.repositories(ctx)
 		}
 		it := h.setting(audit.KindSettings, h.name(), "", time.Time{}, facts)

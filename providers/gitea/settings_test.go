@@ -66,7 +66,7 @@ func TestSettings(t *testing.T) {
 		t.Fatal(r.err, r.names())
 	}
 	lines, gaps := inventory(t, p, r.targets[0])
-	if diff := cmp.Diff([]string{"settings Acme repositories=1 visibility=public", "webhook chat.example.com active=true events=issues,push id=1 url_scheme=https"}, lines); diff != "" || len(gaps) > 0 {
+	if diff := cmp.Diff([]string{"settings Acme forge_version=1.26.0 repositories=1 visibility=public", "webhook chat.example.com active=true events=issues,push id=1 url_scheme=https"}, lines); diff != "" || len(gaps) > 0 {
 		t.Errorf("the organisation, gaps %q (-want +got):\n%s", gaps, diff)
 	}
 	lines, gaps = inventory(t, p, r.targets[1])

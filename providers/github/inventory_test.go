@@ -95,6 +95,14 @@ var inventory = []struct {
 	secret  string   // that the answers have, and nothing else may
 }{
 	{
+		name: "version of the server", path: "/meta",
+		answers: map[string]any{"/meta": `{"verifiable_password_authentication":true,"installed_version":"3.19.2"}`},
+		want: []string{"settings acme (organisation) actions=all allowed_actions=all approve_pull_requests=false forge_version=3.19.2 fork_pr_approval=first_time_contributors fork_pr_require_approval=false " +
+			"fork_pr_secrets=false fork_pr_workflows=false fork_pr_write_tokens=false oidc_immutable_subject=false oidc_subject=repo,context repositories=1 repository_runners=all " +
+			"retention_days=90 sha_pinning_required=false token_permissions=read"},
+		gap: "version of the server: 404 Not Found: no right to read it, or not offered here",
+	},
+	{
 		name: "organisation settings", path: "/orgs/acme/actions/permissions",
 		answers: map[string]any{
 			"/orgs/acme":                     `{"login":"acme","billing_email":"x@example.com","members_can_create_repositories":true,"default_repository_permission":"write"}`,

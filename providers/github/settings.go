@@ -7,6 +7,7 @@ import (
 	"errors"
 	"iter"
 	"maps"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -140,6 +141,11 @@ func asFact(v any) string {
 // allowed yields what is allowed in the place, as one item, after the gaps of what it does not say. notAsked are the questions that are not put, by name.
 func (h *place) allowed(ctx context.Context, all []question, a *answers, notAsked []string) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
+		if h.repo == "" || h.target.Attrs["alone"] != "" { // else what it lies in says it
+			if err := h.version(ctx, a); err != nil && (!yield(audit.Item{}, h.gap("version of the server", "", err)) || ctx.Err() != nil) {
+				return
+			}
+		}
 		for i := 0; i < len(all); i++ {
 			q := all[i]
 			if err := h.ask(ctx, q, a); err != nil {
@@ -156,6 +162,24 @@ func (h *place) allowed(ctx context.Context, all []question, a *answers, notAske
 		yield(h.setting(audit.KindSettings, strings.TrimPrefix(h.target.Name, "github:"), h.scope(), "settings/actions", time.Time{}, a.content, a.facts), nil)
 	}
 }
+
+// version learns that of a server of one's own ("Get GitHub Enterprise Server meta information"); GitHub itself has none.
+func (h *place) version(ctx context.Context, a *answers) error {
+	if edition(h.BaseURL.Hostname(), "") != "GitHub Enterprise Server" {
+		return nil
+	}
+	var about struct {
+		Version string `json:"installed_version"`
+	}
+	_, err := h.get(ctx, "meta", nil, &about)
+	if versionForm.MatchString(about.Version) {
+		a.facts["forge_version"] = about.Version
+	}
+	return err
+}
+
+// versionForm is how GitHub Enterprise Server numbers its versions: 3.19.1.
+var versionForm = regexp.MustCompile(`^[0-9]{1,4}\.[0-9A-Za-z.+-]{1,40}$`)
 
 // newAnswers are those that some facts are known of beforehand.
 func newAnswers(facts map[string]string) *answers {

@@ -99,15 +99,9 @@ var versionForm = regexp.MustCompile(`^[0-9]{1,4}\.[0-9A-Za-z.+-]{1,40}$`)
 
 // host tells whether the API answers, and which version it is: that is told to those with a token.
 func (k *checker) host() error {
-	var answer struct {
-		Version string `json:"version"`
-	}
-	_, err := k.get(k.ctx, "metadata", nil, "", &answer)
-	if forge.StatusOf(err) == http.StatusNotFound { // before 15.2
-		_, err = k.get(k.ctx, "version", nil, "", &answer)
-	}
-	what := "GitLab " + answer.Version
-	if !versionForm.MatchString(answer.Version) {
+	version, err := k.versionOf(k.ctx)
+	what := "GitLab " + version
+	if !versionForm.MatchString(version) {
 		what = "GitLab; it does not tell its version to this credential"
 	}
 	err = forge.Plain(err)

@@ -36,7 +36,7 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 		}
 		o := p.opts
 		settings := forge.Listing{
-			Head:  fmt.Sprintf("4 %s %q", o.Sources, t.Attrs["alone"]),
+			Head:  fmt.Sprintf("5 %s %q", o.Sources, t.Attrs["alone"]),
 			List:  func(ctx context.Context) iter.Seq2[audit.Item, error] { return p.settings(ctx, c, t) },
 			Again: c.again,
 		}

@@ -37,10 +37,42 @@ func (h *place) settings(ctx context.Context) iter.Seq2[audit.Item, error] {
 				return
 			}
 		}
+		if !strings.Contains(h.target.Attrs["path"], "/") || h.target.Attrs["alone"] != "" { // else what it lies in says it
+			if gap := h.version(ctx, facts); gap != nil && !yield(audit.Item{}, gap) {
+				return
+			}
+		}
 		it := h.item(audit.KindSettings, audit.InSetting, h.name(), h.settingsPage(), facts)
 		it.Content, it.Size = content, int64(len(content))
 		yield(it, nil)
 	}
+}
+
+// version learns that of a server of one's own ("Metadata API", "Version API" before 15.2).
+func (h *place) version(ctx context.Context, facts map[string]string) *audit.Gap {
+	if h.host == "gitlab.com" {
+		return nil
+	}
+	version, err := h.versionOf(ctx)
+	if err != nil {
+		return h.gap("version of the server", "", err)
+	}
+	if versionForm.MatchString(version) {
+		facts["forge_version"] = version
+	}
+	return nil
+}
+
+// versionOf is what the server says of itself to those with a token.
+func (c *client) versionOf(ctx context.Context) (string, error) {
+	var answer struct {
+		Version string `json:"version"`
+	}
+	_, err := c.get(ctx, "metadata", nil, "", &answer)
+	if forge.StatusOf(err) == http.StatusNotFound { // before 15.2
+		_, err = c.get(ctx, "version", nil, "", &answer)
+	}
+	return answer.Version, err
 }
 
 // name is the target's own.

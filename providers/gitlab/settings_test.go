@@ -107,7 +107,7 @@ func TestSettings(t *testing.T) {
 		{audit.KindVariable, "DEPLOY", "schedule nightly", "raw=false store=schedule type=env_var"},
 		{audit.KindSecret, "upload.jks", "project", "created_at=2025-03-01T08:00:00Z store=secure_file"},
 		{audit.KindRunner, "own", "project", "access_level=ref_protected id=3 labels=deploy,linux locked=true os=linux paused=false run_untagged=false status=online type=project_type version=18.5.0"},
-		{audit.KindSettings, x.Path, "project", "archived=false auto_devops=false default_branch=main fork=false fork_pipelines_in_parent=true id=100 job_token_allowed=other/x,acme/platform " +
+		{audit.KindSettings, x.Path, "project", "archived=false auto_devops=false default_branch=main forge_version=18.5.0-ee fork=false fork_pipelines_in_parent=true id=100 job_token_allowed=other/x,acme/platform " +
 			"job_token_inbound_limited=false job_token_push=false mirror_triggers=false oidc_subject=project_path,ref_type,ref pipeline_variables_role=developer protect_merge_request_pipelines=true public_jobs=true " +
 			"push_rules=prevent_secrets,max_file_size pushed_at=2026-02-01T09:30:00Z secret_push_protection=true separate_caches=true shared_runners=true visibility=public workflows=1"},
 	} {
@@ -161,7 +161,7 @@ func TestSettingsAbove(t *testing.T) {
 			t.Errorf("instance: gaps %q", gaps)
 		}
 		name := strings.TrimPrefix(p.env.Getenv("GITLAB_URL"), "http://")
-		if got, want := facts(t, items, audit.KindSettings, name, "instance"), "auto_devops=false secret_push_protection=false shared_runners=true"; got != want {
+		if got, want := facts(t, items, audit.KindSettings, name, "instance"), "auto_devops=false forge_version=18.5.0-ee secret_push_protection=false shared_runners=true"; got != want {
 			t.Errorf("instance: %s, want %s", got, want)
 		}
 		facts(t, items, audit.KindHook, "system.example.com", "instance")

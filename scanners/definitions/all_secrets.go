@@ -21,6 +21,7 @@ the secret is named, by a dot or by a text in brackets.`),
 			"Where the name depends on a matrix, give each kind of job an environment of its own with the secret under one name",
 		},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		if !f.names {
 			return

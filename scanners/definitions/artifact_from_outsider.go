@@ -31,6 +31,7 @@ a condition asks for runs of the repository's own code, or the files are neither
 			"Check each value: a number, a word of a list",
 		},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		if f.kind != isWorkflow {
 			return
@@ -51,7 +52,7 @@ a condition asks for runs of the repository's own code, or the files are neither
 						continue
 					}
 					p := problem{at: s.node.At(), name: s.label(), evidence: fmt.Sprintf("%s takes an artifact of the run that started the workflow, which may be a fork's, and %s trusts it: %s. The job holds %s", s.label(), later.label(), how, j.stake)}
-					if !j.stake.holds() {
+					if p.stakes = (&audit.Stakes{None: audit.Medium, Some: audit.High}); !j.stake.holds() {
 						p.severity = audit.Medium
 					}
 					say(p)

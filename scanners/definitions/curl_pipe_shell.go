@@ -24,6 +24,7 @@ every pipeline that does this; Codecov's uploader was changed in that way for tw
 a checksum or a signature is checked in the same script, or the address has a commit in it. Beside a secret it is medium.`),
 		Fix: []string{"Check a checksum of what was downloaded before it runs", "Or install the tool from a package manager with a lock file"},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		for _, j := range f.jobs {
 			j.eachScript(func(name string, script pipeline.Node) {
@@ -38,7 +39,7 @@ a checksum or a signature is checked in the same script, or the address has a co
 					if m == "" || commitAddress.MatchString(l.text) {
 						continue
 					}
-					p := problem{at: script.Place(l.offset), name: name + ", " + firstAddress(l.text), evidence: fmt.Sprintf("%s runs what it downloads: %s", name, strings.TrimSpace(m))}
+					p := problem{at: script.Place(l.offset), name: name + ", " + firstAddress(l.text), evidence: fmt.Sprintf("%s runs what it downloads: %s", name, strings.TrimSpace(m)), stakes: &audit.Stakes{None: audit.Low, Some: audit.Medium}}
 					if len(j.stake.secrets) > 0 || j.stake.oidc {
 						p.severity = audit.Medium
 					}

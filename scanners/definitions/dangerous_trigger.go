@@ -18,6 +18,7 @@ the only step is actions/labeler, or a rule for what is done with the pull reque
 artifact-from-outsider, from high on. Where no job holds anything it is info.`),
 		Fix: []string{"Use pull_request where no secret and no right to write is needed", "Give each job only the rights and secrets that it needs"},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		if f.kind != isWorkflow || f.onlyLabels() {
 			return
@@ -27,7 +28,7 @@ artifact-from-outsider, from high on. Where no job holds anything it is info.`),
 			return
 		}
 		for _, event := range events {
-			p := problem{at: f.eventAt(event), name: event, severity: audit.Info, evidence: event + " starts the workflow, in which no job holds more than a token that reads"}
+			p := problem{at: f.eventAt(event), name: event, severity: audit.Info, evidence: event + " starts the workflow, in which no job holds more than a token that reads", stakes: &audit.Stakes{None: audit.Info, Some: audit.Low}}
 			for _, j := range f.jobs {
 				if j.stake.holds() {
 					p.severity, p.evidence = audit.Low, fmt.Sprintf("%s starts %s, which holds %s", event, j.label(), j.stake)

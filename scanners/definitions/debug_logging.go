@@ -20,6 +20,7 @@ variables:
 the variable is false. Runs that are started again for debugging by hand leave nothing in the definition.`),
 		Fix: []string{"Remove the variable", "Delete the logs of the runs that had it, and renew what they show"},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		names := []string{"ACTIONS_STEP_DEBUG", "ACTIONS_RUNNER_DEBUG"}
 		if f.kind == isGitLab {

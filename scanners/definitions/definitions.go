@@ -28,6 +28,7 @@ var _ audit.Scanner = (*Scanner)(nil)
 // A rule judges a file, and says each thing that is wrong by say.
 type rule struct {
 	audit.Rule
+	stake bool // whoever makes use of it gets what the job holds, and so its severity follows from that
 	alone bool // judges only what comes without an inventory, where one says it better
 	judge func(f *file, say func(problem))
 }
@@ -38,6 +39,7 @@ type problem struct {
 	name     string         // what it is about: the job and step, and what in it. Problems of one name are one finding
 	evidence string         // what decided, in a sentence without its full stop
 	severity audit.Severity // "" for the rule's own
+	stakes   *audit.Stakes  // of a rule with a stake, where nothing held is not one step less
 }
 
 // rules lists all. A new one is a file and a line here.
@@ -149,10 +151,21 @@ func (f *file) finding(r *rule, p problem) audit.Finding {
 	if p.severity != "" {
 		x.Severity = p.severity
 	}
+	if r.stake {
+		x.Stakes = p.stakes
+		if x.Stakes == nil {
+			x.Stakes = &audit.Stakes{None: lesser[x.Severity], Some: x.Severity}
+		}
+	}
 	if f.merged { // lines are those of a text that nobody has seen
 		x.Locations[0].Line, x.Locations[0].EndLine, x.Locations[0].Column = 0, 0, 0
 	}
 	return x
+}
+
+// lesser is the severity of what is no more than a bad habit where nothing is held.
+var lesser = map[audit.Severity]audit.Severity{
+	audit.Critical: audit.High, audit.High: audit.Medium, audit.Medium: audit.Low, audit.Low: audit.Low, audit.Info: audit.Info,
 }
 
 // clip cuts a text that has something of a definition in it: no report wants a megabyte of it.

@@ -31,6 +31,7 @@ what is written is text of the definition's own. Where an event of outsiders sta
 action, whose callers are not known, low.`),
 		Fix: []string{"Write to GITHUB_OUTPUT, and name the output where it is needed", "Or check the text: a number, a word of a list"},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		if f.Dialect != "github" {
 			return
@@ -84,10 +85,11 @@ func (s *step) writesEnv(l line, name string, open []string, say func(problem)) 
 	case worst == outsiders && s.stake.holds():
 		p.evidence = fmt.Sprintf("%s writes to %s what outsiders choose, and %s starts the job for them; it holds %s", s.label(), name, open[0], s.stake)
 	case worst == outsiders:
+		p.stakes = &audit.Stakes{None: audit.Medium, Some: audit.High}
 		p.severity, p.evidence = audit.Medium, fmt.Sprintf("%s writes to %s what outsiders choose, and %s starts the job for them", s.label(), name, open[0])
 	default:
 		p.severity, p.evidence = audit.Medium, fmt.Sprintf("%s writes to %s what a command computes, and %s starts the job for outsiders", s.label(), name, open[0])
-		if !s.stake.holds() {
+		if p.stakes = (&audit.Stakes{None: audit.Low, Some: audit.Medium}); !s.stake.holds() {
 			p.severity = audit.Low
 		}
 	}

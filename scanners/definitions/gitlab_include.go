@@ -26,6 +26,7 @@ include:
 it is named by its full commit, it lies in the same project, or it is a template of GitLab's own. By the tag of a version it is medium.`),
 		Fix: []string{"Name the commit", "Protect the branches and tags of the included project, and let few push to it"},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		for i := range f.Includes {
 			c := &f.Includes[i]
@@ -55,6 +56,7 @@ include:
 the address is https, and a hash is given.`),
 		Fix: []string{"Keep the file in a project of your own", "Or give its hash: integrity"},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		for _, c := range f.Includes {
 			plain := strings.HasPrefix(c.Name, "http://")
@@ -86,6 +88,7 @@ include:
 the name is fixed, or the variable only stands for the server: $CI_SERVER_FQDN, $CI_SERVER_HOST. Where another variable than one of a ref chooses it is medium.`),
 		Fix: []string{"Name each file, and choose among them by rules"},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		for _, c := range f.Includes {
 			rest := strings.NewReplacer("$CI_SERVER_FQDN", "", "$CI_SERVER_HOST", "", "${CI_SERVER_FQDN}", "", "${CI_SERVER_HOST}", "", "$CI_PROJECT_ROOT_NAMESPACE", "").Replace(c.Name + " " + c.Ref)

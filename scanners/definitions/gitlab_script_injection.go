@@ -25,6 +25,7 @@ the variable is used by the shell of the job alone, it stands within single quot
 the file chooses them.`),
 		Fix: []string{"Hand the text over as an argument, in quotes", "Give inputs options or a regex"},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		if f.kind != isGitLab {
 			return

@@ -22,6 +22,7 @@ steps:
 the variable is not "true".`),
 		Fix: []string{"Remove the variable, and write to GITHUB_ENV and GITHUB_PATH instead of printing the commands"},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		f.variables(func(name string, at pipeline.Position, key, value pipeline.Node) {
 			if strings.EqualFold(key.Text(), "ACTIONS_ALLOW_UNSECURE_COMMANDS") && strings.EqualFold(strings.TrimSpace(value.Text()), "true") {

@@ -30,13 +30,14 @@ jobs:
         env:
           BODY: ${{ github.event.comment.body }}   # a variable's value is never read as a command`, `
 the value is a number, a hash or a name that the forge makes up, a choice, a number or a truth, or text that stands in the definition itself. It is
-critical where outsiders start a job that holds secrets or may write to the repository, high where it holds less, low where it holds nothing or where only those
-can choose the text who may start or change the pipeline anyway.`),
+critical where a secret of the job's may administer an account, low where the job holds nothing or where only those can choose the text who may start or change the
+pipeline anyway.`),
 		Fix: []string{
 			"Hand the value to the script through env, and name the variable there in quotes",
 			"Limit the job's permissions, and move what needs secrets to a job that sees no outsider's text",
 		},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		for _, j := range f.jobs {
 			for _, s := range j.steps {
@@ -99,10 +100,14 @@ func (s *step) injections(script pipeline.Node, say func(problem)) {
 				continue // of what other steps say, nothing is known, and mostly there is nothing to it
 			}
 			severity, why := s.injectable(o)
-			say(problem{
+			p := problem{
 				at: script.Place(n.Offset), name: s.label() + ", " + n.Text, severity: severity,
 				evidence: fmt.Sprintf("%s is expanded into the script of %s, %s", n.Text, s.label(), why),
-			})
+			}
+			if (o == merged || o == outsiders) && s.kind != isAction && len(s.on(pipeline.HandedEvents)) > 0 {
+				p.stakes = &audit.Stakes{None: audit.Low, Some: audit.High}
+			}
+			say(p)
 		}
 	}
 }
@@ -123,8 +128,6 @@ func (s *step) injectable(o origin) (audit.Severity, string) {
 		return audit.Medium, "and outsiders choose it, if a workflow that they can start uses the action"
 	case o == merged && len(open) == 0:
 		return audit.Low, "and it is a commit's, of those that come in with merged pull requests"
-	case len(open) > 0 && s.stake.much():
-		return audit.Critical, fmt.Sprintf("outsiders choose it, %s starts the job for them, and it holds %s", open[0], s.stake)
 	case len(open) > 0 && s.stake.holds():
 		return audit.High, fmt.Sprintf("outsiders choose it, %s starts the job for them, and it holds %s", open[0], s.stake)
 	case len(open) > 0:

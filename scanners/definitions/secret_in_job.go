@@ -32,6 +32,7 @@ jobs:
 the job names an environment, it is a reusable workflow's, or the secret is GITHUB_TOKEN.`),
 		Fix: []string{"Make an environment with a branch policy, and move the secret there"},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		if f.kind != isWorkflow || len(f.on([]string{"workflow_call"})) > 0 {
 			return
@@ -88,6 +89,7 @@ jobs:
 the job names an environment, a filter or a condition asks for branches or tags, or the secret is GITHUB_TOKEN.`),
 		Fix: []string{"Put the secret into an environment with a branch policy", "Limit the event to the branches that need it"},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		event, at := f.anyBranch()
 		if f.kind != isWorkflow || event == "" {
@@ -179,6 +181,7 @@ the components are named by commit or digest, or are GitHub's or the repository 
 curl-pipe-shell's.`),
 		Fix: []string{"Name the component by its commit or digest", "Or give it a job of its own, without the secret"},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		for _, j := range f.jobs {
 			if len(j.stake.secrets) == 0 || j.model == nil || j.model.Call != nil {
@@ -247,6 +250,7 @@ other processes of the machine see it among the arguments.`, `
 it is handed over through env or an input other than the arguments of a container's program, or it is only compared with something.`),
 		Fix: []string{"Hand the secret over through env, and name the variable in the script"},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		for _, j := range f.jobs {
 			for _, s := range j.steps {

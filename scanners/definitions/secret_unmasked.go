@@ -23,6 +23,7 @@ env:
 the whole secret is used, or the script tells the runner of the value with ::add-mask::.`),
 		Fix: []string{"Keep each field as a secret of its own", "Or tell the runner of the value with ::add-mask:: before anything else"},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		if !f.names {
 			return

@@ -25,6 +25,7 @@ the secrets are named one by one. It is high where the called workflow is named 
 them. Secrets of an environment reach a called workflow only by this way or by name.`),
 		Fix: []string{"Name the secrets that the called workflow needs", "Name the workflow by its commit"},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		for _, j := range f.jobs {
 			if j.model == nil || j.model.Call == nil || !j.model.Call.Inherit {

@@ -22,6 +22,7 @@ if: github.event.pull_request.user.login == 'dependabot[bot]'`, `
 it asks who opened the pull request or wrote the comment. It is high where the step behind it merges or approves.`),
 		Fix: []string{"Ask for github.event.pull_request.user.login, and that the head is of the same repository"},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		if f.kind != isWorkflow {
 			return
@@ -116,6 +117,7 @@ nothing stands around the braces, or there are none; or the first argument of co
 latter is info.`),
 		Fix: []string{"Leave out the braces, or write |- instead of |", "Look in a list: contains(fromJSON('[\"refs/heads/main\"]'), github.ref)"},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		if f.Dialect != "github" {
 			return

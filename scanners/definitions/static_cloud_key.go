@@ -11,6 +11,7 @@ import (
 var staticCloudKey = rule{
 	Rule:  known.StaticCloudKey,
 	alone: true,
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		if f.kind == isAction || strings.HasPrefix(f.Path, ".gitea/") || strings.HasPrefix(f.Path, ".forgejo/") { // whose forges have no OIDC
 			return

@@ -27,6 +27,7 @@ runs:
 each part is named by its commit or digest, or lies in the same repository. With parts of GitHub's own only it is low.`),
 		Fix: []string{"Name each action by its commit and each image by its digest"},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		if f.kind != isAction {
 			return

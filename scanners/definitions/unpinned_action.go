@@ -22,6 +22,7 @@ it is named by its full commit, or lies in the same repository. Those of GitHub 
 			"Let Dependabot or Renovate move both, some days after a release",
 		},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		for _, j := range f.jobs {
 			for _, u := range j.used() {

@@ -3,6 +3,7 @@ package definitions
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
@@ -22,6 +23,7 @@ a digest stands in it, it is computed from what the same pipeline builds, or its
 "latest" medium.`),
 		Fix: []string{"Add the digest behind the tag, and let a bot move both"},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		for _, j := range f.jobs {
 			for _, image := range j.images() {
@@ -112,6 +114,7 @@ The action is named by its commit, and then installs whatever version of its too
 a version is given. Without secrets, rights to write and OIDC in the job it is low, as it is where the version is computed.`),
 		Fix: []string{"Give the version, and let a bot move it"},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		for _, j := range f.jobs {
 			for _, s := range j.steps {
@@ -123,21 +126,35 @@ a version is given. Without secrets, rights to write and OIDC in the job it is l
 	},
 }
 
-// toolInputs are the inputs that choose the version of what an action installs, which is the newest one if nothing is said.
+// toolInputs are the inputs that choose the version of what an action installs, which is the newest one if nothing is said, or the newest of a major version:
+// so say their action.yml. Actions are left out that look into a file of the repository first, and those that check a signature of their maker's.
 var toolInputs = map[string]string{
 	"1password/load-secrets-action":        "version",
 	"aquasecurity/setup-trivy":             "version",
+	"arduino/setup-task":                   "version",
 	"azure/setup-helm":                     "version",
 	"azure/setup-kubectl":                  "version",
+	"crazy-max/ghaction-upx":               "version",
+	"denoland/setup-deno":                  "deno-version",
+	"fluxcd/flux2/action":                  "version",
 	"golangci/golangci-lint-action":        "version",
 	"google-github-actions/setup-gcloud":   "version",
+	"goreleaser/goreleaser-action":         "version",
 	"hashicorp/setup-packer":               "version",
 	"hashicorp/setup-terraform":            "terraform_version",
+	"imjasonh/setup-crane":                 "version",
+	"imranismail/setup-kustomize":          "kustomize-version",
+	"jdx/mise-action":                      "version",
+	"ko-build/setup-ko":                    "version",
 	"opentofu/setup-opentofu":              "tofu_version",
+	"reviewdog/action-setup":               "reviewdog_version",
 	"snyk/actions/setup":                   "snyk-version",
 	"superfly/flyctl-actions/setup-flyctl": "version",
 	"terraform-linters/setup-tflint":       "tflint_version",
 }
+
+// newest are the words by which those inputs ask for whatever is newest.
+var newest = []string{"latest", "latest-release", "tip", "nightly", "canary", "*"}
 
 // versionFiles are inputs that name a file with the version in it.
 var versionFile = regexp.MustCompile(`(?i)version[-_]?file|^version_file$`)
@@ -163,12 +180,15 @@ func (s *step) tool() (problem, bool) {
 			}
 		}
 		p.evidence = fmt.Sprintf("%s installs the newest version: it says no %s", s.label(), input)
-	case version.Text() == "latest":
-		p.at, p.evidence = version.At(), fmt.Sprintf("%s installs the newest version, as %s: latest asks for", s.label(), input)
+	case slices.Contains(newest, version.Text()):
+		p.at, p.evidence = version.At(), fmt.Sprintf("%s installs the newest version, as %s: %s asks for", s.label(), input, version.Text())
 	case computed(version.Text()) && !s.settled(version.Text()):
 		p.at, p.severity, p.evidence = version.At(), audit.Low, fmt.Sprintf("%s installs a version that is computed: %s", s.label(), version.Text())
 	default:
 		return problem{}, false
+	}
+	if p.severity == "" {
+		p.stakes = &audit.Stakes{None: audit.Low, Some: audit.Medium}
 	}
 	if !s.stake.holds() {
 		p.severity = audit.Low

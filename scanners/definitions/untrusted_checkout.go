@@ -39,6 +39,7 @@ holds nothing, it is medium; where neither is so, low.`),
 			"Where the code is only read, check it out below a path of its own, and run nothing of it",
 		},
 	},
+	stake: true,
 	judge: func(f *file, say func(problem)) {
 		if f.kind != isWorkflow {
 			return
@@ -68,6 +69,12 @@ func (j *job) fetched(s *step, rest []*step, event string) problem {
 			run = later
 			break
 		}
+	}
+	if p.stakes = (&audit.Stakes{None: audit.Low, Some: audit.Medium}); run != nil {
+		p.stakes = &audit.Stakes{None: audit.Medium, Some: audit.Critical}
+	}
+	if run != nil && j.selfHosted() { // which is something to hold, too
+		p.stakes.None = audit.Critical
 	}
 	switch {
 	case run == nil && j.stake.holds():

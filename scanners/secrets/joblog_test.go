@@ -198,3 +198,47 @@ func TestLoneSecret(t *testing.T) {
 		}
 	}
 }
+
+// What a job was to keep, and prints in base64, is told as such, by its names alone.
+func TestEncodedSecretsInJobLogs(t *testing.T) {
+	scanner, err := secrets.New(secrets.Options{Rules: []string{"encoded-secret-in-log"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+	const value = "correct-horse-7"
+	record := `"DEPLOY_TOKEN":{"value":"` + value + `","isSecret":true}`
+	const env = "env:\n  DEPLOY_TOKEN: ***\n  LEVEL: info\n"
+	for _, test := range []struct {
+		name, log, want string
+	}{
+		{"a record", "x\n" + b64(record) + "\n", "base64 of what the job was to keep: DEPLOY_TOKEN"},
+		{"records, twice", "x\n" + b64(b64(record+"\n"+strings.ReplaceAll(record, "DEPLOY", "NPM")+"\n")) + "\n", "base64 and base64 of what the job was to keep: DEPLOY_TOKEN, NPM_TOKEN"},
+		{"a value that is masked", env + b64("PATH=/usr/bin\nDEPLOY_TOKEN="+value+"\nHOME=/root\n") + "\n", "base64 of what the job was to keep: DEPLOY_TOKEN"},
+		{"a value that is masked, in JSON", env + b64(`{"DEPLOY_TOKEN":"`+value+`"}`) + "\n", "base64 of what the job was to keep: DEPLOY_TOKEN"},
+		{"a record of what is no secret", b64(strings.ReplaceAll(record, "true", "false")) + "\n", ""},
+		{"a record of a mask", b64(strings.ReplaceAll(record, value, "***")) + "\n", ""},
+		{"another value of the job's", env + b64("PATH=/usr/bin\nLEVEL=information\n") + "\n", ""},
+		{"a name that is not masked", b64("PATH=/usr/bin\nDEPLOY_TOKEN="+value+"\n") + "\n", ""},
+		{"base64 of nothing", env + "Imlz/ZWNyZXQ=\n", ""},
+		{"in the clear, beside base64", env + record + " " + b64("nothing of any interest here") + "\n", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			it := audit.Item{Kind: audit.KindLog, At: audit.Location{Kind: audit.InLog, Name: "build", Path: "build"}}
+			found, gaps := scanner.Scan(it, []byte(test.log))
+			switch {
+			case len(gaps) > 0:
+				t.Error(gaps)
+			case test.want == "" && len(found) > 0, test.want != "" && len(found) == 0:
+				t.Errorf("found %+v", found)
+			case test.want != "" && (found[0].Message != test.want || found[0].Severity != audit.Critical || found[0].Secret != nil):
+				t.Errorf("%s %q, want %q", found[0].Severity, found[0].Message, test.want)
+			}
+			if it.Kind = audit.KindFile; test.want != "" {
+				if found, _ := scanner.Scan(it, []byte(test.log)); len(found) > 0 {
+					t.Errorf("a file is no log: %+v", found)
+				}
+			}
+		})
+	}
+}

@@ -75,6 +75,7 @@ type sheet struct {
 	taken    []pair.Span     // of those that were found, and of what rules have
 	starts   []int           // of tokens in the part
 	looks    int             // at what stands beside secrets
+	masked   map[string]bool // names whose values the part masks; nil until somebody asks
 	line     struct {        // the last lines asked for: matches on one long line share the answer
 		start, end int
 		digest     uint64
@@ -179,6 +180,7 @@ func (t *sheet) decoded(v decode.View) bool {
 	}
 	t.at, t.encoding = v.At, v.Encoding
 	t.find(v.Text, nil)
+	t.encoded(v)
 	return true
 }
 

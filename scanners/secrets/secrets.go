@@ -113,7 +113,7 @@ func New(o Options) (*Scanner, error) {
 			s.words = longWords(r)
 		}
 	}
-	s.list = append(s.list, awsRule, gcpRule, giteaRule)
+	s.list = append(s.list, awsRule, gcpRule, giteaRule, encodedLogRule)
 	for _, r := range credfile.Rules() {
 		if !slices.ContainsFunc(s.list, func(have audit.Rule) bool { return have.ID == r.ID }) {
 			s.list = append(s.list, r)

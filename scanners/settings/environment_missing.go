@@ -20,7 +20,7 @@ the name is computed, or environments could not be listed. A workflow that never
 	},
 	of: audit.KindWorkflow,
 	judge: func(p *place, e *audit.Entry) verdict {
-		if p.forge != "github" || p.gaps || strings.Contains(p.settings()["not_asked"], "environment") || p.leftOut(audit.SourceSettings) || len(p.entries[audit.KindEnvironment]) == 0 {
+		if p.forge != "github" || p.partial || strings.Contains(p.settings()["not_asked"], "environment") || p.leftOut(audit.SourceSettings) || len(p.entries[audit.KindEnvironment]) == 0 {
 			return fine // without any, it is as likely that the plan has none
 		}
 		var names []string

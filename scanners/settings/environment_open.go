@@ -52,11 +52,7 @@ func isForAll(pattern string) bool { return pattern != "" && strings.Trim(patter
 // protectsNone tells whether surely no branch of a repository is protected. Then GitHub takes all of them for those that an environment lets in
 // (docs.github.com, "Deployment branches and tags").
 func (p *place) protectsNone() bool {
-	facts := p.settings()
-	if p.forge != "github" || facts == nil || p.gaps || strings.Contains(facts["not_asked"], "protection of branches") {
-		return false
-	}
-	return !slices.ContainsFunc(p.entries[audit.KindProtection], func(e *audit.Entry) bool { return e.Facts["target"] == "branch" && e.Facts["enforcement"] == "active" })
+	return p.protectionKnown() && !slices.ContainsFunc(p.entries[audit.KindProtection], func(e *audit.Entry) bool { return e.Facts["target"] == "branch" && e.Facts["enforcement"] == "active" })
 }
 
 func isReviewed(env *audit.Entry) bool {

@@ -21,7 +21,8 @@ secret.`),
 			"Mark the variable as protected",
 		},
 	},
-	of: audit.KindVariable,
+	of:    audit.KindVariable,
+	stake: true,
 	judge: func(p *place, e *audit.Entry) verdict {
 		why := p.holdsSecret(e)
 		if p.forge != "gitlab" || e.Facts["protected"] != "false" || why == "" || p.judgedAbove(e) {

@@ -21,7 +21,8 @@ cannot be masked.`),
 			"Renew the value if logs may have it",
 		},
 	},
-	of: audit.KindVariable,
+	of:    audit.KindVariable,
+	stake: true,
 	judge: func(p *place, e *audit.Entry) verdict {
 		why := p.holdsSecret(e)
 		if p.forge != "gitlab" || why == "" || p.judgedAbove(e) || strings.HasPrefix(e.Scope, "schedule ") {

@@ -24,7 +24,8 @@ An inherited variable is judged in the group that it comes from, if that was rea
 			"Replace it by id_tokens where its issuer takes them",
 		},
 	},
-	of: audit.KindVariable,
+	of:    audit.KindVariable,
+	stake: true,
 	judge: func(p *place, e *audit.Entry) verdict {
 		why := p.holdsSecret(e)
 		if p.forge != "gitlab" || e.Facts["protected"] != "false" || why == "" || p.judgedAbove(e) || strings.HasPrefix(e.Scope, "schedule ") {

@@ -46,7 +46,7 @@ func (p *place) leftOut(source audit.Sources) bool {
 func (p *place) storesKnown() bool {
 	known := p.forge == "github" && !p.isHolder() && p.settings() != nil && !strings.Contains(p.settings()["not_asked"], "secret") && !strings.Contains(p.settings()["not_asked"], "environment")
 	for _, o := range append([]*place{p}, p.above...) {
-		known = known && !o.gaps && !o.leftOut(audit.SourceSecrets) && !o.leftOut(audit.SourceSettings)
+		known = known && !o.partial && !o.leftOut(audit.SourceSecrets) && !o.leftOut(audit.SourceSettings)
 	}
 	return known
 }

@@ -21,7 +21,8 @@ more than half of the repositories that can see it take it. It is low where it i
 			"Better, move it into an environment with reviewers or a branch policy",
 		},
 	},
-	of: audit.KindSecret,
+	of:    audit.KindSecret,
+	stake: true,
 	judge: func(p *place, e *audit.Entry) verdict {
 		visibility := map[string]string{"all": "all repositories", "private": "all private and internal repositories"}[e.Facts["visibility"]]
 		if visibility == "" || !p.isHolder() || p.forge == "gitlab" {

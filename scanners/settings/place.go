@@ -19,7 +19,8 @@ type place struct {
 	now      time.Time
 	entries  map[audit.ItemKind][]*audit.Entry // sorted
 	values   map[string]string                 // the kinds of secrets that were found in variables, by their names
-	gaps     bool
+	gaps     []audit.Gap
+	partial  bool     // not all of it was looked at
 	above    []*place // what it lies in, nearest first
 	pending  []pending
 
@@ -33,10 +34,10 @@ type place struct {
 
 	// What is known of all that it holds.
 	below struct {
-		repositories int    // that are not archived
-		minting      int    // repositories that have their jobs' identity confirmed to a cloud
-		mints        string // one of them
-		secrets      map[*audit.Entry]*readers
+		repositories int                       // that are not archived
+		minting      int                       // repositories that have their jobs' identity confirmed to a cloud
+		mints        string                    // one of them
+		secrets      map[*audit.Entry]*readers // GitLab's variables among them
 		runners      map[*audit.Entry]*served
 	}
 }
@@ -63,7 +64,7 @@ func newPlace(h audit.Holding, now time.Time) *place {
 		name: h.Coverage.Target, forge: forge, coverage: h.Coverage, now: now,
 		entries: map[audit.ItemKind][]*audit.Entry{}, values: map[string]string{},
 		matches: map[*audit.Entry][]match{}, labels: map[*audit.Entry][]string{}, selected: map[*audit.Entry]map[string]bool{},
-		gaps: len(h.Gaps) > 0 || h.Coverage.Status == audit.Partial || h.Coverage.Status == audit.Failed,
+		gaps: h.Gaps, partial: len(h.Gaps) > 0 || h.Coverage.Status == audit.Partial || h.Coverage.Status == audit.Failed,
 	}
 	for i := range h.Inventory {
 		e := &h.Inventory[i]
@@ -205,11 +206,15 @@ func (p *place) reading() *reading {
 		r.known = n == len(list)
 	} else {
 		asked := !slices.Contains(strings.Split(p.coverage.LeftOut, ","), audit.SourceWorkflows.String())
-		r.known = len(list) > 0 && !p.gaps && asked
+		r.known = len(list) > 0 && !p.partial && asked
 	}
 	for _, e := range list {
 		r.known = r.known && e.Facts["whole"] == "true"
-		for _, name := range listed(e, "secrets") {
+		names := listed(e, "secrets")
+		if p.forge == "gitlab" { // which has secrets among its variables
+			names = append(names, listed(e, "variables")...)
+		}
+		for _, name := range names {
 			switch name {
 			case "*", "…":
 				r.any = true
@@ -250,7 +255,11 @@ func (p *place) learn(repo *place) {
 }
 
 func (p *place) learnSecrets(repo *place, r *reading) {
-	for _, e := range p.entries[audit.KindSecret] {
+	all := p.entries[audit.KindSecret]
+	if p.forge == "gitlab" {
+		all = append(slices.Clip(all), p.entries[audit.KindVariable]...)
+	}
+	for _, e := range all {
 		if !p.shows(e, repo) {
 			continue
 		}

@@ -27,6 +27,7 @@ var _ audit.Surveyor = (*Scanner)(nil)
 type rule struct {
 	audit.Rule
 	of    audit.ItemKind
+	stake bool // it is about a secret, and as bad as what that opens
 	judge func(p *place, e *audit.Entry) verdict
 }
 
@@ -48,9 +49,11 @@ func rules() []rule {
 		environmentOpen,
 		environmentReview,
 		evidenceShort,
+		forgeOutdated,
 		actionsApprove,
 		actionsUnrestricted,
 		defaultTokenWrite,
+		branchUnprotected,
 		forkApproval,
 		forkSecrets,
 		orgSecretWide,
@@ -68,6 +71,7 @@ func rules() []rule {
 		gitlabTriggerToken,
 		gitlabVariableUnmasked,
 		gitlabVariableUnprotected,
+		gitlabVariableWide,
 		jobContainerEngine,
 		jobLeftovers,
 		jobMetadataRole,
@@ -78,6 +82,7 @@ func rules() []rule {
 		privilegedContainer,
 		privilegedContainerJob,
 		runnerGroupOpen,
+		runnerOutdated,
 		runnerPersistent,
 		runnerSharedAcrossTrust,
 		selfHostedOnPullRequest,
@@ -118,7 +123,7 @@ func (s *Scanner) Scan(audit.Item, []byte) ([]audit.Finding, []audit.Gap) { retu
 
 // A pending verdict waits for what is above its place.
 type pending struct {
-	of    audit.Rule
+	of    *rule
 	at    *place
 	entry *audit.Entry
 	later func(*place) verdict
@@ -169,16 +174,17 @@ func (s *survey) judge(p *place) {
 		o.learn(p)
 	}
 	top := p.top()
-	for _, r := range s.rules {
+	for i := range s.rules {
+		r := &s.rules[i]
 		for _, e := range p.entries[r.of] {
 			switch v := r.judge(p, e); {
 			case v.later != nil && top != p:
 				kept := *e // and not the list that it is in
-				top.pending = append(top.pending, pending{r.Rule, p.bare(), &kept, v.later})
+				top.pending = append(top.pending, pending{r, p.bare(), &kept, v.later})
 			case v.later != nil:
-				s.report(r.Rule, p, e, v.later(p))
+				s.report(r, p, e, v.later(p))
 			default:
-				s.report(r.Rule, p, e, v)
+				s.report(r, p, e, v)
 			}
 		}
 	}
@@ -187,7 +193,7 @@ func (s *survey) judge(p *place) {
 	}
 }
 
-func (s *survey) report(r audit.Rule, p *place, e *audit.Entry, v verdict) {
+func (s *survey) report(r *rule, p *place, e *audit.Entry, v verdict) {
 	if v.evidence == "" {
 		return
 	}
@@ -197,6 +203,9 @@ func (s *survey) report(r audit.Rule, p *place, e *audit.Entry, v verdict) {
 	}
 	if v.severity != "" {
 		f.Severity = v.severity
+	}
+	if r.stake {
+		f.Stakes = &audit.Stakes{None: audit.Low, Some: f.Severity}
 	}
 	s.found = append(s.found, f)
 }

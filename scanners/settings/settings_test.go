@@ -210,7 +210,7 @@ func TestNeighbours(t *testing.T) {
 // TestNothingIsMissedByNotLooking takes entries and targets away from inventories, as if they could not be read, and notes gaps: no rule may then
 // say for the first time that something is not there or not used.
 func TestNothingIsMissedByNotLooking(t *testing.T) {
-	absent := []string{"unused-secret"}
+	absent := []string{"unused-secret", "github-branch-unprotected"}
 	random := rand.New(rand.NewPCG(1, 2))
 	s := New(absent)
 	tried, found := 0, 0
@@ -223,7 +223,7 @@ func TestNothingIsMissedByNotLooking(t *testing.T) {
 					n := len(less[i].Inventory)
 					less[i].Inventory = slices.DeleteFunc(slices.Clone(less[i].Inventory), func(audit.Entry) bool { return random.IntN(3) == 0 })
 					if len(less[i].Inventory) < n {
-						less[i].Gaps = append(less[i].Gaps, audit.Gap{Target: less[i].Coverage.Target, What: "something", Why: "403"})
+						less[i].Gaps = append(less[i].Gaps, audit.Gap{Target: less[i].Coverage.Target, What: "rulesets and more", Why: "403"})
 						if random.IntN(2) == 0 {
 							less[i].Coverage.Status = audit.Partial
 						}

@@ -22,7 +22,8 @@ dates of its variables, so nothing is said of them.`),
 			"Have it rotated by a schedule, or use the job's OIDC identity instead",
 		},
 	},
-	of: audit.KindSecret,
+	of:    audit.KindSecret,
+	stake: true,
 	judge: func(p *place, e *audit.Entry) verdict {
 		age, known := p.days(e, "updated_at")
 		v := verdict{evidence: fmt.Sprintf("last written on %s, %d days before this run", day(e, "updated_at"), age)}

@@ -11,8 +11,9 @@ import (
 )
 
 var staticCloudKey = rule{
-	Rule: known.StaticCloudKey,
-	of:   audit.KindSecret,
+	Rule:  known.StaticCloudKey,
+	of:    audit.KindSecret,
+	stake: true,
 	judge: func(p *place, e *audit.Entry) verdict {
 		if p.forge != "github" || e.Facts["store"] != "" && e.Facts["store"] != "actions" {
 			return fine
@@ -33,8 +34,9 @@ var staticCloudKey = rule{
 
 // staticCloudKeyVariable is the same rule for variables: GitLab keeps secrets in them, and on GitHub a key in one can be read by everybody.
 var staticCloudKeyVariable = rule{
-	Rule: staticCloudKey.Rule,
-	of:   audit.KindVariable,
+	Rule:  staticCloudKey.Rule,
+	of:    audit.KindVariable,
+	stake: true,
 	judge: func(p *place, e *audit.Entry) verdict {
 		if p.forge != "github" && p.forge != "gitlab" || p.judgedAbove(e) {
 			return fine

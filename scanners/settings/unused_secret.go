@@ -55,8 +55,13 @@ func (p *place) seenBy(e *audit.Entry, of *readers) bool {
 		names := listed(e, "repositories")
 		return len(names) > 0 && names[len(names)-1] != "…" && of.seen == len(names)
 	case "all", "private":
-		all, err := strconv.Atoi(p.settings()["repositories"])
-		return err == nil && all > 0 && p.below.repositories >= all
+		return p.seenWhole()
 	}
 	return false
+}
+
+// seenWhole tells whether all that lies in it was part of the run.
+func (p *place) seenWhole() bool {
+	all, err := strconv.Atoi(p.settings()["repositories"])
+	return err == nil && all > 0 && p.below.repositories >= all
 }

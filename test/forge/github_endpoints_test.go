@@ -111,6 +111,7 @@ var endpoints = map[string][]string{
 	"orgs/get":                          {"/orgs/acme"},
 	"repos/get":                         {"/repos/acme/app"},
 	"rate-limit/get":                    {"/rate_limit"},
+	"meta/get":                          {"/meta"},
 
 	"actions/list-org-secrets":                      {"/orgs/acme/actions/secrets"},
 	"actions/list-selected-repos-for-org-secret":    {"/orgs/acme/actions/secrets/S/repositories"},
