@@ -81,16 +81,21 @@ func (o Origin) Part(c *pipeline.Component) (part Origin, ok bool) {
 // A Meaning is what a component that a git ref names stood for when its repository was asked.
 type Meaning struct {
 	Origin
-	Is     string   // what the ref is: "commit", "tag" or "branch"
-	Commit string   // that it stands for
-	Tags   []string // of the repository that stand for that commit
-	// Reachable says of a component that is named by its commit whether a branch or tag of the repository leads to it: "true", "false", or "" if that is not
-	// known.
-	Reachable  string
+	Is         string               // what the ref is: "commit", "tag" or "branch"
+	Commit     string               // that it stands for
+	Tags       []string             // of the repository that stand for that commit
+	Reachable  string               // of one that is named by its commit: Reachable, Unreachable, Missing, or "" if that is not known
 	Parts      []pipeline.Component // that it pulls in itself
 	Opaque     bool                 // not all of those are known
 	Advisories []Advisory           // of its repository
 }
+
+// Whether a branch or tag of a repository leads to a commit.
+const (
+	Reachable   = "true"
+	Unreachable = "false"   // though its server has it: it is of a fork, or of a branch that is gone
+	Missing     = "missing" // its server does not have it
+)
 
 // An Advisory says that versions of a component are vulnerable.
 type Advisory struct {

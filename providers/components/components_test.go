@@ -1,6 +1,7 @@
 package components
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -64,6 +66,7 @@ func (w *world) repo(name string) *gittest.Repo {
 	r := &gittest.Repo{TB: w.TB, Dir: dir}
 	r.Git("init", "-q", "-b", "main")
 	r.Git("config", "uploadpack.allowFilter", "true")
+	r.Write("action.yml", "runs: {using: node24, main: index.js}\n")
 	return r
 }
 
@@ -310,3 +313,19 @@ func TestCredentials(t *testing.T) {
 		t.Errorf("%v, with %q", all, sent)
 	}
 }
+
+// deaf takes out of a request what the client says that it has.
+func deaf(w *world, r *http.Request) {
+	w.Helper()
+	if r.Method != http.MethodPost {
+		return
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		w.Error(err)
+	}
+	body = haves.ReplaceAll(body, nil)
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+}
+
+var haves = regexp.MustCompile(`0032have [0-9a-f]{40}\n`)

@@ -23,7 +23,10 @@ const freshness = 10 * time.Minute
 type known struct {
 	Listed time.Time
 	Refs   []wire.Ref        // branches and tags
-	Files  map[string][]byte // by commit and path; nil for one that is not there
+	Reach  map[string]string // whether those lead to a commit, by its id
+	Files  map[string]file   // by commit and the component's path
+
+	remote *wire.Remote // nil until it is needed; one goroutine at a time asks a repository
 }
 
 // fresh tells whether branches and tags need not be listed again.
@@ -72,7 +75,7 @@ func (k *keeper) of(address string) *known {
 		}
 	}
 	if out.Files == nil {
-		out.Files = map[string][]byte{}
+		out.Files = map[string]file{}
 	}
 	return out
 }

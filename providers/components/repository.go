@@ -20,9 +20,8 @@ type repository struct {
 	*Resolver
 	server forge.Server
 	name   string
-	remote *wire.Remote // nil until it is needed
 	objects
-	known *known
+	*known
 }
 
 const (
@@ -39,59 +38,162 @@ func (r *repository) resolve(ctx context.Context, wants []*want) error {
 		return fmt.Errorf("%.100q is no name of a repository", r.name)
 	}
 	defer r.objects.close()
-	address := r.server.Origin.JoinPath(r.name).String()
+	address := strings.ToLower(r.server.Origin.JoinPath(r.name).String())
 	r.known = r.kept.of(address)
 	defer r.kept.keep(address, r.known)
 	if err := r.list(ctx); err != nil {
 		return err
 	}
+	look := indexed(r.Refs)
 	for _, w := range wants {
 		w.meaning = &resolve.Meaning{Origin: w.Origin, Opaque: true}
-		if err := r.mean(w.meaning); err != nil {
+		if err := look.mean(w.meaning); err != nil {
 			w.meaning, w.gaps = nil, append(w.gaps, err.Error())
 			continue
 		}
-		for _, ref := range r.known.Refs {
-			if tag, ok := strings.CutPrefix(ref.Name, "refs/tags/"); ok && ref.Target() == w.meaning.Commit {
-				w.meaning.Tags = append(w.meaning.Tags, tag)
+		if w.meaning.Reachable == "" && w.meaning.Is == "commit" {
+			var err error
+			if w.meaning.Reachable, err = r.reach(ctx, w.meaning.Commit); err != nil {
+				w.gaps = append(w.gaps, "whether a branch or tag leads to it: "+r.why(err))
 			}
 		}
+		w.meaning.Tags = look.tags[w.meaning.Commit]
 	}
+	r.parts(ctx, wants)
 	return nil
 }
 
+// parts reads what components pull in themselves, at the commits that they stand for.
+func (r *repository) parts(ctx context.Context, wants []*want) {
+	ways := map[string]*way{} // by commit and path
+	var list []*way
+	of := map[*want]string{}
+	for _, w := range wants {
+		if w.meaning == nil || w.meaning.Reachable == resolve.Missing || r.isInclude(w) {
+			continue
+		}
+		key := w.meaning.Commit + " " + w.Path
+		of[w] = key
+		if _, ok := r.Files[key]; ok || ways[key] != nil {
+			continue
+		}
+		way := &way{next: w.meaning.Commit, names: []string{"action.yml", "action.yaml", "Dockerfile"}}
+		if w.Path != "" {
+			way.folders = strings.Split(w.Path, "/")
+		}
+		if w.IsWorkflow() {
+			last := len(way.folders) - 1
+			way.folders, way.names = way.folders[:last], way.folders[last:]
+		}
+		ways[key] = way
+		list = append(list, way)
+	}
+	r.follow(ctx, list)
+	for key, way := range ways {
+		if way.err == nil {
+			r.Files[key] = way.file
+		}
+	}
+	for w, key := range of {
+		f, known := r.Files[key]
+		switch {
+		case !known:
+			w.gaps = append(w.gaps, "what it pulls in itself: "+r.why(ways[key].err))
+		case f.Name == "":
+			w.gaps = append(w.gaps, "what it pulls in itself: it is not there at commit "+w.meaning.Commit)
+		case f.Name != "Dockerfile": // which is built, from whatever it names
+			parts, whole := resolve.Parts(w.Origin, w.meaning.Commit, f.Content)
+			w.meaning.Parts, w.meaning.Opaque = parts, !whole
+		}
+	}
+}
+
+// isInclude tells whether a component is of GitLab, whose files the forge has merged already.
+func (r *repository) isInclude(w *want) bool { return w.Source == "gitlab" }
+
+// reach tells whether a branch or tag leads to a commit, or the repository does not have it at all. A forge that keeps the objects of a repository and its forks
+// together hands out those of a fork under the repository's name, too.
+//
+// The server is asked for the commit by one who says that he has all that branches and tags lead to: if they lead to it, nothing is left to be sent.
+func (r *repository) reach(ctx context.Context, id string) (string, error) {
+	if said, ok := r.Reach[id]; ok {
+		return said, nil
+	}
+	var tips []string
+	for _, ref := range r.Refs {
+		tips = append(tips, ref.Target())
+	}
+	if len(tips) == 0 {
+		return "", errors.New("it lists none")
+	}
+	p, err := r.fetch(ctx, wire.Request{Wants: []string{id}, Haves: tips, Commits: true})
+	said := resolve.Unreachable
+	switch refused := (*wire.RefusedError)(nil); {
+	case errors.As(err, &refused) && refused.Missing():
+		said = resolve.Missing
+	case err != nil:
+		return "", err
+	case p.Objects == 0:
+		said = resolve.Reachable
+	default: // unless it does not listen to what we have
+		p, err = r.fetch(ctx, wire.Request{Wants: tips[:1], Haves: tips, Commits: true})
+		if err == nil && p.Objects > 0 {
+			err = errors.New("the server sends what it need not")
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	if r.Reach == nil {
+		r.Reach = map[string]string{}
+	}
+	r.Reach[id] = said
+	return said, nil
+}
+
+// An index has a repository's branches and tags by what they are looked up by.
+type index struct {
+	names map[string]string   // commits by full name
+	ids   map[string]string   // commits by the ids that refs have, which may be those of annotated tags
+	tags  map[string][]string // by commit
+}
+
+func indexed(refs []wire.Ref) *index {
+	x := &index{map[string]string{}, map[string]string{}, map[string][]string{}}
+	for _, ref := range refs {
+		commit := ref.Target()
+		x.names[ref.Name], x.ids[ref.ID], x.ids[commit] = commit, commit, commit
+		if tag, ok := strings.CutPrefix(ref.Name, "refs/tags/"); ok {
+			x.tags[commit] = append(x.tags[commit], tag)
+		}
+	}
+	return x
+}
+
 // mean finds the commit that a ref stands for (docs.github.com, "Workflow syntax", jobs.<job_id>.steps[*].uses: a commit, a tag or a branch).
-func (r *repository) mean(m *resolve.Meaning) error {
+func (x *index) mean(m *resolve.Meaning) error {
 	if id := strings.ToLower(m.Ref); isCommit(id) {
 		m.Is, m.Commit = "commit", id
-		for _, ref := range r.known.Refs {
-			if ref.ID == id || ref.Target() == id { // the id may be that of an annotated tag
-				m.Commit, m.Reachable = ref.Target(), "true"
-			}
+		if commit, ok := x.ids[id]; ok {
+			m.Commit, m.Reachable = commit, resolve.Reachable
 		}
 		return nil
 	}
-	for _, ref := range r.known.Refs {
-		is := ""
-		switch ref.Name {
-		case "refs/tags/" + m.Ref:
-			is = "tag"
-		case "refs/heads/" + m.Ref:
-			is = "branch"
-		case m.Ref:
-			is = "branch"
-			if strings.HasPrefix(m.Ref, "refs/tags/") {
-				is = "tag"
-			}
-		default:
-			continue
-		}
-		if m.Commit != "" && m.Commit != ref.Target() {
-			return errors.New("it is the name of a tag and of a branch, which are different commits")
-		}
-		m.Is, m.Commit = is, ref.Target()
+	tag, branch := x.names["refs/tags/"+m.Ref], x.names["refs/heads/"+m.Ref]
+	switch {
+	case strings.HasPrefix(m.Ref, "refs/tags/"):
+		tag = x.names[m.Ref]
+	case strings.HasPrefix(m.Ref, "refs/heads/"):
+		branch = x.names[m.Ref]
 	}
-	if m.Commit == "" {
+	switch {
+	case tag != "" && branch != "" && tag != branch:
+		return errors.New("it is the name of a tag and of a branch, which are different commits")
+	case tag != "":
+		m.Is, m.Commit = "tag", tag
+	case branch != "":
+		m.Is, m.Commit = "branch", branch
+	default:
 		return errors.New("its repository has no branch or tag of this name")
 	}
 	return nil
@@ -103,7 +205,7 @@ func isCommit(ref string) bool {
 
 // list lists the repository's branches and tags, unless they are known.
 func (r *repository) list(ctx context.Context) error {
-	if r.known.fresh(r.env.Now()) {
+	if r.fresh(r.env.Now()) {
 		return nil
 	}
 	if err := r.dial(ctx); err != nil {
@@ -113,7 +215,7 @@ func (r *repository) list(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listing branches and tags: %w", err)
 	}
-	r.known.Listed, r.known.Refs = r.env.Now(), refs.List
+	r.Listed, r.Refs, r.Reach = r.env.Now(), refs.List, nil
 	return nil
 }
 

@@ -1,0 +1,74 @@
+package resolve
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/pipeline"
+)
+
+// What the inventory says of a component is all that was learned of it.
+func TestMeaningEntry(t *testing.T) {
+	for _, m := range []Meaning{
+		{Origin: Origin{"github", "acme/build", "", "v1"}, Is: "tag", Commit: "c1", Tags: []string{"v1", "v1.0.0"}, Opaque: true},
+		{
+			Origin: Origin{"https://code.forgejo.org", "acme/build", "a/b", "0123"}, Is: "commit", Commit: "0123", Reachable: Unreachable,
+			Parts:      []pipeline.Component{{Kind: pipeline.Action, Text: "a/b@v1", Name: "a/b", Ref: "v1", Pin: pipeline.Named}, {Kind: pipeline.Image, Text: "alpine", Name: "alpine", Pin: pipeline.Unnamed}},
+			Advisories: []Advisory{{"GHSA-1", audit.High, "it leaks", "< 2", "2.0.0"}, {ID: "GHSA-2", Range: ">= 1, < 3"}},
+		},
+	} {
+		if diff := cmp.Diff(m, MeaningFrom(m.Entry()), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("-learned +read again:\n%s", diff)
+		}
+	}
+}
+
+func TestOriginOf(t *testing.T) {
+	for _, c := range []struct {
+		target, workflow, uses string
+		want                   Origin
+	}{
+		{"github:acme/web", ".github/workflows/ci.yml", "acme/build@v1", Origin{"github", "acme/build", "", "v1"}},
+		{"github:acme/web", ".github/workflows/ci.yml", "acme/build/a//b/../c@v1", Origin{"github", "acme/build", "a/c", "v1"}},
+		{"/src/web", ".github/workflows/ci.yml", "acme/ci/.github/workflows/x.yml@main", Origin{"github", "acme/ci", ".github/workflows/x.yml", "main"}},
+		{"dir:/src/web", ".forgejo/workflows/ci.yml", "acme/build@v1", Origin{"gitea", "acme/build", "", "v1"}},
+		{"gitea:acme/web", ".gitea/workflows/ci.yml", "https://github.com/acme/build@v1", Origin{"https://github.com", "acme/build", "", "v1"}},
+		{"gitea:acme/web", ".gitea/workflows/ci.yml", "https://Code.Forgejo.org/acme/build/sub@v1", Origin{"https://code.forgejo.org", "acme/build", "sub", "v1"}},
+		{"github:acme/web", ".github/workflows/ci.yml", "./local", Origin{}},
+		{"github:acme/web", ".github/workflows/ci.yml", "acme/build", Origin{}},
+		{"github:acme/web", ".github/workflows/ci.yml", "acme@v1", Origin{}},
+		{"github:acme/web", ".github/workflows/ci.yml", "docker://alpine:3", Origin{}},
+		{"github:acme/web", ".github/workflows/ci.yml", "acme/${{ x }}@v1", Origin{}},
+	} {
+		d := pipeline.Parse(pipeline.GitHub, c.workflow, []byte("on: push\njobs:\n  a:\n    runs-on: x\n    steps: [{uses: '"+c.uses+"'}]\n"))
+		got, ok := OriginOf(c.target, c.workflow, d.Jobs[0].Steps[0].Uses)
+		if ok != (c.want != Origin{}) || ok && got != c.want {
+			t.Errorf("%s in %s: %+v %t, want %+v", c.uses, c.target, got, ok, c.want)
+		}
+	}
+	include := pipeline.Included("file", "/ci/a.yml", "acme/ci", "v2")
+	if got, ok := OriginOf("gitlab:acme/web", ".gitlab-ci.yml", &include); !ok || got != (Origin{"gitlab", "acme/ci", "ci/a.yml", "v2"}) {
+		t.Errorf("%+v %t", got, ok)
+	}
+}
+
+// Whatever a component's file has in it, its parts are bounded, and none is called local that is not of its own repository.
+func FuzzParts(f *testing.F) {
+	f.Add("", "runs:\n  using: composite\n  steps: [{uses: a/b@v1}, {uses: $/c}, {uses: ./d}]\n")
+	f.Add("", "runs: {using: docker, image: 'docker://alpine'}\n")
+	f.Add(".github/workflows/a.yml", "on: workflow_call\njobs: {a: {uses: ./.github/workflows/b.yml}}\n")
+	f.Fuzz(func(t *testing.T, path, content string) {
+		parts, _ := Parts(Origin{"github", "acme/build", path, "v1"}, "0123456789012345678901234567890123456789", []byte(content))
+		if len(parts) > maxBeside {
+			t.Fatalf("%d parts", len(parts))
+		}
+		for _, c := range parts {
+			if c.Pin == pipeline.Local {
+				t.Fatalf("%+v", c)
+			}
+		}
+	})
+}
