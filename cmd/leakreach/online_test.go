@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -45,14 +46,10 @@ func scanOnline(t *testing.T, g *forgetest.GitHub, workflow string, env map[stri
 // tagged gives a bare repository a tag, and returns the commit.
 func tagged(t *testing.T, dir, tag, at string) string {
 	t.Helper()
-	out, err := exec.Command("git", "--git-dir", dir, "rev-parse", at).CombinedOutput()
-	if err == nil && tag != "" {
-		err = exec.Command("git", "--git-dir", dir, "tag", "-f", tag, at).Run()
+	if tag != "" {
+		gitOf(t, dir, "tag", "-f", tag, at)
 	}
-	if err != nil {
-		t.Fatal(err, string(out))
-	}
-	return strings.TrimSpace(string(out))
+	return strings.TrimSpace(gitOf(t, dir, "rev-parse", at))
 }
 
 // Of other people's code nobody is asked unless the user says so.
@@ -88,4 +85,42 @@ func TestOnline(t *testing.T) {
 	if _, _, code = scanOnline(t, g, workflow, map[string]string{"LEAKREACH_ONLINE_BUDGET": "none"}, "--online"); code != exitUsage {
 		t.Errorf("a budget that is no number: exit code %d", code)
 	}
+}
+
+// What a tag stands for, what a pinned action pulls in, and whose a commit is, is judged where the definition names it.
+func TestOnlineFindings(t *testing.T) {
+	inner := forgetest.Repository(t, forgetest.Commit{"action.yml": "runs: {using: node24, main: a.js}\n"})
+	tagged(t, inner, "v1", "main")
+	outer := forgetest.Repository(t, forgetest.Commit{"action.yml": "runs: {using: composite, steps: [{uses: acme/inner@v1}]}\n"}, forgetest.Commit{"README.md": "two\n"})
+	pinned := tagged(t, outer, "", "main~1")
+	fork := strings.TrimSpace(gitOf(t, outer, "commit-tree", "-m", "of a fork", "-p", pinned, pinned+"^{tree}"))
+	gitOf(t, outer, "update-ref", "refs/pull/1/head", fork)
+	workflow := "on: push\npermissions: {}\njobs:\n  build:\n    runs-on: ubuntu-24.04\n    steps:\n" +
+		"      - uses: acme/outer@" + pinned + "\n      - uses: acme/outer@" + fork + "\n      - uses: acme/outer@0123456789abcdef0123456789abcdef01234567\n"
+	g := &forgetest.GitHub{Repos: []*forgetest.GitHubRepo{{FullName: "acme/inner", Dir: inner}, {FullName: "acme/outer", Dir: outer}}}
+	report, out, code := scanOnline(t, g, workflow, nil, "--online")
+	var got []string
+	for _, f := range report.Findings {
+		for _, l := range f.Locations {
+			got = append(got, fmt.Sprintf("%s %s:%d", f.Rule, l.Path, l.Line))
+		}
+	}
+	slices.Sort(got)
+	want := []string{
+		"impostor-commit .github/workflows/ci.yml:8", "impostor-commit .github/workflows/ci.yml:9",
+		"unpinnable-action .github/workflows/ci.yml:7", "unpinnable-action .github/workflows/ci.yml:8",
+	}
+	if !slices.Equal(got, want) || code != exitFindings || len(report.Gaps) > 0 {
+		t.Errorf("exit code %d, %q, want %q; gaps %v\n%s", code, got, want, report.Gaps, out)
+	}
+}
+
+func gitOf(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("git", append([]string{"--git-dir", dir, "-c", "user.name=A", "-c", "user.email=a@example.com"}, args...)...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("git %s: %v\n%s", args[0], err, out)
+	}
+	return string(out)
 }

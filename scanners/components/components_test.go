@@ -1,0 +1,137 @@
+package components
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/audit/audittest"
+	"github.com/leakreach/leakreach/pipeline"
+	"github.com/leakreach/leakreach/pipeline/resolve"
+)
+
+const target = "github:acme/web"
+
+// A fixture is a file of testdata: definitions of the target's own, whose lines say in a comment what is wanted there ("# want high: a part of the message"),
+// and components as they were resolved, with their own files: "OWNER/REPO/PATH@REF is=tag commit=… reachable=… tags=…".
+func fixture(t testing.TB, file string) (holdings []audit.Holding, want []string) {
+	t.Helper()
+	a, err := txtar.ParseFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{}
+	var paths []string
+	learned := audit.Holding{}
+	for _, f := range a.Files {
+		name, facts, component := strings.Cut(f.Name, " ")
+		if !component {
+			files[name] = f.Data
+			if strings.HasPrefix(name, ".github/workflows/") {
+				paths = append(paths, name)
+			}
+			for i, line := range strings.Split(string(f.Data), "\n") {
+				for _, m := range regexp.MustCompile(`want (\w+): ([^;]+)`).FindAllStringSubmatch(line, -1) {
+					want = append(want, fmt.Sprintf("%s:%d %s: %s", name, i+1, m[1], strings.TrimSpace(m[2])))
+				}
+			}
+			continue
+		}
+		learned.Inventory = append(learned.Inventory, meaning(t, name, facts, f.Data).Entry())
+	}
+	h := audit.Holding{Coverage: audit.Coverage{Target: target, Kind: audit.TargetRepository, Status: audit.Scanned}}
+	r := resolve.GitHub(func(p pipeline.Place) ([]byte, bool) {
+		content, ok := files[p.Path]
+		return content, ok && p.Repository == ""
+	}, paths)
+	for it, err := range r.Items(target, "repository") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Inventory = append(h.Inventory, *it.Entry)
+	}
+	return []audit.Holding{learned, h}, want
+}
+
+// meaning is a component as it was resolved.
+func meaning(t testing.TB, name, facts string, content []byte) *resolve.Meaning {
+	t.Helper()
+	d := pipeline.Parse(pipeline.GitHub, "x", []byte("on: push\njobs: {a: {runs-on: x, steps: [{uses: "+name+"}]}}\n"))
+	origin, ok := resolve.OriginOf(target, ".github/workflows/x.yml", d.Jobs[0].Steps[0].Uses)
+	if !ok {
+		t.Fatalf("%q is no component", name)
+	}
+	m := &resolve.Meaning{Origin: origin}
+	for fact := range strings.FieldsSeq(facts) {
+		key, value, _ := strings.Cut(fact, "=")
+		switch key {
+		case "is":
+			m.Is = value
+		case "commit":
+			m.Commit = value
+		case "reachable":
+			m.Reachable = value
+		case "tags":
+			m.Tags = strings.Split(value, ",")
+		default:
+			t.Fatalf("fact %q", fact)
+		}
+	}
+	if m.Is == "commit" {
+		m.Commit = m.Ref
+	}
+	var whole bool
+	m.Parts, whole = resolve.Parts(origin, m.Commit, content)
+	m.Opaque = !whole
+	return m
+}
+
+func TestRules(t *testing.T) {
+	all, err := New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var samples [][]audit.Holding
+	for _, r := range all.Rules() {
+		s, err := New([]string{r.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		holdings, want := fixture(t, filepath.Join("testdata", r.ID+".txtar"))
+		samples = append(samples, holdings)
+		if len(want) == 0 {
+			t.Errorf("%s: nothing is wanted", r.ID)
+		}
+		found := s.Survey(time.Time{}, slices.Values(holdings))
+		var got []string
+		for _, f := range found {
+			l := f.Locations[0]
+			line := fmt.Sprintf("%s:%d %s: ", l.Path, l.Line, f.Severity)
+			i := slices.IndexFunc(want, func(w string) bool {
+				text, ok := strings.CutPrefix(w, line)
+				return ok && strings.Contains(f.Message, text)
+			})
+			if i < 0 {
+				got = append(got, line+f.Message)
+				continue
+			}
+			want = slices.Delete(want, i, i+1)
+		}
+		if diff := cmp.Diff(strings.Join(want, "\n"), strings.Join(got, "\n")); diff != "" {
+			t.Errorf("%s (-not found +not wanted):\n%s", r.ID, diff)
+		}
+		// Without what was learned, nothing is said.
+		if found := s.Survey(time.Time{}, slices.Values(holdings[1:])); len(found) > 0 {
+			t.Errorf("%s: of what was not asked about: %v", r.ID, found)
+		}
+	}
+	audittest.Surveyor(t, all, samples)
+}
