@@ -53,6 +53,9 @@ const DefaultOnline = components.DefaultBudget
 
 // Components makes what asks about other people's code that pipelines name, with the credentials of the forges that they are on. budget is how many requests
 // it may send; 0 is DefaultOnline.
-func Components(env audit.Env, o Options, budget int) audit.Resolver {
-	return components.New(env, components.Options{Budget: budget, Servers: map[string]func() (forge.Server, error){"github": onGitHub(env, o).Server}})
+func Components(env audit.Env, o Options, budget int) (audit.Resolver, error) {
+	gh := onGitHub(env, o)
+	return components.New(env, components.Options{
+		Budget: budget, Servers: map[string]func() (forge.Server, error){"github": gh.Server}, Advisories: gh.Advisories,
+	})
 }

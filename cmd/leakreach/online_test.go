@@ -97,7 +97,18 @@ func TestOnlineFindings(t *testing.T) {
 	gitOf(t, outer, "update-ref", "refs/pull/1/head", fork)
 	workflow := "on: push\npermissions: {}\njobs:\n  build:\n    runs-on: ubuntu-24.04\n    steps:\n" +
 		"      - uses: acme/outer@" + pinned + "\n      - uses: acme/outer@" + fork + "\n      - uses: acme/outer@0123456789abcdef0123456789abcdef01234567\n"
-	g := &forgetest.GitHub{Repos: []*forgetest.GitHubRepo{{FullName: "acme/inner", Dir: inner}, {FullName: "acme/outer", Dir: outer}}}
+	tagged(t, outer, "v2.0.0", "main")
+	workflow += "      - uses: acme/outer@v2.0.0\n"
+	g := &forgetest.GitHub{
+		Repos: []*forgetest.GitHubRepo{{FullName: "acme/inner", Dir: inner}, {FullName: "acme/outer", Dir: outer}},
+		Advisories: []forgetest.Advisory{
+			{ID: "GHSA-2222-3333-1111", Severity: "low", Summary: "of old ones", Package: "acme/outer", Range: "< 2.0.0", Fixed: "2.0.0"},
+			{ID: "GHSA-2222-3333-2222", Severity: "high", Summary: "taken back", Package: "acme/outer", Range: "< 3", Withdrawn: true},
+			{ID: "GHSA-2222-3333-3333", Severity: "high", Summary: "of another registry", Package: "acme/outer", Range: "< 3", Ecosystem: "npm"},
+			{ID: "GHSA-2222-3333-4444", Severity: "medium", Summary: "leaks", Package: "Acme/Outer", Range: ">= 2.0, < 2.0.1", Fixed: "2.0.1"},
+			{ID: "GHSA-2222-3333-5555", Severity: "critical", Summary: "steals", Package: "acme/outer", Range: "= 2.0.0", Malware: true},
+		},
+	}
 	report, out, code := scanOnline(t, g, workflow, nil, "--online")
 	var got []string
 	for _, f := range report.Findings {
@@ -109,8 +120,9 @@ func TestOnlineFindings(t *testing.T) {
 	want := []string{
 		"impostor-commit .github/workflows/ci.yml:8", "impostor-commit .github/workflows/ci.yml:9",
 		"unpinnable-action .github/workflows/ci.yml:7", "unpinnable-action .github/workflows/ci.yml:8",
+		"unpinned-action .github/workflows/ci.yml:10", "vulnerable-action .github/workflows/ci.yml:10", "vulnerable-action .github/workflows/ci.yml:10",
 	}
-	if !slices.Equal(got, want) || code != exitFindings || len(report.Gaps) > 0 {
+	if !slices.Equal(got, want) || code != exitFindings || len(report.Gaps) != 3 || !strings.Contains(report.Gaps[0].Why, "no tag of its commit tells which version it is") {
 		t.Errorf("exit code %d, %q, want %q; gaps %v\n%s", code, got, want, report.Gaps, out)
 	}
 }

@@ -72,7 +72,9 @@ func (r *recipe) engine(env audit.Env, refs []string, most limits) (*engine.Engi
 	}
 	var resolver audit.Resolver
 	if r.Online {
-		resolver = providers.Components(env, r.providers(0, most), most.Online)
+		if resolver, err = providers.Components(env, r.providers(0, most), most.Online); err != nil {
+			return nil, nil, err
+		}
 	}
 	return &engine.Engine{
 		Version: versionString(), Recipe: string(text), Rules: rules, Scanners: scanning, Resolver: resolver, Verifiers: verifiers, Verify: r.Verify, Memory: env.Memory,

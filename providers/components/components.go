@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/pipeline/advisory"
 	"github.com/leakreach/leakreach/pipeline/resolve"
 	"github.com/leakreach/leakreach/providers/internal/forge"
 )
@@ -47,6 +48,8 @@ type Options struct {
 	Budget int // requests in all; 0 is DefaultBudget
 	// Servers have the repositories of each forge, by what [resolve.Origin] calls it.
 	Servers map[string]func() (forge.Server, error)
+	// Advisories lists those of actions, by the name that they call the action by, in lower case. It calls ask before each request. Nil has none.
+	Advisories func(ctx context.Context, ask func() error) (map[string][]resolve.Advisory, error)
 }
 
 // A Resolver is an [audit.Resolver].
@@ -57,26 +60,41 @@ type Resolver struct {
 	left    atomic.Int64 // requests
 	kept    *keeper
 	servers map[string]forge.Server
+
+	feed       *advisory.Feed                // of compromises, which have records that say more
+	advisories map[string][]resolve.Advisory // by name
 }
 
-// New makes a resolver.
-func New(env audit.Env, o Options) *Resolver {
+// New makes a resolver. It fails only if a record of a compromise cannot be read.
+func New(env audit.Env, o Options) (*Resolver, error) {
+	feed, err := advisory.Load()
+	if err != nil {
+		return nil, err
+	}
 	if o.Budget == 0 {
 		o.Budget = DefaultBudget
 	}
 	client := *env.HTTP
-	r := &Resolver{env: env, opts: o, http: &client, kept: newKeeper(env), servers: map[string]forge.Server{}}
+	r := &Resolver{env: env, opts: o, http: &client, kept: newKeeper(env), servers: map[string]forge.Server{}, feed: feed}
 	r.left.Store(int64(o.Budget))
 	next := client.Transport
 	if next == nil {
 		next = http.DefaultTransport
 	}
 	client.Transport = &meter{r, next}
-	return r
+	return r, nil
 }
 
 // errBudget says that no request may be sent any more.
 var errBudget = errors.New("the run's requests for components are used up")
+
+// spend takes a request out of those that there may be.
+func (r *Resolver) spend() error {
+	if r.left.Add(-1) < 0 {
+		return errBudget
+	}
+	return nil
+}
 
 // A meter lets as many requests pass as there may be.
 type meter struct {
@@ -85,8 +103,8 @@ type meter struct {
 }
 
 func (m *meter) RoundTrip(req *http.Request) (*http.Response, error) {
-	if m.left.Add(-1) < 0 {
-		return nil, errBudget
+	if err := m.spend(); err != nil {
+		return nil, err
 	}
 	m.env.Calls.Add("git", 1)
 	return m.next.RoundTrip(req)
@@ -105,6 +123,9 @@ func (r *Resolver) Resolve(ctx context.Context, holdings iter.Seq[audit.Holding]
 	return func(yield func(audit.Entry, error) bool) {
 		seen := map[string]bool{}
 		wave, dropped := collect(holdings, seen)
+		if gap := r.advise(ctx, wave); gap != nil {
+			dropped = append(dropped, *gap)
+		}
 		unasked := []*want{} // as the budget did not allow it
 		for depth := 0; len(wave) > 0; depth++ {
 			if depth > maxDepth {

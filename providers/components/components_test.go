@@ -36,6 +36,8 @@ type world struct {
 	cache   string
 	now     time.Time
 
+	advisories func(context.Context, func() error) (map[string][]resolve.Advisory, error) // or nil
+
 	mu    sync.Mutex
 	asked []string // METHOD PATH
 }
@@ -80,7 +82,11 @@ func (w *world) resolver(budget int) *Resolver {
 		HTTP: &http.Client{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Calls: &audit.Calls{}, Now: func() time.Time { return w.now },
 		Cache: audit.Cache{Dir: w.cache},
 	}
-	return New(env, Options{Budget: budget, Servers: map[string]func() (forge.Server, error){"github": w.server}})
+	r, err := New(env, Options{Budget: budget, Servers: map[string]func() (forge.Server, error){"github": w.server}, Advisories: w.advisories})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return r
 }
 
 // using is a target whose one job has some actions.
@@ -329,3 +335,49 @@ func deaf(w *world, r *http.Request) {
 }
 
 var haves = regexp.MustCompile(`0032have [0-9a-f]{40}\n`)
+
+// Advisories are listed once in a run, and again when an hour has passed. Each component has those of its repository, but for those that there is a record of; which hold
+// for a commit of no version cannot be told.
+func TestAdvisories(t *testing.T) {
+	w := newWorld(t)
+	w.cache = t.TempDir()
+	repo, changed := w.repo("acme/build"), w.repo("tj-actions/changed-files")
+	repo.Write("sub/action.yml", "runs: {using: node24}\n")
+	repo.Commit("one")
+	repo.Git("tag", "v1.2.3")
+	main := repo.Commit("two")
+	changed.Commit("one")
+	changed.Git("tag", "v45")
+	listed := 0
+	w.advisories = func(_ context.Context, ask func() error) (map[string][]resolve.Advisory, error) {
+		listed++
+		return map[string][]resolve.Advisory{
+			"acme/build": {{ID: "GHSA-1", Range: "< 2"}}, "acme/build/sub": {{ID: "GHSA-2", Range: "< 1"}}, "tj-actions/changed-files": {{ID: "GHSA-mrrh-fwg8-r2c3", Range: "<= 45.0.7"}},
+		}, ask()
+	}
+	h := using("github:a/a", "acme/build@v1.2.3", "acme/build/sub@v1.2.3", "acme/build@"+main, "tj-actions/changed-files@v45")
+	for range 2 {
+		all, gaps := w.resolved(w.resolver(0), h)
+		for name, want := range map[string]string{"acme/build@v1.2.3": "GHSA-1", "acme/build/sub@v1.2.3": "GHSA-1 GHSA-2", "acme/build@" + main: "GHSA-1", "tj-actions/changed-files@v45": ""} {
+			var got []string
+			for _, a := range all[name].Advisories {
+				got = append(got, a.ID)
+			}
+			if strings.Join(got, " ") != want {
+				t.Errorf("%s: %q, want %q", name, got, want)
+			}
+		}
+		if len(gaps) != 1 || gaps[0].What != "component acme/build@"+main || !strings.Contains(gaps[0].Why, "no tag of its commit tells which version it is, and there are advisories of some: GHSA-1") {
+			t.Errorf("gaps: %v", gaps)
+		}
+	}
+	w.now = w.now.Add(listingFreshness)
+	w.advisories = func(context.Context, func() error) (map[string][]resolve.Advisory, error) {
+		listed++
+		return nil, &forge.Error{Status: http.StatusForbidden, Message: "no"}
+	}
+	_, gaps := w.resolved(w.resolver(0), h)
+	if listed != 2 || len(gaps) != 1 || gaps[0].What != "advisories of actions" || !strings.Contains(gaps[0].Why, "403 Forbidden: no") {
+		t.Errorf("listed %d times, gaps %v", listed, gaps)
+	}
+}

@@ -29,10 +29,10 @@ type known struct {
 	remote *wire.Remote // nil until it is needed; one goroutine at a time asks a repository
 }
 
-// fresh tells whether branches and tags need not be listed again.
-func (k *known) fresh(now time.Time) bool {
-	age := now.Sub(k.Listed)
-	return age >= 0 && age < freshness
+// fresh tells whether what was listed at a time needs not be listed again.
+func fresh(listed, now time.Time, most time.Duration) bool {
+	age := now.Sub(listed)
+	return age >= 0 && age < most
 }
 
 // A keeper keeps what is known of repositories, for a run and, where there is a cache, for the next one.

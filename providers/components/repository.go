@@ -58,6 +58,9 @@ func (r *repository) resolve(ctx context.Context, wants []*want) error {
 			}
 		}
 		w.meaning.Tags = look.tags[w.meaning.Commit]
+		if gap := r.advised(w.meaning); gap != "" {
+			w.gaps = append(w.gaps, gap)
+		}
 	}
 	r.parts(ctx, wants)
 	return nil
@@ -205,7 +208,7 @@ func isCommit(ref string) bool {
 
 // list lists the repository's branches and tags, unless they are known.
 func (r *repository) list(ctx context.Context) error {
-	if r.fresh(r.env.Now()) {
+	if fresh(r.Listed, r.env.Now(), freshness) {
 		return nil
 	}
 	if err := r.dial(ctx); err != nil {

@@ -40,7 +40,9 @@ type problem struct {
 }
 
 // rules lists all. A new one is a file and a line here.
-func rules() []rule { return []rule{compromisedComponent, impostorCommit, unpinnableAction} }
+func rules() []rule {
+	return []rule{compromisedComponent, impostorCommit, unpinnableAction, vulnerableAction}
+}
 
 // New makes a scanner with the rules of some ids; none means all. Ids of other scanners' rules are none of its own. It fails only if an advisory
 // cannot be read.

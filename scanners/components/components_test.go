@@ -61,6 +61,12 @@ func fixture(t testing.TB, file string) (holdings []audit.Holding, want []string
 	return []audit.Holding{learned, h}, want
 }
 
+// advisories are those that a fixture can give to a component, by name.
+var advisories = map[string]resolve.Advisory{
+	"leak": {ID: "GHSA-2222-3333-4444", Severity: audit.Critical, Summary: "it prints its token", Range: ">= 1.0.0, < 1.2.3", Fixed: "1.2.3"},
+	"old":  {ID: "GHSA-2222-3333-5555", Severity: audit.Low, Summary: "it trusts names", Range: "< 2.0.0"},
+}
+
 // meaning is a component as it was resolved.
 func meaning(t testing.TB, name, facts string, content []byte) *resolve.Meaning {
 	t.Helper()
@@ -82,7 +88,10 @@ func meaning(t testing.TB, name, facts string, content []byte) *resolve.Meaning 
 		case "tags":
 			m.Tags = strings.Split(value, ",")
 		default:
-			t.Fatalf("fact %q", fact)
+			m.Advisories = append(m.Advisories, advisories[key])
+			if advisories[key].ID == "" {
+				t.Fatalf("fact %q", fact)
+			}
 		}
 	}
 	if m.Is == "commit" {
