@@ -35,7 +35,7 @@ func scanOnline(t *testing.T, g *forgetest.GitHub, workflow string, env map[stri
 		stdin: strings.NewReader(""), stdout: &stdout, stderr: &log, getenv: func(k string) string { return all[k] },
 		terminal: func(io.Writer) (int, bool) { return 0, false }, limit: func(audit.Memory) {},
 	})
-	if stdout.Len() > 0 {
+	if strings.Contains(stdout.String(), audit.Schema) {
 		if err := json.Unmarshal(stdout.Bytes(), &report); err != nil {
 			t.Fatalf("%v\n%s", err, stdout.String())
 		}
@@ -81,6 +81,10 @@ func TestOnline(t *testing.T) {
 	report, _, _ = scanOnline(t, g, workflow, map[string]string{"LEAKREACH_ONLINE_BUDGET": "1"}, "--fail-on", "none", "--online")
 	if !slices.ContainsFunc(report.Gaps, func(g audit.Gap) bool { return strings.Contains(g.Why, "1 requests were sent") }) || report.Calls["git"] > 1 {
 		t.Errorf("with a budget of one: %v, calls %v", report.Gaps, report.Calls)
+	}
+	before := len(g.Requests())
+	if _, out, code = scanOnline(t, g, workflow, map[string]string{"LEAKREACH_ONLINE_BUDGET": "300"}, "--online", "--dry-run"); code != exitOK || !strings.Contains(out, `"online": 300`) || len(g.Requests()) > before {
+		t.Errorf("a plan: exit code %d, %d requests\n%s", code, len(g.Requests())-before, out)
 	}
 	if _, _, code = scanOnline(t, g, workflow, map[string]string{"LEAKREACH_ONLINE_BUDGET": "none"}, "--online"); code != exitUsage {
 		t.Errorf("a budget that is no number: exit code %d", code)

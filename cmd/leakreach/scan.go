@@ -171,7 +171,7 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 		return err
 	}
 	if o.dryRun {
-		return o.plan(ctx, w, list, outs, verify.Events(env, r.verification()))
+		return o.plan(ctx, w, list, outs, verify.Events(env, r.verification()), file.Leakreach.Limits)
 	}
 	if baseline != nil && baseline.Info.Key != "" && baseline.Info.Key != r.Key {
 		return audit.Hint(fmt.Errorf("%w: the baseline %s is under another key: its findings would have other ids now", audit.ErrUsage, o.baseline),
