@@ -15,7 +15,7 @@ type Origin struct {
 	// definition states, such as "https://code.forgejo.org".
 	Source     string
 	Repository string // "actions/cache"
-	Path       string // in it: the folder of an action, "" for the root, or the file of a workflow or include
+	Path       string // in it: the folder of an action, "" for the root, the file of a workflow or include, or the name of a component of GitLab's catalogue
 	Ref        string
 }
 
@@ -72,11 +72,21 @@ func (o Origin) Part(c *pipeline.Component) (part Origin, ok bool) {
 			return part, false
 		}
 		part.Repository, part.Path = project, strings.TrimPrefix(file, "/")
+	case pipeline.Catalogue: // docs.gitlab.com/ci/components: FQDN/PROJECT/COMPONENT
+		host, rest, _ := strings.Cut(c.Name, "/")
+		if !slices.Contains(ownHost, host) {
+			part.Source = "https://" + strings.ToLower(host)
+		}
+		part.Repository, part.Path = path.Split(rest)
+		part.Repository = strings.TrimSuffix(part.Repository, "/")
 	default:
 		return part, false
 	}
 	return part, strings.Contains(part.Repository, "/")
 }
+
+// ownHost are variables that stand for the instance that a GitLab pipeline runs on.
+var ownHost = []string{"$CI_SERVER_FQDN", "$CI_SERVER_HOST", "${CI_SERVER_FQDN}", "${CI_SERVER_HOST}"}
 
 // A Meaning is what a component that a git ref names stood for when its repository was asked.
 type Meaning struct {

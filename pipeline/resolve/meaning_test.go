@@ -49,9 +49,15 @@ func TestOriginOf(t *testing.T) {
 			t.Errorf("%s in %s: %+v %t, want %+v", c.uses, c.target, got, ok, c.want)
 		}
 	}
-	include := pipeline.Included("file", "/ci/a.yml", "acme/ci", "v2")
-	if got, ok := OriginOf("gitlab:acme/web", ".gitlab-ci.yml", &include); !ok || got != (Origin{"gitlab", "acme/ci", "ci/a.yml", "v2"}) {
-		t.Errorf("%+v %t", got, ok)
+	for want, c := range map[Origin]pipeline.Component{
+		{"gitlab", "acme/ci", "ci/a.yml", "v2"}:                 pipeline.Included("file", "/ci/a.yml", "acme/ci", "v2"),
+		{"gitlab", "acme/tools/ci", "lint", "1.0.0"}:            pipeline.Included("component", "$CI_SERVER_FQDN/acme/tools/ci/lint@1.0.0", "", ""),
+		{"https://gitlab.com", "components/tofu", "all", "2.0"}: pipeline.Included("component", "gitlab.com/components/tofu/all@2.0", "", ""),
+		{}: pipeline.Included("remote", "https://example.com/a.yml", "", ""), {Source: "none"}: pipeline.Included("template", "Auto-DevOps.gitlab-ci.yml", "", ""),
+	} {
+		if got, ok := OriginOf("gitlab:acme/web", ".gitlab-ci.yml", &c); ok != (want.Ref != "") || ok && got != want {
+			t.Errorf("%s: %+v %t, want %+v", c.Text, got, ok, want)
+		}
 	}
 }
 

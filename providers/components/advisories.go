@@ -21,12 +21,18 @@ type listing struct {
 // listingFreshness is how long they are taken for today's: some ten are published in a month.
 const listingFreshness = time.Hour
 
-// isGitHubs tells whether GitHub's advisories speak of a source's repositories.
-func isGitHubs(source string) bool { return source == "github" || source == "https://github.com" }
+// isGitHubs tells whether GitHub's advisories speak of a server's repositories: those of actions that GitHub runs, and of the same repositories where others run
+// them.
+func isGitHubs(source string, s forge.Server) bool {
+	return source == "github" || s.Origin.Scheme+"://"+s.Origin.Host == "https://github.com"
+}
 
 // advise lists the advisories of actions, once, if there is a component that they can be of. What stands in the way is a gap.
 func (r *Resolver) advise(ctx context.Context, wants []*want) *audit.Gap {
-	i := slices.IndexFunc(wants, func(w *want) bool { return isGitHubs(w.Source) })
+	i := slices.IndexFunc(wants, func(w *want) bool {
+		s, err := r.server(w.Source)
+		return err == nil && isGitHubs(w.Source, s)
+	})
 	if i < 0 || r.opts.Advisories == nil {
 		return nil
 	}
@@ -57,8 +63,8 @@ func (r *Resolver) advise(ctx context.Context, wants []*want) *audit.Gap {
 
 // advised adds to a component what advisories say of it. Of those that we have a record of, that says more: versions that were moved tell nothing. It returns
 // what cannot be told.
-func (r *Resolver) advised(m *resolve.Meaning) (gap string) {
-	if !isGitHubs(m.Source) {
+func (r *Resolver) advised(m *resolve.Meaning, s forge.Server) (gap string) {
+	if !isGitHubs(m.Source, s) {
 		return ""
 	}
 	names := []string{strings.ToLower(m.Repository)}

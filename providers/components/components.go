@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/pipeline/advisory"
 	"github.com/leakreach/leakreach/pipeline/resolve"
 	"github.com/leakreach/leakreach/providers/internal/forge"
@@ -41,7 +42,7 @@ const (
 )
 
 // publicHosts are those that a definition may name by their address: others would have us ask whatever host somebody has written down.
-var publicHosts = []string{"github.com", "gitea.com", "codeberg.org", "code.forgejo.org", "data.forgejo.org"}
+var publicHosts = []string{"github.com", "gitlab.com", "gitea.com", "codeberg.org", "code.forgejo.org", "data.forgejo.org"}
 
 // Options say what may be asked.
 type Options struct {
@@ -113,6 +114,7 @@ func (m *meter) RoundTrip(req *http.Request) (*http.Response, error) {
 // A want is a component to be asked about.
 type want struct {
 	resolve.Origin
+	kind    pipeline.ComponentKind
 	target  string // that names it, or what names it
 	meaning *resolve.Meaning
 	gaps    []string // why something of it is not known
@@ -157,7 +159,7 @@ func (r *Resolver) Resolve(ctx context.Context, holdings iter.Seq[audit.Holding]
 				for i := range w.meaning.Parts {
 					if part, ok := w.Part(&w.meaning.Parts[i]); ok && !seen[part.Key()] && len(seen) < maxOrigins {
 						seen[part.Key()] = true
-						next = append(next, &want{Origin: part, target: w.target})
+						next = append(next, &want{Origin: part, kind: w.meaning.Parts[i].Kind, target: w.target})
 					}
 				}
 			}
@@ -193,7 +195,7 @@ func collect(holdings iter.Seq[audit.Holding], seen map[string]bool) (list []*wa
 					break
 				}
 				seen[o.Key()] = true
-				list = append(list, &want{Origin: o, target: h.Coverage.Target})
+				list = append(list, &want{Origin: o, kind: c.Kind, target: h.Coverage.Target})
 			}
 		}
 		if full {
@@ -205,22 +207,24 @@ func collect(holdings iter.Seq[audit.Holding], seen map[string]bool) (list []*wa
 
 // ask learns what components stand for: each repository of them at once.
 func (r *Resolver) ask(ctx context.Context, wants []*want) {
-	of := map[string][]*want{}
+	of := map[string][]*want{} // by address
+	servers := map[string]forge.Server{}
 	for _, w := range wants {
-		key := w.Source + " " + strings.ToLower(w.Repository)
-		of[key] = append(of[key], w)
+		server, err := r.server(w.Source)
+		if err != nil {
+			w.gaps = []string{err.Error()}
+			continue
+		}
+		address := strings.ToLower(server.Origin.JoinPath(w.Repository).String())
+		of[address], servers[address] = append(of[address], w), server
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
-	for _, key := range slices.Sorted(maps.Keys(of)) {
-		server, err := r.server(of[key][0].Source)
+	for _, address := range slices.Sorted(maps.Keys(of)) {
 		group.Go(func() error {
-			repo := &repository{Resolver: r, server: server, name: of[key][0].Repository}
-			if err == nil {
-				err = repo.resolve(ctx, of[key])
-			}
-			if err != nil {
-				for _, w := range of[key] {
+			repo := &repository{Resolver: r, server: servers[address], name: of[address][0].Repository}
+			if err := repo.resolve(ctx, address, of[address]); err != nil {
+				for _, w := range of[address] {
 					w.meaning, w.gaps = nil, []string{r.why(err)}
 				}
 			}

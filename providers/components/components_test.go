@@ -286,6 +286,14 @@ func TestCache(t *testing.T) {
 	if after, gaps = w.resolved(w.resolver(0), h); after["acme/build@v1"].Commit != moved {
 		t.Errorf("a damaged cache: %v, %v", after, gaps)
 	}
+	old := w.now.Add(-unused - time.Hour)
+	if err := os.Chtimes(files[0], old, old); err != nil {
+		t.Fatal(err)
+	}
+	w.resolver(0)
+	if left, err := filepath.Glob(w.cache + "/components/*"); err != nil || len(left) > 0 {
+		t.Errorf("what was not used for long: %q, %v", left, err)
+	}
 }
 
 // A credential is tried where there is one, and what it may not see is asked for without it.
@@ -379,5 +387,34 @@ func TestAdvisories(t *testing.T) {
 	_, gaps := w.resolved(w.resolver(0), h)
 	if listed != 2 || len(gaps) != 1 || gaps[0].What != "advisories of actions" || !strings.Contains(gaps[0].Why, "403 Forbidden: no") {
 		t.Errorf("listed %d times, gaps %v", listed, gaps)
+	}
+}
+
+// A component of GitLab is one of the instance, or of the host that is named, and its files are none that are asked for. An address of a server that we have credentials for is
+// asked like that.
+func TestSources(t *testing.T) {
+	w := newWorld(t)
+	w.repo("acme/tools/ci").Commit("one")
+	at := w.repo("acme/build").Commit("one")
+	r := w.resolver(0)
+	r.opts.Servers["gitlab"] = w.server
+	r.servers["https://forge.example.com"] = forge.Server{Origin: w.origin}
+	j := resolve.Job{Workflow: ".gitlab-ci.yml", ID: "all"}
+	for _, c := range []pipeline.Component{
+		pipeline.Included("component", "$CI_SERVER_FQDN/acme/tools/ci/lint@main", "", ""), pipeline.Included("file", "/x.yml", "acme/tools/ci", "main"),
+		pipeline.Included("component", "internal.example.com/acme/ci/lint@main", "", ""), pipeline.Included("component", "$CI_SERVER_FQDN/acme/tools/ci/lint@~latest", "", ""),
+	} {
+		j.Includes = append(j.Includes, resolve.Component{Component: c})
+	}
+	h := audit.Holding{Coverage: audit.Coverage{Target: "gitlab:a/a"}}
+	for it := range (&resolve.Result{Jobs: []resolve.Job{j}}).Items("gitlab:a/a", "project") {
+		h.Inventory = append(h.Inventory, *it.Entry)
+	}
+	all, gaps := w.resolved(r, h, using("gitea:a/b", "https://forge.example.com/acme/build@main"))
+	if len(all) != 3 || all["acme/tools/ci/lint@main"].Commit == "" || all["acme/tools/ci/x.yml@main"].Commit == "" || all["acme/build@main"].Commit != at || all["acme/build@main"].Opaque {
+		t.Errorf("%+v", all)
+	}
+	if len(gaps) != 2 || !strings.Contains(gaps[0].Why, `"internal.example.com" is no host`) || !strings.Contains(gaps[1].Why, "no branch or tag of this name") {
+		t.Errorf("%v", gaps)
 	}
 }

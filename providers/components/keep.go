@@ -48,8 +48,25 @@ func newKeeper(env audit.Env) *keeper {
 	k := &keeper{env: env, known: map[string]*known{}}
 	if env.Cache.Dir != "" {
 		k.dir = filepath.Join(env.Cache.Dir, "components")
+		k.tidy()
 	}
 	return k
+}
+
+// unused is how long what nobody has asked for is kept.
+const unused = 90 * 24 * time.Hour
+
+// tidy removes what was not used for long. What cannot be removed stays.
+func (k *keeper) tidy() {
+	entries, err := os.ReadDir(k.dir)
+	if err != nil {
+		return // there is none yet
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && k.env.Now().Sub(info.ModTime()) > unused {
+			_ = os.Remove(filepath.Join(k.dir, e.Name()))
+		}
+	}
 }
 
 func (k *keeper) file(address string) string {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/pipeline/resolve"
 	"github.com/leakreach/leakreach/providers/internal/forge"
 	"github.com/leakreach/leakreach/providers/internal/wire"
@@ -32,13 +33,12 @@ const (
 	maxCredentials = 3
 )
 
-// resolve fills in what components of one repository stand for.
-func (r *repository) resolve(ctx context.Context, wants []*want) error {
+// resolve fills in what components of the repository at an address stand for.
+func (r *repository) resolve(ctx context.Context, address string, wants []*want) error {
 	if !validName(r.name) {
 		return fmt.Errorf("%.100q is no name of a repository", r.name)
 	}
 	defer r.objects.close()
-	address := strings.ToLower(r.server.Origin.JoinPath(r.name).String())
 	r.known = r.kept.of(address)
 	defer r.kept.keep(address, r.known)
 	if err := r.list(ctx); err != nil {
@@ -58,7 +58,7 @@ func (r *repository) resolve(ctx context.Context, wants []*want) error {
 			}
 		}
 		w.meaning.Tags = look.tags[w.meaning.Commit]
-		if gap := r.advised(w.meaning); gap != "" {
+		if gap := r.advised(w.meaning, r.server); gap != "" {
 			w.gaps = append(w.gaps, gap)
 		}
 	}
@@ -72,7 +72,7 @@ func (r *repository) parts(ctx context.Context, wants []*want) {
 	var list []*way
 	of := map[*want]string{}
 	for _, w := range wants {
-		if w.meaning == nil || w.meaning.Reachable == resolve.Missing || r.isInclude(w) {
+		if w.meaning == nil || w.meaning.Reachable == resolve.Missing || w.kind != pipeline.Action && w.kind != pipeline.Workflow { // GitLab has merged its own already
 			continue
 		}
 		key := w.meaning.Commit + " " + w.Path
@@ -110,9 +110,6 @@ func (r *repository) parts(ctx context.Context, wants []*want) {
 		}
 	}
 }
-
-// isInclude tells whether a component is of GitLab, whose files the forge has merged already.
-func (r *repository) isInclude(w *want) bool { return w.Source == "gitlab" }
 
 // reach tells whether a branch or tag leads to a commit, or the repository does not have it at all. A forge that keeps the objects of a repository and its forks
 // together hands out those of a fork under the repository's name, too.
