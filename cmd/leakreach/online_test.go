@@ -82,6 +82,10 @@ func TestOnline(t *testing.T) {
 	if !slices.ContainsFunc(report.Gaps, func(g audit.Gap) bool { return strings.Contains(g.Why, "1 requests were sent") }) || report.Calls["git"] > 1 {
 		t.Errorf("with a budget of one: %v, calls %v", report.Gaps, report.Calls)
 	}
+	with, err := (&recipe{Online: true}).rules(defaultMemory)
+	if without, werr := (&recipe{}).rules(defaultMemory); err != nil || werr != nil || with != without {
+		t.Errorf("what has not changed is scanned again with --online: %v, %v", err, werr)
+	}
 	before := len(g.Requests())
 	if _, out, code = scanOnline(t, g, workflow, map[string]string{"LEAKREACH_ONLINE_BUDGET": "300"}, "--online", "--dry-run"); code != exitOK || !strings.Contains(out, `"online": 300`) || len(g.Requests()) > before {
 		t.Errorf("a plan: exit code %d, %d requests\n%s", code, len(g.Requests())-before, out)

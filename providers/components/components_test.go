@@ -268,6 +268,11 @@ func TestCache(t *testing.T) {
 	if len(w.asked) > 0 || again["acme/build@v1"].Commit != before["acme/build@v1"].Commit {
 		t.Errorf("asked %q; %v", w.asked, again)
 	}
+	w.now = w.now.Add(-time.Minute)
+	if w.resolved(w.resolver(0), h); len(w.asked) == 0 {
+		t.Error("a listing of the future counts")
+	}
+	w.now = w.now.Add(time.Minute)
 	moved := repo.Commit("two")
 	repo.Git("tag", "-f", "v1")
 	w.now = w.now.Add(freshness)

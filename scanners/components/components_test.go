@@ -20,7 +20,7 @@ import (
 
 const target = "github:acme/web"
 
-// A fixture is a file of testdata: definitions of the target's own, whose lines say in a comment what is wanted there ("# want high: a part of the message"),
+// A fixture is a file of testdata: definitions of the target's own, whose lines say in a comment what is wanted there ("# want high: a part of the message", or its end, "…$"),
 // and components as they were resolved, with their own files: "OWNER/REPO/PATH@REF is=tag commit=… reachable=… tags=…".
 func fixture(t testing.TB, file string) (holdings []audit.Holding, want []string) {
 	t.Helper()
@@ -126,7 +126,8 @@ func TestRules(t *testing.T) {
 			line := fmt.Sprintf("%s:%d %s: ", l.Path, l.Line, f.Severity)
 			i := slices.IndexFunc(want, func(w string) bool {
 				text, ok := strings.CutPrefix(w, line)
-				return ok && strings.Contains(f.Message, text)
+				whole, ends := strings.CutSuffix(text, "$")
+				return ok && (ends && strings.HasSuffix(f.Message, whole) || strings.Contains(f.Message, text))
 			})
 			if i < 0 {
 				got = append(got, line+f.Message)
@@ -143,4 +144,30 @@ func TestRules(t *testing.T) {
 		}
 	}
 	audittest.Surveyor(t, all, samples)
+}
+
+// A finding lies where a file of the target's own names the component, or what leads to it.
+func TestPlace(t *testing.T) {
+	at := func(line int) pipeline.Position { return pipeline.Position{Line: line, Column: 3} }
+	direct := resolve.Component{Component: pipeline.Component{Text: "a/b@v1", At: at(7)}}
+	local := resolve.Component{Component: pipeline.Component{Text: "./x", At: at(9)}}
+	inner := resolve.Component{Component: pipeline.Component{Text: "c/d@v1", At: at(4)}, Through: []string{"./x"}}
+	own, called := pipeline.Place{Path: ".github/workflows/own.yml"}, pipeline.Place{Path: ".github/workflows/called.yml"}
+	foreign := pipeline.Place{Repository: "acme/ci", Path: ".github/workflows/x.yml"}
+	calls := []resolve.Call{{Place: own, At: at(20)}, {Place: called, At: at(30)}, {Place: foreign, At: at(40)}}
+	for _, c := range []struct {
+		job  resolve.Job
+		of   resolve.Component
+		want string
+	}{
+		{resolve.Job{Place: own}, direct, ".github/workflows/own.yml:7"},
+		{resolve.Job{Place: own, Beside: []resolve.Component{direct, local, inner}}, inner, ".github/workflows/own.yml:9"},
+		{resolve.Job{Place: called, Calls: calls[:1]}, direct, ".github/workflows/called.yml:7"},
+		{resolve.Job{Place: foreign, Calls: calls[:2]}, direct, ".github/workflows/called.yml:30"},
+		{resolve.Job{Place: foreign, Calls: calls}, direct, ".github/workflows/called.yml:30"},
+	} {
+		if l := placeOf(&c.job, &c.of); fmt.Sprintf("%s:%d", l.Path, l.Line) != c.want || l.Column != 3 {
+			t.Errorf("%+v, want %s", l, c.want)
+		}
+	}
 }
