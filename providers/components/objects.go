@@ -103,6 +103,7 @@ type way struct {
 	folders []string // still to go into
 	names   []string // that the file can have
 	next    string   // the object that is needed
+	steps   int      // that were made
 	file    file     // in the end
 	err     error
 	done    bool
@@ -114,37 +115,64 @@ type file struct {
 	Content []byte
 }
 
-// follow goes all ways to their ends. What several need next is asked for at once.
+// maxAsked is how often an object is asked for: with others, and by itself. Of objects that are asked for together, git leaves out those that lie in another one, as
+// what it is to leave out is all that lies in something.
+const maxAsked = 2
+
+// follow goes all ways to their ends. What several need next is asked for at once, those first that have come least far: what they need does not lie in what the
+// others do, for the most part.
 func (r *repository) follow(ctx context.Context, ways []*way) {
-	asked := map[string]bool{}
+	asked := map[string]int{}
 	for {
 		var missing []string
+		least := 0
 		for _, w := range ways {
-			for !w.done {
-				kind, content, err := r.read(ctx, w.next)
-				if errors.Is(err, fs.ErrNotExist) && !asked[w.next] {
-					missing = append(missing, w.next)
-					break
-				}
-				if err == nil {
-					err = w.step(kind, content)
-				}
-				if err != nil {
-					w.err, w.done = fmt.Errorf("reading object %s: %w", w.next, err), true
-				}
+			r.advance(ctx, w, asked)
+			if w.done {
+				continue
+			}
+			if missing == nil || w.steps < least {
+				missing, least = nil, w.steps
+			}
+			if w.steps == least {
+				missing = append(missing, w.next)
 			}
 		}
 		if len(missing) == 0 {
 			return
 		}
-		_, err := r.fetch(ctx, wire.Request{Wants: missing, Alone: true})
-		for _, id := range missing {
-			asked[id] = true
+		if i := slices.IndexFunc(missing, func(id string) bool { return asked[id] > 0 }); i >= 0 {
+			missing = missing[i : i+1]
 		}
+		_, err := r.fetch(ctx, wire.Request{Wants: missing, Alone: true})
 		for _, w := range ways {
 			if !w.done && err != nil && slices.Contains(missing, w.next) {
 				w.err, w.done = err, true
 			}
+		}
+		for _, id := range missing {
+			asked[id]++
+		}
+	}
+}
+
+// advance goes a way as far as objects were received.
+func (r *repository) advance(ctx context.Context, w *way, asked map[string]int) {
+	for !w.done {
+		id := w.next
+		kind, content, err := r.read(ctx, id)
+		if errors.Is(err, fs.ErrNotExist) {
+			if asked[id] < maxAsked {
+				return
+			}
+			err = errors.New("the server does not send it")
+		}
+		if err == nil {
+			w.steps++
+			err = w.step(kind, content)
+		}
+		if err != nil {
+			w.err, w.done = fmt.Errorf("reading object %s: %w", id, err), true
 		}
 	}
 }

@@ -166,3 +166,34 @@ func TestReachUnknown(t *testing.T) {
 		t.Errorf("%+v, %v", m, gaps)
 	}
 }
+
+// What several components need is asked for at once, although git leaves out of an answer what lies in something else that is asked for with it.
+func TestPartsWithin(t *testing.T) {
+	w := newWorld(t)
+	same, nested := w.repo("acme/same"), w.repo("acme/nested")
+	same.Commit("one")
+	same.Git("tag", "v1")
+	same.Git("checkout", "-q", "--detach")
+	same.Write("README", "of a fork\n")
+	fork := same.Commit("of a fork") // which is known by the time that the other commit is asked for, and has the same file
+	same.Git("update-ref", "refs/pull/1/head", fork)
+	same.Git("checkout", "-q", "main")
+	nested.Write("a/action.yml", "runs: {using: node24}\n")
+	nested.Write("a/x/action.yml", composite+"    - run: make\n")
+	nested.Commit("one")
+	nested.Git("tag", "v1")
+	nested.Remove("a")
+	nested.Write("x/action.yml", composite+"    - run: make\n")
+	nested.Commit("two")
+	nested.Git("tag", "v2")
+	all, gaps := w.resolved(w.resolver(0), using("github:a/a", "acme/same@v1", "acme/same@"+fork, "acme/nested/a@v1", "acme/nested/x@v2"))
+	w.noGaps(gaps)
+	for name, m := range all {
+		if m.Opaque {
+			t.Errorf("%s: what it pulls in is not known", name)
+		}
+	}
+	if len(all) != 4 {
+		t.Errorf("%v", all)
+	}
+}
