@@ -177,6 +177,9 @@ func NewAccess(run *audit.Run) (*Access, error) {
 	a := &Access{places: map[string]*place{}, byKey: map[string]*Readers{}, feed: feed}
 	for i := range run.Inventory {
 		e := &run.Inventory[i]
+		if e.Kind == audit.KindComponent { // where other people's code lies is no place of the run's
+			continue
+		}
 		p := a.place(e.Target)
 		p.entries[e.Kind] = append(p.entries[e.Kind], e)
 		switch e.Kind {
