@@ -175,6 +175,8 @@ func NewAccess(run *audit.Run) (*Access, error) {
 		return nil, err
 	}
 	a := &Access{places: map[string]*place{}, byKey: map[string]*Readers{}, feed: feed}
+	learned := resolve.Meanings{}
+	learned.Learn(run.Inventory)
 	for i := range run.Inventory {
 		e := &run.Inventory[i]
 		if e.Kind == audit.KindComponent { // where other people's code lies is no place of the run's
@@ -190,6 +192,7 @@ func NewAccess(run *audit.Run) (*Access, error) {
 			if p.forge == "github" || p.forge == "gitea" || p.forge == "" && strings.Contains(j.Workflow, "/workflows/") {
 				j.dialect = pipeline.GitHub
 			}
+			j.Learned(e.Target, learned)
 			p.jobs = append(p.jobs, j)
 		}
 	}

@@ -159,6 +159,78 @@ func MeaningFrom(e audit.Entry) (m Meaning) {
 	return m
 }
 
+// Meanings are those of a run, by their origin's key.
+type Meanings map[string]*Meaning
+
+// Learn takes in what the inventory says of components.
+func (all Meanings) Learn(entries []audit.Entry) {
+	for _, e := range entries {
+		if e.Kind == audit.KindComponent {
+			m := MeaningFrom(e)
+			all[m.Key()] = &m
+		}
+	}
+}
+
+// A Part is what a component pulls in, itself or through others.
+type Part struct {
+	pipeline.Component
+	Meaning *Meaning // nil if it was not learned
+	Through []string // the components between, the outermost first
+}
+
+// Pulled are all that a component pulls in, each once; those that are held are what of it does not change, as all that lies between is named by its commit, with
+// what can change next to that.
+func (all Meanings) Pulled(m *Meaning, held bool) (list []Part) {
+	seen := map[string]bool{m.Key(): true}
+	for todo := []Part{{Meaning: m}}; len(todo) > 0; todo = todo[1:] {
+		from := todo[0]
+		through := from.Through
+		if from.Meaning != m {
+			through = append(slices.Clone(through), from.Text)
+		}
+		for _, c := range from.Meaning.Parts {
+			p := Part{Component: c, Through: through}
+			key := "text " + c.Text
+			if origin, ok := from.Meaning.Part(&c); ok {
+				key = origin.Key()
+				p.Meaning = all[key]
+			}
+			if seen[key] || len(list) == maxBeside {
+				continue
+			}
+			seen[key] = true
+			list = append(list, p)
+			if p.Meaning != nil && (!held || c.Pin == pipeline.Commit) {
+				todo = append(todo, p)
+			}
+		}
+	}
+	return list
+}
+
+// Learned is the job with what the components beside it pull in, as far as that is known only from what was learned of them. target is whose job it is.
+func (j *Job) Learned(target string, all Meanings) {
+	for i, c := range j.Beside { // as it was
+		origin, ok := OriginOf(target, j.Workflow, &c.Component)
+		m := all[origin.Key()]
+		if !ok || m == nil || !c.Opaque {
+			continue
+		}
+		j.Beside[i].Opaque = m.Opaque
+		for _, p := range all.Pulled(m, false) {
+			if len(j.Beside) >= maxBeside {
+				j.Beside[i].Opaque = true
+				break
+			}
+			through := append(append(slices.Clone(c.Through), c.Text), p.Through...)
+			opaque := p.Kind != pipeline.Image && (p.Meaning == nil || p.Meaning.Opaque)
+			p.At = c.At
+			j.Beside = append(j.Beside, Component{Component: p.Component, Through: through, Opaque: opaque})
+		}
+	}
+}
+
 // Parts are what the file of a component pulls in itself, as it is at a commit of its repository: other actions and workflows, and images. What lies in the
 // same repository is named by that commit. It is not whole of a file that cannot be read, of one with more parts than a job has room for, and of an image that
 // is built. "./" in a step is what the job has checked out by then, which is the caller's own.

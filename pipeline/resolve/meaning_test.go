@@ -1,6 +1,8 @@
 package resolve
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -58,6 +60,49 @@ func TestOriginOf(t *testing.T) {
 		if got, ok := OriginOf("gitlab:acme/web", ".gitlab-ci.yml", &c); ok != (want.Ref != "") || ok && got != want {
 			t.Errorf("%s: %+v %t, want %+v", c.Text, got, ok, want)
 		}
+	}
+}
+
+// Beside a job is what its components pull in, once that was learned; of what is still not, it is said.
+func TestLearned(t *testing.T) {
+	component := func(text string) pipeline.Component {
+		d := pipeline.Parse(pipeline.GitHub, "x.yml", []byte("on: push\njobs: {a: {runs-on: x, steps: [{uses: '"+text+"'}]}}\n"))
+		c := *d.Jobs[0].Steps[0].Uses
+		c.At = pipeline.Position{Line: 7}
+		return c
+	}
+	all := Meanings{}
+	learn := func(name string, opaque bool, parts ...string) {
+		c := component(name)
+		o, _ := OriginOf("github:a/a", ".github/workflows/x.yml", &c)
+		m := Meaning{Origin: o, Opaque: opaque}
+		for _, p := range parts {
+			m.Parts = append(m.Parts, component(p))
+		}
+		all.Learn([]audit.Entry{{Kind: audit.KindSettings}, m.Entry()})
+	}
+	learn("a/outer@v1", false, "a/middle@v1", "docker://alpine:3", "a/outer@v1")
+	learn("a/middle@v1", false, "a/inner@v1", "a/unasked@v1")
+	learn("a/inner@v1", true)
+	j := Job{Workflow: ".github/workflows/x.yml", Beside: []Component{{Component: component("A/outer@v1"), Opaque: true}, {Component: component("a/middle@v1")}, {Component: component("b/other@v1"), Opaque: true}}}
+	j.Learned("github:a/a", all)
+	var got []string
+	for _, c := range j.Beside {
+		line := strings.Join(append(slices.Clone(c.Through), c.Text), " > ")
+		if c.Opaque {
+			line += " …"
+		}
+		got = append(got, line)
+		if c.At.Line != 7 {
+			t.Errorf("%s at line %d", line, c.At.Line)
+		}
+	}
+	want := []string{
+		"A/outer@v1", "a/middle@v1", "b/other@v1 …", "A/outer@v1 > a/middle@v1", "A/outer@v1 > docker://alpine:3", "A/outer@v1 > a/middle@v1 > a/inner@v1 …",
+		"A/outer@v1 > a/middle@v1 > a/unasked@v1 …",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 

@@ -412,7 +412,10 @@ func TestSources(t *testing.T) {
 		j.Includes = append(j.Includes, resolve.Component{Component: c})
 	}
 	h := audit.Holding{Coverage: audit.Coverage{Target: "gitlab:a/a"}}
-	for it := range (&resolve.Result{Jobs: []resolve.Job{j}}).Items("gitlab:a/a", "project") {
+	for it, err := range (&resolve.Result{Jobs: []resolve.Job{j}}).Items("gitlab:a/a", "project") {
+		if err != nil {
+			t.Fatal(err)
+		}
 		h.Inventory = append(h.Inventory, *it.Entry)
 	}
 	all, gaps := w.resolved(r, h, using("gitea:a/b", "https://forge.example.com/acme/build@main"))

@@ -75,8 +75,8 @@ func (s *Scanner) Scan(audit.Item, []byte) ([]audit.Finding, []audit.Gap) { retu
 // A survey is one pass over all targets.
 type survey struct {
 	feed     *advisory.Feed
-	meanings map[string]*resolve.Meaning // by their origin's key
-	pulled   map[string][]part           // what a component pulls in, once it was asked for
+	meanings resolve.Meanings
+	pulled   map[string][]resolve.Part // what a component pulls in, once it was asked for
 }
 
 // A use is a component at a place of a definition.
@@ -88,19 +88,12 @@ type use struct {
 	owner   string   // of the target, in lower case; "" if that is not known
 }
 
-// A part is what a component pulls in, itself or through others.
-type part struct {
-	pipeline.Component
-	meaning *resolve.Meaning // nil if it was not learned
-	through []string         // the components between, the outermost first
-}
-
 // Survey judges each place at which a job has a component of which something was learned.
 func (s *Scanner) Survey(_ time.Time, holdings iter.Seq[audit.Holding]) (found []audit.Finding) {
-	run := &survey{s.feed, map[string]*resolve.Meaning{}, map[string][]part{}}
+	run := &survey{s.feed, resolve.Meanings{}, map[string][]resolve.Part{}}
 	for h := range holdings {
 		if h.Coverage.Target == "" {
-			run.learn(h.Inventory)
+			run.meanings.Learn(h.Inventory)
 			continue
 		}
 		if len(run.meanings) == 0 {
@@ -134,16 +127,6 @@ func (s *Scanner) Survey(_ time.Time, holdings iter.Seq[audit.Holding]) (found [
 	return found
 }
 
-// learn takes in what was resolved.
-func (s *survey) learn(entries []audit.Entry) {
-	for _, e := range entries {
-		if e.Kind == audit.KindComponent {
-			m := resolve.MeaningFrom(e)
-			s.meanings[m.Key()] = &m
-		}
-	}
-}
-
 // use is what a job has in a component, if anything was learned of that.
 func (s *survey) use(target string, j *resolve.Job, c *resolve.Component) (*use, bool) {
 	origin, ok := resolve.OriginOf(target, j.Workflow, &c.Component)
@@ -159,42 +142,14 @@ func (s *survey) use(target string, j *resolve.Job, c *resolve.Component) (*use,
 	return u, true
 }
 
-// maxParts is how many components one component pulls in that are judged: a job that has more cannot run.
-const maxParts = 500
-
-// parts are all that a component pulls in, each once; those that are held are what of it does not change, as all that lies between is named by its commit, with
-// what can change next to that.
-func (s *survey) parts(m *resolve.Meaning, held bool) []part {
-	cached := fmt.Sprint(held, m.Key())
-	if list, ok := s.pulled[cached]; ok {
-		return list
+// parts are what a component pulls in: see [resolve.Meanings.Pulled].
+func (s *survey) parts(m *resolve.Meaning, held bool) []resolve.Part {
+	key := fmt.Sprint(held, m.Key())
+	list, ok := s.pulled[key]
+	if !ok {
+		list = s.meanings.Pulled(m, held)
+		s.pulled[key] = list
 	}
-	var list []part
-	seen := map[string]bool{m.Key(): true}
-	type open struct {
-		*resolve.Meaning
-		through []string
-	}
-	for todo := []open{{m, nil}}; len(todo) > 0; todo = todo[1:] {
-		from := todo[0]
-		for i := range from.Parts {
-			p := part{Component: from.Parts[i], through: from.through}
-			key := "text " + p.Text
-			origin, ok := from.Part(&p.Component)
-			if ok {
-				key, p.meaning = origin.Key(), s.meanings[origin.Key()]
-			}
-			if seen[key] || len(list) == maxParts {
-				continue
-			}
-			seen[key] = true
-			list = append(list, p)
-			if p.meaning != nil && (!held || p.Pin == pipeline.Commit) {
-				todo = append(todo, open{p.meaning, append(slices.Clone(p.through), p.Text)})
-			}
-		}
-	}
-	s.pulled[cached] = list
 	return list
 }
 

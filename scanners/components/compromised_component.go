@@ -24,9 +24,9 @@ var compromisedComponent = rule{
 			own = append(own, hit.Advisory.ID)
 		}
 		for _, p := range u.parts(u.meaning, false) {
-			through := by(append(append(slices.Clone(chain), p.through...), p.Text))
-			if hit := u.today(&p.Component, p.meaning); hit != nil {
-				say(problem{name: p.Text + ", " + hit.Advisory.ID, evidence: through + stands(p.meaning, hit)})
+			through := by(append(append(slices.Clone(chain), p.Through...), p.Text))
+			if hit := u.today(&p.Component, p.Meaning); hit != nil {
+				say(problem{name: p.Text + ", " + hit.Advisory.ID, evidence: through + stands(p.Meaning, hit)})
 				continue
 			}
 			for _, hit := range u.feed.Look(&p.Component, nil) {
@@ -58,7 +58,7 @@ func stands(m *resolve.Meaning, hit *advisory.Hit) string {
 }
 
 // moved is what is said of a part that an advisory names.
-func moved(through string, p *part, hit *advisory.Hit) problem {
+func moved(through string, p *resolve.Part, hit *advisory.Hit) problem {
 	out := problem{name: p.Text + ", " + hit.Advisory.ID}
 	if hit.Malicious {
 		out.evidence = fmt.Sprintf("%s, which is malicious: %s (%s)", through, hit.Advisory.Summary, hit.Advisory.ID)
@@ -74,8 +74,8 @@ func moved(through string, p *part, hit *advisory.Hit) problem {
 	}
 	switch {
 	case hit.Advisory.Open:
-	case p.meaning != nil:
-		out.evidence += "; today it stands for " + p.meaning.Commit
+	case p.Meaning != nil:
+		out.evidence += "; today it stands for " + p.Meaning.Commit
 		out.severity = audit.Info
 	case !hit.Certain:
 		out.severity = audit.Info

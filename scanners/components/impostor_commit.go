@@ -29,11 +29,11 @@ nobody can tell any more whose it was. It is only looked for with --online.`),
 			say(problem{evidence: by(append(slices.Clone(u.through), u.Text)) + ": " + what})
 		}
 		for _, p := range u.parts(u.meaning, false) {
-			if p.meaning == nil {
+			if p.Meaning == nil {
 				continue
 			}
-			if what := impostor(p.meaning); what != "" {
-				chain := append(append(append(slices.Clone(u.through), u.Text), p.through...), p.Text)
+			if what := impostor(p.Meaning); what != "" {
+				chain := append(append(append(slices.Clone(u.through), u.Text), p.Through...), p.Text)
 				say(problem{name: p.Text, evidence: by(chain) + ": " + what})
 			}
 		}

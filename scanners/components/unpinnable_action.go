@@ -22,7 +22,7 @@ var unpinnableAction = rule{
 			if p.Pin != pipeline.Named && p.Pin != pipeline.Unnamed {
 				continue
 			}
-			list = append(list, strings.Join(append(slices.Clone(p.through), p.Text), " > "))
+			list = append(list, strings.Join(append(slices.Clone(p.Through), p.Text), " > "))
 			owner, _, _ := strings.Cut(strings.ToLower(p.Name), "/")
 			trusted = trusted && p.Kind != pipeline.Image && (owner == "actions" || owner == "github" || owner == u.owner)
 		}
