@@ -28,7 +28,24 @@ func (r *run) resolve(ctx context.Context) (entries []audit.Entry, gaps []audit.
 			entries = append(entries, e)
 		}
 	}
+	r.mask(entries, gaps)
 	return entries, gaps, failed
+}
+
+// mask takes out of what was learned of components what looks like a secret: whoever wrote it there, it is no finding of these targets, and nobody's to print.
+func (r *run) mask(entries []audit.Entry, gaps []audit.Gap) {
+	t := r.newTarget(r.refs[0], audit.Target{})
+	var secrets []*audit.Secret
+	for i := range entries {
+		e := &entries[i]
+		text := strings.Join(append([]string{e.Name}, slices.Sorted(maps.Values(e.Facts))...), "\n")
+		for _, f := range t.scanContent(audit.Item{Kind: audit.KindNames, At: audit.Location{Target: e.Target, Name: e.Name}}, []byte(text)) {
+			if f.Secret != nil {
+				secrets = append(secrets, f.Secret)
+			}
+		}
+	}
+	redact(&audit.Run{Inventory: entries, Gaps: gaps}, secrets)
 }
 
 // survey lets scanners judge what was found in all targets together, and what was resolved. Nothing of it is carried over: an earlier run's ages are not

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"slices"
@@ -184,7 +185,10 @@ func gapsOf(r *audit.Run) (what []string) {
 }
 
 // resolver learns one thing of each target.
-type resolver struct{ asked *int }
+type resolver struct {
+	asked   *int
+	planted string // in a file of somebody else's
+}
 
 func (r resolver) Resolve(_ context.Context, holdings iter.Seq[audit.Holding]) iter.Seq2[audit.Entry, error] {
 	return func(yield func(audit.Entry, error) bool) {
@@ -194,7 +198,9 @@ func (r resolver) Resolve(_ context.Context, holdings iter.Seq[audit.Holding]) i
 				return
 			}
 		}
-		yield(audit.Entry{}, &audit.Gap{Target: "fake:x/api", What: "component", Why: "not there"})
+		if yield(audit.Entry{Target: "elsewhere", Kind: audit.KindComponent, Name: "of others", Facts: map[string]string{"parts": "a/b " + r.planted}}, nil) {
+			yield(audit.Entry{}, &audit.Gap{Target: "fake:x/api", What: "component", Why: "not there"})
+		}
 	}
 }
 
@@ -217,7 +223,7 @@ func TestResolve(t *testing.T) {
 	}
 	for n := range 2 {
 		out := sweep(f, func(e *engine.Engine) {
-			e.Scanners, e.Resolver = []audit.Scanner{surveyor{survey: survey}}, resolver{&asked}
+			e.Scanners, e.Resolver = []audit.Scanner{surveyor{survey: survey}}, resolver{&asked, "secret:foreign-and-long"}
 		})
 		var names []string
 		for _, e := range out.Inventory {
@@ -225,7 +231,10 @@ func TestResolve(t *testing.T) {
 				names = append(names, e.Name)
 			}
 		}
-		if len(names) == 0 || !slices.Equal(names, first) || asked != n+1 {
+		if doc, err := json.Marshal(out); err != nil || strings.Contains(string(doc), "foreign") {
+			t.Errorf("what somebody else has planted is shown: %v", err)
+		}
+		if len(names) == 0 || !slices.Equal(names, slices.Sorted(slices.Values(first))) || asked != n+1 {
 			t.Errorf("asked %d times: reported %q, surveyed %q", asked, names, first)
 		}
 		if !slices.ContainsFunc(out.Gaps, func(g audit.Gap) bool { return g.Target == "fake:x/api" && g.What == "component" }) {
