@@ -101,9 +101,16 @@ type Joiner interface {
 type Surveyor interface {
 	Scanner
 	// Survey is given each target of the run with all that was found there, sorted by the target's name, so that an organisation or group comes
-	// before what it holds. It is a pure function of them and of now, the time at which the run began. It keeps no more of a target than it must:
+	// before what it holds; what a [Resolver] learned comes first, without a target. It is a pure function of them and of now, the time at which the run began. It keeps no more of a target than it must:
 	// there may be a hundred thousand. Findings have at least one location, with its Target.
 	Survey(now time.Time, holdings iter.Seq[Holding]) []Finding
+}
+
+// A Resolver asks what other people's code stands for that pipelines name: which commit a tag is today.
+type Resolver interface {
+	// Resolve is given what Survey is, once, when all targets are scanned, and yields what it has learned as entries of kind [KindComponent], of which
+	// surveyors then judge. What it could not learn is a [Gap] of a target that has such a component; any other error is the last thing it yields.
+	Resolve(ctx context.Context, holdings iter.Seq[Holding]) iter.Seq2[Entry, error]
 }
 
 // A Holding is a target with what is known of it. What could not be looked at is a gap: what a gap may hide is never judged to be missing.
@@ -306,18 +313,19 @@ const (
 	KindJob         ItemKind = "job"        // of a pipeline, once for each way in which it is called
 	KindDeployKey   ItemKind = "deploy-key"
 	KindHook        ItemKind = "webhook"
-	KindApp         ItemKind = "app"      // an installed application
-	KindToken       ItemKind = "token"    // what is known of a token of somebody's, without its value
-	KindSchedule    ItemKind = "schedule" // a pipeline schedule or trigger
-	KindRun         ItemKind = "run"      // a run of a pipeline
-	KindLog         ItemKind = "log"      // what a job printed
-	KindArtifact    ItemKind = "artifact" // what a job left
-	KindCache       ItemKind = "cache"    // what jobs keep for later ones
-	KindText        ItemKind = "text"     // what a person wrote: an issue, a comment, a release
-	KindPackage     ItemKind = "package"  // something in a registry, by name
-	KindStream      ItemKind = "stream"   // standard input
-	KindAction      ItemKind = "action"   // code of somebody's that a runner has fetched for a job
-	KindMetadata    ItemKind = "metadata" // a service that hands a machine the credentials of its role
+	KindApp         ItemKind = "app"       // an installed application
+	KindToken       ItemKind = "token"     // what is known of a token of somebody's, without its value
+	KindSchedule    ItemKind = "schedule"  // a pipeline schedule or trigger
+	KindRun         ItemKind = "run"       // a run of a pipeline
+	KindLog         ItemKind = "log"       // what a job printed
+	KindArtifact    ItemKind = "artifact"  // what a job left
+	KindCache       ItemKind = "cache"     // what jobs keep for later ones
+	KindText        ItemKind = "text"      // what a person wrote: an issue, a comment, a release
+	KindPackage     ItemKind = "package"   // something in a registry, by name
+	KindStream      ItemKind = "stream"    // standard input
+	KindAction      ItemKind = "action"    // code of somebody's that a runner has fetched for a job
+	KindMetadata    ItemKind = "metadata"  // a service that hands a machine the credentials of its role
+	KindComponent   ItemKind = "component" // somebody's code that pipelines name by a git ref, with what that stands for: see [Resolver]
 )
 
 // A Choice says which places of contents are wanted: a history has a thousand times more of them than findings. What it does not

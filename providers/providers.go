@@ -3,9 +3,11 @@ package providers
 
 import (
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers/components"
 	"github.com/leakreach/leakreach/providers/gitea"
 	"github.com/leakreach/leakreach/providers/github"
 	"github.com/leakreach/leakreach/providers/gitlab"
+	"github.com/leakreach/leakreach/providers/internal/forge"
 	"github.com/leakreach/leakreach/providers/job"
 	"github.com/leakreach/leakreach/providers/local"
 )
@@ -28,17 +30,38 @@ type Options struct {
 func All(env audit.Env, o Options) []audit.Provider {
 	return []audit.Provider{
 		local.New(env, local.Options{NoHistory: !o.Sources.Has(audit.SourceHistory), NoIgnores: o.NoIgnores, Since: o.Since}),
-		github.New(env, github.Options{
-			Sources: o.Sources, Since: o.Since, AllRefs: o.AllRefs, NoArchived: o.NoArchived, NoForks: o.NoForks,
-			Budget: o.GitHubBudget,
-		}),
-		gitlab.New(env, gitlab.Options{
-			Sources: o.Sources, Since: o.Since, AllRefs: o.AllRefs, Shared: o.Shared, Current: o.NoArchived,
-			Budget: o.GitLabBudget,
-		}),
-		gitea.New(env, gitea.Options{
-			Sources: o.Sources, Since: o.Since, AllRefs: o.AllRefs,
-		}),
+		onGitHub(env, o),
+		onGitLab(env, o),
+		onGitea(env, o),
 		job.New(env, job.Options{Sources: o.Sources}),
 	}
+}
+
+func onGitHub(env audit.Env, o Options) *github.Provider {
+	return github.New(env, github.Options{
+		Sources: o.Sources, Since: o.Since, AllRefs: o.AllRefs, NoArchived: o.NoArchived, NoForks: o.NoForks, Budget: o.GitHubBudget,
+	})
+}
+
+func onGitLab(env audit.Env, o Options) *gitlab.Provider {
+	return gitlab.New(env, gitlab.Options{
+		Sources: o.Sources, Since: o.Since, AllRefs: o.AllRefs, Shared: o.Shared, Current: o.NoArchived, Budget: o.GitLabBudget,
+	})
+}
+
+func onGitea(env audit.Env, o Options) *gitea.Provider {
+	return gitea.New(env, gitea.Options{Sources: o.Sources, Since: o.Since, AllRefs: o.AllRefs})
+}
+
+// DefaultOnline is how many requests Components sends where nobody says.
+const DefaultOnline = components.DefaultBudget
+
+// Components makes what asks about other people's code that pipelines name, with the credentials of the forges that they are on. budget is how many requests
+// it may send; 0 is DefaultOnline.
+func Components(env audit.Env, o Options, budget int) (audit.Resolver, error) {
+	hub, lab, tea := onGitHub(env, o), onGitLab(env, o), onGitea(env, o)
+	return components.New(env, components.Options{
+		Budget: budget, Advisories: hub.Advisories,
+		Servers: map[string]func() (forge.Server, error){"github": hub.Server, "gitlab": lab.Server, "gitea": tea.Actions, "a gitea": tea.Server}, // the last by its address alone
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/scanners/components"
 	"github.com/leakreach/leakreach/scanners/definitions"
 	"github.com/leakreach/leakreach/scanners/leftovers"
 	"github.com/leakreach/leakreach/scanners/secrets"
@@ -23,8 +24,12 @@ func All(o secrets.Options) (all []audit.Scanner, err error) {
 	if err != nil {
 		return nil, err
 	}
+	learned, err := components.New(o.Rules)
+	if err != nil {
+		return nil, err
+	}
 	asked := len(o.Rules) > 0
-	known := slices.Concat(judge.Rules(), read.Rules(), left.Rules())
+	known := slices.Concat(judge.Rules(), read.Rules(), left.Rules(), learned.Rules())
 	o.Rules = slices.DeleteFunc(slices.Clone(o.Rules), func(id string) bool {
 		return slices.ContainsFunc(known, func(r audit.Rule) bool { return r.ID == id })
 	})
@@ -40,6 +45,9 @@ func All(o secrets.Options) (all []audit.Scanner, err error) {
 	}
 	if len(left.Rules()) > 0 {
 		all = append(all, left)
+	}
+	if len(learned.Rules()) > 0 {
+		all = append(all, learned)
 	}
 	if len(judge.Rules()) > 0 {
 		all = append(all, judge)

@@ -16,6 +16,7 @@ import (
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/internal/engine"
 	"github.com/leakreach/leakreach/internal/report"
+	"github.com/leakreach/leakreach/providers"
 )
 
 // planSchema names the form that programs read. Fields are only ever added.
@@ -29,6 +30,7 @@ type plan struct {
 	Calls        int           `json:"calls"`
 	Bytes        int64         `json:"bytes"`
 	WaitSeconds  int64         `json:"wait_seconds"` // at least, for quotas to fill again
+	Online       int           `json:"online"`       // requests at most about components that pipelines name, beside the others; 0 if nobody is asked
 	Verification plannedVerify `json:"verification"`
 }
 
@@ -66,8 +68,11 @@ type plannedVerify struct {
 }
 
 // plan says what a run would ask of whom, and what that costs.
-func (o *scanOptions) plan(ctx context.Context, w world, list []engine.Ref, outs []outFile, events []string) error {
+func (o *scanOptions) plan(ctx context.Context, w world, list []engine.Ref, outs []outFile, events []string, most limits) error {
 	p := &plan{Schema: planSchema, Refs: []plannedRef{}, Verification: plannedVerify{Mode: o.verify, Events: append([]string{}, events...)}}
+	if o.online {
+		p.Online = cmp.Or(most.Online, providers.DefaultOnline)
+	}
 	var errs []error
 	for _, ref := range list {
 		r := plannedRef{Ref: ref.Text, Costs: []cost{}}
@@ -173,6 +178,9 @@ func (p *plan) print(w io.Writer, kept bool) error {
 			}
 			b.WriteString("\n")
 		}
+	}
+	if p.Online > 0 {
+		fmt.Fprintf(&b, "components: at most %s requests to the servers that have them, mostly five for a repository, and to GitHub for its advisories\n", grouped(p.Online))
 	}
 	fmt.Fprintf(&b, "verification: %s", p.Verification.Mode)
 	if len(p.Verification.Events) > 0 {

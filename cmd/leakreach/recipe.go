@@ -11,6 +11,7 @@ import (
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/internal/engine"
 	"github.com/leakreach/leakreach/internal/store"
+	"github.com/leakreach/leakreach/providers"
 	"github.com/leakreach/leakreach/scanners"
 	"github.com/leakreach/leakreach/scanners/secrets"
 	"github.com/leakreach/leakreach/verify"
@@ -32,6 +33,7 @@ type recipe struct {
 	Shared     bool         `json:"shared,omitempty"`
 	NoArchived bool         `json:"no_archived,omitempty"`
 	NoForks    bool         `json:"no_forks,omitempty"`
+	Online     bool         `json:"online,omitempty"`
 	Config     []byte       `json:"config,omitempty"`
 	ConfigPath string       `json:"config_path,omitempty"`
 	File       fileSettings `json:"file"`
@@ -68,8 +70,14 @@ func (r *recipe) engine(env audit.Env, refs []string, most limits) (*engine.Engi
 	if r.Verify != "off" {
 		verifiers = verify.All(env, r.verification())
 	}
+	var resolver audit.Resolver
+	if r.Online {
+		if resolver, err = providers.Components(env, r.providers(0, most), most.Online); err != nil {
+			return nil, nil, err
+		}
+	}
 	return &engine.Engine{
-		Version: versionString(), Recipe: string(text), Rules: rules, Scanners: scanning, Verifiers: verifiers, Verify: r.Verify, Memory: env.Memory,
+		Version: versionString(), Recipe: string(text), Rules: rules, Scanners: scanning, Resolver: resolver, Verifiers: verifiers, Verify: r.Verify, Memory: env.Memory,
 		NoIgnores: r.NoIgnores, SilencerFiles: secrets.SilencerFiles(), Calls: env.Calls, Log: env.Log, Now: env.Now,
 	}, list, nil
 }
@@ -99,6 +107,7 @@ func (r *recipe) rules(memory audit.Memory) (string, error) {
 	}{*r, min(memory, defaultMemory)}
 	found.Verify, found.Region, found.File = "", "", fileSettings{}
 	found.NoArchived, found.NoForks = false, false // which targets there are
+	found.Online = false                           // asked anew in each run
 	text, err := json.Marshal(found)
 	digest := sha256.Sum256(text)
 	return hex.EncodeToString(digest[:16]), err
@@ -115,6 +124,7 @@ func (r *recipe) narrower(then *recipe) string {
 		{r.Since != "" && r.Since != then.Since, "this run was made with --since " + r.Since},
 		{r.Sources != then.Sources, "the runs were made with different --sources"},
 		{len(r.Rules) > 0 && !slices.Equal(r.Rules, then.Rules), "this run was made with other --rules"},
+		{!r.Online && then.Online, "only the earlier run was made with --online"},
 		{r.NoForks && !then.NoForks, "only this run was made with --no-forks"},
 		{!r.AllRefs && then.AllRefs, "only the earlier run was made with --all-refs"},
 		{!r.Shared && then.Shared, "only the earlier run was made with --shared"},

@@ -43,7 +43,7 @@ type scanOptions struct {
 	cacheSize                                 int64
 	noHistory, noIgnores, allowGaps, annotate bool
 	allRefs, shared, noArchived, noForks      bool
-	quiet, dryRun                             bool
+	quiet, dryRun, online                     bool
 	absent                                    bool // see report.Options
 }
 
@@ -96,6 +96,7 @@ all that the server has. Both take an administrator's token.
 	f.StringVar(&o.sources, "sources", "", "what to read of a target, out of "+audit.AllSources.String()+", as `LIST|all` (default up to runners)")
 	f.BoolVar(&o.shared, "shared", false, "of groups of GitLab, also projects of others that are shared with them")
 	f.BoolVar(&o.noArchived, "no-archived", false, "of an owner on GitHub or a group on GitLab, leave out what is archived")
+	f.BoolVar(&o.online, "online", false, "ask what other people's actions and workflows stand for that pipelines name: their repositories, on whatever server, and GitHub's advisories")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be asked of whom, what that costs and which log entries it leaves; only repositories are listed for it (as text, or json)")
 	f.StringVar(&o.awsRegion, "aws-region", "", "`REGION` whose STS is asked about AWS keys (default us-east-1)")
 	o.metricsFlag(f)
@@ -161,7 +162,7 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	}
 	r := recipe{
 		Version: version, Key: key.Digest("recipe"), Verify: o.verify, Region: o.awsRegion, Since: o.since, Sources: o.sources, Rules: o.rules,
-		NoHistory: o.noHistory, NoIgnores: o.noIgnores, AllRefs: o.allRefs, Shared: o.shared, NoArchived: o.noArchived, NoForks: o.noForks, Config: config,
+		NoHistory: o.noHistory, NoIgnores: o.noIgnores, AllRefs: o.allRefs, Shared: o.shared, NoArchived: o.noArchived, NoForks: o.noForks, Online: o.online, Config: config,
 		ConfigPath: o.config, File: file,
 	}
 	env := o.env(w, log, quotas)
@@ -170,7 +171,7 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 		return err
 	}
 	if o.dryRun {
-		return o.plan(ctx, w, list, outs, verify.Events(env, r.verification()))
+		return o.plan(ctx, w, list, outs, verify.Events(env, r.verification()), file.Leakreach.Limits)
 	}
 	if baseline != nil && baseline.Info.Key != "" && baseline.Info.Key != r.Key {
 		return audit.Hint(fmt.Errorf("%w: the baseline %s is under another key: its findings would have other ids now", audit.ErrUsage, o.baseline),
@@ -264,9 +265,7 @@ func (r *recipe) refs(env audit.Env, refs []string, so secrets.Options, most lim
 	if r.NoHistory {
 		sources &^= audit.SourceHistory
 	}
-	all := providers.All(env, providers.Options{
-		Sources: sources, Since: r.Since, NoIgnores: r.NoIgnores, AllRefs: r.AllRefs, Shared: r.Shared, NoArchived: r.NoArchived, NoForks: r.NoForks, GitHubBudget: most.GitHub, GitLabBudget: most.GitLab,
-	})
+	all := providers.All(env, r.providers(sources, most))
 	var list []engine.Ref
 	for _, text := range refs {
 		p, rest, err := provided(all, text)
@@ -282,6 +281,14 @@ func (r *recipe) refs(env audit.Env, refs []string, so secrets.Options, most lim
 		list = append(list, ref)
 	}
 	return list, nil
+}
+
+// providers say what is read.
+func (r *recipe) providers(sources audit.Sources, most limits) providers.Options {
+	return providers.Options{
+		Sources: sources, Since: r.Since, NoIgnores: r.NoIgnores, AllRefs: r.AllRefs, Shared: r.Shared, NoArchived: r.NoArchived, NoForks: r.NoForks,
+		GitHubBudget: most.GitHub, GitLabBudget: most.GitLab,
+	}
 }
 
 // provided finds the provider of a ref, and what it is to be given. A ref without a known scheme is a path, which the first provider reads.

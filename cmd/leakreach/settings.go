@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/providers"
 )
 
 // fileSettings is the part of a --config file that is not gitleaks' own: defaults for flags, what may be asked of forges, and what verification may touch.
@@ -36,6 +37,7 @@ type fileSettings struct {
 type limits struct {
 	GitHub int `toml:"github_budget"` // percent of the API's quota that is ours; 0 is the default
 	GitLab int `toml:"gitlab_budget"`
+	Online int `toml:"online_budget"` // requests that --online may send in a run; 0 is the default
 }
 
 // read takes from the environment what is set there, and checks all.
@@ -49,6 +51,14 @@ func (l *limits) read(getenv func(string) string) error {
 		if given && (*budget < 1 || *budget > 100) {
 			return audit.Hint(fmt.Errorf("%w: %s is not a percentage from 1 to 100", audit.ErrUsage, name), "it is what a scan may use up of an API's quota; 60 is the default")
 		}
+	}
+	given := l.Online != 0
+	if v := getenv("LEAKREACH_ONLINE_BUDGET"); v != "" {
+		given = true
+		l.Online, _ = strconv.Atoi(v)
+	}
+	if given && l.Online < 1 {
+		return audit.Hint(fmt.Errorf("%w: online_budget is not a number of requests from 1 on", audit.ErrUsage), fmt.Sprintf("it is how many --online may send in a run; %d is the default", providers.DefaultOnline))
 	}
 	return nil
 }

@@ -589,7 +589,7 @@ func (r *run) questions(found []store.Finding) (jobs []river.InsertManyParams) {
 	return jobs
 }
 
-// settle does what takes all targets: it joins halves of different ones, and sees that every secret that a verifier knows is asked about.
+// settle does what takes all targets: it asks about the components that they name, joins halves of different ones, and sees that every secret that a verifier knows is asked about.
 func (r *run) settle(ctx context.Context, job *river.Job[settleJob]) error {
 	err := r.rejoin(ctx)
 	if err == nil {
@@ -606,13 +606,19 @@ func (r *run) settle(ctx context.Context, job *river.Job[settleJob]) error {
 		m.add(r.kept(f.Finding))
 	}
 	result := store.Result{Findings: m.list()} // of no target
-	surveyed, gaps, err := r.survey(ctx)
+	resolved, gaps, err := r.resolve(ctx)
+	var surveyed []store.Finding
+	var unjudged []audit.Gap
+	if err == nil {
+		surveyed, unjudged, err = r.survey(ctx, resolved)
+	}
 	if ctx.Err() != nil {
 		return river.JobSnooze(0)
 	}
 	if err != nil {
 		return err
 	}
+	gaps, result.Inventory = append(gaps, unjudged...), resolved
 	result.Findings = append(result.Findings, surveyed...)
 	if len(r.byKind) > 0 {
 		for f, err := range r.Store.Findings(ctx, r.id, slices.Sorted(maps.Keys(r.byKind))...) {

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"iter"
 	"maps"
 	"runtime/debug"
 	"slices"
@@ -12,15 +13,51 @@ import (
 	"github.com/leakreach/leakreach/internal/store"
 )
 
-// survey lets scanners judge what was found in all targets together. Nothing of it is carried over: an earlier run's ages are not today's.
-func (r *run) survey(ctx context.Context) (_ []store.Finding, gaps []audit.Gap, _ error) {
+// resolve asks what other people's code stands for that the pipelines of all targets name. Nothing of it is carried over: a tag may have been moved since.
+func (r *run) resolve(ctx context.Context) (entries []audit.Entry, gaps []audit.Gap, err error) {
+	if r.Resolver == nil {
+		return nil, nil, nil
+	}
+	var failed error
+	for e, err := range r.Resolver.Resolve(ctx, r.holdings(ctx, &failed)) {
+		if gap := (*audit.Gap)(nil); errors.As(err, &gap) {
+			gaps = append(gaps, *gap)
+		} else if err != nil {
+			return nil, nil, err
+		} else {
+			entries = append(entries, e)
+		}
+	}
+	r.mask(entries, gaps)
+	return entries, gaps, failed
+}
+
+// mask takes out of what was learned of components what looks like a secret: whoever wrote it there, it is no finding of these targets, and nobody's to print.
+func (r *run) mask(entries []audit.Entry, gaps []audit.Gap) {
+	t := r.newTarget(r.refs[0], audit.Target{})
+	var secrets []*audit.Secret
+	for i := range entries {
+		e := &entries[i]
+		text := strings.Join(append([]string{e.Name}, slices.Sorted(maps.Values(e.Facts))...), "\n")
+		for _, f := range t.scanContent(audit.Item{Kind: audit.KindNames, At: audit.Location{Target: e.Target, Name: e.Name}}, []byte(text)) {
+			if f.Secret != nil {
+				secrets = append(secrets, f.Secret)
+			}
+		}
+	}
+	redact(&audit.Run{Inventory: entries, Gaps: gaps}, secrets)
+}
+
+// survey lets scanners judge what was found in all targets together, and what was resolved. Nothing of it is carried over: an earlier run's ages are not
+// today's.
+func (r *run) survey(ctx context.Context, resolved []audit.Entry) (_ []store.Finding, gaps []audit.Gap, _ error) {
 	m := r.merger()
 	for _, s := range r.Scanners {
 		s, ok := s.(audit.Surveyor)
 		if !ok {
 			continue
 		}
-		found, err := r.surveyBy(ctx, s)
+		found, err := r.surveyBy(ctx, s, resolved)
 		if gap := (*audit.Gap)(nil); errors.As(err, &gap) {
 			gaps = append(gaps, *gap)
 		} else if err != nil {
@@ -34,21 +71,15 @@ func (r *run) survey(ctx context.Context) (_ []store.Finding, gaps []audit.Gap, 
 }
 
 // surveyBy lets one scanner do so. One that panics has a defect, which is a gap of the run.
-func (r *run) surveyBy(ctx context.Context, s audit.Surveyor) (found []audit.Finding, err error) {
+func (r *run) surveyBy(ctx context.Context, s audit.Surveyor, resolved []audit.Entry) (found []audit.Finding, err error) {
 	stored, err := r.Store.Find(ctx, r.id)
 	if err != nil {
 		return nil, err
 	}
 	var failed error
 	holdings := func(yield func(audit.Holding) bool) {
-		for h, err := range r.Store.Holdings(ctx, r.id) {
-			if err != nil {
-				failed = err
-				return
-			}
-			if h.Target != "" && !yield(holding(h)) { // "" is what was put together of several
-				return
-			}
+		if len(resolved) == 0 || yield(audit.Holding{Inventory: resolved}) {
+			r.holdings(ctx, &failed)(yield)
 		}
 	}
 	defer func() {
@@ -59,6 +90,21 @@ func (r *run) surveyBy(ctx context.Context, s audit.Surveyor) (found []audit.Fin
 	}()
 	found = s.Survey(stored.StartedAt, holdings)
 	return slices.DeleteFunc(found, func(f audit.Finding) bool { return len(f.Locations) == 0 }), failed
+}
+
+// holdings yields what is stored of each target. failed is set if that cannot be read.
+func (r *run) holdings(ctx context.Context, failed *error) iter.Seq[audit.Holding] {
+	return func(yield func(audit.Holding) bool) {
+		for h, err := range r.Store.Holdings(ctx, r.id) {
+			if err != nil {
+				*failed = err
+				return
+			}
+			if h.Target != "" && !yield(holding(h)) { // "" is what was put together of several
+				return
+			}
+		}
+	}
 }
 
 // holding is what a surveyor is shown of a target.

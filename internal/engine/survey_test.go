@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"slices"
@@ -181,4 +182,63 @@ func gapsOf(r *audit.Run) (what []string) {
 	}
 	slices.Sort(what)
 	return what
+}
+
+// resolver learns one thing of each target.
+type resolver struct {
+	asked   *int
+	planted string // in a file of somebody else's
+}
+
+func (r resolver) Resolve(_ context.Context, holdings iter.Seq[audit.Holding]) iter.Seq2[audit.Entry, error] {
+	return func(yield func(audit.Entry, error) bool) {
+		*r.asked++
+		for h := range holdings {
+			if !yield(audit.Entry{Target: "elsewhere", Kind: audit.KindComponent, Name: "of " + h.Coverage.Target}, nil) {
+				return
+			}
+		}
+		if yield(audit.Entry{Target: "elsewhere", Kind: audit.KindComponent, Name: "of others", Facts: map[string]string{"parts": "a/b " + r.planted}}, nil) {
+			yield(audit.Entry{}, &audit.Gap{Target: "fake:x/api", What: "component", Why: "not there"})
+		}
+	}
+}
+
+// What is learned of components is in the report, each time anew, and surveyors see it before all else.
+func TestResolve(t *testing.T) {
+	sweep, f := under(t), web()
+	asked := 0
+	var first []string
+	survey := func(_ time.Time, holdings iter.Seq[audit.Holding]) []audit.Finding {
+		first = nil
+		for h := range holdings {
+			if h.Coverage.Target != "" {
+				break
+			}
+			for _, e := range h.Inventory {
+				first = append(first, e.Name)
+			}
+		}
+		return nil
+	}
+	for n := range 2 {
+		out := sweep(f, func(e *engine.Engine) {
+			e.Scanners, e.Resolver = []audit.Scanner{surveyor{survey: survey}}, resolver{&asked, "secret:foreign-and-long"}
+		})
+		var names []string
+		for _, e := range out.Inventory {
+			if e.Kind == audit.KindComponent && e.Target == "elsewhere" {
+				names = append(names, e.Name)
+			}
+		}
+		if doc, err := json.Marshal(out); err != nil || strings.Contains(string(doc), "foreign") {
+			t.Errorf("what somebody else has planted is shown: %v", err)
+		}
+		if len(names) == 0 || !slices.Equal(names, slices.Sorted(slices.Values(first))) || asked != n+1 {
+			t.Errorf("asked %d times: reported %q, surveyed %q", asked, names, first)
+		}
+		if !slices.ContainsFunc(out.Gaps, func(g audit.Gap) bool { return g.Target == "fake:x/api" && g.What == "component" }) {
+			t.Errorf("gaps: %v", out.Gaps)
+		}
+	}
 }

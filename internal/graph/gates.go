@@ -71,6 +71,9 @@ func (a *Access) detail(j *job) *ReaderJob {
 		}
 		b := Beside{Kind: c.Kind, Name: c.Name, Ref: c.Ref, Pin: c.Pin, Mutable: c.Mutable(), Opaque: c.Opaque, Through: c.Through}
 		for _, hit := range a.feed.Look(&c.Component, nil) {
+			if hit.Through != "" && len(c.Through) > 0 { // which goes by inputs, and those are not known
+				continue
+			}
 			what := hit.Advisory.ID
 			if hit.Malicious {
 				what += " (this content)"

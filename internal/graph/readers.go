@@ -184,8 +184,13 @@ func NewAccess(run *audit.Run) (*Access, error) {
 	}
 	a := &Access{places: map[string]*place{}, byKey: map[string]*Readers{}, feed: feed}
 	a.look(run)
+	learned := resolve.Meanings{}
+	learned.Learn(run.Inventory)
 	for i := range run.Inventory {
 		e := &run.Inventory[i]
+		if e.Kind == audit.KindComponent { // where other people's code lies is no place of the run's
+			continue
+		}
 		p := a.place(e.Target)
 		p.entries[e.Kind] = append(p.entries[e.Kind], e)
 		switch e.Kind {
@@ -196,6 +201,7 @@ func NewAccess(run *audit.Run) (*Access, error) {
 			if p.forge == "github" || p.forge == "gitea" || p.forge == "" && strings.Contains(j.Workflow, "/workflows/") {
 				j.dialect = pipeline.GitHub
 			}
+			j.Learned(e.Target, learned)
 			p.jobs = append(p.jobs, j)
 		}
 	}

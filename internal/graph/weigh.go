@@ -168,7 +168,7 @@ func (w *scales) job(j *job) stake {
 			s.token = true
 		}
 	}
-	if len(j.IDTokens) > 0 {
+	if len(j.IDTokens) > 0 || j.OIDC {
 		s.holds = cmp.Or(s.holds, "an identity that clouds take")
 	}
 	s.token = s.token || len(j.Unknown) > 0

@@ -20,6 +20,18 @@ type Feed struct {
 	clean      map[string]map[string]bool
 }
 
+// Has tells whether an advisory is among them, by its id or an alias.
+func (f *Feed) Has(id string) bool {
+	for _, list := range f.components {
+		for _, k := range list {
+			if k.advisory.ID == id || slices.Contains(k.advisory.Aliases, id) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // A Hit is a use of a component that an advisory speaks of.
 type Hit struct {
 	Advisory  *Advisory

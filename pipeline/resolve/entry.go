@@ -112,11 +112,7 @@ func (j *Job) facts() map[string]string {
 	for _, u := range j.Unknown {
 		t.row("unknown", u)
 	}
-	for fact, lines := range t {
-		facts[fact] = strings.Join(lines, "\n")
-	}
-	maps.DeleteFunc(facts, func(_, text string) bool { return text == "" })
-	return facts
+	return t.into(facts)
 }
 
 // FromEntry is the job that an entry was made of. Names of more than 500 bytes are cut off, and the number of values that a fact has is bounded.
@@ -192,6 +188,15 @@ func (t *table) row(fact string, cells ...string) {
 		cells[i] = word(text)
 	}
 	(*t)[fact] = append((*t)[fact], strings.TrimRight(strings.Join(cells, "\t"), "\t"))
+}
+
+// into adds the table to facts, which then have none that is empty.
+func (t table) into(facts map[string]string) map[string]string {
+	for fact, lines := range t {
+		facts[fact] = strings.Join(lines, "\n")
+	}
+	maps.DeleteFunc(facts, func(_, text string) bool { return text == "" })
+	return facts
 }
 
 // A row is a line's cells.

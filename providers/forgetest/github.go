@@ -24,6 +24,7 @@ type GitHub struct {
 	Tokens map[string]GitHubToken // further ones; one that is Token says what that may
 
 	Enterprises map[string][]string // their organisations, by slug
+	Advisories  []Advisory          // in the order in which they are listed
 
 	// Version is that of a GitHub Enterprise Server, which lacks some of what GitHub itself has, whose version is "".
 	Version string
@@ -124,6 +125,7 @@ func (g *GitHub) routes() {
 	mux.HandleFunc("GET /rate_limit", g.rateLimit)
 	mux.HandleFunc("GET /meta", g.meta)
 	mux.HandleFunc("POST /graphql", g.graphQL)
+	mux.HandleFunc("GET /advisories", g.advisories)
 	g.handle(mux, "/orgs/{owner}/", ofOrganisations())
 	g.handle(mux, "/repos/{owner}/{repo}/", ofRepositories())
 	g.handle(mux, "/repos/{owner}/{repo}/environments/{env}/", ofEnvironments())

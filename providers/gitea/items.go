@@ -90,14 +90,17 @@ func (p *Provider) Objects(ctx context.Context, t audit.Target, ids []string) it
 	return forge.Objects(ctx, p.env, how, ids)
 }
 
-// clone says how the repository is fetched. A user's name is not asked for beside a token.
+// gitUser is the name beside a token, which is not asked for one.
+const gitUser = "token"
+
+// clone says how the repository is fetched.
 func (p *Provider) clone(ctx context.Context, c *client, t audit.Target) (forge.Clone, error) {
 	token, err := forge.TokenThatSees(ctx, c.tokens, func(ctx context.Context) error {
 		_, err := c.get(ctx, newPlace(c, p.opts, t).path, nil, new(struct{}))
 		return err
 	})
 	return forge.Clone{
-		Address: t.Attrs["clone_url"], Username: "token", Token: token, Since: p.opts.Since, Newest: !p.opts.Sources.Has(audit.SourceHistory), AllRefs: p.opts.AllRefs, Sleep: p.opts.sleep,
+		Address: t.Attrs["clone_url"], Username: gitUser, Token: token, Since: p.opts.Since, Newest: !p.opts.Sources.Has(audit.SourceHistory), AllRefs: p.opts.AllRefs, Sleep: p.opts.sleep,
 		Blobs: t.URL + "/src/commit/", Commits: t.URL + "/commit/", Past: t.Past, Listed: t.State,
 	}, err
 }

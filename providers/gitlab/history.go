@@ -35,18 +35,22 @@ func (p *Provider) Objects(ctx context.Context, t audit.Target, ids []string) it
 	return forge.Objects(ctx, p.env, how, ids)
 }
 
+// gitUser is whom git's server wants to have named beside the token.
+func (c *client) gitUser() string {
+	if c.job {
+		return "gitlab-ci-token"
+	}
+	return "oauth2"
+}
+
 // clone says how the project is fetched.
 func (p *Provider) clone(ctx context.Context, c *client, t audit.Target) (forge.Clone, error) {
-	user := "oauth2"
-	if c.job {
-		user = "gitlab-ci-token"
-	}
 	token, err := forge.TokenThatSees(ctx, c.tokens, func(ctx context.Context) error {
 		_, err := c.get(ctx, newPlace(c, t).path, nil, "", nil)
 		return err
 	})
 	return forge.Clone{
-		Address: t.Attrs["clone_url"], Username: user, Token: token, Since: p.opts.Since, Newest: !p.opts.Sources.Has(audit.SourceHistory), AllRefs: p.opts.AllRefs,
+		Address: t.Attrs["clone_url"], Username: c.gitUser(), Token: token, Since: p.opts.Since, Newest: !p.opts.Sources.Has(audit.SourceHistory), AllRefs: p.opts.AllRefs,
 		Blobs: t.URL + "/-/blob/", Commits: t.URL + "/-/commit/", Sleep: p.opts.sleep, Past: t.Past, Listed: t.State,
 	}, err
 }

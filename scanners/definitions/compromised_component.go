@@ -7,24 +7,11 @@ import (
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/pipeline/advisory"
+	"github.com/leakreach/leakreach/scanners/internal/known"
 )
 
 var compromisedComponent = rule{
-	Rule: audit.Rule{
-		ID: "compromised-component", Title: "Component of a known compromise in use", Category: audit.CategoryExposure, Severity: audit.Critical, CWE: 506,
-		Help: help(`
-An advisory says that this commit or digest is malicious, or that this name stood for such content for some hours. The payloads of these cases read the memory of the runner:
-each job that ran one of them in that time has to be taken for one that has given away all of its secrets.`, `
-- uses: tj-actions/changed-files@0e58ed8671d6b60d0890c21b07f8835ace038e67`, `
-- uses: tj-actions/changed-files@24d32ffd492484c1d75e0c0b894501ddb9d30d62 # v47`, `
-the commit or digest is another one, known-clean ones among them, or the name was never moved. A commit or digest of malicious content is critical at any time. A
-name that was moved is high where the definition had it during that time, medium where that is not known, and info where the line came later: the tags
-were moved back.`),
-		Fix: []string{
-			"Look for runs in the time that the advisory names, and treat what those jobs held as stolen: renew it",
-			"Name a commit that is known to be clean",
-		},
-	},
+	Rule: known.CompromisedComponent,
 	judge: func(f *file, say func(problem)) {
 		for _, j := range f.jobs {
 			for _, u := range append(j.used(), j.images()...) {

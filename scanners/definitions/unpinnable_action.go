@@ -6,27 +6,11 @@ import (
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/pipeline"
+	"github.com/leakreach/leakreach/scanners/internal/known"
 )
 
 var unpinnableAction = rule{
-	Rule: audit.Rule{
-		ID: "unpinnable-action", Title: "Naming the action's commit does not hold its parts", Category: audit.CategoryPipeline, Severity: audit.Medium, CWE: 829,
-		Help: help(`
-Whoever names this action by its commit still gets what its parts are on that day: actions and images that it names by a tag, a branch or not at all. So
-reviewdog's setup action reached all that called the actions around it.`, `
-# action.yml
-runs:
-  using: composite
-  steps:
-    - uses: acme/setup@v1`, `
-# action.yml
-runs:
-  using: composite
-  steps:
-    - uses: acme/setup@0123456789abcdef0123456789abcdef01234567 # v1.4.2`, `
-each part is named by its commit or digest, or lies in the same repository. With parts of GitHub's own only it is low.`),
-		Fix: []string{"Name each action by its commit and each image by its digest"},
-	},
+	Rule:  known.UnpinnableAction,
 	stake: true,
 	judge: func(f *file, say func(problem)) {
 		if f.kind != isAction {

@@ -39,6 +39,11 @@ func everyKind(t *testing.T) *forgetest.GitHub {
 	}
 	g := &forgetest.GitHub{
 		Token: endpointToken, Login: "octocat", Enterprises: map[string][]string{"megacorp": {"acme", "octo"}},
+		Advisories: []forgetest.Advisory{
+			{ID: "GHSA-2222-3333-4444", Severity: "high", Summary: "leaks", Package: "acme/build", Range: "< 2.0.0", Fixed: "2.0.0"},
+			{ID: "GHSA-2222-3333-5555", Severity: "low", Summary: "is gone", Package: "acme/gone", Range: "<= 1.0", Withdrawn: true},
+			{ID: "GHSA-2222-3333-6666", Severity: "critical", Summary: "steals", Package: "acme/evil", Range: ">= 0", Malware: true},
+		},
 		Owners: []*forgetest.Owner{{
 			Login: "acme", Secrets: store.Secrets, Variables: store.Variables, Stores: stores, Policy: selected, Properties: []string{"tier"},
 			Runners: []forgetest.Runner{{Name: "one", OS: "linux", Labels: []string{"self-hosted"}}, {Name: "two", OS: "linux", Group: 2, Offline: true, Version: "2.300.0"}},
@@ -112,6 +117,8 @@ var endpoints = map[string][]string{
 	"repos/get":                         {"/repos/acme/app"},
 	"rate-limit/get":                    {"/rate_limit"},
 	"meta/get":                          {"/meta"},
+
+	"security-advisories/list-global-advisories": {"/advisories?ecosystem=actions&per_page=1", "/advisories?ecosystem=actions&type=malware"},
 
 	"actions/list-org-secrets":                      {"/orgs/acme/actions/secrets"},
 	"actions/list-selected-repos-for-org-secret":    {"/orgs/acme/actions/secrets/S/repositories"},

@@ -2,6 +2,7 @@
 package gittest
 
 import (
+	"io"
 	"net/http"
 	"net/http/cgi"
 	"os"
@@ -125,7 +126,7 @@ func Server(tb testing.TB, dir string) http.Handler {
 			Env: []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
 				"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*",
 				"GIT_PROTOCOL=" + r.Header.Get("Git-Protocol")}, // which git before 2.34 wants to be told by the web server
-			InheritEnv: []string{"PATH"},
+			InheritEnv: []string{"PATH"}, Stderr: io.Discard, // it tells the client what is wrong, too
 		}
 		backend.ServeHTTP(w, r)
 	})

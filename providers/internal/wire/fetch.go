@@ -26,6 +26,8 @@ type Request struct {
 	Wants []string
 	// Alone asks for no more than the wanted objects, whether the server listed them or not. It may refuse that, or send more.
 	Alone bool
+	// Commits asks for no trees and contents, but for those that are wanted themselves. The server may send them all the same.
+	Commits bool
 	// Haves are ids of which the receiver has all that they lead to: it is left out. The pack is whole all the same: no delta in it builds on
 	// what is left out, so that it can be kept as it is. That makes it a little larger, by half for ten commits.
 	Haves []string
@@ -125,7 +127,7 @@ func (r *Remote) ask2(q Request) ([]byte, error) {
 	m.add("ofs-delta")
 	m.add("no-progress")
 	offered := strings.Fields(r.capabilities["fetch"])
-	if q.Alone && slices.Contains(offered, "filter") {
+	if (q.Alone || q.Commits) && slices.Contains(offered, "filter") {
 		m.add("filter tree:0") // of what is not asked for by its id
 	}
 	if q.Depth > 0 {

@@ -115,9 +115,16 @@ func cut(err error) error {
 	return err
 }
 
-// refusal is what a server says when it will not go on.
+// A RefusedError is what a server says when it will not go on.
+type RefusedError struct{ Why string }
+
+func (e *RefusedError) Error() string { return "the server says: " + e.Why }
+
+// Missing tells whether it says that it does not have an object that was asked for, in the words of git's upload-pack.
+func (e *RefusedError) Missing() bool { return strings.Contains(e.Why, "not our ref") }
+
 func refusal(why []byte) error {
-	return fmt.Errorf("the server says: %s", printable(string(bytes.TrimSpace(why))))
+	return &RefusedError{printable(string(bytes.TrimSpace(why)))}
 }
 
 // printable makes hostile text fit for a message: valid UTF-8, no control characters, one short line.

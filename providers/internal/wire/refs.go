@@ -13,16 +13,25 @@ import (
 const (
 	// maxRefs bounds a listing. A repository has a ref or two for each pull request; the largest public ones have about a million.
 	maxRefs = 2 << 20
-	// maxListing is the size of the longest listing in bytes: 128 for each of so many refs.
-	maxListing = maxRefs * 128
+	// maxRefText is the size of a ref in a listing, in bytes, in the mean of the longest one.
+	maxRefText = 128
 	// maxCapabilities bounds what a server may offer; git's own offers seven.
 	maxCapabilities = 1000
 	// maxName is the longest ref name in bytes: no server can store one above the longest path of its system.
 	maxName = 4096
 )
 
+// maxListing is the size of the longest listing in bytes.
+func (r *Remote) maxListing() int { return r.MaxRefs * maxRefText }
+
 // A Ref is a name for an object.
-type Ref struct{ Name, ID string }
+type Ref struct {
+	Name, ID string
+	Peeled   string // what an annotated tag leads to, where it was asked for; else ""
+}
+
+// Target is the object that the name stands for in the end: a commit, mostly.
+func (r Ref) Target() string { return cmp.Or(r.Peeled, r.ID) }
 
 // Refs are those of a repository.
 type Refs struct {
@@ -48,8 +57,15 @@ func (r *Refs) add(name, id string, format string) error {
 		r.Odd++
 		return nil
 	}
-	r.List = append(r.List, Ref{name, id})
+	r.List = append(r.List, Ref{Name: name, ID: id})
 	return nil
+}
+
+// peel takes in what the ref that was added last leads to.
+func (r *Refs) peel(name, id string, format string) {
+	if n := len(r.List); n > 0 && r.List[n-1].Name == name && validID(id, format) {
+		r.List[n-1].Peeled = id
+	}
 }
 
 // finish sorts the list and drops names that come twice.
@@ -94,10 +110,19 @@ func width(format string) int {
 
 // Refs lists the refs whose names begin with one of the prefixes, all without any.
 func (r *Remote) Refs(ctx context.Context, prefixes ...string) (*Refs, error) {
+	return r.refs(ctx, false, prefixes)
+}
+
+// Targets lists refs as Refs does, with what annotated tags lead to. The server has to read each of them for it.
+func (r *Remote) Targets(ctx context.Context, prefixes ...string) (*Refs, error) {
+	return r.refs(ctx, true, prefixes)
+}
+
+func (r *Remote) refs(ctx context.Context, peel bool, prefixes []string) (*Refs, error) {
 	all := r.listed
 	if r.version == 2 {
 		var err error
-		if all, err = r.listRefs(ctx, prefixes); err != nil {
+		if all, err = r.listRefs(ctx, peel, prefixes); err != nil {
 			return nil, err
 		}
 	}
@@ -111,9 +136,12 @@ func (r *Remote) Refs(ctx context.Context, prefixes ...string) (*Refs, error) {
 }
 
 // listRefs asks for them as gitprotocol-v2(5) says under "ls-refs".
-func (r *Remote) listRefs(ctx context.Context, prefixes []string) (*Refs, error) {
+func (r *Remote) listRefs(ctx context.Context, peel bool, prefixes []string) (*Refs, error) {
 	var m message
 	r.command(&m, "ls-refs")
+	if peel {
+		m.add("peel")
+	}
 	m.add("symrefs")
 	if slices.Contains(strings.Fields(r.capabilities["ls-refs"]), "unborn") {
 		m.add("unborn")
@@ -127,7 +155,7 @@ func (r *Remote) listRefs(ctx context.Context, prefixes []string) (*Refs, error)
 		return nil, err
 	}
 	defer body.Close()
-	in := newPackets(body, maxListing)
+	in := newPackets(body, r.maxListing())
 	out, err := readRefs(in, r.Format)
 	if err == nil {
 		in.finish()
@@ -161,6 +189,11 @@ func readRefs(in *packets, format string) (*Refs, error) {
 		}
 		if err := out.add(name, id, format); err != nil {
 			return nil, err
+		}
+		for a := range strings.FieldsSeq(attributes) {
+			if to, ok := strings.CutPrefix(a, "peeled:"); ok {
+				out.peel(name, to, format)
+			}
 		}
 	}
 }
@@ -261,6 +294,7 @@ func (a *advertisement) readListing(in *packets, m mark, line []byte) error {
 			}
 			a.shallow = append(a.shallow, name)
 		case strings.HasSuffix(name, "^{}"): // what an annotated tag leads to; or a line that only carries capabilities
+			a.listed.peel(strings.TrimSuffix(name, "^{}"), id, a.format)
 		default:
 			if err := a.listed.add(name, id, a.format); err != nil {
 				return err

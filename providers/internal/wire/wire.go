@@ -45,6 +45,8 @@ type Options struct {
 	Username, Token string
 	// MaxPack is the size in bytes above which receiving a pack ends with ErrTooLarge. Required.
 	MaxPack int64
+	// MaxRefs is how many refs there is room for in a listing; 0 is two million.
+	MaxRefs int
 	// Silence is how long a server may send no byte; 0 is a minute.
 	Silence time.Duration
 	// Preparation is how long it may give signs of life before and between parts of the pack; 0 is half an hour.
@@ -75,6 +77,9 @@ func (e *UnsupportedError) Error() string { return e.Why }
 func Dial(ctx context.Context, address *url.URL, o Options) (*Remote, error) {
 	if o.Silence == 0 {
 		o.Silence = defaultSilence
+	}
+	if o.MaxRefs == 0 {
+		o.MaxRefs = maxRefs
 	}
 	if o.Preparation == 0 {
 		o.Preparation = defaultPreparation
@@ -118,7 +123,7 @@ func (r *Remote) discover(ctx context.Context) (next *url.URL, err error) {
 		}
 		return nil, err
 	}
-	in := newPackets(resp.Body, maxListing)
+	in := newPackets(resp.Body, r.maxListing())
 	a, err := readAdvertisement(in)
 	if err != nil {
 		return nil, err

@@ -160,6 +160,29 @@ func TestFetch(t *testing.T) {
 	}
 }
 
+// An annotated tag leads to a commit, however many tags there are in between; in each version of the protocol that is told of it.
+func TestTargets(t *testing.T) {
+	origin := gittest.New(t)
+	id := origin.Commit("one")
+	origin.Git("tag", "light")
+	origin.Git("tag", "-a", "-m", "annotated", "v1")
+	origin.Git("tag", "-a", "-m", "of a tag", "v1.0.0", "v1")
+	for name, version := range versions {
+		t.Run(name, func(t *testing.T) {
+			r := dial(t, serve(t, filepath.Dir(origin.Dir), version).JoinPath(filepath.Base(origin.Dir)))
+			refs, err := r.Targets(t.Context(), "refs/tags/")
+			if err != nil || len(refs.List) != 3 {
+				t.Fatalf("%v, %v", refs, err)
+			}
+			for _, ref := range refs.List {
+				if annotated := ref.Name != "refs/tags/light"; ref.Target() != id || (ref.Peeled != "") != annotated || annotated == (ref.ID == id) {
+					t.Errorf("%+v, want one that leads to %s", ref, id)
+				}
+			}
+		})
+	}
+}
+
 // TestOneConnection makes all requests over one connection: a new one costs as much as a small repository.
 func TestOneConnection(t *testing.T) {
 	var opened atomic.Int32
@@ -629,7 +652,7 @@ func TestGuessedHead(t *testing.T) {
 		"refs/heads/b":      {someID + " HEAD\x00", otherID + " refs/heads/a", someID + " refs/heads/b", someID + " refs/tags/c"},
 		"":                  {someID + " HEAD\x00", otherID + " refs/heads/main", someID + " refs/tags/c"},
 	} {
-		a, err := readAdvertisement(newPackets(strings.NewReader(pkt(append(lines, "0000")...)), maxListing))
+		a, err := readAdvertisement(newPackets(strings.NewReader(pkt(append(lines, "0000")...)), maxRefs*maxRefText))
 		if err != nil || a.listed.Head != want {
 			t.Errorf("HEAD %q, %v; want %q", a.listed.Head, err, want)
 		}
