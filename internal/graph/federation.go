@@ -63,7 +63,7 @@ const (
 // maxMints bounds those of a run: a job has one for each event that starts it, and two where it is not known which form its subjects have.
 const maxMints = 1 << 18
 
-// Mints are the tokens that jobs can have. Those of Gitea's jobs have none.
+// Mints are the tokens that jobs can have. Those of Gitea's are not looked at, only Forgejo's.
 func (a *Access) Mints() (all []Mint) {
 	for _, p := range a.order {
 		for _, j := range p.jobs {
