@@ -131,7 +131,7 @@ func (p *pass) text(in part) {
 		raw = t.raw
 	}
 	var of *fresh.Text
-	if !t.binary && len(raw) >= fresh.Worth {
+	if !t.binary && len(raw) >= fresh.Worth && p.item.Kind != audit.KindLog { // whether a log hides what it has encoded, hangs on all of it
 		of = &t.known
 		of.Begin(t.memory, raw)
 	}
