@@ -105,6 +105,36 @@ func TestPeers(t *testing.T) {
 	}
 }
 
+// TestTooManyRoles: roles that are not asked about are told, and nobody who may perhaps assume them may nothing.
+func TestTooManyRoles(t *testing.T) {
+	m := &maker{}
+	arn := m.user("u", nil, allow("sts:AssumeRole", "*"))
+	for k := range 9 {
+		m.role(fmt.Sprint("r", k), doc{"AWS": account}, allow("s3:GetObject", "arn:aws:s3:::none"))
+	}
+	a := m.account(t, account)
+	a.Organisation = true
+	w := NewWorld([]*Account{a}, time.Now())
+	w.asks = 4
+	r := w.Reach(w.Find(arn))
+	if r.Level != LevelRead || len(w.Moves(w.Find(arn))) != 4 || !slices.Contains(r.Limits, "sts-001: 5 roles that it may perhaps assume were not asked about: there are too many") {
+		t.Errorf("%s, %q", r.Level, r.Limits)
+	}
+	m.role("before", doc{"AWS": account}, allow("sts:AssumeRole", m.arn("role", "x")))
+	m.role("x", doc{"AWS": account}, allow("sts:AssumeRole", "*"))
+	a = m.account(t, account)
+	w = NewWorld([]*Account{a}, time.Now())
+	w.asks = 1
+	if r := w.Reach(w.Find(m.arn("role", "before"))); r.Level != LevelUnknown { // what it can become may go on
+		t.Errorf("%s, %q", r.Level, r.Limits)
+	}
+	w = NewWorld([]*Account{a}, time.Now())
+	w.asks = 0
+	if r := w.Reach(w.Find(arn)); r.Level != LevelUnknown {
+		t.Errorf("%s, %q", r.Level, r.Limits)
+	}
+}
+
 // movesOf are an identity's, one by one.
 func movesOf(w *World, i *Identity) []string {
 	all := map[string]bool{}

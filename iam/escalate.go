@@ -17,6 +17,7 @@ type node struct {
 	moved    bool              // they were worked out
 	able     map[string]Answer // of actions that were asked about on any resource
 	beyond   []string          // roles that it may perhaps assume, in accounts that were not read
+	left     int               // roles that were not asked about, as there were too many
 	data     []string          // unproven ways to data, by their ids
 	own      []own             // one for an account; none where it may nothing
 	doubts   []doubt           // what of its own it is not known to be allowed: for each account and level the first

@@ -232,11 +232,18 @@ func (w *World) Reach(i *Identity) Reach {
 		}
 		r.limit("sts-001: assumes " + arn + ", if that lets it in: its account was not read")
 	}
+	cut := w.cut && (n.left > 0 || len(n.moves) > 0)
+	switch {
+	case n.left > 0:
+		r.limit(fmt.Sprintf("sts-001: %d roles that it may perhaps assume were not asked about: there are too many", n.left))
+	case cut:
+		r.limit("sts-001: not all roles were asked about that those whom it can become may perhaps assume: there are too many")
+	}
 	if len(n.data) > 0 {
 		r.limit("unproven ways to data: " + strings.Join(n.data, ", "))
 	}
 	doubt := n.doubt()
-	undecided := doubt != "" || len(n.beyond) > 0 || n.admin.State == Undecided || len(i.unread) > 0
+	undecided := doubt != "" || cut || len(n.beyond) > 0 || n.admin.State == Undecided || len(i.unread) > 0
 	if n.hint != nil && n.hint.move != nil {
 		moves, end := w.route(n, *n.hint, func(n *node) way { return *n.hint })
 		r.Possible = r.follow(moves)

@@ -66,11 +66,13 @@ type World struct {
 	solved         bool
 	permissionSets bool // some account has a role of one
 	fewest         int  // roles that are worth grouping
+	asks           int  // about single roles that are left
+	cut            bool // there were too few
 }
 
 // NewWorld makes one, as of a time.
 func NewWorld(accounts []*Account, now time.Time) *World {
-	w := &World{accounts: accounts, now: now, byARN: map[string]*Identity{}, byID: map[string]*Account{}, nodes: map[*Identity]*node{}, taken: map[taker]*taken{}, fewest: fewest}
+	w := &World{accounts: accounts, now: now, byARN: map[string]*Identity{}, byID: map[string]*Account{}, nodes: map[*Identity]*node{}, taken: map[taker]*taken{}, fewest: fewest, asks: maxAsks}
 	w.lookOver()
 	for _, a := range accounts {
 		w.byID[a.ID] = a
