@@ -3,6 +3,7 @@ package aws
 import (
 	"fmt"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -221,5 +222,34 @@ func TestResourcesBound(t *testing.T) {
 	}
 	if n != maxRead {
 		t.Errorf("%d policies were read", n)
+	}
+}
+
+// TestLarge has an account of 5,000 users and 10,000 buckets: what is asked of it is bounded, and what is not is said.
+func TestLarge(t *testing.T) {
+	id, auditing := keyID("AKIA", account), keyID("AKIA", account)
+	key, its := awstest.Key{Secret: value(), User: "ci"}, awstest.Key{Secret: value(), User: "auditor"}
+	a := awstest.Account{
+		ID: account, Keys: map[string]awstest.Key{id: key, auditing: its}, Policies: map[string]string{admin: everything}, Regions: []string{"us-east-1", "eu-west-1"},
+		Users: map[string]awstest.Entity{"ci": inline(allow("arn:aws:s3:::b9999/*", "s3:PutObject")), "auditor": inline(auditorPolicy)}, Resources: map[string]string{},
+	}
+	for n := range 5000 {
+		a.Users[fmt.Sprintf("u%04d", n)] = inline(allow(fmt.Sprintf("arn:aws:s3:::team-%d/*", n), "s3:GetObject", "s3:PutObject"))
+	}
+	for n := range 10_000 {
+		a.Resources[fmt.Sprintf("arn:aws:s3:::b%04d", n)] = toUser("Deny", "s3:Delete*", "*")
+	}
+	w := newWorld(t, a, func(o *Options) { o.Mode = Owner })
+	w.server.PageSize = pageSize
+	w.credentials(auditing, its.Secret)
+	v := w.verify(t, audit.NewSecret(audit.KindAWSKey, id, key.Secret))
+	if v.Reach == nil || v.Reach.Level != audit.LevelWrite || !strings.Contains(strings.Join(v.Reach.Limits, "\n"), "and 8997 more: only those of 1000 are read") {
+		t.Errorf("%.1000s", fmt.Sprintf("%+v", v.Reach))
+	}
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	t.Logf("%d requests; %d MiB of the system", len(w.server.Requests()), memory.Sys>>20)
+	if n := len(w.server.Requests()); n > maxRead+100 {
+		t.Errorf("%d requests", n)
 	}
 }
