@@ -11,6 +11,7 @@ import (
 	"github.com/leakreach/leakreach/scanners/secrets/internal/archive"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/credfile"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/decode"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/fresh"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/match"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/pair"
@@ -70,6 +71,7 @@ type sheet struct {
 	seen     map[spot]bool
 	creds    credfile.Search // of the text being scanned
 	halves   pair.Search     // of AWS keys in it
+	known    fresh.Text      // of the part
 	taken    []pair.Span     // of those that were found, and of what rules have
 	starts   []int           // of tokens in the part
 	looks    int             // at what stands beside secrets
@@ -110,7 +112,7 @@ func (p *pass) free(t *sheet) {
 	if cap(t.raw) > maxRaw {
 		t.raw = nil
 	}
-	*t = sheet{pass: p, view: t.view, lines: t.lines, creds: t.creds, halves: t.halves, taken: t.taken[:0], starts: t.starts[:0], raw: t.raw}
+	*t = sheet{pass: p, view: t.view, lines: t.lines, creds: t.creds, halves: t.halves, known: t.known, taken: t.taken[:0], starts: t.starts[:0], raw: t.raw}
 	p.spare = append(p.spare, t)
 }
 
@@ -127,13 +129,21 @@ func (p *pass) text(in part) {
 		t.raw = printable(t.raw, raw)
 		raw = t.raw
 	}
-	t.find(raw)
+	var of *fresh.Text
+	if !t.binary && len(raw) >= fresh.Worth {
+		of = &t.known
+		of.Begin(t.memory, raw)
+	}
+	t.find(raw, of)
 	if t.binary {
 		for _, c := range credfile.Keys(in.content) {
 			t.credential(in.content, &c)
 		}
 	}
-	p.decoder.Views(in.content)(t.view)
+	p.decoder.Views(in.content, of)(t.view)
+	if of != nil {
+		of.End()
+	}
 	if p.item.Kind == audit.KindLog && !t.binary {
 		p.decoder.Columns(in.content)(t.view)
 	}
@@ -168,7 +178,7 @@ func (t *sheet) decoded(v decode.View) bool {
 		t.depth--
 	}
 	t.at, t.encoding = v.At, v.Encoding
-	t.find(v.Text)
+	t.find(v.Text, nil)
 	return true
 }
 
@@ -195,14 +205,14 @@ var legible = func() (t [256]byte) {
 }()
 
 // find reports what is in text, which is the part or a decoded view of it.
-func (t *sheet) find(text []byte) {
+func (t *sheet) find(text []byte, of *fresh.Text) {
 	path, commit := t.item.At.Path+t.path, t.item.At.Commit
 	// Pieces of a token, which is known by its shape or not at all.
 	pieces := len(t.encoding) > 0 && (t.encoding[0] == decode.Variable || t.encoding[0] == decode.Column)
 	reads := !t.binary && !pieces && len(text) <= maxCredentialFile
 	t.creds.Begin(text)
 	t.halves.Begin(text)
-	matches, whole := t.matcher.Find(text, func(h literal.Hit) {
+	matches, whole := t.matcher.Find(text, of, func(h literal.Hit) bool {
 		switch {
 		case h.Word >= t.otherWords:
 			if t.at == nil && len(t.starts) < decode.MaxStarts {
@@ -212,8 +222,9 @@ func (t *sheet) find(text []byte) {
 			h.Word -= t.credWords
 			t.halves.At(h)
 		case reads:
-			t.creds.At(h)
+			return t.creds.At(h)
 		}
+		return true
 	})
 	if !whole {
 		t.gap("more matches than can be reported; those behind the first 100000 are left out")
@@ -222,7 +233,7 @@ func (t *sheet) find(text []byte) {
 		matches = slices.DeleteFunc(matches, func(m match.Match) bool { return !m.Keep(path, commit) })
 	}
 	t.taken = t.taken[:0]
-	matches = t.keys(text, matches)
+	matches = t.keys(text, of, matches)
 	var creds []credfile.Credential
 	if reads {
 		if t.later && t.path == "" {
@@ -509,13 +520,13 @@ func message(rule *audit.Rule, loc audit.Location) string {
 }
 
 // keys reports the AWS keys in text and returns the matches that are none of their halves.
-func (t *sheet) keys(text []byte, matches []match.Match) []match.Match {
+func (t *sheet) keys(text []byte, of *fresh.Text, matches []match.Match) []match.Match {
 	if t.byID[ruleAWS] == nil || t.only != nil && !t.only[ruleAWS] {
 		return matches
 	}
 	var found []pair.Found
 	if !t.binary || slices.ContainsFunc(matches, func(m match.Match) bool { return m.Rule.ID == ruleAWSID }) {
-		found = t.halves.Find()
+		found = t.halves.Find(of)
 	}
 	if len(found) == 0 {
 		return matches

@@ -19,6 +19,7 @@ import (
 	"github.com/leakreach/leakreach/scanners/secrets/internal/archive"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/credfile"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/decode"
+	"github.com/leakreach/leakreach/scanners/secrets/internal/fresh"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/match"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/pair"
@@ -50,6 +51,7 @@ type Scanner struct {
 	own                   []ownList       // what the user's configuration exempts, whatever found it
 	seed                  maphash.Seed    // of digests of lines
 	hollow                *hollow
+	memory                *fresh.Memory
 	words                 []string // that chance does not put together
 	notes                 []string
 	passes                sync.Pool // of *pass
@@ -60,6 +62,10 @@ type Scanner struct {
 // unpackMemory is what unpacking a container takes: 48 MiB of dictionaries and buffers, a member of 24 MiB that lies in another one of that
 // size, and what the scan of a member makes of it.
 const unpackMemory = 192 << 20
+
+// maxBlocks is how many blocks of texts are remembered in which there was nothing: those of some thousand files, in 4 MiB. Versions of a file are read one
+// after the other.
+const maxBlocks = 1 << 19
 
 // maxUnpacking is more than there are scans at once.
 const maxUnpacking = 1 << 10
@@ -75,7 +81,7 @@ const ruleAWSID = "aws-access-token"
 // New prepares a scanner. A configuration that cannot be read, and a rule id that does not exist, are errors that wrap
 // [audit.ErrUsage].
 func New(o Options) (*Scanner, error) {
-	s := &Scanner{seed: maphash.MakeSeed(), hollow: newHollow(), byID: map[string]*audit.Rule{}}
+	s := &Scanner{seed: maphash.MakeSeed(), hollow: newHollow(), memory: fresh.New(maxBlocks), byID: map[string]*audit.Rule{}}
 	s.limits = archive.DefaultLimits()
 	s.limits.Memory = int(o.Memory.Share(8, int64(s.limits.Memory)))
 	s.limits.MemberBytes = int(o.Memory.Share(16, int64(s.limits.MemberBytes)))

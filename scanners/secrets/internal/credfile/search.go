@@ -101,24 +101,26 @@ func (s *Search) Begin(content []byte) { *s = Search{text: content} }
 // maxTried bounds the places of a kind that are looked at more closely, each for some microseconds: an honest content has a few.
 const maxTried = 4 * maxFound
 
-// At takes notice of a word in the content.
-func (s *Search) At(h literal.Hit) {
+// At takes notice of a word in the content. It tells whether there is anything to it, or there might be if the text were another one farther
+// away than [fresh.Ahead].
+func (s *Search) At(h literal.Hit) (matters bool) {
 	x := compiled()
 	word := int(h.Word)
 	part := x.leads[word].part
 	if part == markPart {
 		s.mark(word-(len(x.leads)-len(x.marks)), h)
-		return
+		return true
 	}
 	p := &s.parts[part]
 	if h.Start < p.next && part != pairPart || len(p.found) >= maxFound {
-		return
+		return true
 	}
 	if part >= dsnPart {
 		if p.tried++; p.tried > maxTried {
-			return
+			return true
 		}
 	}
+	before := len(p.found)
 	switch part {
 	case keyPart:
 		s.keyBlock(p, h)
@@ -141,7 +143,11 @@ func (s *Search) At(h literal.Hit) {
 	default:
 		s.call(p, h, part-callPart)
 	}
+	return !near[part] || len(p.found) > before
 }
+
+// near are the parts that look no farther than [fresh.Ahead], or not beyond the line.
+var near = [partCount]bool{urlPart: true, pairPart: true, authPart: true, authUpperPart: true, machinePart: true, hubPart: true, callPart: true, callPart + 1: true, callPart + 2: true}
 
 // maxHead bounds how deep in a content the marks of its format are looked for, in bytes.
 const maxHead = 64 << 10

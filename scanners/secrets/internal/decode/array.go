@@ -3,6 +3,8 @@ package decode
 import (
 	"bytes"
 	"encoding/binary"
+
+	"github.com/leakreach/leakreach/scanners/secrets/internal/fresh"
 )
 
 const (
@@ -36,7 +38,9 @@ func findArrays(b *builder, m *marks, text []byte) {
 		for lo > done && inArray[text[lo-1]] {
 			lo--
 		}
-		done = l.read(b, lo)
+		if done = l.read(b, lo); done-lo > fresh.Behind {
+			b.src.known.Touch(lo, done)
+		}
 		if b.d.stopped {
 			return
 		}

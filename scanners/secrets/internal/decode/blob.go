@@ -465,6 +465,7 @@ func (b *builder) alone(text []byte, bl *blob) {
 	if !b.src.touches(bl.pieces[0].lo, bl.end) {
 		return
 	}
+	b.src.known.Touch(bl.pieces[0].lo, bl.end)
 	raw := bl.collect(b.level(), text)
 	if b.d.budget -= len(raw); b.d.budget < 0 {
 		return
@@ -569,10 +570,12 @@ func (b *builder) base64(at *block, text []byte, lo, hi int) int {
 	if hi != at.last && continues(text, hi) && at.worth(lo) {
 		if !at.wrapped(&bl, text, isBase64) {
 			at.last = hi
-		} else if v := bl.judge(at, text); v != noise && b.put(text, &bl, v) {
-			b.named(text, &bl)
-			return bl.end
 		} else {
+			b.src.known.Touch(lo, bl.end)
+			if v := bl.judge(at, text); v != noise && b.put(text, &bl, v) {
+				b.named(text, &bl)
+				return bl.end
+			}
 			at.noise = max(at.noise, bl.end)
 			bl.pieces = bl.pieces[:1]
 		}
@@ -670,6 +673,9 @@ func tryHex(b *builder, at *block, text []byte, lo, hi int) int {
 	for h := nextHex(text, span{lo, lo}, hi); h.hi > h.lo; h = nextHex(text, h, hi) {
 		bl := blob{alphabet: base16s, pieces: at.begin(h.lo, h.hi), end: h.hi}
 		joined := h.hi == hi && continues(text, hi) && at.worth(h.lo) && at.wrapped(&bl, text, isHex)
+		if joined {
+			b.src.known.Touch(h.lo, bl.end)
+		}
 		v := bl.judge(at, text)
 		if v == noise && joined {
 			at.noise = max(at.noise, bl.end)

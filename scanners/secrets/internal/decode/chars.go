@@ -5,6 +5,8 @@ import (
 	"html"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/leakreach/leakreach/scanners/secrets/internal/fresh"
 )
 
 // hunt calls f at each position of one of the bytes in any that may mean something: in a marked block, or near what has been undone.
@@ -154,6 +156,9 @@ func findMarkup(b *builder, m *marks, text []byte) {
 			size += len(piece)
 			cuts = append(cuts, span{hi, end})
 			hi = end + len(piece)
+		}
+		if hi-i > fresh.Behind {
+			b.src.known.Touch(i, hi)
 		}
 		if size == len(left) || size < least || !o.settle() {
 			return max(hi, i+1)

@@ -13,6 +13,8 @@ import (
 	"iter"
 	"sort"
 	"sync"
+
+	"github.com/leakreach/leakreach/scanners/secrets/internal/fresh"
 )
 
 // A View is a piece of a text in decoded form, with what surrounds it.
@@ -51,10 +53,12 @@ const (
 type Decoder struct{ free sync.Pool } // of *decoder
 
 // Views yields the texts hidden in text, in the order of their encodings, not of their places. Views of nested encodings follow the view they lie in.
-func (d *Decoder) Views(text []byte) iter.Seq[View] {
+//
+// of, if not nil, is what is known of text.
+func (d *Decoder) Views(text []byte, of *fresh.Text) iter.Seq[View] {
 	return func(yield func(View) bool) {
 		one := d.take(text, yield)
-		one.views(text)
+		one.views(text, of)
 		d.give(one)
 	}
 }
@@ -79,6 +83,7 @@ type source struct {
 	text     []byte
 	encoding []string
 	at       func(int) int // nil: identity
+	known    *fresh.Text   // nil for a view
 	changed  []span        // what its own decoding touched; only there can nested encodings be news. nil: everywhere
 }
 
@@ -126,8 +131,8 @@ type buffers struct {
 	news []span
 }
 
-func (d *decoder) views(text []byte) {
-	d.decode(source{text: text}, 0)
+func (d *decoder) views(text []byte, of *fresh.Text) {
+	d.decode(source{text: text, known: of}, 0)
 	for i := range d.levels {
 		if l := &d.levels[i]; max(cap(l.joined), 8*cap(l.words), 8*cap(l.pieces)) > window {
 			*l = level{} // as it was needed for a text that is longer than most
@@ -139,7 +144,7 @@ func (d *decoder) views(text []byte) {
 func (d *decoder) decode(src source, depth int) {
 	text := src.text
 	var m marks
-	m.mark(text, &d.levels[depth])
+	m.mark(text, src.known, &d.levels[depth])
 	if d.all {
 		m.setAll()
 	}
@@ -215,6 +220,9 @@ func (d *decoder) decode(src source, depth int) {
 	findLines(&dumps, &wraps, &m, text)
 	dumps.done()
 	wraps.done()
+	if d.stopped {
+		src.known.Lose()
+	}
 }
 
 // hasBOM reports whether text begins with the byte order mark of UTF-16.
@@ -295,6 +303,7 @@ func (b *builder) replace(lo, hi int, text []byte, num, den int) bool {
 	if !b.src.touches(lo, hi) || b.open && lo < b.cur {
 		return true
 	}
+	b.src.known.Touch(lo, hi)
 	b.reachTo(lo)
 	if last := len(b.segs) - 1; b.segs[last].out == len(b.out) { // nothing of the source since the last span
 		b.segs = b.segs[:last]
@@ -410,7 +419,7 @@ func (b *builder) emit() {
 		return
 	}
 	if b.depth+1 < maxDepth {
-		d.decode(source{b.out, encoding, at, b.news}, b.depth+1)
+		d.decode(source{text: b.out, encoding: encoding, at: at, changed: b.news}, b.depth+1)
 	}
 }
 

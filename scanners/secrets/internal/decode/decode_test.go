@@ -342,7 +342,7 @@ func byteLines(s string, n int) (lines []string) {
 // found returns the encodings of the views of text that show want, and where in text it begins.
 func found(text []byte, want string) (encodings []string, at int) {
 	at = -1
-	for v := range new(Decoder).Views(text) {
+	for v := range new(Decoder).Views(text, nil) {
 		if i := bytes.Index(v.Text, []byte(want)); i >= 0 {
 			encodings = append(encodings, strings.Join(v.Encoding, "+"))
 			if at < 0 {
@@ -407,7 +407,7 @@ func TestJSONInJSON(t *testing.T) {
 
 func TestNoContextLost(t *testing.T) {
 	text := "first\napi_" + "key: \"" + b64("hunter2-hunter2") + "\"  # comment\nlast\n"
-	for v := range new(Decoder).Views([]byte(text)) {
+	for v := range new(Decoder).Views([]byte(text), nil) {
 		if bytes.Contains(v.Text, []byte("api_"+"key: \"hunter2-hunter2\"  # comment")) {
 			return
 		}
@@ -436,7 +436,7 @@ func TestPlainTextHasNoViews(t *testing.T) {
 		"assert '&lt;p&gt;Hello World!' in html\n",
 	}
 	for _, text := range plain {
-		for v := range new(Decoder).Views([]byte(text)) {
+		for v := range new(Decoder).Views([]byte(text), nil) {
 			t.Errorf("%q shows %q by %q", text, v.Text, v.Encoding)
 		}
 	}
@@ -467,7 +467,7 @@ func TestRowsOfEscapes(t *testing.T) {
 	text = append(text, "\"\n"...)
 	missing := len(escapes)
 	shown := map[int]bool{}
-	for v := range new(Decoder).Views(text) {
+	for v := range new(Decoder).Views(text, nil) {
 		if !slices.Equal(v.Encoding, []string{"escape"}) {
 			continue
 		}
@@ -495,7 +495,7 @@ func TestRowsOfEscapes(t *testing.T) {
 func TestNoHalfValues(t *testing.T) {
 	value := "\"" + strings.Repeat("aB3$", 60) + "\""
 	text := value + strings.Repeat(" a", 80) + " k: " + b64("hunter2-hunter2") + strings.Repeat(" b", 80) + value
-	for v := range new(Decoder).Views([]byte(text)) {
+	for v := range new(Decoder).Views([]byte(text), nil) {
 		if n := bytes.Count(v.Text, []byte("aB3$")); n%60 != 0 {
 			t.Errorf("a view shows %d of 60 parts of a value", n)
 		}
@@ -543,7 +543,7 @@ func TestRandomLines(t *testing.T) {
 		"base64 odd": folded(base64.StdEncoding.EncodeToString(body), 61, "\n"),
 		"hex":        folded(hex.EncodeToString(body), 64, "\n"),
 	} {
-		for v := range new(Decoder).Views([]byte(text)) {
+		for v := range new(Decoder).Views([]byte(text), nil) {
 			if len(v.Text) > 2*window {
 				t.Errorf("%s: a view of %d bytes", name, len(v.Text))
 			}
@@ -565,7 +565,7 @@ func TestLargeTexts(t *testing.T) {
 		"gzip":         base64.StdEncoding.EncodeToString(zipped(filler+token+filler, false)),
 	} {
 		most := 0
-		for v := range new(Decoder).Views([]byte(text)) {
+		for v := range new(Decoder).Views([]byte(text), nil) {
 			most = max(most, len(v.Text))
 		}
 		if encodings, _ := found([]byte(text), token); len(encodings) == 0 {
@@ -606,7 +606,7 @@ func TestBounded(t *testing.T) {
 		"ats":           strings.Repeat("&amp;", n/5),
 	} {
 		total := 0
-		for v := range new(Decoder).Views([]byte(text)) {
+		for v := range new(Decoder).Views([]byte(text), nil) {
 			total += len(v.Text)
 			_ = v.At(len(v.Text))
 		}
@@ -619,7 +619,7 @@ func TestBounded(t *testing.T) {
 func TestBreakingOff(t *testing.T) {
 	text := []byte(strings.Repeat(prose(b64(newToken(rand.New(rand.NewPCG(1, 1)))))+strings.Repeat("some words \n", 200), 10))
 	n := 0
-	for range new(Decoder).Views(text) {
+	for range new(Decoder).Views(text, nil) {
 		n++
 		break
 	}
@@ -635,7 +635,7 @@ func FuzzViews(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		kept := bytes.Clone(text)
-		for v := range new(Decoder).Views(text) {
+		for v := range new(Decoder).Views(text, nil) {
 			if len(v.Encoding) == 0 {
 				t.Fatal("a view without encoding")
 			}
@@ -658,7 +658,7 @@ func BenchmarkEscapes(b *testing.B) {
 	b.ReportAllocs()
 	var d Decoder
 	for b.Loop() {
-		for range d.Views(text) { //nolint:revive // only the cost counts
+		for range d.Views(text, nil) { //nolint:revive // only the cost counts
 		}
 	}
 }
@@ -673,7 +673,7 @@ func BenchmarkLists(b *testing.B) {
 	b.ReportAllocs()
 	var d Decoder
 	for b.Loop() {
-		for range d.Views(buf.Bytes()) { //nolint:revive // only the cost counts
+		for range d.Views(buf.Bytes(), nil) { //nolint:revive // only the cost counts
 		}
 	}
 }
@@ -701,7 +701,7 @@ func BenchmarkSource(b *testing.B) {
 	b.ReportAllocs()
 	var d Decoder
 	for b.Loop() {
-		for range d.Views(text) {
+		for range d.Views(text, nil) {
 			b.Fatal("a view of plain text")
 		}
 	}
@@ -712,7 +712,7 @@ func TestNothingAllocated(t *testing.T) {
 	text := sourceText()
 	var d Decoder
 	if n := testing.AllocsPerRun(5, func() {
-		for range d.Views(text) {
+		for range d.Views(text, nil) {
 			t.Error("a view of plain text")
 		}
 	}); n > 2 {
@@ -730,7 +730,7 @@ func BenchmarkLog(b *testing.B) {
 	b.ReportAllocs()
 	var d Decoder
 	for b.Loop() {
-		for range d.Views(buf.Bytes()) { //nolint:revive // only the cost counts
+		for range d.Views(buf.Bytes(), nil) { //nolint:revive // only the cost counts
 		}
 	}
 }
@@ -741,7 +741,7 @@ func BenchmarkBase64(b *testing.B) {
 	b.ReportAllocs()
 	var d Decoder
 	for b.Loop() {
-		for range d.Views(text) { //nolint:revive // only the cost counts
+		for range d.Views(text, nil) { //nolint:revive // only the cost counts
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"strings"
+
+	"github.com/leakreach/leakreach/scanners/secrets/internal/fresh"
 )
 
 // A seam says how two pieces of text hang together.
@@ -286,6 +288,9 @@ func findConcat(b *builder, m *marks, text []byte) {
 					to = b.list(text, i, next, &without)
 				}
 			}
+		}
+		if to-i > fresh.Behind {
+			b.src.known.Touch(i, to)
 		}
 		i = max(to, i+1)
 	}

@@ -70,6 +70,7 @@ func unprefix(b *builder, text []byte, p int) int {
 	if !bytes.Contains(header, []byte("-----BEGIN")) {
 		return p + 1
 	}
+	b.src.known.Touch(p, p+1)
 	for range most {
 		next, how := prefix(text, p+1)
 		if how > indented {

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"slices"
 
+	"github.com/leakreach/leakreach/scanners/secrets/internal/fresh"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/planes"
 )
 
@@ -168,7 +169,7 @@ var byteClasses = func() *planes.Table {
 }()
 
 // mark reads text.
-func (m *marks) mark(text []byte, l *level) {
+func (m *marks) mark(text []byte, of *fresh.Text, l *level) {
 	m.words = len(text)/wordBytes + 1
 	if m.words > fewWords {
 		n := m.words * finders
@@ -176,13 +177,33 @@ func (m *marks) mark(text []byte, l *level) {
 		clear(l.words)
 		m.many = l.words
 	}
-	const step = planes.Blocks * planes.Size
 	if l.sieve == nil {
 		l.sieve = new(sieve)
 	}
-	s := l.sieve
-	*s = sieve{}
-	for at := 0; at <= len(text)+planes.Size/2; at += step { // what is marked by what follows has half a block to follow
+	next := 0
+	for _, part := range of.Spans(len(text)) {
+		lo := max(next, (part.Lo-warm)/step*step)
+		if lo > next || next == 0 {
+			*l.sieve = sieve{}
+		}
+		next = m.sift(text, lo, part.Hi, l.sieve)
+	}
+	if m.control {
+		of.Lose()
+	}
+}
+
+const (
+	// step is what the sieve takes at once, in bytes.
+	step = planes.Blocks * planes.Size
+	// warm is how much text before a part passes through the sieve: a line, and more than a token.
+	warm = fresh.Behind
+)
+
+// sift reads text from lo, which is a multiple of step, to hi. It returns where it has come to.
+func (m *marks) sift(text []byte, lo, hi int, s *sieve) int {
+	at := lo
+	for ; at <= hi+planes.Size/2; at += step { // what is marked by what follows has half a block to follow
 		byteClasses.Next(&s.group, text[min(at, len(text)):])
 		if end := len(text) - at; end >= 0 && end < step { // which may end a line
 			s.group[lineFeed][planes.First+end/planes.Size] |= 1 << (end % planes.Size)
@@ -191,6 +212,7 @@ func (m *marks) mark(text []byte, l *level) {
 		s.sift()
 		m.look(text, at, s)
 	}
+	return at
 }
 
 // look looks closer at what is left in the sieve of the text from i on. Some places are behind what they speak of: there the sieve has
@@ -365,21 +387,24 @@ func (m *marks) array(text []byte, i int, g *planes.Group, b int) {
 func ahead(last, plane uint64, k int) uint64 { return last>>k | plane<<(planes.Size-k) }
 
 // A row is one of bytes of lists, as far as it was read: to its end or until it had words enough.
-type row struct{ hi, words int }
+type row struct{ lo, hi, words int }
+
+// long reports whether the row may be a list, or is so long that only the finder can tell.
+func (r *row) long() bool { return r.words >= minValues || r.hi-r.lo > fresh.Behind }
 
 // numbered reports whether the row of bytes of lists around i has as many words as a list has numbers. It is asked for ascending places, and
 // reads a row once.
 func (m *marks) numbered(text []byte, i int) bool {
 	r := &m.row
 	if i = min(i, len(text)); i <= r.hi && r.hi > 0 {
-		return r.words >= minValues
+		return r.long()
 	}
 	lo := i
 	for lo > r.hi && inArray[text[lo-1]] {
 		lo--
 	}
 	if lo > r.hi || r.words < minValues { // another row
-		*r = row{hi: lo}
+		*r = row{lo: lo, hi: lo}
 		word := false
 		for ; r.words < minValues && r.hi < len(text) && inArray[text[r.hi]]; r.hi++ {
 			was := word
@@ -389,7 +414,7 @@ func (m *marks) numbered(text []byte, i int) bool {
 		}
 	}
 	r.hi = max(r.hi, i)
-	return r.words >= minValues
+	return r.long()
 }
 
 // escape marks the backslash at i.

@@ -18,7 +18,7 @@ func shown(text []byte, all bool) (views []string) {
 		views = append(views, fmt.Sprintf("%s %d-%d-%d %q", strings.Join(v.Encoding, "+"), v.At(0), v.At(len(v.Text)/2), v.At(len(v.Text)), v.Text))
 		return true
 	}}
-	d.views(text)
+	d.views(text, nil)
 	return views
 }
 
@@ -134,7 +134,7 @@ func TestMarkedPlaces(t *testing.T) {
 func markedPlaces(t *testing.T, text []byte) {
 	t.Helper()
 	var m marks
-	m.mark(text, new(level))
+	m.mark(text, nil, new(level))
 	for i := range text {
 		want := func(finder int, is bool) {
 			t.Helper()

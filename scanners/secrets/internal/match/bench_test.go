@@ -85,7 +85,7 @@ func find(b *testing.B, all [][]byte, size int64) {
 	for b.Loop() {
 		n = 0
 		for _, t := range all {
-			found, _ := m.Find(t, nil)
+			found, _ := m.Find(t, nil, nil)
 			n += len(found)
 		}
 	}

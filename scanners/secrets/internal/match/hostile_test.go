@@ -25,12 +25,12 @@ func TestHostile(t *testing.T) {
 		token + " ", "api_key=\"" + token[4:] + "\" ", string(keywords),
 	} {
 		text := bytes.Repeat([]byte(unit), size/len(unit))
-		found, _ := m.Find(text, nil)
+		found, _ := m.Find(text, nil, nil)
 		for i := range found {
 			if x := &found[i]; x.SecretStart < 0 || x.SecretEnd > len(text) || x.LineEnd > len(text) || x.LineStart > x.LineEnd {
 				t.Fatalf("%.40q: match %d-%d on lines %d-%d", unit, x.SecretStart, x.SecretEnd, x.LineStart, x.LineEnd)
 			}
 		}
-		m.Find(append(text[:len(text):len(text)], "\ntoken: "+token...), nil)
+		m.Find(append(text[:len(text):len(text)], "\ntoken: "+token...), nil, nil)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/leakreach/leakreach/scanners/secrets/internal/fresh"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/rules"
 )
@@ -35,8 +36,9 @@ type Matcher struct {
 	patterns int                    // how many there are
 	states   int                    // how many rules need one
 
-	mu   sync.Mutex
-	free []*scratch
+	mu     sync.Mutex
+	free   []*scratch
+	things []*rule // see thing
 }
 
 // use says that a word is a rule's local-th keyword.
@@ -161,12 +163,16 @@ func (m *Matcher) around(keyword string, uses []use) (before, after literal.Set)
 // Find returns all matches in text that do not depend on where it lies, or may: ask each [Match.Keep]. whole is false if there
 // were too many. visit, if not nil, is called for each of the words that New was given where it stands in text, in the order of
 // their ends; a hit's Word is its index there.
-func (m *Matcher) Find(text []byte, visit func(literal.Hit)) (matches []Match, whole bool) {
+//
+// Only the parts of text that are new to of, which may be nil, are looked at, and what may matter in them is touched.
+func (m *Matcher) Find(text []byte, of *fresh.Text, visit func(literal.Hit) (matters bool)) (matches []Match, whole bool) {
 	s := m.take()
 	defer m.give(s)
 	s.begin(text)
+	s.known = of
 	folding := m.scan(s, visit)
 	if folding {
+		of.Lose()
 		s.begin(text)
 		m.scanFolding(s)
 	}
@@ -191,7 +197,7 @@ func (m *Matcher) take() *scratch {
 }
 
 func (m *Matcher) give(s *scratch) {
-	s.content, s.lines = nil, nil
+	s.content, s.lines, s.known = nil, nil, nil
 	s.onLines = nil
 	s.low = ""
 	s.lowered = false
@@ -210,6 +216,7 @@ func (m *Matcher) give(s *scratch) {
 type scratch struct {
 	content   []byte
 	lines     *Lines
+	known     *fresh.Text
 	text      uint32 // number of the text, so that states need no clearing
 	state     []state
 	searches  []*dfa // of patterns
@@ -237,8 +244,9 @@ type found struct {
 type state struct {
 	text    uint32
 	skip    bool // nothing is to be done at its keywords
-	pos     int  // end of the last match
-	tried   int  // no match starts before
+	thing   uint8
+	pos     int // end of the last match
+	tried   int // no match starts before
 	work    int
 	rough   *dfa // nil if it is no other than forward
 	forward *dfa
@@ -270,7 +278,7 @@ func (s *scratch) begin(text []byte) {
 func (s *scratch) of(r *rule) *state {
 	st := &s.state[r.id]
 	if st.text != s.text {
-		st.text, st.skip, st.pos, st.tried, st.work = s.text, false, 0, 0, 0
+		st.text, st.skip, st.thing, st.pos, st.tried, st.work = s.text, false, 0, 0, 0, 0
 		st.trail.at = st.trail.at[:0]
 	}
 	return st

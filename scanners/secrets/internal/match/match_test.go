@@ -84,7 +84,7 @@ func matcher(t testing.TB) *Matcher {
 // ours writes our matches likewise. A path may have "@commit" behind it.
 func ours(m *Matcher, text, path string) (all []string) {
 	path, commit, _ := strings.Cut(path, "@")
-	found, _ := m.Find([]byte(text), nil)
+	found, _ := m.Find([]byte(text), nil, nil)
 	for _, r := range m.Paths(path, commit) {
 		all = append(all, fmt.Sprintf("%s 0:0 \"\"", r.ID))
 	}
@@ -207,7 +207,7 @@ func TestWidened(t *testing.T) {
 					t.Errorf("lost %s in %.1000q", w, text)
 				}
 			}
-			found, _ := m.Find([]byte(text), nil)
+			found, _ := m.Find([]byte(text), nil, nil)
 			for i := range found {
 				x := &found[i]
 				if !x.Keep("", "") || slices.Contains(was, written(x, text)) {
@@ -339,8 +339,8 @@ func TestWords(t *testing.T) {
 			text = bytes.Repeat([]byte("sky key s.Az KEY zzz ey\n"), chunk/10)
 		}
 		var got []literal.Hit
-		found, _ := m.Find(text, func(h literal.Hit) { got = append(got, h) })
-		if want, _ := bare.Find(text, nil); len(found) != len(want) {
+		found, _ := m.Find(text, nil, func(h literal.Hit) bool { got = append(got, h); return true })
+		if want, _ := bare.Find(text, nil, nil); len(found) != len(want) {
 			t.Errorf("%d matches, without words %d in %q", len(found), len(want), text)
 		}
 		if !slices.IsSortedFunc(got, func(a, b literal.Hit) int { return a.End - b.End }) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"github.com/leakreach/leakreach/scanners/secrets/internal/fresh"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 )
 
@@ -11,34 +12,48 @@ import (
 const chunk = 8 << 10
 
 // scan looks at every keyword. It stops to do so, and returns true, when text turns up that folds into ASCII.
-func (m *Matcher) scan(s *scratch, visit func(literal.Hit)) (folding bool) {
-	m.hits(s, m.finder, s.content, func(h literal.Hit) {
+func (m *Matcher) scan(s *scratch, visit func(literal.Hit) (matters bool)) (folding bool) {
+	look := func(h literal.Hit) {
+		matters := false
 		if h.Word >= m.folding {
 			folding = true
 		}
 		if !folding {
 			for _, u := range m.uses[h.Word] {
-				m.look(s, u, h, false)
+				matters = m.look(s, u, h, false) || matters
 			}
 		}
 		if visit != nil {
 			for _, i := range m.others[h.Word] {
-				visit(literal.Hit{Start: h.Start, End: h.End, Word: i})
+				matters = visit(literal.Hit{Start: h.Start, End: h.End, Word: i}) || matters
 			}
 		}
-	})
+		if matters {
+			s.known.Touch(h.Start, h.End)
+		}
+	}
+	if held := s.known.Held(); held != 0 {
+		for i, r := range m.whole() {
+			if held>>i&1 != 0 {
+				m.meet(s, r)
+			}
+		}
+	}
+	for _, part := range s.known.Spans(len(s.content)) {
+		m.hits(s, m.finder, s.content, part, look)
+	}
 	return folding
 }
 
 // hits calls visit for the hits of f in the order of their ends.
-func (m *Matcher) hits(s *scratch, f *literal.Finder, text []byte, visit func(literal.Hit)) {
+func (m *Matcher) hits(s *scratch, f *literal.Finder, text []byte, in fresh.Span, visit func(literal.Hit)) {
 	hits := s.hits[:0]
-	for from := 0; from < len(text); from += chunk {
-		to := min(from+chunk, len(text))
+	for from := in.Lo; from < in.Hi; from += chunk {
+		to := min(from+chunk, in.Hi)
 		hits = f.Scan(text, from, to, hits)
 		byEnd(hits)
 		n := 0
-		for ; n < len(hits) && (hits[n].End <= to || to == len(text)); n++ {
+		for ; n < len(hits) && (hits[n].End <= to || to == in.Hi); n++ {
 			visit(hits[n])
 		}
 		hits = append(hits[:0], hits[n:]...) // a later one may end before these
@@ -60,7 +75,7 @@ func byEnd(hits []literal.Hit) {
 func (m *Matcher) scanFolding(s *scratch) {
 	present := make([]bool, m.folding)
 	low := unfold(s.content, map[rune]byte{'\u212a': 'k', 'İ': 'i'})
-	m.hits(s, m.plain(), low.text, func(h literal.Hit) { present[h.Word] = true })
+	m.hits(s, m.plain(), low.text, fresh.Span{Hi: len(low.text)}, func(h literal.Hit) { present[h.Word] = true })
 	for word, yes := range present {
 		for _, u := range m.uses[word] {
 			if yes {
@@ -69,7 +84,7 @@ func (m *Matcher) scanFolding(s *scratch) {
 		}
 	}
 	like := unfold(s.content, map[rune]byte{'\u212a': 'k', 'ſ': 's'})
-	m.hits(s, m.plain(), like.text, func(h literal.Hit) {
+	m.hits(s, m.plain(), like.text, fresh.Span{Hi: len(like.text)}, func(h literal.Hit) {
 		for _, u := range m.uses[h.Word] {
 			if s.state[u.rule.id].text == s.text {
 				m.look(s, u, literal.Hit{Start: like.original(h.Start), End: like.original(h.End), Word: h.Word}, true)
@@ -116,15 +131,39 @@ func (u *unfolded) original(i int) int {
 	return i + u.shift[n-1]
 }
 
-// look decides what a keyword at h means to a rule.
-func (m *Matcher) look(s *scratch, u use, h literal.Hit, folding bool) {
+// look decides what a keyword at h means to a rule. It tells whether that is more than nothing, or may depend on text that is farther away than
+// fresh.Behind or fresh.Ahead.
+func (m *Matcher) look(s *scratch, u use, h literal.Hit, folding bool) (matters bool) {
 	st := &s.state[u.rule.id]
 	if st.text != s.text {
 		m.meet(s, u.rule)
 	}
 	if !st.skip && h.Start >= st.pos {
-		m.try(s, u.rule, u.local, h, folding)
+		return m.try(s, u.rule, u.local, h, folding)
 	}
+	if st.skip && st.thing != 0 {
+		s.known.Hold(h.Start, st.thing-1)
+		return false
+	}
+	return !u.rule.SkipReport
+}
+
+// thing is the number from 1 on by which a rule is known that goes by a keyword anywhere in a text, or 0.
+func (m *Matcher) thing(r *rule) uint8 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := slices.Index(m.things, r)
+	if i < 0 && len(m.things) < 8 {
+		i, m.things = len(m.things), append(m.things, r)
+	}
+	return uint8(i + 1)
+}
+
+// whole lists the rules that have such a number.
+func (m *Matcher) whole() []*rule {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.things
 }
 
 // meet prepares a rule for a text that has a keyword of it.
@@ -136,6 +175,7 @@ func (m *Matcher) meet(s *scratch, r *rule) {
 	case r.Regex == "" || len(r.odd) > 0 || !r.compile(m.words).anchored || r.own != nil:
 		if !st.skip {
 			s.later = append(s.later, r)
+			st.thing = m.thing(r)
 		}
 		st.skip = true
 	case st.forward == nil:
@@ -202,22 +242,22 @@ func (s *scratch) has(x *expr, st *state) bool {
 }
 
 // try finds the matches of a rule that contain its anchor's literal at h.
-func (m *Matcher) try(s *scratch, r *rule, local int32, h literal.Hit, folding bool) {
+func (m *Matcher) try(s *scratch, r *rule, local int32, h literal.Hit, folding bool) (matters bool) {
 	st, x := s.of(r), r.expr
 	a := &x.anchor[local]
 	if st.rough != nil {
 		may, cost := st.rough.may(s.content, h.End, st.rough.start(local, a.roughly, a.afterDone))
 		if st.work += cost; !may {
-			return
+			return false
 		}
 	}
 	can, cost := st.forward.reach(s.content, h.End, st.forward.start(local, a.after, a.afterDone), &st.trail)
 	if st.work += cost; st.work > s.allowance() {
 		m.giveUp(s, r)
-		return
+		return true
 	}
 	if !can {
-		return
+		return cost > fresh.Ahead || h.End/stride != (h.End+cost)/stride // or it came upon the trail of one that went farther
 	}
 	if st.back == nil {
 		st.back = newDFA(x.back(), false)
@@ -241,14 +281,15 @@ func (m *Matcher) try(s *scratch, r *rule, local int32, h literal.Hit, folding b
 			}
 			if st.work > s.allowance() {
 				m.giveUp(s, r)
-				return
+				return true
 			}
 		}
 		if st.pos == begin {
 			st.tried = max(st.tried, h.Start+1)
 		}
 		if st.pos == begin || st.pos > h.Start {
-			return
+			s.known.Touch(max(0, h.Start-reach), max(st.pos, h.End))
+			return true
 		}
 	}
 }
@@ -285,7 +326,7 @@ func (m *Matcher) findOwn(s *scratch, r *rule) {
 	if st.forward == nil {
 		st.automata(r.expr)
 	}
-	m.hits(s, r.own, s.content, func(h literal.Hit) {
+	m.hits(s, r.own, s.content, fresh.Span{Hi: len(s.content)}, func(h literal.Hit) {
 		if !st.skip && h.Start >= st.pos {
 			m.try(s, r, h.Word, h, false)
 		}
@@ -296,6 +337,7 @@ func (m *Matcher) findOwn(s *scratch, r *rule) {
 func (m *Matcher) giveUp(s *scratch, r *rule) {
 	st := s.of(r)
 	st.skip = true
+	s.known.Lose()
 	x := r.compile(m.words)
 	if !x.plain {
 		if st.search == nil {

@@ -29,7 +29,7 @@ func TestTrail(t *testing.T) {
 		}
 		text := b.String()
 		var got [][]int
-		found, _ := m.Find([]byte(text), nil)
+		found, _ := m.Find([]byte(text), nil, nil)
 		for _, x := range found {
 			got = append(got, []int{x.Start, x.End})
 		}

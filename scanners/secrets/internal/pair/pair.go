@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/leakreach/leakreach/scanners/secrets/internal/fresh"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 )
 
@@ -67,9 +68,14 @@ func (s *Search) At(h literal.Hit) {
 // Find returns the credentials in the content in the order of their first byte; an id that stands there twice is found twice, and
 // paired where its secret stands. Ids of Amazon's documentation are found like any other. Secrets without an id follow as halves
 // with an empty ID, the best named first, and so do session tokens.
-func (s *Search) Find() []Found {
+//
+// of, if not nil, is what is known of the content.
+func (s *Search) Find(of *fresh.Text) []Found {
 	text := s.text
-	marks := secrets(text, s.ids)
+	marks := s.ids
+	for _, part := range of.Spans(len(text)) {
+		marks = secrets(text, part, of, marks)
+	}
 	if len(marks) == 0 {
 		return nil
 	}

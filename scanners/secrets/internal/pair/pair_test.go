@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/leakreach/leakreach/scanners/secrets/internal/fresh"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 )
 
@@ -128,7 +129,7 @@ func find(text []byte) []Found {
 	for _, h := range finder.Scan(text, 0, len(text), nil) {
 		s.At(h)
 	}
-	return s.Find()
+	return s.Find(nil)
 }
 
 func TestFind(t *testing.T) {
@@ -243,7 +244,7 @@ func TestSecrets(t *testing.T) {
 			want = runs(text, m[0], m[1], want)
 		}
 		found += len(want)
-		if got := secrets(text, nil); !reflect.DeepEqual(got, want) {
+		if got := secrets(text, fresh.Span{Hi: len(text)}, nil, nil); !reflect.DeepEqual(got, want) {
 			t.Fatalf("%q:\n%v, want\n%v", text, got, want)
 		}
 	}
@@ -264,6 +265,6 @@ func BenchmarkSearch(b *testing.B) {
 	var s Search
 	for b.Loop() {
 		s.Begin(text)
-		s.Find()
+		s.Find(nil)
 	}
 }

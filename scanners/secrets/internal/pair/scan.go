@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/leakreach/leakreach/scanners/secrets/internal/fresh"
 )
 
 // A mark is something of a credential that stands in a text.
@@ -38,11 +40,11 @@ const (
 
 // secrets appends the secrets and tokens. Of a run of 40 bytes the 8 from some multiple of 33 on are a part, the 8 behind or in front of
 // them are another, and no other bytes need be looked at.
-func secrets(t []byte, marks []mark) []mark {
+func secrets(t []byte, in fresh.Span, of *fresh.Text, marks []mark) []mark {
 	const part = 8
 	const stride = 40 - part + 1
 	n := len(marks)
-	for i := 0; i+part <= len(t) && len(marks)-n < maxSecrets; i += stride {
+	for i := in.Lo; i+part <= in.Hi && len(marks)-n < maxSecrets; i += stride {
 		if !inOneRun((*[part]byte)(t[i:])) || (i+2*part > len(t) || !inOneRun((*[part]byte)(t[i+part:]))) && (i < part || !inOneRun((*[part]byte)(t[i-part:]))) {
 			continue
 		}
@@ -54,7 +56,10 @@ func secrets(t []byte, marks []mark) []mark {
 			end++
 		}
 		if end-start >= 40 {
-			marks = runs(t, start, end, marks)
+			before := len(marks)
+			if marks = runs(t, start, end, marks); len(marks) > before {
+				of.Touch(start, end)
+			}
 		}
 		i = max(i, end-stride) // behind the run
 	}
