@@ -156,6 +156,8 @@ func TestResourcesUnread(t *testing.T) {
 			"depends on resource policy", nil},
 		"regions are not told": {"", refuseAbout("because no identity-based policy allows the action", "account:ListRegions"), audit.LevelUnknown,
 			"in regions that have to be switched on: account:ListRegions: access denied", map[string]int{"kms:ListKeys": 17}},
+		"a key in a region that is not told": {allow("arn:aws:kms:ap-east-1:"+account+":key/k", "kms:Decrypt"), refuseAbout("because no identity-based policy allows the action", "account:ListRegions"), audit.LevelUnknown,
+			"depends on resource policy", nil},
 		"a service that fails": {"", func(w http.ResponseWriter, _ *http.Request, action string, _ int) bool {
 			if action == "sqs:ListQueues" {
 				w.WriteHeader(http.StatusServiceUnavailable)
@@ -222,6 +224,34 @@ func TestResourcesBound(t *testing.T) {
 	}
 	if n != maxRead {
 		t.Errorf("%d policies were read", n)
+	}
+}
+
+// TestResourcesThrottled has a listing be throttled in its middle: it goes on there.
+func TestResourcesThrottled(t *testing.T) {
+	keys := map[string]string{}
+	for n := range 90 {
+		keys[at("kms", fmt.Sprintf("key/%02d", n))] = toUser("Allow", "kms:*", "*")
+	}
+	w, s := holding(t, Owner, "", keys)
+	w.server.PageSize = 40
+	w.server.Intercept = func(rw http.ResponseWriter, _ *http.Request, action string, n int) bool {
+		throttled := action == "kms:ListKeys" && n > 2 && n < 3+maxAttempts
+		if throttled {
+			rw.WriteHeader(http.StatusBadRequest)
+			_, _ = fmt.Fprint(rw, `{"__type":"ThrottlingException","message":"Rate exceeded"}`)
+		}
+		return throttled
+	}
+	v := w.verify(t, s)
+	n := 0
+	for _, a := range w.server.Actions() {
+		if a == "kms:GetKeyPolicy" {
+			n++
+		}
+	}
+	if v.Reach == nil || v.Reach.Level != audit.LevelWrite || n != len(keys) || !slices.Contains(w.slept, firstPause) {
+		t.Errorf("%d policies of %d keys were read; %+v", n, len(keys), v.Reach)
 	}
 }
 
