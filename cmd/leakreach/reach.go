@@ -162,11 +162,15 @@ func (o *reachOptions) reach(ctx context.Context, w world, kept *store.Store, na
 // read reads accounts, live or from exports, and notes in the report what was covered and what was not.
 func (o *reachOptions) read(ctx context.Context, w world, r *report.Reach) (accounts []*iam.Account, err error) {
 	env := (&scanOptions{}).env(w, slog.New(slog.DiscardHandler), nil)
-	auditor := aws.New(env, aws.Options{Mode: aws.Owner})
+	exported := func(from string) bool {
+		info, err := os.Stat(from)
+		return from == o.from && from != "" || err == nil && info.IsDir()
+	}
+	auditor := aws.New(env, aws.Options{Mode: aws.Owner, Profiles: slices.DeleteFunc(slices.Clone(o.accounts), exported)})
 	for _, from := range o.accounts {
 		var found []*iam.Account
 		var gaps []audit.Gap
-		if info, statErr := os.Stat(from); from == o.from && from != "" || statErr == nil && info.IsDir() {
+		if exported(from) {
 			found, gaps, err = readExports(from)
 		} else {
 			var one *iam.Account

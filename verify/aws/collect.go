@@ -29,21 +29,47 @@ const (
 	maxPause   = 80 * time.Second
 )
 
-// Collect reads an account with the auditor's credentials of a profile, or of the SDK's default chain for "": its identities with all their policies, and
-// what its organisation says. Gaps are what could not be read. The error wraps [audit.ErrAuth] where there are no credentials or the account cannot be read.
+// Collect reads an account with the auditor's credentials of a profile, or of the SDK's default chain for "": its identities with all their policies, policies of its
+// resources, and what its organisation says, which the auditors of [Options.Profiles] are asked for, too. Gaps are what could not be read. The error wraps [audit.ErrAuth]
+// where there are no credentials or the account cannot be read. One account is read at a time.
 func (v *Verifier) Collect(ctx context.Context, profile string) (*iam.Account, []audit.Gap, error) {
+	select {
+	case v.owning <- struct{}{}:
+		defer func() { <-v.owning }()
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	a, err := v.identified(ctx, profile)
+	if err != nil {
+		return nil, nil, err
+	}
+	all := []*auditor{a}
+	for _, other := range v.opts.Profiles {
+		if b, err := v.identified(ctx, other); err == nil && b != a { // else its own account is where that is said
+			all = append(all, b)
+		}
+	}
+	c, err := v.collect(ctx, a, all)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: reading account %s: %w", audit.ErrAuth, a.account, err)
+	}
+	return c.account, c.gaps, nil
+}
+
+// identified is the auditor of a profile, whose account is known.
+func (v *Verifier) identified(ctx context.Context, profile string) (*auditor, error) {
+	if a := v.audits[profile]; a != nil && a.account != "" {
+		return a, nil
+	}
 	a, err := v.auditor(ctx, profile)
 	if err == nil {
 		err = a.identify(ctx)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	c, err := v.collect(ctx, a, []*auditor{a})
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: reading account %s: %w", audit.ErrAuth, a.account, err)
-	}
-	return c.account, c.gaps, nil
+	v.audits[profile] = a
+	return a, nil
 }
 
 // A collection is what was read of an account. It stays in memory.

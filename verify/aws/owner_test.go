@@ -582,7 +582,11 @@ func TestManifest(t *testing.T) {
 // TestCollect reads an account for others.
 func TestCollect(t *testing.T) {
 	e := newEstate(t, Offline, account, manager)
-	a, gaps, err := e.Collect(t.Context(), "")
+	if a, gaps, err := e.Collect(t.Context(), ""); err != nil || !a.Organisation || len(a.SCPs) != 3 || len(gaps) > 0 || e.count("GetCallerIdentity") != 2 {
+		t.Errorf("with the manager's auditor: %+v, %v, %v", a, gaps, err)
+	}
+	alone := newEstate(t, Offline, account)
+	a, gaps, err := alone.Collect(t.Context(), "")
 	if err != nil || a.ID != account || len(a.Users) != 9-1 || a.Organisation || len(gaps) != 1 || !strings.Contains(gaps[0].Why, "ListParents") {
 		t.Errorf("%+v, %v, %v", a, gaps, err)
 	}

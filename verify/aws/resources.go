@@ -176,7 +176,8 @@ type inspector struct {
 	gone    map[string]string // why nothing more is asked, by region, by what is asked, or by both
 	refused map[string]int    // how often in a row, by what is asked
 	gaps    tally
-	read    int // bytes of policies
+	some    bool // not all regions are known
+	read    int  // bytes of policies
 }
 
 // resources reads the policies of an account's resources, first those of resources that its identities' policies name. It takes at most half of the time that is left.
@@ -219,6 +220,7 @@ func (i *inspector) regions(ctx context.Context) (all []string) {
 	if err == nil {
 		err = errEmpty
 	}
+	i.some = true
 	i.gaps.add("policies of resources in regions", "that have to be switched on", "account:ListRegions: "+because(ctx, err))
 	for _, r := range openRegions {
 		if partition(r) == partition(i.a.at.region) {
@@ -256,7 +258,7 @@ func (i *inspector) inspect(ctx context.Context, k *kind, regions []string, name
 		}
 		i.gaps.add("policies of "+k.what+" in", region, err.Error())
 	}
-	if len(whole) == len(regions) {
+	if len(whole) == len(regions) && (k.global || !i.some) {
 		whole = []string{prefix}
 	}
 	i.account.Listed = append(i.account.Listed, whole...)
@@ -285,11 +287,12 @@ func (i *inspector) inspect(ctx context.Context, k *kind, regions []string, name
 
 // list lists the resources of a kind in a region.
 func (i *inspector) list(ctx context.Context, k *kind, region string, most int) (all []resource, err error) {
-	var next *string
+	var token *string
 	for range maxResourcePages {
 		var found []resource
+		var next *string
 		err := i.ask(ctx, k.listing, region, func(cfg aws.Config) (err error) {
-			found, next, err = k.list(ctx, cfg, next)
+			found, next, err = k.list(ctx, cfg, token)
 			return err
 		})
 		if err != nil {
@@ -310,6 +313,7 @@ func (i *inspector) list(ctx context.Context, k *kind, region string, most int) 
 		if text(next) == "" {
 			return all, nil
 		}
+		token = next
 	}
 	return all, errors.New("endless listing")
 }

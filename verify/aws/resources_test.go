@@ -3,6 +3,7 @@ package aws
 import (
 	"fmt"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -155,6 +156,8 @@ func TestResourcesUnread(t *testing.T) {
 			"depends on resource policy", nil},
 		"regions are not told": {"", refuseAbout("because no identity-based policy allows the action", "account:ListRegions"), audit.LevelUnknown,
 			"in regions that have to be switched on: account:ListRegions: access denied", map[string]int{"kms:ListKeys": 17}},
+		"a key in a region that is not told": {allow("arn:aws:kms:ap-east-1:"+account+":key/k", "kms:Decrypt"), refuseAbout("because no identity-based policy allows the action", "account:ListRegions"), audit.LevelUnknown,
+			"depends on resource policy", nil},
 		"a service that fails": {"", func(w http.ResponseWriter, _ *http.Request, action string, _ int) bool {
 			if action == "sqs:ListQueues" {
 				w.WriteHeader(http.StatusServiceUnavailable)
@@ -221,5 +224,62 @@ func TestResourcesBound(t *testing.T) {
 	}
 	if n != maxRead {
 		t.Errorf("%d policies were read", n)
+	}
+}
+
+// TestResourcesThrottled has a listing be throttled in its middle: it goes on there.
+func TestResourcesThrottled(t *testing.T) {
+	keys := map[string]string{}
+	for n := range 90 {
+		keys[at("kms", fmt.Sprintf("key/%02d", n))] = toUser("Allow", "kms:*", "*")
+	}
+	w, s := holding(t, Owner, "", keys)
+	w.server.PageSize = 40
+	w.server.Intercept = func(rw http.ResponseWriter, _ *http.Request, action string, n int) bool {
+		throttled := action == "kms:ListKeys" && n > 2 && n < 3+maxAttempts
+		if throttled {
+			rw.WriteHeader(http.StatusBadRequest)
+			_, _ = fmt.Fprint(rw, `{"__type":"ThrottlingException","message":"Rate exceeded"}`)
+		}
+		return throttled
+	}
+	v := w.verify(t, s)
+	n := 0
+	for _, a := range w.server.Actions() {
+		if a == "kms:GetKeyPolicy" {
+			n++
+		}
+	}
+	if v.Reach == nil || v.Reach.Level != audit.LevelWrite || n != len(keys) || !slices.Contains(w.slept, firstPause) {
+		t.Errorf("%d policies of %d keys were read; %+v", n, len(keys), v.Reach)
+	}
+}
+
+// TestLarge has an account of 5,000 users and 10,000 buckets: what is asked of it is bounded, and what is not is said.
+func TestLarge(t *testing.T) {
+	id, auditing := keyID("AKIA", account), keyID("AKIA", account)
+	key, its := awstest.Key{Secret: value(), User: "ci"}, awstest.Key{Secret: value(), User: "auditor"}
+	a := awstest.Account{
+		ID: account, Keys: map[string]awstest.Key{id: key, auditing: its}, Policies: map[string]string{admin: everything}, Regions: []string{"us-east-1", "eu-west-1"},
+		Users: map[string]awstest.Entity{"ci": inline(allow("arn:aws:s3:::b9999/*", "s3:PutObject")), "auditor": inline(auditorPolicy)}, Resources: map[string]string{},
+	}
+	for n := range 5000 {
+		a.Users[fmt.Sprintf("u%04d", n)] = inline(allow(fmt.Sprintf("arn:aws:s3:::team-%d/*", n), "s3:GetObject", "s3:PutObject"))
+	}
+	for n := range 10_000 {
+		a.Resources[fmt.Sprintf("arn:aws:s3:::b%04d", n)] = toUser("Deny", "s3:Delete*", "*")
+	}
+	w := newWorld(t, a, func(o *Options) { o.Mode = Owner })
+	w.server.PageSize = pageSize
+	w.credentials(auditing, its.Secret)
+	v := w.verify(t, audit.NewSecret(audit.KindAWSKey, id, key.Secret))
+	if v.Reach == nil || v.Reach.Level != audit.LevelWrite || !strings.Contains(strings.Join(v.Reach.Limits, "\n"), "and 8997 more: only those of 1000 are read") {
+		t.Errorf("%.1000s", fmt.Sprintf("%+v", v.Reach))
+	}
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	t.Logf("%d requests; %d MiB of the system", len(w.server.Requests()), memory.Sys>>20)
+	if n := len(w.server.Requests()); n > maxRead+100 {
+		t.Errorf("%d requests", n)
 	}
 }

@@ -70,11 +70,16 @@ func (c call) right() string {
 // resources are the account's of a service and region, by their ARNs.
 func (a Account) resources(service, region string) (arns []string) {
 	for _, arn := range slices.Sorted(maps.Keys(a.Resources)) {
-		if parts := strings.SplitN(arn, ":", 6); parts[2] == service && (parts[3] == region || parts[3] == "") {
+		if lies(arn, service, region) {
 			arns = append(arns, arn)
 		}
 	}
 	return arns
+}
+
+func lies(arn, service, region string) bool {
+	parts := strings.SplitN(arn, ":", 6)
+	return parts[2] == service && (parts[3] == region || parts[3] == "")
 }
 
 type object map[string]any
@@ -92,14 +97,15 @@ func (s *Server) answerCall(c call) (any, *failure) {
 	if strings.HasPrefix(operation, "List") || strings.HasPrefix(operation, "Describe") {
 		return s.listCall(service, c)
 	}
-	i := slices.IndexFunc(s.account.resources(service, c.region), func(arn string) bool { return nameOf(arn) == c.name })
-	doc := ""
-	if i >= 0 {
-		doc = s.account.Resources[s.account.resources(service, c.region)[i]]
+	doc, there := "", false
+	for arn, policy := range s.account.Resources {
+		if nameOf(arn) == c.name && lies(arn, service, c.region) {
+			doc, there = policy, true
+		}
 	}
 	switch service {
 	case "s3":
-		if i < 0 {
+		if !there {
 			return nil, &failure{404, "NoSuchBucket", "The specified bucket does not exist"}
 		}
 		if doc == "" {
@@ -107,7 +113,7 @@ func (s *Server) answerCall(c call) (any, *failure) {
 		}
 		return json.RawMessage(doc), nil
 	case "kms":
-		if i < 0 {
+		if !there {
 			return nil, &failure{400, "NotFoundException", "Key does not exist"}
 		}
 		return object{"Policy": doc, "PolicyName": "default"}, nil
@@ -117,7 +123,7 @@ func (s *Server) answerCall(c call) (any, *failure) {
 		}
 		return object{"Policy": doc, "RevisionId": requestID}, nil
 	case "secretsmanager":
-		if i < 0 {
+		if !there {
 			return nil, &failure{400, "ResourceNotFoundException", "Secrets Manager can't find the specified secret."}
 		}
 		out := object{"ARN": c.input["SecretId"], "Name": c.name}
@@ -126,7 +132,7 @@ func (s *Server) answerCall(c call) (any, *failure) {
 		}
 		return out, nil
 	case "sqs":
-		if i < 0 {
+		if !there {
 			return nil, &failure{400, "QueueDoesNotExist", "The specified queue does not exist."}
 		}
 		if doc == "" {
