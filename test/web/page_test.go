@@ -35,7 +35,7 @@ const many = 10_000
 
 // TestReach: the page of reach asks nobody for anything, has no error, takes no name for code, and can be read by day and night, on a telephone and on paper, with 10,000 identities.
 func TestReach(t *testing.T) {
-	program, browser := built(t), start(t)
+	browser, program := start(t), built(t)
 	dir := t.TempDir()
 	write := func(name string, content []byte) string {
 		name = filepath.Join(dir, name)
