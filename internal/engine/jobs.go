@@ -651,6 +651,9 @@ func (r *run) ask(ctx context.Context, job *river.Job[verifyJob]) error {
 	if err != nil {
 		return err
 	}
+	if secret != nil {
+		secret = secret.Copy() // which is masked below
+	}
 	v := store.Verdict{Secret: secret}
 	v.Verdict = audit.Verdict{Validity: audit.Unknown, How: r.Verify, Error: "its value is not kept, and was not found again where it lay", CheckedAt: r.Now().UTC()}
 	if secret != nil {

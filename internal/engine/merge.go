@@ -24,7 +24,7 @@ func (t *target) result(near []scanned) store.Result {
 	m := t.merger()
 	for _, f := range all {
 		if !f.Candidate && (len(near) == 0 || !onlyInVariables(f.Finding)) { // else it is the other part's
-			m.add(t.kept(f.Finding))
+			m.add(t.signed(f.Finding))
 		}
 	}
 	t.mu.Lock()
@@ -37,6 +37,9 @@ func (t *target) result(near []scanned) store.Result {
 	}
 	out.Findings = m.list()
 	t.redact(&out)
+	for _, f := range out.Findings {
+		t.keep(f)
+	}
 	t.run.mu.Lock()
 	defer t.run.mu.Unlock()
 	if len(loose) > 0 {
@@ -77,18 +80,33 @@ func (t *target) redact(out *store.Result) {
 
 // kept is a finding in the form that is stored; its secret's value is kept by this process.
 func (r *run) kept(f audit.Finding) store.Finding {
+	out := r.signed(f)
+	r.keep(out)
+	return out
+}
+
+// signed is a finding in the form that is stored.
+func (r *run) signed(f audit.Finding) store.Finding {
 	out := store.Finding{Finding: f, Identity: r.identity(&f)}
 	out.ID = "lr1:" + r.Key.Digest("finding", out.Identity)
 	if s := f.Secret; s != nil {
 		out.Whole, out.ValueDigest, out.TokenDigest = s.HasValue(), r.Key.ValueDigest(s), r.Key.PartDigest(s, audit.PartSessionToken)
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		have, wanted := r.vault[out.Identity]
-		if !wanted && len(r.vault) < maxVault || wanted && (have == nil || r.tells(s, have)) {
-			r.vault[out.Identity] = s
-		}
 	}
 	return out
+}
+
+// keep has this process keep the value of a finding's secret. What is kept nobody changes.
+func (r *run) keep(f store.Finding) {
+	s := f.Secret
+	if s == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	have, wanted := r.vault[f.Identity]
+	if !wanted && len(r.vault) < maxVault || wanted && (have == nil || r.tells(s, have)) {
+		r.vault[f.Identity] = s.Copy()
+	}
 }
 
 // known are the rules that find secrets and, in a run, the verifiers that can be asked about them.
