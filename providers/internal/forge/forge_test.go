@@ -207,7 +207,8 @@ func TestGateIsShared(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if w.calls() != 2*many || strings.Count(w.log.String(), "waiting for the rate limit") > 2 {
+	// One that is slow to read its refusal finds the others' wait over, and begins another.
+	if w.calls() != 2*many || strings.Count(w.log.String(), "waiting for the rate limit") > many/2 {
 		t.Errorf("%d calls, log:\n%s", w.calls(), w.log)
 	}
 }
