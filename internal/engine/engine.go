@@ -6,6 +6,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -307,8 +308,11 @@ func sortRun(out *audit.Run) {
 		return firstNonZero(strings.Compare(a.ARN, b.ARN), strings.Compare(a.Account, b.Account), strings.Compare(a.Type, b.Type))
 	})
 	slices.SortFunc(out.Inventory, func(a, b audit.Entry) int {
-		return firstNonZero(strings.Compare(a.Target, b.Target), strings.Compare(string(a.Kind), string(b.Kind)),
-			strings.Compare(a.Scope, b.Scope), strings.Compare(a.Name, b.Name))
+		if order := firstNonZero(strings.Compare(a.Target, b.Target), strings.Compare(string(a.Kind), string(b.Kind)),
+			strings.Compare(a.Scope, b.Scope), strings.Compare(a.Name, b.Name)); order != 0 {
+			return order
+		}
+		return strings.Compare(fmt.Sprint(a.Facts), fmt.Sprint(b.Facts)) // artifacts of two runs have one name
 	})
 	slices.SortFunc(out.Silencers, func(a, b audit.Silencer) int {
 		return firstNonZero(strings.Compare(a.Target, b.Target), strings.Compare(a.What, b.What), boolRank(a.Obeyed)-boolRank(b.Obeyed))
