@@ -125,7 +125,8 @@ func pipelinesTest(t *testing.T, s *server) {
 			t.Errorf("it lies in %q, want %q", got, want)
 		}
 	}
-	if got := w.where(first, token(1005)); !strings.HasPrefix(got, "run N, test") || strings.Contains(got, "never") {
+	// Where the clock's second changes between the failed step and the skipped one behind it, the latter seems to have run: Gitea does not tell.
+	if got := w.where(first, token(1005)); !strings.HasPrefix(got, "run N, test") {
 		t.Errorf("what the failed step printed lies in %q", got)
 	}
 
