@@ -7,6 +7,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -117,8 +118,12 @@ type via struct {
 	inner *component
 }
 
-// Load reads the records that the program has in it.
-func Load() (*Feed, error) {
+// Load returns the records that the program has in it. They are read once, when they are first needed, and shared: nobody changes them.
+func Load() (*Feed, error) { return loaded() }
+
+var loaded = sync.OnceValues(read)
+
+func read() (*Feed, error) {
 	f := &Feed{
 		components: map[string][]*component{}, outers: map[string][]*via{}, malicious: map[string]*component{}, clean: map[string]map[string]bool{},
 	}
