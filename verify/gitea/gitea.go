@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/verify/internal/ask"
@@ -51,7 +52,7 @@ type token struct {
 }
 
 // toldScopes is how a refusal for want of a scope ends: with the scopes that there are.
-var toldScopes = regexp.MustCompile(`required scope\(s\).*token scope=([a-z:,-]{1,400})`)
+var toldScopes = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`required scope\(s\).*token scope=([a-z:,-]{1,400})`) })
 
 // get asks for a path. A refusal for want of a scope tells which ones there are, see https://docs.gitea.com/development/oauth2-provider#scopes
 func (t *token) get(ctx context.Context, q *ask.Inquiry, path string, into any) (*ask.Answer, error) {
@@ -61,7 +62,7 @@ func (t *token) get(ctx context.Context, q *ask.Inquiry, path string, into any) 
 	}
 	var refusal struct{ Message string }
 	if err := a.Decode(&refusal); err == nil {
-		if m := toldScopes.FindStringSubmatch(refusal.Message); m != nil {
+		if m := toldScopes().FindStringSubmatch(refusal.Message); m != nil {
 			t.scopes = map[string]bool{}
 			for scope := range strings.SplitSeq(m[1], ",") {
 				t.scopes[scope] = true
