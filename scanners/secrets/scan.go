@@ -142,9 +142,7 @@ func (p *pass) text(in part) {
 		}
 	}
 	p.decoder.Views(in.content, of)(t.view)
-	if of != nil {
-		of.End()
-	}
+	of.End()
 	if p.item.Kind == audit.KindLog && !t.binary {
 		p.decoder.Columns(in.content)(t.view)
 	}

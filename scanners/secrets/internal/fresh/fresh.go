@@ -170,6 +170,9 @@ func (t *Text) Lose() {
 
 // End remembers what nobody has touched. The text is let go.
 func (t *Text) End() {
+	if t == nil {
+		return
+	}
 	for i := range t.blocks {
 		if b := &t.blocks[i]; b.fresh && !t.lost && !t.isTouched(b.Span) {
 			t.memory.at(b.key).Store(b.key&^0xff | uint64(b.held))
