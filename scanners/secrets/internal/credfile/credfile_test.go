@@ -210,6 +210,8 @@ var hidings = []struct{ path, text, want string }{
 	{".cargo/config.toml", "[target.i686-pc-windows-gnu]\nlinker = \"P1\"\n[registry]\ntoken = \"P2\"\n", "-:P2"},
 	{"x.yaml", "kind: ConfigMap\ndata:\n  password: B(P1)\n---\nkind: Secret\ndata:\n  username: B(P2)\n  ca.crt: B(-----BEGIN CERTIFICATE-----)\n  pw: B(P3)\n", "P2:P3"},
 	{"x.go", "var help = `kind: Secret`\nvar auths = `{\"auths\": {\"auth\": \"P1\"}}`\n", ""},
+	{".github/workflows/ci.yml", "credentials: {username: u, password: \"${{ secrets.X }}\"}\nenv: {A: b, DB_PASSWORD: P1}\nAPI_TOKEN: *token\nDB_PASSWORD: !reference [.x, y]\n", "-:P1"},
+	{"deploy.sh", `curl -d '{"user": "u", "password": "P1"}' https://example.com; f() { a, key: b; }`, "-:P1"},
 	{".github/workflows/ci.yml", "permissions:\n  id-token: write\nenv:\n  TOKEN: ${{ secrets.X }}\n  CACHE_KEY: linux-build-P1\n", ""},
 	{"tee.sh", "echo 'x4Bq7Rt9Lm2Z options nouveau' | sudo tee /etc/modprobe.d/x.conf\necho x4Bq7Rt9Lm2Z | sudo tee -a /etc/issue\n", ""},
 	{"run.sh", "TAG_KEY=TestKey\nPASSWORD=$1\nTOKEN=$(get)\nSECRET=\"$OTHER\"\n# PASSWORD=P1\nread -s PASSWORD\n", ""},

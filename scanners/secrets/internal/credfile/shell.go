@@ -135,7 +135,7 @@ func (s *script) line(t []byte, start, end int, means []bool, budget *int, found
 }
 
 // named finds the values that a name of a secret stands before: NAME=value, --name value, --name=value, ENV NAME value and, at
-// the beginning of a line, NAME: value.
+// the beginning of a line or in a mapping on it, NAME: value (YAML 1.2, sections 7.3 and 7.4.2).
 func named(line []byte, keep func(name, user string, from, to int)) {
 	for i := 0; i < len(line); {
 		if !isWord(line[i]) {
@@ -157,9 +157,14 @@ func named(line []byte, keep func(name, user string, from, to int)) {
 		lead := bytes.TrimSpace(line[:start])
 		flag := bytes.HasSuffix(lead, []byte("--")) || start > 1 && line[start-1] == '-' && isSpace(line[start-2]) && len(name) > 3
 		first := len(bytes.Trim(lead, `-"'`)) == 0
+		flow := flows(bytes.TrimSpace(bytes.TrimRight(lead, `"'`)))
 		instruction := bytes.EqualFold(lead, []byte("ENV")) || bytes.EqualFold(lead, []byte("setx")) || bytes.HasPrefix(lead, []byte("set -"))
 		switch {
-		case line[at] == '=' || line[at] == ':' && first && at+1 < len(line) && isSpace(line[at+1]):
+		case line[at] == ':' && (first || flow) && at+1 < len(line) && isSpace(line[at+1]):
+			if at = trimStart(line, at+1, len(line)); at < len(line) && bytes.IndexByte([]byte("{[&*!|>%@#"), line[at]) >= 0 {
+				continue // no scalar begins like this
+			}
+		case line[at] == '=':
 			at++
 		case line[at] == ' ' && (flag || instruction):
 		default:
@@ -171,6 +176,9 @@ func named(line []byte, keep func(name, user string, from, to int)) {
 		}
 		at = trimStart(line, at, len(line))
 		from, to := argument(line, at)
+		if flow {
+			to = from + len(bytes.TrimRight(line[from:to], "}]"))
+		}
 		if bytes.HasSuffix(bytes.TrimRight(line[:at], " "), []byte("?=")) && wordish(string(line[from:to])) {
 			continue // what a Makefile takes when nobody says better
 		}
@@ -179,6 +187,11 @@ func named(line []byte, keep func(name, user string, from, to int)) {
 			i = to
 		}
 	}
+}
+
+// flows reports whether what stands before a name is an open mapping in braces.
+func flows(lead []byte) bool {
+	return (bytes.HasSuffix(lead, []byte("{")) || bytes.HasSuffix(lead, []byte(","))) && bytes.Count(lead, []byte("{")) > bytes.Count(lead, []byte("}"))
 }
 
 // assigns returns how long an operator is that make, Ruby or a language with blanks assigns with, or 0 for none.
