@@ -26,7 +26,7 @@ func (d *Definition) Facts() map[string]string {
 	for _, k := range d.StaticKeys() {
 		add("static_keys", k.Cloud+":"+k.Name)
 	}
-	minted := len(d.IDTokens) > 0
+	minted := false
 	rights := map[string]string{}
 	for i := range d.Jobs {
 		job := &d.Jobs[i]
@@ -95,7 +95,7 @@ func (d *Definition) Rights(job *Job) Permissions {
 
 // Identified tells whether a job can have its identity confirmed, by an OpenID Connect token of its forge's.
 func (d *Definition) Identified(job *Job) bool {
-	return len(job.IDTokens) > 0 || job.IDTokens == nil && len(d.IDTokens) > 0 || d.Rights(job)["id-token"] == "write" || cmp.Or(job.OIDC, d.OIDC) == "true"
+	return len(job.IDTokens) > 0 || d.Rights(job)["id-token"] == "write" || cmp.Or(job.OIDC, d.OIDC) == "true"
 }
 
 // strongest takes into rights what p grants beyond it. "default" stands for a job that states nothing.
@@ -222,7 +222,7 @@ func staticKeys(refs []Reference, in string, action *Component, other bool) (key
 
 func (d *Definition) gitlabKeys() (keys []StaticKey) {
 	other := hasEndpoint(d.Env)
-	minted := len(d.IDTokens) > 0
+	minted := false
 	of := func(refs []Reference, in string) {
 		for _, r := range refs {
 			_, variable, _ := strings.Cut(r.In, "variables.")

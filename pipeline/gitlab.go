@@ -19,9 +19,7 @@ func (r *reader) gitlab(root *yaml.Node) {
 	r.includes(get(root, "include"))
 	preset := get(root, "default")
 	d.Env = settings(get(root, "variables"))
-	d.IDTokens = idTokens(get(preset, "id_tokens"))
-	events := eventsOf(get(get(root, "workflow"), "rules"))
-	open := len(events) == 0
+	workflow := get(get(root, "workflow"), "rules")
 	globals := &yaml.Node{Kind: yaml.MappingNode} // which each job asks for, however many there are
 	for key, n := range pairs(root) {
 		if slices.Contains(gitlabKeys, key.Value) {
@@ -46,18 +44,22 @@ func (r *reader) gitlab(root *yaml.Node) {
 			job.Code = job.Code[:maxCode]
 			r.gap(fmt.Sprintf("job %q", key.Value), fmt.Sprintf("it has more than %d images", maxCode))
 		}
-		of := append(eventsOf(get(n, "rules")), onlyEvents(get(n, "only"))...)
-		if open && len(of) == 0 && !job.Template {
-			events = append(events, Event{Name: Any, At: at(key)})
-			open = false
+		job.Events = eventsOf(n)
+		switch limited := get(n, "rules") != nil || get(n, "only") != nil || get(n, "except") != nil || len(job.Extends) > 0; {
+		case workflow != nil:
+			if events := both(job.Events, ruled(workflow)); events == nil || len(events) > 0 { // else it is said wrongly, or not understood
+				job.Events = events
+			}
+		case !limited: // docs.gitlab.com/ci/yaml/deprecated_keywords: only: [branches, tags]
+			job.Events = byRefs(key)
 		}
-		events = append(events, of...)
+		if job.Events == nil {
+			job.Events = []Event{{Name: Any, At: at(key)}}
+		}
+		if !job.Template {
+			d.Events = either(d.Events, job.Events)
+		}
 		d.Jobs = append(d.Jobs, job)
-	}
-	for _, e := range events {
-		if !slices.ContainsFunc(d.Events, func(have Event) bool { return have.Name == e.Name }) {
-			d.Events = append(d.Events, e)
-		}
 	}
 	if len(d.Jobs) == 0 && len(d.Includes) == 0 {
 		r.gap("", "no jobs")
@@ -70,14 +72,15 @@ const maxCode = 50
 func gitlabJob(key, n, preset, globals *yaml.Node) Job {
 	job := Job{
 		ID: key.Value, Name: key.Value, At: at(key), Stage: text(get(n, "stage")), Template: strings.HasPrefix(key.Value, "."),
-		Extends: words(get(n, "extends")), Env: settings(get(n, "variables")), IDTokens: idTokens(get(n, "id_tokens")),
+		Extends: words(get(n, "extends")), Env: settings(get(n, "variables")),
 		References: variablesIn(n, ""),
 	}
 	for key := range pairs(get(n, "secrets")) { // of a vault
 		job.References = append(job.References, Reference{Secrets, key.Value, "secrets", at(key)})
 	}
 	or := func(key string) *yaml.Node { // a job's own, or what is preset
-		if own := get(n, key); own != nil {
+		own := get(n, key)
+		if own != nil || !inherits(n, key) {
 			return own
 		}
 		if p := get(preset, key); p != nil {
@@ -85,10 +88,8 @@ func gitlabJob(key, n, preset, globals *yaml.Node) Job {
 		}
 		return get(globals, key)
 	}
-	tags := get(n, "tags")
-	if tags == nil {
-		tags = get(preset, "tags")
-	}
+	job.IDTokens = idTokens(or("id_tokens"))
+	tags := or("tags")
 	job.Runner.Labels = words(tags)
 	// What it extends may ask for a runner, and the forge writes variables into tags.
 	job.Runner.Computed = len(job.Extends) > 0 && get(n, "tags") == nil || tags != nil && tags.Tag == "!reference" ||
@@ -100,24 +101,36 @@ func gitlabJob(key, n, preset, globals *yaml.Node) Job {
 		}
 		job.Environment = Text{name, strings.Contains(name, "$"), at(env)}
 	}
-	job.Trigger = triggerOf(get(n, "trigger"))
+	for _, need := range sequence(get(n, "needs")) {
+		if name := text(need) + text(get(need, "job")); name != "" {
+			job.Needs = append(job.Needs, name)
+		}
+	}
+	for _, rule := range flat(get(n, "rules"), maxNestedRules) {
+		if condition := text(get(rule, "if")); condition != "" {
+			job.Rules = append(job.Rules, condition)
+		}
+	}
+	if job.Trigger = triggerOf(get(n, "trigger")); job.Trigger != nil { // no runner takes it
+		job.Runner, job.IDTokens = Runner{}, nil
+		return job
+	}
 	job.Code = append(job.Code, imagesIn(or("image"))...)
 	if services := or("services"); services != nil && services.Kind == yaml.SequenceNode {
 		for _, s := range services.Content[:min(len(services.Content), maxCode+1)] {
 			job.Code = append(job.Code, imagesIn(s)...)
 		}
 	}
-	for _, need := range sequence(get(n, "needs")) {
-		if name := text(need) + text(get(need, "job")); name != "" {
-			job.Needs = append(job.Needs, name)
-		}
-	}
-	for _, rule := range sequence(get(n, "rules")) {
-		if condition := text(get(rule, "if")); condition != "" {
-			job.Rules = append(job.Rules, condition)
-		}
-	}
 	return job
+}
+
+// inherits tells whether a job takes over what is preset for a key (docs.gitlab.com/ci/yaml, "inherit").
+func inherits(job *yaml.Node, key string) bool {
+	from := get(get(job, "inherit"), "default")
+	if from == nil || from.Kind == yaml.SequenceNode {
+		return from == nil || slices.Contains(words(from), key)
+	}
+	return from.Value != "false"
 }
 
 // triggerOf reads what a job starts (docs.gitlab.com/ci/yaml, "trigger").
@@ -245,9 +258,6 @@ func settings(n *yaml.Node) (list []Setting) {
 }
 
 func idTokens(n *yaml.Node) (list []Setting) {
-	if n != nil {
-		list = []Setting{} // none, whatever is preset
-	}
 	for key, v := range pairs(n) {
 		list = append(list, Setting{key.Value, strings.Join(words(get(v, "aud")), ","), at(key)})
 	}

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -19,7 +20,8 @@ type Place struct {
 // Templates is the repository of the templates that GitLab itself brings along. No project is called so, for each lies in a group.
 const Templates = "template"
 
-// A Lookup hands out a file, if it has it. The same place must have the same content for as long as a call that takes it lasts.
+// A Lookup hands out a file, if it has it. Of a path that ends with a slash it hands out the paths of all files below, a line each, if it can tell them; "/" is
+// the whole repository. The same place must have the same content for as long as a call that takes it lasts.
 type Lookup func(Place) (content []byte, ok bool)
 
 // Bounds of what is merged.
@@ -127,7 +129,7 @@ func (m *merger) file(place Place, root *yaml.Node, chain []Place) *yaml.Node {
 			continue
 		}
 		whole := false
-		for _, choices := range placesOf(n, &c, place) {
+		for _, choices := range m.placesOf(n, &c, place) {
 			child, at, why := m.open(choices, get(n, "inputs"), chain)
 			if whole = why == ""; !whole {
 				m.r.gap("include "+c.Text, why)
@@ -171,7 +173,7 @@ func (m *merger) open(choices []Place, inputs *yaml.Node, chain []Place) (root *
 }
 
 // placesOf are the files that an include names, each with the places at which it can lie. There are none if that is only known when it runs.
-func placesOf(n *yaml.Node, c *Component, from Place) (files [][]Place) {
+func (m *merger) placesOf(n *yaml.Node, c *Component, from Place) (files [][]Place) {
 	name := c.Name
 	if c.Kind == Catalogue { // of the same server, whose name is mostly written as a variable
 		name = strings.TrimPrefix(strings.TrimPrefix(name, "$CI_SERVER_FQDN/"), "$CI_SERVER_HOST/")
@@ -191,9 +193,34 @@ func placesOf(n *yaml.Node, c *Component, from Place) (files [][]Place) {
 		}
 	case strings.Contains(name, "://"):
 		files = [][]Place{{{Repository: name}}}
+	case strings.Contains(name, "*"):
+		for _, file := range m.matching(from, strings.TrimPrefix(name, "/")) {
+			files = append(files, []Place{{from.Repository, from.Ref, file}})
+		}
+		if len(files) == 0 {
+			m.r.gap("include "+c.Text, "no file that can be listed is called so")
+		}
 	default:
 		files = [][]Place{{{from.Repository, from.Ref, strings.TrimPrefix(name, "/")}}}
 	}
+	return files
+}
+
+// matching are the files that a pattern stands for, in order: * is anything but a slash, ** anything (docs.gitlab.com/ci/yaml/includes, "Use include:local with
+// wildcard file paths").
+func (m *merger) matching(from Place, pattern string) (files []string) {
+	from.Path = pattern[:strings.LastIndexByte(pattern[:strings.IndexByte(pattern, '*')], '/')+1]
+	if from.Path == "" {
+		from.Path = "/"
+	}
+	list, _ := m.lookup(from)
+	re := regexp.MustCompile("^" + strings.NewReplacer(`\*\*`, `.*`, `\*`, `[^/]*`).Replace(regexp.QuoteMeta(pattern)) + "$")
+	for file := range strings.Lines(string(list)) {
+		if file = strings.TrimSuffix(file, "\n"); re.MatchString(file) {
+			files = append(files, file)
+		}
+	}
+	slices.Sort(files)
 	return files
 }
 

@@ -32,7 +32,6 @@ type Definition struct {
 	Events      []Event     // that start it; of a GitLab definition those that its rules ask for, Any without rules
 	Formal      []string    // secrets that a caller hands over: names that hold here and nowhere else
 	Permissions Permissions // of the token of jobs that state none
-	IDTokens    []Setting   // GitLab: those of default, which jobs have that state none
 	OIDC        string      // Forgejo: enable-openid-connect of jobs that say nothing, those of called workflows as well: true, false, "" for nothing said
 	Env         []Setting
 	References  []Reference // outside any job: of Env, which every job gets
@@ -89,10 +88,11 @@ type Job struct {
 	Template    bool     // GitLab: never runs itself
 	Needs       []string
 	Rules       []string // conditions, as they are written
+	Events      []Event  // GitLab: for which it runs
 	Runner      Runner
 	Environment Text
 	Permissions Permissions
-	IDTokens    []Setting // GitLab: names with their audiences; nil are those of the definition
+	IDTokens    []Setting // GitLab: names with their audiences
 	OIDC        string    // Forgejo: enable-openid-connect: true, false, "" for that of the definition
 	Env         []Setting
 	Call        *Call       // of a reusable workflow, in place of steps

@@ -15,7 +15,7 @@ func GitLab(lookup pipeline.Lookup, path string) *Result {
 	place := pipeline.Place{Path: path}
 	if content, ok := lookup(place); ok {
 		d := pipeline.Merge(place, content, lookup)
-		g.pipeline(place, d, d.Events, nil, nil)
+		g.pipeline(place, d, nil, nil, nil)
 	}
 	return &Result{Jobs: g.jobs, Gaps: g.gaps}
 }
@@ -35,6 +35,7 @@ type gitlab struct {
 	full      bool // a bound was reached, which was said
 }
 
+// pipeline follows the jobs of one pipeline. events start it if calls lead to it; else each job says which start it.
 func (g *gitlab) pipeline(place pipeline.Place, d *pipeline.Definition, events []pipeline.Event, calls []Call, when []string) {
 	g.gaps = append(g.gaps, d.Gaps...)
 	var includes []Component // one list for all jobs
@@ -56,12 +57,13 @@ func (g *gitlab) pipeline(place pipeline.Place, d *pipeline.Definition, events [
 			g.full = true
 			return
 		}
-		j := Job{
-			Place: m.Place, ID: m.ID, At: m.At, Workflow: place.Path, Events: events, Calls: calls, Conditions: slices.Concat(when, m.Rules),
-			Environment: m.Environment, Runner: m.Runner, IDTokens: m.IDTokens, Includes: includes,
+		on := events
+		if len(calls) == 0 {
+			on = m.Events
 		}
-		if j.IDTokens == nil {
-			j.IDTokens = d.IDTokens
+		j := Job{
+			Place: m.Place, ID: m.ID, At: m.At, Workflow: place.Path, Events: on, Calls: calls, Conditions: slices.Concat(when, m.Rules),
+			Environment: m.Environment, Runner: m.Runner, IDTokens: m.IDTokens, Includes: includes,
 		}
 		handed := hand{job: &j, seen: map[Secret]bool{}, work: &g.work}
 		for _, ref := range slices.Concat(d.References, m.References) {
@@ -107,7 +109,6 @@ func (g *gitlab) trigger(place pipeline.Place, d *pipeline.Definition, m *pipeli
 		if child == nil {
 			return
 		}
-		events := []pipeline.Event{{Name: "parent_pipeline", At: m.Trigger.At}}
-		g.pipeline(place, child, events, append(slices.Clone(j.Calls), Call{m.Place, m.ID, m.At}), j.Conditions)
+		g.pipeline(place, child, j.Events, append(slices.Clone(j.Calls), Call{m.Place, m.ID, m.At}), j.Conditions)
 	}
 }

@@ -40,6 +40,15 @@ func from(files map[string][]byte) pipeline.Lookup {
 		if p.Repository != "" {
 			name = p.Repository + "@" + p.Ref + ":" + p.Path
 		}
+		if dir, list := strings.CutSuffix(name, "/"); list {
+			var below []byte
+			for path := range files {
+				if dir == "" || strings.HasPrefix(path, name) {
+					below = append(append(below, path...), '\n')
+				}
+			}
+			return below, true
+		}
 		content, ok := files[name]
 		return content, ok
 	}

@@ -1,10 +1,13 @@
 package local
 
 import (
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/pipeline/resolve"
@@ -44,6 +47,9 @@ func (l *listing) jobs() error {
 		if p.Repository != "" || l.ctx.Err() != nil {
 			return nil, false
 		}
+		if dir, ok := strings.CutSuffix(p.Path, "/"); ok {
+			return filesBelow(root, dir)
+		}
 		in, err := opener(l.top, p.Path)(l.ctx)
 		if err != nil {
 			return nil, false
@@ -60,4 +66,25 @@ func (l *listing) jobs() error {
 		}
 	}
 	return l.ctx.Err()
+}
+
+// mostListed is how many files and directories are looked at for a pattern of a definition; large repositories have some ten thousand.
+const mostListed = 200_000
+
+// filesBelow are the paths of the regular files below a directory, a line each. It has none of those whose names go over lines.
+func filesBelow(root *os.Root, dir string) (list []byte, ok bool) {
+	seen := 0
+	err := fs.WalkDir(root.FS(), path.Clean(dir), func(name string, e fs.DirEntry, err error) error {
+		if seen++; err != nil || seen > mostListed {
+			return errors.Join(err, errStop)
+		}
+		switch {
+		case e.IsDir() && e.Name() == ".git":
+			return fs.SkipDir
+		case e.Type().IsRegular() && !strings.Contains(name, "\n"):
+			list = append(append(list, name...), '\n')
+		}
+		return nil
+	})
+	return list, err == nil
 }
