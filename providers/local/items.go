@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/providers/internal/git"
 )
 
@@ -21,7 +22,13 @@ import (
 // the files of the git directory that are text (configuration, logs, hooks …) and then the history.
 func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
-		l := &listing{Provider: p, ctx: ctx, target: t, yield: yield, top: t.Attrs["path"]}
+		l := &listing{Provider: p, ctx: ctx, target: t, top: t.Attrs["path"]}
+		l.yield = func(it audit.Item, err error) bool {
+			if at := it.At; at.Kind == audit.InFile && !at.InHead && path.Dir(at.Path) == path.Dir(pipeline.LockPath) {
+				it.Lock = l.lock()
+			}
+			return yield(it, err)
+		}
 		var err error
 		switch t.Attrs["read"] {
 		case readStream:
@@ -52,6 +59,8 @@ type listing struct {
 	yield  func(audit.Item, error) bool
 	top    string
 	names  bytes.Buffer // paths that are not listed yet
+
+	locked *[]byte // the lock file, once it was asked for
 }
 
 func (l *listing) give(it audit.Item) error {
@@ -228,7 +237,7 @@ func (l *listing) repository() error {
 			}
 		}
 	}
-	for it, err := range r.Items(l.ctx, git.Options{Since: l.opts.Since, Below: below, Files: items}) {
+	for it, err := range r.Items(l.ctx, git.Options{Since: l.opts.Since, Below: below, Files: items, Locks: true}) {
 		if gap := (*audit.Gap)(nil); errors.As(err, &gap) && gap.Target == "" {
 			gap.Target = l.target.Name
 		}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/pipeline/resolve"
@@ -44,13 +45,7 @@ func (l *listing) jobs() error {
 		if p.Repository != "" || l.ctx.Err() != nil {
 			return nil, false
 		}
-		in, err := opener(l.top, p.Path)(l.ctx)
-		if err != nil {
-			return nil, false
-		}
-		defer func() { _ = in.Close() }() // only read
-		content, err := io.ReadAll(io.LimitReader(in, largestDefinition+1))
-		return content, err == nil
+		return l.definition(p.Path)
 	}
 	for _, r := range []*resolve.Result{resolve.GitHub(lookup, paths), resolve.GitLab(lookup, gitlabDefinition)} {
 		for it, err := range r.Items(l.target.Name, "repository") {
@@ -60,4 +55,29 @@ func (l *listing) jobs() error {
 		}
 	}
 	return l.ctx.Err()
+}
+
+// definition reads a file below the top, and of one that is too large as much as shows that it is.
+func (l *listing) definition(name string) ([]byte, bool) {
+	in, err := opener(l.top, name)(l.ctx)
+	if err != nil {
+		return nil, false
+	}
+	defer func() { _ = in.Close() }() // only read
+	content, err := io.ReadAll(io.LimitReader(in, largestDefinition+1))
+	return content, err == nil
+}
+
+// lock is the content of the working tree's lock file, or nil. What keeps it from being read, the walk says.
+func (l *listing) lock() []byte {
+	if l.locked == nil {
+		var content []byte
+		if below := l.target.Attrs["below"]; below == "" {
+			content, _ = l.definition(pipeline.LockPath)
+		} else if name, ok := strings.CutPrefix(pipeline.LockPath, below+"/"); ok {
+			content, _ = l.definition(name)
+		}
+		l.locked = &content
+	}
+	return *l.locked
 }
