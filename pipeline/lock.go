@@ -20,12 +20,8 @@ const LockPath = ".github/workflows/actions.lock"
 type Lock struct {
 	Gaps []audit.Gap // what could not be understood. Their Target is the caller's to set
 
-	workflows map[string]*lockedWorkflow // by path
-	actions   map[string]*lockedAction   // by pin
-}
-
-type lockedWorkflow struct {
-	pins []string
+	workflows map[string][]string      // pins of each, by its path, sorted
+	actions   map[string]*lockedAction // by pin
 }
 
 type lockedAction struct {
@@ -44,7 +40,7 @@ func ParseLock(content []byte) (l *Lock) {
 		}
 		l.Gaps = r.def.Gaps
 	}()
-	l = &Lock{workflows: map[string]*lockedWorkflow{}, actions: map[string]*lockedAction{}}
+	l = &Lock{workflows: map[string][]string{}, actions: map[string]*lockedAction{}}
 	if len(content) > maxSize { // which is GitHub's own bound, too
 		r.gap("", fmt.Sprintf("larger than %d bytes", maxSize))
 		return l
@@ -61,7 +57,7 @@ func ParseLock(content []byte) (l *Lock) {
 		}
 	}
 	for key, list := range root.Get("workflows").Pairs() {
-		l.workflows[key.Text()] = &lockedWorkflow{r.pins(key, list)}
+		l.workflows[key.Text()] = r.pins(key, list)
 	}
 	for key, n := range root.Get("dependencies").Pairs() {
 		pin, ok := pinIn(key.Text())
@@ -141,7 +137,21 @@ func disagrees(pin, commit, ref string) string {
 }
 
 // Lists tells whether a workflow goes by the lock.
-func (l *Lock) Lists(workflow string) bool { return l != nil && l.workflows[workflow] != nil }
+func (l *Lock) Lists(workflow string) bool {
+	if l == nil {
+		return false
+	}
+	_, ok := l.workflows[workflow]
+	return ok
+}
+
+// Pins are what the lock has for a workflow, sorted: "OWNER/REPOSITORY@REF", of which the owner and the repository are in lower case.
+func (l *Lock) Pins(workflow string) []string {
+	if l == nil {
+		return nil
+	}
+	return l.workflows[workflow]
+}
 
 // Step is the component of a workflow's step, at the commit that the lock holds it at. If it holds none, the component is as it was, and why says what is missing;
 // it is "" where there is no lock, and of what no lock holds.
@@ -153,7 +163,7 @@ func (l *Lock) Step(workflow string, c Component) (held Component, why string) {
 	case !l.Lists(workflow):
 		return c, "the lock file does not list the workflow"
 	}
-	pins := l.workflows[workflow].pins
+	pins := l.workflows[workflow]
 	if _, ok := slices.BinarySearch(pins, pin); ok {
 		return l.hold(c, pin)
 	}

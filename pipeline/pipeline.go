@@ -207,7 +207,7 @@ type Component struct {
 // Told is the component as it is written, with the commit that a lock file holds it at.
 func (c *Component) Told() string {
 	if c.Pin == Locked {
-		return c.Text + ", which the lock file holds at " + c.Commit
+		return c.Text + " (held at " + c.Commit + " by the lock file)"
 	}
 	return c.Text
 }

@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
-	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/providers/internal/git"
 )
 
@@ -24,7 +23,7 @@ func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.It
 	return func(yield func(audit.Item, error) bool) {
 		l := &listing{Provider: p, ctx: ctx, target: t, top: t.Attrs["path"]}
 		l.yield = func(it audit.Item, err error) bool {
-			if at := it.At; at.Kind == audit.InFile && !at.InHead && path.Dir(at.Path) == path.Dir(pipeline.LockPath) {
+			if isWorkflow(it.At.Path) && (it.At.Kind == audit.InFile && !it.At.InHead || it.Object != "" && it.Object == l.workflows[it.At.Path]) {
 				it.Lock = l.lock()
 			}
 			return yield(it, err)
@@ -60,7 +59,8 @@ type listing struct {
 	top    string
 	names  bytes.Buffer // paths that are not listed yet
 
-	locked *[]byte // the lock file, once it was asked for
+	workflows map[string]string // of a working tree whose history is listed, too: the objects that are in it, by path
+	locked    *[]byte           // its lock file, once it was asked for
 }
 
 func (l *listing) give(it audit.Item) error {
@@ -205,6 +205,12 @@ func (l *listing) repository() error {
 	if layout.Root != "" && filepath.Base(filepath.Clean(l.top)) != ".git" {
 		if files, err = l.workingTree(r, below); err != nil {
 			return err
+		}
+		l.workflows = map[string]string{}
+		for _, f := range files {
+			if p := path.Join(below, f.path); isWorkflow(p) {
+				l.workflows[p] = f.object
+			}
 		}
 	}
 	if below == "" {

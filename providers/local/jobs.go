@@ -68,6 +68,9 @@ func (l *listing) definition(name string) ([]byte, bool) {
 	return content, err == nil
 }
 
+// isWorkflow tells whether a path is one where GitHub looks for workflows.
+func isWorkflow(name string) bool { return path.Dir(name) == path.Dir(pipeline.LockPath) }
+
 // lock is the content of the working tree's lock file, or nil. What keeps it from being read, the walk says.
 func (l *listing) lock() []byte {
 	if l.locked == nil {

@@ -33,7 +33,7 @@ var compromisedComponent = rule{
 				for _, c := range f.lock.Pulled(&u.Component, seen) {
 					for _, hit := range f.feed.Look(&c, nil) {
 						if hit.Through == "" {
-							say(f.compromised(&use{c, u.Text + ", " + u.name, u.step}, &hit))
+							say(f.compromised(&use{c, u.Text + " of " + u.name, u.step}, &hit))
 						}
 					}
 				}

@@ -21,7 +21,7 @@ has a full commit for it. No lock file holds calls of reusable workflows, and se
 own owner are low.`),
 		Fix: []string{
 			"Name the commit, with the version in a comment behind it",
-			"Or, on github.com, have gh actions-lock write the lock file, and commit that",
+			"Or have gh actions-lock write .github/workflows/actions.lock, which github.com goes by",
 			"Let Dependabot or Renovate move both, some days after a release",
 		},
 	},
