@@ -30,9 +30,9 @@ type lockedAction struct {
 	pulls  []string // pins of what it pulls in itself
 }
 
-// ParseLock reads a lock file. The answer is never nil: what GitHub would refuse holds nothing, and is a gap.
-func ParseLock(content []byte) (l *Lock) {
-	r := &reader{def: &Definition{Dialect: GitHub, Path: LockPath}}
+// ParseLock reads a lock file that lies at path. The answer is never nil: what GitHub would refuse holds nothing, and is a gap.
+func ParseLock(path string, content []byte) (l *Lock) {
+	r := &reader{def: &Definition{Dialect: GitHub, Path: path}}
 	defer func() {
 		if p := recover(); p != nil { // as in Parse
 			l = &Lock{}

@@ -61,7 +61,7 @@ dependencies:
 `
 
 func TestLock(t *testing.T) {
-	l := ParseLock([]byte(lockFile))
+	l := ParseLock(LockPath, []byte(lockFile))
 	for _, c := range []struct{ workflow, uses, commit, why string }{
 		{"ci", "actions/cache@v4", lockedCommit, ""},
 		{"ci", "Actions/Cache/save@v4", lockedCommit, ""},
@@ -120,7 +120,7 @@ func TestLock(t *testing.T) {
 
 // TestLockPulled follows what components pull in, in circles, too, and not through what is not held.
 func TestLockPulled(t *testing.T) {
-	l := ParseLock([]byte(lockFile))
+	l := ParseLock(LockPath, []byte(lockFile))
 	for uses, want := range map[string]string{
 		"Acme/build/folder@V1":        "acme/cut@v1 name, acme/inner@v2 locked " + lockedSHA256 + ", acme/pinned@" + lockedCommit + " commit",
 		"acme/pinned@" + lockedCommit: "acme/inner@v2 locked " + lockedSHA256 + ", acme/build@V1 locked " + lockedCommit + ", acme/cut@v1 name",
@@ -144,7 +144,7 @@ func TestLockPulled(t *testing.T) {
 
 // TestLockFirst reads the form that v0.0.1 had: commits behind the refs, and tags and branches apart.
 func TestLockFirst(t *testing.T) {
-	l := ParseLock([]byte("version: v0.0.1\nworkflows:\n  .github/workflows/ci.yml: ['acme/build@v1:sha1-" + lockedCommit + "']\n" +
+	l := ParseLock(LockPath, []byte("version: v0.0.1\nworkflows:\n  .github/workflows/ci.yml: ['acme/build@v1:sha1-" + lockedCommit + "']\n" +
 		"dependencies:\n  'acme/build@v1:sha1-" + lockedCommit + "': {tag: v1.2.3, commit: sha1-" + lockedCommit + "}\n"))
 	held, why := l.Step(".github/workflows/ci.yml", component(Action, "acme/build@v1", Position{}))
 	if held.Commit != lockedCommit || why != "" || len(l.Gaps) > 0 {
@@ -167,7 +167,7 @@ func TestLockBroken(t *testing.T) {
 		"dependencies: {a/b@v1: [c]}":    "it has no full commit",
 		"a: &a [*a]\nworkflows: {b: *a}": "more than",
 	} {
-		l := ParseLock([]byte(content))
+		l := ParseLock(LockPath, []byte(content))
 		if len(l.Gaps) == 0 || !strings.Contains(l.Gaps[len(l.Gaps)-1].Why, why) && !strings.Contains(l.Gaps[len(l.Gaps)-1].Why, "nested deeper") {
 			t.Errorf("%.40q: %+v, want %q", content, l.Gaps, why)
 		}
@@ -179,7 +179,7 @@ func FuzzLock(f *testing.F) {
 	f.Add("dependencies: {a/b@v1: {commit: sha1-"+lockedCommit+", uses: [a/b@v1, a/c@v1]}, <<: {a/c@v1: {}}}", "a/b@v1")
 	f.Add("workflows: &w {.github/workflows/ci.yml: [a/b@v1]}\ndependencies: *w", "a/b/c@v1")
 	f.Fuzz(func(t *testing.T, content, uses string) {
-		l := ParseLock([]byte(content))
+		l := ParseLock(LockPath, []byte(content))
 		if len(l.Gaps) > maxGaps+1 {
 			t.Errorf("%d gaps", len(l.Gaps))
 		}

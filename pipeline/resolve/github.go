@@ -439,7 +439,7 @@ func (g *github) lock(beside pipeline.Place) *pipeline.Lock {
 		return l
 	}
 	if content, found := g.lookup(at); found {
-		l = pipeline.ParseLock(content)
+		l = pipeline.ParseLock(path.Join(at.Repository, at.Path), content)
 		if at.Repository != "" {
 			g.gaps = append(g.gaps, l.Gaps...)
 		}
@@ -505,7 +505,9 @@ func (g *github) action(c pipeline.Component, from pipeline.Place, through []str
 				if len(j.Beside) > maxBeside {
 					return
 				}
-				g.action(part, place, through, by, j)
+				if !slices.Contains(through, part.Text) { // else it goes in circles, which GitHub refuses
+					g.action(part, place, through, by, j)
+				}
 			}
 		}
 		return

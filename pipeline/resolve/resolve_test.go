@@ -25,7 +25,7 @@ func world(t testing.TB, name string) (lookup pipeline.Lookup, paths []string, w
 	files := map[string][]byte{}
 	for _, f := range archive.Files {
 		files[f.Name] = f.Data
-		if strings.HasPrefix(f.Name, ".github/workflows/") {
+		if strings.HasPrefix(f.Name, ".github/workflows/") && f.Name != pipeline.LockPath {
 			paths = append(paths, f.Name)
 		}
 	}
@@ -80,6 +80,9 @@ func told(r *Result) string {
 			if c.Mutable() {
 				b.WriteString(", mutable")
 			}
+			if c.Commit != "" {
+				fmt.Fprintf(&b, ", held at %.4s", c.Commit)
+			}
 			if c.Opaque {
 				b.WriteString(", opaque")
 			}
@@ -107,6 +110,14 @@ func TestGitHub(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"ship", "in", "all", "round"}, readers); diff != "" {
 		t.Errorf("readers of DEPLOY_TOKEN: %s", diff)
+	}
+}
+
+// TestLock has components at the commits of lock files, each beside the workflow that goes by it.
+func TestLock(t *testing.T) {
+	lookup, paths, want := world(t, "lock.txtar")
+	if diff := cmp.Diff(want, told(GitHub(lookup, paths))); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 
@@ -254,7 +265,7 @@ func manyOf(n int, form string) string {
 
 // FuzzResolve takes a file that calls another, which calls both.
 func FuzzResolve(f *testing.F) {
-	for _, name := range []string{"github.txtar", "gitlab.txtar"} {
+	for _, name := range []string{"github.txtar", "gitlab.txtar", "lock.txtar"} {
 		archive, err := txtar.ParseFile("testdata/" + name)
 		if err != nil {
 			f.Fatal(err)
@@ -275,7 +286,8 @@ func FuzzResolve(f *testing.F) {
 				return content, ok
 			}
 		}
-		if !reflect.DeepEqual(GitHub(world(), []string{"a.yml", "b.yaml"}), GitHub(world(), []string{"a.yml", "b.yaml"})) {
+		paths := []string{"a.yml", ".github/workflows/b.yaml"} // the one of which has a lock file beside it
+		if !reflect.DeepEqual(GitHub(world(), paths), GitHub(world(), paths)) {
 			t.Error("workflows: not a function of its input")
 		}
 		if !reflect.DeepEqual(GitLab(world(), "a.yml"), GitLab(world(), "a.yml")) {

@@ -142,7 +142,7 @@ func open(it audit.Item, content []byte, feed *advisory.Feed) *file {
 	f.names = dialect == pipeline.GitHub && bytes.Contains(bytes.ToLower(content), []byte("secrets"))
 	f.root = f.Root()
 	if it.Lock != nil && f.kind == isWorkflow {
-		f.lock = pipeline.ParseLock(it.Lock)
+		f.lock = pipeline.ParseLock(pipeline.LockPath, it.Lock)
 	}
 	for _, e := range f.Events {
 		if (slices.Contains(pipeline.HandedEvents, e.Name) || slices.Contains(pipeline.BareEvents, e.Name) || e.Name == "workflow_call") && !slices.Contains(f.started, e.Name) {
