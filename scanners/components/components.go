@@ -108,7 +108,7 @@ func (s *Scanner) Survey(_ time.Time, holdings iter.Seq[audit.Holding]) (found [
 			j := resolve.FromEntry(h.Inventory[i])
 			for _, c := range slices.Concat(j.Beside, j.Includes) {
 				u, ok := run.use(h.Coverage.Target, &j, &c)
-				if !ok {
+				if !ok || j.ByLock(&c) { // which what pulls it in says, too
 					continue
 				}
 				at := placeOf(&j, &c)

@@ -24,7 +24,7 @@ var compromisedComponent = rule{
 			own = append(own, hit.Advisory.ID)
 		}
 		for _, p := range u.parts(false) {
-			through := by(append(append(slices.Clone(chain), p.Through...), p.Text))
+			through := by(append(append(slices.Clone(chain), p.Through...), p.Told()))
 			if hit := u.today(&p.Component, p.Meaning); hit != nil {
 				say(problem{name: p.Text + ", " + hit.Advisory.ID, evidence: through + stands(p.Meaning, hit)})
 				continue

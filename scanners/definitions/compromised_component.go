@@ -33,7 +33,9 @@ var compromisedComponent = rule{
 				for _, c := range f.lock.Pulled(&u.Component, seen) {
 					for _, hit := range f.feed.Look(&c, nil) {
 						if hit.Through == "" {
-							say(f.compromised(&use{c, u.Text + " of " + u.name, u.step}, &hit))
+							p := f.compromised(&use{c, u.Text + " of " + u.name, u.step}, &hit)
+							p.name = u.Text + ", " + p.name // as who asks about components calls it
+							say(p)
 						}
 					}
 				}
