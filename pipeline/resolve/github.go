@@ -417,12 +417,12 @@ func (g *github) beside(s *scope, m *pipeline.Job, j *Job) {
 	for _, c := range m.Code {
 		j.Beside = append(j.Beside, Component{Component: c})
 	}
-	var by hold
-	if lock := g.lock(s.place); lock.Lists(s.place.Path) {
-		by = hold{lock: lock, workflow: s.place.Path}
-	}
 	for i := range m.Steps {
 		if c := m.Steps[i].Uses; c != nil {
+			by := hold{workflow: s.place.Path}
+			if lock := g.lock(s.place); lock.Lists(by.workflow) {
+				by.lock = lock
+			}
 			g.action(by.component(*c), s.place, nil, by, j)
 		}
 	}
