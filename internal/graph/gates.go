@@ -70,7 +70,7 @@ func (a *Access) detail(j *job) *ReaderJob {
 		if c.Pin == pipeline.Local {
 			continue
 		}
-		b := Beside{Kind: c.Kind, Name: c.Name, Ref: c.Ref, Pin: c.Pin, Mutable: c.Mutable(), Opaque: c.Opaque, Through: c.Through}
+		b := Beside{Kind: c.Kind, Name: c.Name, Ref: c.Ref, Pin: c.Pin, Commit: c.Commit, Mutable: c.Mutable(), Opaque: c.Opaque, Through: c.Through}
 		for _, hit := range a.feed.Look(&c.Component, nil) {
 			if hit.Through != "" && (len(c.Through) > 0 || j.lockHolds(&c, hit.Component)) { // which goes by inputs that are not known, or stands beside it
 				continue
