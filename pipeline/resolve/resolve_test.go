@@ -198,12 +198,20 @@ func TestHostile(t *testing.T) {
 		wide += fmt.Sprintf("      o%d: ${{ secrets.S%d }} ${{ toJSON(needs) }} ${{ needs.a.outputs.o%d }}\n", i, i, i)
 	}
 	files[".github/workflows/wide.yml"] = []byte(wide + "    steps: [{run: x}]\n")
-	for _, p := range []string{"0", "self", "wide"} {
+	// Each of a hundred actions pulls in all of them.
+	var pins, mesh strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&pins, "a/b@v%d, ", i)
+		fmt.Fprintf(&mesh, "  a/b@v%d: {commit: sha1-0123456789abcdef0123456789abcdef01234567, uses: *all}\n", i)
+	}
+	files[pipeline.LockPath] = []byte("workflows: {.github/workflows/mesh.yml: &all [" + pins.String() + "]}\ndependencies:\n" + mesh.String())
+	files[".github/workflows/mesh.yml"] = []byte("on: push\njobs:\n" + manyOf(3000, "  j%d: {runs-on: x, steps: [{uses: a/b@v0}]}\n"))
+	for _, p := range []string{"0", "self", "wide", "mesh"} {
 		r := GitHub(from(files), []string{".github/workflows/" + p + ".yml"})
 		if len(r.Jobs) == 0 || len(r.Jobs) > maxJobs {
 			t.Errorf("%s: %d jobs", p, len(r.Jobs))
 		}
-		if p == "0" && !strings.Contains(fmt.Sprint(r.Gaps), "too many jobs") {
+		if (p == "0" || p == "mesh") && !strings.Contains(fmt.Sprint(r.Gaps), "too many jobs") {
 			t.Errorf("%s: nothing says that calls were left out: %v", p, r.Gaps)
 		}
 		for i := range r.Jobs {
