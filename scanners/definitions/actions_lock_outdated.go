@@ -1,8 +1,6 @@
 package definitions
 
 import (
-	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
@@ -37,37 +35,35 @@ the workflow uses an action of its own repository by $/, which names others.`),
 		if !f.lock.Lists(f.item.At.Path) {
 			return
 		}
-		p := problem{at: f.root.At(), name: pipeline.LockPath, severity: audit.Info}
-		var parts []string
+		p := problem{at: f.root.At(), name: pipeline.LockPath, severity: audit.Info, evidence: "the lock file lists the workflow"}
+		var lacks []use
 		named, own := map[string]bool{}, false // what the steps and what they pull in are called in the file
 		for _, j := range f.jobs {
-			for _, s := range j.steps {
-				if s.uses == nil {
+			for _, u := range j.used() {
+				if u.step == nil {
 					continue
 				}
-				if s.loose != "" {
-					if p.severity != "" {
-						p.at, p.severity = s.uses.At, ""
-					}
-					parts = append(parts, fmt.Sprintf("%s: %s", s.uses.Text, s.loose))
+				if u.step.loose != "" {
+					lacks = append(lacks, u)
 				}
-				own = own || strings.HasPrefix(s.uses.Name, "$/")
-				f.lock.Pulled(s.uses, named)
+				own = own || strings.HasPrefix(u.Name, "$/")
+				f.lock.Pulled(&u.Component, named)
 			}
 		}
+		var more []use
 		for _, pin := range f.lock.Pins(f.item.At.Path) {
 			if !named[pin] && !own {
-				parts = append(parts, "no step names "+pin)
+				more = append(more, use{Component: pipeline.Component{Text: pin}})
 			}
 		}
-		parts = slices.Compact(parts)
-		if len(parts) == 0 {
-			return
+		if len(lacks) > 0 {
+			p.at, p.severity, p.evidence = lacks[0].At, "", p.evidence+", and does not hold "+texts(lacks)
 		}
-		p.evidence = strings.Join(parts[:min(len(parts), 10)], "; ")
-		if n := len(parts) - 10; n > 0 {
-			p.evidence += fmt.Sprintf("; and %d more", n)
+		if len(more) > 0 {
+			p.evidence += ", and has what no step names: " + texts(more)
 		}
-		say(p)
+		if len(lacks)+len(more) > 0 {
+			say(p)
+		}
 	},
 }
