@@ -581,7 +581,7 @@ func TestNoLocks(t *testing.T) {
 	})
 	p := provider(t, g, nil)
 	jobs := 0
-	for _, target := range targets(t, p, "acme").targets {
+	for _, target := range targets(t, p, "acme", "").targets {
 		for it, err := range p.Items(t.Context(), target) {
 			if err != nil {
 				continue
