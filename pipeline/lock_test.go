@@ -52,7 +52,7 @@ dependencies:
         commit: 'sha1-` + lockedCommit + `'
         uses: ['acme/inner@v2']
     'acme/cut@v1': {ref: 'v1', commit: 'sha1-0123456789ab', uses: ['acme/inner@v2']}
-    'acme/key@89abcdef0123456789abcdef0123456789abcdef': {ref: 'v1', commit: 'sha1-` + lockedCommit + `'}
+    'acme/key@89abcdef0123456789abcdef0123456789abcdef': {ref: 'v1', commit: 'sha1-` + lockedCommit + `', uses: ['acme/inner@v2']}
     'acme/other@v1': {ref: 'v2', commit: 'sha1-` + lockedCommit + `'}
     'acme/twice@v1': {ref: 'v1', commit: 'sha1-` + lockedCommit + `'}
     'Acme/Twice@v1': {ref: 'v1', commit: 'sha1-89abcdef0123456789abcdef0123456789abcdef'}
@@ -126,7 +126,8 @@ func TestLockPulled(t *testing.T) {
 		"acme/pinned@" + lockedCommit: "acme/inner@v2 locked " + lockedSHA256 + ", acme/build@V1 locked " + lockedCommit + ", acme/cut@v1 name",
 		"actions/cache@v4":            "",
 		"acme/cut@v1":                 "",
-		"acme/build@v1":               "",
+		"acme/key@89abcdef0123456789abcdef0123456789abcdef": "",
+		"acme/build@v1": "",
 	} {
 		outer, _ := l.Step(".github/workflows/ci.yml", component(Action, uses, Position{7, 9}))
 		var got []string
@@ -144,8 +145,8 @@ func TestLockPulled(t *testing.T) {
 
 // TestLockFirst reads the form that v0.0.1 had: commits behind the refs, and tags and branches apart.
 func TestLockFirst(t *testing.T) {
-	l := ParseLock(LockPath, []byte("version: v0.0.1\nworkflows:\n  .github/workflows/ci.yml: ['acme/build@v1:sha1-" + lockedCommit + "']\n" +
-		"dependencies:\n  'acme/build@v1:sha1-" + lockedCommit + "': {tag: v1.2.3, commit: sha1-" + lockedCommit + "}\n"))
+	l := ParseLock(LockPath, []byte("version: v0.0.1\nworkflows:\n  .github/workflows/ci.yml: ['acme/build@v1:sha1-"+lockedCommit+"']\n"+
+		"dependencies:\n  'acme/build@v1:sha1-"+lockedCommit+"': {tag: v1.2.3, commit: sha1-"+lockedCommit+"}\n"))
 	held, why := l.Step(".github/workflows/ci.yml", component(Action, "acme/build@v1", Position{}))
 	if held.Commit != lockedCommit || why != "" || len(l.Gaps) > 0 {
 		t.Errorf("%+v, %q, %v", held, why, l.Gaps)

@@ -575,13 +575,14 @@ func TestHistory(t *testing.T) {
 // Neither Gitea nor Forgejo goes by a lock file of GitHub's.
 func TestNoLocks(t *testing.T) {
 	g := acme(1)
-	g.Repos[0].Dir = forgetest.Repository(t, forgetest.Commit{
+	g.Repos[2].Dir = forgetest.Repository(t, forgetest.Commit{
 		".github/workflows/ci.yml":       "on: push\njobs: {a: {runs-on: x, steps: [{uses: others/build@v1}]}}\n",
 		".github/workflows/actions.lock": "workflows: {.github/workflows/ci.yml: ['others/build@v1']}\ndependencies: {'others/build@v1': {ref: v1, commit: sha1-0123456789abcdef0123456789abcdef01234567}}\n",
 	})
 	p := provider(t, g, nil)
+	p.opts.Sources = audit.SourceWorkflows | audit.SourceHistory
 	jobs := 0
-	for _, target := range targets(t, p, "acme", "").targets {
+	for _, target := range targets(t, p, "acme/R.000", "").targets {
 		for it, err := range p.Items(t.Context(), target) {
 			if err != nil {
 				continue
