@@ -248,6 +248,16 @@ func TestLocked(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
 	}
+	// One job has the tag held, another one has not.
+	flow := "on: push\njobs: {a: {runs-on: x, steps: [{uses: acme2/x@v1}]}}\n"
+	run := &audit.Run{Inventory: workflows("github:acme/web", map[string]string{
+		".github/workflows/a.yml": flow, ".github/workflows/b.yml": flow,
+		pipeline.LockPath: "workflows: {.github/workflows/b.yml: ['acme2/x@v1']}\ndependencies: {'acme2/x@v1': {ref: v1, commit: sha1-" + clean + "}}\n",
+	})}
+	want := []LossRef{{Ref: "v1", Pin: pipeline.Named, Mutable: true, Jobs: 1}, {Ref: "v1", Pin: pipeline.Locked, Commit: clean, Jobs: 1}}
+	if diff := cmp.Diff(want, access(t, run).Losses()[0].Refs); diff != "" {
+		t.Errorf("one that is held at times (-want +got):\n%s", diff)
+	}
 }
 
 // The one change that is proposed is the one that removes most: a key that OIDC replaces goes, with all that hold it.
