@@ -57,15 +57,15 @@ func ParseLock(path string, content []byte) (l *Lock) {
 		}
 	}
 	for key, list := range root.Get("workflows").Pairs() {
-		l.workflows[key.Text()] = r.pins(key, list)
+		l.workflows[key.Text()] = r.pins(list)
 	}
 	for key, n := range root.Get("dependencies").Pairs() {
 		pin, ok := pinIn(key.Text())
 		if !ok {
-			r.gap(fmt.Sprintf("dependency %q", key.Text()), "not OWNER/REPOSITORY@REF")
+			r.gap(line(key), notPin)
 			continue
 		}
-		a := &lockedAction{pulls: r.pins(key, n.Get("uses"))}
+		a := &lockedAction{pulls: r.pins(n.Get("uses"))}
 		if a.commit, a.why = commitIn(n.Get("commit").Text()), "it has no full commit"; a.commit != "" {
 			a.why = disagrees(pin, a.commit, n.Get("ref").Text())
 		}
@@ -82,20 +82,25 @@ func ParseLock(path string, content []byte) (l *Lock) {
 }
 
 // pins reads a list of them, and sorts it.
-func (r *reader) pins(of, list Node) (pins []string) {
+func (r *reader) pins(list Node) (pins []string) {
 	if list.Is() && !list.IsList() {
-		r.gap(fmt.Sprintf("%q", of.Text()), "not a list")
+		r.gap(line(list), "not a list")
 	}
 	for n := range list.Items() {
 		if pin, ok := pinIn(n.Text()); ok {
 			pins = append(pins, pin)
 		} else {
-			r.gap(fmt.Sprintf("%q", of.Text()), fmt.Sprintf("%q is not OWNER/REPOSITORY@REF", n.Text()))
+			r.gap(line(n), notPin)
 		}
 	}
 	slices.Sort(pins)
 	return slices.Compact(pins)
 }
+
+const notPin = "not OWNER/REPOSITORY@REF"
+
+// line is where something is that may be anything, and so is not told itself.
+func line(n Node) string { return fmt.Sprint("line ", n.At().Line) }
 
 // pinIn reads "OWNER/REPOSITORY@REF", of which refs alone tell cases apart. Refs have no colon; what v0.0.1 has behind one is the commit.
 func pinIn(text string) (pin string, ok bool) {
@@ -220,7 +225,7 @@ func (l *Lock) Pulled(outer *Component, seen map[string]bool) (all []Component) 
 
 // pulls are the pins of what a component pulls in. What is not held pulls in what it likes.
 func (l *Lock) pulls(outer *Component) []string {
-	if l == nil || outer.Pin != Commit && outer.Pin != Locked {
+	if l == nil || outer == nil || outer.Pin != Commit && outer.Pin != Locked {
 		return nil
 	}
 	if a := l.actions[PinOf(outer)]; a != nil && a.commit != "" {

@@ -106,13 +106,13 @@ func TestLock(t *testing.T) {
 		gaps = append(gaps, strings.TrimPrefix(g.What, "pipeline definition .github/workflows/actions.lock, ")+": "+g.Why)
 	}
 	if diff := cmp.Diff([]string{
-		`".github/workflows/ci.yml": "acme/build/folder@v1" is not OWNER/REPOSITORY@REF`,
+		`line 13: not OWNER/REPOSITORY@REF`,
 		`dependency "acme/cut@v1": it has no full commit`,
 		`dependency "acme/key@89abcdef0123456789abcdef0123456789abcdef": its commit is not the one that it is named by`,
 		`dependency "acme/other@v1": its ref is not the one that it is named by`,
 		`dependency "acme/twice@v1": it is there twice, with different commits`,
 		`dependency "acme/wide@v1": it has no full commit`,
-		`dependency "no pin": not OWNER/REPOSITORY@REF`,
+		`line 44: not OWNER/REPOSITORY@REF`,
 	}, gaps); diff != "" {
 		t.Errorf("gaps (-want +got):\n%s", diff)
 	}
@@ -163,7 +163,7 @@ func TestLockBroken(t *testing.T) {
 		"workflows: []":                  "not a mapping",
 		"dependencies: no":               "not a mapping",
 		"workflows: {a: b}":              "not a list",
-		"workflows: {a: [{b: c}]}":       "\"\" is not OWNER/REPOSITORY@REF",
+		"workflows: {a: [{b: c}]}":       "not OWNER/REPOSITORY@REF",
 		strings.Repeat("#\n", maxSize):   "larger than 1048576 bytes",
 		"dependencies: {a/b@v1: [c]}":    "it has no full commit",
 		"a: &a [*a]\nworkflows: {b: *a}": "more than",

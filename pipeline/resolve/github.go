@@ -3,7 +3,6 @@ package resolve
 import (
 	"cmp"
 	"fmt"
-	"iter"
 	"maps"
 	"path"
 	"slices"
@@ -419,10 +418,7 @@ func (g *github) beside(s *scope, m *pipeline.Job, j *Job) {
 	}
 	for i := range m.Steps {
 		if c := m.Steps[i].Uses; c != nil {
-			by := hold{workflow: s.place.Path}
-			if lock := g.lock(s.place); lock.Lists(by.workflow) {
-				by.lock = lock
-			}
+			by := g.hold(s.place)
 			g.action(by.component(*c), s.place, nil, by, j)
 		}
 	}
@@ -455,6 +451,14 @@ type hold struct {
 	outer    *pipeline.Component // else what pulls them in
 }
 
+// hold is that of a workflow's steps.
+func (g *github) hold(of pipeline.Place) hold {
+	if l := g.lock(of); l.Lists(of.Path) {
+		return hold{lock: l, workflow: of.Path}
+	}
+	return hold{}
+}
+
 func (h hold) component(c pipeline.Component) pipeline.Component {
 	if h.outer != nil {
 		return h.lock.Part(h.outer, c)
@@ -472,14 +476,6 @@ func (h hold) inside(c *pipeline.Component) hold {
 		return hold{lock: h.lock, outer: c}
 	}
 	return hold{}
-}
-
-// parts are those that the lock file knows of.
-func (h hold) parts() iter.Seq[pipeline.Component] {
-	if h.outer == nil {
-		return func(func(pipeline.Component) bool) {}
-	}
-	return h.lock.Parts(h.outer)
 }
 
 // action adds an action and what it pulls in, as far as that can be read or the lock file tells it. from is the file that names it, by what that goes by.
@@ -500,14 +496,12 @@ func (g *github) action(c pipeline.Component, from pipeline.Place, through []str
 	place, d := g.actionFile(c.Exact(), from)
 	if d == nil || len(through) > maxCalls {
 		j.Beside[at].Opaque = true
-		if len(through) <= maxCalls {
-			for part := range by.parts() {
-				if len(j.Beside) > maxBeside {
-					return
-				}
-				if !slices.Contains(through, part.Text) { // else it goes in circles, which GitHub refuses
-					g.action(part, place, through, by, j)
-				}
+		for part := range by.lock.Parts(by.outer) {
+			if len(j.Beside) > maxBeside || len(through) > maxCalls {
+				return
+			}
+			if !slices.Contains(through, part.Text) { // else it goes in circles, which GitHub refuses
+				g.action(part, place, through, by, j)
 			}
 		}
 		return

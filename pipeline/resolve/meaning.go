@@ -179,7 +179,7 @@ type Part struct {
 	Through []string // the components between, the outermost first
 }
 
-// Pulled are all that a component pulls in, each once, at the commits of [Job.Locks]; those that are held are what of it does not change, as all that lies between is
+// Pulled are all that a component pulls in, each once, at the commits that [Job.Locks] has for it; those that are held are what of it does not change, as all that lies between is
 // named by its commit, with what can change next to that.
 func (all Meanings) Pulled(m *Meaning, locks map[string]string, held bool) (list []Part) {
 	seen := map[string]bool{m.Key(): true}
@@ -190,7 +190,7 @@ func (all Meanings) Pulled(m *Meaning, locks map[string]string, held bool) (list
 			through = append(slices.Clone(through), from.Text)
 		}
 		for _, c := range from.Meaning.Parts {
-			if commit := locks[pipeline.PinOf(&c)]; commit != "" && c.Pin == pipeline.Named {
+			if commit := locks[pipeline.PinOf(&c)]; commit != "" && c.Pin == pipeline.Named && (from.Meaning == m || from.Pin != pipeline.Named) {
 				c.Pin, c.Commit = pipeline.Locked, commit
 			}
 			p := Part{Component: c, Through: through}
@@ -212,8 +212,12 @@ func (all Meanings) Pulled(m *Meaning, locks map[string]string, held bool) (list
 	return list
 }
 
-// Locks are the commits that a lock file holds components at beside the job, by their pins. In one job a pin means one commit.
-func (j *Job) Locks() map[string]string {
+// Locks are the commits that a lock file holds at what a component pulls in, by their pins: those beside the job, in which a pin means one commit. There are none where
+// nothing holds the component itself, nor where "./" pulls it in.
+func (j *Job) Locks(of *Component) map[string]string {
+	if of.Pin != pipeline.Locked && of.Pin != pipeline.Commit || len(of.Through) > 0 && strings.HasPrefix(of.Through[0], "./") {
+		return nil
+	}
 	locks := map[string]string{}
 	for i := range j.Beside {
 		if c := &j.Beside[i].Component; c.Pin == pipeline.Locked {
@@ -231,15 +235,14 @@ func (j *Job) ByLock(c *Component) bool {
 	})
 }
 
-// tells tells whether a component is beside the job by what pulls it in, in whichever folder of its repository.
-func (j *Job) tells(c *pipeline.Component, through []string) bool {
+// has tells whether a component is beside the job by what pulls it in, in whichever folder of its repository.
+func (j *Job) has(c *pipeline.Component, through []string) bool {
 	pin := pipeline.PinOf(c)
 	return pin != "" && slices.ContainsFunc(j.Beside, func(o Component) bool { return pipeline.PinOf(&o.Component) == pin && slices.Equal(o.Through, through) })
 }
 
 // Learned is the job with what the components beside it pull in, as far as that is known only from what was learned of them. target is whose job it is.
 func (j *Job) Learned(target string, all Meanings) {
-	locks := j.Locks()
 	for i, c := range j.Beside { // as it was
 		origin, ok := OriginOf(target, j.Workflow, &c.Component)
 		m := all[origin.Key()]
@@ -247,13 +250,13 @@ func (j *Job) Learned(target string, all Meanings) {
 			continue
 		}
 		j.Beside[i].Opaque = m.Opaque
-		for _, p := range all.Pulled(m, locks, false) {
+		for _, p := range all.Pulled(m, j.Locks(&c), false) {
 			if len(j.Beside) >= maxBeside {
 				j.Beside[i].Opaque = true
 				break
 			}
 			through := append(append(slices.Clone(c.Through), c.Text), p.Through...)
-			if j.tells(&p.Component, through) {
+			if j.has(&p.Component, through) {
 				continue
 			}
 			opaque := p.Kind != pipeline.Image && (p.Meaning == nil || p.Meaning.Opaque)

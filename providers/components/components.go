@@ -182,14 +182,23 @@ func (r *Resolver) Resolve(ctx context.Context, holdings iter.Seq[audit.Holding]
 // commits are those at which lock files hold components, by pins: each at several in a run.
 type commits map[string]map[string]bool
 
-// meanings are a component as it is written, and as lock files hold it: which of them the jobs have that pull it in, is asked later.
+func (held commits) add(c *pipeline.Component) {
+	pin := pipeline.PinOf(c)
+	if held[pin] == nil {
+		held[pin] = map[string]bool{}
+	}
+	held[pin][c.Commit] = true
+}
+
+// meanings are a component as it is written, and as lock files hold it. What pulls it in is asked about once for all jobs, of which some go by a lock file.
 func (held commits) meanings(c pipeline.Component) []pipeline.Component {
 	list := []pipeline.Component{c}
-	if c.Pin == pipeline.Named {
-		for _, c.Commit = range slices.Sorted(maps.Keys(held[pipeline.PinOf(&c)])) {
-			c.Pin = pipeline.Locked
-			list = append(list, c)
-		}
+	if c.Pin != pipeline.Named {
+		return list
+	}
+	for _, commit := range slices.Sorted(maps.Keys(held[pipeline.PinOf(&c)])) {
+		c.Pin, c.Commit = pipeline.Locked, commit
+		list = append(list, c)
 	}
 	return list
 }
@@ -204,13 +213,10 @@ func collect(holdings iter.Seq[audit.Holding], seen map[string]bool) (list []*wa
 				continue
 			}
 			j := resolve.FromEntry(h.Inventory[i])
-			for pin, commit := range j.Locks() {
-				if held[pin] == nil {
-					held[pin] = map[string]bool{}
-				}
-				held[pin][commit] = true
-			}
 			for _, c := range slices.Concat(j.Beside, j.Includes) {
+				if c.Pin == pipeline.Locked {
+					held.add(&c.Component)
+				}
 				o, ok := resolve.OriginOf(h.Coverage.Target, j.Workflow, &c.Component)
 				if !ok || seen[o.Key()] || j.ByLock(&c) { // in which folder it lies, what pulls it in will say
 					continue

@@ -169,10 +169,10 @@ func (c *callees) lookup(p pipeline.Place) ([]byte, bool) {
 	if text, ok := c.texts[p.Path]; ok && p.Repository == "" {
 		return text, text != nil
 	}
-	file, fit := forge.Path(p.Path)
 	if p.Path == pipeline.LockPath {
 		return nil, false
 	}
+	file, fit := forge.Path(p.Path)
 	if c.left--; c.left < 0 || p.Repository != "" || c.ctx.Err() != nil || !fit {
 		return nil, false
 	}

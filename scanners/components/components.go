@@ -135,7 +135,7 @@ func (s *survey) use(target string, j *resolve.Job, c *resolve.Component) (*use,
 	if !ok || m == nil {
 		return nil, false
 	}
-	u := &use{survey: s, Component: c.Component, meaning: m, through: c.Through, locks: j.Locks()}
+	u := &use{survey: s, Component: c.Component, meaning: m, through: c.Through, locks: j.Locks(c)}
 	if scheme, name, _ := strings.Cut(target, ":"); scheme == "github" || scheme == "gitea" || scheme == "gitlab" {
 		owner, _, _ := strings.Cut(name, "/")
 		u.owner = strings.ToLower(owner)
