@@ -274,6 +274,9 @@ type Item struct {
 	// content ("!" in the path) the line is the member's.
 	Origin func(Location) Location
 
+	// Lock is, beside a workflow of GitHub's, the content of the lock file that GitHub runs it by, as of the same commit or working tree; nil if there is none.
+	Lock []byte
+
 	// State is, for a KindState or KindUnchanged, what the provider knows the state of the target by. Never a secret.
 	State string
 

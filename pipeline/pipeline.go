@@ -199,7 +199,25 @@ type Component struct {
 	Name string // without the ref: "actions/checkout", "ghcr.io/acme/build"
 	Ref  string // after the @ or the image's colon
 	Pin  Pin
-	At   Position
+	// Commit is the one that a lock file holds it at; "" for any other pin than Locked.
+	Commit string
+	At     Position
+}
+
+// Told is the component as it is written, with the commit that a lock file holds it at.
+func (c *Component) Told() string {
+	if c.Pin == Locked {
+		return c.Text + " (held at " + c.Commit + " by the lock file)"
+	}
+	return c.Text
+}
+
+// Exact is the component by what decides which code it is: one that a lock file holds by its commit.
+func (c Component) Exact() Component {
+	if c.Pin == Locked {
+		c.Ref, c.Pin, c.Commit = c.Commit, Commit, ""
+	}
+	return c
 }
 
 // A Pin says what a ref stands for.
@@ -210,6 +228,7 @@ const (
 	Commit   Pin = "commit" // a full hash
 	Digest   Pin = "digest" // of an image
 	Named    Pin = "name"   // a tag or a branch: what it means can change
+	Locked   Pin = "locked" // a tag or a branch that a lock file holds at a commit
 	Unnamed  Pin = "none"   // whatever is newest
 	Local    Pin = "local"  // of the same repository
 	Computed Pin = "computed"

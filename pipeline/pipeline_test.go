@@ -72,7 +72,7 @@ func TestModel(t *testing.T) {
 		t.Errorf("job %+v", ship)
 	}
 	login := ship.Steps[0]
-	if diff := cmp.Diff(&Component{Action, "aws-actions/configure-aws-credentials@v4", "aws-actions/configure-aws-credentials", "v4", Named, Position{42, 15}}, login.Uses); diff != "" {
+	if diff := cmp.Diff(&Component{Action, "aws-actions/configure-aws-credentials@v4", "aws-actions/configure-aws-credentials", "v4", Named, "", Position{42, 15}}, login.Uses); diff != "" {
 		t.Error(diff)
 	}
 	want := []Reference{{Secrets, "AWS_ID", "with.aws-access-key-id", Position{44, 30}}, {Secrets, "AWS_KEY", "with.aws-secret-access-key", Position{45, 34}}}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/pipeline"
+	"github.com/leakreach/leakreach/pipeline/resolve"
 )
 
 // A ReaderEvent starts a job.
@@ -69,9 +70,9 @@ func (a *Access) detail(j *job) *ReaderJob {
 		if c.Pin == pipeline.Local {
 			continue
 		}
-		b := Beside{Kind: c.Kind, Name: c.Name, Ref: c.Ref, Pin: c.Pin, Mutable: c.Mutable(), Opaque: c.Opaque, Through: c.Through}
+		b := Beside{Kind: c.Kind, Name: c.Name, Ref: c.Ref, Pin: c.Pin, Commit: c.Commit, Mutable: c.Mutable(), Opaque: c.Opaque, Through: c.Through}
 		for _, hit := range a.feed.Look(&c.Component, nil) {
-			if hit.Through != "" && len(c.Through) > 0 { // which goes by inputs, and those are not known
+			if hit.Through != "" && (len(c.Through) > 0 || j.lockHolds(&c, hit.Component)) { // which goes by inputs that are not known, or stands beside it
 				continue
 			}
 			what := hit.Advisory.ID
@@ -395,3 +396,11 @@ func (a *Access) peopleOfGitLab(s *Readers, where []*place) (people []string) {
 func first[T any](list []T, n int) []T { return list[:min(n, len(list))] }
 
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// lockHolds tells whether a lock file holds the component of a name that another one pulls in: then that stands beside the job itself.
+func (j *job) lockHolds(outer *resolve.Component, name string) bool {
+	return slices.ContainsFunc(j.Beside, func(c resolve.Component) bool {
+		n := len(c.Through)
+		return c.Pin != pipeline.Named && strings.EqualFold(c.Name, name) && n > 0 && c.Through[n-1] == outer.Text
+	})
+}

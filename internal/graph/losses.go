@@ -28,6 +28,7 @@ type Loss struct {
 type LossRef struct {
 	Ref     string       `json:"ref"` // "" for whatever is newest
 	Pin     pipeline.Pin `json:"pin"`
+	Commit  string       `json:"commit,omitempty"` // that a lock file holds it at
 	Mutable bool         `json:"mutable"`
 	Jobs    int          `json:"jobs"`
 }
@@ -70,13 +71,14 @@ func (a *Access) Losses() (all []Loss) {
 				for _, x := range c.Advisories {
 					l.Advisories = appendOnce(l.Advisories, x)
 				}
-				r := l.refs[c.Ref]
+				ref := c.Ref + "\x00" + c.Commit
+				r := l.refs[ref]
 				if r == nil {
-					r = &LossRef{Ref: c.Ref, Pin: c.Pin, Mutable: c.Mutable}
-					l.refs[c.Ref] = r
+					r = &LossRef{Ref: c.Ref, Pin: c.Pin, Commit: c.Commit, Mutable: c.Mutable}
+					l.refs[ref] = r
 				}
-				if !counted[key+"\x00"+c.Ref] {
-					counted[key+"\x00"+c.Ref] = true
+				if !counted[key+"\x00"+ref] {
+					counted[key+"\x00"+ref] = true
 					r.Jobs++
 				}
 				for _, s := range credentials {

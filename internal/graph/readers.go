@@ -117,6 +117,7 @@ type Beside struct {
 	Name       string                 `json:"name"`
 	Ref        string                 `json:"ref,omitempty"`
 	Pin        pipeline.Pin           `json:"pin"`
+	Commit     string                 `json:"commit,omitempty"`     // that a lock file holds it at
 	Mutable    bool                   `json:"mutable"`              // it can change without a change of the definition
 	Opaque     bool                   `json:"opaque"`               // what it pulls in itself is not known
 	Through    []string               `json:"through,omitempty"`    // what pulls it in, the outermost first

@@ -35,7 +35,7 @@ func workflows(target string, files map[string]string) (all []audit.Entry) {
 	}
 	var paths []string
 	for _, path := range sorted(files) {
-		if strings.HasPrefix(path, ".github/workflows/") {
+		if strings.HasPrefix(path, ".github/workflows/") && path != pipeline.LockPath {
 			paths = append(paths, path)
 		}
 	}
@@ -214,6 +214,49 @@ func TestLosses(t *testing.T) {
 		"acme2/moves true admin [github:acme/web/A] [github:acme/web/B] 2", "acme2/other true  [] [] 1", "acme2/stays false  [] [github:acme/web/A] 1",
 	}, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+// What a lock file holds is lost with its next version, and an advisory speaks of the commit: of what a component pulls in, too.
+func TestLocked(t *testing.T) {
+	const clean, malicious = "3fb12ec12f41e471780db15c232d5dd185dcb514", "8afa9b9f9183b4e00c46e2b82d34047e3c177bd0" // of setup-trivy
+	for _, c := range []struct {
+		name, setup string
+		want        []string
+	}{
+		{"not held", "", []string{"aquasecurity/trivy-action 0.28.0 name true [GHSA-69fq-xp46-6x23]"}},
+		{"clean", clean, []string{"aquasecurity/setup-trivy v0.2.1 locked false []", "aquasecurity/trivy-action 0.28.0 locked false []"}},
+		{"malicious", malicious, []string{"aquasecurity/setup-trivy v0.2.1 locked false [GHSA-69fq-xp46-6x23 (this content)]", "aquasecurity/trivy-action 0.28.0 locked false []"}},
+	} {
+		files := map[string]string{".github/workflows/a.yml": "on: push\njobs: {a: {runs-on: x, steps: [{uses: aquasecurity/trivy-action@0.28.0}, {run: '${{ secrets.A }}'}]}}\n"}
+		if c.setup != "" {
+			files[pipeline.LockPath] = "workflows: {.github/workflows/a.yml: ['aquasecurity/trivy-action@0.28.0']}\ndependencies:\n" +
+				"  'aquasecurity/trivy-action@0.28.0': {ref: 0.28.0, commit: sha1-915b19bbe73b92a6cf82a1bc12b087c9a19a5fe2, uses: ['aquasecurity/setup-trivy@v0.2.1']}\n" +
+				"  'aquasecurity/setup-trivy@v0.2.1': {ref: v0.2.1, commit: sha1-" + c.setup + "}\n"
+		}
+		run := &audit.Run{Inventory: slices.Concat(inventory("github:acme/web|secret|repository|A|store=actions"), workflows("github:acme/web", files))}
+		var got []string
+		for _, l := range access(t, run).Losses() {
+			r := l.Refs[0]
+			if (r.Commit == "") != (c.setup == "") || len(l.Credentials)+len(l.Pinned) != 1 || l.Mutable != (len(l.Credentials) == 1) {
+				t.Errorf("%s: %+v", c.name, l)
+			}
+			got = append(got, fmt.Sprint(l.Component, " ", r.Ref, " ", r.Pin, " ", r.Mutable, " ", l.Advisories))
+		}
+		slices.Sort(got)
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+	// One job has the tag held, another one has not.
+	flow := "on: push\njobs: {a: {runs-on: x, steps: [{uses: acme2/x@v1}]}}\n"
+	run := &audit.Run{Inventory: workflows("github:acme/web", map[string]string{
+		".github/workflows/a.yml": flow, ".github/workflows/b.yml": flow,
+		pipeline.LockPath: "workflows: {.github/workflows/b.yml: ['acme2/x@v1']}\ndependencies: {'acme2/x@v1': {ref: v1, commit: sha1-" + clean + "}}\n",
+	})}
+	want := []LossRef{{Ref: "v1", Pin: pipeline.Named, Mutable: true, Jobs: 1}, {Ref: "v1", Pin: pipeline.Locked, Commit: clean, Jobs: 1}}
+	if diff := cmp.Diff(want, access(t, run).Losses()[0].Refs); diff != "" {
+		t.Errorf("one that is held at times (-want +got):\n%s", diff)
 	}
 }
 

@@ -159,8 +159,11 @@ func besideText(c *graph.Beside) string {
 		text += "@" + c.Ref
 	}
 	said := []string{"pinned"}
-	if c.Mutable {
+	switch {
+	case c.Mutable:
 		said = []string{"mutable"}
+	case c.Commit != "":
+		said = []string{"held at " + c.Commit + " by the lock file"}
 	}
 	if c.Opaque {
 		said = append(said, "what it pulls in is not known")
@@ -215,7 +218,11 @@ func lossesTable(all []graph.Loss) (t table) {
 	for _, l := range all {
 		var refs []string
 		for _, r := range l.Refs[:min(len(l.Refs), 5)] {
-			refs = append(refs, cmp.Or(r.Ref, "(newest)"))
+			text := cmp.Or(r.Ref, "(newest)")
+			if r.Commit != "" {
+				text += " (" + r.Commit[:min(len(r.Commit), 7)] + ")"
+			}
+			refs = append(refs, text)
 		}
 		if len(l.Refs) > 5 {
 			refs = append(refs, "…")

@@ -43,8 +43,10 @@ type Hit struct {
 	Certain   bool   // else the sources contradict each other, or it takes a look at the component to be sure
 }
 
-// Look says which advisories speak of a component, as a definition names it, with the inputs that it is given.
+// Look says which advisories speak of a component, as a definition names it or a lock file holds it, with the inputs that it is given.
 func (f *Feed) Look(c *pipeline.Component, with []pipeline.Setting) (hits []Hit) {
+	exact := c.Exact()
+	c = &exact
 	name, ref := nameOf(c), strings.ToLower(c.Ref)
 	if k := f.malicious[ref]; k != nil {
 		return []Hit{{Advisory: k.advisory, Component: k.Name, Malicious: true, Certain: true}}

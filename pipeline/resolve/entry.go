@@ -106,7 +106,8 @@ func (j *Job) facts() map[string]string {
 			if c.Opaque {
 				opaque = "opaque"
 			}
-			t.row(fact, append([]string{string(c.Kind), c.Text, c.Name, c.Ref, string(c.Pin), position(c.At), opaque}, c.Through...)...)
+			pin := strings.TrimSuffix(string(c.Pin)+" "+c.Commit, " ")
+			t.row(fact, append([]string{string(c.Kind), c.Text, c.Name, c.Ref, pin, position(c.At), opaque}, c.Through...)...)
 		}
 	}
 	for _, u := range j.Unknown {
@@ -166,7 +167,8 @@ func components(text string) (list []Component) {
 	for _, c := range rows(text) {
 		component := Component{Opaque: c.cell(6) != ""}
 		component.Kind, component.Text, component.Name, component.Ref = pipeline.ComponentKind(c.cell(0)), c.cell(1), c.cell(2), c.cell(3)
-		component.Pin, component.At = pipeline.Pin(c.cell(4)), positioned(c.cell(5))
+		pin, commit, _ := strings.Cut(c.cell(4), " ")
+		component.Pin, component.Commit, component.At = pipeline.Pin(pin), commit, positioned(c.cell(5))
 		if len(c) > 7 {
 			component.Through = c[7:]
 		}

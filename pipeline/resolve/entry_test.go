@@ -26,7 +26,8 @@ func items(r *Result) (entries []audit.Entry, gaps []audit.Gap) {
 func TestItems(t *testing.T) {
 	github, paths, _ := world(t, "github.txtar")
 	gitlab, _, _ := world(t, "gitlab.txtar")
-	for name, r := range map[string]*Result{"github": GitHub(github, paths), "gitlab": GitLab(gitlab, ".gitlab-ci.yml")} {
+	locked, lockedPaths, _ := world(t, "lock.txtar")
+	for name, r := range map[string]*Result{"github": GitHub(github, paths), "lock": GitHub(locked, lockedPaths), "gitlab": GitLab(gitlab, ".gitlab-ci.yml")} {
 		entries, gaps := items(r)
 		if len(gaps) != len(r.Gaps) {
 			t.Errorf("%s: gaps %v", name, gaps)

@@ -17,7 +17,7 @@ import (
 // files at these paths are their reader's.
 func GitHub(lookup pipeline.Lookup, paths []string) *Result {
 	g := &github{
-		lookup: lookup, read: map[pipeline.Place]*pipeline.Definition{},
+		lookup: lookup, read: map[pipeline.Place]*pipeline.Definition{}, locks: map[pipeline.Place]*pipeline.Lock{},
 		carries: map[*pipeline.Job][]carrier{}, gives: map[*pipeline.Definition]map[string][]output{},
 		written: map[*pipeline.Definition]map[string]pipeline.Node{},
 	}
@@ -42,6 +42,7 @@ func GitHub(lookup pipeline.Lookup, paths []string) *Result {
 type github struct {
 	lookup  pipeline.Lookup
 	read    map[pipeline.Place]*pipeline.Definition
+	locks   map[pipeline.Place]*pipeline.Lock // nil where there is none
 	gaps    []audit.Gap
 	jobs    []Job
 	full    bool // a bound was reached, which was said
@@ -417,13 +418,68 @@ func (g *github) beside(s *scope, m *pipeline.Job, j *Job) {
 	}
 	for i := range m.Steps {
 		if c := m.Steps[i].Uses; c != nil {
-			g.action(*c, s.place, nil, j)
+			by := g.hold(s.place)
+			g.action(by.component(*c), s.place, nil, by, j)
 		}
 	}
 }
 
-// action adds an action and what it pulls in. from is the file that names it.
-func (g *github) action(c pipeline.Component, from pipeline.Place, through []string, j *Job) {
+// lock is what workflows beside one run by, which is of their own repository and commit. Gaps in that of the repository itself are its reader's.
+func (g *github) lock(beside pipeline.Place) *pipeline.Lock {
+	if path.Dir(beside.Path) != path.Dir(pipeline.LockPath) {
+		return nil
+	}
+	at := pipeline.Place{Repository: beside.Repository, Ref: beside.Ref, Path: pipeline.LockPath}
+	l, ok := g.locks[at]
+	if ok {
+		return l
+	}
+	if content, found := g.lookup(at); found {
+		l = pipeline.ParseLock(path.Join(at.Repository, at.Path), content)
+		if at.Repository != "" {
+			g.gaps = append(g.gaps, l.Gaps...)
+		}
+	}
+	g.locks[at] = l
+	return l
+}
+
+// A hold says by which part of a lock file the components go that a file names. The zero hold holds none.
+type hold struct {
+	lock     *pipeline.Lock
+	workflow string              // whose steps they are
+	outer    *pipeline.Component // else what pulls them in
+}
+
+// hold is that of a workflow's steps.
+func (g *github) hold(of pipeline.Place) hold {
+	if l := g.lock(of); l.Lists(of.Path) {
+		return hold{lock: l, workflow: of.Path}
+	}
+	return hold{}
+}
+
+func (h hold) component(c pipeline.Component) pipeline.Component {
+	if h.outer != nil {
+		return h.lock.Part(h.outer, c)
+	}
+	c, _ = h.lock.Step(h.workflow, c)
+	return c
+}
+
+// inside is by what those go that a component names itself: "$/" lies in what names it, "./" is what the job has checked out, and what nobody holds pulls in what it likes.
+func (h hold) inside(c *pipeline.Component) hold {
+	switch {
+	case strings.HasPrefix(c.Name, "$/"):
+		return h
+	case c.Pin == pipeline.Locked, c.Pin == pipeline.Commit:
+		return hold{lock: h.lock, outer: c}
+	}
+	return hold{}
+}
+
+// action adds an action and what it pulls in, as far as that can be read or the lock file tells it. from is the file that names it, by what that goes by.
+func (g *github) action(c pipeline.Component, from pipeline.Place, through []string, by hold, j *Job) {
 	if len(j.Beside) >= maxBeside {
 		if len(j.Beside) == maxBeside {
 			j.Beside = append(j.Beside, Component{Component: c, Through: through, Opaque: true})
@@ -436,10 +492,18 @@ func (g *github) action(c pipeline.Component, from pipeline.Place, through []str
 	if c.Kind == pipeline.Image {
 		return
 	}
-	through = append(slices.Clone(through), c.Text)
-	place, d := g.actionFile(c, from)
+	through, by = append(slices.Clone(through), c.Text), by.inside(&c)
+	place, d := g.actionFile(c.Exact(), from)
 	if d == nil || len(through) > maxCalls {
 		j.Beside[at].Opaque = true
+		for part := range by.lock.Parts(by.outer) {
+			if len(j.Beside) > maxBeside || len(through) > maxCalls {
+				return
+			}
+			if !slices.Contains(through, part.Text) { // else it goes in circles, which GitHub refuses
+				g.action(part, place, through, by, j)
+			}
+		}
 		return
 	}
 	runs := d.Root().Get("runs")
@@ -448,7 +512,7 @@ func (g *github) action(c pipeline.Component, from pipeline.Place, through []str
 			return
 		}
 		if uses := step.Get("uses"); uses.Is() {
-			g.action(uses.Component(pipeline.Action), place, through, j)
+			g.action(by.component(uses.Component(pipeline.Action)), place, through, by, j)
 		}
 	}
 	switch image := runs.Get("image"); {

@@ -51,12 +51,12 @@ func OriginOf(target, workflow string, c *pipeline.Component) (o Origin, ok bool
 	return Origin{Source: source}.Part(c)
 }
 
-// Part is where a component lies that the file at an origin names.
+// Part is where a component lies that the file at an origin names. One that a lock file holds is named by its commit.
 func (o Origin) Part(c *pipeline.Component) (part Origin, ok bool) {
-	if c.Pin != pipeline.Commit && c.Pin != pipeline.Named || c.Ref == "" {
+	if c.Pin != pipeline.Commit && c.Pin != pipeline.Named && c.Pin != pipeline.Locked || c.Ref == "" {
 		return part, false
 	}
-	part = Origin{Source: o.Source, Ref: c.Ref}
+	part = Origin{Source: o.Source, Ref: c.Exact().Ref}
 	switch c.Kind {
 	case pipeline.Action, pipeline.Workflow:
 		name := c.Name
@@ -179,9 +179,9 @@ type Part struct {
 	Through []string // the components between, the outermost first
 }
 
-// Pulled are all that a component pulls in, each once; those that are held are what of it does not change, as all that lies between is named by its commit, with
-// what can change next to that.
-func (all Meanings) Pulled(m *Meaning, held bool) (list []Part) {
+// Pulled are all that a component pulls in, each once, at the commits that [Job.Locks] has for it; those that are held are what of it does not change, as all that lies between is
+// named by its commit, with what can change next to that.
+func (all Meanings) Pulled(m *Meaning, locks map[string]string, held bool) (list []Part) {
 	seen := map[string]bool{m.Key(): true}
 	for todo := []Part{{Meaning: m}}; len(todo) > 0; todo = todo[1:] {
 		from := todo[0]
@@ -190,6 +190,9 @@ func (all Meanings) Pulled(m *Meaning, held bool) (list []Part) {
 			through = append(slices.Clone(through), from.Text)
 		}
 		for _, c := range from.Meaning.Parts {
+			if commit := locks[pipeline.PinOf(&c)]; commit != "" && c.Pin == pipeline.Named && (from.Meaning == m || from.Pin != pipeline.Named) {
+				c.Pin, c.Commit = pipeline.Locked, commit
+			}
 			p := Part{Component: c, Through: through}
 			key := "text " + c.Text
 			if origin, ok := from.Meaning.Part(&c); ok {
@@ -201,12 +204,41 @@ func (all Meanings) Pulled(m *Meaning, held bool) (list []Part) {
 			}
 			seen[key] = true
 			list = append(list, p)
-			if p.Meaning != nil && (!held || c.Pin == pipeline.Commit) {
+			if p.Meaning != nil && (!held || c.Pin == pipeline.Commit || c.Pin == pipeline.Locked) {
 				todo = append(todo, p)
 			}
 		}
 	}
 	return list
+}
+
+// Locks are the commits that a lock file holds at what a component pulls in, by their pins: those beside the job, in which a pin means one commit. There are none where
+// nothing holds the component itself, nor where "./" pulls it in.
+func (j *Job) Locks(of *Component) map[string]string {
+	if of.Pin != pipeline.Locked && of.Pin != pipeline.Commit || len(of.Through) > 0 && strings.HasPrefix(of.Through[0], "./") {
+		return nil
+	}
+	locks := map[string]string{}
+	for i := range j.Beside {
+		if c := &j.Beside[i].Component; c.Pin == pipeline.Locked {
+			locks[pipeline.PinOf(c)] = c.Commit
+		}
+	}
+	return locks
+}
+
+// ByLock tells of a component beside the job whether a lock file alone says that it is there: by its repository, without the folder in it.
+func (j *Job) ByLock(c *Component) bool {
+	n := len(c.Through)
+	return n > 0 && slices.ContainsFunc(j.Beside, func(o Component) bool {
+		return o.Opaque && o.Text == c.Through[n-1] && slices.Equal(o.Through, c.Through[:n-1])
+	})
+}
+
+// has tells whether a component is beside the job by what pulls it in, in whichever folder of its repository.
+func (j *Job) has(c *pipeline.Component, through []string) bool {
+	pin := pipeline.PinOf(c)
+	return pin != "" && slices.ContainsFunc(j.Beside, func(o Component) bool { return pipeline.PinOf(&o.Component) == pin && slices.Equal(o.Through, through) })
 }
 
 // Learned is the job with what the components beside it pull in, as far as that is known only from what was learned of them. target is whose job it is.
@@ -218,12 +250,15 @@ func (j *Job) Learned(target string, all Meanings) {
 			continue
 		}
 		j.Beside[i].Opaque = m.Opaque
-		for _, p := range all.Pulled(m, false) {
+		for _, p := range all.Pulled(m, j.Locks(&c), false) {
 			if len(j.Beside) >= maxBeside {
 				j.Beside[i].Opaque = true
 				break
 			}
 			through := append(append(slices.Clone(c.Through), c.Text), p.Through...)
+			if j.has(&p.Component, through) {
+				continue
+			}
 			opaque := p.Kind != pipeline.Image && (p.Meaning == nil || p.Meaning.Opaque)
 			p.At = c.At
 			j.Beside = append(j.Beside, Component{Component: p.Component, Through: through, Opaque: opaque})

@@ -106,6 +106,39 @@ func TestLearned(t *testing.T) {
 	}
 }
 
+// What a lock file holds for one component beside a job, it does not hold for another one that nothing holds, nor for what the job has checked out.
+func TestLearnedLocks(t *testing.T) {
+	const commit, held = "0123456789abcdef0123456789abcdef01234567", "89abcdef0123456789abcdef0123456789abcdef"
+	action := func(name, ref string, pin pipeline.Pin, through ...string) Component {
+		c := Component{Component: pipeline.Component{Kind: pipeline.Action, Text: name + "@" + ref, Name: name, Ref: ref, Pin: pin}, Through: through, Opaque: true}
+		if pin == pipeline.Locked {
+			c.Commit = held
+		}
+		return c
+	}
+	inner := action("a/inner", "v2", pipeline.Named)
+	all := Meanings{}
+	for _, ref := range []string{"v1", commit, held} {
+		m := Meaning{Origin: Origin{Source: "github", Repository: "a/outer", Ref: ref}, Parts: []pipeline.Component{inner.Component}}
+		all.Learn([]audit.Entry{m.Entry()})
+	}
+	for _, c := range []struct {
+		outer Component
+		want  pipeline.Pin
+	}{
+		{action("a/outer", "v1", pipeline.Locked), pipeline.Locked},
+		{action("a/outer", commit, pipeline.Commit), pipeline.Locked},
+		{action("a/outer", "v1", pipeline.Named), pipeline.Named},
+		{action("a/outer", commit, pipeline.Commit, "./own"), pipeline.Named},
+	} {
+		j := Job{Workflow: ".github/workflows/x.yml", Beside: []Component{c.outer, action("a/inner", "v2", pipeline.Locked, "a/other@v1")}}
+		j.Learned("github:a/a", all)
+		if got := j.Beside[len(j.Beside)-1]; len(j.Beside) != 3 || got.Pin != c.want || got.Name != "a/inner" {
+			t.Errorf("%s through %q: %+v", c.outer.Text, c.outer.Through, j.Beside)
+		}
+	}
+}
+
 // Whatever a component's file has in it, its parts are bounded, and none is called local that is not of its own repository.
 func FuzzParts(f *testing.F) {
 	f.Add("", "runs:\n  using: composite\n  steps: [{uses: a/b@v1}, {uses: $/c}, {uses: ./d}]\n")

@@ -25,7 +25,7 @@ func world(t testing.TB, name string) (lookup pipeline.Lookup, paths []string, w
 	files := map[string][]byte{}
 	for _, f := range archive.Files {
 		files[f.Name] = f.Data
-		if strings.HasPrefix(f.Name, ".github/workflows/") {
+		if strings.HasPrefix(f.Name, ".github/workflows/") && f.Name != pipeline.LockPath {
 			paths = append(paths, f.Name)
 		}
 	}
@@ -89,6 +89,9 @@ func told(r *Result) string {
 			if c.Mutable() {
 				b.WriteString(", mutable")
 			}
+			if c.Commit != "" {
+				fmt.Fprintf(&b, ", held at %.4s", c.Commit)
+			}
 			if c.Opaque {
 				b.WriteString(", opaque")
 			}
@@ -116,6 +119,14 @@ func TestGitHub(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"ship", "in", "all", "round"}, readers); diff != "" {
 		t.Errorf("readers of DEPLOY_TOKEN: %s", diff)
+	}
+}
+
+// TestLock has components at the commits of lock files, each beside the workflow that goes by it.
+func TestLock(t *testing.T) {
+	lookup, paths, want := world(t, "lock.txtar")
+	if diff := cmp.Diff(want, told(GitHub(lookup, paths))); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 
@@ -196,12 +207,20 @@ func TestHostile(t *testing.T) {
 		wide += fmt.Sprintf("      o%d: ${{ secrets.S%d }} ${{ toJSON(needs) }} ${{ needs.a.outputs.o%d }}\n", i, i, i)
 	}
 	files[".github/workflows/wide.yml"] = []byte(wide + "    steps: [{run: x}]\n")
-	for _, p := range []string{"0", "self", "wide"} {
+	// Each of a hundred actions pulls in all of them.
+	var pins, mesh strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&pins, "a/b@v%d, ", i)
+		fmt.Fprintf(&mesh, "  a/b@v%d: {commit: sha1-0123456789abcdef0123456789abcdef01234567, uses: *all}\n", i)
+	}
+	files[pipeline.LockPath] = []byte("workflows: {.github/workflows/mesh.yml: &all [" + pins.String() + "]}\ndependencies:\n" + mesh.String())
+	files[".github/workflows/mesh.yml"] = []byte("on: push\njobs:\n" + manyOf(3000, "  j%d: {runs-on: x, steps: [{uses: a/b@v0}]}\n"))
+	for _, p := range []string{"0", "self", "wide", "mesh"} {
 		r := GitHub(from(files), []string{".github/workflows/" + p + ".yml"})
 		if len(r.Jobs) == 0 || len(r.Jobs) > maxJobs {
 			t.Errorf("%s: %d jobs", p, len(r.Jobs))
 		}
-		if p == "0" && !strings.Contains(fmt.Sprint(r.Gaps), "too many jobs") {
+		if (p == "0" || p == "mesh") && !strings.Contains(fmt.Sprint(r.Gaps), "too many jobs") {
 			t.Errorf("%s: nothing says that calls were left out: %v", p, r.Gaps)
 		}
 		for i := range r.Jobs {
@@ -263,7 +282,7 @@ func manyOf(n int, form string) string {
 
 // FuzzResolve takes a file that calls another, which calls both.
 func FuzzResolve(f *testing.F) {
-	for _, name := range []string{"github.txtar", "gitlab.txtar"} {
+	for _, name := range []string{"github.txtar", "gitlab.txtar", "lock.txtar"} {
 		archive, err := txtar.ParseFile("testdata/" + name)
 		if err != nil {
 			f.Fatal(err)
@@ -284,7 +303,8 @@ func FuzzResolve(f *testing.F) {
 				return content, ok
 			}
 		}
-		if !reflect.DeepEqual(GitHub(world(), []string{"a.yml", "b.yaml"}), GitHub(world(), []string{"a.yml", "b.yaml"})) {
+		paths := []string{"a.yml", ".github/workflows/b.yaml"} // the one of which has a lock file beside it
+		if !reflect.DeepEqual(GitHub(world(), paths), GitHub(world(), paths)) {
 			t.Error("workflows: not a function of its input")
 		}
 		if !reflect.DeepEqual(GitLab(world(), "a.yml"), GitLab(world(), "a.yml")) {

@@ -124,7 +124,7 @@ type want struct {
 func (r *Resolver) Resolve(ctx context.Context, holdings iter.Seq[audit.Holding]) iter.Seq2[audit.Entry, error] {
 	return func(yield func(audit.Entry, error) bool) {
 		seen := map[string]bool{}
-		wave, dropped := collect(holdings, seen)
+		wave, held, dropped := collect(holdings, seen)
 		if gap := r.advise(ctx, wave); gap != nil {
 			dropped = append(dropped, *gap)
 		}
@@ -156,10 +156,12 @@ func (r *Resolver) Resolve(ctx context.Context, holdings iter.Seq[audit.Holding]
 				if !yield(w.meaning.Entry(), nil) {
 					return
 				}
-				for i := range w.meaning.Parts {
-					if part, ok := w.Part(&w.meaning.Parts[i]); ok && !seen[part.Key()] && len(seen) < maxOrigins {
-						seen[part.Key()] = true
-						next = append(next, &want{Origin: part, kind: w.meaning.Parts[i].Kind, target: w.target})
+				for _, c := range w.meaning.Parts {
+					for _, c := range held.meanings(c) {
+						if part, ok := w.Part(&c); ok && !seen[part.Key()] && len(seen) < maxOrigins {
+							seen[part.Key()] = true
+							next = append(next, &want{Origin: part, kind: c.Kind, target: w.target})
+						}
 					}
 				}
 			}
@@ -177,8 +179,33 @@ func (r *Resolver) Resolve(ctx context.Context, holdings iter.Seq[audit.Holding]
 	}
 }
 
-// collect are the components that targets' jobs name, in a stable order.
-func collect(holdings iter.Seq[audit.Holding], seen map[string]bool) (list []*want, gaps []audit.Gap) {
+// commits are those at which lock files hold components, by pins: each at several in a run.
+type commits map[string]map[string]bool
+
+func (held commits) add(c *pipeline.Component) {
+	pin := pipeline.PinOf(c)
+	if held[pin] == nil {
+		held[pin] = map[string]bool{}
+	}
+	held[pin][c.Commit] = true
+}
+
+// meanings are a component as it is written, and as lock files hold it. What pulls it in is asked about once for all jobs, of which some go by a lock file.
+func (held commits) meanings(c pipeline.Component) []pipeline.Component {
+	list := []pipeline.Component{c}
+	if c.Pin != pipeline.Named {
+		return list
+	}
+	for _, commit := range slices.Sorted(maps.Keys(held[pipeline.PinOf(&c)])) {
+		c.Pin, c.Commit = pipeline.Locked, commit
+		list = append(list, c)
+	}
+	return list
+}
+
+// collect are the components that targets' jobs name, in a stable order, and at which commits lock files hold what those pull in.
+func collect(holdings iter.Seq[audit.Holding], seen map[string]bool) (list []*want, held commits, gaps []audit.Gap) {
+	held = commits{}
 	for h := range holdings {
 		full := false
 		for i := range h.Inventory {
@@ -187,8 +214,11 @@ func collect(holdings iter.Seq[audit.Holding], seen map[string]bool) (list []*wa
 			}
 			j := resolve.FromEntry(h.Inventory[i])
 			for _, c := range slices.Concat(j.Beside, j.Includes) {
+				if c.Pin == pipeline.Locked {
+					held.add(&c.Component)
+				}
 				o, ok := resolve.OriginOf(h.Coverage.Target, j.Workflow, &c.Component)
-				if !ok || seen[o.Key()] {
+				if !ok || seen[o.Key()] || j.ByLock(&c) { // in which folder it lies, what pulls it in will say
 					continue
 				}
 				if full = len(seen) == maxOrigins; full {
@@ -199,10 +229,10 @@ func collect(holdings iter.Seq[audit.Holding], seen map[string]bool) (list []*wa
 			}
 		}
 		if full {
-			return list, []audit.Gap{{Target: h.Coverage.Target, What: "components", Why: fmt.Sprintf("there are more than %d: the others are not asked about", maxOrigins)}}
+			return list, held, []audit.Gap{{Target: h.Coverage.Target, What: "components", Why: fmt.Sprintf("there are more than %d: the others are not asked about", maxOrigins)}}
 		}
 	}
-	return list, nil
+	return list, held, nil
 }
 
 // ask learns what components stand for: each repository of them at once.

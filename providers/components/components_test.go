@@ -95,7 +95,15 @@ func using(target string, uses ...string) audit.Holding {
 	for _, u := range uses {
 		workflow += "      - uses: " + u + "\n"
 	}
-	r := resolve.GitHub(func(p pipeline.Place) ([]byte, bool) { return []byte(workflow), p.Path == ".github/workflows/ci.yml" }, []string{".github/workflows/ci.yml"})
+	return holding(target, map[string]string{".github/workflows/ci.yml": workflow})
+}
+
+// holding is a target with some files, whose jobs are those of one workflow.
+func holding(target string, files map[string]string) audit.Holding {
+	r := resolve.GitHub(func(p pipeline.Place) ([]byte, bool) {
+		text, ok := files[p.Path]
+		return []byte(text), ok && p.Repository == ""
+	}, []string{".github/workflows/ci.yml"})
 	h := audit.Holding{Coverage: audit.Coverage{Target: target}}
 	for it, err := range r.Items(target, "repository") {
 		if err == nil {

@@ -3,9 +3,13 @@ package components
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/pipeline/resolve"
 )
@@ -195,5 +199,55 @@ func TestPartsWithin(t *testing.T) {
 	}
 	if len(all) != 4 {
 		t.Errorf("%v", all)
+	}
+}
+
+// What a lock file holds is asked about at that commit, wherever the tag has moved to, and so is what it pulls in, in the folder that its file tells.
+func TestLocked(t *testing.T) {
+	w := newWorld(t)
+	inner, outer := w.repo("acme/inner"), w.repo("acme/outer")
+	inner.Remove("action.yml")
+	inner.Write("deep/action.yml", "runs: {using: docker, image: 'docker://alpine:3.20'}\n")
+	in := inner.Commit("one")
+	inner.Write("deep/action.yml", "runs: {using: docker, image: 'docker://evil:1'}\n")
+	inner.Commit("two")
+	inner.Git("tag", "v2")
+	outer.Write("action.yml", composite+"    - uses: acme/inner/deep@v2\n")
+	out := outer.Commit("one")
+	outer.Write("action.yml", composite+"    - uses: acme/evil@v1\n")
+	outer.Commit("two")
+	outer.Git("tag", "v1")
+	files := map[string]string{
+		".github/workflows/ci.yml": "on: push\njobs: {a: {runs-on: x, steps: [{uses: acme/outer@v1}]}}\n",
+		".github/workflows/actions.lock": "workflows: {.github/workflows/ci.yml: ['acme/outer@v1']}\ndependencies:\n" +
+			"  'acme/outer@v1': {ref: v1, commit: sha1-" + out + ", uses: ['acme/inner@v2']}\n  'acme/inner@v2': {ref: v2, commit: sha1-" + in + "}\n",
+	}
+	h := holding("github:a/a", files)
+	all, gaps := w.resolved(w.resolver(0), h)
+	w.noGaps(gaps)
+	for name, want := range map[string]string{
+		"acme/outer@" + out: "acme/inner/deep@v2 name", "acme/inner/deep@" + in: "docker://alpine:3.20 name", "acme/inner/deep@v2": "docker://evil:1 name",
+	} {
+		if m, ok := all[name]; !ok || texts(m.Parts) != want || m.Opaque {
+			t.Errorf("%s: %q, want %q", name, texts(m.Parts), want)
+		}
+	}
+	if len(all) != 3 {
+		t.Errorf("%d are resolved: %v", len(all), all)
+	}
+	// Beside the job is what it runs, and nothing of what the tags stand for.
+	learned := resolve.Meanings{}
+	for _, m := range all {
+		learned.Learn([]audit.Entry{m.Entry()})
+	}
+	j := resolve.FromEntry(h.Inventory[0])
+	j.Learned("github:a/a", learned)
+	var got []string
+	for _, c := range j.Beside {
+		got = append(got, strings.TrimSpace(fmt.Sprint(strings.Join(append(slices.Clone(c.Through), c.Text), " > "), " ", c.Commit)))
+	}
+	want := []string{"acme/outer@v1 " + out, "acme/outer@v1 > acme/inner@v2 " + in, "acme/outer@v1 > acme/inner/deep@v2 > docker://alpine:3.20"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("beside the job (-want +got):\n%s", diff)
 	}
 }

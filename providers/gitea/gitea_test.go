@@ -571,3 +571,42 @@ func TestHistory(t *testing.T) {
 		t.Errorf("a deleted repository: gaps %q, %v", gaps, err)
 	}
 }
+
+// Neither Gitea nor Forgejo goes by a lock file of GitHub's.
+func TestNoLocks(t *testing.T) {
+	g := acme(1)
+	g.Repos[2].Dir = forgetest.Repository(t, forgetest.Commit{
+		".github/workflows/ci.yml":       "on: push\njobs: {a: {runs-on: x, steps: [{uses: others/build@v1}]}}\n",
+		".github/workflows/actions.lock": "workflows: {.github/workflows/ci.yml: ['others/build@v1']}\ndependencies: {'others/build@v1': {ref: v1, commit: sha1-0123456789abcdef0123456789abcdef01234567}}\n",
+	})
+	p := provider(t, g, nil)
+	p.opts.Sources = audit.SourceWorkflows | audit.SourceHistory
+	jobs := 0
+	for _, target := range targets(t, p, "acme/R.000", "").targets {
+		for it, err := range p.Items(t.Context(), target) {
+			if err != nil {
+				continue
+			}
+			if it.Lock != nil {
+				t.Errorf("%s %s has a lock file", it.Kind, it.At.Path)
+			}
+			if it.Kind == audit.KindJob {
+				jobs++
+				if beside := it.Entry.Facts["beside"]; !strings.Contains(beside, "\tname\t") {
+					t.Errorf("beside %q", beside)
+				}
+			}
+			if it.Done != nil {
+				it.Done()
+			}
+		}
+	}
+	if jobs != 1 {
+		t.Errorf("%d jobs", jobs)
+	}
+	for _, r := range g.Requests() {
+		if strings.Contains(r.Path, "actions.lock") {
+			t.Errorf("asked for %s", r.Path)
+		}
+	}
+}

@@ -164,10 +164,13 @@ type callees struct {
 	left  int
 }
 
-// lookup is a [pipeline.Lookup].
+// lookup is a [pipeline.Lookup]. Lock files, by which neither Gitea nor Forgejo goes, are not looked for.
 func (c *callees) lookup(p pipeline.Place) ([]byte, bool) {
 	if text, ok := c.texts[p.Path]; ok && p.Repository == "" {
 		return text, text != nil
+	}
+	if p.Path == pipeline.LockPath {
+		return nil, false
 	}
 	file, fit := forge.Path(p.Path)
 	if c.left--; c.left < 0 || p.Repository != "" || c.ctx.Err() != nil || !fit {

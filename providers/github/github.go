@@ -111,6 +111,9 @@ func newClient(env audit.Env, o Options) (*client, error) {
 	return c, nil
 }
 
+// locks tells whether workflows run by their lock file: not on a GitHub Enterprise Server, whose API is below /api/v3 (github.com/github/gh-actions-lock, "Requirements").
+func (c *client) locks() bool { return !strings.HasSuffix(c.BaseURL.Path, "/api/v3/") }
+
 // as returns a context whose requests go with what an owner's repositories are read with, for addresses that do not tell whose they are.
 func (c *client) as(ctx context.Context, owner string) context.Context {
 	if c.app != nil {

@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/providers/internal/forge"
 )
 
@@ -359,8 +360,13 @@ func readOverview(said json.RawMessage, failed map[string]bool) *overview {
 	}
 	if r.Workflows != nil {
 		for _, e := range r.Workflows.Entries {
-			if isDefinition(e.Name) && e.Type == "blob" && e.Mode != graphSymlink && e.Object != nil && !o.full() {
-				o.files = append(o.files, e.Object.file(workflowFolder+"/"+e.Name))
+			switch name := workflowFolder + "/" + e.Name; {
+			case e.Type != "blob" || e.Mode == graphSymlink || e.Object == nil:
+			case name == pipeline.LockPath:
+				f := e.Object.file(name)
+				o.lock = &f
+			case isDefinition(e.Name) && !o.full():
+				o.files = append(o.files, e.Object.file(name))
 			}
 		}
 	}

@@ -101,7 +101,7 @@ func (p *Provider) clone(ctx context.Context, c *client, t audit.Target) (forge.
 	}
 	how := forge.Clone{
 		Address: t.Attrs["clone_url"], Username: "x-access-token", Token: token, Since: p.opts.Since, Newest: !p.opts.Sources.Has(audit.SourceHistory), AllRefs: p.opts.AllRefs,
-		Blobs: t.URL + "/blob/", Commits: t.URL + "/commit/", Sleep: p.opts.sleep, Past: t.Past, Listed: t.State,
+		Blobs: t.URL + "/blob/", Commits: t.URL + "/commit/", Sleep: p.opts.sleep, Past: t.Past, Listed: t.State, Locks: c.locks(),
 	}
 	if t.Kind != audit.TargetRepository { // its history is short, and has what was taken out of a page or file
 		how.Newest, how.Optional = false, t.Kind == audit.TargetWiki

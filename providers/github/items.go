@@ -67,7 +67,7 @@ func (p *Provider) inventory(ctx context.Context, c *client, t audit.Target) ite
 	return func(yield func(audit.Item, error) bool) {
 		v := p.look(ctx, c, t)
 		settings := forge.Listing{
-			Head:  fmt.Sprintf("5 %s %q %q %s", p.opts.Sources, t.Attrs["alone"], t.Attrs["named"], v.state(t)),
+			Head:  fmt.Sprintf("6 %s %q %q %s", p.opts.Sources, t.Attrs["alone"], t.Attrs["named"], v.state(t)),
 			List:  func(ctx context.Context) iter.Seq2[audit.Item, error] { return p.settings(ctx, c, t, &v) },
 			Again: c.again,
 		}

@@ -32,6 +32,9 @@ func (h *place) jobs(ctx context.Context, v *view) iter.Seq2[audit.Item, error] 
 				paths = append(paths, f.path)
 			}
 		}
+		if v.lock != nil {
+			c.texts[v.lock.path] = *v.lock
+		}
 		r := resolve.GitHub(c.lookup, paths)
 		r.Gaps = append(r.Gaps, c.gaps...)
 		if ctx.Err() != nil {
@@ -56,7 +59,10 @@ var fullNameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+
 
 // lookup is a [pipeline.Lookup].
 func (c *callees) lookup(p pipeline.Place) ([]byte, bool) {
-	isWorkflow := strings.HasPrefix(p.Path, workflowFolder+"/")
+	isWorkflow, isLock := strings.HasPrefix(p.Path, workflowFolder+"/"), p.Path == pipeline.LockPath
+	if isLock && !c.locks() {
+		return nil, false
+	}
 	if p.Repository == "" {
 		if f, ok := c.texts[p.Path]; ok || isWorkflow || isAction(p.Path) {
 			return []byte(f.text), ok && f.missing == ""
@@ -83,8 +89,8 @@ func (c *callees) lookup(p pipeline.Place) ([]byte, bool) {
 	if err == nil && x.Encoding != "base64" {
 		err = errors.New("the answer is not the file")
 	}
-	// An action has one of two names, or is what the job checks out from elsewhere.
-	if err != nil && (isWorkflow || forge.StatusOf(err) != http.StatusNotFound) {
+	// An action has one of two names, or is what the job checks out from elsewhere; a lock file need not be there.
+	if err != nil && (isWorkflow && !isLock || forge.StatusOf(err) != http.StatusNotFound) {
 		c.gap(what, forge.Gap("", "", forge.Plain(err)).Why)
 	}
 	return x.Content, err == nil

@@ -1,6 +1,7 @@
 package github
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/providers/forgetest"
 )
 
@@ -79,5 +81,85 @@ func TestJobsBounded(t *testing.T) {
 	_, gaps := entries(t, p, targets(t, p, "acme/r000").targets[0])
 	if n != mostCallees || !slices.ContainsFunc(gaps, func(s string) bool { return strings.Contains(s, "after 100 files") }) {
 		t.Errorf("%d requests, %d gaps, the last %q", n, len(gaps), gaps[len(gaps)-1])
+	}
+}
+
+// Workflows go by the lock file beside them, here and where they are called; on a server of one's own they do not, and it is not asked for.
+func TestLocks(t *testing.T) {
+	const first, second = "0123456789abcdef0123456789abcdef01234567", "89abcdef0123456789abcdef0123456789abcdef"
+	lock := func(workflow, commit string) string {
+		return "workflows: {.github/workflows/" + workflow + ": ['others/build@v1']}\ndependencies: {'others/build@v1': {ref: v1, commit: sha1-" + commit + "}}\n"
+	}
+	flow := func(on, more string) string {
+		return "on: " + on + "\njobs:\n  a:\n    runs-on: x\n    steps: [{uses: others/build@v1}]\n" + more
+	}
+	for _, c := range []struct {
+		name, base string
+		rest       bool // GraphQL is refused
+		lock       string
+		jobs       []string // what the components stand for, of the repository's own workflow and of the called one
+		locked     bool     // the workflow is listed with its lock file
+		gaps       int
+		asked      int // for lock files elsewhere
+	}{
+		{name: "GraphQL", lock: lock("ci.yml", first), jobs: []string{"locked " + first, "locked " + second}, locked: true, asked: 1},
+		{name: "REST", rest: true, lock: lock("ci.yml", first), jobs: []string{"locked " + first, "locked " + second}, locked: true, asked: 1},
+		{name: "own server", base: "/api/v3", lock: lock("ci.yml", first), jobs: []string{"name", "name"}},
+		{name: "own server by REST", base: "/api/v3", rest: true, lock: lock("ci.yml", first), jobs: []string{"name", "name"}},
+		{name: "too large", lock: "#" + strings.Repeat("x", largestDefinition), jobs: []string{"name", "locked " + second}, gaps: 1, asked: 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := acme(3)
+			g.Repos[0].Dir = forgetest.Repository(t, forgetest.Commit{
+				".github/workflows/ci.yml":       flow("push", "  b: { uses: acme/r001/.github/workflows/called.yml@main }\n  c: { uses: acme/r002/.github/workflows/free.yml@main }\n"),
+				".github/workflows/actions.lock": c.lock,
+			})
+			g.Repos[1].Dir = forgetest.Repository(t, forgetest.Commit{".github/workflows/called.yml": flow("workflow_call", ""), ".github/workflows/actions.lock": lock("called.yml", second)})
+			// This one has no action, and so no lock file is looked for.
+			g.Repos[2].Dir = forgetest.Repository(t, forgetest.Commit{".github/workflows/free.yml": "on: workflow_call\njobs: {c: {runs-on: x, steps: [{run: make}]}}\n"})
+			g.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+				if refuse := c.rest && strings.HasSuffix(r.URL.Path, "/graphql"); refuse {
+					w.WriteHeader(http.StatusForbidden)
+					return true
+				}
+				return false
+			}
+			o := everything()
+			o.Sources = audit.SourceWorkflows | audit.SourceHistory
+			p := New(env(t, nil, map[string]string{"GITHUB_API_URL": forgetest.Start(t, g) + c.base, "GH_TOKEN": token}), o)
+			target := targets(t, p, "acme/r000").targets[0]
+			var jobs, gaps []string
+			places := 0
+			for it, err := range p.Items(t.Context(), target) {
+				switch gap := (*audit.Gap)(nil); {
+				case errors.As(err, &gap):
+					gaps = append(gaps, gap.Error())
+				case err != nil:
+					t.Fatal(err)
+				case it.Kind == audit.KindJob:
+					cells := strings.Split(it.Entry.Facts["beside"], "\t")
+					jobs = append(jobs, cells[min(4, len(cells)-1)])
+				case it.At.Path == ".github/workflows/ci.yml":
+					places++
+					if wanted := c.locked || it.Kind == audit.KindPlace && c.base == ""; (string(it.Lock) == c.lock) != wanted || !wanted && it.Lock != nil {
+						t.Errorf("%s with the lock file %.40q", it.Kind, it.Lock)
+					}
+				case it.Lock != nil && it.At.Path != pipeline.LockPath:
+					t.Errorf("%s %s with a lock file", it.Kind, it.At.Path)
+				}
+			}
+			if want := append(c.jobs, ""); !slices.Equal(jobs, want) || places != 2 || len(gaps) != c.gaps {
+				t.Errorf("components %q, want %q; %d places, gaps %q", jobs, want, places, gaps)
+			}
+			asked := 0
+			for _, r := range g.Requests() {
+				if strings.HasSuffix(r.Path, "/contents/.github/workflows/actions.lock") {
+					asked++
+				}
+			}
+			if asked != c.asked {
+				t.Errorf("%d lock files were asked for", asked)
+			}
+		})
 	}
 }

@@ -20,6 +20,7 @@ import (
 // and how many there are of some things. It comes from GraphQL for many repositories at once, or from REST for one.
 type overview struct {
 	files                  []file // the workflows, and what makes the repository an action
+	lock                   *file  // of the workflows, or nil
 	dependabot, codespaces bool   // are set up
 	environments, keys     int    // how many; -1 if that is not known
 	protections            []protection
@@ -125,8 +126,13 @@ func (h *place) github(ctx context.Context, sha string, o *overview) error {
 				return err
 			}
 			for _, w := range workflows.Tree {
-				if isDefinition(w.Path) && w.Type == "blob" && w.Mode != symlink && !o.full() {
-					o.files = append(o.files, h.definition(ctx, workflowFolder+"/"+w.Path, w.SHA, w.Size))
+				switch name := workflowFolder + "/" + w.Path; {
+				case w.Type != "blob" || w.Mode == symlink:
+				case name == pipeline.LockPath && h.locks():
+					f := h.definition(ctx, name, w.SHA, w.Size)
+					o.lock = &f
+				case isDefinition(w.Path) && !o.full():
+					o.files = append(o.files, h.definition(ctx, name, w.SHA, w.Size))
 				}
 			}
 		}
@@ -174,11 +180,21 @@ func (h *place) definitions(ctx context.Context, v *view, wanted bool) iter.Seq2
 			}
 			v.overview = o
 		}
-		branch := h.target.Attrs["default_branch"]
-		for _, f := range v.files {
-			if !wanted {
+		if !wanted {
+			return
+		}
+		var lock []byte
+		switch {
+		case v.lock == nil || !h.locks():
+		case v.lock.missing != "":
+			if !yield(audit.Item{}, &audit.Gap{Target: h.target.Name, What: v.lock.path, Why: v.lock.missing}) {
 				return
 			}
+		default:
+			lock = []byte(v.lock.text)
+		}
+		branch := h.target.Attrs["default_branch"]
+		for _, f := range v.files {
 			if f.missing != "" {
 				if !yield(audit.Item{}, &audit.Gap{Target: h.target.Name, What: f.path, Why: f.missing}) {
 					return
@@ -186,7 +202,7 @@ func (h *place) definitions(ctx context.Context, v *view, wanted bool) iter.Seq2
 				continue
 			}
 			if !yield(audit.Item{
-				Kind: audit.KindWorkflow, Content: []byte(f.text), Size: int64(len(f.text)),
+				Kind: audit.KindWorkflow, Content: []byte(f.text), Size: int64(len(f.text)), Lock: lock,
 				At: audit.Location{
 					Target: h.target.Name, Kind: audit.InWorkflow, Path: f.path, Ref: "refs/heads/" + branch,
 					URL: h.target.URL + "/blob/" + (&url.URL{Path: branch + "/" + f.path}).EscapedPath(),
@@ -196,9 +212,7 @@ func (h *place) definitions(ctx context.Context, v *view, wanted bool) iter.Seq2
 				return
 			}
 		}
-		if wanted {
-			h.jobs(ctx, v)(yield)
-		}
+		h.jobs(ctx, v)(yield)
 	}
 }
 

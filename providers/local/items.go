@@ -21,7 +21,13 @@ import (
 // the files of the git directory that are text (configuration, logs, hooks …) and then the history.
 func (p *Provider) Items(ctx context.Context, t audit.Target) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
-		l := &listing{Provider: p, ctx: ctx, target: t, yield: yield, top: t.Attrs["path"]}
+		l := &listing{Provider: p, ctx: ctx, target: t, top: t.Attrs["path"]}
+		l.yield = func(it audit.Item, err error) bool {
+			if isWorkflow(it.At.Path) && (it.At.Kind == audit.InFile && !it.At.InHead || it.Object != "" && it.Object == l.workflows[it.At.Path]) {
+				it.Lock = l.lock()
+			}
+			return yield(it, err)
+		}
 		var err error
 		switch t.Attrs["read"] {
 		case readStream:
@@ -52,6 +58,9 @@ type listing struct {
 	yield  func(audit.Item, error) bool
 	top    string
 	names  bytes.Buffer // paths that are not listed yet
+
+	workflows map[string]string // of a working tree whose history is listed, too: the objects that are in it, by path
+	locked    *[]byte           // its lock file, once it was asked for
 }
 
 func (l *listing) give(it audit.Item) error {
@@ -197,6 +206,12 @@ func (l *listing) repository() error {
 		if files, err = l.workingTree(r, below); err != nil {
 			return err
 		}
+		l.workflows = map[string]string{}
+		for _, f := range files {
+			if p := path.Join(below, f.path); isWorkflow(p) {
+				l.workflows[p] = f.object
+			}
+		}
 	}
 	if below == "" {
 		if err := l.gitDir(layout); err != nil {
@@ -228,7 +243,7 @@ func (l *listing) repository() error {
 			}
 		}
 	}
-	for it, err := range r.Items(l.ctx, git.Options{Since: l.opts.Since, Below: below, Files: items}) {
+	for it, err := range r.Items(l.ctx, git.Options{Since: l.opts.Since, Below: below, Files: items, Locks: true}) {
 		if gap := (*audit.Gap)(nil); errors.As(err, &gap) && gap.Target == "" {
 			gap.Target = l.target.Name
 		}

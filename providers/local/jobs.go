@@ -50,13 +50,7 @@ func (l *listing) jobs() error {
 		if dir, ok := strings.CutSuffix(p.Path, "/"); ok {
 			return filesBelow(root, dir)
 		}
-		in, err := opener(l.top, p.Path)(l.ctx)
-		if err != nil {
-			return nil, false
-		}
-		defer func() { _ = in.Close() }() // only read
-		content, err := io.ReadAll(io.LimitReader(in, largestDefinition+1))
-		return content, err == nil
+		return l.definition(p.Path)
 	}
 	for _, r := range []*resolve.Result{resolve.GitHub(lookup, paths), resolve.GitLab(lookup, gitlabDefinition)} {
 		for it, err := range r.Items(l.target.Name, "repository") {
@@ -87,4 +81,32 @@ func filesBelow(root *os.Root, dir string) (list []byte, ok bool) {
 		return nil
 	})
 	return list, err == nil
+}
+
+// definition reads a file below the top, and of one that is too large as much as shows that it is.
+func (l *listing) definition(name string) ([]byte, bool) {
+	in, err := opener(l.top, name)(l.ctx)
+	if err != nil {
+		return nil, false
+	}
+	defer func() { _ = in.Close() }() // only read
+	content, err := io.ReadAll(io.LimitReader(in, largestDefinition+1))
+	return content, err == nil
+}
+
+// isWorkflow tells whether a path is one where GitHub looks for workflows.
+func isWorkflow(name string) bool { return path.Dir(name) == path.Dir(pipeline.LockPath) }
+
+// lock is the content of the working tree's lock file, or nil. What keeps it from being read, the walk says.
+func (l *listing) lock() []byte {
+	if l.locked == nil {
+		var content []byte
+		if below := l.target.Attrs["below"]; below == "" {
+			content, _ = l.definition(pipeline.LockPath)
+		} else if name, ok := strings.CutPrefix(pipeline.LockPath, below+"/"); ok {
+			content, _ = l.definition(name)
+		}
+		l.locked = &content
+	}
+	return *l.locked
 }

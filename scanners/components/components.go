@@ -84,8 +84,9 @@ type use struct {
 	*survey
 	pipeline.Component
 	meaning *resolve.Meaning
-	through []string // what it comes by, where the definition names something else: the outermost first
-	owner   string   // of the target, in lower case; "" if that is not known
+	through []string          // what it comes by, where the definition names something else: the outermost first
+	locks   map[string]string // of its job: see [resolve.Job.Locks]
+	owner   string            // of the target, in lower case; "" if that is not known
 }
 
 // Survey judges each place at which a job has a component of which something was learned.
@@ -107,7 +108,7 @@ func (s *Scanner) Survey(_ time.Time, holdings iter.Seq[audit.Holding]) (found [
 			j := resolve.FromEntry(h.Inventory[i])
 			for _, c := range slices.Concat(j.Beside, j.Includes) {
 				u, ok := run.use(h.Coverage.Target, &j, &c)
-				if !ok {
+				if !ok || j.ByLock(&c) { // which what pulls it in says, too
 					continue
 				}
 				at := placeOf(&j, &c)
@@ -134,7 +135,7 @@ func (s *survey) use(target string, j *resolve.Job, c *resolve.Component) (*use,
 	if !ok || m == nil {
 		return nil, false
 	}
-	u := &use{survey: s, Component: c.Component, meaning: m, through: c.Through}
+	u := &use{survey: s, Component: c.Component, meaning: m, through: c.Through, locks: j.Locks(c)}
 	if scheme, name, _ := strings.Cut(target, ":"); scheme == "github" || scheme == "gitea" || scheme == "gitlab" {
 		owner, _, _ := strings.Cut(name, "/")
 		u.owner = strings.ToLower(owner)
@@ -142,13 +143,16 @@ func (s *survey) use(target string, j *resolve.Job, c *resolve.Component) (*use,
 	return u, true
 }
 
-// parts are what a component pulls in: see [resolve.Meanings.Pulled].
-func (s *survey) parts(m *resolve.Meaning, held bool) []resolve.Part {
-	key := fmt.Sprint(held, m.Key())
-	list, ok := s.pulled[key]
+// parts are what a component pulls in: see [resolve.Meanings.Pulled]. They are kept for all jobs that have no lock file.
+func (u *use) parts(held bool) []resolve.Part {
+	if len(u.locks) > 0 {
+		return u.meanings.Pulled(u.meaning, u.locks, held)
+	}
+	key := fmt.Sprint(held, u.meaning.Key())
+	list, ok := u.pulled[key]
 	if !ok {
-		list = s.meanings.Pulled(m, held)
-		s.pulled[key] = list
+		list = u.meanings.Pulled(u.meaning, nil, held)
+		u.pulled[key] = list
 	}
 	return list
 }

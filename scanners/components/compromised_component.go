@@ -23,8 +23,8 @@ var compromisedComponent = rule{
 		for _, hit := range u.feed.Look(&u.Component, nil) {
 			own = append(own, hit.Advisory.ID)
 		}
-		for _, p := range u.parts(u.meaning, false) {
-			through := by(append(append(slices.Clone(chain), p.Through...), p.Text))
+		for _, p := range u.parts(false) {
+			through := by(append(append(slices.Clone(chain), p.Through...), p.Told()))
 			if hit := u.today(&p.Component, p.Meaning); hit != nil {
 				say(problem{name: p.Text + ", " + hit.Advisory.ID, evidence: through + stands(p.Meaning, hit)})
 				continue

@@ -26,14 +26,14 @@ nobody can tell any more whose it was. It is only looked for with --online.`),
 	},
 	judge: func(u *use, say func(problem)) {
 		if what := impostor(u.meaning); what != "" {
-			say(problem{evidence: by(append(slices.Clone(u.through), u.Text)) + ": " + what})
+			say(problem{evidence: by(append(slices.Clone(u.through), u.Told())) + ": " + what})
 		}
-		for _, p := range u.parts(u.meaning, false) {
+		for _, p := range u.parts(false) {
 			if p.Meaning == nil {
 				continue
 			}
 			if what := impostor(p.Meaning); what != "" {
-				chain := append(append(append(slices.Clone(u.through), u.Text), p.Through...), p.Text)
+				chain := append(append(append(slices.Clone(u.through), u.Text), p.Through...), p.Told())
 				say(problem{name: p.Text, evidence: by(chain) + ": " + what})
 			}
 		}

@@ -13,12 +13,12 @@ import (
 var unpinnableAction = rule{
 	Rule: known.UnpinnableAction,
 	judge: func(u *use, say func(problem)) {
-		if u.Pin != pipeline.Commit {
+		if u.Pin != pipeline.Commit && u.Pin != pipeline.Locked {
 			return
 		}
 		var list []string
 		trusted := true
-		for _, p := range u.parts(u.meaning, true) {
+		for _, p := range u.parts(true) {
 			if p.Pin != pipeline.Named && p.Pin != pipeline.Unnamed {
 				continue
 			}
@@ -30,7 +30,11 @@ var unpinnableAction = rule{
 			return
 		}
 		slices.Sort(list)
-		found := problem{evidence: fmt.Sprintf("%s is named by its commit, but of its parts these can change: %s", by(append(slices.Clone(u.through), u.Text)), strings.Join(list[:min(len(list), 10)], ", "))}
+		how := "named by its commit"
+		if u.Pin == pipeline.Locked {
+			how = "held at its commit by the lock file"
+		}
+		found := problem{evidence: fmt.Sprintf("%s is %s, but of its parts these can change: %s", by(append(slices.Clone(u.through), u.Text)), how, strings.Join(list[:min(len(list), 10)], ", "))}
 		if n := len(list) - 10; n > 0 {
 			found.evidence += fmt.Sprintf(" and %d more", n)
 		}

@@ -13,6 +13,7 @@ import (
 var compromisedComponent = rule{
 	Rule: known.CompromisedComponent,
 	judge: func(f *file, say func(problem)) {
+		seen := map[string]bool{} // of what the lock file tells
 		for _, j := range f.jobs {
 			for _, u := range append(j.used(), j.images()...) {
 				var with []pipeline.Setting
@@ -22,7 +23,21 @@ var compromisedComponent = rule{
 					}
 				}
 				for _, hit := range f.feed.Look(&u.Component, with) {
-					say(f.compromised(&u, &hit))
+					if hit.Through == "" || !f.holds(&u, hit.Component) {
+						say(f.compromised(&u, &hit))
+					}
+				}
+				if !f.lock.Lists(f.item.At.Path) {
+					continue
+				}
+				for _, c := range f.lock.Pulled(&u.Component, seen) {
+					for _, hit := range f.feed.Look(&c, nil) {
+						if hit.Through == "" {
+							p := f.compromised(&use{c, u.Text + " of " + u.name, u.step}, &hit)
+							p.name = u.Text + ", " + p.name // as who asks about components calls it
+							say(p)
+						}
+					}
 				}
 			}
 		}
@@ -34,13 +49,26 @@ var compromisedComponent = rule{
 	},
 }
 
+// holds tells whether the lock file holds the component of a name that another one pulls in, which then is judged by itself.
+func (f *file) holds(outer *use, name string) bool {
+	if !f.lock.Lists(f.item.At.Path) {
+		return false
+	}
+	for c := range f.lock.Parts(&outer.Component) {
+		if c.Pin != pipeline.Named && strings.EqualFold(c.Name, name) {
+			return true
+		}
+	}
+	return false
+}
+
 func (f *file) compromised(u *use, hit *advisory.Hit) problem {
 	p := problem{at: u.At, name: u.Text + ", " + hit.Advisory.ID}
 	if hit.Through != "" {
 		p.name += ", " + hit.Component
 	}
 	if hit.Malicious {
-		p.evidence = fmt.Sprintf("%s in %s is malicious: %s (%s)", u.Text, u.name, hit.Advisory.Summary, hit.Advisory.ID)
+		p.evidence = fmt.Sprintf("%s in %s is malicious: %s (%s)", u.Told(), u.name, hit.Advisory.Summary, hit.Advisory.ID)
 		return p
 	}
 	var times []string

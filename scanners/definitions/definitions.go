@@ -45,6 +45,7 @@ type problem struct {
 // rules lists all. A new one is a file and a line here.
 func rules() []rule {
 	return []rule{
+		actionsLockOutdated,
 		allSecrets,
 		artifactFromOutsider,
 		broadArtifact,

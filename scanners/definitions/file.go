@@ -58,9 +58,10 @@ type file struct {
 	root   pipeline.Node
 	item   audit.Item
 	feed   *advisory.Feed
-	jobs   []*job // of an action one, which has its steps
-	merged bool   // the text is not the file's
-	names  bool   // it has the word "secrets" in it, and a dialect that has them
+	lock   *pipeline.Lock // that GitHub runs it by; nil if there is none
+	jobs   []*job         // of an action one, which has its steps
+	merged bool           // the text is not the file's
+	names  bool           // it has the word "secrets" in it, and a dialect that has them
 
 	started []string        // by which events, each once, of those that rules ask for
 	byID    map[string]*job // the first of each, in lower case
@@ -121,6 +122,7 @@ type step struct {
 	node  pipeline.Node
 	index int
 	uses  *pipeline.Component
+	loose string // why the lock file does not hold it, if it could; "" without one
 	run   pipeline.Node
 	gate
 
@@ -139,6 +141,9 @@ func open(it audit.Item, content []byte, feed *advisory.Feed) *file {
 	f.Definition = pipeline.Parse(dialect, it.At.Path, content)
 	f.names = dialect == pipeline.GitHub && bytes.Contains(bytes.ToLower(content), []byte("secrets"))
 	f.root = f.Root()
+	if it.Lock != nil && f.kind == isWorkflow {
+		f.lock = pipeline.ParseLock(pipeline.LockPath, it.Lock)
+	}
 	for _, e := range f.Events {
 		if (slices.Contains(pipeline.HandedEvents, e.Name) || slices.Contains(pipeline.BareEvents, e.Name) || e.Name == "workflow_call") && !slices.Contains(f.started, e.Name) {
 			f.started = append(f.started, e.Name)
@@ -199,8 +204,8 @@ func (j *job) addSteps(list pipeline.Node) {
 		}
 		s := &step{job: j, node: n, index: len(j.steps), run: n.Get("run")}
 		if uses := n.Get("uses"); uses.Is() {
-			c := uses.Component(pipeline.Action)
-			s.uses = &c
+			c, why := j.lock.Step(j.item.At.Path, uses.Component(pipeline.Action))
+			s.uses, s.loose = &c, why
 		}
 		j.steps = append(j.steps, s)
 	}
@@ -210,6 +215,9 @@ func (j *job) addSteps(list pipeline.Node) {
 func (f *file) gaps() []audit.Gap {
 	if f.kind == isAction && f.root.Is() {
 		return nil
+	}
+	if f.lock != nil {
+		return slices.Concat(f.Gaps, f.lock.Gaps)
 	}
 	return f.Gaps
 }

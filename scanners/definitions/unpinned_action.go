@@ -16,9 +16,12 @@ A tag or branch is whatever its owner, or who took over their account, says it i
 moved to a commit that printed the secrets of 23,000 repositories' jobs; those that named a commit ran what they had always run.`, `
 - uses: acme/build@v2`, `
 - uses: acme/build@0123456789abcdef0123456789abcdef01234567 # v2.1.0`, `
-it is named by its full commit, or lies in the same repository. Those of GitHub and of the repository's own owner are low.`),
+it is named by its full commit, lies in the same repository, or is held by the lock file: .github/workflows/actions.lock lists the workflow with this very name and ref, and
+has a full commit for it. No lock file holds calls of reusable workflows, and servers of one's own, Gitea and Forgejo do not go by it. Those of GitHub and of the repository's
+own owner are low.`),
 		Fix: []string{
 			"Name the commit, with the version in a comment behind it",
+			"Or have gh actions-lock write .github/workflows/actions.lock, which github.com goes by",
 			"Let Dependabot or Renovate move both, some days after a release",
 		},
 	},
@@ -30,6 +33,9 @@ it is named by its full commit, or lies in the same repository. Those of GitHub 
 					continue
 				}
 				p := problem{at: u.At, name: u.Text, evidence: fmt.Sprintf("%s is named by %s", u.Text, refKind(&u.Component))}
+				if u.step != nil && u.step.loose != "" {
+					p.evidence += "; " + u.step.loose
+				}
 				if f.isTrusted(u.Name) {
 					p.severity = audit.Low
 				}

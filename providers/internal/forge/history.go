@@ -24,6 +24,7 @@ type Clone struct {
 	Former          []string // ids of commits that refs once named: see [git.CloneOptions]
 	Blobs, Commits  string   // web addresses that the commit id, and for a file "/" and its path, are added to
 	Past, Listed    string   // the target's Past and State
+	Locks           bool     // as in [git.Options]
 	Optional        bool     // whether there is such a repository is not known: one that is not there has nothing, and is no gap
 	Sleep           func(context.Context, time.Duration) error
 }
@@ -115,7 +116,7 @@ func (h *history) list(ctx context.Context, env audit.Env) error {
 		return err
 	}
 	defer func() { _ = r.Close() }()
-	for it, err := range r.Items(ctx, git.Options{Since: since}) {
+	for it, err := range r.Items(ctx, git.Options{Since: since, Locks: h.Locks}) {
 		if broken := (*git.BrokenError)(nil); errors.As(err, &broken) || errors.Is(err, cache.ErrDamaged) {
 			return err
 		}

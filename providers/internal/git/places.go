@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/pipeline"
 )
 
 // A place is where a content lies.
@@ -320,6 +323,7 @@ func (p *places) giveAll() error {
 	if len(p.found) > 0 {
 		named = p.labels()
 	}
+	lock := sync.OnceValue(p.lock)
 	for _, f := range p.found {
 		it := audit.Item{Kind: audit.KindPlace, Object: p.trees.hex(f.new), At: p.location(f)}
 		if f.commit != none {
@@ -331,6 +335,9 @@ func (p *places) giveAll() error {
 		if f.prev != none {
 			it.Prev = p.trees.hex(f.prev)
 		}
+		if it.At.InHead && path.Dir(it.At.Path) == path.Dir(pipeline.LockPath) {
+			it.Lock = lock()
+		}
 		it.Open = func(ctx context.Context) (io.ReadCloser, error) {
 			_, content, err := p.objects.read(ctx, it.Object)
 			return opened{bytes.NewReader(content), content}, err
@@ -340,6 +347,25 @@ func (p *places) giveAll() error {
 		}
 	}
 	return nil
+}
+
+// maxLock is the size of the largest lock file that GitHub takes, in bytes. Of a larger one as much is read as shows that it is.
+const maxLock = 1 << 20
+
+// lock is the content of the lock file that HEAD has, or nil.
+func (p *places) lock() []byte {
+	if !p.Locks {
+		return nil
+	}
+	at := p.trees.pathTo(pipeline.LockPath)
+	if at >= uint32(len(p.head)) || p.head[at] == none {
+		return nil
+	}
+	_, content, err := p.objects.read(p.ctx, p.trees.hex(p.head[at]))
+	if err != nil {
+		p.gap(pipeline.LockPath+" at HEAD", err.Error()+": actions that it holds are taken to be named by tags and branches")
+	}
+	return bytes.Clone(content[:min(len(content), maxLock+1)])
 }
 
 // opened is a content in memory.

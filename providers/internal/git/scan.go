@@ -39,6 +39,8 @@ type Options struct {
 	// listed anyway become places of it; the others are listed as they are. One of kind place is as HEAD or the index has it: it is
 	// listed only if the stored content could not be.
 	Files iter.Seq[audit.Item]
+	// Locks says that GitHub runs workflows by their lock file: those that HEAD has are listed with HEAD's.
+	Locks bool
 }
 
 // Items lists the repository: first each content once (blobs without a path, commits and tags as git stores them, then file
