@@ -10,6 +10,9 @@ import (
 	"github.com/leakreach/leakreach/internal/graph"
 )
 
+// maxRoles bounds what the jobs of a run can become: of each role that lets an organisation in, there are as many ways as it has jobs.
+const maxRoles = 100_000
+
 // trustingRoles tell which roles of accounts the jobs of a run can become by their own identity.
 type trustingRoles struct {
 	world *iam.World
@@ -41,15 +44,23 @@ func (r *trustingRoles) Resolve(_ context.Context, holdings iter.Seq[audit.Holdi
 			yield(audit.Entry{}, err)
 			return
 		}
-		entries, whole := access.Roles(r.world)
-		for _, e := range entries {
-			if !yield(e, nil) {
-				return
+		var g graph.Graph
+		mints, told := access.Mints(), 0
+		for _, role := range r.world.Identities() {
+			var jobs []graph.Federated
+			for _, f := range r.world.Federations(role) {
+				in, _ := g.Federate(r.world, &f, mints)
+				jobs = append(jobs, in...)
 			}
-		}
-		if !whole {
-			last := entries[len(entries)-1]
-			yield(audit.Entry{}, &audit.Gap{Target: last.Target, What: "roles that jobs can become", Why: fmt.Sprintf("of more than %d, those that come after %s are left out", len(entries), last.Name)})
+			for _, e := range graph.Roles(role, r.world.Reach(role), jobs) {
+				if told++; told > maxRoles {
+					yield(audit.Entry{}, &audit.Gap{Target: e.Target, What: "roles that jobs can become", Why: fmt.Sprintf("after %d of the run's, those from %s on are left out", maxRoles, role.ARN)})
+					return
+				}
+				if !yield(e, nil) {
+					return
+				}
+			}
 		}
 	}
 }
