@@ -41,7 +41,7 @@ func TestRoles(t *testing.T) {
 		in, _ := (&Graph{}).Federate(w, f, a.Mints())
 		entries := Roles(f.Role, w.Reach(f.Role), in)
 		var got []string
-		for i, e := range entries {
+		for _, e := range entries {
 			says := e.Scope + " " + e.Facts["job"][len(".github/workflows/a.yml: "):] + " by " + e.Facts["event"]
 			if e.Facts["unsure"] != "" {
 				says += "?"
@@ -50,15 +50,23 @@ func TestRoles(t *testing.T) {
 				t.Errorf("%s: %+v", c.name, e)
 			}
 			got = append(got, says)
-			entries[i].Facts["level"] = "admin" // as if it might
 		}
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
 		c.run.Inventory = append(c.run.Inventory, entries...)
-		c.run.Findings = []audit.Finding{{Severity: audit.High, Stakes: &audit.Stakes{None: audit.Low, Some: audit.High}, Locations: []audit.Location{
+		c.run.Findings = []audit.Finding{{Severity: audit.Low, Stakes: &audit.Stakes{None: audit.Low, Some: audit.High}, Locations: []audit.Location{
 			{Target: c.run.Inventory[0].Target, Kind: audit.InWorkflow, Path: ".github/workflows/a.yml", Line: 6},
 		}}}
+		if err := Weigh(c.run); err != nil {
+			t.Fatal(err)
+		}
+		if f := c.run.Findings[0]; c.severity != audit.Low && (f.Severity != audit.High || f.Message != "; the job holds an identity that clouds take") {
+			t.Errorf("%s: of a role that may nothing: %s %q", c.name, f.Severity, f.Message)
+		}
+		for i := range entries {
+			entries[i].Facts["level"] = "admin" // as if it might
+		}
 		if err := Weigh(c.run); err != nil {
 			t.Fatal(err)
 		}

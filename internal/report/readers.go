@@ -6,6 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/internal/graph"
 )
 
@@ -49,8 +50,11 @@ func readers(s *graph.Readers) (r rows) {
 			r.add(0, fact, "%s", v)
 		}
 	}
-	if s.Finding != "" {
+	switch {
+	case s.Finding != "":
 		r.add(0, "found", "%s %s, opens %s", s.Finding, cmp.Or(string(s.Validity), "unchecked"), cmp.Or(string(s.Level), "what is not known"))
+	case s.Listed && s.Kind == audit.KindSecret:
+		r.add(0, "opens", "what is not known: the forge keeps its value to itself")
 	}
 	for i := range s.Jobs {
 		r.job(&s.Jobs[i])
