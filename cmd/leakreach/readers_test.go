@@ -229,7 +229,7 @@ func TestReadersLive(t *testing.T) {
 	t.Setenv("TMPDIR", temp)
 	vars := map[string]string{"GITHUB_API_URL": forgetest.Start(t, w.GitHub), "GH_TOKEN": forgetest.WorldToken}
 	code, out, errs := asked(t, vars, "reach", "github:acme/shop", "secret:PUBLISH_TOKEN")
-	if code != exitOK || !strings.Contains(out, "release.yml: build") || !strings.Contains(out, "secret PUBLISH_TOKEN  github:acme/shop, repository, actions\n  opens     what is not known: the forge") {
+	if code != exitOK || !strings.Contains(out, "release.yml: build") || !strings.Contains(out, "secret PUBLISH_TOKEN  github:acme/shop, repository, actions\n") || !strings.Contains(out, "opens     what is not known: the forge") {
 		t.Errorf("exit code %d\n%s%s", code, out, errs)
 	}
 	left, err := filepath.Glob(filepath.Join(temp, "leakreach-*"))
