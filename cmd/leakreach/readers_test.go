@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/leakreach/leakreach/internal/graph"
 	"github.com/leakreach/leakreach/internal/report"
 	"github.com/leakreach/leakreach/providers/forgetest"
 )
@@ -33,7 +34,47 @@ func TestReadersOfWorld(t *testing.T) {
 	} {
 		want[name] = append(want[name], job)
 	}
-	sameReaders(t, want, readersIn(t, kept))
+	all := readersIn(t, kept)
+	sameReaders(t, want, jobsOf(all))
+	sameWriters(t, all, func(target string) map[string][]string {
+		i := slices.IndexFunc(w.Repos, func(x *forgetest.GitHubRepo) bool { return "github:"+x.FullName == target })
+		if i < 0 {
+			return nil
+		}
+		x := w.Repos[i]
+		roles := map[string][]string{}
+		rank := []string{"read", "triage", "write", "maintain", "admin"}
+		of := map[string]int{}
+		for _, c := range x.Collaborators {
+			of[c.Login] = slices.Index(rank, c.Role)
+		}
+		for _, o := range w.Owners {
+			for _, team := range o.Teams {
+				if team.Repositories[x.FullName] == "push" && strings.HasPrefix(x.FullName, o.Login+"/") {
+					for _, login := range team.Members {
+						of[login] = max(of[login], slices.Index(rank, "write"))
+					}
+				}
+			}
+		}
+		for login, r := range of {
+			if r > 1 {
+				roles[rank[r]] = append(roles[rank[r]], login)
+			}
+		}
+		return roles
+	})
+	teams := map[string]int{}
+	for _, s := range all {
+		if slices.Contains(s.Approve, "Team:release") {
+			teams[strings.Join(s.Teams["release"], ",")]++
+		} else if s.Teams != nil {
+			t.Errorf("%s/%s: a team that nobody names: %v", s.Target, s.Name, s.Teams)
+		}
+	}
+	if teams["jane,kim,ted"] == 0 || teams[""] == 0 || len(teams) != 2 { // it has a role in one of three
+		t.Errorf("the team that reviews: %v", teams)
+	}
 }
 
 var (
@@ -207,7 +248,40 @@ func TestReadersOfGitLabWorld(t *testing.T) {
 			}
 		}
 	}
-	sameReaders(t, want, readersIn(t, kept))
+	sameReaders(t, want, jobsOf(readersIn(t, kept)))
+}
+
+// sameWriters compares who may push, of each place of which that is told, with who does.
+func sameWriters(t *testing.T, all []*graph.Readers, of func(target string) map[string][]string) {
+	t.Helper()
+	told, long := 0, 0
+	for _, s := range all {
+		if s.Scope == "repository" && len(s.Writers) == 0 {
+			t.Errorf("%s/%s: nobody may push; limits %q", s.Target, s.Name, s.Limits)
+		}
+		got := map[string]map[string][]string{}
+		for _, x := range s.Writers {
+			told++
+			if got[x.Target] == nil {
+				got[x.Target] = map[string][]string{}
+			}
+			names := of(x.Target)[x.Role]
+			slices.Sort(names)
+			if long += len(names) / 21; x.People != len(names) || x.More || !slices.Equal(x.Names, names[:min(len(names), 20)]) {
+				t.Errorf("%s/%s: %s of %s: %+v, want %q", s.Target, s.Name, x.Role, x.Target, x, names)
+			}
+			got[x.Target][x.Role] = x.Names
+		}
+		for target, roles := range got {
+			if len(roles) != len(of(target)) {
+				t.Errorf("%s/%s: roles in %s: %v, want %v", s.Target, s.Name, target, roles, of(target))
+			}
+		}
+	}
+	if told == 0 || long == 0 {
+		t.Errorf("%d rows of people, %d longer than are named", told, long)
+	}
+	t.Logf("%d rows of people who may push", told)
 }
 
 // sameReaders compares all that is wanted with all that is told.
@@ -241,8 +315,8 @@ func TestReadersLive(t *testing.T) {
 	}
 }
 
-// readersIn are the jobs that the program says can read each secret and variable of a store's youngest run, with a question mark where that is not certain.
-func readersIn(t *testing.T, kept string) map[string][]string {
+// readersIn is what the program says of who can read each secret and variable of a store's youngest run.
+func readersIn(t *testing.T, kept string) []*graph.Readers {
 	t.Helper()
 	code, out, errs := asked(t, map[string]string{}, "reach", "secrets", "--store", kept, "--format", "json")
 	var r report.Reach
@@ -260,8 +334,13 @@ func readersIn(t *testing.T, kept string) map[string][]string {
 	if err != nil {
 		t.Errorf("%.2000v", err)
 	}
+	return r.Readers
+}
+
+// jobsOf are the jobs that can read each, with a question mark where that is not certain.
+func jobsOf(readers []*graph.Readers) map[string][]string {
 	all := map[string][]string{}
-	for _, s := range r.Readers {
+	for _, s := range readers {
 		jobs := []string{}
 		for _, j := range s.Jobs {
 			name := j.Target + " " + j.Name

@@ -303,6 +303,9 @@ func (a *Access) people(s *Readers, where []*place) (people, approve []string) {
 		for who := range strings.SplitSeq(e["reviewers"], ",") {
 			approve = append(approve, who)
 		}
+		if e["can_admins_bypass"] == "true" {
+			approve = append(approve, "RepositoryRole:admin")
+		}
 	}
 	if s.dialect == pipeline.GitLab {
 		return a.peopleOfGitLab(s, where), approve

@@ -3,6 +3,8 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -67,6 +69,12 @@ func readers(s *graph.Readers) (r rows) {
 	}
 	for _, who := range s.People {
 		r.add(0, "people", "%s", who)
+	}
+	for _, w := range s.Writers {
+		r.add(0, w.Role, "%s: %s", w.Target, &w)
+	}
+	for _, team := range slices.Sorted(maps.Keys(s.Teams)) {
+		r.add(0, "team", "%s: %s", team, strings.Join(s.Teams[team], ", "))
 	}
 	if len(s.Approve) > 0 {
 		r.add(0, "approve", "%s", strings.Join(s.Approve, ", "))
