@@ -248,7 +248,22 @@ func TestReadersOfGitLabWorld(t *testing.T) {
 			}
 		}
 	}
-	sameReaders(t, want, jobsOf(readersIn(t, kept)))
+	all := readersIn(t, kept)
+	sameReaders(t, want, jobsOf(all))
+	sameWriters(t, all, func(target string) map[string][]string {
+		roles := map[string][]string{}
+		for _, x := range w.Projects {
+			if "gitlab:"+x.Path != target {
+				continue
+			}
+			for id, level := range x.Members {
+				if role := map[int]string{30: "developer", 40: "maintainer", 50: "owner"}[level]; role != "" {
+					roles[role] = append(roles[role], fmt.Sprint("user", id))
+				}
+			}
+		}
+		return roles
+	})
 }
 
 // sameWriters compares who may push, of each place of which that is told, with who does.
@@ -256,7 +271,7 @@ func sameWriters(t *testing.T, all []*graph.Readers, of func(target string) map[
 	t.Helper()
 	told, long := 0, 0
 	for _, s := range all {
-		if s.Scope == "repository" && len(s.Writers) == 0 {
+		if (s.Scope == "repository" || s.Scope == "project") && len(s.Writers) == 0 {
 			t.Errorf("%s/%s: nobody may push; limits %q", s.Target, s.Name, s.Limits)
 		}
 		got := map[string]map[string][]string{}
