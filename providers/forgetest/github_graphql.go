@@ -188,7 +188,7 @@ func (g *GitHub) graphOfPeople(r *http.Request, x *GitHubRepo) any {
 	for _, login := range slices.Sorted(maps.Keys(roles)) {
 		edges = append(edges, object{
 			"__typename": "RepositoryCollaboratorEdge", "permission": strings.ToUpper(roles[login]), "node": object{"__typename": "User", "login": login},
-			"permissionSources": append([]object{{"__typename": "PermissionSource", "source": object{"__typename": "Organization"}}}, teams[login]...),
+			"permissionSources": append([]object{{"__typename": "PermissionSource", "source": object{"__typename": "Organization", "login": g.owner(x.FullName).Login}}}, teams[login]...),
 		})
 	}
 	return func(a args) any {

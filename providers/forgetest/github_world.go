@@ -104,8 +104,8 @@ func (w *World) people() {
 		if i%3 == 0 {
 			release.Repositories[x.FullName] = "push"
 		}
-		for n := range i % 50 / 49 * 25 {
-			x.Collaborators = append(x.Collaborators, Collaborator{Login: fmt.Sprintf("dev-%02d", n), Role: "write"})
+		for n := range i % 50 / 49 * 130 {
+			x.Collaborators = append(x.Collaborators, Collaborator{Login: fmt.Sprintf("dev-%03d", n), Role: "write"})
 		}
 	}
 	for _, o := range w.Owners {
