@@ -94,7 +94,9 @@ func (p *Provider) look(ctx context.Context, c *client, t audit.Target) (v view)
 	v.cheap = settingsAlone(p.opts.Sources)
 	owner := t.Attrs["owner"]
 	if v.overview = c.graph.overview(c.as(ctx, owner), t, p.opts.Sources.Has(withTexts)); v.overview != nil {
-		v.people = v.overview.people
+		if v.people = v.overview.people; v.person() == asked {
+			v.people.complete(c.as(ctx, owner), c.graph, t.Attrs["node"])
+		}
 	}
 	if t.Attrs["user"] == "" && !v.thorough && p.opts.Sources.Has(withTexts) {
 		v.policy = c.policyOf(ctx, owner)

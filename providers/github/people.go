@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"slices"
 	"strings"
 
@@ -21,6 +20,7 @@ type people struct {
 	teamed bool                // teams are known
 	next   string              // where the listing goes on; "" if it has ended
 	hidden bool                // they are not shown to the credential
+	failed error               // why it did not go on
 }
 
 // collaborators are a page of those in GraphQL.
@@ -101,19 +101,20 @@ func (v *view) person() wanted {
 
 const whoPush = "people who may push"
 
-// pushers completes what is known of those who may push, and yields nothing but what is in the way of it.
+// pushers says what is in the way of knowing those who may push. Where GraphQL had nothing to say, REST is asked.
 func (h *place) pushers(ctx context.Context, v *view) iter.Seq2[audit.Item, error] {
 	return func(yield func(audit.Item, error) bool) {
-		var err error
-		switch p := v.people; {
+		p, err := v.people, error(nil)
+		switch {
 		case p != nil && !p.hidden:
-			err = h.pushersByGraphQL(ctx, p)
-		case v.thorough:
-			v.people, err = h.pushersByREST(ctx)
-		default:
+			err = p.failed
+		case !v.thorough:
 			err = errHidden
+		default:
+			p, err = h.pushersByREST(ctx)
+			v.people = p
 		}
-		if err == nil && v.people.next != "" {
+		if err == nil && p.next != "" {
 			err = fmt.Errorf("after %d with some role the others are left out", mostPeople)
 		}
 		if err != nil {
@@ -124,8 +125,8 @@ func (h *place) pushers(ctx context.Context, v *view) iter.Seq2[audit.Item, erro
 
 var errHidden = errors.New("GraphQL does not show collaborators to this credential; needs members=read, or the right to push")
 
-// pushersByGraphQL reads the pages that come after what the overview has.
-func (h *place) pushersByGraphQL(ctx context.Context, p *people) error {
+// complete reads the pages that come after what the overview has, as long as there are not too many. What stands in the way of it is in failed.
+func (p *people) complete(ctx context.Context, g *graph, id string) {
 	const query = `query ($id: ID!, $after: String!) {
   node(id: $id) { ... on Repository { collaborators(first: 100, after: $after) { ...roles } } }
 }
@@ -136,15 +137,14 @@ func (h *place) pushersByGraphQL(ctx context.Context, p *people) error {
 				Collaborators *collaborators `json:"collaborators"`
 			} `json:"node"`
 		}
-		if _, err := h.graph.query(h.as(ctx, h.owner), query, map[string]any{"id": h.target.Attrs["node"], "after": p.next}, &out); err != nil {
-			return err
+		if _, p.failed = g.query(ctx, query, map[string]any{"id": id, "after": p.next}, &out); p.failed == nil && out.Node.Collaborators == nil {
+			p.failed = errHidden
 		}
-		if out.Node.Collaborators == nil {
-			return errHidden
+		if p.failed != nil {
+			return
 		}
 		p.add(out.Node.Collaborators)
 	}
-	return nil
 }
 
 // pushersByREST reads all. It has nothing to say of teams.
@@ -197,9 +197,5 @@ func readPeople(said json.RawMessage, failed bool) (*people, []byte) {
 	}
 	delete(fields, "collaborators")
 	rest, _ := json.Marshal(fields)
-	facts := p.facts()
-	for _, name := range slices.Sorted(maps.Keys(facts)) {
-		rest = append(rest, name+"="+facts[name]+"\n"...)
-	}
 	return p, rest
 }

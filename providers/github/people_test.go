@@ -89,7 +89,7 @@ func TestPeople(t *testing.T) {
 func TestPeopleInState(t *testing.T) {
 	answer := func(id, people string) string {
 		o := readOverview([]byte(`{"id":"`+id+`","nameWithOwner":"acme/web","collaborators":{"pageInfo":{},"edges":[`+people+`]}}`), nil)
-		return o.digest
+		return view{overview: o, people: o.people}.state(audit.Target{})
 	}
 	edge := func(login, permission string) string {
 		return `{"permission":"` + permission + `","node":{"login":"` + login + `"},"permissionSources":null}`

@@ -216,6 +216,7 @@ func (v view) state(t audit.Target) string {
 	fmt.Fprintln(sum, v.repositories)
 	if v.overview != nil {
 		fmt.Fprintln(sum, v.digest)
+		write(v.people.facts())
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:16])
 }
