@@ -94,6 +94,9 @@ func (p *place) unnamed() string {
 			return g.What + ": " + g.Why
 		}
 	}
+	if p.forge == "gitea" {
+		return "its forge's API tells the role of one collaborator at a time, which is not asked for"
+	}
 	if strings.Contains(","+p.settings["not_asked"]+",", ",people who may push,") {
 		return "it was not asked for: GraphQL was not to be had, and by REST it takes a request for each repository; name the repository, or ask for --sources all"
 	}

@@ -1,0 +1,88 @@
+package graph
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/leakreach/leakreach/audit"
+)
+
+// Who may push is told by role and name, as far as a run knows it; also of a repository in which no job runs yet.
+func TestWriters(t *testing.T) {
+	var crowd []string
+	for i := range 25 {
+		crowd = append(crowd, fmt.Sprintf("User:p%02d", i))
+	}
+	list := strings.Join(crowd, ",")
+	for _, c := range []struct {
+		name     string
+		target   string
+		settings map[string]string
+		gap      string
+		want     []string
+		limit    string
+	}{
+		{"all that there are", webRepo, facts("admin", "User:jane", "maintain", "none", "write", "User:joe,User:kim"), "", []string{"admin jane", "write joe, kim"}, ""},
+		{"nobody", webRepo, facts("admin", "none", "maintain", "none", "write", "none"), "", nil, ""},
+		{"many", webRepo, facts("admin", "none", "maintain", "none", "write", list), "", []string{"write " + strings.ReplaceAll(strings.Join(crowd[:20], ", "), "User:", "") + " and 5 more"}, ""},
+		{"some", webRepo, facts("admin", "…", "maintain", "User:kim,…", "write", list+",…"), "",
+			[]string{"admin perhaps others", "maintain kim, and perhaps others", "write " + strings.ReplaceAll(strings.Join(crowd[:20], ", "), "User:", "") + " and 5 more, and perhaps others"}, ""},
+		{"no right", webRepo, facts(), "needs members=read", nil, "who may push to github:acme/web cannot be resolved by name because people who may push: needs members=read"},
+		{"not asked", webRepo, facts("not_asked", "webhooks,people who may push"), "", nil,
+			"who may push to github:acme/web cannot be resolved by name because it was not asked for: GraphQL was not to be had, and by REST it takes a request for each repository; name the repository, or ask for --sources all"},
+		{"not read", webRepo, facts(), "", nil, "who may push to github:acme/web cannot be resolved by name because it was not read"},
+		{"GitLab", "gitlab:acme/web", facts("owner", "User:jane", "maintainer", "User:kim", "developer", "none"), "", []string{"owner jane", "maintainer kim"}, ""},
+	} {
+		for _, jobs := range []string{"", "on: push\njobs:\n  a:\n    runs-on: x\n    steps: [{run: make}]\n"} {
+			run := pipelines(c.target, c.settings, audit.Entry{Kind: audit.KindSecret, Name: "KEY", Scope: "repository", Facts: facts("store", "actions")})
+			if jobs != "" && c.target == webRepo {
+				run.Inventory = append(run.Inventory, workflows(c.target, map[string]string{".github/workflows/a.yml": jobs})...)
+			}
+			if c.gap != "" {
+				run.Gaps = []audit.Gap{{Target: c.target, What: "people who may push", Why: c.gap}}
+			}
+			a, err := NewAccess(run)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := a.Find("KEY")[0]
+			var got []string
+			for _, w := range s.Writers {
+				if w.Target != c.target || w.More != strings.Contains(w.String(), "perhaps") || len(w.Names) > w.People {
+					t.Errorf("%s: %+v", c.name, w)
+				}
+				got = append(got, w.Role+" "+w.String())
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", c.name, diff)
+			}
+			limits := strings.Join(s.Limits, "\n")
+			if strings.Contains(limits, "by name") != (c.limit != "") || !strings.Contains(limits, c.limit) {
+				t.Errorf("%s: limits %q, want %q", c.name, s.Limits, c.limit)
+			}
+		}
+	}
+}
+
+// Who lets jobs into an environment are its reviewers, by the names of those who are in a team, and administrators where they may pass.
+func TestApprove(t *testing.T) {
+	for bypass, want := range map[string][]string{"true": {"User:jane", "Team:ops", "RepositoryRole:admin"}, "false": {"User:jane", "Team:ops"}, "": {"User:jane", "Team:ops"}} {
+		run := pipelines(webRepo, plain("admin", "User:jane", "maintain", "none", "write", "User:joe,User:ted", "team_members", "ops/joe,opsec/ted,ops/jane"),
+			entry(audit.KindEnvironment, "prod", "reviewers", "User:jane,Team:ops", "branches", "all", "can_admins_bypass", bypass),
+			audit.Entry{Kind: audit.KindSecret, Name: "KEY", Scope: "environment prod", Facts: facts("store", "actions")})
+		a, err := NewAccess(run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := a.Find("KEY")[0]
+		if diff := cmp.Diff(want, s.Approve); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", bypass, diff)
+		}
+		if diff := cmp.Diff(map[string][]string{"ops": {"joe", "jane"}}, s.Teams); diff != "" {
+			t.Errorf("teams (-want +got):\n%s", diff)
+		}
+	}
+}
