@@ -317,6 +317,7 @@ const (
 	KindToken       ItemKind = "token"     // what is known of a token of somebody's, without its value
 	KindSchedule    ItemKind = "schedule"  // a pipeline schedule or trigger
 	KindRun         ItemKind = "run"       // a run of a pipeline
+	KindLastRun     ItemKind = "last-run"  // of a definition or a job: when it last ran, of those runs that were read
 	KindLog         ItemKind = "log"       // what a job printed
 	KindArtifact    ItemKind = "artifact"  // what a job left
 	KindCache       ItemKind = "cache"     // what jobs keep for later ones

@@ -90,6 +90,15 @@ type ReaderJob struct {
 	Permissions map[string]string  `json:"permissions"` // of its token; null for the repository's default
 	Components  []Beside           `json:"components"`  // whose code runs in it, what is mutable first
 	Unknown     []string           `json:"unknown"`
+	LastRun     *LastRun           `json:"last_run"` // nil where no run of it was read
+}
+
+// A LastRun is when something last ran, of those runs that were read.
+type LastRun struct {
+	Of         string `json:"of"` // workflow: at least one of its jobs ran; job
+	At         string `json:"at"` // RFC 3339
+	Event      string `json:"event"`
+	Conclusion string `json:"conclusion"`
 }
 
 // Outsider tells whether somebody without rights starts the job so that it is handed its secrets: yes, no, unknown.

@@ -86,3 +86,28 @@ func TestApprove(t *testing.T) {
 		}
 	}
 }
+
+// When a job last ran is told where runs were read: on GitHub of its workflow, on GitLab of the job.
+func TestLastRun(t *testing.T) {
+	last := func(name string) audit.Entry {
+		return entry(audit.KindLastRun, name, "at", "2026-11-01T12:00:00Z", "event", "push", "conclusion", "failure")
+	}
+	for _, c := range []struct {
+		name, target, run string
+		want              *LastRun
+	}{
+		{"a workflow", webRepo, ".github/workflows/a.yml", &LastRun{"workflow", "2026-11-01T12:00:00Z", "push", "failure"}},
+		{"another one", webRepo, ".github/workflows/b.yml", nil},
+		{"a job", "gitlab:acme/web", "a", &LastRun{"job", "2026-11-01T12:00:00Z", "push", "failure"}},
+		{"another job", "gitlab:acme/web", ".github/workflows/a.yml", nil},
+	} {
+		run := pipelines(c.target, facts(), last(c.run), jobEntry("a", "push\t3:1", "takes", "vars\tKEY\tKEY\trun\t4:1"))
+		a, err := NewAccess(run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.want, a.detail(a.order[0].jobs[0]).LastRun); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+}

@@ -136,6 +136,9 @@ func (to *rows) job(r *graph.Reader) {
 		}
 		row("on", "%s", text)
 	}
+	if x := r.LastRun; x != nil {
+		row("ran", "%s (%s, %s), as a run of the %s", x.At, x.Event, x.Conclusion, x.Of)
+	}
 	for _, c := range r.Conditions {
 		row("if", "%s", c)
 	}
