@@ -370,3 +370,27 @@ func jobsOf(readers []*graph.Readers) map[string][]string {
 	}
 	return all
 }
+
+// When a workflow last ran is said where a run has read what ran, also of a run that read no more than what is new.
+func TestReadersRan(t *testing.T) {
+	now := time.Now().UTC().Truncate(time.Second)
+	repo := &forgetest.GitHubRepo{
+		FullName: "acme/web", ID: 1, Private: true, Secrets: []forgetest.Secret{{Name: "KEY"}},
+		Dir: forgetest.Repository(t, forgetest.Commit{".github/workflows/build.yml": "on: push\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    steps:\n      - run: make ${{ secrets.KEY }}\n"}),
+		Runs: []forgetest.Run{{
+			ID: 1, Number: 1, Path: ".github/workflows/build.yml", Event: "push", Conclusion: "failure", Created: now.AddDate(0, 0, -1),
+			Attempts: []forgetest.Attempt{{Jobs: []forgetest.Job{{ID: 1, Name: "a"}}}},
+		}},
+	}
+	g := &forgetest.GitHub{Token: forgetest.WorldToken, Login: "auditor", Owners: []*forgetest.Owner{{Login: "acme"}}, Repos: []*forgetest.GitHubRepo{repo}}
+	vars := map[string]string{"GITHUB_API_URL": forgetest.Start(t, g), "GH_TOKEN": forgetest.WorldToken, "LEAKREACH_STORE": filepath.Join(t.TempDir(), "runs.db"), "LEAKREACH_CACHE_DIR": t.TempDir()}
+	for range 2 {
+		if code, _, errs := asked(t, vars, "scan", "github:acme", "--sources", "secrets,workflows,logs", "--fail-on", "none"); code != exitOK {
+			t.Fatalf("exit code %d\n%s", code, errs)
+		}
+		_, out, _ := asked(t, vars, "reach", "secret:KEY")
+		if want := "ran       " + now.AddDate(0, 0, -1).Format(time.RFC3339) + " (push, failure), as a run of the workflow"; !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+}

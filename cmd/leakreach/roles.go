@@ -22,7 +22,7 @@ type trustingRoles struct {
 var _ audit.Resolver = (*trustingRoles)(nil)
 
 // Resolve implements [audit.Resolver].
-func (r *trustingRoles) Resolve(_ context.Context, holdings iter.Seq[audit.Holding]) iter.Seq2[audit.Entry, error] {
+func (r *trustingRoles) Resolve(ctx context.Context, holdings iter.Seq[audit.Holding]) iter.Seq2[audit.Entry, error] {
 	return func(yield func(audit.Entry, error) bool) {
 		for _, g := range r.gaps {
 			if !yield(audit.Entry{}, &g) {
@@ -44,9 +44,13 @@ func (r *trustingRoles) Resolve(_ context.Context, holdings iter.Seq[audit.Holdi
 			yield(audit.Entry{}, err)
 			return
 		}
-		var g graph.Graph
 		mints, told := access.Mints(), 0
 		for _, role := range r.world.Identities() {
+			if ctx.Err() != nil {
+				yield(audit.Entry{}, ctx.Err())
+				return
+			}
+			var g graph.Graph // which nobody asks for
 			var jobs []graph.Federated
 			for _, f := range r.world.Federations(role) {
 				in, _ := g.Federate(r.world, &f, mints)

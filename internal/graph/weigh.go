@@ -11,8 +11,8 @@ import (
 	"github.com/leakreach/leakreach/pipeline"
 )
 
-// Weigh gives findings of which that decides (see [audit.Stakes]) the severity that follows from what their jobs hold, or from what their secret opens, as far as
-// the run knows it. Where it knows nothing they keep theirs. It fails only if an advisory cannot be read.
+// Weigh gives findings of which that decides (see [audit.Stakes]) the severity that follows from what their jobs hold and which roles they can become, or from what their secret
+// opens, as far as the run knows it. Where it knows nothing they keep theirs. It fails only if an advisory cannot be read.
 func Weigh(run *audit.Run) error {
 	if !slices.ContainsFunc(run.Findings, func(f audit.Finding) bool { return f.Stakes != nil }) {
 		return nil

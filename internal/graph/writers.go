@@ -40,6 +40,7 @@ func (s *Readers) writers(where []*place) {
 			named[word] = true
 		}
 	}
+	unknown := map[string][]string{} // places, by the reason
 	for _, p := range first(where, maxPeopled) {
 		if p.forge == "" {
 			continue
@@ -53,10 +54,10 @@ func (s *Readers) writers(where []*place) {
 			for i := range names {
 				names[i] = strings.TrimPrefix(names[i], "User:")
 			}
-			s.Writers = append(s.Writers, Writers{Target: p.name, Role: role, People: len(names), More: more, Names: first(names, maxNamed)})
+			s.Writers = append(s.Writers, Writers{Target: p.name, Role: role, People: len(names), More: more, Names: slices.Clone(first(names, maxNamed))})
 		}
 		if !known {
-			s.Limits = appendOnce(s.Limits, "who may push to "+p.name+" cannot be resolved by name because "+p.unnamed())
+			unknown[p.unnamed()] = append(unknown[p.unnamed()], p.name)
 		}
 		members, _, _ := p.list("team_members")
 		for _, m := range members {
@@ -68,6 +69,13 @@ func (s *Readers) writers(where []*place) {
 				s.Teams[team] = appendOnce(s.Teams[team], login)
 			}
 		}
+	}
+	for _, why := range sorted(unknown) {
+		places := unknown[why][0]
+		if n := len(unknown[why]); n > 1 {
+			places += fmt.Sprintf(" and %d more", n-1)
+		}
+		s.Limits = appendOnce(s.Limits, "who may push to "+places+" cannot be resolved by name because "+why)
 	}
 }
 
@@ -90,7 +98,7 @@ func (p *place) list(fact string) (names []string, more, ok bool) {
 // unnamed says why it is not known who has a role.
 func (p *place) unnamed() string {
 	for _, g := range p.gaps {
-		if about(g.What, "people who may push", "settings") {
+		if about(g.What, "people who may push") || len(p.settings) == 0 && about(g.What, "settings") {
 			return g.What + ": " + g.Why
 		}
 	}

@@ -67,6 +67,36 @@ func TestWriters(t *testing.T) {
 	}
 }
 
+// What is not known of several repositories for one reason is one limit.
+func TestWritersUnknown(t *testing.T) {
+	run := &audit.Run{Inventory: []audit.Entry{{Target: "github:acme", Kind: audit.KindSecret, Name: "KEY", Scope: "organisation", Facts: facts("store", "actions", "visibility", "all")}}}
+	for i, settings := range []map[string]string{plain(), plain(), plain("admin", "User:jane"), {}} {
+		target := fmt.Sprint("github:acme/r", i)
+		run.Inventory = append(run.Inventory, audit.Entry{Target: target, Kind: audit.KindSettings, Facts: settings})
+		run.Inventory = append(run.Inventory, workflows(target, map[string]string{".github/workflows/a.yml": "on: push\njobs:\n  a:\n    runs-on: x\n    steps: [{run: make}]\n"})...)
+		if i != 2 {
+			run.Gaps = append(run.Gaps, audit.Gap{Target: target, What: "repository settings: retention", Why: "403"})
+		}
+	}
+	a, err := NewAccess(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, limit := range a.Find("KEY")[0].Limits {
+		if strings.Contains(limit, "by name") {
+			got = append(got, limit)
+		}
+	}
+	want := []string{
+		"who may push to github:acme/r0 and 1 more cannot be resolved by name because it was not read",
+		"who may push to github:acme/r3 cannot be resolved by name because repository settings: retention: 403",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 // Who lets jobs into an environment are its reviewers, by the names of those who are in a team, and administrators where they may pass.
 func TestApprove(t *testing.T) {
 	for bypass, want := range map[string][]string{"true": {"User:jane", "Team:ops", "RepositoryRole:admin"}, "false": {"User:jane", "Team:ops"}, "": {"User:jane", "Team:ops"}} {
