@@ -366,6 +366,15 @@ func NameList(names []string) string {
 	return strings.Join(all, ",")
 }
 
+// SomeNames is the NameList of names of which there may be more.
+func SomeNames(names []string) string {
+	list := NameList(names)
+	if strings.HasSuffix(list, "…") {
+		return list
+	}
+	return strings.TrimPrefix(list+",…", ",")
+}
+
 // A Cost is what a scan will take of one API or host, for one of its sources.
 type Cost struct {
 	Source Sources // 0 for listing targets

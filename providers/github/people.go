@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 
 	"github.com/leakreach/leakreach/audit"
 )
@@ -70,11 +69,10 @@ func (p *people) facts() map[string]string {
 	facts := map[string]string{}
 	named := func(names []string) string {
 		slices.Sort(names)
-		all := audit.NameList(slices.Compact(names))
-		if p.next != "" && !strings.HasSuffix(all, "…") {
-			return strings.TrimPrefix(all+",…", ",")
+		if p.next != "" {
+			return audit.SomeNames(slices.Compact(names))
 		}
-		return cmp.Or(all, "none")
+		return cmp.Or(audit.NameList(slices.Compact(names)), "none")
 	}
 	for _, role := range pushing {
 		facts[role] = named(p.roles[role])

@@ -1,6 +1,7 @@
 package gitlab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -263,11 +264,8 @@ func (h *place) people(ctx context.Context, facts map[string]string) *audit.Gap 
 	}
 	for _, role := range []string{"owner", "maintainer", "developer"} {
 		slices.Sort(in[role])
-		switch facts[role] = audit.NameList(slices.Compact(in[role])); {
-		case read > mostPeople:
-			facts[role] = strings.TrimPrefix(strings.TrimSuffix(facts[role], ",…")+",…", ",")
-		case facts[role] == "":
-			facts[role] = "none"
+		if facts[role] = cmp.Or(audit.NameList(in[role]), "none"); read > mostPeople {
+			facts[role] = audit.SomeNames(in[role])
 		}
 	}
 	if read > mostPeople {

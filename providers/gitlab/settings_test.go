@@ -1,6 +1,7 @@
 package gitlab
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -295,5 +296,31 @@ func TestLeftOut(t *testing.T) {
 	p.opts.Sources = audit.SourceHistory
 	if got, want := p.LeftOut(audit.Target{Kind: audit.TargetGroup}).String(), "variables,settings,runners"; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// Of a project with very many members it is said that there are more.
+func TestManyMembers(t *testing.T) {
+	for n, want := range map[int]string{1000: "", 1001: "…"} {
+		_, _, p, target := recorded(t, func(_ *forgetest.GitLab, x *forgetest.Project) {
+			x.Members = map[int]int{}
+			for i := range n {
+				x.Members[i+1] = 20
+			}
+			x.Members[3] = 40
+		})
+		items, gaps, _ := part(t, p, target, audit.PartSettings, "")
+		if slices.Contains(gaps, "project people who may push: after 1000 members the others are left out") != (want != "") {
+			t.Errorf("%d members: gaps %q", n, gaps)
+		}
+		for _, it := range items {
+			if it.Kind != audit.KindSettings {
+				continue
+			}
+			f := it.Entry.Facts
+			if f["maintainer"] != strings.TrimSuffix("User:user3,"+want, ",") || f["developer"] != cmp.Or(want, "none") || f["owner"] != cmp.Or(want, "none") {
+				t.Errorf("%d members: %q, %q, %q", n, f["owner"], f["maintainer"], f["developer"])
+			}
+		}
 	}
 }
