@@ -106,10 +106,10 @@ type Surveyor interface {
 	Survey(now time.Time, holdings iter.Seq[Holding]) []Finding
 }
 
-// A Resolver asks what other people's code stands for that pipelines name: which commit a tag is today.
+// A Resolver learns what stands behind what pipelines name: which commit a tag is today, which roles of a cloud let a job in.
 type Resolver interface {
-	// Resolve is given what Survey is, once, when all targets are scanned, and yields what it has learned as entries of kind [KindComponent], of which
-	// surveyors then judge. What it could not learn is a [Gap] of a target that has such a component; any other error is the last thing it yields.
+	// Resolve is given what Survey is, once, when all targets are scanned, and yields what it has learned as entries of kind [KindComponent] or [KindRole], of which
+	// surveyors then judge. What it could not learn is a [Gap] of a target that it is about; any other error is the last thing it yields.
 	Resolve(ctx context.Context, holdings iter.Seq[Holding]) iter.Seq2[Entry, error]
 }
 
@@ -320,6 +320,7 @@ const (
 	KindToken       ItemKind = "token"     // what is known of a token of somebody's, without its value
 	KindSchedule    ItemKind = "schedule"  // a pipeline schedule or trigger
 	KindRun         ItemKind = "run"       // a run of a pipeline
+	KindLastRun     ItemKind = "last-run"  // of a definition or a job: when it last ran, of those runs that were read
 	KindLog         ItemKind = "log"       // what a job printed
 	KindArtifact    ItemKind = "artifact"  // what a job left
 	KindCache       ItemKind = "cache"     // what jobs keep for later ones
@@ -328,6 +329,7 @@ const (
 	KindStream      ItemKind = "stream"    // standard input
 	KindAction      ItemKind = "action"    // code of somebody's that a runner has fetched for a job
 	KindMetadata    ItemKind = "metadata"  // a service that hands a machine the credentials of its role
+	KindRole        ItemKind = "role"      // of a cloud that a job can become by its own identity: see [Resolver]
 	KindComponent   ItemKind = "component" // somebody's code that pipelines name by a git ref, with what that stands for: see [Resolver]
 )
 
@@ -365,6 +367,15 @@ func NameList(names []string) string {
 		all = append(all, name)
 	}
 	return strings.Join(all, ",")
+}
+
+// SomeNames is the NameList of names of which there may be more.
+func SomeNames(names []string) string {
+	list := NameList(names)
+	if strings.HasSuffix(list, "…") {
+		return list
+	}
+	return strings.TrimPrefix(list+",…", ",")
 }
 
 // A Cost is what a scan will take of one API or host, for one of its sources.

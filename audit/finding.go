@@ -33,7 +33,7 @@ type Finding struct {
 	Candidate bool `json:"-"`
 }
 
-// Stakes are the severities of a finding that lets somebody at what a job holds, or at a secret, by what that is. Where it may administer an account, the
+// Stakes are the severities of a finding that lets somebody at what a job holds or can become, or at a secret, by what that is. Where it may administer an account, the
 // finding is critical, and where it may write there, one step worse than Some, but for what is low, which is medium in both.
 type Stakes struct {
 	None Severity `json:"none"` // nothing that opens anything

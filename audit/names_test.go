@@ -16,4 +16,9 @@ func TestNameList(t *testing.T) {
 	if got := NameList(strings.Split(strings.Repeat("n ", maxNames+1), " ")); strings.Count(got, "n") != maxNames || !strings.HasSuffix(got, ",…") {
 		t.Errorf("one more: %q", got)
 	}
+	for _, names := range [][]string{nil, {"a"}, {"a", "b,c"}, strings.Split(strings.Repeat("n ", maxNames+1), " ")} {
+		if got, all := SomeNames(names), strings.TrimSuffix(NameList(names), ",…"); got != strings.TrimPrefix(all+",…", ",") {
+			t.Errorf("%q of %q", got, all)
+		}
+	}
 }

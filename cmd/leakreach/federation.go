@@ -85,6 +85,27 @@ func (x *explainer) federate(key func() (audit.Key, error)) error {
 		}
 		x.trusted[role] = one
 	}
+	return x.weigh()
+}
+
+// weigh judges the run's findings again, now that it is known which roles its jobs can become, and keeps those that are worse than the run told.
+func (x *explainer) weigh() error {
+	if len(x.roles) == 0 {
+		return nil
+	}
+	x.run.Inventory = append(x.run.Inventory, x.roles...)
+	var told []audit.Severity
+	for _, f := range x.run.Findings {
+		told = append(told, f.Severity)
+	}
+	if err := graph.Weigh(x.run); err != nil {
+		return err
+	}
+	for i, f := range x.run.Findings {
+		if f.Severity != told[i] {
+			x.worse = append(x.worse, f)
+		}
+	}
 	return nil
 }
 
@@ -171,8 +192,10 @@ const maxJobs = 100
 // trustsOf are what a role lets in of issuers of tokens, and which jobs have such.
 func (x *explainer) trustsOf(role *iam.Identity, mints []graph.Mint) []report.Trust {
 	var all []report.Trust
+	var jobs []graph.Federated
 	for _, f := range x.world.Federations(role) {
 		in, left := x.r.Graph.Federate(x.world, &f, mints)
+		jobs = append(jobs, in...)
 		judgeJobs(&f, in, left)
 		if x.access != nil {
 			judgeNames(&f, x.access.Missing(&f))
@@ -214,6 +237,7 @@ func (x *explainer) trustsOf(role *iam.Identity, mints []graph.Mint) []report.Tr
 		}
 		all = append(all, t)
 	}
+	x.roles = append(x.roles, graph.Roles(role, x.world.Reach(role), jobs)...)
 	return all
 }
 

@@ -123,6 +123,37 @@ func TestTrustedJobs(t *testing.T) {
 	}
 }
 
+// TestTrustedStakes: with accounts beside a stored run, its findings are told again that are worse for the roles which their jobs can become.
+func TestTrustedStakes(t *testing.T) {
+	const web = "github:acme/web"
+	for action, want := range map[string]string{"*": "1 critical", "s3:PutObject": "2 medium", "s3:GetObject": ""} {
+		run := &audit.Run{Inventory: []audit.Entry{
+			{Target: web, Kind: audit.KindSettings, Name: web, Facts: map[string]string{"oidc_immutable_subject": "false", "default_branch": "main", "visibility": "private"}},
+			{Target: web, Kind: audit.KindJob, Name: "ci", Facts: map[string]string{"workflow": "ci.yml", "path": "ci.yml", "job": "ci", "at": "3:3", "events": "push\t1:1", "permissions": "id-token=write"}},
+			{Target: web, Kind: audit.KindJob, Name: "test", Facts: map[string]string{"workflow": "ci.yml", "path": "ci.yml", "job": "test", "at": "9:3", "events": "push\t1:1", "permissions": "contents=read"}},
+		}}
+		for i, line := range []int{5, 6, 11} {
+			some := []audit.Severity{audit.High, audit.Low, audit.High}[i]
+			run.Findings = append(run.Findings, audit.Finding{
+				ID: fmt.Sprint(i + 1), Rule: "r", Severity: some, Message: "m", Stakes: &audit.Stakes{None: some, Some: some},
+				Locations: []audit.Location{{Target: web, Kind: audit.InWorkflow, Path: "ci.yml", Line: line}},
+			})
+		}
+		var got []string
+		for _, f := range explained(t, run, trusting("a", "repo:acme/web:ref:refs/heads/main", action)).Findings {
+			if f.Rule == "r" {
+				got = append(got, f.ID+" "+string(f.Severity))
+			}
+		}
+		if action == "*" {
+			want += ", 2 medium"
+		}
+		if text := strings.Join(got, ", "); text != want {
+			t.Errorf("%s: %q, want %q", action, text, want)
+		}
+	}
+}
+
 // TestTrustedAnyBranch: a job that may have its identity confirmed for any branch is as bad as what the roles let it in to that trust its repository.
 func TestTrustedAnyBranch(t *testing.T) {
 	const web = "github:acme/web"

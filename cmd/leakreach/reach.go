@@ -208,6 +208,8 @@ type explainer struct {
 	trusted  map[*iam.Identity]trusted // roles that let tokens of pipelines in
 	letIn    map[spot][]letIn          // those of the run's jobs
 	trusting map[string]bool           // targets whose jobs, or whose names, roles let in, in lower case
+	roles    []audit.Entry             // that the run's jobs can become
+	worse    []audit.Finding           // of the run, for these roles
 }
 
 // explain adds what was named, or else all, to the report.
@@ -236,7 +238,7 @@ func (x *explainer) explain(names []string) error {
 				x.secret(n)
 			}
 		}
-		x.r.Findings = append(x.r.Findings, x.anyBranch()...)
+		x.r.Findings = append(append(x.r.Findings, x.anyBranch()...), x.worse...)
 		return nil
 	}
 	var named []*graph.Node

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/leakreach/leakreach/internal/graph"
 	"github.com/leakreach/leakreach/internal/report"
 	"github.com/leakreach/leakreach/providers/forgetest"
 )
@@ -33,7 +34,47 @@ func TestReadersOfWorld(t *testing.T) {
 	} {
 		want[name] = append(want[name], job)
 	}
-	sameReaders(t, want, readersIn(t, kept))
+	all := readersIn(t, kept)
+	sameReaders(t, want, jobsOf(all))
+	sameWriters(t, all, func(target string) map[string][]string {
+		i := slices.IndexFunc(w.Repos, func(x *forgetest.GitHubRepo) bool { return "github:"+x.FullName == target })
+		if i < 0 {
+			return nil
+		}
+		x := w.Repos[i]
+		roles := map[string][]string{}
+		rank := []string{"read", "triage", "write", "maintain", "admin"}
+		of := map[string]int{}
+		for _, c := range x.Collaborators {
+			of[c.Login] = slices.Index(rank, c.Role)
+		}
+		for _, o := range w.Owners {
+			for _, team := range o.Teams {
+				if team.Repositories[x.FullName] == "push" && strings.HasPrefix(x.FullName, o.Login+"/") {
+					for _, login := range team.Members {
+						of[login] = max(of[login], slices.Index(rank, "write"))
+					}
+				}
+			}
+		}
+		for login, r := range of {
+			if r > 1 {
+				roles[rank[r]] = append(roles[rank[r]], login)
+			}
+		}
+		return roles
+	})
+	teams := map[string]int{}
+	for _, s := range all {
+		if slices.Contains(s.Approve, "Team:release") {
+			teams[strings.Join(s.Teams["release"], ",")]++
+		} else if s.Teams != nil {
+			t.Errorf("%s/%s: a team that nobody names: %v", s.Target, s.Name, s.Teams)
+		}
+	}
+	if teams["jane,kim,ted"] == 0 || teams[""] == 0 || len(teams) != 2 { // it has a role in one of three
+		t.Errorf("the team that reviews: %v", teams)
+	}
 }
 
 var (
@@ -207,7 +248,55 @@ func TestReadersOfGitLabWorld(t *testing.T) {
 			}
 		}
 	}
-	sameReaders(t, want, readersIn(t, kept))
+	all := readersIn(t, kept)
+	sameReaders(t, want, jobsOf(all))
+	sameWriters(t, all, func(target string) map[string][]string {
+		roles := map[string][]string{}
+		for _, x := range w.Projects {
+			if "gitlab:"+x.Path != target {
+				continue
+			}
+			for id, level := range x.Members {
+				if role := map[int]string{30: "developer", 40: "maintainer", 50: "owner"}[level]; role != "" {
+					roles[role] = append(roles[role], fmt.Sprint("user", id))
+				}
+			}
+		}
+		return roles
+	})
+}
+
+// sameWriters compares who may push, of each place of which that is told, with who does.
+func sameWriters(t *testing.T, all []*graph.Readers, of func(target string) map[string][]string) {
+	t.Helper()
+	told, long := 0, 0
+	for _, s := range all {
+		if (s.Scope == "repository" || s.Scope == "project") && len(s.Writers) == 0 {
+			t.Errorf("%s/%s: nobody may push; limits %q", s.Target, s.Name, s.Limits)
+		}
+		got := map[string]map[string][]string{}
+		for _, x := range s.Writers {
+			told++
+			if got[x.Target] == nil {
+				got[x.Target] = map[string][]string{}
+			}
+			names := of(x.Target)[x.Role]
+			slices.Sort(names)
+			if long += len(names) / 21; x.People != len(names) || x.More || !slices.Equal(x.Names, names[:min(len(names), 20)]) {
+				t.Errorf("%s/%s: %s of %s: %+v, want %q", s.Target, s.Name, x.Role, x.Target, x, names)
+			}
+			got[x.Target][x.Role] = x.Names
+		}
+		for target, roles := range got {
+			if len(roles) != len(of(target)) {
+				t.Errorf("%s/%s: roles in %s: %v, want %v", s.Target, s.Name, target, roles, of(target))
+			}
+		}
+	}
+	if told == 0 || long == 0 {
+		t.Errorf("%d rows of people, %d longer than are named", told, long)
+	}
+	t.Logf("%d rows of people who may push", told)
 }
 
 // sameReaders compares all that is wanted with all that is told.
@@ -229,7 +318,7 @@ func TestReadersLive(t *testing.T) {
 	t.Setenv("TMPDIR", temp)
 	vars := map[string]string{"GITHUB_API_URL": forgetest.Start(t, w.GitHub), "GH_TOKEN": forgetest.WorldToken}
 	code, out, errs := asked(t, vars, "reach", "github:acme/shop", "secret:PUBLISH_TOKEN")
-	if code != exitOK || !strings.Contains(out, "release.yml: build") || !strings.Contains(out, "secret PUBLISH_TOKEN  github:acme/shop, repository, actions") {
+	if code != exitOK || !strings.Contains(out, "release.yml: build") || !strings.Contains(out, "secret PUBLISH_TOKEN  github:acme/shop, repository, actions\n") || !strings.Contains(out, "opens     what is not known: the forge") {
 		t.Errorf("exit code %d\n%s%s", code, out, errs)
 	}
 	left, err := filepath.Glob(filepath.Join(temp, "leakreach-*"))
@@ -241,8 +330,8 @@ func TestReadersLive(t *testing.T) {
 	}
 }
 
-// readersIn are the jobs that the program says can read each secret and variable of a store's youngest run, with a question mark where that is not certain.
-func readersIn(t *testing.T, kept string) map[string][]string {
+// readersIn is what the program says of who can read each secret and variable of a store's youngest run.
+func readersIn(t *testing.T, kept string) []*graph.Readers {
 	t.Helper()
 	code, out, errs := asked(t, map[string]string{}, "reach", "secrets", "--store", kept, "--format", "json")
 	var r report.Reach
@@ -260,8 +349,13 @@ func readersIn(t *testing.T, kept string) map[string][]string {
 	if err != nil {
 		t.Errorf("%.2000v", err)
 	}
+	return r.Readers
+}
+
+// jobsOf are the jobs that can read each, with a question mark where that is not certain.
+func jobsOf(readers []*graph.Readers) map[string][]string {
 	all := map[string][]string{}
-	for _, s := range r.Readers {
+	for _, s := range readers {
 		jobs := []string{}
 		for _, j := range s.Jobs {
 			name := j.Target + " " + j.Name
@@ -275,4 +369,28 @@ func readersIn(t *testing.T, kept string) map[string][]string {
 		all[key] = append(jobs, all[key]...)
 	}
 	return all
+}
+
+// When a workflow last ran is said where a run has read what ran, also of a run that read no more than what is new.
+func TestReadersRan(t *testing.T) {
+	now := time.Now().UTC().Truncate(time.Second)
+	repo := &forgetest.GitHubRepo{
+		FullName: "acme/web", ID: 1, Private: true, Secrets: []forgetest.Secret{{Name: "KEY"}},
+		Dir: forgetest.Repository(t, forgetest.Commit{".github/workflows/build.yml": "on: push\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    steps:\n      - run: make ${{ secrets.KEY }}\n"}),
+		Runs: []forgetest.Run{{
+			ID: 1, Number: 1, Path: ".github/workflows/build.yml", Event: "push", Conclusion: "failure", Created: now.AddDate(0, 0, -1),
+			Attempts: []forgetest.Attempt{{Jobs: []forgetest.Job{{ID: 1, Name: "a"}}}},
+		}},
+	}
+	g := &forgetest.GitHub{Token: forgetest.WorldToken, Login: "auditor", Owners: []*forgetest.Owner{{Login: "acme"}}, Repos: []*forgetest.GitHubRepo{repo}}
+	vars := map[string]string{"GITHUB_API_URL": forgetest.Start(t, g), "GH_TOKEN": forgetest.WorldToken, "LEAKREACH_STORE": filepath.Join(t.TempDir(), "runs.db"), "LEAKREACH_CACHE_DIR": t.TempDir()}
+	for range 2 {
+		if code, _, errs := asked(t, vars, "scan", "github:acme", "--sources", "secrets,workflows,logs", "--fail-on", "none"); code != exitOK {
+			t.Fatalf("exit code %d\n%s", code, errs)
+		}
+		_, out, _ := asked(t, vars, "reach", "secret:KEY")
+		if want := "ran       " + now.AddDate(0, 0, -1).Format(time.RFC3339) + " (push, failure), as a run of the workflow"; !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/iam"
 	"github.com/leakreach/leakreach/internal/engine"
 	"github.com/leakreach/leakreach/internal/store"
 	"github.com/leakreach/leakreach/providers"
@@ -34,6 +35,7 @@ type recipe struct {
 	NoArchived bool         `json:"no_archived,omitempty"`
 	NoForks    bool         `json:"no_forks,omitempty"`
 	Online     bool         `json:"online,omitempty"`
+	From       string       `json:"from,omitempty"`
 	Config     []byte       `json:"config,omitempty"`
 	ConfigPath string       `json:"config_path,omitempty"`
 	File       fileSettings `json:"file"`
@@ -70,14 +72,23 @@ func (r *recipe) engine(env audit.Env, refs []string, most limits) (*engine.Engi
 	if r.Verify != "off" {
 		verifiers = verify.All(env, r.verification())
 	}
-	var resolver audit.Resolver
+	var resolvers []audit.Resolver
 	if r.Online {
-		if resolver, err = providers.Components(env, r.providers(0, most), most.Online); err != nil {
+		components, err := providers.Components(env, r.providers(0, most), most.Online)
+		if err != nil {
 			return nil, nil, err
 		}
+		resolvers = append(resolvers, components)
+	}
+	if r.From != "" {
+		accounts, gaps, err := readExports(r.From)
+		if err != nil {
+			return nil, nil, err
+		}
+		resolvers = append(resolvers, &trustingRoles{iam.NewWorld(accounts, env.Now()), gaps})
 	}
 	return &engine.Engine{
-		Version: versionString(), Recipe: string(text), Rules: rules, Scanners: scanning, Resolver: resolver, Verifiers: verifiers, Verify: r.Verify, Memory: env.Memory,
+		Version: versionString(), Recipe: string(text), Rules: rules, Scanners: scanning, Resolvers: resolvers, Verifiers: verifiers, Verify: r.Verify, Memory: env.Memory,
 		NoIgnores: r.NoIgnores, SilencerFiles: secrets.SilencerFiles(), Calls: env.Calls, Log: env.Log, Now: env.Now,
 	}, list, nil
 }
@@ -107,7 +118,7 @@ func (r *recipe) rules(memory audit.Memory) (string, error) {
 	}{*r, min(memory, defaultMemory)}
 	found.Verify, found.Region, found.File = "", "", fileSettings{}
 	found.NoArchived, found.NoForks = false, false // which targets there are
-	found.Online = false                           // asked anew in each run
+	found.Online, found.From = false, ""           // asked anew in each run
 	text, err := json.Marshal(found)
 	digest := sha256.Sum256(text)
 	return hex.EncodeToString(digest[:16]), err

@@ -35,7 +35,7 @@ import (
 type scanOptions struct {
 	format, failOn, verify, config, baseline  string
 	since, sources, logLevel, color, progress string
-	awsRegion, store, metrics                 string
+	awsRegion, from, store, metrics           string
 	out, rules                                []string
 	jobs                                      int
 	memory                                    audit.Memory
@@ -97,6 +97,7 @@ all that the server has. Both take an administrator's token.
 	f.BoolVar(&o.shared, "shared", false, "of groups of GitLab, also projects of others that are shared with them")
 	f.BoolVar(&o.noArchived, "no-archived", false, "of an owner on GitHub or a group on GitLab, leave out what is archived")
 	f.BoolVar(&o.online, "online", false, "ask what other people's actions and workflows stand for that pipelines name: their repositories, on whatever server, and GitHub's advisories")
+	f.StringVar(&o.from, "from", "", "the directory `DIR` with exports of AWS accounts, as for reach: what their roles let jobs do counts in severities")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be asked of whom, what that costs and which log entries it leaves; only repositories are listed for it (as text, or json)")
 	f.StringVar(&o.awsRegion, "aws-region", "", "`REGION` whose STS is asked about AWS keys (default us-east-1)")
 	o.metricsFlag(f)
@@ -162,8 +163,8 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	}
 	r := recipe{
 		Version: version, Key: key.Digest("recipe"), Verify: o.verify, Region: o.awsRegion, Since: o.since, Sources: o.sources, Rules: o.rules,
-		NoHistory: o.noHistory, NoIgnores: o.noIgnores, AllRefs: o.allRefs, Shared: o.shared, NoArchived: o.noArchived, NoForks: o.noForks, Online: o.online, Config: config,
-		ConfigPath: o.config, File: file,
+		NoHistory: o.noHistory, NoIgnores: o.noIgnores, AllRefs: o.allRefs, Shared: o.shared, NoArchived: o.noArchived, NoForks: o.noForks, Online: o.online, From: o.from,
+		Config: config, ConfigPath: o.config, File: file,
 	}
 	env := o.env(w, log, quotas)
 	e, list, err := r.engine(env, refs, file.Leakreach.Limits)

@@ -15,22 +15,23 @@ import (
 	"github.com/leakreach/leakreach/verify/aws/awstest"
 )
 
-// TestSeverityByReach: one injection in six repositories is as bad as what the job holds there, in every report and for the gate.
+// TestSeverityByReach: one injection in eleven repositories is as bad as what the job holds there, or can become, in every report and for the gate.
 func TestSeverityByReach(t *testing.T) {
 	const allow = `{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "%", "Resource": "*"}, {"Effect": "Allow", "Action": ["iam:Get*", "iam:List*", "iam:SimulatePrincipalPolicy"], "Resource": "*"}]}`
 	account := awstest.Account{ID: "111122223333", Keys: map[string]awstest.Key{}, Users: map[string]awstest.Entity{}}
 	m := newMaker(11)
 	g := &forgetest.GitHub{Token: forgetest.WorldToken, Login: "auditor", Owners: []*forgetest.Owner{{Login: "acme"}}}
-	workflow := func(env string) string {
-		return "on: issue_comment\npermissions: { contents: read }\njobs:\n  answer:\n    runs-on: ubuntu-24.04\n    env: {" + env + "}\n    steps:\n      - run: echo \"${{ github.event.comment.body }}\"\n"
+	workflow := func(job string) string {
+		return "on: issue_comment\npermissions: { contents: read }\njobs:\n  answer:\n    runs-on: ubuntu-24.04\n    " + job + "\n    steps:\n      - run: echo \"${{ github.event.comment.body }}\"\n"
 	}
-	add := func(name, env string) *forgetest.GitHubRepo {
+	addJob := func(name, job string) *forgetest.GitHubRepo {
 		x := &forgetest.GitHubRepo{
-			FullName: "acme/" + name, ID: int64(len(g.Repos) + 1), Private: true, Dir: forgetest.Repository(t, forgetest.Commit{".github/workflows/answer.yml": workflow(env)}),
+			FullName: "acme/" + name, ID: int64(len(g.Repos) + 1), Private: true, Dir: forgetest.Repository(t, forgetest.Commit{".github/workflows/answer.yml": workflow(job)}),
 		}
 		g.Repos = append(g.Repos, x)
 		return x
 	}
+	add := func(name, env string) *forgetest.GitHubRepo { return addJob(name, "env: {"+env+"}") }
 	var values []string
 	for name, action := range map[string]string{"admin": "*", "writes": "s3:PutObject", "dead": "*"} {
 		x := add(name, `A: "${{ vars.AWS_ACCESS_KEY_ID }}", B: "${{ vars.AWS_SECRET_ACCESS_KEY }}"`)
@@ -42,9 +43,26 @@ func TestSeverityByReach(t *testing.T) {
 	}
 	add("secret", `A: "${{ secrets.DEPLOY_TOKEN }}"`).Secrets = []forgetest.Secret{{Name: "DEPLOY_TOKEN"}}
 	add("bare", "")
+	// Roles of another account trust jobs of these; what is not asked about it is in its export.
+	var roles []string
+	for name, x := range map[string]struct{ job, sub, action string }{
+		"becomes-admin":     {"permissions: { id-token: write }", "repo:acme/becomes-admin:ref:refs/heads/main", "*"},
+		"becomes-writer":    {"permissions: { id-token: write }", "repo:acme/becomes-writer:*", "s3:PutObject"},
+		"becomes-reader":    {"permissions: { id-token: write }", "repo:acme/becomes-reader:ref:refs/heads/main", "s3:GetObject"},
+		"other-branch":      {"permissions: { id-token: write }", "repo:acme/other-branch:ref:refs/heads/release", "*"},
+		"other-environment": {"permissions: { id-token: write }", "repo:acme/other-environment:environment:production", "*"},
+		"in-environment":    {"permissions: { id-token: write }\n    environment: production", "repo:acme/in-environment:environment:production", "*"},
+		"no-identity":       {"env: {}", "repo:acme/no-identity:ref:refs/heads/main", "*"},
+	} {
+		addJob(name, x.job).Environments = []forgetest.Environment{{Name: "production"}}
+		roles = append(roles, trusting(name, x.sub, x.action))
+	}
 	server := awstest.New(account)
 	t.Cleanup(server.Close)
 	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "111122223333"+gaadSuffix), []byte(`{"RoleDetailList": [`+strings.Join(roles, ",")+`]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, none := range map[string]string{"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": filepath.Join(dir, "none"), "AWS_SHARED_CREDENTIALS_FILE": filepath.Join(dir, "none")} {
 		t.Setenv(name, none)
 	}
@@ -52,7 +70,7 @@ func TestSeverityByReach(t *testing.T) {
 		"GITHUB_API_URL": forgetest.Start(t, g), "GH_TOKEN": forgetest.WorldToken, "AWS_ENDPOINT_URL": server.URL, "LEAKREACH_STORE": filepath.Join(dir, "runs.db"),
 	}
 	sarif := filepath.Join(dir, "out.sarif")
-	code, stdout, stderr := asked(t, vars, "scan", "github:acme", "--verify", "live", "--format", "json", "--out", "sarif="+sarif)
+	code, stdout, stderr := asked(t, vars, "scan", "github:acme", "--verify", "live", "--from", dir, "--format", "json", "--out", "sarif="+sarif)
 	var run audit.Run
 	if err := json.Unmarshal([]byte(stdout), &run); err != nil || code != exitFindings {
 		t.Fatalf("exit code %d, %v\n%s", code, err, stderr)
@@ -62,15 +80,30 @@ func TestSeverityByReach(t *testing.T) {
 		if f.Rule == "script-injection" {
 			name := strings.TrimPrefix(f.Locations[0].Target, "github:acme/")
 			got[name] = f.Severity
-			_, why[name], _ = strings.Cut(f.Message, "a token that reads; ")
+			_, why[name], _ = strings.Cut(f.Message, "; the job ")
 		}
 	}
-	want := map[string]audit.Severity{"admin": audit.Critical, "writes": audit.High, "secret": audit.High, "dead": audit.Low, "bare": audit.Low}
+	want := map[string]audit.Severity{"admin": audit.Critical, "writes": audit.High, "secret": audit.High, "dead": audit.Low, "bare": audit.Low,
+		"becomes-admin": audit.Critical, "in-environment": audit.Critical, "becomes-writer": audit.High,
+		// As bad as a key that only reads, and as an identity of which nothing is known: other accounts and clouds may take it.
+		"becomes-reader": audit.High, "other-branch": audit.High, "other-environment": audit.High,
+		"no-identity": audit.Low,
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("severities (-want +got):\n%s", diff)
 	}
-	if want := "the job holds AWS_SECRET_ACCESS_KEY, whose level is admin"; why["admin"] != want && why["admin"] != strings.Replace(want, "SECRET_ACCESS_KEY", "ACCESS_KEY_ID", 1) {
+	if want := "holds AWS_SECRET_ACCESS_KEY, whose level is admin"; why["admin"] != want && why["admin"] != strings.Replace(want, "SECRET_ACCESS_KEY", "ACCESS_KEY_ID", 1) {
 		t.Errorf("message ends with %q", why["admin"])
+	}
+
+	for name, want := range map[string]string{
+		"becomes-admin": "can become arn:aws:iam::111122223333:role/becomes-admin, whose level is admin",
+		"secret":        "", // which the forge keeps to itself
+		"other-branch":  "", "other-environment": "",
+	} {
+		if why[name] != want {
+			t.Errorf("%s: message ends with %q, want %q", name, why[name], want)
+		}
 	}
 
 	// What was stored is read as it was told.
@@ -104,7 +137,7 @@ func TestSeverityByReach(t *testing.T) {
 			levels[r.RuleID+" "+r.Level]++
 		}
 	}
-	if diff := cmp.Diff(map[string]int{"script-injection-critical error": 1, "script-injection error": 2, "script-injection-low note": 2}, levels); diff != "" {
+	if diff := cmp.Diff(map[string]int{"script-injection-critical error": 3, "script-injection error": 6, "script-injection-low note": 3}, levels); diff != "" {
 		t.Errorf("SARIF's levels (-want +got):\n%s", diff)
 	}
 	for _, value := range values {

@@ -63,7 +63,7 @@ type Ignore struct {
 type Engine struct {
 	Version   string
 	Scanners  []audit.Scanner
-	Resolver  audit.Resolver // of other people's code that pipelines name; nil if nobody is to be asked about it
+	Resolvers []audit.Resolver // of what pipelines name and no target has
 	Verifiers []audit.Verifier
 	Verify    string    // the mode, for the report
 	Key       audit.Key // makes ids and fingerprints

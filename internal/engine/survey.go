@@ -13,26 +13,27 @@ import (
 	"github.com/leakreach/leakreach/internal/store"
 )
 
-// resolve asks what other people's code stands for that the pipelines of all targets name. Nothing of it is carried over: a tag may have been moved since.
+// resolve learns what stands behind what the pipelines of all targets name. Nothing of it is carried over: a tag may have been moved since.
 func (r *run) resolve(ctx context.Context) (entries []audit.Entry, gaps []audit.Gap, err error) {
-	if r.Resolver == nil {
-		return nil, nil, nil
-	}
 	var failed error
-	for e, err := range r.Resolver.Resolve(ctx, r.holdings(ctx, &failed)) {
-		if gap := (*audit.Gap)(nil); errors.As(err, &gap) {
-			gaps = append(gaps, *gap)
-		} else if err != nil {
-			return nil, nil, err
-		} else {
-			entries = append(entries, e)
+	for _, resolver := range r.Resolvers {
+		for e, err := range resolver.Resolve(ctx, r.holdings(ctx, &failed)) {
+			if gap := (*audit.Gap)(nil); errors.As(err, &gap) {
+				gaps = append(gaps, *gap)
+			} else if err != nil {
+				return nil, nil, err
+			} else {
+				entries = append(entries, e)
+			}
 		}
 	}
-	r.mask(entries, gaps)
+	if len(entries) > 0 {
+		r.mask(entries, gaps)
+	}
 	return entries, gaps, failed
 }
 
-// mask takes out of what was learned of components what looks like a secret: whoever wrote it there, it is no finding of these targets, and nobody's to print.
+// mask takes out of what was learned what looks like a secret: whoever wrote it there, it is no finding of these targets, and nobody's to print.
 func (r *run) mask(entries []audit.Entry, gaps []audit.Gap) {
 	t := r.newTarget(r.refs[0], audit.Target{})
 	var secrets []*audit.Secret

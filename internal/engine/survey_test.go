@@ -223,7 +223,7 @@ func TestResolve(t *testing.T) {
 	}
 	for n := range 2 {
 		out := sweep(f, func(e *engine.Engine) {
-			e.Scanners, e.Resolver = []audit.Scanner{surveyor{survey: survey}}, resolver{&asked, "secret:foreign-and-long"}
+			e.Scanners, e.Resolvers = []audit.Scanner{surveyor{survey: survey}}, []audit.Resolver{resolver{&asked, "secret:foreign-and-long"}}
 		})
 		var names []string
 		for _, e := range out.Inventory {

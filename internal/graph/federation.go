@@ -364,6 +364,7 @@ type Federated struct {
 	Mint
 	Token    string // its subject
 	Evidence string // the statement of the role's trust
+	Perhaps  string // what is not known that decides whether it is let in at all, whoever starts the job; "" if it surely is
 }
 
 // Federate joins what jobs can have made and what a role lets in: an edge leads from each such job to the role. Left are the tokens of jobs that the role lets in by
@@ -410,12 +411,13 @@ func (m Mint) letIn(w *iam.World, f *iam.Federation, l *iam.Let) (one Federated,
 		m.says.environment = m.says.environment || m.environment != nil && asks("environment", iam.Absent())
 		m = m.judged(ref)
 	}
-	m.Unsure = cmp.Or(m.Unsure, m.Doubt)
+	perhaps := m.Unsure
 	if l.State == iam.Undecided {
-		m.Unsure = cmp.Or(m.Unsure, strings.Join(l.Missing, ", "))
+		perhaps = cmp.Or(perhaps, strings.Join(l.Missing, ", "))
 	}
-	m.Unsure = cmp.Or(m.Unsure, signer(f))
-	return Federated{m, l.Subject, iam.Evidence(l.Witnesses)}, true
+	perhaps = cmp.Or(perhaps, signer(f))
+	m.Unsure = cmp.Or(m.Unsure, m.Doubt, perhaps)
+	return Federated{m, l.Subject, iam.Evidence(l.Witnesses), perhaps}, true
 }
 
 // signer is what is not known of who signs the tokens of a provider: only the public forges are known by their addresses.

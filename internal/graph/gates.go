@@ -49,7 +49,7 @@ func (a *Access) detail(j *job) *ReaderJob {
 	d := &ReaderJob{
 		Target: j.place.name, Name: j.Name(), Workflow: j.Workflow, Path: j.Place.Path, Repository: j.Place.Repository, Ref: j.Place.Ref, Line: j.At.Line,
 		Calls: []ReaderCall{}, Events: []ReaderEvent{}, Conditions: append([]string{}, j.Conditions...), Permissions: j.Rights, Components: []Beside{},
-		Unknown: append([]string{}, j.Unknown...), Environment: j.environment(), Runner: j.runner(),
+		Unknown: append([]string{}, j.Unknown...), Environment: j.environment(), Runner: j.runner(), LastRun: j.lastRun(),
 	}
 	for _, c := range j.Calls {
 		d.Calls = append(d.Calls, ReaderCall{c.Job, c.Place.Path, c.At.Line})
@@ -97,6 +97,20 @@ func (a *Access) detail(j *job) *ReaderJob {
 	})
 	j.told = d
 	return d
+}
+
+// lastRun is when the job last ran, or on GitHub and Gitea its workflow.
+func (j *job) lastRun() *LastRun {
+	of, name := "workflow", j.Workflow
+	if j.dialect == pipeline.GitLab {
+		of, name = "job", j.ID
+	}
+	for _, e := range j.place.entries[audit.KindLastRun] {
+		if e.Name == name {
+			return &LastRun{Of: of, At: e.Facts["at"], Event: e.Facts["event"], Conclusion: e.Facts["conclusion"]}
+		}
+	}
+	return nil
 }
 
 // outsiders says who fires an event, as GitHub and GitLab document it (docs.github.com, "Events that trigger workflows", "Using secrets in GitHub Actions";
@@ -303,6 +317,9 @@ func (a *Access) people(s *Readers, where []*place) (people, approve []string) {
 	if e["reviewers"] != "" {
 		for who := range strings.SplitSeq(e["reviewers"], ",") {
 			approve = append(approve, who)
+		}
+		if e["can_admins_bypass"] == "true" {
+			approve = append(approve, "RepositoryRole:admin")
 		}
 	}
 	if s.dialect == pipeline.GitLab {

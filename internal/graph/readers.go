@@ -27,16 +27,18 @@ type Readers struct {
 	Jobs []Reader `json:"jobs"`
 	More int      `json:"more_jobs,omitempty"` // that are handed it, too, and are not listed
 	// Hides are places that have one of its name which some of these jobs would get otherwise, and HiddenBy those of which some jobs get theirs instead.
-	Hides    []string `json:"hides,omitempty"`
-	HiddenBy []string `json:"hidden_by,omitempty"`
-	People   []string `json:"people"`    // who else can read it, or make a job that does
-	Approve  []string `json:"approve"`   // who lets jobs have it
-	Used     string   `json:"used"`      // whether any job names it: yes, no, unknown
-	OIDC     string   `json:"oidc"`      // the cloud that jobs log in to with it, which takes a job's own identity in its place; "" for none that is known
-	Limits   []string `json:"limits"`    // what is not known, and why
-	Fix      *Removal `json:"fix"`       // the one change that removes most holders; nil where there are none
-	Holders  int      `json:"holders"`   // jobs, and components of other people's that run beside it
-	Outsider string   `json:"outsiders"` // whether somebody without rights starts a job that is handed it: yes, no, unknown
+	Hides    []string            `json:"hides,omitempty"`
+	HiddenBy []string            `json:"hidden_by,omitempty"`
+	People   []string            `json:"people"`          // who else can read it, or make a job that does
+	Approve  []string            `json:"approve"`         // who lets jobs have it
+	Writers  []Writers           `json:"writers"`         // who may push to the repositories whose jobs can be handed it, by name; what holds them back is in People
+	Teams    map[string][]string `json:"teams,omitempty"` // who of them is in a team that People or Approve name, by the team's slug
+	Used     string              `json:"used"`            // whether any job names it: yes, no, unknown
+	OIDC     string              `json:"oidc"`            // the cloud that jobs log in to with it, which takes a job's own identity in its place; "" for none that is known
+	Limits   []string            `json:"limits"`          // what is not known, and why
+	Fix      *Removal            `json:"fix"`             // the one change that removes most holders; nil where there are none
+	Holders  int                 `json:"holders"`         // jobs, and components of other people's that run beside it
+	Outsider string              `json:"outsiders"`       // whether somebody without rights starts a job that is handed it: yes, no, unknown
 
 	moreNamed    bool   // one of More names it
 	moreOutsider string // whether somebody without rights starts one of More
@@ -88,6 +90,15 @@ type ReaderJob struct {
 	Permissions map[string]string  `json:"permissions"` // of its token; null for the repository's default
 	Components  []Beside           `json:"components"`  // whose code runs in it, what is mutable first
 	Unknown     []string           `json:"unknown"`
+	LastRun     *LastRun           `json:"last_run"` // nil where no run of it was read
+}
+
+// A LastRun is when something last ran, of those runs that were read.
+type LastRun struct {
+	Of         string `json:"of"` // workflow: at least one of its jobs ran; job
+	At         string `json:"at"` // RFC 3339
+	Event      string `json:"event"`
+	Conclusion string `json:"conclusion"`
 }
 
 // Outsider tells whether somebody without rights starts the job so that it is handed its secrets: yes, no, unknown.

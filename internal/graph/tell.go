@@ -70,8 +70,13 @@ func (a *Access) sum(s *Readers) {
 		return cmp.Or(slices.Index(worst, x.Outsider())-slices.Index(worst, y.Outsider()), cmp.Compare(b2i(y.Named), b2i(x.Named)), strings.Compare(x.Target, y.Target), strings.Compare(x.Name, y.Name))
 	})
 	where := s.seen
-	s.People, s.Approve = a.people(s, where)
+	writable := where // by whom a workflow can be pushed
+	if own := a.places[s.Target]; len(where) == 0 && own != nil && s.own() {
+		writable = []*place{own}
+	}
+	s.People, s.Approve = a.people(s, writable)
 	s.People, s.Approve = append([]string{}, s.People...), append([]string{}, s.Approve...)
+	s.writers(writable)
 	s.Used = a.used(s, where)
 	s.OIDC = a.cloud(s, where)
 	switch s.Facts["store"] {
@@ -114,6 +119,11 @@ func b2i(b bool) int {
 	return 0
 }
 
+// own tells that a secret is kept by the repository or project whose jobs it is for.
+func (s *Readers) own() bool {
+	return s.Scope == "repository" || s.Scope == "project" || s.env != ""
+}
+
 // used tells whether any job names a secret.
 func (a *Access) used(s *Readers, where []*place) string {
 	if s.moreNamed || slices.ContainsFunc(s.Jobs, func(r Reader) bool { return r.Named }) {
@@ -122,8 +132,7 @@ func (a *Access) used(s *Readers, where []*place) string {
 	takesAny := slices.ContainsFunc(s.Jobs, func(r Reader) bool {
 		return len(r.Takes) > 0 || len(r.Unknown) > 0
 	})
-	own := s.Scope == "repository" || s.Scope == "project" || s.env != ""
-	if takesAny || s.More > 0 || !own || s.Facts["store"] != "actions" && s.Facts["store"] != "variable" && s.Facts["store"] != "" {
+	if takesAny || s.More > 0 || !s.own() || s.Facts["store"] != "actions" && s.Facts["store"] != "variable" && s.Facts["store"] != "" {
 		return "unknown"
 	}
 	for _, p := range append(where, a.places[s.Target]) {

@@ -11,8 +11,8 @@ import (
 	"github.com/leakreach/leakreach/pipeline"
 )
 
-// Weigh gives findings of which that decides (see [audit.Stakes]) the severity that follows from what their jobs hold, or from what their secret opens, as far as
-// the run knows it. Where it knows nothing they keep theirs. It fails only if an advisory cannot be read.
+// Weigh gives findings of which that decides (see [audit.Stakes]) the severity that follows from what their jobs hold and which roles they can become, or from what their secret
+// opens, as far as the run knows it. Where it knows nothing they keep theirs. It fails only if an advisory cannot be read.
 func Weigh(run *audit.Run) error {
 	if !slices.ContainsFunc(run.Findings, func(f audit.Finding) bool { return f.Stakes != nil }) {
 		return nil
@@ -21,8 +21,12 @@ func Weigh(run *audit.Run) error {
 	if err != nil {
 		return err
 	}
-	w := &scales{Access: a, files: map[string][]*job{}, secrets: map[string][]*Readers{}, whole: map[string]stake{}, of: map[*job]stake{}}
+	w := &scales{Access: a, files: map[string][]*job{}, secrets: map[string][]*Readers{}, roles: map[string][]*audit.Entry{}, whole: map[string]stake{}, of: map[*job]stake{}}
 	for _, p := range a.order {
+		for _, r := range p.entries[audit.KindRole] {
+			id := JobID(p.name, r.Facts["job"])
+			w.roles[id] = append(w.roles[id], r)
+		}
 		for _, j := range p.jobs {
 			if j.Place.Repository == "" {
 				w.files[p.name+"\x00"+j.Place.Path] = append(w.files[p.name+"\x00"+j.Place.Path], j)
@@ -46,16 +50,17 @@ func Weigh(run *audit.Run) error {
 // scales are what findings are weighed by.
 type scales struct {
 	*Access
-	files   map[string][]*job     // by target and path, in the order of their lines
-	secrets map[string][]*Readers // by target and name
-	whole   map[string]stake      // of files, that were asked for
+	files   map[string][]*job         // by target and path, in the order of their lines
+	secrets map[string][]*Readers     // by target and name
+	roles   map[string][]*audit.Entry // that a job can become, by its id
+	whole   map[string]stake          // of files, that were asked for
 	of      map[*job]stake
 }
 
 // A stake is what one job holds, or several do.
 type stake struct {
 	level audit.Level // the highest that is known of what it opens
-	by    string      // the secret that opens it
+	by    string      // what opens it: "holds NAME", "can become ARN"
 	holds string      // a secret that may be good for something, or an identity; "" for none
 	token bool        // one that writes, or of which that is not known
 }
@@ -98,7 +103,7 @@ func (w *scales) weigh(f *audit.Finding) {
 	case severity == f.Severity:
 		return
 	case s.by != "" && jobs:
-		why = fmt.Sprintf("the job holds %s, whose level is %s", s.by, s.level)
+		why = fmt.Sprintf("the job %s, whose level is %s", s.by, s.level)
 	case s.by != "":
 		why = "what it opens has the level " + string(s.level)
 	case jobs && s.holds != "":
@@ -171,6 +176,11 @@ func (w *scales) job(j *job) stake {
 	if len(j.IDTokens) > 0 || j.OIDC {
 		s.holds = cmp.Or(s.holds, "an identity that clouds take")
 	}
+	for _, r := range w.roles[JobID(j.place.name, j.Name())] {
+		if level := audit.Level(r.Facts["level"]); r.Facts["unsure"] == "" && opens(level) > opens(audit.LevelUnknown) {
+			s.take(stake{level: level, by: "can become " + r.Name})
+		}
+	}
 	s.token = s.token || len(j.Unknown) > 0
 	w.of[j] = s
 	return s
@@ -201,7 +211,7 @@ func (s *stake) add(r *Readers) {
 	}
 	x := stake{holds: r.Name}
 	if opens(r.Level) > opens(audit.LevelUnknown) {
-		x.level, x.by = r.Level, r.Name
+		x.level, x.by = r.Level, "holds "+r.Name
 	}
 	s.take(x)
 }

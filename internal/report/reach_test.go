@@ -45,9 +45,11 @@ func reachOf(text string) *Reach {
 		Conditions: []string{text}, Environment: &graph.ReaderEnvironment{Name: text, Exists: "yes", Gates: []string{text}, Holes: []string{text}}, Unknown: []string{text},
 		Runner:     graph.ReaderRunner{Labels: []string{text}, Hosted: "no", Runners: []string{text}, Holes: []string{text}},
 		Components: []graph.Beside{{Kind: "action", Name: text, Ref: text, Pin: "name", Mutable: true, Through: []string{text}, Advisories: []string{text}}},
+		LastRun:    &graph.LastRun{Of: "job", At: text, Event: text, Conclusion: text},
 	}
 	return &Reach{
 		Readers: []*graph.Readers{{
+			Writers: []graph.Writers{{Target: text, Role: "write", People: 2, More: true, Names: []string{text}}}, Teams: map[string][]string{text: {text}},
 			Target: text, Kind: audit.KindSecret, Scope: text, Name: text, Listed: true, Facts: map[string]string{"visibility": text + "."}, People: []string{text}, Approve: []string{text}, Used: "yes",
 			Outsider: "yes", Hides: []string{text}, HiddenBy: []string{text}, OIDC: "aws", Limits: []string{text}, Fix: &graph.Removal{What: text, Removes: 1}, Holders: 2,
 			Jobs: []graph.Reader{{ReaderJob: reader, Certainty: "possible", Why: text, Named: true, Takes: []graph.Taking{{As: text, In: text}}}},

@@ -3,9 +3,12 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
+	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/internal/graph"
 )
 
@@ -49,8 +52,11 @@ func readers(s *graph.Readers) (r rows) {
 			r.add(0, fact, "%s", v)
 		}
 	}
-	if s.Finding != "" {
+	switch {
+	case s.Finding != "":
 		r.add(0, "found", "%s %s, opens %s", s.Finding, cmp.Or(string(s.Validity), "unchecked"), cmp.Or(string(s.Level), "what is not known"))
+	case s.Listed && s.Kind == audit.KindSecret:
+		r.add(0, "opens", "what is not known: the forge keeps its value to itself")
 	}
 	for i := range s.Jobs {
 		r.job(&s.Jobs[i])
@@ -63,6 +69,12 @@ func readers(s *graph.Readers) (r rows) {
 	}
 	for _, who := range s.People {
 		r.add(0, "people", "%s", who)
+	}
+	for _, w := range s.Writers {
+		r.add(0, w.Role, "%s: %s", w.Target, &w)
+	}
+	for _, team := range slices.Sorted(maps.Keys(s.Teams)) {
+		r.add(0, "team", "%s: %s", team, strings.Join(s.Teams[team], ", "))
 	}
 	if len(s.Approve) > 0 {
 		r.add(0, "approve", "%s", strings.Join(s.Approve, ", "))
@@ -123,6 +135,9 @@ func (to *rows) job(r *graph.Reader) {
 			text += ": " + e.Note
 		}
 		row("on", "%s", text)
+	}
+	if x := r.LastRun; x != nil {
+		row("ran", "%s (%s, %s), as a run of the %s", x.At, x.Event, x.Conclusion, x.Of)
 	}
 	for _, c := range r.Conditions {
 		row("if", "%s", c)

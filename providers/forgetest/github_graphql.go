@@ -157,7 +157,44 @@ func (g *GitHub) graphOf(r *http.Request, x *GitHubRepo) object {
 		"object": func(a args) any {
 			return visible("contents=read", g.graphOfObject(x, fmt.Sprint(a["expression"])))
 		},
-		"environments": visible("actions=read", connection(environments)), "deployKeys": connection(keys), "branchProtectionRules": connection(rules), "rulesets": connection(rulesets),
+		"collaborators": g.graphOfPeople(r, x), "environments": visible("actions=read", connection(environments)), "deployKeys": connection(keys), "branchProtectionRules": connection(rules), "rulesets": connection(rulesets),
+	}
+}
+
+// graphOfPeople are those with a role in a repository, each with the teams that it comes by. GitHub shows them to whoever may push, and to Apps that may read members.
+func (g *GitHub) graphOfPeople(r *http.Request, x *GitHubRepo) any {
+	if !g.may(r, x, "members=read") {
+		return forbidden{}
+	}
+	roles, teams := map[string]string{}, map[string][]object{}
+	raise := func(login, role string) {
+		if weight := []string{"read", "triage", "write", "maintain", "admin"}; slices.Index(weight, role) > slices.Index(weight, roles[login]) {
+			roles[login] = role
+		}
+	}
+	for _, c := range x.Collaborators {
+		raise(c.Login, c.Role)
+	}
+	for _, t := range g.owner(x.FullName).Teams {
+		if right, ok := t.Repositories[x.FullName]; ok {
+			role := or(map[string]string{"pull": "read", "push": "write"}[right], right)
+			for _, login := range t.Members {
+				raise(login, role)
+				teams[login] = append(teams[login], object{"__typename": "PermissionSource", "source": object{"__typename": "Team", "slug": t.Slug}})
+			}
+		}
+	}
+	var edges []object
+	for _, login := range slices.Sorted(maps.Keys(roles)) {
+		edges = append(edges, object{
+			"__typename": "RepositoryCollaboratorEdge", "permission": strings.ToUpper(roles[login]), "node": object{"__typename": "User", "login": login},
+			"permissionSources": append([]object{{"__typename": "PermissionSource", "source": object{"__typename": "Organization", "login": g.owner(x.FullName).Login}}}, teams[login]...),
+		})
+	}
+	return func(a args) any {
+		page := connection(edges)(a).(object) //nolint:forcetypeassert // that is what it makes
+		page["__typename"], page["edges"] = "RepositoryCollaboratorConnection", page["nodes"]
+		return page
 	}
 }
 

@@ -103,7 +103,7 @@ func ofRepositories() []route {
 		{path: "git/trees/{sha}", needs: "contents=read", scope: repoScope, open: true, one: gitTree},
 		{path: "git/blobs/{sha}", needs: "contents=read", scope: repoScope, open: true, one: gitBlob},
 		{path: "contents/{path...}", needs: "contents=read", scope: repoScope, open: true, one: gitContents},
-		{path: "collaborators", scope: repoScope, list: collaborators},
+		{path: "collaborators", needs: "members=read", scope: repoScope, list: collaborators},
 		{path: "teams", needs: "administration=read", scope: repoScope, list: repositoryTeams},
 
 		{path: "actions/workflows", needs: "actions=read", scope: repoScope, open: true, list: workflows, key: "workflows"},

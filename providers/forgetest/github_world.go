@@ -59,6 +59,7 @@ func NewWorld(t testing.TB, now time.Time) *World {
 	w.fill()
 	w.runs()
 	slices.SortFunc(w.Repos, func(a, b *GitHubRepo) int { return strings.Compare(a.FullName, b.FullName) })
+	w.people()
 	return w
 }
 
@@ -93,6 +94,25 @@ func (w *World) weakness(rule, target, in, name string) {
 
 func (w *World) near(rule, target, in, name string) {
 	w.Planted = append(w.Planted, Planted{What: rule + ", nearly, of " + or(name, target), Target: "github:" + target, Rule: rule, In: in, Name: name, Near: true})
+}
+
+// people have roles in each repository: jane all of them, the team release writes to one of three, and one of fifty has many who may push.
+func (w *World) people() {
+	release := Team{Slug: "release", Members: []string{"jane", "kim", "ted"}, Repositories: map[string]string{}}
+	for i, x := range w.Repos {
+		x.Collaborators = []Collaborator{{Login: "jane", Role: "admin"}, {Login: "joe", Role: []string{"read", "triage", "write", "maintain"}[i%4]}}
+		if i%3 == 0 {
+			release.Repositories[x.FullName] = "push"
+		}
+		for n := range i % 50 / 49 * 130 {
+			x.Collaborators = append(x.Collaborators, Collaborator{Login: fmt.Sprintf("dev-%03d", n), Role: "write"})
+		}
+	}
+	for _, o := range w.Owners {
+		if o.Login == "acme" {
+			o.Teams = append(o.Teams, release)
+		}
+	}
 }
 
 // repo adds a private repository with these files.

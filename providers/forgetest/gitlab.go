@@ -62,6 +62,7 @@ type Project struct {
 	JobTokenFrom  []string // paths of projects and groups whose jobs may
 	Schedules     []CISchedule
 	Members       map[int]int // role by id of a user
+	Blocked       []int       // of them
 	SecureFiles   []string
 	Definition    string // as GitLab puts it together
 	Includes      []CIInclude

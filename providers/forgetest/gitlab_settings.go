@@ -3,6 +3,7 @@ package forgetest
 import (
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"path"
 	"slices"
@@ -170,16 +171,25 @@ func (g *GitLab) settingsRoutes(mux *http.ServeMux) {
 		}
 		gitlabFail(w, http.StatusNotFound)
 	})
+	member := func(x *Project, id int) map[string]any {
+		m := person(id, slices.Contains(x.Blocked, id))
+		m["access_level"], m["expires_at"], m["created_at"] = x.Members[id], nil, Created
+		return m
+	}
+	g.ofProject(mux, "members/all", 10, func(w http.ResponseWriter, r *http.Request, x *Project) {
+		var out []any
+		for _, id := range slices.Sorted(maps.Keys(x.Members)) {
+			out = append(out, member(x, id))
+		}
+		g.page(w, r, out)
+	})
 	g.ofProject(mux, "members/all/{user}", 10, func(w http.ResponseWriter, r *http.Request, x *Project) {
 		id, _ := strconv.Atoi(r.PathValue("user"))
-		level := x.Members[id]
-		if level == 0 {
+		if x.Members[id] == 0 {
 			gitlabFail(w, http.StatusNotFound)
 			return
 		}
-		m := person(id, false)
-		m["access_level"], m["expires_at"], m["created_at"] = level, nil, Created
-		writeJSON(w, http.StatusOK, m)
+		writeJSON(w, http.StatusOK, member(x, id))
 	})
 	g.ofProject(mux, "ci/lint", 30, func(w http.ResponseWriter, _ *http.Request, x *Project) { writeJSON(w, http.StatusOK, x.lint()) })
 	g.ofProject(mux, "repository/files/{path}", 20, func(w http.ResponseWriter, r *http.Request, x *Project) {

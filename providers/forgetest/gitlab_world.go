@@ -47,6 +47,7 @@ func NewGitLabWorld(t testing.TB, now time.Time) *GitLabWorld {
 	w.texts()
 	w.weak()
 	w.pipelines()
+	w.people()
 	return w
 }
 
@@ -116,6 +117,19 @@ func (w *GitLabWorld) secret(what, target, in, name string) string {
 // hidden is a variable that only jobs of protected refs are given, and that nobody is shown.
 func hidden(key, value string) CIVariable {
 	return CIVariable{Key: key, Value: value, Protected: true, Masked: true, Scope: "production"}
+}
+
+// people are members of each project: user1 owns all, user2 has this role or that, and one of fifty has many who may push.
+func (w *GitLabWorld) people() {
+	for i, x := range w.Projects {
+		if x.Members == nil {
+			x.Members = map[int]int{}
+		}
+		x.Members[1], x.Members[2] = 50, []int{10, 20, 30, 40}[i%4]
+		for n := range i % 50 / 49 * 25 {
+			x.Members[100+n] = 30
+		}
+	}
 }
 
 func (w *GitLabWorld) settings() {

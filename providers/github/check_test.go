@@ -124,7 +124,7 @@ func TestCheckFineGrained(t *testing.T) {
 			t.Errorf("no line has %q\n%s", want, strings.Join(lines, "\n"))
 		}
 	}
-	if audittest.HasLine(lines, "organisation") {
+	if audittest.HasLine(lines, " organisation ") {
 		t.Errorf("a repository has no organisation's settings to be read\n%s", strings.Join(lines, "\n"))
 	}
 }

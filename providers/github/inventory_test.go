@@ -127,11 +127,13 @@ var inventory = []struct {
 			"/repos/acme/r000/actions/permissions":                              `{"enabled":true,"allowed_actions":"local_only","sha_pinning_required":false}`,
 			"/repos/acme/r000/actions/permissions/workflow":                     `{"default_workflow_permissions":"read","can_approve_pull_request_reviews":false}`,
 			"/repos/acme/r000/actions/permissions/fork-pr-contributor-approval": `{"approval_policy":"all_external_contributors"}`,
-			"/repos/acme/r000/actions/oidc/customization/sub":                   `{"use_default":false,"include_claim_keys":["repository_id"],"use_immutable_subject":false}`,
+			"/repos/acme/r000/collaborators": page{"", append(repeated(100, `{"login":"reader%d","permissions":{"pull":true,"push":false,"admin":false}}`), `{"login":"kim","permissions":{"push":true,"maintain":true,"admin":false}}`,
+				`{"login":"joe","permissions":{"push":true}}`, `{"login":"jane","permissions":{"admin":true,"maintain":true,"push":true}}`, `{"login":"a,b","permissions":{"push":true}}`)},
+			"/repos/acme/r000/actions/oidc/customization/sub": `{"use_default":false,"include_claim_keys":["repository_id"],"use_immutable_subject":false}`,
 		},
-		want: []string{"settings acme/r000 (repository) actions=true allowed_actions=local_only approve_pull_requests=false archived=false default_branch=main fork=false " +
-			"fork_pr_approval=all_external_contributors id=1 oidc_immutable_subject=false oidc_subject=repository_id owner_id=" + strconv.FormatInt(forgetest.AccountID("acme"), 10) + " retention_days=90 sha_pinning_required=false " +
-			"token_permissions=read visibility=public workflows=1"},
+		want: []string{"settings acme/r000 (repository) actions=true admin=User:jane allowed_actions=local_only approve_pull_requests=false archived=false default_branch=main fork=false " +
+			"fork_pr_approval=all_external_contributors id=1 maintain=User:kim oidc_immutable_subject=false oidc_subject=repository_id owner_id=" + strconv.FormatInt(forgetest.AccountID("acme"), 10) + " retention_days=90 sha_pinning_required=false " +
+			"token_permissions=read visibility=public workflows=1 write=User:joe"},
 		gap: "repository settings: Actions permissions: 404 Not Found: no right to read it, or not offered here; needs administration=read",
 	},
 	{

@@ -93,7 +93,11 @@ func (p *Provider) look(ctx context.Context, c *client, t audit.Target) (v view)
 	v.archived, v.private, v.admin = t.Attrs["archived"] == "true", t.Attrs["visibility"] != "public", t.Attrs["admin"] == "true"
 	v.cheap = settingsAlone(p.opts.Sources)
 	owner := t.Attrs["owner"]
-	v.overview = c.graph.overview(c.as(ctx, owner), t, p.opts.Sources.Has(withTexts))
+	if v.overview = c.graph.overview(c.as(ctx, owner), t, p.opts.Sources.Has(withTexts)); v.overview != nil {
+		if v.people = v.overview.people; v.person() == asked {
+			v.people.complete(c.as(ctx, owner), c.graph, t.Attrs["node"])
+		}
+	}
 	if t.Attrs["user"] == "" && !v.thorough && p.opts.Sources.Has(withTexts) {
 		v.policy = c.policyOf(ctx, owner)
 	}
@@ -260,6 +264,7 @@ func (p *Provider) ofRepository(ctx context.Context, here *place, v *view) (all 
 	const administration = "administration=read"
 	add(audit.SourceSettings|audit.SourceVariables|audit.SourceSecrets, "environments", "actions=read", v.environment, here.environments(ctx, p.opts.Sources))
 	add(audit.SourceRunners, "repository runners", administration, v.runner, here.runners(ctx, nil))
+	add(audit.SourceSettings, whoPush, "members=read", v.person, here.pushers(ctx, v))
 	add(audit.SourceSettings, "protection of branches", administration, v.protection, here.protections(ctx, v))
 	add(audit.SourceSettings, "deploy keys", administration, v.key, here.deployKeys(ctx))
 	add(audit.SourceSettings, "repository webhooks", "repository_hooks=read", v.hook, here.hooks(ctx))

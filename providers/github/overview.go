@@ -19,10 +19,11 @@ import (
 // An overview is what a repository is known by before its settings are asked for: what its default branch has that says which of them are used,
 // and how many there are of some things. It comes from GraphQL for many repositories at once, or from REST for one.
 type overview struct {
-	files                  []file // the workflows, and what makes the repository an action
-	lock                   *file  // of the workflows, or nil
-	dependabot, codespaces bool   // are set up
-	environments, keys     int    // how many; -1 if that is not known
+	files                  []file  // the workflows, and what makes the repository an action
+	lock                   *file   // of the workflows, or nil
+	dependabot, codespaces bool    // are set up
+	environments, keys     int     // how many; -1 if that is not known
+	people                 *people // nil where GraphQL was not asked
 	protections            []protection
 	isProtected            bool // protections are known
 	digest                 string

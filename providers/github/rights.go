@@ -62,6 +62,7 @@ func parts() []part {
 		{what: "variables of environments", sources: variables, right: "environments=read", classic: "repo", path: env + "/variables"},
 		{what: "secrets of environments", sources: secrets, right: "environments=read", classic: "repo", path: env + "/secrets"},
 		{what: "repository settings, deploy keys, protection", sources: settings, right: "administration=read", classic: "repo", path: repo + "/keys"},
+		{what: "who may push, by name and team", sources: settings, right: "members=read", classic: "repo", path: repo + "/collaborators"},
 		{what: "repository runners", sources: runners, right: "administration=read", classic: "repo", path: repo + "/actions/runners"},
 		{what: "repository webhooks", sources: settings, right: "repository_hooks=read", classic: "repo", path: repo + "/hooks"},
 		{what: "logs of runs, artifacts, caches", sources: forge.Runs | audit.SourceCaches, right: "actions=read", classic: "repo", job: true, public: true, path: repo + "/actions/runs"},

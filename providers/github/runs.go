@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"net/http"
 	"path"
 	"slices"
@@ -74,11 +75,15 @@ func (r *records) logs() {
 			from = again
 		}
 	}
+	last := map[string]*run{} // of each workflow
 	now := r.provider.env.Now()
 	if oldest := now.Add(-keptFor - rerunUntil); oldest.After(from) {
 		from = oldest
 	}
 	for x, err := range r.listRuns(from, now.Add(24*time.Hour)) { // whatever our clock says
+		if err == nil && x.Status == "completed" && x.printed() && x.Path != "" && last[x.Path] == nil && len(last) < mostDefinitions {
+			last[x.Path] = x
+		}
 		switch {
 		case err != nil:
 			if !r.fail("runs", err, time.Time{}) {
@@ -92,6 +97,17 @@ func (r *records) logs() {
 		}
 		if l.full {
 			break
+		}
+	}
+	for _, workflow := range slices.Sorted(maps.Keys(last)) {
+		x := last[workflow]
+		if !r.past.IsZero() && x.UpdatedAt.Before(r.past) {
+			continue // that was told then
+		}
+		if !r.send(audit.Item{Kind: audit.KindLastRun, Entry: r.entry(audit.KindLastRun, workflow, "repository", map[string]string{
+			"at": stamp(&x.CreatedAt), "event": x.Event, "conclusion": x.Conclusion,
+		})}, nil) {
+			return
 		}
 	}
 	if l.unfinished > 0 {

@@ -45,6 +45,7 @@ func recorderOf(t *testing.T, g *forgetest.GitHub, o Options) *recorder {
 type yielded struct {
 	found    []string // where the word SECRET lies, as "kind path:line name url"
 	items    []string // paths
+	last     []string // runs of workflows, as "path time event conclusion"
 	gaps     []string
 	kept     bool
 	state    string
@@ -71,6 +72,10 @@ func (r *recorder) read(t *testing.T, past string) (out yielded) {
 			continue
 		case audit.KindState:
 			out.state = it.State
+			continue
+		case audit.KindLastRun:
+			f := it.Entry.Facts
+			out.last = append(out.last, strings.Join([]string{it.Entry.Name, f["at"], f["event"], f["conclusion"]}, " "))
 			continue
 		}
 		content := it.Content
@@ -336,7 +341,10 @@ func TestNewRuns(t *testing.T) {
 	}
 	before := len(r.Requests())
 	second := r.read(t, first.state)
-	if !second.kept || len(second.items) > 0 || second.state != first.state || len(r.Requests())-before != 2 {
+	if want := []string{".github/workflows/ci.yml 2026-02-26T12:00:00Z push success"}; !slices.Equal(first.last, want) {
+		t.Errorf("last runs: %q, want %q", first.last, want)
+	}
+	if !second.kept || len(second.items)+len(second.last) > 0 || second.state != first.state || len(r.Requests())-before != 2 {
 		t.Errorf("nothing is new: %+v, %d requests", second, len(r.Requests())-before)
 	}
 	rerun := attemptOf(3, "build", "SECRET\n")
@@ -355,6 +363,9 @@ func TestNewRuns(t *testing.T) {
 	}
 	if want := []string{"runs/90/1/0_build.txt:7", "runs/80/2/0_build.txt:7", "runs/80/1/0_build.txt:7", "runs/90/report!a"}; !third.kept || !slices.Equal(at, want) {
 		t.Errorf("%q, want %q; gaps %q", at, want, third.gaps)
+	}
+	if want := []string{"x 2026-03-01T12:02:00Z push success"}; !slices.Equal(third.last, want) { // the old run that was tried again is not the last of its workflow
+		t.Errorf("last runs: %q, want %q", third.last, want)
 	}
 	if third.state <= first.state {
 		t.Errorf("state %q after %q", third.state, first.state)

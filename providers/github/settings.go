@@ -196,6 +196,7 @@ func (h *place) allowedHere(ctx context.Context, v *view, others []listing) iter
 	if v.overview != nil {
 		a.facts["workflows"] = strconv.Itoa(len(v.files))
 	}
+	maps.Copy(a.facts, v.people.facts())
 	var notAsked []string
 	for _, l := range others {
 		if l.isWanted() == leftOut {

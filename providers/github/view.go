@@ -17,6 +17,7 @@ import (
 // organisation has not decided already, and where something runs.
 type view struct {
 	*overview                   // nil while it is not known
+	people    *people           // who may push; nil while nobody was asked
 	policy    map[string]string // the organisation's facts that hold for its repositories, as far as they are known
 	thorough  bool              // all are asked for
 	cheap     bool              // what takes a request for each repository is not
@@ -215,6 +216,7 @@ func (v view) state(t audit.Target) string {
 	fmt.Fprintln(sum, v.repositories)
 	if v.overview != nil {
 		fmt.Fprintln(sum, v.digest)
+		write(v.people.facts())
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:16])
 }

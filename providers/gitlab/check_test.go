@@ -130,7 +130,7 @@ func TestPlan(t *testing.T) {
 	const groups = 3
 	const listings, pipelines, jobs = 2, 50, 250
 	for source, calls := range map[string]int{
-		"history": 30 * 3, "variables": 30*3 + groups, "settings": 30*15 + 8*groups, // schedules are among the variables
+		"history": 30 * 3, "variables": 30*3 + groups, "settings": 30*16 + 8*groups, // schedules are among the variables
 		"logs": 30 * (listings + pipelines + pipelines + jobs), "artifacts": 30 * (jobs + 1), // a pipeline's jobs and variables; the states
 	} {
 		if c := all[source]; c.Calls != calls || (c.Quota == "") != (source == "history") {

@@ -23,7 +23,7 @@ func TestCost(t *testing.T) {
 	}
 	x.Runners, g.Runners = nil, nil
 	target.Attrs["empty"] = ""
-	asked("settings of a project", target, audit.PartSettings, "", 19+1+2+1) // with the definition, two groups whose variables are shown, and the version
+	asked("settings of a project", target, audit.PartSettings, "", 20+1+2+1) // with the definition, two groups whose variables are shown, and the version
 	group := targets(t, p, "acme").named("gitlab:acme/platform")
 	g.Groups[1].Runners = nil
 	asked("settings of a group", group, "", "", 10)

@@ -170,6 +170,7 @@ func newPlace(c *client, t audit.Target) *place {
 const (
 	reporter      = "role Reporter"
 	developer     = "role Developer"
+	guest         = "role Guest"
 	maintainer    = "role Maintainer"
 	owner         = "role Owner"
 	administrator = "an administrator's token"
@@ -224,7 +225,7 @@ func (p *Provider) listings(ctx context.Context, here *place) (all []listing) {
 		if here.target.Attrs["empty"] == "" {
 			add(audit.SourceWorkflows, "pipeline definition", developer, here.definition(ctx))
 		}
-		several(settings, "settings", reporter, 6, here.settings(ctx)) // job token scope and two lists of it, push rules, the check of pushes
+		several(settings, "settings", reporter, 7, here.settings(ctx)) // job token scope and two lists of it, push rules, the check of pushes, members
 		add(audit.SourceRunners, "runners", maintainer, here.runners(ctx))
 	}
 	return all

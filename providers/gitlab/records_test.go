@@ -69,6 +69,9 @@ func lines(t *testing.T, items []audit.Item) (out []string) {
 				text, _, _ = strings.Cut(rest, "\nJob succeeded")
 			}
 			out = append(out, fmt.Sprintf("log %s %s: %s", it.At.Path, it.At.Name, strings.TrimSpace(text)))
+		case audit.KindLastRun:
+			f := it.Entry.Facts
+			out = append(out, fmt.Sprintf("last-run %s %s %s %s", it.Entry.Name, f["at"], f["event"], f["conclusion"]))
 		case audit.KindPackage, audit.KindRunner:
 			out = append(out, fmt.Sprintf("%s %s: %s", it.Kind, it.Entry.Name, it.Entry.Facts["tags"]+it.Entry.Facts["executor"]+it.Entry.Facts["versions"]))
 		default:
@@ -133,7 +136,9 @@ func TestRuns(t *testing.T) {
 			"log pipelines/1/jobs/11 test / build: first try", "log pipelines/1/jobs/12 test / build: second try",
 			"artifact pipelines/1/jobs/12/.env.gz test / build: " + gzipOf(t, items), "artifact pipelines/1/jobs/12/artifacts.zip!empty test / build: ",
 			"artifact pipelines/1/jobs/12/artifacts.zip!out/app.env test / build: KEY=1", "log pipelines/1/jobs/15 test / old: old", "variable  FROM: crm",
-			"log pipelines/3/jobs/31 test / child: of a child", `artifact terraform/production.tfstate Terraform state production: {"version":4}`, "runner shared-1: docker", "state",
+			"log pipelines/3/jobs/31 test / child: of a child", `artifact terraform/production.tfstate Terraform state production: {"version":4}`,
+			"last-run build 2026-02-01T09:30:00Z push success", "last-run child 2026-02-01T09:30:00Z parent_pipeline success", "last-run erased 2026-02-01T09:30:00Z push success",
+			"last-run old 2026-02-01T09:30:00Z push success", "runner shared-1: docker", "state",
 		})
 		if got, want := facts(t, items, audit.KindRunner, "shared-1", "project"), "executor=docker id=5 privileged=true type=instance_type version=18.5.0"; got != want {
 			t.Errorf("runner: %s, want %s", got, want)
@@ -201,16 +206,16 @@ func TestRunsGrow(t *testing.T) {
 	}
 	later := now.Add(time.Hour)
 	x.Pipelines[0].Updated = later
-	x.Pipelines[0].Jobs = append(x.Pipelines[0].Jobs, forgetest.CIJob{ID: 16, Name: "retry", Trace: "third try", Finished: later})
+	x.Pipelines[0].Jobs = append(x.Pipelines[0].Jobs, forgetest.CIJob{ID: 16, Name: "retry: [linux, 3]", Trace: "third try", Finished: later})
 	now = later
 	items, _, _ = part(t, p, target, audit.PartRuns, state)
 	equal(t, "a retried job", lines(t, items), []string{
-		"kept", "log pipelines/1/jobs/16 test / retry: third try", `artifact terraform/production.tfstate Terraform state production: {"version":4}`, "state",
+		"kept", "log pipelines/1/jobs/16 test / retry: [linux, 3]: third try", `artifact terraform/production.tfstate Terraform state production: {"version":4}`, "last-run retry 2026-11-01T13:00:00Z push success", "state",
 	})
 	// Other sources, or a state of somebody else's making: all.
 	p.opts.Sources = audit.SourceLogs
 	items, _, _ = part(t, p, target, audit.PartRuns, state)
-	if n := len(lines(t, items)); n != 7 || items[0].Kind == audit.KindKept {
+	if n := len(lines(t, items)); n != 12 || items[0].Kind == audit.KindKept {
 		t.Errorf("%d items, first %s", n, items[0].Kind)
 	}
 }
@@ -227,7 +232,7 @@ func TestSince(t *testing.T) {
 		forgetest.CIJob{ID: 18, Name: "retry", Trace: "too early", Finished: day(9)})
 	x.Issues[1].Updated, x.Issues[1].Notes, x.Snippets[0].Updated = day(12), []string{"done"}, day(12)
 	const terraform = `artifact terraform/production.tfstate Terraform state production: {"version":4}`
-	runs := []string{"log pipelines/1/jobs/16 test / retry: in time", "log pipelines/1/jobs/17 test / retry: on the day", terraform, "state"}
+	runs := []string{"log pipelines/1/jobs/16 test / retry: in time", "log pipelines/1/jobs/17 test / retry: on the day", terraform, "last-run retry 2026-10-12T12:00:00Z push success", "state"}
 	texts := []string{
 		"text  issue #2: Empty||", "text  issue #2, note: done", "text  wiki page home: home||welcome", "text  wiki page ops/deploy: ops/deploy||how to",
 		"text  release v1: v1||the first|binary https://example.com/v1", "text  snippet $1: one||", "text a.sh snippet $1: echo a", "package acme/platform/p000/web: latest,v1",

@@ -27,7 +27,6 @@ func rights() []right {
 		group    = audit.TargetGroup
 		project  = audit.TargetRepository
 	)
-	const guest = "role Guest"
 	return []right{
 		{what: "instance variables", of: instance, sources: audit.SourceVariables, role: administrator, path: "admin/ci/variables"},
 		{what: "instance webhooks, keys, tokens", of: instance, sources: audit.SourceSettings, role: administrator, path: "hooks"},
@@ -42,6 +41,7 @@ func rights() []right {
 		{what: "project schedules", of: project, sources: audit.SourceVariables | audit.SourceSettings, role: developer, path: "/pipeline_schedules"},
 		{what: "project secure files", of: project, sources: audit.SourceSecrets, role: developer, path: "/secure_files"},
 		{what: "project keys, webhooks, tokens, protected refs", of: project, sources: audit.SourceSettings, role: maintainer, path: "/hooks"},
+		{what: "project members", of: project, sources: audit.SourceSettings, role: guest, path: "/members/all", public: true},
 		{what: "project environments", of: project, sources: audit.SourceSettings, role: reporter, path: "/environments"},
 		{what: "project runners", of: project, sources: audit.SourceRunners, role: maintainer, path: "/runners"},
 		{what: "pipeline definition", of: project, sources: audit.SourceWorkflows, role: developer, path: "/ci/lint", newer: true},

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +36,7 @@ type job struct {
 	ID         int        `json:"id"`
 	Name       string     `json:"name"`
 	Stage      string     `json:"stage"`
+	Status     string     `json:"status"`
 	StartedAt  *time.Time `json:"started_at"`
 	FinishedAt *time.Time `json:"finished_at"`
 	ErasedAt   *time.Time `json:"erased_at"`
@@ -60,7 +64,7 @@ func (r *records) runs() {
 	if !r.has("builds") {
 		return
 	}
-	v := &visit{records: r, runners: map[int]*seen{}}
+	v := &visit{records: r, runners: map[int]*seen{}, last: map[string]map[string]string{}}
 	if r.job {
 		v.withJobToken()
 		return
@@ -85,7 +89,27 @@ func (r *records) runs() {
 	if r.sources.Has(audit.SourceArtifacts) && !v.states() {
 		return
 	}
+	for _, name := range slices.Sorted(maps.Keys(v.last)) {
+		if !v.send(audit.Item{Kind: audit.KindLastRun, Entry: v.entry(audit.KindLastRun, name, v.last[name])}, nil) {
+			return
+		}
+	}
 	v.tell()
+}
+
+// mostNames is how many jobs are remembered by name. More than GitLab lets a pipeline have.
+const mostNames = 1000
+
+// copied is what GitLab adds to the name of a job that runs several times at once.
+var copied = regexp.MustCompile(`(?:: \[.*\]| \d+/\d+)$`)
+
+// ran notes when a job ended, which may be the last time.
+func (v *visit) ran(x *pipelineRun, j *job) {
+	name, at := copied.ReplaceAllString(j.Name, ""), stamp(j.FinishedAt)
+	if known := v.last[name]; known == nil && len(v.last) == mostNames || known["at"] > at {
+		return
+	}
+	v.last[name] = map[string]string{"at": at, "event": x.Source, "conclusion": j.Status}
 }
 
 // withJobToken reads what a job's own token may: it lists jobs and fetches what they left, and is let see neither pipelines nor traces
@@ -121,6 +145,7 @@ func (v *visit) withJobToken() {
 type visit struct {
 	*records
 	runners   map[int]*seen
+	last      map[string]map[string]string // facts of the last run of each job, by its name
 	erased    int
 	variables struct { // of pipelines
 		closed bool            // to the token
@@ -156,6 +181,7 @@ func (v *visit) pipeline(x *pipelineRun) bool {
 }
 
 func (v *visit) job(x *pipelineRun, j *job) bool {
+	v.ran(x, j)
 	if j.ErasedAt != nil {
 		v.erased++
 		return true

@@ -1,6 +1,7 @@
 package gitlab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -27,7 +28,7 @@ func (h *place) settings(ctx context.Context) iter.Seq2[audit.Item, error] {
 		}
 		if h.scope == "project" {
 			facts["workflows"] = h.definitions
-			for _, more := range []func(context.Context, map[string]string) *audit.Gap{h.jobTokenScope, h.pushProtection, h.pushRules} {
+			for _, more := range []func(context.Context, map[string]string) *audit.Gap{h.jobTokenScope, h.pushProtection, h.pushRules, h.people} {
 				if gap := more(ctx, facts); gap != nil && !yield(audit.Item{}, gap) {
 					return
 				}
@@ -234,6 +235,42 @@ func (h *place) pushProtection(ctx context.Context, facts map[string]string) *au
 		return h.paid("security settings", developer, err)
 	}
 	facts["secret_push_protection"] = yesNo(x.Enabled)
+	return nil
+}
+
+// mostPeople is how many members are read of one project.
+const mostPeople = 1000
+
+// people adds who may push, by role, through whatever group ("List all members of a project including inherited and invited members").
+func (h *place) people(ctx context.Context, facts map[string]string) *audit.Gap {
+	type member struct {
+		ID       int    `json:"id"`
+		Username string `json:"username"`
+		State    string `json:"state"` // active, blocked, awaiting
+		Level    int    `json:"access_level"`
+	}
+	const what = "people who may push"
+	in, read := map[string][]string{}, 0
+	for x, err := range pages(ctx, h.client, h.path+"/members/all", nil, func(x *member) string { return strconv.Itoa(x.ID) }) {
+		if err != nil {
+			return h.gap(what, guest, err)
+		}
+		if read++; read > mostPeople {
+			break
+		}
+		if x.State == "active" && x.Level >= 30 {
+			in[strings.ToLower(role(x.Level))] = append(in[strings.ToLower(role(x.Level))], "User:"+x.Username)
+		}
+	}
+	for _, role := range []string{"owner", "maintainer", "developer"} {
+		slices.Sort(in[role])
+		if facts[role] = cmp.Or(audit.NameList(in[role]), "none"); read > mostPeople {
+			facts[role] = audit.SomeNames(in[role])
+		}
+	}
+	if read > mostPeople {
+		return &audit.Gap{Target: h.target.Name, What: what, Why: "after " + strconv.Itoa(mostPeople) + " members the others are left out"}
+	}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package gitlab
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -62,7 +63,7 @@ func full(g *forgetest.GitLab) *forgetest.Project {
 	x.CIAccess.Tags = []forgetest.CIRule{{Name: "v*", Create: []int{40}}}
 	x.PushRules = map[string]any{"prevent_secrets": true, "max_file_size": 5}
 	x.PushProtected, x.JobTokenOpen, x.JobTokenFrom = true, true, []string{"other/x", "acme/platform"}
-	x.Members = map[int]int{7: 50}
+	x.Members, x.Blocked = map[int]int{7: 50, 10: 40, 11: 40, 12: 30, 13: 20, 14: 30, 15: 60}, []int{14}
 	x.Schedules = []forgetest.CISchedule{{ID: 3, Description: "nightly", Ref: "refs/heads/main", Owner: 7, Variables: []forgetest.CIVariable{{Key: "DEPLOY", Value: "now"}}}, {ID: 4, Ref: "main", Owner: 8, Blocked: true, Inactive: true}}
 	x.SecureFiles = []string{"upload.jks"}
 	x.Runners = []forgetest.CIRunner{{ID: 3, Description: "own", Tags: []string{"deploy", "linux"}, Locked: true, Protected: true}}
@@ -107,8 +108,8 @@ func TestSettings(t *testing.T) {
 		{audit.KindVariable, "DEPLOY", "schedule nightly", "raw=false store=schedule type=env_var"},
 		{audit.KindSecret, "upload.jks", "project", "created_at=2025-03-01T08:00:00Z store=secure_file"},
 		{audit.KindRunner, "own", "project", "access_level=ref_protected id=3 labels=deploy,linux locked=true os=linux paused=false run_untagged=false status=online type=project_type version=18.5.0"},
-		{audit.KindSettings, x.Path, "project", "archived=false auto_devops=false default_branch=main forge_version=18.5.0-ee fork=false fork_pipelines_in_parent=true id=100 job_token_allowed=other/x,acme/platform " +
-			"job_token_inbound_limited=false job_token_push=false mirror_triggers=false oidc_subject=project_path,ref_type,ref pipeline_variables_role=developer protect_merge_request_pipelines=true public_jobs=true " +
+		{audit.KindSettings, x.Path, "project", "archived=false auto_devops=false default_branch=main developer=User:user12 forge_version=18.5.0-ee fork=false fork_pipelines_in_parent=true id=100 job_token_allowed=other/x,acme/platform " +
+			"job_token_inbound_limited=false job_token_push=false maintainer=User:user10,User:user11 mirror_triggers=false oidc_subject=project_path,ref_type,ref owner=User:user7 pipeline_variables_role=developer protect_merge_request_pipelines=true public_jobs=true " +
 			"push_rules=prevent_secrets,max_file_size pushed_at=2026-02-01T09:30:00Z secret_push_protection=true separate_caches=true shared_runners=true visibility=public workflows=1"},
 	} {
 		if got := facts(t, items, test.kind, test.name, test.scope); got != test.want {
@@ -295,5 +296,31 @@ func TestLeftOut(t *testing.T) {
 	p.opts.Sources = audit.SourceHistory
 	if got, want := p.LeftOut(audit.Target{Kind: audit.TargetGroup}).String(), "variables,settings,runners"; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// Of a project with very many members it is said that there are more.
+func TestManyMembers(t *testing.T) {
+	for n, want := range map[int]string{1000: "", 1001: "…"} {
+		_, _, p, target := recorded(t, func(_ *forgetest.GitLab, x *forgetest.Project) {
+			x.Members = map[int]int{}
+			for i := range n {
+				x.Members[i+1] = 20
+			}
+			x.Members[3] = 40
+		})
+		items, gaps, _ := part(t, p, target, audit.PartSettings, "")
+		if slices.Contains(gaps, "project people who may push: after 1000 members the others are left out") != (want != "") {
+			t.Errorf("%d members: gaps %q", n, gaps)
+		}
+		for _, it := range items {
+			if it.Kind != audit.KindSettings {
+				continue
+			}
+			f := it.Entry.Facts
+			if f["maintainer"] != strings.TrimSuffix("User:user3,"+want, ",") || f["developer"] != cmp.Or(want, "none") || f["owner"] != cmp.Or(want, "none") {
+				t.Errorf("%d members: %q, %q, %q", n, f["owner"], f["maintainer"], f["developer"])
+			}
+		}
 	}
 }

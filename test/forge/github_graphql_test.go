@@ -178,6 +178,9 @@ func TestGraphQLContract(t *testing.T) {
 	if entries, _ := workflows["entries"].([]any); len(entries) != 1 || !strings.Contains(fmt.Sprint(entries[0]), "on: push") {
 		t.Errorf("workflows %v", workflows)
 	}
+	if s := fmt.Sprint(app["collaborators"]); !strings.Contains(s, "login:jane") || !strings.Contains(s, "permission:ADMIN") || !strings.Contains(s, "slug:ops") {
+		t.Errorf("collaborators %s", s)
+	}
 	if s := fmt.Sprint(app["branchProtectionRules"], app["rulesets"]); !strings.Contains(s, "login:jane") || !strings.Contains(s, "requiredApprovingReviewCount:2") {
 		t.Errorf("rules %s", s)
 	}
@@ -196,6 +199,7 @@ const everyField = `query ($ids: [ID!]!, $owner: String!, $name: String!, $slug:
       workflows: object(expression: "HEAD:.github/workflows") { ... on Tree { __typename oid entries { name type mode oid path object { ... on Blob { byteSize isTruncated isBinary text } } } } }
       readme: object(expression: "HEAD:README") { __typename oid ... on Blob { text } }
       nothing: object(expression: "HEAD:nothing") { oid }
+      collaborators(first: 100) { totalCount pageInfo { hasNextPage endCursor } edges { permission node { login } permissionSources { source { __typename ... on Organization { login } ... on Team { slug } } } } }
       environments(first: 100) { totalCount nodes { name databaseId } }
       deployKeys(first: 100) { totalCount nodes { title readOnly } }
       branchProtectionRules(first: 10) {

@@ -250,6 +250,9 @@ func TestGitHubContract(t *testing.T) {
 	fake.Repos[0].Variables = variables(45)
 	fake.Repos[0].Secrets = secrets(3)
 	fake.Repos[0].Runners = []forgetest.Runner{{Name: "small", OS: "linux"}}
+	for i := range 130 { // more than a page of GraphQL's
+		fake.Repos[0].Collaborators = append(fake.Repos[0].Collaborators, forgetest.Collaborator{Login: fmt.Sprintf("dev-%d", i), Role: "write"})
+	}
 	fake.Repos[0].Environments = []forgetest.Environment{{Name: "prod/eu", Variables: variables(31), Secrets: secrets(101), Reviewers: true}}
 	c := &checker{t: t, router: router, doc: doc, graph: schema(t), fake: fake, seen: map[string]int{}}
 	p := github.New(environment(t, map[string]string{"GITHUB_API_URL": forgetest.Start(t, c), "GH_TOKEN": token}),

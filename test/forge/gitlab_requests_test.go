@@ -65,6 +65,7 @@ var operations = []operation{
 	{`/projects/\d+/job_token_scope/groups_allowlist`, gitlabnew.GetJobTokenAllowlistGroupsOptions{}, []gitlab.Group{}, []gitlabnew.Group{}, ""},
 	{`/projects/\d+/pipeline_schedules`, gitlabnew.ListPipelineSchedulesOptions{}, []gitlab.PipelineSchedule{}, []gitlabnew.PipelineSchedule{}, ""},
 	{`/projects/\d+/pipeline_schedules/\d+`, struct{}{}, gitlab.PipelineSchedule{}, gitlabnew.PipelineSchedule{}, ""},
+	{`/projects/\d+/members/all`, gitlabnew.ListProjectMembersOptions{}, []gitlab.ProjectMember{}, []gitlabnew.ProjectMember{}, ""},
 	{`/projects/\d+/members/all/\d+`, struct{}{}, gitlab.ProjectMember{}, gitlabnew.ProjectMember{}, ""},
 	{`/projects/\d+/secure_files`, gitlabnew.ListProjectSecureFilesOptions{}, nil, []gitlabnew.SecureFile{}, ""},
 	{`/projects/\d+/pipelines`, gitlabnew.ListProjectPipelinesOptions{}, []gitlab.PipelineInfo{}, []gitlabnew.PipelineInfo{}, ""},
