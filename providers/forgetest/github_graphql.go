@@ -166,29 +166,15 @@ func (g *GitHub) graphOfPeople(r *http.Request, x *GitHubRepo) any {
 	if !g.may(r, x, "members=read") {
 		return forbidden{}
 	}
-	roles, teams := map[string]string{}, map[string][]object{}
-	raise := func(login, role string) {
-		if weight := []string{"read", "triage", "write", "maintain", "admin"}; slices.Index(weight, role) > slices.Index(weight, roles[login]) {
-			roles[login] = role
-		}
-	}
-	for _, c := range x.Collaborators {
-		raise(c.Login, c.Role)
-	}
-	for _, t := range g.owner(x.FullName).Teams {
-		if right, ok := t.Repositories[x.FullName]; ok {
-			role := or(map[string]string{"pull": "read", "push": "write"}[right], right)
-			for _, login := range t.Members {
-				raise(login, role)
-				teams[login] = append(teams[login], object{"__typename": "PermissionSource", "source": object{"__typename": "Team", "slug": t.Slug}})
-			}
-		}
-	}
+	roles, teams := g.people(x)
 	var edges []object
 	for _, login := range slices.Sorted(maps.Keys(roles)) {
+		sources := []object{{"__typename": "PermissionSource", "source": object{"__typename": "Organization", "login": g.owner(x.FullName).Login}}}
+		for _, slug := range teams[login] {
+			sources = append(sources, object{"__typename": "PermissionSource", "source": object{"__typename": "Team", "slug": slug}})
+		}
 		edges = append(edges, object{
-			"__typename": "RepositoryCollaboratorEdge", "permission": strings.ToUpper(roles[login]), "node": object{"__typename": "User", "login": login},
-			"permissionSources": append([]object{{"__typename": "PermissionSource", "source": object{"__typename": "Organization", "login": g.owner(x.FullName).Login}}}, teams[login]...),
+			"__typename": "RepositoryCollaboratorEdge", "permission": strings.ToUpper(roles[login]), "node": object{"__typename": "User", "login": login}, "permissionSources": sources,
 		})
 	}
 	return func(a args) any {

@@ -1,6 +1,7 @@
 package forgetest
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -578,14 +579,39 @@ func users(c *call, logins []string) []any {
 	return out
 }
 
-func collaborators(c *call) []any {
-	return each(c, c.repo.Collaborators, func(c *call, x *Collaborator) map[string]any {
-		m := account(c.r, x.Login, "User")
-		admin, push := x.Role == "admin", x.Role == "admin" || x.Role == "maintain" || x.Role == "write"
-		m["role_name"] = x.Role
-		m["permissions"] = map[string]bool{"pull": true, "triage": push, "push": push, "maintain": admin || x.Role == "maintain", "admin": admin}
-		return m
-	})
+// people are the roles of those who have one in a repository, and the teams that they come by.
+func (g *GitHub) people(x *GitHubRepo) (roles map[string]string, teams map[string][]string) {
+	roles, teams = map[string]string{}, map[string][]string{}
+	raise := func(login, role string) {
+		if weight := []string{"read", "triage", "write", "maintain", "admin"}; slices.Index(weight, role) > slices.Index(weight, roles[login]) {
+			roles[login] = role
+		}
+	}
+	for _, c := range x.Collaborators {
+		raise(c.Login, c.Role)
+	}
+	for _, t := range g.owner(x.FullName).Teams {
+		if right, ok := t.Repositories[x.FullName]; ok {
+			for _, login := range t.Members {
+				raise(login, or(map[string]string{"pull": "read", "push": "write"}[right], right))
+				teams[login] = append(teams[login], t.Slug)
+			}
+		}
+	}
+	return roles, teams
+}
+
+func collaborators(c *call) (out []any) {
+	roles, _ := c.g.people(c.repo)
+	for _, login := range slices.Sorted(maps.Keys(roles)) {
+		role := roles[login]
+		admin, push := role == "admin", role == "admin" || role == "maintain" || role == "write"
+		m := account(c.r, login, "User")
+		m["role_name"] = role
+		m["permissions"] = map[string]bool{"pull": true, "triage": push || role == "triage", "push": push, "maintain": admin || role == "maintain", "admin": admin}
+		out = append(out, m)
+	}
+	return out
 }
 
 // or is a value, or another one where it is not set.
