@@ -90,6 +90,9 @@ func (w *World) Accepts(role *Identity, provider string, claims map[string]Fact)
 	if role.Trust == nil {
 		return Answer{State: Undecided, Missing: []string{"the trust policy of " + role.ARN}}
 	}
+	if role.Account.lacks(provider) {
+		return Answer{}
+	}
 	issuer := issuerOf(provider)
 	forge := ForgeOf(issuer)
 	base := w.facts(&Identity{}, role.ARN)
@@ -136,18 +139,31 @@ const (
 	maxWays      = 500
 )
 
+// lacks tells whether an account is known not to have a provider: then nobody is let in by it.
+func (a *Account) lacks(provider string) bool {
+	taken, read := a.Audiences[provider]
+	return read && taken == nil
+}
+
 // Federations are what a role lets in of providers of OpenID Connect tokens, as its trust policy names them.
 func (w *World) Federations(role *Identity) (all []Federation) {
-	if role.Trust == nil {
+	for _, p := range role.Providers() {
+		all = append(all, w.federation(role, p))
+	}
+	return all
+}
+
+// Providers are those of OpenID Connect tokens that a role's trust policy names; * is any.
+func (i *Identity) Providers() (providers []string) {
+	if i.Trust == nil {
 		return nil
 	}
-	var providers []string
 	add := func(p string) {
 		if !slices.Contains(providers, p) && len(providers) < maxProviders && !strings.Contains(p, ":saml-provider/") {
 			providers = append(providers, p)
 		}
 	}
-	for _, s := range role.Trust.Statements {
+	for _, s := range i.Trust.Statements {
 		if s.Effect == Deny || !s.does(strings.ToLower(assumeByToken)) || s.principals == nil {
 			continue
 		}
@@ -158,10 +174,7 @@ func (w *World) Federations(role *Identity) (all []Federation) {
 			add(anyIssuer)
 		}
 	}
-	for _, p := range providers {
-		all = append(all, w.federation(role, p))
-	}
-	return all
+	return providers
 }
 
 // A trustee is one federation in the making.
@@ -205,6 +218,9 @@ func (w *World) federation(role *Identity, provider string) Federation {
 				f.Forge = forge
 			}
 		}
+	}
+	if role.Account.lacks(provider) {
+		f.Limits = append(f.Limits, "the account has no such provider: nobody is let in until somebody makes it")
 	}
 	t.judge()
 	slices.Sort(f.Claims)

@@ -301,6 +301,16 @@ func TestFederationAudience(t *testing.T) {
 			t.Errorf("%s, %s, %s: got %q, want %q", c.conditions, c.providers, c.session, text, c.want)
 		}
 	}
+	for doc, open := range map[string]bool{"null": false, `{"ClientIDList": []}`: true, `{}`: true} { // one that is not there lets nobody in
+		w, role := trusted(t, githubIssuer, aud)
+		if err := ParseProviders([]byte(`{"arn:aws:iam::`+account+`:oidc-provider/`+githubIssuer+`": `+doc+`}`), []*Account{role.Account}); err != nil {
+			t.Fatal(err)
+		}
+		f := w.Federations(role)[0]
+		if lets := len(w.Lets(&f, "repo:acme/app:ref:refs/heads/main", nil)) > 0; lets != open || len(f.Problems) > 0 != open || len(f.Limits) > 0 == open {
+			t.Errorf("a provider that is %s: lets somebody in: %v, problems %v, limits %v", doc, lets, f.Problems, f.Limits)
+		}
+	}
 	for _, bad := range []string{"", "[]", `{"a": 1}`, `{"a": {"ClientIDList": "x"}}`} {
 		if ParseProviders([]byte(bad), nil) == nil {
 			t.Errorf("providers %q are read", bad)
