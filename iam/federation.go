@@ -46,8 +46,10 @@ type Federation struct {
 	Open      bool
 	Audiences []string // that a statement asks for
 	Claims    []string // others that statements test, by their names
-	// Names are repositories, as OWNER/NAME, that are let in by their names alone: whoever has one of that name later is let in, too.
+	// Names are repositories, as OWNER/NAME, that are let in by their names alone: whoever has one of that name later is let in, too. Owners are those of which a
+	// stranger is let in who has their name.
 	Names    []string
+	Owners   []string
 	Problems []Problem
 	Limits   []string // what is not known
 
@@ -521,7 +523,15 @@ func (t *trustee) judgeWay(way []string, seeds map[string]string) {
 		if !ok {
 			continue
 		}
-		if t.Forge == "" || t.lookalike(s, tok, way) || t.Forge == Kubernetes || t.otherRepository(s, tok, way) {
+		if t.Forge == "" || t.lookalike(s, tok, way) || t.Forge == Kubernetes {
+			continue
+		}
+		if owner := tok["owner"]; s.has("owner") && !s.has("owner_id") && len(way) > 0 && !slices.Contains(t.Owners, owner) {
+			if _, _, ok := t.finds(s.with("owner", owner), way, Anyone); ok {
+				t.Owners = append(t.Owners, owner)
+			}
+		}
+		if t.otherRepository(s, tok, way) {
 			continue
 		}
 		name, form := tok["owner"]+"/"+tok["repo"], "name"

@@ -236,17 +236,27 @@ func TestFederationNobody(t *testing.T) {
 
 // TestFederationNames: repositories that are let in by their names alone.
 func TestFederationNames(t *testing.T) {
-	for _, c := range []struct{ issuer, conditions, want string }{
-		{githubIssuer, `"StringEquals": {"~:sub": ["repo:acme/app:environment:prod", "repo:acme/lib:pull_request"]}`, "[acme/app acme/lib]"},
-		{githubIssuer, `"StringLike": {"~:sub": "repo:acme/app:*"}`, "[acme/app]"},
-		{githubIssuer, `"StringLike": {"~:sub": "repo:acme/app*"}`, "[]"},
-		{githubIssuer, `"StringEquals": {"~:sub": "repo:acme@1/app@2:environment:prod"}`, "[]"},
-		{githubIssuer, `"StringEquals": {"~:sub": "repo:acme/app:environment:prod", "~:repository_id": "456"}`, "[]"},
-		{gitlabIssuer, `"StringLike": {"~:sub": "project_path:acme/deep/app:*"}`, "[acme/deep/app]"},
+	for _, c := range []struct{ issuer, conditions, want, owners string }{
+		{githubIssuer, `"StringEquals": {"~:sub": ["repo:acme/app:environment:prod", "repo:acme/lib:pull_request"]}`, "[acme/app acme/lib]", "[acme]"},
+		{githubIssuer, `"StringEquals": {"~:sub": ["repo:acme/app:environment:prod", "repo:other/lib:pull_request"]}`, "[acme/app other/lib]", "[acme other]"},
+		{githubIssuer, `"StringLike": {"~:sub": "repo:acme/app:*"}`, "[acme/app]", "[acme]"},
+		{githubIssuer, `"StringLike": {"~:sub": "repo:acme/app*"}`, "[]", "[acme]"},
+		{githubIssuer, `"StringLike": {"~:sub": "repo:acme/*"}`, "[]", "[acme]"},
+		{githubIssuer, `"StringLike": {"~:sub": "repo:acme*"}`, "[]", "[]"}, // which anybody is let in by, whatever happens to the name
+		{githubIssuer, `"StringLike": {"~:sub": "*"}`, "[]", "[]"},
+		{githubIssuer, `"StringEquals": {"~:sub": "repo:acme@1/app@2:environment:prod"}`, "[]", "[]"},
+		{githubIssuer, `"StringEquals": {"~:sub": "repo:acme/app:environment:prod", "~:repository_id": "456"}`, "[]", "[]"},
+		{githubIssuer, `"StringEquals": {"~:sub": "repo:acme/app:environment:prod", "~:actor_id": "456"}`, "[acme/app]", "[]"},
+		{githubIssuer, `"StringLike": {"~:sub": "repo:acme/*", "~:enterprise_id": "456"}`, "[]", "[]"},
+		{gitlabIssuer, `"StringLike": {"~:sub": "project_path:acme/deep/app:*"}`, "[acme/deep/app]", "[acme]"},
 	} {
 		w, role := trusted(t, c.issuer, c.conditions)
-		if got := fmt.Sprint(w.Federations(role)[0].Names); got != c.want {
+		f := w.Federations(role)[0]
+		if got := fmt.Sprint(f.Names); got != c.want {
 			t.Errorf("%s: %s, want %s", c.conditions, got, c.want)
+		}
+		if got := fmt.Sprint(f.Owners); got != c.owners {
+			t.Errorf("%s: owners %s, want %s", c.conditions, got, c.owners)
 		}
 	}
 }

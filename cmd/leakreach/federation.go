@@ -174,8 +174,12 @@ func (x *explainer) trustsOf(role *iam.Identity, mints []graph.Mint) []report.Tr
 	for _, f := range x.world.Federations(role) {
 		in, left := x.r.Graph.Federate(x.world, &f, mints)
 		judgeJobs(&f, in, left)
+		var told []string
 		if x.access != nil {
-			judgeNames(&f, x.access.Missing(&f))
+			told = judgeNames(&f, x.access.Missing(&f))
+		}
+		if x.holder != nil {
+			x.judgeHolders(&f, told)
 		}
 		for _, j := range in {
 			path, line := j.At()
@@ -247,14 +251,56 @@ func judgeJobs(f *iam.Federation, in []graph.Federated, left []graph.Mint) {
 	}
 }
 
-// judgeNames adds that a name which is let in is nobody's any more.
-func judgeNames(f *iam.Federation, missing []graph.Missing) {
+// judgeNames adds that a name which is let in is nobody's any more, and tells of which names that is.
+func judgeNames(f *iam.Federation, missing []graph.Missing) (told []string) {
 	for _, m := range missing {
 		switch {
 		case m.Unsure == "":
+			told = append(told, m.Name)
 			f.Problems = append(f.Problems, iam.Problem{ID: "O09", Who: iam.Holder, Why: m.Why + ": whoever takes the name is let in"})
 		case len(f.Limits) < maxJobs:
 			f.Limits = append(f.Limits, "perhaps O09: "+m.Why+"; not known is "+m.Unsure)
+		}
+	}
+	return told
+}
+
+// judgeHolders asks the forge who has the names that are let in, but for those that the run has seen, and those that are told of already.
+func (x *explainer) judgeHolders(f *iam.Federation, told []string) {
+	seen := func(name string) bool { return x.access != nil && x.access.Seen(f, name) }
+	unsure := func(name, why string) {
+		if limit := "perhaps O09: of " + name + " is not known " + why; why != "" && len(f.Limits) < maxJobs && !slices.Contains(f.Limits, limit) {
+			f.Limits = append(f.Limits, limit)
+		}
+	}
+	taken := map[string]bool{}
+	for _, owner := range f.Owners {
+		h := audit.Holder{Name: owner}
+		if !seen(owner) {
+			h = x.holder(f, owner)
+		}
+		unsure(owner, h.Unsure)
+		taken[owner] = strings.EqualFold(h.Name, owner)
+		switch p := (iam.Problem{ID: "O09", Who: iam.Anyone}); {
+		case h.Unsure != "" || taken[owner]:
+			continue
+		case h.Name == "":
+			p.Why = "nobody on the forge has the name " + owner + ": whoever registers it is let in. Perhaps the forge keeps it back, as it does reserved names and, for a while, those that were given up"
+			f.Problems = append(f.Problems, p)
+		default:
+			p.Why = owner + " is called " + h.Name + " now: whoever registers the old name is let in"
+			f.Problems = append(f.Problems, p)
+		}
+	}
+	for _, name := range f.Names {
+		owner, _, _ := strings.Cut(name, "/")
+		if !taken[owner] || seen(name) || slices.Contains(told, name) {
+			continue
+		}
+		h := x.holder(f, name)
+		unsure(name, h.Unsure)
+		if h.Name != "" && !strings.EqualFold(h.Name, name) {
+			f.Problems = append(f.Problems, iam.Problem{ID: "O09", Who: iam.Holder, Why: name + " is called " + h.Name + " now: whoever takes the old name is let in"})
 		}
 	}
 }
@@ -264,7 +310,7 @@ func severityOf(p iam.Problem, level iam.Level) audit.Severity {
 	if p.Who == iam.Thief {
 		return audit.Low
 	}
-	if p.ID == "O11" && p.Who == iam.Anyone || s == audit.High && level >= iam.LevelEscalation {
+	if (p.ID == "O09" || p.ID == "O11") && p.Who == iam.Anyone || s == audit.High && level >= iam.LevelEscalation {
 		return audit.Critical
 	}
 	return s

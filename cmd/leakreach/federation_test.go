@@ -31,12 +31,18 @@ func trusting(name, sub, action string) string {
 // explained is what reach tells of a run and an account with some roles.
 func explained(t *testing.T, run *audit.Run, roles ...string) *report.Reach {
 	t.Helper()
+	return explainedWith(t, run, nil, roles...)
+}
+
+// explainedWith also has somebody who tells who has names.
+func explainedWith(t *testing.T, run *audit.Run, holder func(f *iam.Federation, name string) audit.Holder, roles ...string) *report.Reach {
+	t.Helper()
 	account, err := iam.ParseAccount("111122223333", json.RawMessage(`{"RoleDetailList": [`+strings.Join(roles, ",")+`]}`))
 	if err != nil || len(account.Problems) > 0 {
 		t.Fatal(err, account)
 	}
 	x := &explainer{
-		r: &report.Reach{Graph: &graph.Graph{}}, run: run, findings: map[string]*audit.Finding{},
+		r: &report.Reach{Graph: &graph.Graph{}}, run: run, holder: holder, findings: map[string]*audit.Finding{},
 		world: iam.NewWorld([]*iam.Account{account}, time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC)),
 	}
 	if err := x.federate(func() (audit.Key, error) { return audit.KeyFrom([]byte("a key of this test's")), nil }); err != nil {
@@ -180,6 +186,55 @@ func TestTrustedName(t *testing.T) {
 	r := explained(t, run, trusting("a", "repo:acme/old:environment:prod", "s3:PutObject"))
 	if len(r.Findings) != 1 || r.Findings[0].Severity != audit.Medium || !strings.Contains(r.Findings[0].Message, "O09 asked for acme/old, the forge answered with acme/new") {
 		t.Errorf("%+v", r.Findings)
+	}
+}
+
+// TestTrustedHolders: who has the names that a role lets in decides whether it is a finding; what the run has seen is not asked about, nor what is told already.
+func TestTrustedHolders(t *testing.T) {
+	holders := map[string]audit.Holder{
+		"acme": {Name: "Acme"}, "acme/web": {Name: "acme/web"}, "acme/was": {Name: "acme/now"}, "free": {}, "before": {Name: "after"}, "hidden": {Unsure: "whether it is there"}, "acme/hidden": {Unsure: "whether it is there"},
+	}
+	run := &audit.Run{Info: audit.RunInfo{Refs: []string{"github:seen/old"}}, Coverage: []audit.Coverage{{Target: "github:seen/new", Kind: audit.TargetRepository, Status: audit.Scanned}}}
+	for _, c := range []struct {
+		name, sub string
+		run       *audit.Run
+		asked     string
+		want      string // the finding's severity and what it says of O09; or the limit
+	}{
+		{"taken", "repo:acme/web:environment:prod", nil, "acme acme/web", ""},
+		{"a free owner", "repo:free/web:environment:prod", nil, "free", "critical nobody on the forge has the name free"},
+		{"a free owner's all", "repo:free/*", nil, "free", "critical nobody on the forge has the name free"},
+		{"a renamed owner", "repo:before/web:environment:prod", nil, "before", "critical before is called after now"},
+		{"a renamed repository", "repo:acme/was:environment:prod", nil, "acme acme/was", "medium acme/was is called acme/now now"},
+		{"an owner who is not seen", "repo:hidden/web:environment:prod", nil, "hidden", "perhaps O09: of hidden is not known whether it is there"},
+		{"a repository that is not seen", "repo:acme/hidden:environment:prod", nil, "acme acme/hidden", "perhaps O09: of acme/hidden is not known whether it is there"},
+		{"by numbers", "repo:free@1/web@2:environment:prod", nil, "", ""},
+		{"everybody", "repo:*", nil, "", ""},
+		{"what the run has seen", "repo:seen/new:environment:prod", run, "", ""},
+		{"what the run has told", "repo:seen/old:environment:prod", run, "", "medium asked for seen/old, the forge answered with seen/new"},
+	} {
+		var asked []string
+		r := explainedWith(t, c.run, func(f *iam.Federation, name string) audit.Holder {
+			asked = append(asked, name)
+			return holders[name]
+		}, trusting("a", c.sub, "s3:GetObject"))
+		if got := strings.Join(asked, " "); got != c.asked {
+			t.Errorf("%s: asked about %q, want %q", c.name, got, c.asked)
+		}
+		var got []string
+		for _, f := range r.Findings {
+			if _, why, told := strings.Cut(f.Message, "O09 "); told {
+				got = append(got, string(f.Severity)+" "+why)
+			}
+		}
+		for _, l := range r.Identities[0].Trusts[0].Limits {
+			if strings.Contains(l, "O09") {
+				got = append(got, l)
+			}
+		}
+		if text := strings.Join(got, "\n"); !strings.HasPrefix(text, c.want) || c.want == "" && text != "" || strings.Contains(text, "\n") {
+			t.Errorf("%s: %q, want %q", c.name, text, c.want)
+		}
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/leakreach/leakreach/internal/graph"
 	"github.com/leakreach/leakreach/internal/report"
 	"github.com/leakreach/leakreach/internal/store"
+	"github.com/leakreach/leakreach/providers"
 	"github.com/leakreach/leakreach/scanners"
 	"github.com/leakreach/leakreach/scanners/secrets"
 	"github.com/leakreach/leakreach/verify/aws"
@@ -56,9 +57,11 @@ Levels: admin may do everything; escalation can become admin, by the ways that a
 could not be told. Without a name, every user and role of the accounts, and every finding of the run whose reach is known, by its shortest way.`,
 		Example: "  leakreach reach lr1:9f2c41 --store sweep.db\n  leakreach reach secret:DEPLOY_KEY --store sweep.db\n  leakreach reach components --store sweep.db\n  leakreach reach arn:aws:iam::111122223333:user/ci-deploy --from exports\n  leakreach reach --from exports --format json\n  leakreach reach lr1:9f2c41 --store sweep.db --from exports --out html=reach.html\n  leakreach reach aws:security --out opengraph=reach.json",
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if _, _, err := readSettings(cmd, w.getenv, &o.config); err != nil {
+			file, _, err := readSettings(cmd, w.getenv, &o.config)
+			if err != nil {
 				return err
 			}
+			o.limits = file.Leakreach.Limits
 			var names, refs []string
 			if o.from != "" {
 				o.accounts = append(o.accounts, o.from)
@@ -98,6 +101,7 @@ could not be told. Without a name, every user and role of the accounts, and ever
 	f.StringVar(&o.run, "run", "", "the `RUN` of the store, by its id or the beginning of it (default the youngest)")
 	givenOnly(f, "run")
 	storeFlags(f, &o.store, &o.config)
+	f.BoolVar(&o.online, "online", false, "ask forges who has the names that roles trust: their APIs, with the credentials that a scan has")
 	f.Var(choice{&o.format, reachFormats()}, "format", "what to print")
 	f.StringArrayVar(&o.out, "out", nil, "write it to a file too, as `FORMAT=FILE` (repeatable)")
 	return cmd
@@ -112,6 +116,8 @@ func reachFormats() (names []string) {
 
 type reachOptions struct {
 	from, run, store, config, format string
+	online                           bool
+	limits                           limits
 	out                              []string
 	accounts                         []string // profiles, and directories with exports
 }
@@ -140,17 +146,23 @@ func (o *reachOptions) reach(ctx context.Context, w world, kept *store.Store, na
 		r.Run.ID, r.Run.Refs, r.Run.Verify, r.Run.Key = x.run.Info.ID, slices.Clone(x.run.Info.Refs), x.run.Info.Verify, x.run.Info.Key
 		r.Coverage, r.Gaps = append(r.Coverage, x.run.Coverage...), append(r.Gaps, x.run.Gaps...)
 	}
-	accounts, err := o.read(ctx, w, r)
+	env := (&scanOptions{}).env(w, slog.New(slog.DiscardHandler), nil)
+	accounts, err := o.read(ctx, env, r)
 	if err != nil {
 		return err
 	}
 	x.world = iam.NewWorld(accounts, start)
+	if o.online {
+		ask := providers.Holders(env, providers.Options{GitHubBudget: o.limits.GitHub, GitLabBudget: o.limits.GitLab}, o.limits.Online)
+		x.holder = func(f *iam.Federation, name string) audit.Holder { return ask(ctx, string(f.Forge), f.Issuer, name) }
+	}
 	if err := x.federate(func() (audit.Key, error) { return reachKey(ctx, w, kept) }); err != nil {
 		return err
 	}
 	if err := x.explain(names); err != nil {
 		return err
 	}
+	r.Calls = env.Calls.Snapshot()
 	r.Run.FinishedAt, r.Run.Complete = time.Now().UTC(), len(r.Gaps) == 0 && (x.run == nil || x.run.Info.Complete)
 	var errs []error
 	for _, out := range outs {
@@ -160,8 +172,7 @@ func (o *reachOptions) reach(ctx context.Context, w world, kept *store.Store, na
 }
 
 // read reads accounts, live or from exports, and notes in the report what was covered and what was not.
-func (o *reachOptions) read(ctx context.Context, w world, r *report.Reach) (accounts []*iam.Account, err error) {
-	env := (&scanOptions{}).env(w, slog.New(slog.DiscardHandler), nil)
+func (o *reachOptions) read(ctx context.Context, env audit.Env, r *report.Reach) (accounts []*iam.Account, err error) {
 	exported := func(from string) bool {
 		info, err := os.Stat(from)
 		return from == o.from && from != "" || err == nil && info.IsDir()
@@ -193,7 +204,6 @@ func (o *reachOptions) read(ctx context.Context, w world, r *report.Reach) (acco
 			r.Coverage = append(r.Coverage, c)
 		}
 	}
-	r.Calls = env.Calls.Snapshot()
 	return accounts, nil
 }
 
@@ -205,9 +215,10 @@ type explainer struct {
 	findings map[string]*audit.Finding // of the run, by their ids
 	world    *iam.World
 	from     string
-	trusted  map[*iam.Identity]trusted // roles that let tokens of pipelines in
-	letIn    map[spot][]letIn          // those of the run's jobs
-	trusting map[string]bool           // targets whose jobs, or whose names, roles let in, in lower case
+	holder   func(f *iam.Federation, name string) audit.Holder // who has a name on the forge that a federation is with; nil where nobody is to be asked
+	trusted  map[*iam.Identity]trusted                         // roles that let tokens of pipelines in
+	letIn    map[spot][]letIn                                  // those of the run's jobs
+	trusting map[string]bool                                   // targets whose jobs, or whose names, roles let in, in lower case
 }
 
 // explain adds what was named, or else all, to the report.
