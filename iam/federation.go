@@ -42,12 +42,13 @@ type Federation struct {
 	Issuer   string // its address without https://; * for any
 	Forge    Forge  // "" for one that is not known
 	// Subjects are patterns: what is like none of them is not let in. None are any subject, where Open is true.
-	Subjects  []Subject
-	Open      bool
-	Audiences []string // that a statement asks for
-	Claims    []string // others that statements test, by their names
-	// Names are repositories, as OWNER/NAME, that are let in by their names alone: whoever has one of that name later is let in, too. Owners are those of which a
-	// stranger is let in who has their name.
+	Subjects     []Subject
+	Open         bool
+	Audiences    []string // that a statement asks for
+	Claims       []string // others that statements test, by their names
+	Repositories []string // as OWNER/NAME, of which something is let in
+	// Names are those of them that are let in by their names alone: whoever has one of that name later is let in, too. Owners are those of which a stranger is let in who
+	// has their name.
 	Names    []string
 	Owners   []string
 	Problems []Problem
@@ -498,7 +499,8 @@ func (t *trustee) judge() {
 		t.judgeWay(way, seeds)
 	}
 	t.judgeGuards()
-	for _, name := range slices.Sorted(maps.Keys(seeds)) {
+	t.Repositories = slices.Sorted(maps.Keys(seeds))
+	for _, name := range t.Repositories {
 		if seeds[name] == "both" {
 			t.found("O13", Holder, "", "", "subjects of %s are let in with its numbers and by its name alone: whoever takes the name is let in as well", name)
 		}

@@ -255,6 +255,9 @@ func TestFederationNames(t *testing.T) {
 		if got := fmt.Sprint(f.Names); got != c.want {
 			t.Errorf("%s: %s, want %s", c.conditions, got, c.want)
 		}
+		if numbered := strings.Contains(c.conditions, "@2"); numbered && fmt.Sprint(f.Repositories) != "[acme/app]" || !numbered && len(f.Names) > len(f.Repositories) {
+			t.Errorf("%s: repositories %s", c.conditions, f.Repositories)
+		}
 		if got := fmt.Sprint(f.Owners); got != c.owners {
 			t.Errorf("%s: owners %s, want %s", c.conditions, got, c.owners)
 		}

@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -107,7 +109,7 @@ func TestTrustedJobs(t *testing.T) {
 		if got := strings.Join(problems, ", "); got != want[name].problems {
 			t.Errorf("%s: problems %q, want %q", name, got, want[name].problems)
 		}
-		if found := slices.ContainsFunc(r.Findings, func(f audit.Finding) bool { return f.Rule == trustTooBroad.ID && f.Locations[0].Name == i.ARN }); found != (want[name].problems != "") {
+		if found := slices.ContainsFunc(r.Findings, func(f audit.Finding) bool { return f.Rule == "oidc-trust-too-broad" && f.Locations[0].Name == i.ARN }); found != (want[name].problems != "") {
 			t.Errorf("%s: a finding: %v", name, found)
 		}
 	}
@@ -139,9 +141,9 @@ func TestTrustedAnyBranch(t *testing.T) {
 			{Target: web, Kind: audit.KindJob, Name: "ci", Facts: map[string]string{"workflow": "ci.yml", "path": "ci.yml", "job": "ci", "at": "3:3", "events": "push\t1:1", "permissions": "id-token=write"}},
 		},
 		Findings: []audit.Finding{
-			{ID: "1", Rule: anyBranchRule, Severity: audit.High, Message: "m", Locations: []audit.Location{{Target: web, Kind: audit.InWorkflow, Path: "ci.yml", Line: 3}}},
-			{ID: "2", Rule: anyBranchRule, Severity: audit.High, Message: "m", Locations: []audit.Location{{Target: "github:acme/other", Kind: audit.InWorkflow, Path: "ci.yml", Line: 3}}},
-			{ID: "4", Rule: anyBranchRule, Severity: audit.High, Message: "m", Locations: []audit.Location{{Target: web, Kind: audit.InWorkflow, Path: "ci.yml", Line: 9}}},
+			{ID: "1", Rule: "oidc-any-branch", Severity: audit.High, Message: "m", Locations: []audit.Location{{Target: web, Kind: audit.InWorkflow, Path: "ci.yml", Line: 3}}},
+			{ID: "2", Rule: "oidc-any-branch", Severity: audit.High, Message: "m", Locations: []audit.Location{{Target: "github:acme/other", Kind: audit.InWorkflow, Path: "ci.yml", Line: 3}}},
+			{ID: "4", Rule: "oidc-any-branch", Severity: audit.High, Message: "m", Locations: []audit.Location{{Target: web, Kind: audit.InWorkflow, Path: "ci.yml", Line: 9}}},
 			{ID: "3", Rule: "another", Severity: audit.High, Message: "m", Locations: []audit.Location{{Target: web, Kind: audit.InWorkflow, Path: "ci.yml", Line: 3}}},
 		},
 	}
@@ -163,7 +165,7 @@ func TestTrustedAnyBranch(t *testing.T) {
 			r := explained(t, run, c.roles...)
 			var got []string
 			for _, f := range r.Findings {
-				if f.Rule == trustTooBroad.ID {
+				if f.Rule == "oidc-trust-too-broad" {
 					continue
 				}
 				text := f.ID + " " + string(f.Severity)
@@ -289,7 +291,7 @@ func TestPipelineBecomesRole(t *testing.T) {
 	if len(jobs) == 0 || jobs[0].Target != "github:acme/cloud-role" || jobs[0].Subject != numbers+"ref:refs/heads/main" || jobs[0].Who != string(graph.ByReviewer) || jobs[0].Unsure != "" {
 		t.Errorf("jobs that can become it: %+v", jobs)
 	}
-	if f := told.Findings[0]; f.Rule != trustTooBroad.ID || f.Severity != audit.Critical || f.Locations[0].Name != role {
+	if f := told.Findings[0]; f.Rule != "oidc-trust-too-broad" || f.Severity != audit.Critical || f.Locations[0].Name != role {
 		t.Errorf("the finding: %+v", f)
 	}
 	if ways := told.Identities[0].Ways; ways == nil || !slices.ContainsFunc(ways.From, func(steps []audit.Step) bool {
@@ -319,5 +321,89 @@ func TestRenamedRepository(t *testing.T) {
 	}
 	if len(got) != 1 || !strings.HasSuffix(got[0], "/former") {
 		t.Errorf("O09 of %q: %+v", got, told.Findings)
+	}
+}
+
+// TestScanJudgesTrust: a scan that is given an account beside the forge judges with its roles, as reach does with the run and the account: same findings, same ids, same severities.
+func TestScanJudgesTrust(t *testing.T) {
+	const target, workflow = "github:acme/cloud-role", ".github/workflows/x.yml"
+	for _, c := range []struct {
+		name, sub, action string
+		anyBranch         string // severity of the finding about the job, and what it says
+		broad             string // of the one about the role
+	}{
+		{"an admin for every branch", "*", "*", "critical admin lets it in as repo:acme@", "critical O05"},
+		{"one that writes", "*", "s3:PutObject", "high write lets it in as repo:acme@", "high O05"},
+		{"one for another branch", "ref:refs/heads/release", "s3:PutObject", "high write lets it in as repo:acme@", "high O14"},
+		{"one for an environment", "environment:prod", "*", "low  ask for a branch or an environment", ""},
+		{"none of its repository", "", "*", "high  ", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := forgetest.NewWorld(t, time.Now()).GitHub
+			x := g.Repos[slices.IndexFunc(g.Repos, func(x *forgetest.GitHubRepo) bool { return x.FullName == "acme/cloud-role" })]
+			x.Dir = forgetest.Repository(t, forgetest.Commit{workflow: "on: push\njobs:\n  deploy:\n    runs-on: ubuntu-24.04\n    permissions: {id-token: write}\n    steps:\n" +
+				"      - uses: aws-actions/configure-aws-credentials@e3dd6a429d7300a6a4c196c26e071d42e0343502\n        with: {role-to-assume: 'arn:aws:iam::111122223333:role/deploy', aws-region: eu-west-1}\n"})
+			sub := fmt.Sprintf("repo:acme@%d/cloud-role@%d:", forgetest.AccountID("acme"), x.ID) + c.sub
+			if c.sub == "" {
+				sub = "repo:acme@1/other@2:environment:prod"
+			}
+			dir := t.TempDir()
+			exports := filepath.Join(dir, "exports")
+			if err := errors.Join(os.Mkdir(exports, 0o700), os.WriteFile(filepath.Join(exports, "111122223333.gaad.json"), []byte(`{"RoleDetailList": [`+trusting("deploy", sub, c.action)+`]}`), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			env := map[string]string{
+				"GITHUB_API_URL": forgetest.Start(t, g), "GH_TOKEN": forgetest.WorldToken, "LEAKREACH_VERIFY": "off", "LEAKREACH_PROGRESS": "off", "LEAKREACH_CACHE_DIR": t.TempDir(),
+				"LEAKREACH_FINGERPRINT_KEY": "a key of this test's, for one id in all runs",
+			}
+			told := func(args ...string) map[string]string {
+				t.Helper()
+				var out, log bytes.Buffer
+				if code := run(t.Context(), args, world{
+					stdin: strings.NewReader(""), stdout: &out, stderr: &log, getenv: func(k string) string { return env[k] },
+					terminal: func(io.Writer) (int, bool) { return 0, false }, limit: func(audit.Memory) {},
+				}); code != exitOK {
+					t.Fatalf("%q: exit code %d\n%s", args, code, log.String())
+				}
+				var r struct{ Findings []audit.Finding }
+				if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+					t.Fatal(err)
+				}
+				found := map[string]string{}
+				for _, f := range r.Findings {
+					if f.Rule == "oidc-any-branch" || f.Rule == "oidc-trust-too-broad" {
+						level := ""
+						if f.Reach != nil {
+							level = string(f.Reach.Level)
+						}
+						found[f.Rule] = fmt.Sprint(f.Severity, " ", level, " ", f.Message, " ", f.ID, f.Reach)
+					}
+				}
+				return found
+			}
+			scan := []string{"scan", target, "--sources", "workflows,settings", "--fail-on", "none", "--format", "json", "--allow-gaps"}
+			store, plain := filepath.Join(dir, "judged.db"), filepath.Join(dir, "plain.db")
+			judged := told(append(scan, "aws:"+exports, "--store", store)...)
+			told(append(scan, "--store", plain)...)
+			fromReach := told("reach", "--store", plain, "--from", exports, "--format", "json")
+			if c.sub == "" { // of a repository that no role trusts reach says nothing
+				delete(judged, "oidc-any-branch")
+			}
+			if !maps.Equal(judged, fromReach) {
+				t.Errorf("scan tells\n%q\nreach tells\n%q", judged, fromReach)
+			}
+			if again := told("report", "--store", store, "--format", "json", "--fail-on", "none", "--allow-gaps"); c.sub != "" && !maps.Equal(again, judged) {
+				t.Errorf("report tells\n%q\nscan told\n%q", again, judged)
+			}
+			level, text, _ := strings.Cut(c.anyBranch, " ")
+			level2, text, _ := strings.Cut(text, " ")
+			if got := judged["oidc-any-branch"]; c.sub != "" && (!strings.HasPrefix(got, level+" "+level2+" ") || !strings.Contains(got, text)) {
+				t.Errorf("of the job: %q, want %q", got, c.anyBranch)
+			}
+			severity, id, _ := strings.Cut(c.broad, " ")
+			if got := judged["oidc-trust-too-broad"]; !strings.HasPrefix(got, severity) || !strings.Contains(got, id) || c.broad == "" && got != "" {
+				t.Errorf("of the role: %q, want %q", got, c.broad)
+			}
+		})
 	}
 }
