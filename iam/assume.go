@@ -85,7 +85,7 @@ func (t *trusting) add(c *peers, many, plain bool) {
 	names := map[string]bool{}
 	for _, s := range c.roles[0].Trust.Statements {
 		if s.Effect == Allow {
-			some, all := s.principals.indexed()
+			some, all := s.callers()
 			for _, n := range some {
 				names[n] = true
 			}
@@ -111,6 +111,23 @@ func (t *trusting) add(c *peers, many, plain bool) {
 			f.picky = append(f.picky, c.roles...)
 		}
 	}
+}
+
+// callers are whom a statement of a trust policy lets in at most, as for [principals.indexed]: those whom a condition on aws:PrincipalArn names, where it has one without wildcards.
+func (s *Statement) callers() (names []string, everyone bool) {
+	for i := range s.conditions {
+		c := &s.conditions[i]
+		if c.key != "aws:principalarn" || c.negated || c.ifExists || c.null || c.set != 0 || !strings.HasSuffix(c.operator, "equals") && !strings.HasSuffix(c.operator, "like") {
+			continue
+		}
+		if literal := func(v pattern) bool { return !v.holds && !strings.ContainsAny(v.text, "*?") && strings.Contains(v.text, ":") }; !slices.ContainsFunc(c.values, func(v pattern) bool { return !literal(v) }) {
+			for _, v := range c.values {
+				names = append(names, v.text)
+			}
+			return names, false
+		}
+	}
+	return s.principals.indexed()
 }
 
 // personal tells whether what a policy says about assuming roles goes by who of an account somebody is.

@@ -72,6 +72,7 @@ func chance(t testing.TB, seed uint64) []*Account {
 				mine := doc{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": one(doc{"AWS": account}, doc{"AWS": []string{account, second}}, everybody, doc{"AWS": "arn:aws:iam::" + account + ":role/r4"})}
 				mine["Condition"] = one(doc{"StringEquals": doc{"sts:ExternalId": name}}, doc{"StringEquals": doc{"sts:ExternalId": name}}, doc{"StringNotEquals": doc{"aws:RequestedRegion": fmt.Sprint("eu-west-", k)}},
 					doc{"IpAddress": doc{"aws:SourceIp": fmt.Sprintf("192.0.2.%d/32", k)}}, doc{"StringEquals": doc{"aws:ResourceTag/name": name}}, doc{"StringEquals": doc{"aws:PrincipalTag/Team": "a", "sts:ExternalId": name}},
+					doc{one("ArnEquals", "ArnLike", "StringEquals", "ArnNotEquals", "StringEqualsIfExists", "ForAnyValue:StringEquals").(string): doc{"aws:PrincipalArn": []string{m.arn("role", fmt.Sprint("r", (k*7)%30)), m.arn("role", "r9")}}},
 					doc{"ArnLike": doc{"aws:PrincipalArn": fmt.Sprintf("arn:aws:iam::*:role/r%d*", k%3)}, "StringEquals": doc{"sts:ExternalId": name}})
 				trust = slices.Insert(trust, r.IntN(len(trust)+1), mine)
 			}
@@ -105,6 +106,9 @@ func TestPeers(t *testing.T) {
 			got, want := movesOf(worlds[2], i), movesOf(worlds[1000], worlds[1000].Find(i.ARN))
 			if !slices.Equal(got, want) {
 				t.Fatalf("seed %d: the moves of %s differ (-want +got):\n%s", seed, i.ARN, cmp.Diff(want, got))
+			}
+			if got, want := assumesOf(worlds[2], i), asksOf(worlds[2], i); !maps.Equal(got, want) {
+				t.Fatalf("seed %d: %s assumes other roles than it may (-want +got):\n%s", seed, i.ARN, cmp.Diff(want, got))
 			}
 			a, b := worlds[2].Reach(i), worlds[1000].Reach(worlds[1000].Find(i.ARN))
 			if a.Level != b.Level || !slices.Equal(a.Accounts, b.Accounts) || len(a.Steps) != len(b.Steps) || len(a.Possible) != len(b.Possible) {
@@ -146,6 +150,21 @@ func TestTooManyRoles(t *testing.T) {
 	if r.Level != LevelRead || len(w.Moves(w.Find(arn))) != 4 || !slices.Contains(r.Limits, "sts-001: 5 roles that it may perhaps assume were not asked about: there are too many") {
 		t.Errorf("%s, %q", r.Level, r.Limits)
 	}
+	for k := range 2 * fewest { // of which each has a trust policy of its own
+		m.role(fmt.Sprint("d", k), doc{"AWS": account}, allow("s3:GetObject", "arn:aws:s3:::none"))
+		m.roles[len(m.roles)-1]["AssumeRolePolicyDocument"].(doc)["Statement"].([]doc)[0]["Condition"] = doc{"StringEquals": doc{"sts:ExternalId": fmt.Sprint(k)}}
+	}
+	a = m.account(t, account)
+	w = NewWorld([]*Account{a}, time.Now())
+	w.asks = 9 + 2*fewest + 9 // the nine, which depend on nothing, are too few to stand together
+	if n := len(assumesOf(w, w.Find(arn))); n != 9+2*fewest || w.asks != 0 {
+		t.Errorf("it assumes %d roles, and %d may be asked about still", n, w.asks)
+	}
+	w = NewWorld([]*Account{a}, time.Now())
+	w.asks = fewest
+	if r := w.Reach(w.Find(arn)); !slices.Contains(r.Limits, "sts-001: 41 roles that it may perhaps assume were not asked about: there are too many") {
+		t.Errorf("%q", r.Limits)
+	}
 	m.role("before", doc{"AWS": account}, allow("sts:AssumeRole", m.arn("role", "x")))
 	m.role("x", doc{"AWS": account}, allow("sts:AssumeRole", "*"))
 	a = m.account(t, account)
@@ -159,6 +178,33 @@ func TestTooManyRoles(t *testing.T) {
 	if r := w.Reach(w.Find(arn)); r.Level != LevelUnknown {
 		t.Errorf("%s, %q", r.Level, r.Limits)
 	}
+}
+
+// assumesOf are the roles that an identity assumes by its moves, and whether it surely does.
+func assumesOf(w *World, i *Identity) map[string]State {
+	all := map[string]State{}
+	for _, m := range w.Moves(i) {
+		if m.Path == "sts-001" {
+			for _, role := range m.Target.each() {
+				if role != i {
+					all[role.ARN] = max(all[role.ARN], m.State)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// asksOf are those that it may assume, each of them asked for.
+func asksOf(w *World, i *Identity) map[string]State {
+	all := map[string]State{}
+	a := assumption{World: w, n: w.node(i)}
+	for _, role := range w.Identities() {
+		if answer := a.ask(role); role != i && role.Role && answer.State != Denied {
+			all[role.ARN] = answer.State
+		}
+	}
+	return all
 }
 
 // movesOf are an identity's, one by one.
