@@ -873,6 +873,22 @@ func (s shape) another(name, given string, way []string) bool {
 	})
 }
 
+// Heads are what subjects that are let in begin with: each with one of them at least, as far as a pattern tells before its first wildcard.
+func (f *Federation) Heads() (heads []string) {
+	for _, way := range f.ways() {
+		head := ""
+		for _, g := range way { // all of which it is like
+			if end := strings.IndexAny(g, star+string([]byte{one})); end < 0 {
+				head = g
+			} else if end > len(head) {
+				head = g[:end]
+			}
+		}
+		heads = append(heads, head)
+	}
+	return heads
+}
+
 // begins tells whether some text that begins with another may be like a pattern, by what both begin with.
 func begins(pattern, known string) bool {
 	first := globOf(pattern).pieces[0]

@@ -33,7 +33,7 @@ type trusted struct {
 
 // federate looks which tokens roles let in, and which of the run's jobs have such. The key of findings' ids is asked for once there is one.
 func (x *explainer) federate(key func() (audit.Key, error)) error {
-	t := &truster{world: x.world, graph: x.r.Graph, holder: x.holder}
+	t := &truster{world: x.world, mints: graph.NewMints(nil), graph: x.r.Graph, holder: x.holder}
 	if x.run != nil {
 		if err := x.openAccess(); err != nil {
 			return err
@@ -86,7 +86,7 @@ func (x *explainer) anyBranch() []audit.Finding {
 type truster struct {
 	world  *iam.World
 	access *graph.Access // to a run; nil for none
-	mints  []graph.Mint  // tokens that its jobs can have
+	mints  *graph.Mints  // tokens that its jobs can have
 	graph  *graph.Graph  // takes in the ways from jobs to roles
 	holder func(f *iam.Federation, name string) audit.Holder
 
@@ -216,7 +216,7 @@ func (t *truster) of(role *iam.Identity) (all []report.Trust) {
 		if f.Open {
 			one.Subjects = []string{"*"}
 		}
-		if len(t.mints) == 0 && f.Forge != "" && len(f.Subjects) > 0 {
+		if t.mints.Len() == 0 && f.Forge != "" && len(f.Subjects) > 0 {
 			one.Limits = append(one.Limits, "no jobs of its forge were read: what guards the branches and environments that it lets in is not known")
 		}
 		if len(in) > maxJobs {
