@@ -448,6 +448,40 @@ func TestFederateByNumber(t *testing.T) {
 	}
 }
 
+// BenchmarkFederations is as many roles as repositories, each of which trusts one.
+func BenchmarkFederations(b *testing.B) {
+	for _, n := range []int{500, 5000, 50_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			var roles []string
+			var all []Mint
+			for i := range n {
+				roles = append(roles, fmt.Sprintf(`{"Arn": "arn:aws:iam::111122223333:role/r%d", "AssumeRolePolicyDocument": {"Statement": {"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
+					"Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"},
+					"Condition": {"StringEquals": {"token.actions.githubusercontent.com:aud": "sts.amazonaws.com", "token.actions.githubusercontent.com:sub": "repo:acme/r%d:ref:refs/heads/main"}}}}}`, i, i))
+				all = append(all, Mint{Target: fmt.Sprint("github:acme/r", i), Job: "deploy", Forge: iam.GitHub, Subject: fmt.Sprintf("repo:acme/r%d:ref:refs/heads/*", i), Claims: map[string]iam.Fact{"aud": iam.Chosen()}})
+			}
+			account, err := iam.ParseAccount("111122223333", []byte(`{"RoleDetailList": [`+strings.Join(roles, ",")+`]}`))
+			if err != nil || len(account.Problems) > 0 {
+				b.Fatal(err, account.Problems)
+			}
+			w := iam.NewWorld([]*iam.Account{account}, time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC))
+			b.ReportAllocs()
+			for b.Loop() {
+				g, mints, in := &Graph{}, NewMints(all), 0
+				for _, role := range w.Identities() {
+					for _, f := range w.Federations(role) {
+						some, _ := g.Federate(w, &f, mints)
+						in += len(some)
+					}
+				}
+				if in != n {
+					b.Fatal(in)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkFederate is a role of one repository's, in an organisation of 10,000.
 func BenchmarkFederate(b *testing.B) {
 	w, f := federation(b, "token.actions.githubusercontent.com", `"StringLike": {"~:sub": "repo:acme/r77:*"}`)
