@@ -115,17 +115,19 @@ func (t *trusting) add(c *peers, many, plain bool) {
 
 // callers are whom a statement of a trust policy lets in at most, as for [principals.indexed]: those whom a condition on aws:PrincipalArn names, where it has one without wildcards.
 func (s *Statement) callers() (names []string, everyone bool) {
+	wild := func(v pattern) bool {
+		return v.holds || strings.ContainsAny(v.text, "*?") || !strings.Contains(v.text, ":")
+	}
 	for i := range s.conditions {
 		c := &s.conditions[i]
-		if c.key != "aws:principalarn" || c.negated || c.ifExists || c.null || c.set != 0 || !strings.HasSuffix(c.operator, "equals") && !strings.HasSuffix(c.operator, "like") {
+		asks := c.key == "aws:principalarn" && !c.negated && !c.ifExists && !c.null && c.set == single && (strings.HasSuffix(c.operator, "equals") || strings.HasSuffix(c.operator, "like"))
+		if !asks || slices.ContainsFunc(c.values, wild) {
 			continue
 		}
-		if literal := func(v pattern) bool { return !v.holds && !strings.ContainsAny(v.text, "*?") && strings.Contains(v.text, ":") }; !slices.ContainsFunc(c.values, func(v pattern) bool { return !literal(v) }) {
-			for _, v := range c.values {
-				names = append(names, v.text)
-			}
-			return names, false
+		for _, v := range c.values {
+			names = append(names, v.text)
 		}
+		return names, false
 	}
 	return s.principals.indexed()
 }
@@ -135,11 +137,8 @@ func (p *Policy) personal() bool {
 	return slices.ContainsFunc(p.Statements, func(s *Statement) bool {
 		return s.does(assumeRole) && (s.principals.personal() || slices.ContainsFunc(s.resources, func(r resource) bool { return r.holds }) ||
 			slices.ContainsFunc(s.conditions, func(c condition) bool {
-				switch name := c.key; {
-				case name == "aws:principalarn", name == "aws:username", name == "aws:userid", strings.HasPrefix(name, "aws:principaltag/"):
-					return true
-				}
-				return slices.ContainsFunc(c.values, func(v pattern) bool { return v.holds })
+				return c.key == "aws:principalarn" || c.key == "aws:username" || c.key == "aws:userid" || strings.HasPrefix(c.key, "aws:principaltag/") ||
+					slices.ContainsFunc(c.values, func(v pattern) bool { return v.holds })
 			}))
 	})
 }

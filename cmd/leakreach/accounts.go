@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
@@ -142,10 +143,16 @@ func (r *trustResolver) judge(ctx context.Context, accounts []*iam.Account, hold
 			return r.holder(ctx, string(f.Forge), f.Issuer, name)
 		}
 	}
+	trusting := map[*iam.Account]int{}
 	for _, role := range t.world.Identities() {
 		if trusts := t.of(role); len(trusts) > 0 {
+			trusting[role.Account]++
 			all = append(all, roleEntries(role, t.world.Reach(role), trusts)...)
 		}
+	}
+	for _, a := range accounts { // what was looked at, whatever was found
+		facts := map[string]string{"users": strconv.Itoa(len(a.Users)), "roles": strconv.Itoa(len(a.Roles)), "federated": strconv.Itoa(trusting[a])}
+		all = append(all, audit.Entry{Target: "aws:" + a.ID, Kind: audit.KindTrust, Name: a.ID, Scope: "account", Facts: facts})
 	}
 	return append(all, t.jobEntries()...), nil
 }

@@ -33,7 +33,7 @@ func TestAccountsUnread(t *testing.T) {
 			roles = append(roles, e.Target+" "+e.Scope)
 		}
 	}
-	if !slices.Equal(roles, []string{"aws:111122223333 role"}) || len(gaps) != 3 || !strings.HasPrefix(gaps[0], "aws:"+empty+" the account: reading exports") || !strings.Contains(gaps[1], "SCPs and RCPs") || !strings.Contains(gaps[2], "is there twice") {
+	if !slices.Equal(roles, []string{"aws:111122223333 role", "aws:111122223333 account"}) || len(gaps) != 3 || !strings.HasPrefix(gaps[0], "aws:"+empty+" the account: reading exports") || !strings.Contains(gaps[1], "SCPs and RCPs") || !strings.Contains(gaps[2], "is there twice") {
 		t.Errorf("%q; gaps %q", roles, gaps)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,13 +74,20 @@ func (x *explainer) trusts(role *iam.Identity) []report.Trust {
 	return one.trusts
 }
 
-// anyBranch are the run's findings about jobs that may have their identity confirmed for any branch, as the roles decide that trust their repository. Of a repository that none
-// trusts the run has told all, and so it has where it read accounts itself.
-func (x *explainer) anyBranch() []audit.Finding {
-	if x.run == nil || slices.ContainsFunc(x.run.Inventory, func(e audit.Entry) bool { return e.Kind == audit.KindTrust }) {
+// anyBranch are the run's findings about jobs that may have their identity confirmed for any branch, as the roles decide that trust their repository: those that the run
+// knows of, where it read accounts, or else those of the accounts at hand. Of a repository that none trusts the run has told all.
+func (x *explainer) anyBranch() (all []audit.Finding) {
+	if x.run == nil {
 		return nil
 	}
-	return graph.JudgeTrust(x.run.Findings, x.jobs)
+	isTrust := func(e audit.Entry) bool { return e.Kind == audit.KindTrust }
+	if !slices.ContainsFunc(x.run.Inventory, isTrust) {
+		return graph.JudgeTrust(x.run.Findings, x.jobs)
+	}
+	for _, f := range graph.JudgeTrust(x.run.Findings, x.run.Inventory) {
+		all = append(all, *x.findings[f.ID]) // which says so already
+	}
+	return all
 }
 
 // A truster looks which tokens roles let in.
@@ -90,8 +98,8 @@ type truster struct {
 	graph  *graph.Graph  // takes in the ways from jobs to roles
 	holder func(f *iam.Federation, name string) audit.Holder
 
-	trusting map[string]*iam.Identity // targets that roles let something of in, in lower case, and the first of those
-	letIn    map[spot]*letIn          // the worst of each place
+	trusting map[string]audit.Entry // targets that roles let something of in, by their names in lower case, with the first of those
+	letIn    map[spot]*letIn        // the worst of each place
 }
 
 // A letIn is a job's token that a role lets in.
@@ -109,11 +117,11 @@ type spot struct {
 // note takes in what the jobs of a federation can become, to be told of their places: of each what is the worst, and no review is in its way.
 func (t *truster) note(f *iam.Federation, in []graph.Federated) {
 	if t.trusting == nil {
-		t.trusting, t.letIn = map[string]*iam.Identity{}, map[spot]*letIn{}
+		t.trusting, t.letIn = map[string]audit.Entry{}, map[spot]*letIn{}
 	}
 	trust := func(target string) {
-		if target = strings.ToLower(target); t.trusting[target] == nil {
-			t.trusting[target] = f.Role
+		if name := strings.ToLower(target); t.trusting[name].Target == "" {
+			t.trusting[name] = audit.Entry{Target: target, Kind: audit.KindTrust, Name: f.Role.ARN, Scope: "repository"}
 		}
 	}
 	for _, j := range in {
@@ -134,9 +142,7 @@ func (t *truster) note(f *iam.Federation, in []graph.Federated) {
 
 // jobEntries are what the inventory has of targets that roles trust: the jobs that become one, and of each target the first role.
 func (t *truster) jobEntries() (all []audit.Entry) {
-	for target, role := range t.trusting {
-		all = append(all, audit.Entry{Target: target, Kind: audit.KindTrust, Name: role.ARN, Scope: "repository"})
-	}
+	all = slices.Collect(maps.Values(t.trusting))
 	for at, in := range t.letIn {
 		reach := t.world.Reach(in.role)
 		facts := reachFacts(reach)

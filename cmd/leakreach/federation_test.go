@@ -392,6 +392,9 @@ func TestScanJudgesTrust(t *testing.T) {
 			if !maps.Equal(judged, fromReach) {
 				t.Errorf("scan tells\n%q\nreach tells\n%q", judged, fromReach)
 			}
+			if again := told("reach", "--store", store, "--from", exports, "--format", "json"); !maps.Equal(again, judged) {
+				t.Errorf("of the run with accounts reach tells\n%q\nscan told\n%q", again, judged)
+			}
 			if again := told("report", "--store", store, "--format", "json", "--fail-on", "none", "--allow-gaps"); c.sub != "" && !maps.Equal(again, judged) {
 				t.Errorf("report tells\n%q\nscan told\n%q", again, judged)
 			}
