@@ -12,6 +12,7 @@ import (
 	"iter"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -106,10 +107,10 @@ type Surveyor interface {
 	Survey(now time.Time, holdings iter.Seq[Holding]) []Finding
 }
 
-// A Resolver learns what stands behind what pipelines name: which commit a tag is today, which roles of a cloud let a job in.
+// A Resolver learns what stands behind what pipelines name: which commit a tag of other people's code is today, which roles of a cloud trust them.
 type Resolver interface {
-	// Resolve is given what Survey is, once, when all targets are scanned, and yields what it has learned as entries of kind [KindComponent] or [KindRole], of which
-	// surveyors then judge. What it could not learn is a [Gap] of a target that it is about; any other error is the last thing it yields.
+	// Resolve is given what Survey is, once, when all targets are scanned, and yields what it has learned as entries of kind [KindComponent], [KindRole] or [KindTrust], of
+	// which surveyors then judge. What it could not learn is a [Gap] of a target that it is about, or of the account; any other error is the last thing it yields.
 	Resolve(ctx context.Context, holdings iter.Seq[Holding]) iter.Seq2[Entry, error]
 }
 
@@ -330,6 +331,7 @@ const (
 	KindAction      ItemKind = "action"    // code of somebody's that a runner has fetched for a job
 	KindMetadata    ItemKind = "metadata"  // a service that hands a machine the credentials of its role
 	KindRole        ItemKind = "role"      // of a cloud that a job can become by its own identity: see [Resolver]
+	KindTrust       ItemKind = "trust"     // a cloud's role that lets tokens of pipelines in: which of a target's jobs become it without a review, or what it lets in of an issuer's that is too much
 	KindComponent   ItemKind = "component" // somebody's code that pipelines name by a git ref, with what that stands for: see [Resolver]
 )
 
@@ -376,6 +378,29 @@ func SomeNames(names []string) string {
 		return list
 	}
 	return strings.TrimPrefix(list+",…", ",")
+}
+
+// Table is a table as a fact has it: a row a line, with tabs between its columns. Those in a text, and ends of lines, become spaces.
+func Table(rows ...[]string) string {
+	var lines []string
+	for _, row := range rows {
+		cells := slices.Clone(row)
+		for i, c := range cells {
+			cells[i] = strings.Join(strings.FieldsFunc(c, func(r rune) bool { return r == '\t' || r == '\n' || r == '\r' }), " ")
+		}
+		lines = append(lines, strings.Join(cells, "\t"))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Rows are those of a [Table] that have as many columns as are asked for.
+func Rows(table string, columns int) (rows [][]string) {
+	for line := range strings.SplitSeq(table, "\n") {
+		if row := strings.Split(line, "\t"); len(row) == columns && table != "" {
+			rows = append(rows, row)
+		}
+	}
+	return rows
 }
 
 // A Cost is what a scan will take of one API or host, for one of its sources.

@@ -27,7 +27,7 @@ type Account struct {
 	// Listed are beginnings of ARNs: of the account's resources whose ARNs begin so, all that have a policy are among Resources. "" is that of all but keys of
 	// KMS, each of which has one.
 	Listed []string
-	// Audiences are those that OpenID Connect providers take, by their ARNs; of one that is not there it is not known.
+	// Audiences are those that OpenID Connect providers take, by their ARNs; nil is a provider that the account does not have. Of one that is not there it is not known.
 	Audiences map[string][]string
 	Problems  []string  // documents that could not be read, each of which is a gap
 	all       []string  // see unlimited; nil until it is needed

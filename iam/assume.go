@@ -12,8 +12,8 @@ const assumeRole = "sts:assumerole"
 // fewest is how many roles are worth grouping. Fewer are moved to one by one.
 const fewest = 16
 
-// maxAsks is how often a single role is looked at for somebody: where policies all differ, that takes each with each. It is some twenty seconds of one core, and 1 GB of moves if
-// all are allowed. An account may have 5,000 roles.
+// maxAsks is how often a single role is looked at for somebody: where policies of both sides all differ, or go by who somebody is, that takes each with each. It is some twenty
+// seconds of one core, and 1 GB of moves if all are allowed. An account may have 5,000 roles.
 const maxAsks = 2_000_000
 
 // Peers are roles of an account whose trust policies say the same to users and roles. Whoever may assume one of them may assume all, as far as their own policies do not
@@ -29,19 +29,31 @@ type alike struct {
 	any   map[int]*Identity // what stands for them, by the statement that lets somebody in
 }
 
+// Few are roles whose trust policies others have too seldom to be peers, by their ARNs. Plain ones do not go by who of an account somebody is.
+type few struct{ plain, picky []*Identity }
+
+// A circle is what identities may assume of some plain roles that no policy tells apart in that: of one account, with statements that say the same. So many of them, and
+// many roles whose trust policies all differ, cost as much as they are as well.
+type circle struct {
+	alike [][]*Identity // roles, of one account each, that they may assume by the same statements
+	any   []*Identity   // what stands for each of those
+	left  int           // roles that were not asked about
+}
+
 // A trusting is groups of roles by what they have in their trust policies, to find those that let somebody in without asking each.
 type trusting struct {
-	byName   map[string][]*peers // ARNs, and accounts, that are named
-	everyone []*peers
-	any      []*Identity // what stands for parts
-	names    map[string]int
+	byName  map[string][]*peers // ARNs, and accounts, that are named; "" for everyone
+	few     map[string]*few     // by accounts, likewise
+	circles map[string]*circle  // by what identities have, and of which roles
+	any     []*Identity         // what stands for parts
+	names   map[string]int
 }
 
 func (w *World) trusting() *trusting {
 	if w.trust != nil {
 		return w.trust
 	}
-	w.trust = &trusting{byName: map[string][]*peers{}, names: map[string]int{}}
+	w.trust = &trusting{byName: map[string][]*peers{}, few: map[string]*few{}, circles: map[string]*circle{}, names: map[string]int{}}
 	tags := w.tellingTags()
 	for _, a := range w.accounts {
 		groups, order := map[string]*peers{}, []*peers{}
@@ -57,31 +69,87 @@ func (w *World) trusting() *trusting {
 			}
 			c.roles = append(c.roles, role)
 		}
+		plain := !slices.ContainsFunc(slices.Concat(a.RCPs...), (*Policy).personal)
 		for _, c := range order {
-			w.trust.add(c)
+			w.trust.add(c, len(c.roles) >= w.fewest, plain && !c.roles[0].Trust.personal())
 		}
+	}
+	for _, f := range w.trust.few {
+		slices.SortFunc(f.plain, byARN)
+		slices.SortFunc(f.picky, byARN)
 	}
 	return w.trust
 }
 
-func (t *trusting) add(c *peers) {
-	names, everyone := map[string]bool{}, false
+func (t *trusting) add(c *peers, many, plain bool) {
+	names := map[string]bool{}
 	for _, s := range c.roles[0].Trust.Statements {
 		if s.Effect == Allow {
-			some, all := s.principals.indexed()
-			everyone = everyone || all
+			some, all := s.callers()
 			for _, n := range some {
 				names[n] = true
+			}
+			if all {
+				names[""] = true
 			}
 		}
 	}
 	slices.SortFunc(c.roles, byARN)
 	for n := range names {
-		t.byName[n] = append(t.byName[n], c)
+		if many || strings.Contains(n, ":") {
+			t.byName[n] = append(t.byName[n], c)
+			continue
+		}
+		f := t.few[n]
+		if f == nil {
+			f = &few{}
+			t.few[n] = f
+		}
+		if plain {
+			f.plain = append(f.plain, c.roles...)
+		} else {
+			f.picky = append(f.picky, c.roles...)
+		}
 	}
-	if everyone {
-		t.everyone = append(t.everyone, c)
+}
+
+// callers are whom a statement of a trust policy lets in at most, as for [principals.indexed]: those whom a condition on aws:PrincipalArn names, where it has one without wildcards.
+func (s *Statement) callers() (names []string, everyone bool) {
+	wild := func(v pattern) bool {
+		return v.holds || strings.ContainsAny(v.text, "*?") || !strings.Contains(v.text, ":")
 	}
+	for i := range s.conditions {
+		c := &s.conditions[i]
+		asks := c.key == "aws:principalarn" && !c.negated && !c.ifExists && !c.null && c.set == single && (strings.HasSuffix(c.operator, "equals") || strings.HasSuffix(c.operator, "like"))
+		if !asks || slices.ContainsFunc(c.values, wild) {
+			continue
+		}
+		for _, v := range c.values {
+			names = append(names, v.text)
+		}
+		return names, false
+	}
+	return s.principals.indexed()
+}
+
+// personal tells whether what a policy says about assuming roles goes by who of an account somebody is.
+func (p *Policy) personal() bool {
+	return slices.ContainsFunc(p.Statements, func(s *Statement) bool {
+		return s.does(assumeRole) && (s.principals.personal() || slices.ContainsFunc(s.resources, func(r resource) bool { return r.holds }) ||
+			slices.ContainsFunc(s.conditions, func(c condition) bool {
+				return c.key == "aws:principalarn" || c.key == "aws:username" || c.key == "aws:userid" || strings.HasPrefix(c.key, "aws:principaltag/") ||
+					slices.ContainsFunc(c.values, func(v pattern) bool { return v.holds })
+			}))
+	})
+}
+
+// personal tells whether some are named who are no account.
+func (p *principals) personal() bool {
+	if p == nil {
+		return false
+	}
+	names, _ := p.indexed()
+	return p.not || slices.ContainsFunc(names, func(n string) bool { return strings.Contains(n, ":") })
 }
 
 func byARN(a, b *Identity) int { return cmp.Compare(a.ARN, b.ARN) }
@@ -106,14 +174,7 @@ func (w *World) trustOf(role *Identity, tags map[string]bool) string {
 				b.WriteString(role.ARN)
 			}
 		}
-		for k := range s.conditions { // a key that whoever asks chooses is tried with all values that there are
-			if c := &s.conditions[k]; ours || facts(c.key).state == chosen {
-				fmt.Fprintf(&b, " %q %q %t %t %d", c.key, c.operator, c.ifExists, c.null, c.set)
-				for _, v := range c.values {
-					fmt.Fprintf(&b, " %q", v.text)
-				}
-			}
-		}
+		s.tell(&b, func(c *condition) bool { return ours || facts(c.key).state == chosen }) // such a key is tried with all values that there are
 		b.WriteByte('\n')
 	}
 	for _, t := range sortedTags(role.Tags) {
@@ -122,6 +183,18 @@ func (w *World) trustOf(role *Identity, tags map[string]bool) string {
 		}
 	}
 	return b.String()
+}
+
+// tell writes down conditions that make a difference.
+func (s *Statement) tell(b *strings.Builder, matters func(*condition) bool) {
+	for k := range s.conditions {
+		if c := &s.conditions[k]; matters(c) {
+			fmt.Fprintf(b, " %q %q %t %t %d", c.key, c.operator, c.ifExists, c.null, c.set)
+			for _, v := range c.values {
+				fmt.Fprintf(b, " %q", v.text)
+			}
+		}
+	}
 }
 
 func sortedTags(tags map[string]string) (all [][2]string) {
@@ -172,14 +245,16 @@ func (w *World) tellingTags() map[string]bool {
 func (w *World) assume(n *node) {
 	t := w.trusting()
 	a := assumption{World: w, n: n, done: map[*peers]bool{}, asked: map[*Identity]bool{n.id: true}, picky: map[*Account]*pickiness{}}
-	for _, c := range slices.Concat(t.byName[n.who.ARN], t.byName[n.who.Role], t.everyone) {
+	for _, c := range slices.Concat(t.byName[n.who.ARN], t.byName[n.who.Role], t.byName[""]) {
 		a.peers(c, nil)
 	}
+	a.few("", nil)
 	some, like, all := n.assumable()
 	if all || len(like) > 0 {
 		for _, c := range t.byName[n.who.Account] {
 			a.peers(c, like)
 		}
+		a.few(n.who.Account, like)
 	}
 	for _, arn := range some {
 		if role := w.byARN[arn]; role != nil {
@@ -250,11 +325,15 @@ func (a *assumption) peers(c *peers, like []string) {
 			continue
 		}
 		by := -1
-		if last := len(answer.Witnesses) - 1; last >= 0 && answer.Witnesses[last].Layer == LayerResource {
-			by = p.roles[0].trustedBy(answer.Witnesses[last].Statement)
-			answer.Witnesses = answer.Witnesses[:last]
+		others, own := trustOfRole(answer.Witnesses)
+		if answer.Witnesses = others; own != nil {
+			by = p.roles[0].trustedBy(own.Statement)
 		}
-		to := a.any(p, by)
+		to := p.any[by]
+		if to == nil {
+			to = a.any(p.roles, func(role *Identity, _ int) *Statement { return role.trusts(by) })
+			p.any[by] = to
+		}
 		a.n.add(Move{Step: Step{To: to.ARN, Edge: "assumes", Path: "sts-001"}, Target: to}, answer)
 	}
 }
@@ -285,32 +364,152 @@ func (i *Identity) trustedBy(number int) (k int) {
 	return k
 }
 
-// any is what stands for the roles of an alike to those whom a statement lets in; -1 is none.
-func (a *assumption) any(p *alike, by int) *Identity {
-	if any := p.any[by]; any != nil {
-		return any
+// trusts is the statement of a number among those that have a say about identities; nil for none.
+func (i *Identity) trusts(number int) *Statement {
+	for _, s := range i.Trust.Statements {
+		if s.ofIdentities() {
+			if number == 0 {
+				return s
+			}
+			number--
+		}
 	}
-	t, first := a.trust, p.roles[0]
-	name := fmt.Sprintf("any of %d roles of %s such as %s", len(p.roles), first.Account.ID, first.ARN)
+	return nil
+}
+
+// any is what stands for some roles of an account, each of which lets somebody in by a statement; nil is none.
+func (a *assumption) any(roles []*Identity, by func(role *Identity, k int) *Statement) *Identity {
+	t, first := a.trust, roles[0]
+	name := fmt.Sprintf("any of %d roles of %s such as %s", len(roles), first.Account.ID, first.ARN)
 	if t.names[name]++; t.names[name] > 1 {
 		name += fmt.Sprintf(" (%d)", t.names[name])
 	}
-	any := &Identity{ARN: name, Account: first.Account, Role: true, Any: p.roles}
-	n := &node{id: any, moved: true, moves: make([]Move, len(p.roles))}
-	for k, role := range p.roles {
+	any := &Identity{ARN: name, Account: first.Account, Role: true, Any: roles}
+	n := &node{id: any, moved: true, moves: make([]Move, len(roles))}
+	for k, role := range roles {
 		m := Move{Step: Step{From: name, To: role.ARN, Edge: "assumes", Path: "sts-001"}, Target: role, State: Allowed}
-		seen := -1
-		for _, s := range role.Trust.Statements {
-			if s.ofIdentities() {
-				if seen++; seen == by {
-					m.Evidence = evidence([]Witness{witness(LayerResource, s)})
-				}
-			}
+		if s := by(role, k); s != nil {
+			m.Evidence = evidence([]Witness{witness(LayerResource, s)})
 		}
 		n.moves[k] = m
 	}
-	p.any[by], a.nodes[any], t.any = any, n, append(t.any, any)
+	a.nodes[any], t.any = n, append(t.any, any)
 	return any
+}
+
+// few adds those of the few of an account, "" for everybody's, whose names are like patterns.
+func (a *assumption) few(of string, like []string) {
+	f := a.trust.few[of]
+	if f == nil {
+		return
+	}
+	for _, role := range named(f.picky, like) {
+		a.role(role)
+	}
+	plain := named(f.plain, like)
+	key, ok := "", false
+	if len(plain) >= a.fewest {
+		key, ok = a.sayings()
+	}
+	if !ok {
+		for _, role := range plain {
+			a.role(role)
+		}
+		return
+	}
+	key += fmt.Sprintf(" of %q %q", of, like)
+	c := a.trust.circles[key]
+	if c == nil {
+		c = a.circle(plain)
+		a.trust.circles[key] = c
+	}
+	if c.left > 0 {
+		a.n.left += c.left
+		a.cut = true
+	}
+	for k, roles := range c.alike {
+		if c.any[k] == nil {
+			for _, role := range roles {
+				a.role(role)
+			}
+			continue
+		}
+		answer := a.ask(roles[0])
+		answer.Witnesses, _ = trustOfRole(answer.Witnesses)
+		a.n.add(Move{Step: Step{To: c.any[k].ARN, Edge: "assumes", Path: "sts-001"}, Target: c.any[k]}, answer)
+	}
+}
+
+// trustOfRole parts from the witnesses of an answer the one of the role's trust policy, which comes last; nil is none.
+func trustOfRole(by []Witness) (others []Witness, own *Witness) {
+	if last := len(by) - 1; last >= 0 && by[last].Layer == LayerResource {
+		return by[:last], &by[last]
+	}
+	return by, nil
+}
+
+// circle asks for plain roles, for the identity and all that are like it.
+func (a *assumption) circle(plain []*Identity) *circle {
+	if a.asks < len(plain) {
+		return &circle{left: len(plain)}
+	}
+	a.asks -= len(plain)
+	c, at, by := &circle{}, map[string]int{}, [][]*Statement{}
+	for _, role := range plain {
+		answer := a.ask(role)
+		if answer.State == Denied {
+			continue
+		}
+		others, own := trustOfRole(answer.Witnesses)
+		key := fmt.Sprintf("%s %d %#v %q", role.Account.ID, answer.State, others, answer.Missing)
+		k, known := at[key]
+		if !known {
+			k = len(c.alike)
+			at[key], c.alike, by = k, append(c.alike, nil), append(by, nil)
+		}
+		var s *Statement
+		if own != nil {
+			s = role.Trust.Statements[own.Statement-1]
+		}
+		c.alike[k], by[k] = append(c.alike[k], role), append(by[k], s)
+	}
+	c.any = make([]*Identity, len(c.alike))
+	for k, roles := range c.alike {
+		if len(roles) >= a.fewest {
+			c.any[k] = a.any(roles, func(_ *Identity, n int) *Statement { return by[k][n] })
+		}
+	}
+	return c
+}
+
+// sayings is all that makes a difference to which plain roles the identity may assume; not ok where that goes by who it is.
+func (a *assumption) sayings() (text string, ok bool) {
+	n := a.n
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d %s %t %t %q", n.who.Kind, n.id.Account.ID, n.admin.State == Allowed, n.layers.Boundary == nil, n.layers.Unread)
+	facts := a.facts(n.id, "")
+	for k, policies := range [][]*Policy{n.layers.Identity, n.layers.Boundary, slices.Concat(n.layers.SCPs...)} {
+		for _, p := range policies {
+			if p.personal() {
+				return "", false
+			}
+			if k == 2 { // the account's
+				continue
+			}
+			fmt.Fprintf(&b, "\n%d %t", k, p.variables)
+			for _, s := range p.Statements {
+				does := s.does(assumeRole)
+				if does {
+					fmt.Fprintf(&b, " %t %t", s.Effect, s.notRes)
+					for i := range s.resources {
+						fmt.Fprintf(&b, " %q", s.resources[i].text)
+					}
+				}
+				s.tell(&b, func(c *condition) bool { return does || facts(c.key).state == chosen })
+			}
+		}
+	}
+	return b.String(), true
 }
 
 // A pickiness is the statements about assuming roles that are not about all roles.

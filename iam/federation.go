@@ -42,12 +42,15 @@ type Federation struct {
 	Issuer   string // its address without https://; * for any
 	Forge    Forge  // "" for one that is not known
 	// Subjects are patterns: what is like none of them is not let in. None are any subject, where Open is true.
-	Subjects  []Subject
-	Open      bool
-	Audiences []string // that a statement asks for
-	Claims    []string // others that statements test, by their names
-	// Names are repositories, as OWNER/NAME, that are let in by their names alone: whoever has one of that name later is let in, too.
+	Subjects     []Subject
+	Open         bool
+	Audiences    []string // that a statement asks for
+	Claims       []string // others that statements test, by their names
+	Repositories []string // as OWNER/NAME, of which something is let in
+	// Names are those of them that are let in by their names alone: whoever has one of that name later is let in, too. Owners are those of which a stranger is let in who
+	// has their name.
 	Names    []string
+	Owners   []string
 	Problems []Problem
 	Limits   []string // what is not known
 
@@ -89,6 +92,9 @@ func newLiteralGlob(p string) glob {
 func (w *World) Accepts(role *Identity, provider string, claims map[string]Fact) Answer {
 	if role.Trust == nil {
 		return Answer{State: Undecided, Missing: []string{"the trust policy of " + role.ARN}}
+	}
+	if role.Account.lacks(provider) {
+		return Answer{}
 	}
 	issuer := issuerOf(provider)
 	forge := ForgeOf(issuer)
@@ -136,18 +142,31 @@ const (
 	maxWays      = 500
 )
 
+// lacks tells whether an account is known not to have a provider: then nobody is let in by it.
+func (a *Account) lacks(provider string) bool {
+	taken, read := a.Audiences[provider]
+	return read && taken == nil
+}
+
 // Federations are what a role lets in of providers of OpenID Connect tokens, as its trust policy names them.
 func (w *World) Federations(role *Identity) (all []Federation) {
-	if role.Trust == nil {
+	for _, p := range role.Providers() {
+		all = append(all, w.federation(role, p))
+	}
+	return all
+}
+
+// Providers are those of OpenID Connect tokens that a role's trust policy names; * is any.
+func (i *Identity) Providers() (providers []string) {
+	if i.Trust == nil {
 		return nil
 	}
-	var providers []string
 	add := func(p string) {
 		if !slices.Contains(providers, p) && len(providers) < maxProviders && !strings.Contains(p, ":saml-provider/") {
 			providers = append(providers, p)
 		}
 	}
-	for _, s := range role.Trust.Statements {
+	for _, s := range i.Trust.Statements {
 		if s.Effect == Deny || !s.does(strings.ToLower(assumeByToken)) || s.principals == nil {
 			continue
 		}
@@ -158,10 +177,7 @@ func (w *World) Federations(role *Identity) (all []Federation) {
 			add(anyIssuer)
 		}
 	}
-	for _, p := range providers {
-		all = append(all, w.federation(role, p))
-	}
-	return all
+	return providers
 }
 
 // A trustee is one federation in the making.
@@ -205,6 +221,9 @@ func (w *World) federation(role *Identity, provider string) Federation {
 				f.Forge = forge
 			}
 		}
+	}
+	if role.Account.lacks(provider) {
+		f.Limits = append(f.Limits, "the account has no such provider: nobody is let in until somebody makes it")
 	}
 	t.judge()
 	slices.Sort(f.Claims)
@@ -480,7 +499,8 @@ func (t *trustee) judge() {
 		t.judgeWay(way, seeds)
 	}
 	t.judgeGuards()
-	for _, name := range slices.Sorted(maps.Keys(seeds)) {
+	t.Repositories = slices.Sorted(maps.Keys(seeds))
+	for _, name := range t.Repositories {
 		if seeds[name] == "both" {
 			t.found("O13", Holder, "", "", "subjects of %s are let in with its numbers and by its name alone: whoever takes the name is let in as well", name)
 		}
@@ -505,7 +525,15 @@ func (t *trustee) judgeWay(way []string, seeds map[string]string) {
 		if !ok {
 			continue
 		}
-		if t.Forge == "" || t.lookalike(s, tok, way) || t.Forge == Kubernetes || t.otherRepository(s, tok, way) {
+		if t.Forge == "" || t.lookalike(s, tok, way) || t.Forge == Kubernetes {
+			continue
+		}
+		if owner := tok["owner"]; s.has("owner") && !s.has("owner_id") && len(way) > 0 && !slices.Contains(t.Owners, owner) {
+			if _, _, ok := t.finds(s.with("owner", owner), way, Anyone); ok {
+				t.Owners = append(t.Owners, owner)
+			}
+		}
+		if t.otherRepository(s, tok, way) {
 			continue
 		}
 		name, form := tok["owner"]+"/"+tok["repo"], "name"
@@ -843,6 +871,22 @@ func (s shape) another(name, given string, way []string) bool {
 		other, whole := v.within(&states, way)
 		return other != nil || !whole
 	})
+}
+
+// Heads are what subjects that are let in begin with: each with one of them at least, as far as a pattern tells before its first wildcard.
+func (f *Federation) Heads() (heads []string) {
+	for _, way := range f.ways() {
+		head := ""
+		for _, g := range way { // all of which it is like
+			if end := strings.IndexAny(g, star+string([]byte{one})); end < 0 {
+				head = g
+			} else if end > len(head) {
+				head = g[:end]
+			}
+		}
+		heads = append(heads, head)
+	}
+	return heads
 }
 
 // begins tells whether some text that begins with another may be like a pattern, by what both begin with.

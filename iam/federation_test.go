@@ -236,17 +236,30 @@ func TestFederationNobody(t *testing.T) {
 
 // TestFederationNames: repositories that are let in by their names alone.
 func TestFederationNames(t *testing.T) {
-	for _, c := range []struct{ issuer, conditions, want string }{
-		{githubIssuer, `"StringEquals": {"~:sub": ["repo:acme/app:environment:prod", "repo:acme/lib:pull_request"]}`, "[acme/app acme/lib]"},
-		{githubIssuer, `"StringLike": {"~:sub": "repo:acme/app:*"}`, "[acme/app]"},
-		{githubIssuer, `"StringLike": {"~:sub": "repo:acme/app*"}`, "[]"},
-		{githubIssuer, `"StringEquals": {"~:sub": "repo:acme@1/app@2:environment:prod"}`, "[]"},
-		{githubIssuer, `"StringEquals": {"~:sub": "repo:acme/app:environment:prod", "~:repository_id": "456"}`, "[]"},
-		{gitlabIssuer, `"StringLike": {"~:sub": "project_path:acme/deep/app:*"}`, "[acme/deep/app]"},
+	for _, c := range []struct{ issuer, conditions, want, owners string }{
+		{githubIssuer, `"StringEquals": {"~:sub": ["repo:acme/app:environment:prod", "repo:acme/lib:pull_request"]}`, "[acme/app acme/lib]", "[acme]"},
+		{githubIssuer, `"StringEquals": {"~:sub": ["repo:acme/app:environment:prod", "repo:other/lib:pull_request"]}`, "[acme/app other/lib]", "[acme other]"},
+		{githubIssuer, `"StringLike": {"~:sub": "repo:acme/app:*"}`, "[acme/app]", "[acme]"},
+		{githubIssuer, `"StringLike": {"~:sub": "repo:acme/app*"}`, "[]", "[acme]"},
+		{githubIssuer, `"StringLike": {"~:sub": "repo:acme/*"}`, "[]", "[acme]"},
+		{githubIssuer, `"StringLike": {"~:sub": "repo:acme*"}`, "[]", "[]"}, // which anybody is let in by, whatever happens to the name
+		{githubIssuer, `"StringLike": {"~:sub": "*"}`, "[]", "[]"},
+		{githubIssuer, `"StringEquals": {"~:sub": "repo:acme@1/app@2:environment:prod"}`, "[]", "[]"},
+		{githubIssuer, `"StringEquals": {"~:sub": "repo:acme/app:environment:prod", "~:repository_id": "456"}`, "[]", "[]"},
+		{githubIssuer, `"StringEquals": {"~:sub": "repo:acme/app:environment:prod", "~:actor_id": "456"}`, "[acme/app]", "[]"},
+		{githubIssuer, `"StringLike": {"~:sub": "repo:acme/*", "~:enterprise_id": "456"}`, "[]", "[]"},
+		{gitlabIssuer, `"StringLike": {"~:sub": "project_path:acme/deep/app:*"}`, "[acme/deep/app]", "[acme]"},
 	} {
 		w, role := trusted(t, c.issuer, c.conditions)
-		if got := fmt.Sprint(w.Federations(role)[0].Names); got != c.want {
+		f := w.Federations(role)[0]
+		if got := fmt.Sprint(f.Names); got != c.want {
 			t.Errorf("%s: %s, want %s", c.conditions, got, c.want)
+		}
+		if numbered := strings.Contains(c.conditions, "@2"); numbered && fmt.Sprint(f.Repositories) != "[acme/app]" || !numbered && len(f.Names) > len(f.Repositories) {
+			t.Errorf("%s: repositories %s", c.conditions, f.Repositories)
+		}
+		if got := fmt.Sprint(f.Owners); got != c.owners {
+			t.Errorf("%s: owners %s, want %s", c.conditions, got, c.owners)
 		}
 	}
 }
@@ -299,6 +312,16 @@ func TestFederationAudience(t *testing.T) {
 		}
 		if text := strings.Join(got, "; "); text != c.want {
 			t.Errorf("%s, %s, %s: got %q, want %q", c.conditions, c.providers, c.session, text, c.want)
+		}
+	}
+	for doc, open := range map[string]bool{"null": false, `{"ClientIDList": []}`: true, `{}`: true} { // one that is not there lets nobody in
+		w, role := trusted(t, githubIssuer, aud)
+		if err := ParseProviders([]byte(`{"arn:aws:iam::`+account+`:oidc-provider/`+githubIssuer+`": `+doc+`}`), []*Account{role.Account}); err != nil {
+			t.Fatal(err)
+		}
+		f := w.Federations(role)[0]
+		if lets := len(w.Lets(&f, "repo:acme/app:ref:refs/heads/main", nil)) > 0; lets != open || len(f.Problems) > 0 != open || len(f.Limits) > 0 == open {
+			t.Errorf("a provider that is %s: lets somebody in: %v, problems %v, limits %v", doc, lets, f.Problems, f.Limits)
 		}
 	}
 	for _, bad := range []string{"", "[]", `{"a": 1}`, `{"a": {"ClientIDList": "x"}}`} {

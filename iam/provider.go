@@ -6,16 +6,19 @@ import (
 	"time"
 )
 
-// ParseProviders reads which audiences the OpenID Connect providers of accounts take: {"ARN": what "aws iam get-open-id-connect-provider" prints for it}, see
-// https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetOpenIDConnectProvider.html.
+// ParseProviders reads which audiences the OpenID Connect providers of accounts take: {"ARN": what "aws iam get-open-id-connect-provider" prints for it, or null
+// where there is none}, see https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetOpenIDConnectProvider.html.
 func ParseProviders(doc []byte, accounts []*Account) error {
-	var in map[string]struct{ ClientIDList []string }
+	var in map[string]*struct{ ClientIDList []string }
 	if err := json.Unmarshal(doc, &in); err != nil {
 		return fmt.Errorf("reading OpenID Connect providers: %w", err)
 	}
 	audiences := map[string][]string{}
 	for arn, p := range in {
-		audiences[arn] = p.ClientIDList
+		audiences[arn] = nil
+		if p != nil {
+			audiences[arn] = append([]string{}, p.ClientIDList...)
+		}
 	}
 	for _, a := range accounts {
 		a.Audiences = audiences

@@ -257,7 +257,7 @@ func FuzzParseAccount(f *testing.F) {
 }
 
 // BenchmarkReach judges an account of many identities: some may pass roles to services, as many make keys, one is admin, and each other user may assume a role. Of
-// wide ones a twentieth may nearly everything, which makes many moves. In a mesh each role may assume each.
+// wide ones a twentieth may nearly everything, which makes many moves. In a mesh each role may assume each, and of differing ones each has a trust policy of its own.
 func BenchmarkReach(b *testing.B) {
 	for _, c := range []struct {
 		n, each int
@@ -271,11 +271,22 @@ func BenchmarkReach(b *testing.B) {
 		{500, 0, "mesh", nil},
 		{5000, 0, "mesh", nil},
 		{50000, 0, "mesh", nil},
+		{500, 0, "differing", nil},
+		{5000, 0, "differing", nil},
+		{50000, 0, "differing", nil},
 	} {
 		b.Run(fmt.Sprint(c.n, c.what), func(b *testing.B) {
 			m := &maker{}
 			trust := doc{"AWS": "arn:aws:iam::" + account + ":root"}
 			for k := range c.n / 2 {
+				if c.what == "differing" {
+					for _, name := range []string{"a", "b"} {
+						m.role(fmt.Sprint(name, k), doc{"AWS": account}, allow("sts:AssumeRole", "*"))
+						trust := m.roles[len(m.roles)-1]["AssumeRolePolicyDocument"].(doc)
+						trust["Statement"].([]doc)[0]["Condition"] = doc{"StringEquals": doc{"sts:ExternalId": fmt.Sprint(name, k)}}
+					}
+					continue
+				}
 				if c.each == 0 {
 					m.role(fmt.Sprint("a", k), trust, allow("sts:AssumeRole", "*"))
 					m.role(fmt.Sprint("b", k), trust, allow("sts:AssumeRole", "*"), allow("sqs:SendMessage", "*"))

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/scanners/cloud"
 	"github.com/leakreach/leakreach/scanners/components"
 	"github.com/leakreach/leakreach/scanners/definitions"
 	"github.com/leakreach/leakreach/scanners/leftovers"
@@ -28,8 +29,9 @@ func All(o secrets.Options) (all []audit.Scanner, err error) {
 	if err != nil {
 		return nil, err
 	}
+	accounts := cloud.New(o.Rules)
 	asked := len(o.Rules) > 0
-	known := slices.Concat(judge.Rules(), read.Rules(), left.Rules(), learned.Rules())
+	known := slices.Concat(judge.Rules(), read.Rules(), left.Rules(), learned.Rules(), accounts.Rules())
 	o.Rules = slices.DeleteFunc(slices.Clone(o.Rules), func(id string) bool {
 		return slices.ContainsFunc(known, func(r audit.Rule) bool { return r.ID == id })
 	})
@@ -48,6 +50,9 @@ func All(o secrets.Options) (all []audit.Scanner, err error) {
 	}
 	if len(learned.Rules()) > 0 {
 		all = append(all, learned)
+	}
+	if len(accounts.Rules()) > 0 {
+		all = append(all, accounts)
 	}
 	if len(judge.Rules()) > 0 {
 		all = append(all, judge)

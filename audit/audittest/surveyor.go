@@ -62,7 +62,9 @@ func checkSurvey(t *testing.T, i int, sample []audit.Holding, found []audit.Find
 			t.Errorf("sample %d: %s nowhere", i, f.Rule)
 		}
 		for _, l := range f.Locations {
-			if l.Kind == "" || !slices.ContainsFunc(sample, func(h audit.Holding) bool { return h.Coverage.Target == l.Target }) {
+			if l.Kind == "" || !slices.ContainsFunc(sample, func(h audit.Holding) bool {
+				return h.Coverage.Target == l.Target || slices.ContainsFunc(h.Inventory, func(e audit.Entry) bool { return e.Target == l.Target })
+			}) {
 				t.Errorf("sample %d: %s in a target that was not given, or in nothing that is known: %+v", i, f.Rule, l)
 			}
 		}

@@ -1,53 +1,39 @@
 package main
 
 import (
-	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/leakreach/leakreach/audit"
-	"github.com/leakreach/leakreach/iam/iamtest"
-	"github.com/leakreach/leakreach/internal/report"
 )
 
-// TestLandscape: in five accounts with 400 identities, reach is found as it was planted, and who only looks like an administrator is none.
-func TestLandscape(t *testing.T) {
-	l, dir := iamtest.NewLandscape([5]string{"100000000001", "100000000002", "100000000003", "100000000004", "100000000005"}), t.TempDir()
-	file := func(name string, content any) {
-		doc, err := json.Marshal(content)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), doc, 0o600)
-		}
-		if err != nil {
+// TestAccountsUnread: an account that cannot be read is a gap, and what else is known is told.
+func TestAccountsUnread(t *testing.T) {
+	dir := t.TempDir()
+	empty, whole := filepath.Join(dir, "empty"), filepath.Join(dir, "whole")
+	if err := errors.Join(os.Mkdir(empty, 0o700), os.Mkdir(whole, 0o700), os.WriteFile(filepath.Join(whole, "111122223333.gaad.json"), []byte(`{"RoleDetailList": [`+trusting("a", "repo:acme/*", "*")+`]}`), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	env := audit.Env{HTTP: &http.Client{}, Getenv: func(string) string { return "" }, Log: slog.New(slog.DiscardHandler), Calls: &audit.Calls{}, Now: time.Now}
+	r := &trustResolver{env: env, accounts: []string{empty, whole, whole}}
+	var roles, gaps []string
+	for e, err := range r.Resolve(t.Context(), slices.Values([]audit.Holding{{Coverage: audit.Coverage{Target: "github:acme/web"}}})) {
+		if gap := (*audit.Gap)(nil); errors.As(err, &gap) {
+			gaps = append(gaps, gap.Target+" "+gap.What+": "+gap.Why)
+		} else if err != nil {
 			t.Fatal(err)
+		} else {
+			roles = append(roles, e.Target+" "+e.Scope)
 		}
 	}
-	everything := json.RawMessage(`{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}`)
-	var organisation []any
-	for a, details := range l.Details {
-		file(a+gaadSuffix, details)
-		scps := [][]json.RawMessage{{everything}}
-		if a == l.Bound {
-			scps = append(scps, []json.RawMessage{everything, json.RawMessage(iamtest.Fence)})
-		}
-		organisation = append(organisation, map[string]any{"id": a, "management": a == l.Manager, "scps": scps})
-	}
-	file("organization.json", map[string]any{"accounts": organisation})
-	code, stdout, stderr := asked(t, nil, "reach", "--from", dir, "--format", "json")
-	var r report.Reach
-	if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != exitOK {
-		t.Fatalf("exit code %d, %v\n%s", code, err, stderr)
-	}
-	seen := map[audit.Level]int{}
-	for _, i := range r.Identities {
-		if wrong := l.Differ(i.ARN, string(i.Level), i.Accounts); wrong != "" {
-			t.Errorf("%s: %+v %q", wrong, i.Paths, i.Limits)
-		}
-		seen[i.Level]++
-	}
-	t.Logf("%d identities: %v; %d are traps", len(r.Identities), seen, l.Traps)
-	if len(r.Identities) != 400 || l.Traps < 39 {
-		t.Errorf("%d identities, %d traps", len(r.Identities), l.Traps)
+	if !slices.Equal(roles, []string{"aws:111122223333 role", "aws:111122223333 account"}) || len(gaps) != 3 || !strings.HasPrefix(gaps[0], "aws:"+empty+" the account: reading exports") || !strings.Contains(gaps[1], "SCPs and RCPs") || !strings.Contains(gaps[2], "is there twice") {
+		t.Errorf("%q; gaps %q", roles, gaps)
 	}
 }

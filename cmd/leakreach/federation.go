@@ -1,51 +1,23 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/iam"
+	"github.com/leakreach/leakreach/internal/engine"
 	"github.com/leakreach/leakreach/internal/graph"
 	"github.com/leakreach/leakreach/internal/report"
 	"github.com/leakreach/leakreach/internal/store"
+	"github.com/leakreach/leakreach/scanners/cloud"
 )
-
-// trustTooBroad is judged where accounts are read. docs/oidc.md has its problems, by their ids.
-var trustTooBroad = audit.Rule{
-	ID: "oidc-trust-too-broad", Title: "Cloud role trusts too many pipelines", Category: audit.CategoryCloud, Severity: audit.High, CWE: 284,
-	Help: `A role that trusts a forge is assumed without a key: the job shows a token that says which repository, branch or environment it is for, and the
-role's trust policy decides. What the policy leaves open, somebody else's job can be: that of any user of the forge where ` + "`sub`" + ` is not asked for
-or begins with a star, of any branch where it ends with one.
-
-Before:
-
-` + "```" + `
-"StringLike": {"token.actions.githubusercontent.com:sub": "repo:acme/*"}
-` + "```" + `
-
-After:
-
-` + "```" + `
-"StringEquals": {
-  "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
-  "token.actions.githubusercontent.com:sub": "repo:acme@1234/web@5678:environment:production"
-}
-` + "```" + `
-
-It is critical where every user of the issuer is let in, or the role is admin or can become it; medium where a condition does nothing, the audience
-is open, or a name is let in beside its numbers.
-
-**Not a finding when** one repository is let in, for one branch, tag or environment. Pull requests may be let in by a role that changes nothing.`,
-	Fix: []string{
-		"Ask for sub with StringEquals, whole: repository, and branch or environment",
-		"Protect that branch, and give the environment reviewers and branches of its own",
-		"Ask for aud, and use immutable subjects, which a renamed owner keeps",
-	},
-}
 
 // trustSeverity is that of a problem by its id, of a role that cannot become admin.
 var trustSeverity = map[string]audit.Severity{
@@ -62,47 +34,55 @@ type trusted struct {
 
 // federate looks which tokens roles let in, and which of the run's jobs have such. The key of findings' ids is asked for once there is one.
 func (x *explainer) federate(key func() (audit.Key, error)) error {
-	var mints []graph.Mint
+	t := &truster{world: x.world, mints: graph.NewMints(nil), graph: x.r.Graph, holder: x.holder}
 	if x.run != nil {
 		if err := x.openAccess(); err != nil {
 			return err
 		}
-		mints = x.access.Mints()
+		t.access, t.mints = x.access, x.access.Mints()
 	}
-	x.trusted, x.trusting, x.letIn = map[*iam.Identity]trusted{}, map[string]bool{}, map[spot][]letIn{}
+	x.trusted = map[*iam.Identity]trusted{}
 	for _, role := range x.world.Identities() {
-		trusts := x.trustsOf(role, mints)
+		trusts := t.of(role)
 		if len(trusts) == 0 {
 			continue
 		}
 		one := trusted{trusts: trusts}
-		if slices.ContainsFunc(trusts, func(t report.Trust) bool { return len(t.Problems) > 0 }) {
+		if entries := roleEntries(role, x.world.Reach(role), trusts); len(entries) > 0 {
 			k, err := key()
 			if err != nil {
 				return err
 			}
-			one.findings = trustFindings(k, role, x.world.Reach(role), trusts)
+			one.findings = cloud.New(nil).Survey(x.r.Run.StartedAt, slices.Values([]audit.Holding{{Inventory: entries}}))
+			for i := range one.findings {
+				one.findings[i].ID = engine.ID(k, &one.findings[i])
+			}
 		}
 		x.trusted[role] = one
 	}
-	return x.weigh()
+	x.jobs = t.jobEntries()
+	return x.weigh(t.roles)
 }
 
 // weigh judges the run's findings again, now that it is known which roles its jobs can become, and keeps those that are worse than the run told.
-func (x *explainer) weigh() error {
-	if len(x.roles) == 0 {
+func (x *explainer) weigh(roles []audit.Entry) error {
+	if x.run == nil || len(roles) == 0 {
 		return nil
 	}
-	x.run.Inventory = append(x.run.Inventory, x.roles...)
-	var told []audit.Severity
+	again := *x.run
+	again.Inventory = slices.Concat(x.run.Inventory, roles)
+	again.Findings = nil
 	for _, f := range x.run.Findings {
-		told = append(told, f.Severity)
+		if f.Stakes != nil {
+			again.Findings = append(again.Findings, f)
+		}
 	}
-	if err := graph.Weigh(x.run); err != nil {
+	told := slices.Clone(again.Findings)
+	if err := graph.Weigh(&again); err != nil {
 		return err
 	}
-	for i, f := range x.run.Findings {
-		if f.Severity != told[i] {
+	for i, f := range again.Findings {
+		if f.Severity != told[i].Severity {
 			x.worse = append(x.worse, f)
 		}
 	}
@@ -119,6 +99,35 @@ func (x *explainer) trusts(role *iam.Identity) []report.Trust {
 	return one.trusts
 }
 
+// anyBranch are the run's findings about jobs that may have their identity confirmed for any branch, as the roles decide that trust their repository: those that the run
+// knows of, where it read accounts, or else those of the accounts at hand. Of a repository that none trusts the run has told all.
+func (x *explainer) anyBranch() (all []audit.Finding) {
+	if x.run == nil {
+		return nil
+	}
+	isTrust := func(e audit.Entry) bool { return e.Kind == audit.KindTrust }
+	if !slices.ContainsFunc(x.run.Inventory, isTrust) {
+		return graph.JudgeTrust(x.run.Findings, x.jobs)
+	}
+	for _, f := range graph.JudgeTrust(x.run.Findings, x.run.Inventory) {
+		all = append(all, *x.findings[f.ID]) // which says so already
+	}
+	return all
+}
+
+// A truster looks which tokens roles let in.
+type truster struct {
+	world  *iam.World
+	access *graph.Access // to a run; nil for none
+	mints  *graph.Mints  // tokens that its jobs can have
+	graph  *graph.Graph  // takes in the ways from jobs to roles
+	holder func(f *iam.Federation, name string) audit.Holder
+
+	trusting map[string]audit.Entry // targets that roles let something of in, by their names in lower case, with the first of those
+	letIn    map[spot]*letIn        // the worst of each place
+	roles    []audit.Entry          // that the jobs can become, of kind [audit.KindRole]
+}
+
 // A letIn is a job's token that a role lets in.
 type letIn struct {
 	graph.Federated
@@ -131,51 +140,78 @@ type spot struct {
 	line         int
 }
 
-// anyBranchRule is of jobs that may have their identity confirmed for any branch, which a role's trust policy decides about.
-const anyBranchRule = "oidc-any-branch"
-
-// anyBranch are the run's findings about those jobs, as the roles decide that trust their repository. Of a repository that none trusts the run has told all.
-func (x *explainer) anyBranch() (all []audit.Finding) {
-	if x.run == nil {
-		return nil
+// note takes in what the jobs of a federation can become, to be told of their places: of each what is the worst, and no review is in its way.
+func (t *truster) note(f *iam.Federation, in []graph.Federated) {
+	if t.trusting == nil {
+		t.trusting, t.letIn = map[string]audit.Entry{}, map[spot]*letIn{}
 	}
-	for _, f := range x.run.Findings {
-		if f.Rule != anyBranchRule || len(f.Locations) == 0 || !x.trusting[strings.ToLower(f.Locations[0].Target)] {
+	trust := func(target string) {
+		if name := strings.ToLower(target); t.trusting[name].Target == "" {
+			t.trusting[name] = audit.Entry{Target: target, Kind: audit.KindTrust, Name: f.Role.ARN, Scope: "repository"}
+		}
+	}
+	for _, j := range in {
+		trust(j.Target)
+		path, line := j.At()
+		if guarded := j.Who == graph.ByReviewer && j.Unsure == ""; guarded || path == "" {
 			continue
 		}
-		var worst *letIn
-		for _, l := range f.Locations {
-			for _, in := range x.letIn[spot{l.Target, l.Path, l.Line}] {
-				guarded := in.Who == graph.ByReviewer && in.Unsure == ""
-				if !guarded && (worst == nil || x.world.Reach(in.role).Level > x.world.Reach(worst.role).Level) {
-					worst = &in
-				}
-			}
+		at := spot{j.Target, path, line}
+		if worst := t.letIn[at]; worst == nil || t.world.Reach(f.Role).Level > t.world.Reach(worst.role).Level {
+			t.letIn[at] = &letIn{j, f.Role}
 		}
-		if worst == nil {
-			f.Severity = audit.Low
-			f.Message += "; the roles that trust its repository ask for a branch or an environment"
-			all = append(all, f)
+	}
+	for _, name := range f.Repositories {
+		trust(string(f.Forge) + ":" + name)
+	}
+}
+
+// jobEntries are what the inventory has of targets that roles trust: the jobs that become one, and of each target the first role.
+func (t *truster) jobEntries() (all []audit.Entry) {
+	all = slices.Collect(maps.Values(t.trusting))
+	for at, in := range t.letIn {
+		reach := t.world.Reach(in.role)
+		facts := reachFacts(reach)
+		var steps [][]string
+		for _, s := range append([]audit.Step{{From: graph.JobID(in.Target, in.Job), To: in.role.ARN, Edge: string(graph.Federate), Evidence: in.Evidence}}, stepsOf(reach)...) {
+			steps = append(steps, []string{s.From, s.To, s.Edge, s.Evidence})
+		}
+		facts["steps"] = audit.Table(steps...)
+		for name, fact := range map[string]string{"job": in.Job, "path": at.path, "line": strconv.Itoa(at.line), "who": string(in.Who), "subject": in.Token, "unsure": in.Unsure} {
+			facts[name] = fact
+		}
+		all = append(all, audit.Entry{Target: at.target, Kind: audit.KindTrust, Name: in.role.ARN, Scope: "job", Facts: facts})
+	}
+	slices.SortFunc(all, func(a, b audit.Entry) int {
+		return cmp.Or(cmp.Compare(a.Target, b.Target), cmp.Compare(a.Scope, b.Scope), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Facts["path"], b.Facts["path"]), cmp.Compare(a.Facts["line"], b.Facts["line"]))
+	})
+	return all
+}
+
+// roleEntries are what the inventory has of a role that lets too much in: one for each provider of which it does.
+func roleEntries(role *iam.Identity, reach iam.Reach, trusts []report.Trust) (all []audit.Entry) {
+	for _, t := range trusts {
+		if len(t.Problems) == 0 {
 			continue
 		}
-		reach := x.world.Reach(worst.role)
-		step := audit.Step{From: graph.JobID(worst.Target, worst.Job), To: worst.role.ARN, Edge: string(graph.Federate), Evidence: worst.Evidence}
-		f.Reach = &audit.Reach{
-			Level: audit.Level(reach.Level.String()), Accounts: reach.Accounts, Limits: append([]string{}, reach.Limits...),
-			Paths: []audit.Path{{Level: audit.Level(reach.Level.String()), Steps: append([]audit.Step{step}, stepsOf(reach)...)}},
+		facts := reachFacts(reach, t.Limits...)
+		var problems [][]string
+		for _, p := range t.Problems {
+			problems = append(problems, []string{p.ID, string(p.Severity), p.Who, p.Subject, p.Why})
 		}
-		switch {
-		case worst.Unsure != "":
-			f.Message += fmt.Sprintf("; perhaps it can become %s, which depends on %s", worst.role.ARN, worst.Unsure)
-		case reach.Level >= iam.LevelEscalation:
-			f.Severity = audit.Critical
-			fallthrough
-		default:
-			f.Message += fmt.Sprintf("; %s lets it in as %s", worst.role.ARN, worst.Token)
-		}
-		all = append(all, f)
+		facts["provider"], facts["issuer"], facts["problems"] = t.Provider, t.Issuer, audit.Table(problems...)
+		all = append(all, audit.Entry{Target: "aws:" + role.Account.ID, Kind: audit.KindTrust, Name: role.ARN, Scope: "role", Facts: facts})
 	}
 	return all
+}
+
+// reachFacts are what the inventory has of what a role opens.
+func reachFacts(reach iam.Reach, limits ...string) map[string]string {
+	var rows [][]string
+	for _, l := range slices.Concat(limits, reach.Limits) {
+		rows = append(rows, []string{l})
+	}
+	return map[string]string{"level": reach.Level.String(), "accounts": strings.Join(reach.Accounts, ","), "limits": audit.Table(rows...)}
 }
 
 // reachKey is the key of findings' ids: the store's, where there is one.
@@ -189,55 +225,50 @@ func reachKey(ctx context.Context, w world, kept *store.Store) (audit.Key, error
 // maxJobs is how many jobs of a role are told one by one: of a role that lets an organisation in there are thousands.
 const maxJobs = 100
 
-// trustsOf are what a role lets in of issuers of tokens, and which jobs have such.
-func (x *explainer) trustsOf(role *iam.Identity, mints []graph.Mint) []report.Trust {
-	var all []report.Trust
+// of are what a role lets in of issuers of tokens, and which jobs have such.
+func (t *truster) of(role *iam.Identity) (all []report.Trust) {
 	var jobs []graph.Federated
-	for _, f := range x.world.Federations(role) {
-		in, left := x.r.Graph.Federate(x.world, &f, mints)
+	for _, f := range t.world.Federations(role) {
+		in, left := t.graph.Federate(t.world, &f, t.mints)
 		jobs = append(jobs, in...)
 		judgeJobs(&f, in, left)
-		if x.access != nil {
-			judgeNames(&f, x.access.Missing(&f))
+		var told []string
+		if t.access != nil {
+			told = judgeNames(&f, t.access.Missing(&f))
 		}
-		for _, j := range in {
-			path, line := j.At()
-			at := spot{j.Target, path, line}
-			x.letIn[at] = append(x.letIn[at], letIn{j, role})
-			x.trusting[strings.ToLower(j.Target)] = true
+		if t.holder != nil {
+			t.judgeHolders(&f, told)
 		}
-		for _, name := range f.Names {
-			x.trusting[strings.ToLower(string(f.Forge)+":"+name)] = true
-		}
-		t := report.Trust{
+		t.note(&f, in)
+		one := report.Trust{
 			Issuer: f.Issuer, Provider: f.Provider, Subjects: []string{}, Audiences: append([]string{}, f.Audiences...), Claims: append([]string{}, f.Claims...),
 			Problems: []report.TrustProblem{}, Jobs: []report.TrustedJob{}, Limits: append([]string{}, f.Limits...),
 		}
 		for _, s := range f.Subjects {
-			t.Subjects = append(t.Subjects, s.String())
+			one.Subjects = append(one.Subjects, s.String())
 		}
 		if f.Open {
-			t.Subjects = []string{"*"}
+			one.Subjects = []string{"*"}
 		}
-		if len(mints) == 0 && f.Forge != "" && len(f.Subjects) > 0 {
-			t.Limits = append(t.Limits, "no jobs of its forge were read: what guards the branches and environments that it lets in is not known")
+		if t.mints.Len() == 0 && f.Forge != "" && len(f.Subjects) > 0 {
+			one.Limits = append(one.Limits, "no jobs of its forge were read: what guards the branches and environments that it lets in is not known")
 		}
 		if len(in) > maxJobs {
-			t.Limits = append(t.Limits, fmt.Sprintf("%d jobs can become it, of which the first %d are listed", len(in), maxJobs))
+			one.Limits = append(one.Limits, fmt.Sprintf("%d jobs can become it, of which the first %d are listed", len(in), maxJobs))
 		}
 		for _, j := range in[:min(len(in), maxJobs)] {
-			t.Jobs = append(t.Jobs, report.TrustedJob{Target: j.Target, Job: j.Job, Event: j.Event, Subject: j.Token, Who: string(j.Who), Guards: append([]string{}, j.Guards...), Unsure: j.Unsure})
+			one.Jobs = append(one.Jobs, report.TrustedJob{Target: j.Target, Job: j.Job, Event: j.Event, Subject: j.Token, Who: string(j.Who), Guards: append([]string{}, j.Guards...), Unsure: j.Unsure})
 		}
-		level := x.world.Reach(role).Level
+		level := t.world.Reach(role).Level
 		for _, p := range f.Problems {
 			if p.ID == "O06" && (level == iam.LevelRead || level == iam.LevelNone) {
 				continue
 			}
-			t.Problems = append(t.Problems, report.TrustProblem{ID: p.ID, Severity: severityOf(p, level), Who: string(p.Who), Why: p.Why, Subject: p.Subject, Evidence: p.Evidence})
+			one.Problems = append(one.Problems, report.TrustProblem{ID: p.ID, Severity: severityOf(p, level), Who: string(p.Who), Why: p.Why, Subject: p.Subject, Evidence: p.Evidence})
 		}
-		all = append(all, t)
+		all = append(all, one)
 	}
-	x.roles = append(x.roles, graph.Roles(role, x.world.Reach(role), jobs)...)
+	t.roles = append(t.roles, graph.Roles(role, t.world.Reach(role), jobs)...)
 	return all
 }
 
@@ -271,14 +302,56 @@ func judgeJobs(f *iam.Federation, in []graph.Federated, left []graph.Mint) {
 	}
 }
 
-// judgeNames adds that a name which is let in is nobody's any more.
-func judgeNames(f *iam.Federation, missing []graph.Missing) {
+// judgeNames adds that a name which is let in is nobody's any more, and tells of which names that is.
+func judgeNames(f *iam.Federation, missing []graph.Missing) (told []string) {
 	for _, m := range missing {
 		switch {
 		case m.Unsure == "":
+			told = append(told, m.Name)
 			f.Problems = append(f.Problems, iam.Problem{ID: "O09", Who: iam.Holder, Why: m.Why + ": whoever takes the name is let in"})
 		case len(f.Limits) < maxJobs:
 			f.Limits = append(f.Limits, "perhaps O09: "+m.Why+"; not known is "+m.Unsure)
+		}
+	}
+	return told
+}
+
+// judgeHolders asks the forge who has the names that are let in, but for those that the run has seen, and those that are told of already.
+func (t *truster) judgeHolders(f *iam.Federation, told []string) {
+	seen := func(name string) bool { return t.access != nil && t.access.Seen(f, name) }
+	unsure := func(name, why string) {
+		if limit := "perhaps O09: of " + name + " is not known " + why; why != "" && len(f.Limits) < maxJobs && !slices.Contains(f.Limits, limit) {
+			f.Limits = append(f.Limits, limit)
+		}
+	}
+	taken := map[string]bool{}
+	for _, owner := range f.Owners {
+		h := audit.Holder{Name: owner}
+		if !seen(owner) {
+			h = t.holder(f, owner)
+		}
+		unsure(owner, h.Unsure)
+		taken[owner] = strings.EqualFold(h.Name, owner)
+		switch p := (iam.Problem{ID: "O09", Who: iam.Anyone}); {
+		case h.Unsure != "" || taken[owner]:
+			continue
+		case h.Name == "":
+			p.Why = "nobody on the forge has the name " + owner + ": whoever registers it is let in. Perhaps the forge keeps it back, as it does reserved names and, for a while, those that were given up"
+			f.Problems = append(f.Problems, p)
+		default:
+			p.Why = owner + " is called " + h.Name + " now: whoever registers the old name is let in"
+			f.Problems = append(f.Problems, p)
+		}
+	}
+	for _, name := range f.Names {
+		owner, _, _ := strings.Cut(name, "/")
+		if !taken[owner] || seen(name) || slices.Contains(told, name) {
+			continue
+		}
+		h := t.holder(f, name)
+		unsure(name, h.Unsure)
+		if h.Name != "" && !strings.EqualFold(h.Name, name) {
+			f.Problems = append(f.Problems, iam.Problem{ID: "O09", Who: iam.Holder, Why: name + " is called " + h.Name + " now: whoever takes the old name is let in"})
 		}
 	}
 }
@@ -288,36 +361,8 @@ func severityOf(p iam.Problem, level iam.Level) audit.Severity {
 	if p.Who == iam.Thief {
 		return audit.Low
 	}
-	if p.ID == "O11" && p.Who == iam.Anyone || s == audit.High && level >= iam.LevelEscalation {
+	if (p.ID == "O09" || p.ID == "O11") && p.Who == iam.Anyone || s == audit.High && level >= iam.LevelEscalation {
 		return audit.Critical
 	}
 	return s
-}
-
-// trustFindings are the findings about a role: one for each issuer of which it lets too much in.
-func trustFindings(key audit.Key, role *iam.Identity, reach iam.Reach, trusts []report.Trust) (all []audit.Finding) {
-	for _, t := range trusts {
-		if len(t.Problems) == 0 {
-			continue
-		}
-		f := audit.Finding{
-			ID: "lr1:" + key.Digest("finding", trustTooBroad.ID, role.ARN, t.Provider), Rule: trustTooBroad.ID, Category: trustTooBroad.Category, Title: trustTooBroad.Title,
-			Severity: audit.Info, Fix: trustTooBroad.Fix,
-			Locations: []audit.Location{{Target: "aws:" + role.Account.ID, Kind: audit.InCloud, Path: "trust policy", Name: role.ARN}},
-			Reach:     &audit.Reach{Level: audit.Level(reach.Level.String()), Accounts: reach.Accounts, Paths: []audit.Path{}, Limits: append(slices.Clone(t.Limits), reach.Limits...)},
-		}
-		var why []string
-		worst := slices.MaxFunc(t.Problems, func(a, b report.TrustProblem) int { return a.Severity.Rank() - b.Severity.Rank() })
-		f.Severity = worst.Severity
-		for _, p := range t.Problems {
-			text := fmt.Sprintf("%s %s (%s", p.ID, p.Why, p.Who)
-			if p.Subject != "" {
-				text += ", such as " + p.Subject
-			}
-			why = append(why, text+")")
-		}
-		f.Message = fmt.Sprintf("%s trusts %s: %s", role.ARN, t.Issuer, strings.Join(why, "; "))
-		all = append(all, f)
-	}
-	return all
 }

@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -31,12 +33,18 @@ func trusting(name, sub, action string) string {
 // explained is what reach tells of a run and an account with some roles.
 func explained(t *testing.T, run *audit.Run, roles ...string) *report.Reach {
 	t.Helper()
+	return explainedWith(t, run, nil, roles...)
+}
+
+// explainedWith also has somebody who tells who has names.
+func explainedWith(t *testing.T, run *audit.Run, holder func(f *iam.Federation, name string) audit.Holder, roles ...string) *report.Reach {
+	t.Helper()
 	account, err := iam.ParseAccount("111122223333", json.RawMessage(`{"RoleDetailList": [`+strings.Join(roles, ",")+`]}`))
 	if err != nil || len(account.Problems) > 0 {
 		t.Fatal(err, account)
 	}
 	x := &explainer{
-		r: &report.Reach{Graph: &graph.Graph{}}, run: run, findings: map[string]*audit.Finding{},
+		r: &report.Reach{Graph: &graph.Graph{}}, run: run, holder: holder, findings: map[string]*audit.Finding{},
 		world: iam.NewWorld([]*iam.Account{account}, time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC)),
 	}
 	if err := x.federate(func() (audit.Key, error) { return audit.KeyFrom([]byte("a key of this test's")), nil }); err != nil {
@@ -101,7 +109,7 @@ func TestTrustedJobs(t *testing.T) {
 		if got := strings.Join(problems, ", "); got != want[name].problems {
 			t.Errorf("%s: problems %q, want %q", name, got, want[name].problems)
 		}
-		if found := slices.ContainsFunc(r.Findings, func(f audit.Finding) bool { return f.Rule == trustTooBroad.ID && f.Locations[0].Name == i.ARN }); found != (want[name].problems != "") {
+		if found := slices.ContainsFunc(r.Findings, func(f audit.Finding) bool { return f.Rule == "oidc-trust-too-broad" && f.Locations[0].Name == i.ARN }); found != (want[name].problems != "") {
 			t.Errorf("%s: a finding: %v", name, found)
 		}
 	}
@@ -164,9 +172,9 @@ func TestTrustedAnyBranch(t *testing.T) {
 			{Target: web, Kind: audit.KindJob, Name: "ci", Facts: map[string]string{"workflow": "ci.yml", "path": "ci.yml", "job": "ci", "at": "3:3", "events": "push\t1:1", "permissions": "id-token=write"}},
 		},
 		Findings: []audit.Finding{
-			{ID: "1", Rule: anyBranchRule, Severity: audit.High, Message: "m", Locations: []audit.Location{{Target: web, Kind: audit.InWorkflow, Path: "ci.yml", Line: 3}}},
-			{ID: "2", Rule: anyBranchRule, Severity: audit.High, Message: "m", Locations: []audit.Location{{Target: "github:acme/other", Kind: audit.InWorkflow, Path: "ci.yml", Line: 3}}},
-			{ID: "4", Rule: anyBranchRule, Severity: audit.High, Message: "m", Locations: []audit.Location{{Target: web, Kind: audit.InWorkflow, Path: "ci.yml", Line: 9}}},
+			{ID: "1", Rule: "oidc-any-branch", Severity: audit.High, Message: "m", Locations: []audit.Location{{Target: web, Kind: audit.InWorkflow, Path: "ci.yml", Line: 3}}},
+			{ID: "2", Rule: "oidc-any-branch", Severity: audit.High, Message: "m", Locations: []audit.Location{{Target: "github:acme/other", Kind: audit.InWorkflow, Path: "ci.yml", Line: 3}}},
+			{ID: "4", Rule: "oidc-any-branch", Severity: audit.High, Message: "m", Locations: []audit.Location{{Target: web, Kind: audit.InWorkflow, Path: "ci.yml", Line: 9}}},
 			{ID: "3", Rule: "another", Severity: audit.High, Message: "m", Locations: []audit.Location{{Target: web, Kind: audit.InWorkflow, Path: "ci.yml", Line: 3}}},
 		},
 	}
@@ -188,7 +196,7 @@ func TestTrustedAnyBranch(t *testing.T) {
 			r := explained(t, run, c.roles...)
 			var got []string
 			for _, f := range r.Findings {
-				if f.Rule == trustTooBroad.ID {
+				if f.Rule == "oidc-trust-too-broad" {
 					continue
 				}
 				text := f.ID + " " + string(f.Severity)
@@ -211,6 +219,55 @@ func TestTrustedName(t *testing.T) {
 	r := explained(t, run, trusting("a", "repo:acme/old:environment:prod", "s3:PutObject"))
 	if len(r.Findings) != 1 || r.Findings[0].Severity != audit.Medium || !strings.Contains(r.Findings[0].Message, "O09 asked for acme/old, the forge answered with acme/new") {
 		t.Errorf("%+v", r.Findings)
+	}
+}
+
+// TestTrustedHolders: who has the names that a role lets in decides whether it is a finding; what the run has seen is not asked about, nor what is told already.
+func TestTrustedHolders(t *testing.T) {
+	holders := map[string]audit.Holder{
+		"acme": {Name: "Acme"}, "acme/web": {Name: "acme/web"}, "acme/was": {Name: "acme/now"}, "free": {}, "before": {Name: "after"}, "hidden": {Unsure: "whether it is there"}, "acme/hidden": {Unsure: "whether it is there"},
+	}
+	run := &audit.Run{Info: audit.RunInfo{Refs: []string{"github:seen/old"}}, Coverage: []audit.Coverage{{Target: "github:seen/new", Kind: audit.TargetRepository, Status: audit.Scanned}}}
+	for _, c := range []struct {
+		name, sub string
+		run       *audit.Run
+		asked     string
+		want      string // the finding's severity and what it says of O09; or the limit
+	}{
+		{"taken", "repo:acme/web:environment:prod", nil, "acme acme/web", ""},
+		{"a free owner", "repo:free/web:environment:prod", nil, "free", "critical nobody on the forge has the name free"},
+		{"a free owner's all", "repo:free/*", nil, "free", "critical nobody on the forge has the name free"},
+		{"a renamed owner", "repo:before/web:environment:prod", nil, "before", "critical before is called after now"},
+		{"a renamed repository", "repo:acme/was:environment:prod", nil, "acme acme/was", "medium acme/was is called acme/now now"},
+		{"an owner who is not seen", "repo:hidden/web:environment:prod", nil, "hidden", "perhaps O09: of hidden is not known whether it is there"},
+		{"a repository that is not seen", "repo:acme/hidden:environment:prod", nil, "acme acme/hidden", "perhaps O09: of acme/hidden is not known whether it is there"},
+		{"by numbers", "repo:free@1/web@2:environment:prod", nil, "", ""},
+		{"everybody", "repo:*", nil, "", ""},
+		{"what the run has seen", "repo:seen/new:environment:prod", run, "", ""},
+		{"what the run has told", "repo:seen/old:environment:prod", run, "", "medium asked for seen/old, the forge answered with seen/new"},
+	} {
+		var asked []string
+		r := explainedWith(t, c.run, func(f *iam.Federation, name string) audit.Holder {
+			asked = append(asked, name)
+			return holders[name]
+		}, trusting("a", c.sub, "s3:GetObject"))
+		if got := strings.Join(asked, " "); got != c.asked {
+			t.Errorf("%s: asked about %q, want %q", c.name, got, c.asked)
+		}
+		var got []string
+		for _, f := range r.Findings {
+			if _, why, told := strings.Cut(f.Message, "O09 "); told {
+				got = append(got, string(f.Severity)+" "+why)
+			}
+		}
+		for _, l := range r.Identities[0].Trusts[0].Limits {
+			if strings.Contains(l, "O09") {
+				got = append(got, l)
+			}
+		}
+		if text := strings.Join(got, "\n"); !strings.HasPrefix(text, c.want) || c.want == "" && text != "" || strings.Contains(text, "\n") {
+			t.Errorf("%s: %q, want %q", c.name, text, c.want)
+		}
 	}
 }
 
@@ -265,7 +322,7 @@ func TestPipelineBecomesRole(t *testing.T) {
 	if len(jobs) == 0 || jobs[0].Target != "github:acme/cloud-role" || jobs[0].Subject != numbers+"ref:refs/heads/main" || jobs[0].Who != string(graph.ByReviewer) || jobs[0].Unsure != "" {
 		t.Errorf("jobs that can become it: %+v", jobs)
 	}
-	if f := told.Findings[0]; f.Rule != trustTooBroad.ID || f.Severity != audit.Critical || f.Locations[0].Name != role {
+	if f := told.Findings[0]; f.Rule != "oidc-trust-too-broad" || f.Severity != audit.Critical || f.Locations[0].Name != role {
 		t.Errorf("the finding: %+v", f)
 	}
 	if ways := told.Identities[0].Ways; ways == nil || !slices.ContainsFunc(ways.From, func(steps []audit.Step) bool {
@@ -295,5 +352,92 @@ func TestRenamedRepository(t *testing.T) {
 	}
 	if len(got) != 1 || !strings.HasSuffix(got[0], "/former") {
 		t.Errorf("O09 of %q: %+v", got, told.Findings)
+	}
+}
+
+// TestScanJudgesTrust: a scan that is given an account beside the forge judges with its roles, as reach does with the run and the account: same findings, same ids, same severities.
+func TestScanJudgesTrust(t *testing.T) {
+	const target, workflow = "github:acme/cloud-role", ".github/workflows/x.yml"
+	for _, c := range []struct {
+		name, sub, action string
+		anyBranch         string // severity of the finding about the job, and what it says
+		broad             string // of the one about the role
+	}{
+		{"an admin for every branch", "*", "*", "critical admin lets it in as repo:acme@", "critical O05"},
+		{"one that writes", "*", "s3:PutObject", "high write lets it in as repo:acme@", "high O05"},
+		{"one for another branch", "ref:refs/heads/release", "s3:PutObject", "high write lets it in as repo:acme@", "high O14"},
+		{"one for an environment", "environment:prod", "*", "low  ask for a branch or an environment", ""},
+		{"none of its repository", "", "*", "high  ", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := forgetest.NewWorld(t, time.Now()).GitHub
+			x := g.Repos[slices.IndexFunc(g.Repos, func(x *forgetest.GitHubRepo) bool { return x.FullName == "acme/cloud-role" })]
+			x.Dir = forgetest.Repository(t, forgetest.Commit{workflow: "on: push\njobs:\n  deploy:\n    runs-on: ubuntu-24.04\n    permissions: {id-token: write}\n    steps:\n" +
+				"      - uses: aws-actions/configure-aws-credentials@e3dd6a429d7300a6a4c196c26e071d42e0343502\n        with: {role-to-assume: 'arn:aws:iam::111122223333:role/deploy', aws-region: eu-west-1}\n"})
+			sub := fmt.Sprintf("repo:acme@%d/cloud-role@%d:", forgetest.AccountID("acme"), x.ID) + c.sub
+			if c.sub == "" {
+				sub = "repo:acme@1/other@2:environment:prod"
+			}
+			dir := t.TempDir()
+			exports := filepath.Join(dir, "exports")
+			if err := errors.Join(os.Mkdir(exports, 0o700), os.WriteFile(filepath.Join(exports, "111122223333.gaad.json"), []byte(`{"RoleDetailList": [`+trusting("deploy", sub, c.action)+`]}`), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			env := map[string]string{
+				"GITHUB_API_URL": forgetest.Start(t, g), "GH_TOKEN": forgetest.WorldToken, "LEAKREACH_VERIFY": "off", "LEAKREACH_PROGRESS": "off", "LEAKREACH_CACHE_DIR": t.TempDir(),
+				"LEAKREACH_FINGERPRINT_KEY": "a key of this test's, for one id in all runs",
+			}
+			told := func(args ...string) map[string]string {
+				t.Helper()
+				var out, log bytes.Buffer
+				if code := run(t.Context(), args, world{
+					stdin: strings.NewReader(""), stdout: &out, stderr: &log, getenv: func(k string) string { return env[k] },
+					terminal: func(io.Writer) (int, bool) { return 0, false }, limit: func(audit.Memory) {},
+				}); code != exitOK {
+					t.Fatalf("%q: exit code %d\n%s", args, code, log.String())
+				}
+				var r struct{ Findings []audit.Finding }
+				if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+					t.Fatal(err)
+				}
+				found := map[string]string{}
+				for _, f := range r.Findings {
+					if f.Rule == "oidc-any-branch" || f.Rule == "oidc-trust-too-broad" {
+						level := ""
+						if f.Reach != nil {
+							level = string(f.Reach.Level)
+						}
+						found[f.Rule] = fmt.Sprint(f.Severity, " ", level, " ", f.Message, " ", f.ID, f.Reach)
+					}
+				}
+				return found
+			}
+			scan := []string{"scan", target, "--sources", "workflows,settings", "--fail-on", "none", "--format", "json", "--allow-gaps"}
+			store, plain := filepath.Join(dir, "judged.db"), filepath.Join(dir, "plain.db")
+			judged := told(append(scan, "aws:"+exports, "--store", store)...)
+			told(append(scan, "--store", plain)...)
+			fromReach := told("reach", "--store", plain, "--from", exports, "--format", "json")
+			if c.sub == "" { // of a repository that no role trusts reach says nothing
+				delete(judged, "oidc-any-branch")
+			}
+			if !maps.Equal(judged, fromReach) {
+				t.Errorf("scan tells\n%q\nreach tells\n%q", judged, fromReach)
+			}
+			if again := told("reach", "--store", store, "--from", exports, "--format", "json"); !maps.Equal(again, judged) {
+				t.Errorf("of the run with accounts reach tells\n%q\nscan told\n%q", again, judged)
+			}
+			if again := told("report", "--store", store, "--format", "json", "--fail-on", "none", "--allow-gaps"); c.sub != "" && !maps.Equal(again, judged) {
+				t.Errorf("report tells\n%q\nscan told\n%q", again, judged)
+			}
+			level, text, _ := strings.Cut(c.anyBranch, " ")
+			level2, text, _ := strings.Cut(text, " ")
+			if got := judged["oidc-any-branch"]; c.sub != "" && (!strings.HasPrefix(got, level+" "+level2+" ") || !strings.Contains(got, text)) {
+				t.Errorf("of the job: %q, want %q", got, c.anyBranch)
+			}
+			severity, id, _ := strings.Cut(c.broad, " ")
+			if got := judged["oidc-trust-too-broad"]; !strings.HasPrefix(got, severity) || !strings.Contains(got, id) || c.broad == "" && got != "" {
+				t.Errorf("of the role: %q, want %q", got, c.broad)
+			}
+		})
 	}
 }

@@ -1,16 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -22,9 +18,9 @@ import (
 	"github.com/leakreach/leakreach/internal/graph"
 	"github.com/leakreach/leakreach/internal/report"
 	"github.com/leakreach/leakreach/internal/store"
+	"github.com/leakreach/leakreach/providers"
 	"github.com/leakreach/leakreach/scanners"
 	"github.com/leakreach/leakreach/scanners/secrets"
-	"github.com/leakreach/leakreach/verify/aws"
 )
 
 // newReach explains what secrets and identities open.
@@ -56,9 +52,11 @@ Levels: admin may do everything; escalation can become admin, by the ways that a
 could not be told. Without a name, every user and role of the accounts, and every finding of the run whose reach is known, by its shortest way.`,
 		Example: "  leakreach reach lr1:9f2c41 --store sweep.db\n  leakreach reach secret:DEPLOY_KEY --store sweep.db\n  leakreach reach components --store sweep.db\n  leakreach reach arn:aws:iam::111122223333:user/ci-deploy --from exports\n  leakreach reach --from exports --format json\n  leakreach reach lr1:9f2c41 --store sweep.db --from exports --out html=reach.html\n  leakreach reach aws:security --out opengraph=reach.json",
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if _, _, err := readSettings(cmd, w.getenv, &o.config); err != nil {
+			file, _, err := readSettings(cmd, w.getenv, &o.config)
+			if err != nil {
 				return err
 			}
+			o.limits = file.Leakreach.Limits
 			var names, refs []string
 			if o.from != "" {
 				o.accounts = append(o.accounts, o.from)
@@ -98,6 +96,7 @@ could not be told. Without a name, every user and role of the accounts, and ever
 	f.StringVar(&o.run, "run", "", "the `RUN` of the store, by its id or the beginning of it (default the youngest)")
 	givenOnly(f, "run")
 	storeFlags(f, &o.store, &o.config)
+	f.BoolVar(&o.online, "online", false, "ask forges who has the names that roles trust: their APIs, with the credentials that a scan has")
 	f.Var(choice{&o.format, reachFormats()}, "format", "what to print")
 	f.StringArrayVar(&o.out, "out", nil, "write it to a file too, as `FORMAT=FILE` (repeatable)")
 	return cmd
@@ -112,6 +111,8 @@ func reachFormats() (names []string) {
 
 type reachOptions struct {
 	from, run, store, config, format string
+	online                           bool
+	limits                           limits
 	out                              []string
 	accounts                         []string // profiles, and directories with exports
 }
@@ -140,17 +141,23 @@ func (o *reachOptions) reach(ctx context.Context, w world, kept *store.Store, na
 		r.Run.ID, r.Run.Refs, r.Run.Verify, r.Run.Key = x.run.Info.ID, slices.Clone(x.run.Info.Refs), x.run.Info.Verify, x.run.Info.Key
 		r.Coverage, r.Gaps = append(r.Coverage, x.run.Coverage...), append(r.Gaps, x.run.Gaps...)
 	}
-	accounts, err := o.read(ctx, w, r)
+	env := (&scanOptions{}).env(w, slog.New(slog.DiscardHandler), nil)
+	accounts, err := o.read(ctx, env, r)
 	if err != nil {
 		return err
 	}
 	x.world = iam.NewWorld(accounts, start)
+	if o.online {
+		ask := providers.Holders(env, providers.Options{GitHubBudget: o.limits.GitHub, GitLabBudget: o.limits.GitLab}, o.limits.Online)
+		x.holder = func(f *iam.Federation, name string) audit.Holder { return ask(ctx, string(f.Forge), f.Issuer, name) }
+	}
 	if err := x.federate(func() (audit.Key, error) { return reachKey(ctx, w, kept) }); err != nil {
 		return err
 	}
 	if err := x.explain(names); err != nil {
 		return err
 	}
+	r.Calls = env.Calls.Snapshot()
 	r.Run.FinishedAt, r.Run.Complete = time.Now().UTC(), len(r.Gaps) == 0 && (x.run == nil || x.run.Info.Complete)
 	var errs []error
 	for _, out := range outs {
@@ -160,40 +167,24 @@ func (o *reachOptions) reach(ctx context.Context, w world, kept *store.Store, na
 }
 
 // read reads accounts, live or from exports, and notes in the report what was covered and what was not.
-func (o *reachOptions) read(ctx context.Context, w world, r *report.Reach) (accounts []*iam.Account, err error) {
-	env := (&scanOptions{}).env(w, slog.New(slog.DiscardHandler), nil)
-	exported := func(from string) bool {
-		info, err := os.Stat(from)
-		return from == o.from && from != "" || err == nil && info.IsDir()
-	}
-	auditor := aws.New(env, aws.Options{Mode: aws.Owner, Profiles: slices.DeleteFunc(slices.Clone(o.accounts), exported)})
-	for _, from := range o.accounts {
-		var found []*iam.Account
-		var gaps []audit.Gap
-		if exported(from) {
-			found, gaps, err = readExports(from)
-		} else {
-			var one *iam.Account
-			one, gaps, err = auditor.Collect(ctx, from)
-			found, r.Run.Verify = []*iam.Account{one}, "owner"
+func (o *reachOptions) read(ctx context.Context, env audit.Env, r *report.Reach) (accounts []*iam.Account, err error) {
+	for name, part := range readAccounts(ctx, env, o.accounts, o.from) {
+		if part.err != nil {
+			return nil, part.err
 		}
-		if err != nil {
-			return nil, err
+		if part.live {
+			r.Run.Verify = "owner"
 		}
-		r.Gaps, r.Run.Refs = append(r.Gaps, gaps...), append(r.Run.Refs, "aws:"+from)
-		for _, a := range found {
-			if slices.ContainsFunc(accounts, func(b *iam.Account) bool { return a.ID == b.ID }) {
-				return nil, fmt.Errorf("%w: account %s is there twice", audit.ErrUsage, a.ID)
-			}
+		r.Gaps, r.Run.Refs = append(r.Gaps, part.gaps...), append(r.Run.Refs, "aws:"+name)
+		for _, a := range part.accounts {
 			accounts = append(accounts, a)
 			c := audit.Coverage{Target: "aws:" + a.ID, Kind: "account", Status: audit.Scanned, Items: len(a.Users) + len(a.Roles)}
-			if !a.Organisation || len(a.Problems)+len(gaps) > 0 {
+			if !a.Organisation || len(a.Problems)+len(part.gaps) > 0 {
 				c.Status = audit.Partial
 			}
 			r.Coverage = append(r.Coverage, c)
 		}
 	}
-	r.Calls = env.Calls.Snapshot()
 	return accounts, nil
 }
 
@@ -205,11 +196,10 @@ type explainer struct {
 	findings map[string]*audit.Finding // of the run, by their ids
 	world    *iam.World
 	from     string
-	trusted  map[*iam.Identity]trusted // roles that let tokens of pipelines in
-	letIn    map[spot][]letIn          // those of the run's jobs
-	trusting map[string]bool           // targets whose jobs, or whose names, roles let in, in lower case
-	roles    []audit.Entry             // that the run's jobs can become
-	worse    []audit.Finding           // of the run, for these roles
+	holder   func(f *iam.Federation, name string) audit.Holder // who has a name on the forge that a federation is with; nil where nobody is to be asked
+	trusted  map[*iam.Identity]trusted                         // roles that let tokens of pipelines in
+	jobs     []audit.Entry                                     // those of the run's that become roles, of kind [audit.KindTrust]
+	worse    []audit.Finding                                   // of the run, for the roles that its jobs can become
 }
 
 // explain adds what was named, or else all, to the report.
@@ -424,72 +414,4 @@ func (x *explainer) known(n *graph.Node) report.Reached {
 		}
 	}
 	return report.Reached{Level: audit.LevelUnknown, Accounts: []string{}, Paths: []audit.Path{}, Limits: []string{"the run does not know what it opens: nobody was asked, or the answer was none"}}
-}
-
-// maxExport is the longest file that is read: the details of an account with 5,000 identities are some 60 MB.
-const maxExport = 1 << 30
-
-const gaadSuffix = ".gaad.json"
-
-// readExports reads the exports of accounts in a directory.
-func readExports(dir string) (accounts []*iam.Account, gaps []audit.Gap, err error) {
-	gaps = []audit.Gap{}
-	names, err := filepath.Glob(filepath.Join(dir, "*"+gaadSuffix))
-	if err != nil || len(names) == 0 {
-		return nil, nil, &exitError{exitNothing, audit.Hint(fmt.Errorf("reading exports: there is no ACCOUNT%s in %s", gaadSuffix, dir),
-			"aws iam get-account-authorization-details > "+filepath.Join(dir, "111122223333"+gaadSuffix))}
-	}
-	for _, name := range names {
-		id := strings.TrimSuffix(filepath.Base(name), gaadSuffix)
-		doc, err := readExport(name)
-		if err != nil {
-			return nil, nil, err
-		}
-		a, err := iam.ParseAccount(id, doc)
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", name, err)
-		}
-		for _, p := range a.Problems {
-			gaps = append(gaps, audit.Gap{Target: "aws:" + id, What: "a policy", Why: p})
-		}
-		accounts = append(accounts, a)
-	}
-	for _, file := range []struct {
-		name  string
-		parse func([]byte, []*iam.Account) error
-	}{{"organization.json", iam.ParseOrganisation}, {"resource-policies.json", iam.ParseResources}, {"oidc-providers.json", iam.ParseProviders}, {"roles.json", iam.ParseRoles}} {
-		name := filepath.Join(dir, file.name)
-		doc, err := readExport(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		if err := file.parse(doc, accounts); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	for _, a := range accounts {
-		if !a.Organisation {
-			gaps = append(gaps, audit.Gap{Target: "aws:" + a.ID, What: "SCPs and RCPs", Why: "organization.json does not have the account: results are upper bounds"})
-		}
-	}
-	return accounts, gaps, nil
-}
-
-func readExport(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("reading exports: %w", err)
-	}
-	defer func() { _ = f.Close() }() // only read
-	doc, err := io.ReadAll(io.LimitReader(f, maxExport+1))
-	if err == nil && len(doc) > maxExport {
-		err = errors.New("longer than 1 GiB")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
-	}
-	return bytes.TrimPrefix(doc, []byte("\ufeff")), nil
 }

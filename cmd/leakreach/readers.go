@@ -28,6 +28,9 @@ func (o *reachOptions) list(ctx context.Context, w world, refs []string) (forget
 	if o.config != "" {
 		args = append(args, "--config", o.config)
 	}
+	if o.online {
+		args = append(args, "--online")
+	}
 	w.stdout = io.Discard
 	if code := run(ctx, append(args, refs...), w); code != exitOK && code != exitIncomplete {
 		return nil, errors.Join(&exitError{code: code}, forget())

@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/leakreach/leakreach/audit"
-	"github.com/leakreach/leakreach/iam"
 	"github.com/leakreach/leakreach/internal/engine"
 	"github.com/leakreach/leakreach/internal/store"
 	"github.com/leakreach/leakreach/providers"
@@ -35,7 +34,7 @@ type recipe struct {
 	NoArchived bool         `json:"no_archived,omitempty"`
 	NoForks    bool         `json:"no_forks,omitempty"`
 	Online     bool         `json:"online,omitempty"`
-	From       string       `json:"from,omitempty"`
+	Accounts   []string     `json:"accounts,omitempty"` // whose roles are asked which jobs they let in: profiles, and directories with exports
 	Config     []byte       `json:"config,omitempty"`
 	ConfigPath string       `json:"config_path,omitempty"`
 	File       fileSettings `json:"file"`
@@ -80,12 +79,12 @@ func (r *recipe) engine(env audit.Env, refs []string, most limits) (*engine.Engi
 		}
 		resolvers = append(resolvers, components)
 	}
-	if r.From != "" {
-		accounts, gaps, err := readExports(r.From)
-		if err != nil {
-			return nil, nil, err
+	if len(r.Accounts) > 0 {
+		trust := &trustResolver{env: env, refs: refs, accounts: r.Accounts}
+		if r.Online {
+			trust.holder = providers.Holders(env, r.providers(0, most), most.Online)
 		}
-		resolvers = append(resolvers, &trustingRoles{iam.NewWorld(accounts, env.Now()), gaps})
+		resolvers = append(resolvers, trust)
 	}
 	return &engine.Engine{
 		Version: versionString(), Recipe: string(text), Rules: rules, Scanners: scanning, Resolvers: resolvers, Verifiers: verifiers, Verify: r.Verify, Memory: env.Memory,
@@ -118,7 +117,7 @@ func (r *recipe) rules(memory audit.Memory) (string, error) {
 	}{*r, min(memory, defaultMemory)}
 	found.Verify, found.Region, found.File = "", "", fileSettings{}
 	found.NoArchived, found.NoForks = false, false // which targets there are
-	found.Online, found.From = false, ""           // asked anew in each run
+	found.Online, found.Accounts = false, nil      // asked anew in each run
 	text, err := json.Marshal(found)
 	digest := sha256.Sum256(text)
 	return hex.EncodeToString(digest[:16]), err
@@ -136,6 +135,7 @@ func (r *recipe) narrower(then *recipe) string {
 		{r.Sources != then.Sources, "the runs were made with different --sources"},
 		{len(r.Rules) > 0 && !slices.Equal(r.Rules, then.Rules), "this run was made with other --rules"},
 		{!r.Online && then.Online, "only the earlier run was made with --online"},
+		{len(r.Accounts) == 0 && len(then.Accounts) > 0, "only the earlier run read accounts"},
 		{r.NoForks && !then.NoForks, "only this run was made with --no-forks"},
 		{!r.AllRefs && then.AllRefs, "only the earlier run was made with --all-refs"},
 		{!r.Shared && then.Shared, "only the earlier run was made with --shared"},

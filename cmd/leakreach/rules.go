@@ -38,7 +38,6 @@ func newRules(w world) *cobra.Command {
 					}
 				}
 			}
-			rules = append(rules, trustTooBroad)
 			if len(args) == 1 {
 				i := slices.IndexFunc(rules, func(r audit.Rule) bool { return r.ID == args[0] })
 				if i < 0 {

@@ -35,7 +35,7 @@ import (
 type scanOptions struct {
 	format, failOn, verify, config, baseline  string
 	since, sources, logLevel, color, progress string
-	awsRegion, from, store, metrics           string
+	awsRegion, store, metrics                 string
 	out, rules                                []string
 	jobs                                      int
 	memory                                    audit.Memory
@@ -63,6 +63,9 @@ On GitHub, OWNER is an organisation, a user or an enterprise (enterprises/SLUG s
 
 On GitLab, GROUP may also be a user, and gitlab: alone is the whole instance. On Gitea and Forgejo, OWNER is an organisation or a user, and 'gitea:*' is
 all that the server has. Both take an administrator's token.
+
+Beside a forge, aws:[PROFILE] and aws:DIR are accounts, read with an auditor's credentials or from exports (leakreach reach -h): which of their roles the forge's
+jobs can become is told, and jobs are judged by it.
 
 ` + exitHelp,
 		Example: `  leakreach scan .
@@ -97,7 +100,6 @@ all that the server has. Both take an administrator's token.
 	f.BoolVar(&o.shared, "shared", false, "of groups of GitLab, also projects of others that are shared with them")
 	f.BoolVar(&o.noArchived, "no-archived", false, "of an owner on GitHub or a group on GitLab, leave out what is archived")
 	f.BoolVar(&o.online, "online", false, "ask what other people's actions and workflows stand for that pipelines name: their repositories, on whatever server, and GitHub's advisories")
-	f.StringVar(&o.from, "from", "", "the directory `DIR` with exports of AWS accounts, as for reach: what their roles let jobs do counts in severities")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be asked of whom, what that costs and which log entries it leaves; only repositories are listed for it (as text, or json)")
 	f.StringVar(&o.awsRegion, "aws-region", "", "`REGION` whose STS is asked about AWS keys (default us-east-1)")
 	o.metricsFlag(f)
@@ -142,6 +144,10 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	if err != nil {
 		return err
 	}
+	refs, accounts := parted(refs)
+	if len(refs) == 0 && len(accounts) > 0 {
+		return audit.Hint(fmt.Errorf("%w: accounts are read for what they let the jobs of others do, and no others are named", audit.ErrUsage), "leakreach reach aws:"+accounts[0]+" tells of the account itself; leakreach scan github:OWNER aws:"+accounts[0]+" of both")
+	}
 	if len(refs) == 0 {
 		refs = []string{"."}
 	}
@@ -163,8 +169,8 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	}
 	r := recipe{
 		Version: version, Key: key.Digest("recipe"), Verify: o.verify, Region: o.awsRegion, Since: o.since, Sources: o.sources, Rules: o.rules,
-		NoHistory: o.noHistory, NoIgnores: o.noIgnores, AllRefs: o.allRefs, Shared: o.shared, NoArchived: o.noArchived, NoForks: o.noForks, Online: o.online, From: o.from,
-		Config: config, ConfigPath: o.config, File: file,
+		NoHistory: o.noHistory, NoIgnores: o.noIgnores, AllRefs: o.allRefs, Shared: o.shared, NoArchived: o.noArchived, NoForks: o.noForks, Online: o.online, Accounts: accounts, Config: config,
+		ConfigPath: o.config, File: file,
 	}
 	env := o.env(w, log, quotas)
 	e, list, err := r.engine(env, refs, file.Leakreach.Limits)
@@ -172,7 +178,13 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 		return err
 	}
 	if o.dryRun {
-		return o.plan(ctx, w, list, outs, verify.Events(env, r.verification()), file.Leakreach.Limits)
+		events := verify.Events(env, r.verification())
+		for _, e := range accountEvents(env, accounts) {
+			if !slices.Contains(events, e) {
+				events = append(events, e)
+			}
+		}
+		return o.plan(ctx, w, list, outs, events, file.Leakreach.Limits)
 	}
 	if baseline != nil && baseline.Info.Key != "" && baseline.Info.Key != r.Key {
 		return audit.Hint(fmt.Errorf("%w: the baseline %s is under another key: its findings would have other ids now", audit.ErrUsage, o.baseline),
@@ -217,6 +229,19 @@ func scan(ctx context.Context, w world, o *scanOptions, file fileSettings, confi
 	return &exitError{code, err}
 }
 
+// parted are refs, and the names of accounts among them: aws:PROFILE, aws: and aws:DIR.
+func parted(all []string) (refs, accounts []string) {
+	for _, ref := range all {
+		name, is := strings.CutPrefix(ref, "aws:")
+		if _, err := os.Lstat(ref); !is || err == nil {
+			refs = append(refs, ref)
+		} else {
+			accounts = append(accounts, name)
+		}
+	}
+	return refs, accounts
+}
+
 // key is that of the store, where the run is kept.
 func (o *scanOptions) key(ctx context.Context, w world, kept *store.Store, log *slog.Logger) (audit.Key, error) {
 	if o.store == "" {
@@ -248,7 +273,7 @@ func (o *scanOptions) level() slog.Level {
 
 // later says what to do with refs that users can be expected to try, and that have no provider.
 var later = map[string]string{
-	"aws":            "accounts are not read by this version",
+	"aws":            "accounts are read by leakreach scan, beside a forge, and by leakreach reach",
 	"https":          "write github:OWNER/REPO, gitlab:GROUP/PROJECT or gitea:OWNER/REPO, or clone it and give the path",
 	"http":           "write github:OWNER/REPO, gitlab:GROUP/PROJECT or gitea:OWNER/REPO, or clone it and give the path",
 	"ssh":            "write github:OWNER/REPO, gitlab:GROUP/PROJECT or gitea:OWNER/REPO, or clone it and give the path",

@@ -31,7 +31,7 @@ func (r *run) halvesOf(loose []scanned) string {
 	sorts, ids := map[string]bool{}, map[string]bool{}
 	for _, f := range loose {
 		sorts[sortOf(f.Finding)] = true
-		ids[r.identity(&f.Finding)] = true
+		ids[identity(r.Key, &f.Finding)] = true
 	}
 	return strings.Join(slices.Sorted(maps.Keys(sorts)), "+") + ":" + r.Key.Digest(slices.Sorted(maps.Keys(ids))...)
 }

@@ -87,8 +87,8 @@ func (r *run) kept(f audit.Finding) store.Finding {
 
 // signed is a finding in the form that is stored.
 func (r *run) signed(f audit.Finding) store.Finding {
-	out := store.Finding{Finding: f, Identity: r.identity(&f)}
-	out.ID = "lr1:" + r.Key.Digest("finding", out.Identity)
+	out := store.Finding{Finding: f, Identity: identity(r.Key, &f)}
+	out.ID = shown(r.Key, out.Identity)
 	if s := f.Secret; s != nil {
 		out.Whole, out.ValueDigest, out.TokenDigest = s.HasValue(), r.Key.ValueDigest(s), r.Key.PartDigest(s, audit.PartSessionToken)
 	}
@@ -283,17 +283,22 @@ func alike(known, other audit.Finding) bool {
 }
 
 // identity is what makes two findings one: the secret, or else rule and place.
-func (r *run) identity(f *audit.Finding) string {
+func identity(key audit.Key, f *audit.Finding) string {
 	if f.Secret != nil {
-		return r.Key.Sign(f.Secret)
+		return key.Sign(f.Secret)
 	}
 	parts := []string{"place", f.Rule}
 	if len(f.Locations) > 0 {
 		l := f.Locations[0]
 		parts = append(parts, l.Target, string(l.Kind), l.Path, l.Name)
 	}
-	return r.Key.Digest(parts...)
+	return key.Digest(parts...)
 }
+
+// ID is that of a finding under a key, in every run.
+func ID(key audit.Key, f *audit.Finding) string { return shown(key, identity(key, f)) }
+
+func shown(key audit.Key, identity string) string { return "lr1:" + key.Digest("finding", identity) }
 
 // better tells whether f's rule names a secret better than have's: a rule that knows the shape before a generic one.
 func (m *merger) better(f, have audit.Finding) bool {

@@ -63,8 +63,57 @@ const (
 // maxMints bounds those of a run: a job has one for each event that starts it, and two where it is not known which form its subjects have.
 const maxMints = 1 << 18
 
+// Mints are tokens that jobs can have, to be found by what their subjects begin with: a role is of few repositories, and an organisation has many.
+type Mints struct {
+	all   []Mint
+	heads []head // by their texts
+}
+
+// A head is what a subject of a mint begins with, as far as it is known, behind its forge.
+type head struct {
+	text string
+	mint int
+}
+
+// NewMints puts mints in order.
+func NewMints(all []Mint) *Mints {
+	m := &Mints{all: all}
+	for i := range all {
+		for _, subject := range []string{all[i].Subject, all[i].named} {
+			if known, _, _ := strings.Cut(subject, "*"); subject != "" {
+				m.heads = append(m.heads, head{string(all[i].Forge) + " " + known, i})
+			}
+		}
+	}
+	slices.SortFunc(m.heads, func(a, b head) int { return cmp.Or(cmp.Compare(a.text, b.text), cmp.Compare(a.mint, b.mint)) })
+	return m
+}
+
+// Len is how many there are.
+func (m *Mints) Len() int { return len(m.all) }
+
+// among are those that a federation may let in, in their order.
+func (m *Mints) among(f *iam.Federation) (some []int) {
+	take := func(text string, whole bool) {
+		at, _ := slices.BinarySearchFunc(m.heads, text, func(h head, text string) int { return cmp.Compare(h.text, text) })
+		for ; at < len(m.heads) && (m.heads[at].text == text || !whole && strings.HasPrefix(m.heads[at].text, text)); at++ {
+			some = append(some, m.heads[at].mint)
+		}
+	}
+	for _, h := range f.Heads() {
+		text := string(f.Forge) + " " + h
+		take(text, false)
+		for end := len(text) - len(h); end < len(text); end++ { // of which less is known
+			take(text[:end], true)
+		}
+	}
+	slices.Sort(some)
+	return slices.Compact(some)
+}
+
 // Mints are the tokens that jobs can have. Those of Gitea's are not looked at, only Forgejo's.
-func (a *Access) Mints() (all []Mint) {
+func (a *Access) Mints() *Mints {
+	var all []Mint
 	for _, p := range a.order {
 		for _, j := range p.jobs {
 			var mints []Mint
@@ -84,7 +133,7 @@ func (a *Access) Mints() (all []Mint) {
 			}
 		}
 	}
-	return all
+	return NewMints(all)
 }
 
 // path is owner and name of a place.
@@ -369,11 +418,9 @@ type Federated struct {
 
 // Federate joins what jobs can have made and what a role lets in: an edge leads from each such job to the role. Left are the tokens of jobs that the role lets in by
 // name alone, while the forge makes them with numbers.
-func (g *Graph) Federate(w *iam.World, f *iam.Federation, mints []Mint) (in []Federated, left []Mint) {
-	for _, m := range mints {
-		if m.Forge != f.Forge {
-			continue
-		}
+func (g *Graph) Federate(w *iam.World, f *iam.Federation, mints *Mints) (in []Federated, left []Mint) {
+	for _, i := range mints.among(f) {
+		m := mints.all[i]
 		tokens := w.Lets(f, m.Subject, m.Claims)
 		if len(tokens) == 0 && m.named != "" && slices.ContainsFunc(w.Lets(f, m.named, m.Claims), func(l iam.Let) bool { return l.State == iam.Allowed }) {
 			left = append(left, m)

@@ -51,7 +51,33 @@ func mints(t *testing.T, run *audit.Run) []Mint {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return a.Mints()
+	return a.Mints().all
+}
+
+// federate joins, and holds what is found by subjects' beginnings against a look at each.
+func federate(t *testing.T, g *Graph, w *iam.World, f *iam.Federation, all []Mint) (in []Federated, left []Mint) {
+	t.Helper()
+	each := &Mints{all: all}
+	for i := range all {
+		each.heads = append(each.heads, head{string(all[i].Forge) + " ", i})
+	}
+	slices.SortStableFunc(each.heads, func(a, b head) int { return strings.Compare(a.text, b.text) })
+	in, left = g.Federate(w, f, NewMints(all))
+	in2, left2 := (&Graph{}).Federate(w, f, each)
+	names := func(in []Federated, left []Mint) string {
+		var all []string
+		for _, j := range in {
+			all = append(all, j.Target, j.Job, j.Event, j.Token)
+		}
+		for _, m := range left {
+			all = append(all, "left", m.Target, m.Job, m.Event, m.Subject)
+		}
+		return strings.Join(all, "\n")
+	}
+	if got, want := names(in, left), names(in2, left2); got != want {
+		t.Errorf("%s lets in\n%s\nand one by one\n%s", f.Role.ARN, got, want)
+	}
+	return in, left
 }
 
 const webRepo = "github:acme/web"
@@ -210,7 +236,7 @@ func TestFederate(t *testing.T) {
 	got := map[string][]string{}
 	for _, role := range w.Identities() {
 		for _, f := range w.Federations(role) {
-			in, left := g.Federate(w, &f, all)
+			in, left := federate(t, g, w, &f, all)
 			name := role.ARN[strings.LastIndexByte(role.ARN, '/')+1:]
 			for _, j := range in {
 				got[name] = append(got[name], j.Job)
@@ -342,7 +368,7 @@ func TestFederateByRef(t *testing.T) {
 				issuer = "gitlab.com"
 			}
 			w, f := federation(t, issuer, c.conditions)
-			in, _ := (&Graph{}).Federate(w, f, mints(t, c.run))
+			in, _ := federate(t, &Graph{}, w, f, mints(t, c.run))
 			var got []string
 			for _, j := range in {
 				text := string(j.Who)
@@ -411,7 +437,7 @@ func TestFederateByNumber(t *testing.T) {
 	w, f := federation(t, "token.actions.githubusercontent.com", `"StringLike": {"~:sub": "repo:acme/web:*"}, "StringEquals": {"~:repository_id": "456"}`)
 	main := entry(audit.KindProtection, "main", "of", "branch", "refs", "main", "reviews", "1")
 	for _, c := range []struct{ id, want string }{{"456", "sure"}, {"455", ""}, {"", "perhaps"}} {
-		in, _ := (&Graph{}).Federate(w, f, mints(t, pipelines(webRepo, plain("id", c.id, "owner_id", "123"), main, jobEntry("a", "push\t3:1\tbranches=main"))))
+		in, _ := federate(t, &Graph{}, w, f, mints(t, pipelines(webRepo, plain("id", c.id, "owner_id", "123"), main, jobEntry("a", "push\t3:1\tbranches=main"))))
 		got := ""
 		for _, j := range in {
 			got += map[bool]string{true: "sure", false: "perhaps"}[j.Unsure == ""]
@@ -422,6 +448,40 @@ func TestFederateByNumber(t *testing.T) {
 	}
 }
 
+// BenchmarkFederations is as many roles as repositories, each of which trusts one.
+func BenchmarkFederations(b *testing.B) {
+	for _, n := range []int{500, 5000, 50_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			var roles []string
+			var all []Mint
+			for i := range n {
+				roles = append(roles, fmt.Sprintf(`{"Arn": "arn:aws:iam::111122223333:role/r%d", "AssumeRolePolicyDocument": {"Statement": {"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
+					"Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"},
+					"Condition": {"StringEquals": {"token.actions.githubusercontent.com:aud": "sts.amazonaws.com", "token.actions.githubusercontent.com:sub": "repo:acme/r%d:ref:refs/heads/main"}}}}}`, i, i))
+				all = append(all, Mint{Target: fmt.Sprint("github:acme/r", i), Job: "deploy", Forge: iam.GitHub, Subject: fmt.Sprintf("repo:acme/r%d:ref:refs/heads/*", i), Claims: map[string]iam.Fact{"aud": iam.Chosen()}})
+			}
+			account, err := iam.ParseAccount("111122223333", []byte(`{"RoleDetailList": [`+strings.Join(roles, ",")+`]}`))
+			if err != nil || len(account.Problems) > 0 {
+				b.Fatal(err, account.Problems)
+			}
+			w := iam.NewWorld([]*iam.Account{account}, time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC))
+			b.ReportAllocs()
+			for b.Loop() {
+				g, mints, in := &Graph{}, NewMints(all), 0
+				for _, role := range w.Identities() {
+					for _, f := range w.Federations(role) {
+						some, _ := g.Federate(w, &f, mints)
+						in += len(some)
+					}
+				}
+				if in != n {
+					b.Fatal(in)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkFederate is a role of one repository's, in an organisation of 10,000.
 func BenchmarkFederate(b *testing.B) {
 	w, f := federation(b, "token.actions.githubusercontent.com", `"StringLike": {"~:sub": "repo:acme/r77:*"}`)
@@ -429,8 +489,9 @@ func BenchmarkFederate(b *testing.B) {
 	for i := range 10_000 {
 		all = append(all, Mint{Target: fmt.Sprint("github:acme/r", i), Job: "deploy", Forge: iam.GitHub, Subject: fmt.Sprintf("repo:acme/r%d:ref:refs/heads/main", i), Claims: map[string]iam.Fact{"aud": iam.Chosen()}})
 	}
+	mints := NewMints(all)
 	for b.Loop() {
-		if in, _ := (&Graph{}).Federate(w, f, all); len(in) != 1 {
+		if in, _ := (&Graph{}).Federate(w, f, mints); len(in) != 1 {
 			b.Fatal(len(in))
 		}
 	}

@@ -15,13 +15,18 @@ type Missing struct {
 	Unsure string // what is not known that decides whether it is so
 }
 
+// Seen tells whether the run has read a repository of a name on the forge that a federation is with, or one of an owner's.
+func (a *Access) Seen(f *iam.Federation, name string) bool {
+	return signer(f) == "" && a.seen[strings.ToLower(string(f.Forge)+":"+name)]
+}
+
 // Missing are those of the repositories that a federation lets in by name which the run would have, if there were any of that name: it has listed their owner, or was told
 // to look at them. Of owners that it did not look at nothing is said.
 func (a *Access) Missing(f *iam.Federation) (all []Missing) {
 	forge := string(f.Forge) + ":"
 	for _, name := range f.Names {
 		target := strings.ToLower(forge + name)
-		if a.seen[target] {
+		if _, covered := a.seen[target]; covered {
 			continue
 		}
 		m := Missing{Name: name, Unsure: signer(f)}
@@ -61,7 +66,12 @@ func (a *Access) look(run *audit.Run) {
 	var others []string
 	for _, c := range run.Coverage {
 		name := strings.ToLower(c.Target)
-		if a.seen[name] = true; c.Kind == audit.TargetRepository && !slices.Contains(a.refs, name) {
+		read := c.Status != audit.Failed
+		for owner := name; read && strings.Contains(owner, "/"); { // who has it is there, too
+			owner = owner[:strings.LastIndexByte(owner, '/')]
+			a.seen[owner] = true
+		}
+		if a.seen[name] = a.seen[name] || read; c.Kind == audit.TargetRepository && !slices.Contains(a.refs, name) {
 			others = append(others, c.Target)
 		}
 	}

@@ -200,7 +200,7 @@ func NewAccess(run *audit.Run) (*Access, error) {
 	learned.Learn(run.Inventory)
 	for i := range run.Inventory {
 		e := &run.Inventory[i]
-		if e.Kind == audit.KindComponent { // where other people's code lies is no place of the run's
+		if e.Kind == audit.KindComponent || e.Kind == audit.KindTrust { // where other people's code lies, or a role, is no place of the run's
 			continue
 		}
 		p := a.place(e.Target)

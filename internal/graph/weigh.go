@@ -12,8 +12,10 @@ import (
 )
 
 // Weigh gives findings of which that decides (see [audit.Stakes]) the severity that follows from what their jobs hold and which roles they can become, or from what their secret
-// opens, as far as the run knows it. Where it knows nothing they keep theirs. It fails only if an advisory cannot be read.
+// opens, as far as the run knows it; and those about jobs that log in to clouds what follows from the roles that trust them. Where it knows nothing they keep theirs. It fails only
+// if an advisory cannot be read.
 func Weigh(run *audit.Run) error {
+	defer weighTrust(run) // which has the last word
 	if !slices.ContainsFunc(run.Findings, func(f audit.Finding) bool { return f.Stakes != nil }) {
 		return nil
 	}

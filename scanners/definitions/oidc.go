@@ -15,7 +15,7 @@ var oidcAnyBranch = rule{
 		ID: "oidc-any-branch", Title: "Cloud identity can be had from any branch", Category: audit.CategoryPipeline, Severity: audit.High, CWE: 284, Confidence: audit.MediumConfidence,
 		Help: help(`
 The job may have its identity confirmed, and runs for any branch: whoever may push one changes the job and logs in to what trusts the repository, without a
-review. Only the trust policy over there can still tell the branch: with a run and the accounts, leakreach reach says what it lets in.`, `
+review. Only the trust policy over there can still tell the branch: with the accounts, leakreach scan github:OWNER aws:PROFILE and leakreach reach judge by it.`, `
 on: push
 jobs:
   deploy:

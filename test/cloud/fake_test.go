@@ -19,10 +19,11 @@ import (
 )
 
 const (
-	accountID = "111122223333"
-	adminARN  = "arn:aws:iam::aws:policy/AdministratorAccess"
-	shipARN   = "arn:aws:iam::111122223333:policy/team/ship"
-	fenceARN  = "arn:aws:iam::111122223333:policy/fence"
+	accountID   = "111122223333"
+	adminARN    = "arn:aws:iam::aws:policy/AdministratorAccess"
+	shipARN     = "arn:aws:iam::111122223333:policy/team/ship"
+	fenceARN    = "arn:aws:iam::111122223333:policy/fence"
+	providerARN = "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"
 )
 
 // keyOf makes a key id that carries an account.
@@ -49,8 +50,12 @@ func world() (awstest.Account, map[string]credential) {
 			"deploy":  {Attached: []string{shipARN}, Inline: map[string]string{"read-iam": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["iam:Get*","iam:List*","iam:SimulatePrincipalPolicy"],"Resource":"*"}]}`}},
 			"bounded": {Attached: []string{adminARN}, Boundary: fenceARN},
 		},
-		Roles:  map[string]awstest.Entity{"runner": {Path: "/ci/", Attached: []string{adminARN}, Inline: map[string]string{"ship": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}`}}},
-		Groups: map[string]awstest.Entity{"admins": {Attached: []string{adminARN}, Inline: map[string]string{"more": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"*"}]}`}}},
+		Roles: map[string]awstest.Entity{
+			"pipeline": {Trust: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":"` + providerARN + `"},"Action":"sts:AssumeRoleWithWebIdentity"}]}`},
+			"runner":   {Path: "/ci/", Attached: []string{adminARN}, Inline: map[string]string{"ship": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}`}},
+		},
+		Providers: map[string][]string{providerARN: {"sts.amazonaws.com"}},
+		Groups:    map[string]awstest.Entity{"admins": {Attached: []string{adminARN}, Inline: map[string]string{"more": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"*"}]}`}}},
 		Policies: map[string]string{
 			adminARN: allowAll,
 			shipARN:  `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:PutObject","s3:GetObject"],"Resource":"arn:aws:s3:::builds/*"},{"Effect":"Allow","Action":"secretsmanager:GetSecretValue","Resource":"*","Condition":{"StringEquals":{"aws:SourceVpc":"vpc-1"}}}]}`,

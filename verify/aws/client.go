@@ -40,6 +40,8 @@ var operations = []operation{
 	{"iam", "GetAccessKeyLastUsed", true, false, true},
 	{"iam", "ListAccessKeys", true, true, true},
 	{"iam", "GetAccountAuthorizationDetails", true, true, false},
+	{"iam", "GetOpenIDConnectProvider", true, false, false},
+	{"iam", "ListRoles", true, false, false},
 	{"iam", "GetAccountSummary", true, false, false},
 	{"iam", "GetUser", true, true, true},
 	{"iam", "GetRole", false, true, true},

@@ -53,7 +53,7 @@ func (v *Verifier) Collect(ctx context.Context, profile string) (*iam.Account, [
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: reading account %s: %w", audit.ErrAuth, a.account, err)
 	}
-	return c.account, c.gaps, nil
+	return c.account, slices.Concat(c.gaps, c.trust), nil
 }
 
 // identified is the auditor of a profile, whose account is known.
@@ -79,6 +79,7 @@ type collection struct {
 	cut     string // why the details end before their end; "" where they do not
 	part    bool   // not all that could allow somebody something was read
 	gaps    []audit.Gap
+	trust   []audit.Gap // of what roles' trust in tokens turns on: no key's rights depend on it
 }
 
 // collect reads an account by its auditor, and its organisation by whichever may. Where that ends early, by a limit, what was read by then is kept.
@@ -100,6 +101,9 @@ func (v *Verifier) collect(ctx context.Context, a *auditor, all []*auditor) (*co
 		c.gaps = append(c.gaps, audit.Gap{Target: "aws:" + a.account, What: fmt.Sprintf("%d policies", n), Why: "missing, or not understood"})
 	}
 	c.gaps = append(c.gaps, v.organisation(ctx, a, all, c.account)...)
+	if a.own.auditor {
+		c.trust = v.federation(ctx, a.iam, c.account)
+	}
 	unread := v.resources(ctx, a, c.account)
 	c.gaps, c.part = append(c.gaps, unread...), c.cut != "" || len(unread) > 0
 	return c, nil

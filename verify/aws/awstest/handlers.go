@@ -1,6 +1,7 @@
 package awstest
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/url"
@@ -37,7 +38,13 @@ type role struct {
 	Arn                      string
 	CreateDate               time.Time
 	AssumeRolePolicyDocument string
+	MaxSessionDuration       int32
 	PermissionsBoundary      *boundary
+}
+
+func (s *Server) role(name string) role {
+	r := s.account.Roles[name]
+	return role{r.path(), name, "AROAEXAMPLEEXAMPLE234", s.account.ARN("role", name), epoch, escape(r.trust()), cmp.Or(r.Session, 3600), bounded(r)}
 }
 
 type group struct {
@@ -70,11 +77,36 @@ var handlers = map[string]handler{
 	},
 	"GetRole": func(s *Server, req Request, _ Key, _ string) (any, *failure) {
 		name := req.Params.Get("RoleName")
-		r, ok := s.account.Roles[name]
-		if !ok {
+		if _, ok := s.account.Roles[name]; !ok {
 			return nil, missing("role", name)
 		}
-		return struct{ Role role }{role{r.path(), name, "AROAEXAMPLEEXAMPLE234", s.account.ARN("role", name), epoch, escape(r.trust()), bounded(r)}}, nil
+		return struct{ Role role }{s.role(name)}, nil
+	},
+	"ListRoles": func(s *Server, req Request, _ Key, _ string) (any, *failure) {
+		var list []role
+		for _, name := range slices.Sorted(maps.Keys(s.account.Roles)) {
+			one := s.role(name)
+			one.PermissionsBoundary = nil // which the service leaves out of listings
+			list = append(list, one)
+		}
+		list, p := paged(s, req, list)
+		return struct {
+			List []role `xml:"Roles>member"`
+			page
+		}{list, p}, nil
+	},
+	"GetOpenIDConnectProvider": func(s *Server, req Request, _ Key, _ string) (any, *failure) {
+		arn := req.Params.Get("OpenIDConnectProviderArn")
+		taken, ok := s.account.Providers[arn]
+		if !ok {
+			return nil, missing("OpenIDConnect Provider", arn)
+		}
+		_, issuer, _ := strings.Cut(arn, "oidc-provider/")
+		return struct {
+			Url          string
+			ClientIDList []string `xml:"ClientIDList>member"`
+			CreateDate   time.Time
+		}{issuer, taken, epoch}, nil
 	},
 	"ListAccessKeys": func(s *Server, req Request, key Key, _ string) (any, *failure) {
 		type meta struct {

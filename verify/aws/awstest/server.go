@@ -33,7 +33,8 @@ type Account struct {
 	SCPs     []string          // service control policies of one level; empty for none
 	// Resources are policies of resources by their ARNs, of buckets, keys, functions, secrets, queues and repositories; "" is a resource without one.
 	Resources map[string]string
-	Regions   []string // that are switched on
+	Regions   []string            // that are switched on
+	Providers map[string][]string // of OpenID Connect, by their ARNs, with the audiences that they take
 	// Organization that it is in, whose policies are told. Without one, those of SCPs are not.
 	Organization *Organization
 }
@@ -59,6 +60,7 @@ type Entity struct {
 	Groups   []string // of a user
 	Boundary string   // ARN
 	Trust    string   // of a role; nobody if empty
+	Session  int32    // seconds that sessions of a role may last; 0 is an hour
 }
 
 // A Request is one that reached the server.
