@@ -1,5 +1,5 @@
 // Package store keeps what outlives a process: runs, their targets, what was found in each, and the queue of what is still to be done.
-// It is a SQLite database in memory or in a file, or PostgreSQL shared by several machines; all of it is written in SQL that both read.
+// It is a SQLite database of the process's own or in a file, or PostgreSQL shared by several machines; all of it is written in SQL that both read.
 //
 // No secret's value is ever in it. A finding is stored in the form that reports print, with keyed digests by which its secret is known again.
 //
@@ -44,12 +44,11 @@ type Store struct {
 	driver   riverdriver.Driver[*sql.Tx]
 	postgres bool
 	pool     *pgxpool.Pool // that database/sql and River's listener share, or nil
-	memory   *sql.DB       // that keeps a database in memory, or nil
 	lock     *os.File      // of a file that one process works with, or nil
 	counted  sync.Map      // audit.Quota: what requests of this process count in
 }
 
-// Open opens the store at where, and brings it up to date: "" is in memory and ends with the process, postgres://… is shared, anything
+// Open opens the store at where, and brings it up to date: "" is in memory, or in a file that only this process sees, and ends with the process, postgres://… is shared, anything
 // else is a file, which one process uses at a time and nobody else may read.
 func Open(ctx context.Context, where string, log *slog.Logger) (*Store, error) {
 	if err := Check(where); err != nil {
@@ -130,9 +129,6 @@ func (s *Store) Close() error {
 	if s.pool != nil {
 		s.pool.Close()
 	}
-	if s.memory != nil {
-		errs = append(errs, s.memory.Close())
-	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Close())
 	}
@@ -156,20 +152,21 @@ func (s *Store) openPostgres(ctx context.Context, where string) error {
 	return s.db.PingContext(ctx)
 }
 
+// temporaryFiles tells whether this system takes any: a container may have nothing that can be written.
+func temporaryFiles() bool {
+	f, err := os.CreateTemp("", "leakreach-")
+	return err == nil && errors.Join(f.Close(), os.Remove(f.Name())) == nil
+}
+
 func (s *Store) openSQLite(ctx context.Context, where string) error {
-	const foreignKeys = "?_pragma=foreign_keys(1)" // of each connection: one that was interrupted makes room for another
-	dsn := "file:/" + NewID() + foreignKeys + "&vfs=memdb"
-	if where == "" {
-		// A database in memory lasts as long as there is a connection to it.
-		memory, err := sql.Open("sqlite", dsn)
-		if err != nil {
-			return err
-		}
-		s.memory = memory
-		if err := memory.PingContext(ctx); err != nil {
-			return err
-		}
-	} else {
+	const foreignKeys = "?_pragma=foreign_keys(1)"
+	// Without a name it is the connection's own, in memory as far as its cache goes: what a run finds beyond 4 MiB lies in a temporary file that has no name
+	// either, see sqlite.org/inmemorydb.html#temp_db. The driver keeps the connection of such a database, also when a query was broken off.
+	dsn := "file:" + foreignKeys + "&_pragma=cache_size(-4096)"
+	if where == "" && !temporaryFiles() {
+		dsn = "file::memory:" + foreignKeys + "&_pragma=temp_store(memory)"
+	}
+	if where != "" {
 		if err := private(where); err != nil {
 			return err
 		}
@@ -189,7 +186,7 @@ func (s *Store) openSQLite(ctx context.Context, where string) error {
 	if err != nil {
 		return err
 	}
-	db.SetMaxOpenConns(1) // there is one writer
+	db.SetMaxOpenConns(1) // a database without a name is that of its connection, and a file has one writer
 	db.SetMaxIdleConns(1)
 	db.SetConnMaxIdleTime(0)
 	s.db, s.driver = db, local{riversqlite.New(db)}
