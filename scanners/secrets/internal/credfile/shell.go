@@ -159,7 +159,8 @@ func named(line []byte, keep func(name, user string, from, to int)) {
 		first := len(bytes.Trim(lead, `-"'`)) == 0
 		instruction := bytes.EqualFold(lead, []byte("ENV")) || bytes.EqualFold(lead, []byte("setx")) || bytes.HasPrefix(lead, []byte("set -"))
 		switch {
-		case line[at] == '=' || line[at] == ':' && first && at+1 < len(line) && isSpace(line[at+1]):
+		case line[at] == '=' || line[at] == ':' && first && name != "key" && // which in YAML is what something is looked up by
+			at+1 < len(line) && isSpace(line[at+1]):
 			at++
 		case line[at] == ' ' && (flag || instruction):
 		default:
