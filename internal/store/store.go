@@ -30,7 +30,6 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivermigrate"
-	_ "modernc.org/sqlite" // driver of database/sql
 
 	"github.com/leakreach/leakreach/audit"
 )
@@ -160,13 +159,14 @@ func temporaryFiles() bool {
 
 func (s *Store) openSQLite(ctx context.Context, where string) error {
 	const foreignKeys = "?_pragma=foreign_keys(1)"
-	// Without a name it is the connection's own, in memory as far as its cache goes: what a run finds beyond 4 MiB lies in a temporary file that has no name
-	// either, see sqlite.org/inmemorydb.html#temp_db. The driver keeps the connection of such a database, also when a query was broken off.
-	dsn := "file:" + foreignKeys + "&_pragma=cache_size(-4096)"
-	if where == "" && !temporaryFiles() {
-		dsn = "file::memory:" + foreignKeys + "&_pragma=temp_store(memory)"
-	}
-	if where != "" {
+	var db *sql.DB
+	if where == "" {
+		dsn := "file:" + foreignKeys + "&_pragma=cache_size(-4096)"
+		if !temporaryFiles() {
+			dsn = "file::memory:" + foreignKeys + "&_pragma=temp_store(memory)"
+		}
+		db = sql.OpenDB(&unnamed{dsn: dsn})
+	} else {
 		if err := private(where); err != nil {
 			return err
 		}
@@ -179,12 +179,11 @@ func (s *Store) openSQLite(ctx context.Context, where string) error {
 		}
 		// A transaction that was committed survives the end of the process in NORMAL as in FULL; at a power cut the last ones may be missing,
 		// whole: see sqlite.org/pragma.html#pragma_synchronous.
-		dsn = (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String() +
+		dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String() +
 			foreignKeys + "&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(10000)&_txlock=immediate"
-	}
-	db, err := sql.Open("sqlite", dsn)
-	if err != nil {
-		return err
+		if db, err = sql.Open("sqlite", dsn); err != nil {
+			return err
+		}
 	}
 	db.SetMaxOpenConns(1) // a database without a name is that of its connection, and a file has one writer
 	db.SetMaxIdleConns(1)

@@ -259,12 +259,13 @@ func TestOpenedByManyAtOnce(t *testing.T) {
 	}
 }
 
-// A store without a name has what it had after a query was broken off, alone and in a transaction.
-func TestUnnamedOutlivesInterruptions(t *testing.T) {
+// A store without a name has what it had after a query was broken off, alone and in a transaction, and after database/sql has given up the connection.
+func TestUnnamedOutlivesItsConnections(t *testing.T) {
 	s, other := open(t, ""), open(t, "")
 	id := begin(t, s)
 	const endless = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n`
 	for _, broken := range []func(context.Context) error{
+		func(context.Context) error { return errors.Join(s.Drop(), errors.New("given up")) },
 		func(ctx context.Context) error { return s.Exec(ctx, endless) },
 		func(ctx context.Context) error {
 			return s.Tx(ctx, func(tx *sql.Tx) error {
@@ -281,6 +282,7 @@ func TestUnnamedOutlivesInterruptions(t *testing.T) {
 		if _, err := s.Find(t.Context(), id); err != nil {
 			t.Error(err)
 		}
+		tx(t, s, func(*sql.Tx) error { return nil })
 	}
 	if _, err := other.Find(t.Context(), id); !errors.Is(err, store.ErrNoRun) {
 		t.Error("another store without a name is the same:", err)
