@@ -41,7 +41,7 @@ func (u *unnamed) Connect(ctx context.Context) (driver.Conn, error) {
 		}
 		u.conn = conn.(connection)
 	} else {
-		_, _ = u.conn.ExecContext(ctx, "ROLLBACK", nil) // fails if there is nothing to undo
+		_, _ = u.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK", nil) // fails if there is nothing to undo
 	}
 	return lasting{u.conn}, nil
 }

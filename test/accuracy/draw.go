@@ -39,7 +39,7 @@ func (l *lab) draw(seed string, reports []string) error {
 	if len(all) < drawn {
 		return errors.New("the reports have too few findings to draw from")
 	}
-	rand.New(rand.NewPCG(n, 0)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] }) //nolint:gosec // anybody is to draw the same
+	rand.New(rand.NewPCG(n, 0)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	of := map[string]int{}
 	for i, f := range all {
 		if i == drawn {
