@@ -118,7 +118,7 @@ type Resolver interface {
 type Holding struct {
 	Coverage  Coverage
 	Inventory []Entry
-	Findings  []Finding // without values
+	Findings  []Finding // of secrets, without values
 	Gaps      []Gap
 }
 

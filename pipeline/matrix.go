@@ -35,12 +35,43 @@ func Values(text string, job Node) (list []string, all bool) {
 				all = false
 				continue
 			}
+			if !comes(e.Root, n, value.Text()) {
+				continue
+			}
 			if whole := strings.TrimSpace(text[:e.Start] + value.Text() + text[e.End:]); whole != "" && len(list) < maxValues {
 				list = append(list, whole)
 			}
 		}
 	}
 	return list, all && len(list) < maxValues
+}
+
+// comes tells whether an expression comes to one of its leaves where that has some value: startsWith(matrix.a, 'x') && matrix.a does so for some of them.
+func comes(n, leaf *expression.Node, value string) bool {
+	switch n.Kind {
+	case expression.And:
+		return passes(n.Args[0], leaf, value) && comes(n.Args[1], leaf, value)
+	case expression.Or:
+		return comes(n.Args[0], leaf, value) || comes(n.Args[1], leaf, value)
+	}
+	return n == leaf
+}
+
+// passes tells whether a test may be true where a context has some value.
+func passes(test, context *expression.Node, value string) bool {
+	if test.Kind != expression.Call || len(test.Args) != 2 || test.Args[0].Kind != expression.Context || test.Args[0].Text != context.Text || test.Args[1].Kind != expression.Literal {
+		return true
+	}
+	value, of := strings.ToLower(value), strings.ToLower(test.Args[1].Text)
+	switch test.Text {
+	case "startswith":
+		return strings.HasPrefix(value, of)
+	case "endswith":
+		return strings.HasSuffix(value, of)
+	case "contains":
+		return strings.Contains(value, of)
+	}
+	return true
 }
 
 // leaves are the nodes that the value of an expression can be.

@@ -180,13 +180,32 @@ func Load(ctx context.Context, s *store.Store, id string, rules map[string]audit
 		ID: stored.ID, Version: stored.Version, StartedAt: stored.StartedAt.Truncate(time.Second), Refs: stored.Refs, Verify: stored.Verify,
 		FinishedAt: stored.FinishedAt.Truncate(time.Second),
 	}}
-	m := known{rules: rules}.merger()
+	m := known{rules: rules}.merger() // of secrets, which go together in other ways, too
+	texts := common{}
+	var last *store.Finding // of none
+	add := func(f *store.Finding) {
+		if f != nil {
+			f.Locations = dedupe(f.Locations)
+			markIntroduced(f.Locations)
+			out.Findings = append(out.Findings, f.Finding)
+		}
+	}
 	for f, err := range s.Findings(ctx, id) {
 		if err != nil {
 			return nil, nil, err
 		}
-		m.add(f)
+		texts.share(&f.Finding)
+		switch {
+		case f.Secret != nil:
+			m.add(f)
+		case last != nil && last.Identity == f.Identity:
+			m.unite(last, f)
+		default:
+			add(last)
+			last = &f
+		}
 	}
+	add(last)
 	m.adoptHalves()
 	verdicts, err := s.Verdicts(ctx, id)
 	if err != nil {
@@ -194,9 +213,7 @@ func Load(ctx context.Context, s *store.Store, id string, rules map[string]audit
 	}
 	out.Identities = m.judge(verdicts)
 	for _, f := range m.findings {
-		f.Locations = dedupe(f.Locations)
-		markIntroduced(f.Locations)
-		out.Findings = append(out.Findings, f.Finding)
+		add(f)
 	}
 	complete := !stored.FinishedAt.IsZero()
 	left := map[string][]string{} // parts that are still to be scanned
@@ -256,6 +273,31 @@ func Load(ctx context.Context, s *store.Store, id string, rules map[string]audit
 	sortRun(out)
 	fillEmpty(out)
 	return out, errors.Join(errs...), nil
+}
+
+// common are texts that findings have in common, each held once: what they say of their rule, and where they are.
+type common map[string]string
+
+// share replaces texts of a finding by those that were met before.
+func (c common) share(f *audit.Finding) {
+	text := func(p *string) {
+		have, ok := c[*p]
+		if !ok {
+			have, c[*p] = *p, *p
+		}
+		*p = have
+	}
+	text(&f.Rule)
+	text(&f.Title)
+	for i := range f.Fix {
+		text(&f.Fix[i])
+	}
+	for i := range f.Locations {
+		l := &f.Locations[i]
+		text(&l.Target)
+		text(&l.Path)
+		text(&l.Name)
+	}
 }
 
 // covered is the coverage of a target that two parts of it make.
@@ -345,63 +387,86 @@ func firstNonZero(xs ...int) int {
 
 // redact is the last net: a value that also occurs in a path, a name or a message is masked there.
 func redact(out *audit.Run, secrets []*audit.Secret) {
+	mask := masking(secrets)
+	for i := range out.Findings {
+		mask.finding(&out.Findings[i])
+	}
+	mask.run(out)
+}
+
+// A mask masks values in texts; nil, where there are none.
+type mask func(text string) string
+
+func masking(secrets []*audit.Secret) mask {
 	if len(secrets) == 0 {
+		return nil
+	}
+	return audit.Redactor(secrets)
+}
+
+func (m mask) texts(fields ...*string) {
+	for _, p := range fields {
+		*p = m(*p)
+	}
+}
+
+func (m mask) facts(facts map[string]string) {
+	for k, v := range facts {
+		facts[k] = m(v)
+	}
+}
+
+func (m mask) finding(f *audit.Finding) {
+	if m == nil {
 		return
 	}
-	clean := audit.Redactor(secrets)
-	apply := func(fields ...*string) {
-		for _, p := range fields {
-			*p = clean(*p)
+	m.texts(&f.Title, &f.Message)
+	if f.Secret != nil && f.Secret.Kind != audit.KindAWSKey {
+		m.texts(&f.Secret.ID) // a user name may hold another secret
+	}
+	for j := range f.Fix {
+		m.texts(&f.Fix[j])
+	}
+	for j := range f.Locations {
+		l := &f.Locations[j]
+		m.texts(&l.Path, &l.Name, &l.Ref, &l.URL, &l.Environment, &l.Target)
+	}
+	if v := f.Verdict; v != nil {
+		m.texts(&v.Error)
+		m.facts(v.Facts)
+		if v.Identity != nil {
+			m.texts(&v.Identity.ARN)
 		}
 	}
-	facts := func(m map[string]string) {
-		for k, v := range m {
-			m[k] = clean(v)
+	if f.Reach != nil {
+		for j := range f.Reach.Limits {
+			m.texts(&f.Reach.Limits[j])
+		}
+		for _, p := range f.Reach.Paths {
+			for j := range p.Steps {
+				m.texts(&p.Steps[j].From, &p.Steps[j].To, &p.Steps[j].Evidence)
+			}
 		}
 	}
-	for i := range out.Findings {
-		f := &out.Findings[i]
-		apply(&f.Title, &f.Message)
-		if f.Secret != nil && f.Secret.Kind != audit.KindAWSKey {
-			apply(&f.Secret.ID) // a user name may hold another secret
-		}
-		for j := range f.Fix {
-			apply(&f.Fix[j])
-		}
-		for j := range f.Locations {
-			l := &f.Locations[j]
-			apply(&l.Path, &l.Name, &l.Ref, &l.URL, &l.Environment, &l.Target)
-		}
-		if v := f.Verdict; v != nil {
-			apply(&v.Error)
-			facts(v.Facts)
-			if v.Identity != nil {
-				apply(&v.Identity.ARN)
-			}
-		}
-		if f.Reach != nil {
-			for j := range f.Reach.Limits {
-				apply(&f.Reach.Limits[j])
-			}
-			for _, p := range f.Reach.Paths {
-				for j := range p.Steps {
-					apply(&p.Steps[j].From, &p.Steps[j].To, &p.Steps[j].Evidence)
-				}
-			}
-		}
+}
+
+// run masks all of a run but its findings.
+func (m mask) run(out *audit.Run) {
+	if m == nil {
+		return
 	}
 	for i := range out.Gaps {
-		apply(&out.Gaps[i].Target, &out.Gaps[i].What, &out.Gaps[i].Why)
+		m.texts(&out.Gaps[i].Target, &out.Gaps[i].What, &out.Gaps[i].Why)
 	}
 	for i := range out.Coverage {
-		apply(&out.Coverage[i].Target, &out.Coverage[i].Reason, &out.Coverage[i].URL)
+		m.texts(&out.Coverage[i].Target, &out.Coverage[i].Reason, &out.Coverage[i].URL)
 	}
 	for i := range out.Silencers {
-		apply(&out.Silencers[i].Target, &out.Silencers[i].What)
+		m.texts(&out.Silencers[i].Target, &out.Silencers[i].What)
 	}
 	for i := range out.Inventory {
-		apply(&out.Inventory[i].Target, &out.Inventory[i].Name, &out.Inventory[i].Scope)
-		facts(out.Inventory[i].Facts)
+		m.texts(&out.Inventory[i].Target, &out.Inventory[i].Name, &out.Inventory[i].Scope)
+		m.facts(out.Inventory[i].Facts)
 	}
 }
 

@@ -762,7 +762,7 @@ func (r *run) reread(ctx context.Context, in store.Row, identity string) error {
 			t.found = append(t.found, waits[i].finding())
 		}
 	}
-	for _, f := range t.joined(nil) {
+	for f := range t.joined(nil) {
 		if !f.Candidate {
 			r.kept(f.Finding)
 		}

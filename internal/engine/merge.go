@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -13,18 +14,17 @@ import (
 // result joins, silences and merges what a target's scan found, with near, the halves that other parts of the target have. No value is in it;
 // the run keeps those that a verifier may ask for.
 func (t *target) result(near []scanned) store.Result {
-	all := t.joined(near)
+	m := t.merger()
+	for f := range t.joined(near) {
+		t.silence(&f)
+		if !f.Candidate && (len(near) == 0 || !onlyInVariables(f.Finding)) { // else it is the other part's
+			m.add(t.signed(f.Finding))
+		}
+	}
 	var loose []scanned
 	for _, f := range t.found {
 		if inVariable(f.Finding) && halfOf(f.Finding) {
 			loose = append(loose, f)
-		}
-	}
-	t.silence(all)
-	m := t.merger()
-	for _, f := range all {
-		if !f.Candidate && (len(near) == 0 || !onlyInVariables(f.Finding)) { // else it is the other part's
-			m.add(t.signed(f.Finding))
 		}
 	}
 	t.mu.Lock()
@@ -50,32 +50,45 @@ func (t *target) result(near []scanned) store.Result {
 	return out
 }
 
-// joined lets each scanner join what it found, and near.
-func (t *target) joined(near []scanned) (all []scanned) {
-	byScanner := map[int][]scanned{}
-	for _, f := range slices.Concat(t.found, near) {
-		byScanner[f.scanner] = append(byScanner[f.scanner], f)
+// joined yields what the scanners found, of those that join what they found, joined with near.
+func (t *target) joined(near []scanned) iter.Seq[scanned] {
+	return func(yield func(scanned) bool) {
+		for i, s := range t.scanners {
+			_, joins := s.(audit.Joiner)
+			var apart []scanned
+			for _, list := range [][]scanned{t.found, near} {
+				for _, f := range list {
+					switch {
+					case f.scanner != i:
+					case joins:
+						apart = append(apart, f)
+					case !yield(f):
+						return
+					}
+				}
+			}
+			for _, f := range join(s, apart) {
+				if !yield(f) {
+					return
+				}
+			}
+		}
 	}
-	for i, s := range t.scanners {
-		all = append(all, join(s, byScanner[i])...)
-	}
-	return all
 }
 
 // redact masks the values found in a target in all that is stored of it.
 func (t *target) redact(out *store.Result) {
 	var secrets []*audit.Secret
-	in := audit.Run{Gaps: out.Gaps, Inventory: out.Inventory, Silencers: out.Silencers}
 	for _, f := range out.Findings {
-		in.Findings = append(in.Findings, f.Finding)
 		if f.Secret != nil {
 			secrets = append(secrets, f.Secret)
 		}
 	}
-	redact(&in, secrets)
+	mask := masking(secrets)
 	for i := range out.Findings {
-		out.Findings[i].Finding = in.Findings[i]
+		mask.finding(&out.Findings[i].Finding)
 	}
+	mask.run(&audit.Run{Gaps: out.Gaps, Inventory: out.Inventory, Silencers: out.Silencers})
 }
 
 // kept is a finding in the form that is stored; its secret's value is kept by this process.
@@ -207,33 +220,30 @@ const byProvider = "provider"
 
 // silence marks what the user's own working tree asks to keep silent, and counts it. Elsewhere what is scanned does not silence
 // its scanner: it is counted, and reported all the same.
-func (t *target) silence(fs []scanned) {
+func (t *target) silence(f *scanned) {
 	obey := t.Own && !t.NoIgnores
-	for i := range fs {
-		f := &fs[i]
-		if s := f.Suppressed; s != nil && s.By != byProvider {
-			t.addSilencer(s.Reason, 1, obey)
-			if !obey {
-				f.Suppressed = nil
+	if s := f.Suppressed; s != nil && s.By != byProvider {
+		t.addSilencer(s.Reason, 1, obey)
+		if !obey {
+			f.Suppressed = nil
+		}
+	}
+	if t.ref.Ignore == nil || f.Suppressed != nil {
+		return
+	}
+	ignored := 0
+	var reason string
+	for _, l := range f.Locations {
+		for _, rule := range append([]string{f.Rule}, l.Rules...) {
+			if why, ok := t.ref.Ignore.Match(rule, l); ok {
+				ignored, reason = ignored+1, why
+				break
 			}
 		}
-		if t.ref.Ignore == nil || f.Suppressed != nil {
-			continue
-		}
-		ignored := 0
-		var reason string
-		for _, l := range f.Locations {
-			for _, rule := range append([]string{f.Rule}, l.Rules...) {
-				if why, ok := t.ref.Ignore.Match(rule, l); ok {
-					ignored, reason = ignored+1, why
-					break
-				}
-			}
-		}
-		if ignored == len(f.Locations) && ignored > 0 {
-			f.Suppressed = &audit.Suppression{By: "ignore-file", Reason: reason}
-			t.addSilencer(t.ref.Ignore.What, 1, true)
-		}
+	}
+	if ignored == len(f.Locations) && ignored > 0 {
+		f.Suppressed = &audit.Suppression{By: "ignore-file", Reason: reason}
+		t.addSilencer(t.ref.Ignore.What, 1, true)
 	}
 }
 
@@ -245,14 +255,15 @@ type merger struct {
 
 func (k known) merger() *merger { return &merger{k, map[string]*store.Finding{}} }
 
-func (m *merger) list() (out []store.Finding) {
+func (m *merger) list() []store.Finding {
+	out := make([]store.Finding, 0, len(m.findings))
 	for _, identity := range slices.Sorted(maps.Keys(m.findings)) {
 		out = append(out, *m.findings[identity])
 	}
 	return out
 }
 
-// add adds a finding. The rule that knows the secret's shape names it. A finding counts as suppressed only if it is at every place.
+// add adds a finding.
 func (m *merger) add(f store.Finding) {
 	have := m.findings[f.Identity]
 	if have == nil {
@@ -260,6 +271,11 @@ func (m *merger) add(f store.Finding) {
 		m.findings[f.Identity] = &f
 		return
 	}
+	m.unite(have, f)
+}
+
+// unite makes one of two findings of one identity. The rule that knows the secret's shape names it. It counts as suppressed only if it is at every place.
+func (m *merger) unite(have *store.Finding, f store.Finding) {
 	if f.Secret != nil && (f.Whole && !have.Whole || f.Whole == have.Whole && m.tells(f.Secret, have.Secret)) {
 		have.Secret, have.Whole, have.ValueDigest, have.TokenDigest = f.Secret, f.Whole, f.ValueDigest, f.TokenDigest
 	}
@@ -313,6 +329,9 @@ func (m *merger) better(f, have audit.Finding) bool {
 
 // dedupe joins locations that are the same place, found by several rules.
 func dedupe(locs []audit.Location) []audit.Location {
+	if len(locs) < 2 {
+		return locs
+	}
 	type place struct {
 		target, kind, path, commit, name, object, environment string
 		line, column                                          int

@@ -6,10 +6,19 @@ import (
 	"errors"
 )
 
-// Drop has database/sql give up the connection.
-func Drop(s *Store) error {
+// Exec executes a statement.
+func (s *Store) Exec(ctx context.Context, text string) error {
+	_, err := s.db.ExecContext(ctx, text)
+	return err
+}
+
+// Drop has database/sql give up the connection, in the middle of a transaction.
+func (s *Store) Drop() error {
 	conn, err := s.db.Conn(context.Background())
 	if err != nil {
+		return err
+	}
+	if _, err := conn.ExecContext(context.Background(), "BEGIN"); err != nil {
 		return err
 	}
 	if err := conn.Raw(func(any) error { return driver.ErrBadConn }); !errors.Is(err, driver.ErrBadConn) {

@@ -11,12 +11,12 @@ import (
 	"github.com/leakreach/leakreach/audit"
 )
 
-// A Holding is all that a run has of one target.
+// A Holding is what a run has of one target.
 type Holding struct {
 	Target    string
 	Parts     []audit.Coverage
 	Inventory []audit.Entry
-	Findings  []audit.Finding
+	Findings  []audit.Finding // those of secrets
 	Gaps      []audit.Gap
 }
 
@@ -31,7 +31,7 @@ func (s *Store) Holdings(ctx context.Context, run string) iter.Seq2[Holding, err
 	rows := each(ctx, s.db, s.sql(`SELECT target, sort, key, text FROM (
 			SELECT name AS target, 0 AS sort, part AS key, coverage AS text FROM targets WHERE run = $1 AND coverage <> ''
 			UNION ALL SELECT target, 1, '', doc FROM notes WHERE run = $1 AND kind = 'entry'
-			UNION ALL SELECT target, 2, identity, doc FROM findings WHERE run = $1
+			UNION ALL SELECT target, 2, identity, doc FROM findings WHERE run = $1 AND kind <> ''
 			UNION ALL SELECT target, 3, what, why FROM gaps WHERE run = $1
 		) AS all_of_it ORDER BY target {bytes}, sort, key {bytes}, text {bytes}`),
 		func(rows *sql.Rows) (r row, err error) { return r, rows.Scan(&r.target, &r.sort, &r.key, &r.text) }, run)

@@ -1,5 +1,5 @@
 // Package store keeps what outlives a process: runs, their targets, what was found in each, and the queue of what is still to be done.
-// It is a SQLite database in memory or in a file, or PostgreSQL shared by several machines; all of it is written in SQL that both read.
+// It is a SQLite database of the process's own or in a file, or PostgreSQL shared by several machines; all of it is written in SQL that both read.
 //
 // No secret's value is ever in it. A finding is stored in the form that reports print, with keyed digests by which its secret is known again.
 //
@@ -30,7 +30,6 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivermigrate"
-	_ "modernc.org/sqlite" // driver of database/sql
 
 	"github.com/leakreach/leakreach/audit"
 )
@@ -44,12 +43,11 @@ type Store struct {
 	driver   riverdriver.Driver[*sql.Tx]
 	postgres bool
 	pool     *pgxpool.Pool // that database/sql and River's listener share, or nil
-	memory   *sql.DB       // that keeps a database in memory, or nil
 	lock     *os.File      // of a file that one process works with, or nil
 	counted  sync.Map      // audit.Quota: what requests of this process count in
 }
 
-// Open opens the store at where, and brings it up to date: "" is in memory and ends with the process, postgres://… is shared, anything
+// Open opens the store at where, and brings it up to date: "" is in memory, or in a file that only this process sees, and ends with the process, postgres://… is shared, anything
 // else is a file, which one process uses at a time and nobody else may read.
 func Open(ctx context.Context, where string, log *slog.Logger) (*Store, error) {
 	if err := Check(where); err != nil {
@@ -130,9 +128,6 @@ func (s *Store) Close() error {
 	if s.pool != nil {
 		s.pool.Close()
 	}
-	if s.memory != nil {
-		errs = append(errs, s.memory.Close())
-	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Close())
 	}
@@ -156,19 +151,21 @@ func (s *Store) openPostgres(ctx context.Context, where string) error {
 	return s.db.PingContext(ctx)
 }
 
+// temporaryFiles tells whether this system takes any: a container may have nothing that can be written.
+func temporaryFiles() bool {
+	f, err := os.CreateTemp("", "leakreach-")
+	return err == nil && errors.Join(f.Close(), os.Remove(f.Name())) == nil
+}
+
 func (s *Store) openSQLite(ctx context.Context, where string) error {
-	const foreignKeys = "?_pragma=foreign_keys(1)" // of each connection: one that was interrupted makes room for another
-	dsn := "file:/" + NewID() + foreignKeys + "&vfs=memdb"
+	const foreignKeys = "?_pragma=foreign_keys(1)"
+	var db *sql.DB
 	if where == "" {
-		// A database in memory lasts as long as there is a connection to it.
-		memory, err := sql.Open("sqlite", dsn)
-		if err != nil {
-			return err
+		dsn := "file:" + foreignKeys + "&_pragma=cache_size(-4096)"
+		if !temporaryFiles() {
+			dsn = "file::memory:" + foreignKeys + "&_pragma=temp_store(memory)"
 		}
-		s.memory = memory
-		if err := memory.PingContext(ctx); err != nil {
-			return err
-		}
+		db = sql.OpenDB(&unnamed{dsn: dsn})
 	} else {
 		if err := private(where); err != nil {
 			return err
@@ -182,14 +179,13 @@ func (s *Store) openSQLite(ctx context.Context, where string) error {
 		}
 		// A transaction that was committed survives the end of the process in NORMAL as in FULL; at a power cut the last ones may be missing,
 		// whole: see sqlite.org/pragma.html#pragma_synchronous.
-		dsn = (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String() +
+		dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String() +
 			foreignKeys + "&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(10000)&_txlock=immediate"
+		if db, err = sql.Open("sqlite", dsn); err != nil {
+			return err
+		}
 	}
-	db, err := sql.Open("sqlite", dsn)
-	if err != nil {
-		return err
-	}
-	db.SetMaxOpenConns(1) // there is one writer
+	db.SetMaxOpenConns(1) // a database without a name is that of its connection, and a file has one writer
 	db.SetMaxIdleConns(1)
 	db.SetConnMaxIdleTime(0)
 	s.db, s.driver = db, local{riversqlite.New(db)}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -258,18 +259,72 @@ func TestOpenedByManyAtOnce(t *testing.T) {
 	}
 }
 
-// What a store in memory has outlives a connection that database/sql gives up, as it does when a query was broken off.
-func TestMemoryOutlivesItsConnection(t *testing.T) {
+// A store without a name has what it had after a query was broken off, alone and in a transaction, and after database/sql has given up the connection.
+func TestUnnamedOutlivesItsConnections(t *testing.T) {
 	s, other := open(t, ""), open(t, "")
 	id := begin(t, s)
-	if err := store.Drop(s); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Find(t.Context(), id); err != nil {
-		t.Error(err)
+	const endless = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n`
+	for _, broken := range []func(context.Context) error{
+		func(context.Context) error { return errors.Join(s.Drop(), errors.New("given up")) },
+		func(ctx context.Context) error { return s.Exec(ctx, endless) },
+		func(ctx context.Context) error {
+			return s.Tx(ctx, func(tx *sql.Tx) error {
+				_, err := tx.ExecContext(ctx, endless)
+				return err
+			})
+		},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		if err := broken(ctx); err == nil {
+			t.Error("it was not broken off")
+		}
+		cancel()
+		if _, err := s.Find(t.Context(), id); err != nil {
+			t.Error(err)
+		}
+		tx(t, s, func(*sql.Tx) error { return nil })
 	}
 	if _, err := other.Find(t.Context(), id); !errors.Is(err, store.ErrNoRun) {
-		t.Error("another store in memory is the same:", err)
+		t.Error("another store without a name is the same:", err)
+	}
+}
+
+// What is found does not decide how much memory a store without a name takes.
+func TestUnnamedTakesLittleMemory(t *testing.T) {
+	resident := func() int { // in MiB
+		debug.FreeOSMemory()
+		text, err := os.ReadFile("/proc/self/statm")
+		if err != nil {
+			t.Skip("this system does not tell what a process takes:", err)
+		}
+		var size, pages int
+		if _, err := fmt.Sscan(string(text), &size, &pages); err != nil {
+			t.Fatal(err)
+		}
+		return pages * os.Getpagesize() >> 20
+	}
+	s := open(t, "")
+	id := begin(t, s)
+	before := resident()
+	for i := range 64 {
+		r := store.Result{Coverage: audit.Coverage{Target: fmt.Sprint("github:acme/", i)}}
+		for j := range 16 {
+			r.Findings = append(r.Findings, store.Finding{Identity: fmt.Sprint(j), Finding: audit.Finding{Message: strings.Repeat("m", 64<<10)}})
+		}
+		tx(t, s, func(tx *sql.Tx) error { return s.Settle(t.Context(), tx, id, r) })
+	}
+	if more := resident() - before; more > 24 {
+		t.Errorf("64 MiB of findings take %d MiB of memory", more)
+	}
+	n := 0
+	for _, err := range s.Findings(t.Context(), id) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	if n != 64*16 {
+		t.Errorf("%d findings", n)
 	}
 }
 

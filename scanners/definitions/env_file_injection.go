@@ -3,6 +3,7 @@ package definitions
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
@@ -66,7 +67,7 @@ func (s *step) writesEnv(l line, name string, open []string, say func(problem)) 
 		}
 	}
 	for _, variable := range shellVariables(text) {
-		if !s.runnerSets(variable) {
+		if !s.runnerSets(variable) && !s.refuses(variable) {
 			worst = max(worst, s.assigned(variable))
 		}
 	}
@@ -98,6 +99,23 @@ func (s *step) writesEnv(l line, name string, open []string, say func(problem)) 
 
 // prints is a command that prints the text behind it.
 var prints = regexp.MustCompile(`(?i)(?:^|[\s;&|{(])(?:echo|printf|write-output|write-host)\b|^\s*["']`)
+
+// refused is a test of bash for a variable that is not of some form as a whole.
+var refused = regexp.MustCompile(`!\s*"?\$\{?(\w+)\}?"?\s*=~\s*\^(\S+)\$(?:\s|$)`)
+
+// loose are parts of an expression that line breaks, or other texts, get past.
+var loose = []string{".*", ".+", ".{", "[^", "space", `\s`, `\S`, `\W`, `\D`, "|"}
+
+// refuses tells whether a step's script tests for a variable that is not of a form without line breaks. What it does then, the test does not say; nobody
+// writes one to go on.
+func (s *step) refuses(variable string) bool {
+	for _, m := range refused.FindAllStringSubmatch(s.run.Text(), -1) {
+		if m[1] == variable && !slices.ContainsFunc(loose, func(part string) bool { return strings.Contains(m[2], part) }) {
+			return true
+		}
+	}
+	return false
+}
 
 // assigned tells who writes a shell's variable: one of the environment, or what the script has put into it.
 func (s *step) assigned(name string) origin {

@@ -431,7 +431,7 @@ func (g *gate) let(events, come []string, of pipeline.Node) (list []string) {
 	return list
 }
 
-// excludes tells whether a condition is surely false for an event: it asks for another one, beside whatever else.
+// excludes tells whether a condition is surely false for an event, or for one that an outsider fires: it asks for another one, or for a member, beside whatever else.
 func excludes(condition *expression.Node, event string) bool {
 	if condition == nil {
 		return false
@@ -445,10 +445,47 @@ func excludes(condition *expression.Node, event string) bool {
 		for i, side := range condition.Args {
 			if other := condition.Args[1-i]; side.Is("github.event_name") && other.Kind == expression.Literal {
 				return condition.Text == "==" && !strings.EqualFold(other.Text, event) || condition.Text == "!=" && strings.EqualFold(other.Text, event)
+			} else if of, ok := association(side); ok && condition.Text == "==" && other.Kind == expression.Literal {
+				return of == author[event] && slices.Contains(members, strings.ToUpper(other.Text))
 			}
 		}
+	case expression.Call:
+		if condition.Text != "contains" || len(condition.Args) != 2 {
+			return false
+		}
+		list := condition.Args[0]
+		if list.Kind == expression.Call && list.Text == "fromjson" && len(list.Args) == 1 {
+			list = list.Args[0]
+		}
+		of, ok := association(condition.Args[1])
+		return ok && of == author[event] && list.Kind == expression.Literal &&
+			!slices.ContainsFunc(strangers, func(a string) bool { return strings.Contains(strings.ToUpper(list.Text), a) })
 	}
 	return false
+}
+
+// What who wrote something is to the repository (docs.github.com/en/graphql/reference/enums, CommentAuthorAssociation).
+var (
+	members   = []string{"OWNER", "MEMBER", "COLLABORATOR"}
+	strangers = []string{"CONTRIBUTOR", "FIRST_TIMER", "FIRST_TIME_CONTRIBUTOR", "MANNEQUIN", "NONE"}
+)
+
+// author is whose association tells who fired an event, or wrote what it is about.
+var author = map[string]string{
+	"issue_comment": "comment", "discussion_comment": "comment", "pull_request_review_comment": "comment", "pull_request_review": "review", "issues": "issue",
+	"discussion": "discussion", "pull_request": "pull_request", "pull_request_target": "pull_request",
+}
+
+// association tells whether a context is what somebody is to the repository, and of which part of the event.
+func association(n *expression.Node) (of string, ok bool) {
+	if n.Kind != expression.Context {
+		return "", false
+	}
+	of, ok = strings.CutPrefix(n.Text, "github.event.")
+	if ok {
+		of, ok = strings.CutSuffix(of, ".author_association")
+	}
+	return of, ok
 }
 
 // eventAt is where an event stands.

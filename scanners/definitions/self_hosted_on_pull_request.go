@@ -2,8 +2,10 @@ package definitions
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/pipeline/expression"
 	"github.com/leakreach/leakreach/scanners/internal/known"
 )
 
@@ -27,6 +29,8 @@ var selfHostedOnPullRequest = rule{
 			}
 			p.evidence = fmt.Sprintf("%s starts %s on %s; if the repository is public, for everybody. The job holds %s", events[0], j.label(), where, j.stake)
 			switch {
+			case asksForName(j.node.Get("runs-on").Text()):
+				p.severity, p.evidence = audit.Low, p.evidence+"; which repositories it does so in goes by their names"
 			case own && j.stake.much():
 				p.severity = audit.Critical
 			case !own && !j.stake.much():
@@ -35,4 +39,16 @@ var selfHostedOnPullRequest = rule{
 			say(p)
 		}
 	},
+}
+
+// asksForName tells whether a text is computed from a part of the repository's name: one definition serves a public repository and its private copies.
+func asksForName(text string) bool {
+	for _, e := range expression.In(text) {
+		for n := range e.Root.All {
+			if n.Kind == expression.Call && slices.Contains([]string{"startswith", "endswith", "contains"}, n.Text) && slices.ContainsFunc(n.Args, func(a *expression.Node) bool { return a.Is("github.repository") }) {
+				return true
+			}
+		}
+	}
+	return false
 }

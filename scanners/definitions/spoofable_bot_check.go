@@ -19,7 +19,8 @@ github.actor is who set off this run, not whose pull request it is. Anybody can 
 rebase it in a fork; the check then says yes to their code.`, `
 if: github.actor == 'dependabot[bot]'`, `
 if: github.event.pull_request.user.login == 'dependabot[bot]'`, `
-it asks who opened the pull request or wrote the comment. It is high where the step behind it merges or approves.`),
+it asks who opened the pull request or wrote the comment, or that the head is of the same repository. It is high where the step behind it merges or approves, and low
+where no event starts it that hands others' pull requests more than a token that reads.`),
 		Fix: []string{"Ask for github.event.pull_request.user.login, and that the head is of the same repository"},
 	},
 	stake: true,
@@ -30,7 +31,7 @@ it asks who opened the pull request or wrote the comment. It is high where the s
 		for _, j := range f.jobs {
 			for name, condition := range j.conditions {
 				whole := expression.Of(condition.Text())
-				if asksForAuthor(whole) {
+				if asksForAuthor(whole) || asksForOwn(condition.Text()) {
 					continue
 				}
 				for n := range whole.All {
@@ -40,10 +41,10 @@ it asks who opened the pull request or wrote the comment. It is high where the s
 					}
 					p := problem{at: condition.Place(n.Offset), name: name, evidence: fmt.Sprintf("%s runs if %s, which others can bring about", name, actor)}
 					switch {
+					case len(f.on(pipeline.HandedEvents)) == 0: // others' pull requests have a token that reads
+						p.severity = audit.Low
 					case j.merges():
 						p.severity = audit.High
-					case len(f.on(pipeline.HandedEvents))+len(f.on(pipeline.BareEvents)) == 0:
-						p.severity = audit.Low
 					}
 					say(p)
 					break
@@ -150,6 +151,11 @@ var chosen = []string{"env", "github.actor", "github.base_ref", "github.head_ref
 func containsText(name string, condition pipeline.Node, n *expression.Node, say func(problem)) {
 	if n.Kind != expression.Call || n.Text != "contains" || len(n.Args) != 2 || n.Args[0].Kind != expression.Literal || n.Args[1].Kind != expression.Context {
 		return
+	}
+	if _, ok := association(n.Args[1]); ok && !slices.ContainsFunc(slices.Concat(members, strangers), func(a string) bool {
+		return strings.Contains(n.Args[0].Text, a) && !slices.Contains(strings.FieldsFunc(n.Args[0].Text, func(r rune) bool { return r != '_' && (r < 'A' || r > 'Z') }), a)
+	}) {
+		return // none of the few that there are is a part of what it lists
 	}
 	p := problem{at: condition.Place(n.Offset), evidence: fmt.Sprintf("the condition of %s is true for each part of %q, not only for those that it lists", name, n.Args[0].Text)}
 	if !slices.ContainsFunc(chosen, n.Args[1].Under) {

@@ -172,10 +172,11 @@ func (s *step) envs() []map[string]entry {
 	}
 }
 
-// runnerSets tells whether the runner sets a variable for every job.
+// runnerSets tells whether the runner sets a variable for every job, or its system.
 func (s *step) runnerSets(name string) bool {
 	upper := strings.ToUpper(name)
-	return upper == "CI" || upper == "HOME" || upper == "PATH" || strings.HasPrefix(upper, "RUNNER_") || strings.HasPrefix(upper, "GITHUB_")
+	return slices.Contains([]string{"CI", "HOME", "PATH", "PWD", "USERPROFILE", "LOCALAPPDATA", "APPDATA", "TMPDIR", "TEMP", "TMP"}, upper) ||
+		strings.HasPrefix(upper, "RUNNER_") || strings.HasPrefix(upper, "GITHUB_")
 }
 
 func (j *job) envOf() pipeline.Node {

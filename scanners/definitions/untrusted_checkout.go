@@ -174,6 +174,8 @@ func asksForOwn(condition string) bool {
 			switch {
 			case n.Text == "==" && side.Under("github.event.pull_request.head.repo") && (other.Under("github.repository") || other.Under("github.event.pull_request.base.repo") || other.Under("github.event.repository") || other.Kind == expression.Literal && other.Text == "false"):
 				return true
+			case n.Text == "==" && (side.Is("github.event.pull_request.head.repo.full_name") || side.Is("github.event.pull_request.head.repo.owner.login")) && other.Kind == expression.Literal:
+				return true
 			case n.Text == "==" && side.Under("github.event.workflow_run.head_repository") && (other.Under("github.repository") || other.Under("github.event.repository") || other.Under("github.repository_owner")):
 				return true
 			case n.Text == "==" && side.Is("github.event.workflow_run.event") && other.Kind == expression.Literal && other.Text != "pull_request" && other.Text != "pull_request_target":

@@ -7,6 +7,7 @@
 //	go run ./test/accuracy zizmor DIR                a checkout of zizmorcore/zizmor, whose tests say what lies where
 //	go run ./test/accuracy poutine DIR               a checkout of boostsecurityio/poutine, likewise
 //	go run ./test/accuracy actionlint DIR            a checkout of rhysd/actionlint, likewise
+//	go run ./test/accuracy draw SEED REPORT...       JSON reports of leakreach, of whose findings some are drawn to be judged by hand
 //
 // Values of secrets stay in temporary files, are compared by keyed digest, and are never printed.
 package main
@@ -53,7 +54,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("accuracy", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: accuracy [flags] leaky-repo DIR | creddata DIR REPOSITORIES | parity REPOSITORY... | zizmor DIR | poutine DIR | actionlint DIR")
+		fmt.Fprintln(stderr, "usage: accuracy [flags] leaky-repo DIR | creddata DIR REPOSITORIES | parity REPOSITORY... | zizmor DIR | poutine DIR | actionlint DIR | draw SEED REPORT...")
 		flags.PrintDefaults()
 	}
 	l := &lab{out: stdout, log: stderr}
@@ -66,6 +67,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	rest := flags.Args()
+	if len(rest) > 2 && rest[0] == "draw" {
+		return l.draw(rest[1], rest[2:])
+	}
 	if len(rest) == 2 {
 		switch rest[0] {
 		case "zizmor":

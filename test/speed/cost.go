@@ -48,9 +48,9 @@ func leakreach(program, repo string) []string {
 }
 
 // peerNames are the scanners that can be compared with, each a flag.
-var peerNames = []string{"gitleaks", "betterleaks", "trufflehog", "kingfisher", "titus", "noseyparker"}
+var peerNames = []string{"gitleaks", "betterleaks", "trufflehog", "kingfisher", "titus", "noseyparker", "poutine"}
 
-// command is how a peer scans the whole history of a repository, verification off.
+// command is how a peer scans the whole history of a repository, verification off. poutine scans the definitions of pipelines in it as they are now.
 func (p peer) command(repo string) []string {
 	switch p.name {
 	case "trufflehog":
@@ -59,6 +59,8 @@ func (p peer) command(repo string) []string {
 		return []string{p.program, "scan", "--no-validate", "--no-update-check", "--git-history", "full", "--format", "json", repo}
 	case "titus":
 		return []string{p.program, "scan", "--git", "--format", "json", "--output", ":memory:", repo}
+	case "poutine":
+		return []string{p.program, "analyze_local", repo, "--format", "json", "--quiet"}
 	case "noseyparker":
 		return []string{"sh", "-c", `d=$(mktemp -d) && trap 'rm -rf "$d"' EXIT && "$0" scan --datastore "$d/store" --progress never "$1"`, p.program, repo}
 	}

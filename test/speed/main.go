@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -147,6 +148,7 @@ func (l *lab) table(ctx context.Context, repos []string) error {
 	}
 	w := tabwriter.NewWriter(l.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "history of\tprogram\tCPU\tratio\twall\tpeak memory\t")
+	ratios := map[string][]float64{}
 	for _, repo := range repos {
 		names, commands := []string{"leakreach"}, [][]string{leakreach(own, repo)}
 		for _, p := range l.peers {
@@ -159,10 +161,16 @@ func (l *lab) table(ctx context.Context, repos []string) error {
 		for i, c := range costs {
 			fmt.Fprintf(w, "%s\t%s\t%.2f s\t1 : %.1f\t%.2f s\t%d MB\t\n", title(repo), names[i], c.cpu.Seconds(),
 				c.cpu.Seconds()/costs[0].cpu.Seconds(), c.wall.Seconds(), c.memory>>20)
+			ratios[names[i]] = append(ratios[names[i]], c.cpu.Seconds()/costs[0].cpu.Seconds())
 		}
 		if err := w.Flush(); err != nil {
 			return err
 		}
+	}
+	for _, p := range l.peers {
+		r := ratios[p.name]
+		slices.Sort(r)
+		fmt.Fprintf(l.out, "%s takes %.1f times the CPU, in the middle of %d repositories: %.1f to %.1f\n", p.name, r[len(r)/2], len(r), r[0], r[len(r)-1])
 	}
 	return nil
 }

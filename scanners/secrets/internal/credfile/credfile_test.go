@@ -213,6 +213,7 @@ var hidings = []struct{ path, text, want string }{
 	{".github/workflows/ci.yml", "credentials: {username: u, password: \"${{ secrets.X }}\"}\nenv: {A: b, DB_PASSWORD: P1}\nAPI_TOKEN: *token\nDB_PASSWORD: !reference [.x, y]\n", "-:P1"},
 	{"deploy.sh", `curl -d '{"user": "u", "password": "P1"}' https://example.com; f() { a, key: b; }`, "-:P1"},
 	{".github/workflows/ci.yml", "permissions:\n  id-token: write\nenv:\n  TOKEN: ${{ secrets.X }}\n  CACHE_KEY: linux-build-P1\n", ""},
+	{".github/workflows/ci.yml", "with:\n  secrets: \"BW-APP-ID,BW-APP-KEY\"\nenv:\n  SECRET_NAMES: 'a_token,another_token'\n  POSTGRES_PASSWORD: postgres\n  A_TOKEN: oidc\nwith:\n  key: maestro-00f516729f57d48f36ded55244cfbe358ada6b00-linux\n", ""},
 	{"tee.sh", "echo 'x4Bq7Rt9Lm2Z options nouveau' | sudo tee /etc/modprobe.d/x.conf\necho x4Bq7Rt9Lm2Z | sudo tee -a /etc/issue\n", ""},
 	{"run.sh", "TAG_KEY=TestKey\nPASSWORD=$1\nTOKEN=$(get)\nSECRET=\"$OTHER\"\n# PASSWORD=P1\nread -s PASSWORD\n", ""},
 	{"application.properties", "a.secret=if_you_see_this_use_vault\nb.password=ACTUAL_ANSWER_7\nc.token=00000000-0000-0000\nd.password-file=/x/P1\n", ""},

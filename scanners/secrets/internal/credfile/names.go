@@ -37,7 +37,7 @@ var (
 	// neverEnds are the ends of names that speak about a secret instead of being one.
 	neverEnds = []string{"file", "filename", "path", "dir", "url", "uri", "length", "len", "min", "max", "policy", "expiry", "expires",
 		"expiration", "expiresin", "expiresat", "ttl", "timeout", "age", "enabled", "enable", "disabled", "required", "reset", "hint",
-		"prompt", "name", "id", "ids", "type", "algorithm", "header", "field", "param", "label", "regex", "pattern", "count", "size",
+		"prompt", "name", "names", "id", "ids", "type", "algorithm", "header", "field", "param", "label", "regex", "pattern", "count", "size",
 		"endpoint", "host", "port", "version", "rotation", "validity", "lifetime", "format", "encoder", "arn", "ref", "email", "user",
 		"username", "login", "hosts", "provider", "store", "manager", "backend", "method", "mode", "class", "validators", "scope",
 		"scopes", "issuer", "audience", "key_id", "date", "time", "check", "change", "changed", "strength", "attempts", "history",
@@ -114,13 +114,13 @@ var words = set(`password passwd passwort passphrase pass pwd pw secret token ke
 	change_this example sample test testing tbd todo fixme dummy placeholder redacted removed hidden masked default empty secret_key
 	secretkey mypassword my_password my-password mysecret my-secret my_secret mytoken username user admin_password
 	db_password dbpassword foo bar baz foobar string value optional required abc abcd text secret123 my-token my_token
-	write read inherit config dev development production local development_key insecure unset blank void nil none null undefined true false yes no on off file env basic bearer plain md5 sha1 sha256 aes`)
+	write read inherit config dev development production local development_key insecure unset blank void nil none null undefined true false yes no on off file env basic bearer plain md5 sha1 sha256 aes oidc postgres root`)
 
 // nothings are the words that are no value in any file.
 var nothings = set(`null nil none undefined true false yes no on off`)
 
 // hollow matches a value that says itself that it is to be replaced.
-var hollow = expression(`(?i:your[\W_]?|example|placeholder|redacted|change[\W_]?(?:me|this|it)|replace|insert[\W_]|enter[\W_]|put[\W_]?your|to[\W_]?be[\W_]|dummy|sample|fake[\W_]|^some[\W_]|^(?:my|the|a|test|dev|local|default|super)?[\W_]?(?:secret|password|passwd|token|api[\W_]?key|pass)(?:[\W_]?(?:here|key|value|token))?$|_here$|goes[\W_]here|abcdefgh|0123456789|123456789)|^[A-Z]+(?:_[A-Z0-9]+)+$|^(?:[A-Za-z]+[_\- ]){3,}[A-Za-z0-9]+$`)
+var hollow = expression(`(?i:your[\W_]?|example|placeholder|redacted|change[\W_]?(?:me|this|it)|replace|insert[\W_]|enter[\W_]|put[\W_]?your|to[\W_]?be[\W_]|dummy|sample|fake[\W_]|^some[\W_]|^(?:my|the|a|test|dev|local|default|super)?[\W_]?(?:secret|password|passwd|token|api[\W_]?key|pass)(?:[\W_]?(?:here|key|value|token))?$|_here$|goes[\W_]here|abcdefgh|0123456789|123456789)|^[A-Z]+(?:_[A-Z0-9]+)+$|^[A-Z]+(?:[_-][A-Z]+)+(?:,[A-Z]+(?:[_-][A-Z]+)+)*$|^(?:[A-Za-z]+[_\- ]){3,}[A-Za-z0-9]+$`)
 
 // mayMask tells whether filler may match v: it is short, has characters that are not ASCII, or one three times in a row, in whatever case.
 func mayMask(v string) bool {

@@ -160,7 +160,8 @@ func named(line []byte, keep func(name, user string, from, to int)) {
 		flow := flows(bytes.TrimSpace(bytes.TrimRight(lead, `"'`)))
 		instruction := bytes.EqualFold(lead, []byte("ENV")) || bytes.EqualFold(lead, []byte("setx")) || bytes.HasPrefix(lead, []byte("set -"))
 		switch {
-		case line[at] == ':' && (first || flow) && at+1 < len(line) && isSpace(line[at+1]):
+		case line[at] == ':' && (first || flow) && name != "key" && // which in YAML is what something is looked up by
+			at+1 < len(line) && isSpace(line[at+1]):
 			if at = trimStart(line, at+1, len(line)); at < len(line) && bytes.IndexByte([]byte("{[&*!|>%@#"), line[at]) >= 0 {
 				continue // no scalar begins like this
 			}
