@@ -69,7 +69,7 @@ func (m *file) view(from, to int64, w *window) ([]byte, error) {
 			w.of = nil
 			return b, err
 		}
-		if cap(b) > maxKept {
+		if len(b) > maxKept {
 			w.of = nil
 			return b[:to-from], nil
 		}
@@ -83,12 +83,11 @@ const maxKept = 1 << 20
 
 // grow returns n bytes of a buffer that is kept, unless it is large.
 func grow(scratch *[]byte, n int) []byte {
-	if n <= cap(*scratch) {
-		return (*scratch)[:n]
+	if n > maxKept {
+		return make([]byte, n)
 	}
-	b := make([]byte, n, n+n/2)
-	if cap(b) <= maxKept {
-		*scratch = b
+	if n > cap(*scratch) {
+		*scratch = make([]byte, min(n+n/2, maxKept))
 	}
-	return b
+	return (*scratch)[:n]
 }
