@@ -96,8 +96,8 @@ func limitMemory(m audit.Memory) {
 
 // boundGarbage has the runtime collect when there is garbage for a 32nd of m, or less where it and what is in use would exceed three 16ths of m, but
 // at least for a tenth of what is in use, and a third of what has pointers. The runtime's own bound is as much as what is in use. Most of what a
-// scan holds has no pointers (contents, directories of a history) and costs a collection nothing, so garbage need not grow with it. Half of a 32nd
-// takes up to 11 % more CPU on histories of middle size, which have little in use and would collect after each few MiB.
+// scan holds has no pointers (contents, directories of a history) and costs a collection nothing, so garbage hardly has to grow with it. Half of
+// that 32nd would take up to 11 % more CPU on histories that have little in use.
 func boundGarbage(m int64) {
 	const smallest = 4 << 20 // of what is in use, as the runtime reckons before it has collected once
 	heap := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/heap:bytes"}}

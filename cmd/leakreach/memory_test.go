@@ -19,7 +19,7 @@ func TestBoundGarbage(t *testing.T) {
 	within := func(what string, held any, least, most uint64) {
 		t.Helper()
 		var p uint64
-		for range 1000 { // the runtime calls when it has time
+		for range 100 { // the runtime calls when it has time
 			runtime.GC()
 			if p = percent(); least <= p && p <= most {
 				break

@@ -276,7 +276,7 @@ func (w *walker) load(in *input) (data []byte, complete bool, release func(), er
 	for err == nil && len(data) < most {
 		if len(data) == cap(data) {
 			n := 2 * cap(data)
-			if n > most/2 { // or the next one would be held together with this one
+			if n > most/2 { // else the last one would be held beside another of two thirds
 				n = most
 			}
 			more := append(w.buffer(n)[:0], data...)
