@@ -66,7 +66,7 @@ func TestWallsStand(t *testing.T) {
 |---|---|---|
 | ` + "`cmd`" + ` | | everything |
 | ` + "`providers`" + ` | | ` + "`audit`, `providers/...`" + ` |
-| ` + "`providers/*`" + ` | | ` + "`audit`, `providers/internal/...`" + ` |
+| ` + "`providers/*`" + ` | | ` + "`audit`, `internal/lazyregexp`, `providers/internal/...`" + ` |
 | ` + "`scanners/*`" + ` | | ` + "`audit`" + ` |
 | ` + "`verify/*`" + ` | | ` + "`audit`" + ` |
 | ` + "`audit`" + ` | | |
@@ -105,6 +105,11 @@ func TestWallsStand(t *testing.T) {
 		{"another wing's package for tests", "scanners/secrets/a_test.go", "import " + own("providers/forgetest"), false},
 		{"a package for tests in the program", "providers/local/a.go", "import " + own("providers/internal/gittest"), false},
 		{"a name that says nothing", "providers/local/a.go", "package util", false},
+		{"an expression compiled by being imported", "providers/local/a.go", "import \"regexp\"\nvar x = []*regexp.Regexp{regexp.MustCompile(`a`)}", false},
+		{"an expression compiled in a function", "providers/local/a.go", "import \"regexp\"\nvar x = func() *regexp.Regexp { return regexp.MustCompile(`a`) }", true},
+		{"an expression compiled in a test", "providers/local/a_test.go", "import \"regexp\"\nvar x = regexp.MustCompile(`a`)", true},
+		{"an expression compiled at once", "providers/local/a.go", "import \"regexp\"\nvar x = func() *regexp.Regexp { return regexp.MustCompile(`a`) }()", false},
+		{"an expression compiled at its first use", "providers/local/a.go", "import " + own("internal/lazyregexp") + "\nvar x = lazyregexp.New(`a`)", true},
 		{"a getter", "providers/local/a.go", "func GetName() string { return \"\" }", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -230,6 +235,13 @@ func (w walls) check(name string, src []byte) (problems []string) {
 	if test || within(dir, "test") {
 		return problems
 	}
+	for _, decl := range file.Decls {
+		if g, ok := decl.(*ast.GenDecl); ok {
+			for _, at := range compiled(g) {
+				say(at, "regexp.MustCompile: a package's expressions are compiled when they are first used (internal/lazyregexp)")
+			}
+		}
+	}
 	process := []string{"Getenv", "LookupEnv", "Environ", "Exit", "Args", "Stdin", "Stdout", "Stderr"}
 	ast.Inspect(file, func(n ast.Node) bool {
 		sel, ok := n.(*ast.SelectorExpr)
@@ -246,6 +258,26 @@ func (w walls) check(name string, src []byte) (problems []string) {
 		return true
 	})
 	return problems
+}
+
+// compiled finds the expressions that are compiled when n is made: not those in functions, unless they are called at once.
+func compiled(n ast.Node) (at []token.Pos) {
+	ast.Inspect(n, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncLit:
+			return false
+		case *ast.CallExpr:
+			if f, ok := n.Fun.(*ast.FuncLit); ok {
+				at = append(at, compiled(f.Body)...)
+			}
+		case *ast.SelectorExpr:
+			if x, ok := n.X.(*ast.Ident); ok && x.Name == "regexp" && strings.HasPrefix(n.Sel.Name, "MustCompile") {
+				at = append(at, n.Pos())
+			}
+		}
+		return true
+	})
+	return at
 }
 
 func (w walls) checkImport(dir, to string, test bool) string {

@@ -21,8 +21,8 @@ const (
 	minMemory = audit.Memory(256 << 20)
 )
 
-// uncounted is what the process takes beside what the runtime counts, in bytes: the program's own text, and the parts of packs that are
-// mapped, of which the system maps more around each byte that is looked at.
+// uncounted is what the process takes beside what the runtime counts, in bytes: the program's own text, and indexes of packs, which are
+// mapped.
 const uncounted = 96 << 20
 
 // size is a flag value in bytes: a number, alone or with a unit of 1024.
@@ -90,23 +90,24 @@ func limitMemory(m audit.Memory) {
 		debug.SetMemoryLimit(limit)
 	}
 	if os.Getenv("GOGC") == "" {
-		boundGarbage(int64(m / 32))
+		boundGarbage(int64(m))
 	}
 }
 
-// boundGarbage has the runtime collect when garbage is a third of what is in use, or floor bytes where that is more. The runtime's own
-// bound is as much as what is in use: a third takes a quarter off the peak on large histories for 5 % more CPU, and each step further costs
-// more than it gives. But on small histories, which have little in use, it would collect after each few MiB, for 15 % more CPU.
-func boundGarbage(floor int64) {
-	const percent = 33
+// boundGarbage has the runtime collect when there is garbage for a 32nd of m, or less where it and what is in use would exceed three 16ths of m, but
+// at least for a tenth of what is in use, and a third of what has pointers. The runtime's own bound is as much as what is in use. Most of what a
+// scan holds has no pointers (contents, directories of a history) and costs a collection nothing, so garbage hardly has to grow with it. Half of
+// that 32nd would take up to 11 % more CPU on histories that have little in use.
+func boundGarbage(m int64) {
 	const smallest = 4 << 20 // of what is in use, as the runtime reckons before it has collected once
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	heap := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/heap:bytes"}}
 	type sentinel [16]byte // smaller ones share their room, and die with the last of it
 	var adjust func(*sentinel)
 	adjust = func(*sentinel) {
-		metrics.Read(live)
-		inUse := max(int64(live[0].Value.Uint64()), smallest)
-		debug.SetGCPercent(int(max(percent, 100*floor/inUse)))
+		metrics.Read(heap)
+		inUse, pointers := max(int64(heap[0].Value.Uint64()), smallest), int64(heap[1].Value.Uint64())
+		garbage := max(min(m/32, 3*m/16-inUse), inUse/10, pointers/3)
+		debug.SetGCPercent(int(100 * garbage / inUse))
 		runtime.SetFinalizer(new(sentinel), adjust) // to be called after the next collection
 	}
 	adjust(nil)

@@ -70,7 +70,7 @@ func TestSeverityByReach(t *testing.T) {
 		"GITHUB_API_URL": forgetest.Start(t, g), "GH_TOKEN": forgetest.WorldToken, "AWS_ENDPOINT_URL": server.URL, "LEAKREACH_STORE": filepath.Join(dir, "runs.db"),
 	}
 	sarif := filepath.Join(dir, "out.sarif")
-	code, stdout, stderr := asked(t, vars, "scan", "github:acme", "aws:" + dir, "--verify", "live", "--format", "json", "--out", "sarif="+sarif)
+	code, stdout, stderr := asked(t, vars, "scan", "github:acme", "aws:"+dir, "--verify", "live", "--format", "json", "--out", "sarif="+sarif)
 	var run audit.Run
 	if err := json.Unmarshal([]byte(stdout), &run); err != nil || code != exitFindings {
 		t.Fatalf("exit code %d, %v\n%s", code, err, stderr)

@@ -18,7 +18,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 
@@ -32,6 +31,7 @@ import (
 	"github.com/riverqueue/river/rivermigrate"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 )
 
 //go:embed migrations
@@ -79,14 +79,14 @@ const postgresForm = "write it as postgres://USER@HOST/DATABASE; PGPASSWORD or ~
 // Of what is no name of a file: what libpq takes in place of an address, see
 // https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-KEYWORD-VALUE, and addresses of another form.
 var (
-	keywords = regexp.MustCompile(`(^|\s)(host|hostaddr|dbname|user|password|service)\s*=`)
-	address  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]+:/|:[^/\\]*@`)
+	keywords = lazyregexp.New(`(^|\s)(host|hostaddr|dbname|user|password|service)\s*=`)
+	address  = lazyregexp.New(`^[A-Za-z][A-Za-z0-9+.-]+:/|:[^/\\]*@`)
 )
 
 // Check tells whether where can name a store. What looks like an address and is none is not repeated, nor made a file: there may be a password in it.
 func Check(where string) error {
 	if !IsShared(where) {
-		if keywords.MatchString(where) || address.MatchString(where) {
+		if keywords().MatchString(where) || address().MatchString(where) {
 			return audit.Hint(fmt.Errorf("%w: opening the store: neither the name of a file nor an address of PostgreSQL", audit.ErrUsage), postgresForm)
 		}
 		return nil

@@ -5,10 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 )
 
 //go:embed records/*.json
@@ -178,7 +179,7 @@ func (f *Feed) add(r *record) error {
 }
 
 // hash is what an identity has to be, in full: a part of one would match what nobody has looked at.
-var hash = regexp.MustCompile(`^(?:[0-9a-f]{40}|sha256:[0-9a-f]{64})$`)
+var hash = lazyregexp.New(`^(?:[0-9a-f]{40}|sha256:[0-9a-f]{64})$`)
 
 func (f *Feed) identities(k *component) error {
 	for _, m := range k.Malicious {
@@ -186,7 +187,7 @@ func (f *Feed) identities(k *component) error {
 		if id == "" { // a file's
 			continue
 		}
-		if !hash.MatchString(id) {
+		if !hash().MatchString(id) {
 			return fmt.Errorf("%q is no full identity", id)
 		}
 		f.malicious[id] = k

@@ -13,10 +13,11 @@ import (
 	"errors"
 	"io"
 	"iter"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 )
 
 // A Line is one line of a log, or a piece of a long one.
@@ -251,7 +252,7 @@ func (p *parser) section(text, rest []byte) int {
 		return -1
 	}
 	lo := max(0, len(text)-2*maxSection)
-	m := sectionMark.FindSubmatchIndex(text[lo:])
+	m := sectionMark().FindSubmatchIndex(text[lo:])
 	switch {
 	case m == nil:
 		return -1
@@ -264,7 +265,7 @@ func (p *parser) section(text, rest []byte) int {
 }
 
 // sectionMark is what docs.gitlab.com says of collapsible sections. What is not a mark to the letter is text.
-var sectionMark = regexp.MustCompile(`section_(?:start:\d{1,19}:([\w.-]{1,200})(?:\[[\w=,]{0,100}\])?|end:\d{1,19}:[\w.-]{1,200})$`)
+var sectionMark = lazyregexp.New(`section_(?:start:\d{1,19}:([\w.-]{1,200})(?:\[[\w=,]{0,100}\])?|end:\d{1,19}:[\w.-]{1,200})$`)
 
 // Entry says whose log a member of the archive of a run's logs is, as GitHub names them: that of a job ("0_build.txt"), or of a step
 // of it ("build/2_Run make.txt", "build/system.txt"). Names of jobs are cut there, and without what a file's name may not have.

@@ -14,7 +14,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -22,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/pipeline/advisory"
 	"github.com/leakreach/leakreach/pipeline/resolve"
@@ -306,9 +306,9 @@ func (r *Resolver) named(source string) (s forge.Server, err error) {
 }
 
 // repositoryName is what can stand in an address: an owner, or groups, and a name.
-var repositoryName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*(?:/[A-Za-z0-9._-]+)+$`)
+var repositoryName = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9._-]*(?:/[A-Za-z0-9._-]+)+$`)
 
 // validName tells whether a repository's name leads to no other place.
 func validName(name string) bool {
-	return len(name) <= 300 && repositoryName.MatchString(name) && !slices.ContainsFunc(strings.Split(name, "/"), func(part string) bool { return strings.Trim(part, ".") == "" })
+	return len(name) <= 300 && repositoryName().MatchString(name) && !slices.ContainsFunc(strings.Split(name, "/"), func(part string) bool { return strings.Trim(part, ".") == "" })
 }

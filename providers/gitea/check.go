@@ -55,7 +55,7 @@ func (k *checker) all(ref string) error {
 	}
 	_, err := k.get(k.ctx, "version", nil, &answer)
 	what := "version " + answer.Version
-	if !versionForm.MatchString(answer.Version) {
+	if !versionForm().MatchString(answer.Version) {
 		what = "it does not tell its version"
 	}
 	host := forge.Host(k.api.String(), what, err)
@@ -110,7 +110,7 @@ func (k *checker) credentials() error {
 		case forge.StatusOf(err) == http.StatusUnauthorized:
 			c.State, c.Evidence, c.Fix = audit.Missing, c.Evidence+": it is not accepted", "check "+token.Name+": it is revoked or not meant for "+k.web.Host
 			refused = cmp.Or(refused, err)
-		case err == nil && ownerName.MatchString(me.Login):
+		case err == nil && ownerName().MatchString(me.Login):
 			c.Evidence += " of " + me.Login
 			good = true
 		default:

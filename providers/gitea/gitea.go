@@ -15,7 +15,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +22,7 @@ import (
 	"time"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/providers/internal/forge"
 )
 
@@ -96,12 +96,12 @@ func newClient(env audit.Env, o Options) (*client, error) {
 // Names of users, organisations and repositories are of letters, digits, and these three; the rest of Gitea's rules, which older versions
 // did not have, is left to it.
 var (
-	ownerName      = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$`)
-	repositoryName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`)
+	ownerName      = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$`)
+	repositoryName = lazyregexp.New(`^[A-Za-z0-9_.-]{1,100}$`)
 )
 
 func validRepository(name string) bool {
-	return repositoryName.MatchString(name) && name != "." && name != ".."
+	return repositoryName().MatchString(name) && name != "." && name != ".."
 }
 
 // Targets yields for OWNER the organisation, or the user if the token is that user's own, and each of its repositories; for OWNER/REPO
@@ -115,7 +115,7 @@ func (p *Provider) TargetsAfter(ctx context.Context, ref, cursor string) iter.Se
 	return func(yield func(audit.Target, error) bool) {
 		owner, repo, one := strings.Cut(strings.TrimSuffix(ref, "/"), "/")
 		repo = strings.TrimSuffix(repo, ".git")
-		if ref != whole && !ownerName.MatchString(owner) || one && !validRepository(repo) {
+		if ref != whole && !ownerName().MatchString(owner) || one && !validRepository(repo) {
 			yield(audit.Target{}, audit.Hint(fmt.Errorf("%w: gitea:%s is not gitea:OWNER, gitea:OWNER/REPO or 'gitea:*'", audit.ErrUsage, ref),
 				"name an organisation, a user, or one repository, such as gitea:acme/web"))
 			return
@@ -196,7 +196,7 @@ func (c *client) get(ctx context.Context, path string, query url.Values, out any
 }
 
 // versionForm is how Gitea and Forgejo number their versions: 1.26.0, 1.27.0+dev-12-gabcdef, 12.0.1+gitea-1.22.0.
-var versionForm = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z.+~_-]{0,60}$`)
+var versionForm = lazyregexp.New(`^[0-9A-Za-z][0-9A-Za-z.+~_-]{0,60}$`)
 
 // version is what the server says of itself, to whomever; "" if it does not. It is asked once.
 func (c *client) version(ctx context.Context) string {
@@ -204,7 +204,7 @@ func (c *client) version(ctx context.Context) string {
 		var answer struct {
 			Version string `json:"version"`
 		}
-		if _, err := c.get(ctx, "version", nil, &answer); err == nil && versionForm.MatchString(answer.Version) {
+		if _, err := c.get(ctx, "version", nil, &answer); err == nil && versionForm().MatchString(answer.Version) {
 			c.versionSaid = answer.Version
 		}
 	})
@@ -239,12 +239,12 @@ func pageQuery(number int) url.Values {
 	return url.Values{"limit": {strconv.Itoa(pageSize)}, "page": {strconv.Itoa(number)}}
 }
 
-var links = regexp.MustCompile(`<([^<>]*)>; rel="(next|last)"`)
+var links = lazyregexp.New(`<([^<>]*)>; rel="(next|last)"`)
 
 // aroundOf reads a header. Of links the number counts: the addresses are not followed.
 func aroundOf(h http.Header) (at around) {
 	at.total, _ = strconv.Atoi(h.Get("X-Total-Count"))
-	for _, m := range links.FindAllStringSubmatch(h.Get("Link"), -1) {
+	for _, m := range links().FindAllStringSubmatch(h.Get("Link"), -1) {
 		link, err := url.Parse(m[1])
 		if err != nil {
 			continue
@@ -292,7 +292,7 @@ func (c *client) fail(ctx context.Context, doing string, err error) error {
 }
 
 // scopes is in what Gitea answers a token that may not do what its user may.
-var scopes = regexp.MustCompile(`required=\[([a-z:, ]{1,100})\]`)
+var scopes = lazyregexp.New(`required=\[([a-z:, ]{1,100})\]`)
 
 // needing says in a refusal what would have been enough: the token's scope, else the role of its user.
 func needing(role string, err error) error {
@@ -301,7 +301,7 @@ func needing(role string, err error) error {
 		return err
 	}
 	more := *e
-	if m := scopes.FindStringSubmatch(e.Message); m != nil {
+	if m := scopes().FindStringSubmatch(e.Message); m != nil {
 		more.Needs, more.Message = "a token with scope "+strings.Join(strings.Fields(m[1]), " or "), ""
 	} else if more.Needs == "" {
 		more.Needs = role

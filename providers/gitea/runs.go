@@ -365,7 +365,7 @@ func (l *runList) artifacts(r *run, path string) {
 
 // commitOf is the commit that a run was of, if it is one.
 func commitOf(r *run) string {
-	if objectName.MatchString(r.Commit) {
+	if objectName().MatchString(r.Commit) {
 		return r.Commit
 	}
 	return ""

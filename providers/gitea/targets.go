@@ -100,7 +100,7 @@ func (l *listing) instance(from spot) error {
 		switch {
 		case err != nil:
 			err = l.gap("further organisations", err)
-		case !ownerName.MatchString(o.Name):
+		case !ownerName().MatchString(o.Name):
 			err = l.send(audit.Target{}, &audit.Gap{Target: "gitea:" + whole, What: "an organisation", Why: fmt.Sprintf("impossible name %.200q", o.Name)})
 		default:
 			err = l.sendOrganisation(o)
@@ -128,7 +128,7 @@ func (l *listing) tokensUsers() error {
 			}
 			continue
 		}
-		if !sent[me] && ownerName.MatchString(me) {
+		if !sent[me] && ownerName().MatchString(me) {
 			sent[me] = true
 			if err := l.sendNamed(audit.TargetUser, me, map[string]string{"owner": me}); err != nil {
 				return err
@@ -168,7 +168,7 @@ func (l *listing) above() (kind string, err error) {
 	_, err = l.get(l.ctx, "orgs/"+l.owner, nil, &org)
 	switch {
 	case err == nil:
-		if ownerName.MatchString(org.Name) {
+		if ownerName().MatchString(org.Name) {
 			l.owner = org.Name // as Gitea writes it, or now calls it
 		}
 		org.Name = l.owner
@@ -405,7 +405,7 @@ type repository struct {
 // Gitea gets to it; and the mirror of another repository has the time of its newest commit there.
 func (c *client) target(r *repository) (audit.Target, error) {
 	owner, name, _ := strings.Cut(r.FullName, "/")
-	if !ownerName.MatchString(owner) || !validRepository(name) {
+	if !ownerName().MatchString(owner) || !validRepository(name) {
 		return audit.Target{}, &audit.Gap{
 			Target: "gitea:", What: fmt.Sprintf("repository with id %d", r.ID), Why: fmt.Sprintf("impossible name %.200q", r.FullName),
 		}

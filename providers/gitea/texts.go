@@ -9,12 +9,12 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/providers/internal/forge"
 )
 
@@ -275,7 +275,7 @@ func (l *textList) releases() {
 	}
 }
 
-var uuid = regexp.MustCompile(`^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+var uuid = lazyregexp.New(`^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 // text sends what somebody wrote, and the files at it that were not read before. What people chose is not in its path, by which rules go.
 func (l *textList) text(name, path, page string, at time.Time, text string, files []file) bool {
@@ -284,7 +284,7 @@ func (l *textList) text(name, path, page string, at time.Time, text string, file
 		return false
 	}
 	for _, f := range files {
-		if f.ID <= l.past.file || !uuid.MatchString(f.UUID) {
+		if f.ID <= l.past.file || !uuid().MatchString(f.UUID) {
 			continue
 		}
 		l.now.file = max(l.now.file, f.ID)
@@ -339,7 +339,7 @@ func (l *textList) wiki() {
 }
 
 // subURL is the last part of a page's address, as it is: what is no letter, digit or one of the rest is escaped.
-var subURL = regexp.MustCompile(`^(?:[A-Za-z0-9_.~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+$`)
+var subURL = lazyregexp.New(`^(?:[A-Za-z0-9_.~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+$`)
 
 // mostWiki bounds the list of a wiki's pages, of which one answer has 50.
 const mostWiki = 200
@@ -353,7 +353,7 @@ func (l *textList) wikiPages() (pages []*wikiPage, digest string, err error) {
 			return nil, "", err
 		}
 		for _, p := range found {
-			if subURL.MatchString(p.Sub) && strings.Trim(p.Sub, ".") != "" {
+			if subURL().MatchString(p.Sub) && strings.Trim(p.Sub, ".") != "" {
 				pages = append(pages, p)
 				fmt.Fprintf(sum, "%s %s\n", p.Sub, p.Commit.SHA)
 			}

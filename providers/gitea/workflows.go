@@ -7,11 +7,11 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/pipeline/resolve"
 	"github.com/leakreach/leakreach/providers/internal/forge"
@@ -108,7 +108,7 @@ func (h *place) workflowFiles(ctx context.Context) (files []*treeEntry, err erro
 
 const symlink = "120000" // git's mode of one
 
-var objectName = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
+var objectName = lazyregexp.New(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // tree lists what is wanted of a folder.
 func (h *place) tree(ctx context.Context, id string, wanted func(*treeEntry) bool) (found []*treeEntry, err error) {
@@ -123,7 +123,7 @@ func (h *place) tree(ctx context.Context, id string, wanted func(*treeEntry) boo
 		switch {
 		case failed != nil:
 			err = failed
-		case objectName.MatchString(e.SHA) && wanted(e):
+		case objectName().MatchString(e.SHA) && wanted(e):
 			found = append(found, e)
 		}
 	}

@@ -174,7 +174,7 @@ func (k *checker) token(token *forge.Credential) (refusal, err error) {
 		c.Fix = "check " + token.Name + ": it is expired, revoked or not meant for " + k.BaseURL.Host
 		return err, k.send(c)
 	case err == nil:
-		if ownerName.MatchString(me.Login) {
+		if ownerName().MatchString(me.Login) {
 			c.Evidence += " of " + me.Login
 		}
 		if end := resp.TokenExpiration; !end.IsZero() {

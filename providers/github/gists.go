@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"iter"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/google/go-github/v60/github"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/providers/internal/forge"
 )
 
@@ -25,7 +25,7 @@ const (
 )
 
 // gistName is what GitHub calls one: digits in old ones, hexadecimal ones since.
-var gistName = regexp.MustCompile(`^[0-9a-f]{1,40}$`)
+var gistName = lazyregexp.New(`^[0-9a-f]{1,40}$`)
 
 // gists yields those of an organisation's members, or of a person. It tells whether to go on.
 func (s *sweep) gists(ctx context.Context, owner string, isOrg bool) bool {
@@ -73,7 +73,7 @@ func (s *sweep) ownLogins(ctx context.Context) map[string]*forge.Credential {
 
 // gistsOf yields a person's gists, the secret ones if a token is theirs.
 func (s *sweep) gistsOf(ctx context.Context, owner, login string, own map[string]*forge.Credential) bool {
-	if !ownerName.MatchString(login) {
+	if !ownerName().MatchString(login) {
 		return s.yield(audit.Target{}, &audit.Gap{Target: "github:" + owner, What: "gists of a member", Why: fmt.Sprintf("impossible name %.200q", login)})
 	}
 	path := "users/" + login + "/gists"
@@ -127,7 +127,7 @@ func (c *client) gistTarget(ctx context.Context, id string, yield func(audit.Tar
 		return
 	}
 	login := x.Owner.Login
-	if !ownerName.MatchString(login) {
+	if !ownerName().MatchString(login) {
 		login = ""
 	}
 	yield(c.gist(&x, login))
@@ -135,7 +135,7 @@ func (c *client) gistTarget(ctx context.Context, id string, yield func(audit.Tar
 
 // gist makes a target of one. Its addresses are taken if they are of the instance, or of its host for gists.
 func (c *client) gist(x *gist, login string) (audit.Target, error) {
-	if !gistName.MatchString(x.ID) {
+	if !gistName().MatchString(x.ID) {
 		return audit.Target{}, &audit.Gap{Target: "github:" + login, What: "a gist", Why: fmt.Sprintf("impossible name %.200q", x.ID)}
 	}
 	name := "github:gist/" + x.ID

@@ -14,7 +14,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +23,7 @@ import (
 	"github.com/google/go-github/v60/github"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/providers/internal/forge"
 )
 
@@ -155,12 +155,12 @@ func webOrigins(api *url.URL, server string) []*url.URL {
 }
 
 var (
-	ownerName      = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9_])?$`)
-	repositoryName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
+	ownerName      = lazyregexp.New(`^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9_])?$`)
+	repositoryName = lazyregexp.New(`^[A-Za-z0-9._-]{1,100}$`)
 )
 
 func validRepository(name string) bool {
-	return repositoryName.MatchString(name) && name != "." && name != ".."
+	return repositoryName().MatchString(name) && name != "." && name != ".."
 }
 
 // Targets yields for OWNER the organisation, if it is one, and each of its repositories; for OWNER/REPO that repository, for gist/ID that gist; see [parseRef] for more.
@@ -276,10 +276,10 @@ type cursor struct {
 	page int
 }
 
-var cursorText = regexp.MustCompile(`^(org|user|own) ([1-9][0-9]{0,5})$`)
+var cursorText = lazyregexp.New(`^(org|user|own) ([1-9][0-9]{0,5})$`)
 
 func parseCursor(text string) (at cursor, ok bool) {
-	m := cursorText.FindStringSubmatch(text)
+	m := cursorText().FindStringSubmatch(text)
 	if m == nil {
 		return at, false
 	}
@@ -381,7 +381,7 @@ func (c *client) userRepositories(ctx context.Context, owner string, after curso
 // addresses that a token would be sent to.
 func (c *client) target(r *github.Repository) (audit.Target, error) {
 	owner, name, _ := strings.Cut(r.GetFullName(), "/")
-	if !ownerName.MatchString(owner) || !validRepository(name) {
+	if !ownerName().MatchString(owner) || !validRepository(name) {
 		return audit.Target{}, &audit.Gap{
 			Target: "github:", What: fmt.Sprintf("repository with id %d", r.GetID()), Why: fmt.Sprintf("impossible name %.200q", r.GetFullName()),
 		}
@@ -402,7 +402,7 @@ func (c *client) target(r *github.Repository) (audit.Target, error) {
 			"private": strconv.FormatBool(r.GetPrivate()), "archived": strconv.FormatBool(r.GetArchived()), "fork": strconv.FormatBool(r.GetFork()),
 		},
 	}
-	if id := r.GetNodeID(); c.signed() && c.sources.Has(forge.Settings) && nodeID.MatchString(id) {
+	if id := r.GetNodeID(); c.signed() && c.sources.Has(forge.Settings) && nodeID().MatchString(id) {
 		t.Attrs["node"] = id
 	}
 	return t, nil

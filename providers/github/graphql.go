@@ -11,13 +11,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/providers/internal/forge"
 )
@@ -47,7 +47,7 @@ func graphAddress(rest *url.URL) string {
 const batchSize = 25
 
 // nodeID is a repository's in GraphQL.
-var nodeID = regexp.MustCompile(`^[A-Za-z0-9_=-]{1,64}$`)
+var nodeID = lazyregexp.New(`^[A-Za-z0-9_=-]{1,64}$`)
 
 // A batch are repositories that were listed together, and are asked about together.
 type batch struct {
@@ -65,7 +65,7 @@ const keptBatches = 4
 // one reading each, so that who asks again is told what is true by then.
 func (g *graph) overview(ctx context.Context, t audit.Target, texts bool) *overview {
 	id := t.Attrs["node"]
-	if g.refused.Load() || !nodeID.MatchString(id) {
+	if g.refused.Load() || !nodeID().MatchString(id) {
 		return nil
 	}
 	if b := g.batch(t.Attrs["batch"]); b != nil {
@@ -93,7 +93,7 @@ func (g *graph) batch(ids string) *batch {
 		return nil
 	}
 	for _, id := range all {
-		if !nodeID.MatchString(id) {
+		if !nodeID().MatchString(id) {
 			return nil
 		}
 	}
@@ -255,7 +255,7 @@ func (c *client) organisations(ctx context.Context, slug string) (logins []strin
 		}
 		all := out.Enterprise.Organizations
 		for _, o := range all.Nodes {
-			if ownerName.MatchString(o.Login) {
+			if ownerName().MatchString(o.Login) {
 				page.Items = append(page.Items, o.Login)
 			}
 		}

@@ -18,7 +18,7 @@ func (p *Provider) Holder(ctx context.Context, issuer, name string, ask func() e
 		return h, err
 	}
 	owner, repository, whole := strings.Cut(name, "/")
-	if !ownerName.MatchString(owner) || whole && !validRepository(repository) {
+	if !ownerName().MatchString(owner) || whole && !validRepository(repository) {
 		return audit.Holder{Unsure: "whether it is a name of GitHub's"}, nil
 	}
 	if !c.signs(issuer) {

@@ -8,10 +8,10 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/pipeline/resolve"
 	"github.com/leakreach/leakreach/providers/internal/forge"
@@ -55,7 +55,7 @@ type callees struct {
 }
 
 // fullNameForm is that of a repository's name that can stand in an address.
-var fullNameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+$`)
+var fullNameForm = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+$`)
 
 // lookup is a [pipeline.Lookup].
 func (c *callees) lookup(p pipeline.Place) ([]byte, bool) {
@@ -71,7 +71,7 @@ func (c *callees) lookup(p pipeline.Place) ([]byte, bool) {
 	repository, ref := cmp.Or(p.Repository, c.owner+"/"+c.repo), cmp.Or(p.Ref, c.target.Attrs["default_branch"])
 	owner, name, _ := strings.Cut(repository, "/")
 	path, fit := forge.Path(p.Path)
-	if !isWorkflow && !strings.EqualFold(owner, c.owner) || !fullNameForm.MatchString(repository) || unfit(name) || !fit || c.ctx.Err() != nil {
+	if !isWorkflow && !strings.EqualFold(owner, c.owner) || !fullNameForm().MatchString(repository) || unfit(name) || !fit || c.ctx.Err() != nil {
 		return nil, false
 	}
 	what := repository + "/" + p.Path + "@" + ref

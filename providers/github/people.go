@@ -46,7 +46,7 @@ var pushing = map[string]string{"ADMIN": "admin", "MAINTAIN": "maintain", "WRITE
 func (p *people) add(page *collaborators) {
 	for _, e := range page.Edges {
 		role := pushing[e.Permission]
-		if role == "" || !ownerName.MatchString(e.Node.Login) {
+		if role == "" || !ownerName().MatchString(e.Node.Login) {
 			continue
 		}
 		p.roles[role] = append(p.roles[role], "User:"+e.Node.Login)
@@ -162,7 +162,7 @@ func (h *place) pushersByREST(ctx context.Context) (*people, error) {
 			break
 		}
 		switch {
-		case !ownerName.MatchString(c.Login):
+		case !ownerName().MatchString(c.Login):
 		case c.May["admin"]:
 			p.roles["admin"] = append(p.roles["admin"], "User:"+c.Login)
 		case c.May["maintain"]:

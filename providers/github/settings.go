@@ -7,12 +7,12 @@ import (
 	"errors"
 	"iter"
 	"maps"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 )
 
 // A question is one that the API answers about what is allowed in a place.
@@ -172,14 +172,14 @@ func (h *place) version(ctx context.Context, a *answers) error {
 		Version string `json:"installed_version"`
 	}
 	_, err := h.get(ctx, "meta", nil, &about)
-	if versionForm.MatchString(about.Version) {
+	if versionForm().MatchString(about.Version) {
 		a.facts["forge_version"] = about.Version
 	}
 	return err
 }
 
 // versionForm is how GitHub Enterprise Server numbers its versions: 3.19.1.
-var versionForm = regexp.MustCompile(`^[0-9]{1,4}\.[0-9A-Za-z.+-]{1,40}$`)
+var versionForm = lazyregexp.New(`^[0-9]{1,4}\.[0-9A-Za-z.+-]{1,40}$`)
 
 // newAnswers are those that some facts are known of beforehand.
 func newAnswers(facts map[string]string) *answers {

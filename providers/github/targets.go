@@ -7,11 +7,11 @@ import (
 	"maps"
 	"net/http"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/providers/internal/forge"
 )
 
@@ -33,19 +33,19 @@ func parseRef(ref string) (s selection, err error) {
 	owner, rest, choice := strings.Cut(strings.TrimSuffix(ref, "/"), "/")
 	bad := audit.Hint(fmt.Errorf("%w: github:%.200s is not github:OWNER or github:OWNER/REPO", audit.ErrUsage, ref),
 		"name an organisation, a user, one repository, such as github:acme/web, or some, such as 'github:acme/web-*,!web-old'")
-	if s.owner = owner; !ownerName.MatchString(owner) {
+	if s.owner = owner; !ownerName().MatchString(owner) {
 		return s, bad
 	}
 	if strings.EqualFold(owner, "enterprises") { // nobody may be called that
 		s.owner, s.enterprise = rest, true
-		if !ownerName.MatchString(rest) {
+		if !ownerName().MatchString(rest) {
 			return s, bad
 		}
 		return s, nil
 	}
 	if strings.EqualFold(owner, "gist") && choice { // nor so: gists lie there on a server of one's own
 		s.gist = rest
-		if !gistName.MatchString(rest) {
+		if !gistName().MatchString(rest) {
 			return s, bad
 		}
 		return s, nil
@@ -57,7 +57,7 @@ func parseRef(ref string) (s selection, err error) {
 	for _, part := range parts {
 		pattern, out := strings.CutPrefix(strings.TrimSuffix(part, ".git"), "!")
 		pattern = strings.ReplaceAll(pattern, "[!", "[^") // either is a shell's
-		if _, err := path.Match(pattern, ""); err != nil || !repositoryPattern.MatchString(pattern) || pattern == "." || pattern == ".." {
+		if _, err := path.Match(pattern, ""); err != nil || !repositoryPattern().MatchString(pattern) || pattern == "." || pattern == ".." {
 			return s, bad
 		}
 		switch {
@@ -76,7 +76,7 @@ func parseRef(ref string) (s selection, err error) {
 	return s, nil
 }
 
-var repositoryPattern = regexp.MustCompile(`^[A-Za-z0-9._*?\[\]^-]{1,100}$`)
+var repositoryPattern = lazyregexp.New(`^[A-Za-z0-9._*?\[\]^-]{1,100}$`)
 
 // allNames tells whether there is no pattern among them, nor anything to leave out.
 func allNames(parts []string) bool {

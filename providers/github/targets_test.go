@@ -160,10 +160,10 @@ func FuzzRef(f *testing.F) {
 			}
 			return
 		}
-		if !ownerName.MatchString(s.owner) {
+		if !ownerName().MatchString(s.owner) {
 			t.Errorf("owner %q", s.owner)
 		}
-		if s.gist != "" && !gistName.MatchString(s.gist) {
+		if s.gist != "" && !gistName().MatchString(s.gist) {
 			t.Errorf("gist %q", s.gist)
 		}
 		for _, n := range s.names {

@@ -1,8 +1,9 @@
 package github
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 )
 
 // A tokenKind is what a token is, as its beginning tells (docs.github.com: "About authentication to GitHub", token formats).
@@ -19,7 +20,7 @@ const (
 )
 
 // oldForm is that of classic tokens of before 2021.
-var oldForm = regexp.MustCompile(`^[0-9a-f]{40}$`)
+var oldForm = lazyregexp.New(`^[0-9a-f]{40}$`)
 
 // kindOf tells what a token is. In a workflow, an installation's token is taken for the workflow's own, which it mostly is: that of another App
 // fares no worse for it.
@@ -35,7 +36,7 @@ func kindOf(token string, getenv func(string) string) tokenKind {
 			return known.kind
 		}
 	}
-	if oldForm.MatchString(token) {
+	if oldForm().MatchString(token) {
 		return kindClassic
 	}
 	return kindOther

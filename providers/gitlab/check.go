@@ -5,13 +5,13 @@ import (
 	"context"
 	"iter"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/xanzy/go-gitlab"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/providers/internal/forge"
 )
 
@@ -95,13 +95,13 @@ func (k *checker) all(ref string) error {
 }
 
 // versionForm is what versions look like.
-var versionForm = regexp.MustCompile(`^[0-9]{1,4}\.[0-9A-Za-z.+-]{1,40}$`)
+var versionForm = lazyregexp.New(`^[0-9]{1,4}\.[0-9A-Za-z.+-]{1,40}$`)
 
 // host tells whether the API answers, and which version it is: that is told to those with a token.
 func (k *checker) host() error {
 	version, err := k.versionOf(k.ctx)
 	what := "GitLab " + version
-	if !versionForm.MatchString(version) {
+	if !versionForm().MatchString(version) {
 		what = "GitLab; it does not tell its version to this credential"
 	}
 	err = forge.Plain(err)
@@ -156,7 +156,7 @@ func (k *checker) token(token *forge.Credential) (refusal, err error) {
 		c.State, c.Evidence, c.Fix = audit.Missing, c.Evidence+": it is not accepted", "check "+token.Name+": it is expired, revoked or not meant for "+k.client.host
 		return err, k.send(c)
 	}
-	if err == nil && segment.MatchString(me.Name) {
+	if err == nil && segment().MatchString(me.Name) {
 		c.Evidence += " of " + me.Name
 	}
 	k.admin = k.admin || me.Admin

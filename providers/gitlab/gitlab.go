@@ -14,7 +14,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +22,7 @@ import (
 	"github.com/xanzy/go-gitlab"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/providers/internal/forge"
 )
 
@@ -153,12 +153,12 @@ func ownInstance(getenv func(string) string, api *url.URL) bool {
 }
 
 // segment is one part of a path: what GitLab allows for users, groups and projects.
-var segment = regexp.MustCompile(`^[A-Za-z0-9_.][A-Za-z0-9_.-]{0,254}$`)
+var segment = lazyregexp.New(`^[A-Za-z0-9_.][A-Za-z0-9_.-]{0,254}$`)
 
 func validPath(path string) bool {
 	parts := strings.Split(path, "/")
 	for _, part := range parts {
-		if !segment.MatchString(part) || part == "." || part == ".." {
+		if !segment().MatchString(part) || part == "." || part == ".." {
 			return false
 		}
 	}
@@ -187,7 +187,7 @@ func (p *Provider) TargetsAfter(ctx context.Context, ref, after string) iter.Seq
 			return
 		}
 		ctx = forge.InOrder(ctx, "")
-		if err := c.resolve(ctx, path, cursorText.FindStringSubmatch(after), yield); err != nil {
+		if err := c.resolve(ctx, path, cursorText().FindStringSubmatch(after), yield); err != nil {
 			yield(audit.Target{}, err)
 		}
 	}
@@ -231,7 +231,7 @@ type project struct {
 
 // cursorText is where a listing of projects goes on: after the project of an id, or where an instance numbers pages, with one of them. It
 // has what matches and the two parts of it; it is nil at the beginning.
-var cursorText = regexp.MustCompile(`^(after|page) ([1-9][0-9]{0,17})$`)
+var cursorText = lazyregexp.New(`^(after|page) ([1-9][0-9]{0,17})$`)
 
 // errBroken says that the consumer broke off.
 var errBroken = errors.New("broken off")
@@ -663,7 +663,7 @@ func cursorOf(next string) string {
 	if err != nil {
 		return ""
 	}
-	if cursor := "after " + link.Query().Get("id_after"); cursorText.MatchString(cursor) {
+	if cursor := "after " + link.Query().Get("id_after"); cursorText().MatchString(cursor) {
 		return cursor
 	}
 	return ""

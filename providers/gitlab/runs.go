@@ -9,13 +9,13 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/pipeline/joblog"
 	"github.com/leakreach/leakreach/providers/internal/forge"
 	"github.com/leakreach/leakreach/providers/internal/unzip"
@@ -101,11 +101,11 @@ func (r *records) runs() {
 const mostNames = 1000
 
 // copied is what GitLab adds to the name of a job that runs several times at once.
-var copied = regexp.MustCompile(`(?:: \[.*\]| \d+/\d+)$`)
+var copied = lazyregexp.New(`(?:: \[.*\]| \d+/\d+)$`)
 
 // ran notes when a job ended, which may be the last time.
 func (v *visit) ran(x *pipelineRun, j *job) {
-	name, at := copied.ReplaceAllString(j.Name, ""), stamp(j.FinishedAt)
+	name, at := copied().ReplaceAllString(j.Name, ""), stamp(j.FinishedAt)
 	if known := v.last[name]; known == nil && len(v.last) == mostNames || known["at"] > at {
 		return
 	}

@@ -58,7 +58,7 @@ func (h *place) version(ctx context.Context, facts map[string]string) *audit.Gap
 	if err != nil {
 		return h.gap("version of the server", "", err)
 	}
-	if versionForm.MatchString(version) {
+	if versionForm().MatchString(version) {
 		facts["forge_version"] = version
 	}
 	return nil

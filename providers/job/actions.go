@@ -3,11 +3,11 @@ package job
 import (
 	"context"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 )
 
 // maxActionDepth bounds how deep a ref may lie below its repository: refs have slashes, and become directories.
@@ -71,18 +71,18 @@ func (j *job) completed(dir string) bool {
 	return err == nil
 }
 
-var commit = regexp.MustCompile(`^[0-9a-f]{40}$`)
+var commit = lazyregexp.New(`^[0-9a-f]{40}$`)
 
 // action describes one by the commit that it was fetched at: its ref if that is one, else what the runner has written down.
 func (j *job) action(f *found, dir, repository, ref string) {
 	of := facts{"ref": ref, "own": yesNo(strings.EqualFold(path.Dir(repository), path.Dir(j.vars["GITHUB_REPOSITORY"])))}
-	if at := j.worker().commits[strings.ToLower(repository)]; commit.MatchString(ref) {
+	if at := j.worker().commits[strings.ToLower(repository)]; commit().MatchString(ref) {
 		of["commit"] = ref
 	} else if len(at) == 1 {
 		of["commit"] = at[0]
 	}
 	for _, definition := range []string{"action.yml", "action.yaml"} {
-		if m := using.FindSubmatch(j.small(join(dir, definition))); m != nil {
+		if m := using().FindSubmatch(j.small(join(dir, definition))); m != nil {
 			of["using"] = string(m[1])
 		}
 	}
@@ -90,4 +90,4 @@ func (j *job) action(f *found, dir, repository, ref string) {
 }
 
 // using is the line that says how an action runs: node24, docker, composite.
-var using = regexp.MustCompile(`(?m)^[ \t]+using:[ \t]*['"]?([a-z0-9]+)['"]?[ \t\r]*(?:#.*)?$`)
+var using = lazyregexp.New(`(?m)^[ \t]+using:[ \t]*['"]?([a-z0-9]+)['"]?[ \t\r]*(?:#.*)?$`)

@@ -5,11 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 )
 
 // linkLocal is where AWS, Google and Azure have a machine's metadata.
@@ -77,7 +77,7 @@ func (j *job) amazon(ctx context.Context, base string) (f found) {
 		a, _ := j.ask(ctx, client, apiMetadata, http.MethodGet, base+"/latest/"+path, header)
 		return a
 	}
-	v2 := token.ok() && metadataToken.MatchString(token.text())
+	v2 := token.ok() && metadataToken().MatchString(token.text())
 	if v2 {
 		header = map[string]string{"X-aws-ec2-metadata-token": token.text()}
 		if v2 = lists(get("meta-data/")); !v2 {
@@ -105,7 +105,7 @@ func (j *job) amazon(ctx context.Context, base string) (f found) {
 }
 
 // metadataToken is like one that the service hands out: base64. What answers everything, such as a proxy's page, does not.
-var metadataToken = regexp.MustCompile(`^[A-Za-z0-9+/_=-]+$`)
+var metadataToken = lazyregexp.New(`^[A-Za-z0-9+/_=-]+$`)
 
 // lists tells whether an answer is the list of what there is to know of a machine.
 func lists(a answer) bool {
@@ -113,11 +113,11 @@ func lists(a answer) bool {
 }
 
 // roleName is what IAM takes for one, see https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html.
-var roleName = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`)
+var roleName = lazyregexp.New(`^[\w+=,.@-]{1,64}$`)
 
 func roleNames(a answer) (names []string) {
 	if a.ok() {
-		names = slices.DeleteFunc(strings.Fields(a.text()), func(name string) bool { return !roleName.MatchString(name) })
+		names = slices.DeleteFunc(strings.Fields(a.text()), func(name string) bool { return !roleName().MatchString(name) })
 	}
 	return names
 }

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path"
-	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 )
 
 // runner describes the machine that the job runs on, and what keeps it apart from other jobs.
@@ -325,10 +325,10 @@ type record struct {
 const maxRecord = 4 << 20
 
 var (
-	permissionsOf = regexp.MustCompile(`"system\.github\.token\.permissions":\s*\{\s*"value":\s*("(?:[^"\\]|\\.)+")`)
-	groupOf       = regexp.MustCompile(`"system\.runnerGroupName":\s*\{\s*"value":\s*("(?:[^"\\]|\\.)+")`)
-	versionOf     = regexp.MustCompile(`(?m)^\[[0-9 :Z-]+ INFO Worker\] Version: ([0-9.]+)\r?$`)
-	fetchedFrom   = regexp.MustCompile(`(?m)^\[[0-9 :Z-]+ INFO ActionManager\] Save archive 'https?://[^'\s]+?/([\w.-]+/[\w.-]+)/(?:tar\.gz|zip|legacy\.tar\.gz|legacy\.zip|tarball|zipball)/([0-9a-f]{40})'`)
+	permissionsOf = lazyregexp.New(`"system\.github\.token\.permissions":\s*\{\s*"value":\s*("(?:[^"\\]|\\.)+")`)
+	groupOf       = lazyregexp.New(`"system\.runnerGroupName":\s*\{\s*"value":\s*("(?:[^"\\]|\\.)+")`)
+	versionOf     = lazyregexp.New(`(?m)^\[[0-9 :Z-]+ INFO Worker\] Version: ([0-9.]+)\r?$`)
+	fetchedFrom   = lazyregexp.New(`(?m)^\[[0-9 :Z-]+ INFO ActionManager\] Save archive 'https?://[^'\s]+?/([\w.-]+/[\w.-]+)/(?:tar\.gz|zip|legacy\.tar\.gz|legacy\.zip|tarball|zipball)/([0-9a-f]{40})'`)
 )
 
 // readWorker reads the record of this job: the newest that the runner has.
@@ -358,7 +358,7 @@ func (j *job) readWorker() record {
 
 func (r *record) read(text []byte) {
 	var value string
-	if m := permissionsOf.FindSubmatch(text); m != nil && json.Unmarshal(m[1], &value) == nil {
+	if m := permissionsOf().FindSubmatch(text); m != nil && json.Unmarshal(m[1], &value) == nil {
 		var rights map[string]string
 		if json.Unmarshal([]byte(value), &rights) == nil {
 			for right, level := range rights {
@@ -367,13 +367,13 @@ func (r *record) read(text []byte) {
 			slices.Sort(r.permissions)
 		}
 	}
-	if m := groupOf.FindSubmatch(text); m != nil {
+	if m := groupOf().FindSubmatch(text); m != nil {
 		_ = json.Unmarshal(m[1], &r.group)
 	}
-	if m := versionOf.FindSubmatch(text); m != nil {
+	if m := versionOf().FindSubmatch(text); m != nil {
 		r.version = string(m[1])
 	}
-	for _, m := range fetchedFrom.FindAllSubmatch(text, maxEntries) {
+	for _, m := range fetchedFrom().FindAllSubmatch(text, maxEntries) {
 		repository, commit := strings.ToLower(string(m[1])), string(m[2])
 		if r.commits == nil {
 			r.commits = map[string][]string{}

@@ -2,10 +2,10 @@ package definitions
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 )
 
 var artifactFromOutsider = rule{
@@ -67,8 +67,8 @@ a condition asks for runs of the repository's own code, or the files are neither
 const maxTaken = 20
 
 var (
-	downloadCommand = regexp.MustCompile(`\bgh\s+run\s+download\b|actions/artifacts/|/artifacts\b[^\n]*\bzip\b`)
-	downloadScript  = regexp.MustCompile(`\bdownloadArtifact\b`)
+	downloadCommand = lazyregexp.New(`\bgh\s+run\s+download\b|actions/artifacts/|/artifacts\b[^\n]*\bzip\b`)
+	downloadScript  = lazyregexp.New(`\bdownloadArtifact\b`)
 )
 
 // takesArtifact tells whether a step fetches what another run has left.
@@ -79,14 +79,14 @@ func (s *step) takesArtifact() bool {
 	case s.is("dawidd6/action-download-artifact"):
 		return true
 	case s.is("actions/github-script"):
-		return downloadScript.MatchString(s.with("script").Text())
+		return downloadScript().MatchString(s.with("script").Text())
 	}
-	return downloadCommand.MatchString(s.run.Text())
+	return downloadCommand().MatchString(s.run.Text())
 }
 
 var (
-	ranFile  = regexp.MustCompile(`(?m)(?:^|[\s;&|(])(?:\./\S+|(?:ba|z|da)?sh\s+[\w./-]+|source\s+\S+|\.\s+\./?\S+|python[0-9.]*\s+[\w./-]+\.py|node\s+[\w./-]+\.[cm]?js|pip[0-9.]*\s+install\s+\S*(?:\.whl|\.tar\.gz)|docker\s+load|npm\s+(?:ci|install|run|publish)|chmod\s+\+x)`)
-	readFile = regexp.MustCompile(`\$\(\s*(?:cat|<|jq)\b|` + "`" + `\s*cat\b|\bcat\s+\S+`)
+	ranFile  = lazyregexp.New(`(?m)(?:^|[\s;&|(])(?:\./\S+|(?:ba|z|da)?sh\s+[\w./-]+|source\s+\S+|\.\s+\./?\S+|python[0-9.]*\s+[\w./-]+\.py|node\s+[\w./-]+\.[cm]?js|pip[0-9.]*\s+install\s+\S*(?:\.whl|\.tar\.gz)|docker\s+load|npm\s+(?:ci|install|run|publish)|chmod\s+\+x)`)
+	readFile = lazyregexp.New(`\$\(\s*(?:cat|<|jq)\b|` + "`" + `\s*cat\b|\bcat\s+\S+`)
 )
 
 // trusts says how a step believes what an artifact holds, or "".
@@ -94,11 +94,11 @@ func (s *step) trusts(from *step) string {
 	path := from.with("path").Text()
 	for l := range commandLines(s.run.Text()) {
 		switch {
-		case envFile.MatchString(l.text) && readFile.MatchString(l.text):
+		case envFile().MatchString(l.text) && readFile().MatchString(l.text):
 			return "what it holds is written to GITHUB_ENV or GITHUB_PATH"
 		case s == from:
-		case ranFile.MatchString(l.text) && (path == "" || strings.Contains(l.text, path)):
-			return strings.TrimSpace(ranFile.FindString(l.text))
+		case ranFile().MatchString(l.text) && (path == "" || strings.Contains(l.text, path)):
+			return strings.TrimSpace(ranFile().FindString(l.text))
 		}
 	}
 	if s.uses != nil && strings.HasPrefix(s.uses.Text, "./") && path == "" && s != from {

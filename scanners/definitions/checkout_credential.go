@@ -3,12 +3,12 @@ package definitions
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/pipeline"
 )
 
@@ -87,20 +87,20 @@ func (j *job) checkout(s *step, after later, say func(problem)) {
 }
 
 // pushCommands are those that use the credential that a checkout leaves.
-var pushCommands = regexp.MustCompile(`\bgit\s+(?:-\S+\s+(?:\S+\s+)?)*(?:push|fetch|pull|submodule|lfs|ls-remote)\b|\b(?:semantic-release|mike\s+deploy|mkdocs\s+gh-deploy|lerna\s+(?:publish|version)|gh-pages|changeset)\b`)
+var pushCommands = lazyregexp.New(`\bgit\s+(?:-\S+\s+(?:\S+\s+)?)*(?:push|fetch|pull|submodule|lfs|ls-remote)\b|\b(?:semantic-release|mike\s+deploy|mkdocs\s+gh-deploy|lerna\s+(?:publish|version)|gh-pages|changeset)\b`)
 
 // pushes tells whether a step needs the credential that a checkout leaves.
 func (s *step) pushes() bool {
-	return hasAny(s.run.Text(), "git", "semantic-release", "mike", "mkdocs", "lerna", "gh-pages", "changeset") && pushCommands.MatchString(s.run.Text()) || s.is("ad-m/github-push-action", "stefanzweifel/git-auto-commit-action", "EndBug/add-and-commit",
+	return hasAny(s.run.Text(), "git", "semantic-release", "mike", "mkdocs", "lerna", "gh-pages", "changeset") && pushCommands().MatchString(s.run.Text()) || s.is("ad-m/github-push-action", "stefanzweifel/git-auto-commit-action", "EndBug/add-and-commit",
 		"JamesIves/github-pages-deploy-action", "peter-evans/create-pull-request", "helm/chart-releaser-action", "changesets/action", "cycjimmy/semantic-release-action")
 }
 
-var versionName = regexp.MustCompile(`^(?:tag=)?v?(\d{1,4})(?:\.|$|\s)`)
+var versionName = lazyregexp.New(`^(?:tag=)?v?(\d{1,4})(?:\.|$|\s)`)
 
 // majorVersion is the first number of the version that a ref names, or that the comment behind a commit does; 0 if neither does.
 func majorVersion(ref, comment string) int {
 	for _, s := range []string{ref, strings.TrimSpace(strings.TrimLeft(comment, "# "))} {
-		if m := versionName.FindStringSubmatch(s); m != nil && len(s) < 40 {
+		if m := versionName().FindStringSubmatch(s); m != nil && len(s) < 40 {
 			n, err := strconv.Atoi(m[1])
 			if err == nil {
 				return n
@@ -126,10 +126,10 @@ func isBroad(path string) bool {
 	case "", ".", "..", "*", "**", "**/*", "./*", "./**", "~", "$HOME", "$GITHUB_WORKSPACE", "$CI_PROJECT_DIR", "${CI_PROJECT_DIR}", "/home/runner":
 		return path != ""
 	}
-	return wholeWorkspace.MatchString(path)
+	return wholeWorkspace().MatchString(path)
 }
 
-var wholeWorkspace = regexp.MustCompile(`^\$\{\{\s*github\.workspace\s*\}\}/?(?:\*{1,2}/?\*?)?$`)
+var wholeWorkspace = lazyregexp.New(`^\$\{\{\s*github\.workspace\s*\}\}/?(?:\*{1,2}/?\*?)?$`)
 
 var broadArtifact = rule{
 	Rule: audit.Rule{
@@ -224,11 +224,11 @@ func (j *job) writesSecret(files []string) (found string) {
 // 4.4 do.
 func hidesNothing(ref, comment string) bool {
 	for _, version := range []string{ref, strings.Trim(comment, "# ")} {
-		if slices.Contains([]string{"v1", "v2", "v3"}, version) || oldUpload.MatchString(version) {
+		if slices.Contains([]string{"v1", "v2", "v3"}, version) || oldUpload().MatchString(version) {
 			return true
 		}
 	}
 	return false
 }
 
-var oldUpload = regexp.MustCompile(`^v(?:[123]\.|4\.[0-3]\.)`)
+var oldUpload = lazyregexp.New(`^v(?:[123]\.|4\.[0-3]\.)`)

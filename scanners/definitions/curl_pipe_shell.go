@@ -2,11 +2,11 @@ package definitions
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/pipeline"
 )
 
@@ -28,15 +28,15 @@ a checksum or a signature is checked in the same script, or the address has a co
 	judge: func(f *file, say func(problem)) {
 		for _, j := range f.jobs {
 			j.eachScript(func(name string, script pipeline.Node) {
-				if !downloads(script.Text()) || checksIt.MatchString(script.Text()) {
+				if !downloads(script.Text()) || checksIt().MatchString(script.Text()) {
 					return
 				}
 				for l := range commandLines(script.Text()) {
 					if !downloads(l.text) {
 						continue
 					}
-					m := runsDownload.FindString(l.text)
-					if m == "" || commitAddress.MatchString(l.text) {
+					m := runsDownload().FindString(l.text)
+					if m == "" || commitAddress().MatchString(l.text) {
 						continue
 					}
 					p := problem{at: script.Place(l.offset), name: name + ", " + firstAddress(l.text), evidence: fmt.Sprintf("%s runs what it downloads: %s", name, strings.TrimSpace(m)), stakes: &audit.Stakes{None: audit.Low, Some: audit.Medium}}
@@ -52,14 +52,14 @@ a checksum or a signature is checked in the same script, or the address has a co
 
 var (
 	// runsDownload is a download that an interpreter reads: through a pipe, a substitution, or a file that is run on the same line.
-	runsDownload = regexp.MustCompile(`(?i)\b(?:curl|wget|iwr|irm|invoke-webrequest|invoke-restmethod)\b[^\n;]*?https?[^\n]*?\|\s*(?:sudo\s+(?:-\S+\s+)*)?(?:env\s+(?:\S+=\S+\s+)*)?(?:\S*/)?(?:(?:ba|z|da|k)?sh|python[0-9.]*|perl|ruby|node|php|iex|invoke-expression)\b[^\n|]*` +
+	runsDownload = lazyregexp.New(`(?i)\b(?:curl|wget|iwr|irm|invoke-webrequest|invoke-restmethod)\b[^\n;]*?https?[^\n]*?\|\s*(?:sudo\s+(?:-\S+\s+)*)?(?:env\s+(?:\S+=\S+\s+)*)?(?:\S*/)?(?:(?:ba|z|da|k)?sh|python[0-9.]*|perl|ruby|node|php|iex|invoke-expression)\b[^\n|]*` +
 		`|(?:\b(?:(?:ba|z|da|k)?sh|source|python[0-9.]*|perl|ruby|node)\b|(?:^|[\s;&])\.)[^\n|;]*?<\(\s*(?:curl|wget)\b[^\n)]*` +
 		`|\b(?:(?:ba|z|da|k)?sh\s+-\w*c|eval)\s+["']?(?:\$\(|` + "`" + `)\s*(?:curl|wget)\b[^\n)]*` +
 		`|\b(?:iex|invoke-expression)\b[^\n]*(?:downloadstring|iwr|irm|invoke-webrequest|invoke-restmethod)[^\n]*` +
 		`|\b(?:curl|wget)\b[^\n]*https?://[^\n]*(?:&&|;)[^\n]*\b(?:chmod\s+\S*(?:\+x|7[0-7]{2})\b|(?:ba|z|da)?sh\s+\S+)[^\n]*`)
-	checksIt      = regexp.MustCompile(`(?i)\b(?:sha(?:1|256|512)sum|shasum|b2sum|get-filehash|gpgv?\s+(?:-\S+\s+)*--verify|gpg\s+--verify|cosign\s+verify|minisign|slsa-verifier|gh\s+attestation\s+verify|openssl\s+dgst)\b`)
-	commitAddress = regexp.MustCompile(`https?://\S*/[0-9a-f]{40}/`)
-	address       = regexp.MustCompile(`https?://[^\s"'|)<>]+`)
+	checksIt      = lazyregexp.New(`(?i)\b(?:sha(?:1|256|512)sum|shasum|b2sum|get-filehash|gpgv?\s+(?:-\S+\s+)*--verify|gpg\s+--verify|cosign\s+verify|minisign|slsa-verifier|gh\s+attestation\s+verify|openssl\s+dgst)\b`)
+	commitAddress = lazyregexp.New(`https?://\S*/[0-9a-f]{40}/`)
+	address       = lazyregexp.New(`https?://[^\s"'|)<>]+`)
 )
 
 // downloads tells whether a text names a program that runsDownload looks for, as most do not.
@@ -72,7 +72,7 @@ func hasAny(text string, parts ...string) bool {
 	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
 }
 
-func firstAddress(text string) string { return address.FindString(text) }
+func firstAddress(text string) string { return address().FindString(text) }
 
 // eachScript tells of each script that a job runs, with the name of its step.
 func (j *job) eachScript(tell func(name string, script pipeline.Node)) {

@@ -2,11 +2,11 @@ package definitions
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/pipeline/expression"
 )
@@ -44,7 +44,7 @@ action, whose callers are not known, low.`),
 					continue
 				}
 				for l := range commandLines(s.run.Text()) {
-					m := envFile.FindStringSubmatch(l.text)
+					m := envFile().FindStringSubmatch(l.text)
 					if m == nil {
 						continue
 					}
@@ -56,10 +56,10 @@ action, whose callers are not known, low.`),
 }
 
 // envFile is where a line names one of the files to write to it, in a shell's, PowerShell's or the command prompt's way, behind a sign that writes.
-var envFile = regexp.MustCompile(`(?i)(?:>>?|\btee\b[^\n|]*|\bout-file\b[^\n]*|\badd-content\b[^\n]*)\s*["']?(?:\$\{?|%|\$env:|\$\{env:|\$\{\{\s*env\.)(GITHUB_ENV|GITHUB_PATH)\b`)
+var envFile = lazyregexp.New(`(?i)(?:>>?|\btee\b[^\n|]*|\bout-file\b[^\n]*|\badd-content\b[^\n]*)\s*["']?(?:\$\{?|%|\$env:|\$\{env:|\$\{\{\s*env\.)(GITHUB_ENV|GITHUB_PATH)\b`)
 
 func (s *step) writesEnv(l line, name string, open []string, say func(problem)) {
-	text := envFile.ReplaceAllString(l.text, " ")
+	text := envFile().ReplaceAllString(l.text, " ")
 	worst := fixed
 	for _, e := range expression.In(text) {
 		for n := range e.Root.Flows {
@@ -74,7 +74,7 @@ func (s *step) writesEnv(l line, name string, open []string, say func(problem)) 
 	if strings.Contains(text, "$(") || strings.Contains(text, "`") {
 		worst = max(worst, unknown)
 	}
-	if !prints.MatchString(text) { // a command's output, and not the text that stands here
+	if !prints().MatchString(text) { // a command's output, and not the text that stands here
 		worst = max(worst, unknown)
 	}
 	p := problem{at: s.run.Place(l.offset), name: s.label() + ", " + name}
@@ -98,10 +98,10 @@ func (s *step) writesEnv(l line, name string, open []string, say func(problem)) 
 }
 
 // prints is a command that prints the text behind it.
-var prints = regexp.MustCompile(`(?i)(?:^|[\s;&|{(])(?:echo|printf|write-output|write-host)\b|^\s*["']`)
+var prints = lazyregexp.New(`(?i)(?:^|[\s;&|{(])(?:echo|printf|write-output|write-host)\b|^\s*["']`)
 
 // refused is a test of bash for a variable that is not of some form as a whole.
-var refused = regexp.MustCompile(`!\s*"?\$\{?(\w+)\}?"?\s*=~\s*\^(\S+)\$(?:\s|$)`)
+var refused = lazyregexp.New(`!\s*"?\$\{?(\w+)\}?"?\s*=~\s*\^(\S+)\$(?:\s|$)`)
 
 // loose are parts of an expression that line breaks, or other texts, get past.
 var loose = []string{".*", ".+", ".{", "[^", "space", `\s`, `\S`, `\W`, `\D`, "|"}
@@ -109,7 +109,7 @@ var loose = []string{".*", ".+", ".{", "[^", "space", `\s`, `\S`, `\W`, `\D`, "|
 // refuses tells whether a step's script tests for a variable that is not of a form without line breaks. What it does then, the test does not say; nobody
 // writes one to go on.
 func (s *step) refuses(variable string) bool {
-	for _, m := range refused.FindAllStringSubmatch(s.run.Text(), -1) {
+	for _, m := range refused().FindAllStringSubmatch(s.run.Text(), -1) {
 		if m[1] == variable && !slices.ContainsFunc(loose, func(part string) bool { return strings.Contains(m[2], part) }) {
 			return true
 		}
@@ -134,14 +134,14 @@ func (s *step) assigned(name string) origin {
 }
 
 // assignment is a line of a shell's script, or of PowerShell's, that sets a variable.
-var assignment = regexp.MustCompile(`^(?:export |local |readonly |declare |set )*(?:(\w+)=|\$(\w+) = )(.*)$`)
+var assignment = lazyregexp.New(`^(?:export |local |readonly |declare |set )*(?:(\w+)=|\$(\w+) = )(.*)$`)
 
 // assigns are the texts that a step's script sets variables to.
 func (s *step) assigns() map[string][]string {
 	if s.assignments == nil {
 		s.assignments = map[string][]string{}
 		for l := range commandLines(s.run.Text()) {
-			if m := assignment.FindStringSubmatch(strings.TrimSpace(l.text)); m != nil {
+			if m := assignment().FindStringSubmatch(strings.TrimSpace(l.text)); m != nil {
 				s.assignments[m[1]+m[2]] = append(s.assignments[m[1]+m[2]], m[3])
 			}
 		}

@@ -2,10 +2,10 @@ package definitions
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/pipeline"
 )
 
@@ -33,7 +33,7 @@ the file chooses them.`),
 		for _, j := range f.jobs {
 			j.eachScript(func(name string, script pipeline.Node) {
 				for l := range commandLines(script.Text()) {
-					if m := evaluates.FindStringIndex(l.text); m != nil {
+					if m := evaluates().FindStringIndex(l.text); m != nil {
 						for _, variable := range openVariables(l.text[m[0]:]) {
 							if untrustedVariables[variable] {
 								say(problem{at: script.Place(l.offset), name: name + ", " + variable, evidence: fmt.Sprintf("%s evaluates %s: %s", name, variable, strings.TrimSpace(l.text))})
@@ -41,7 +41,7 @@ the file chooses them.`),
 						}
 					}
 				}
-				for _, m := range inputText.FindAllStringSubmatchIndex(script.Text(), -1) {
+				for _, m := range inputText().FindAllStringSubmatchIndex(script.Text(), -1) {
 					input := script.Text()[m[2]:m[3]]
 					if f.freeInput(input) {
 						say(problem{at: script.Place(m[0]), name: name + ", input " + input, severity: audit.Medium, evidence: fmt.Sprintf("%s has the input %s in its script, which can be any text", name, input)})
@@ -54,8 +54,8 @@ the file chooses them.`),
 
 var (
 	// evaluates is a command that reads a text as commands, here or elsewhere.
-	evaluates = regexp.MustCompile(`(?:^|[\s;&|(])(?:eval\s|(?:ba|z|da|k)?sh\s+(?:-\w+\s+)*-\w*c\s|ssh\s|python[0-9.]*\s+-c\s|node\s+-e\s|perl\s+-e\s|ruby\s+-e\s|pwsh\s+-c\w*\s|docker\s+exec\s[^\n]*-c\s|kubectl\s+exec\s[^\n]*-c\s)`)
-	inputText = regexp.MustCompile(`\$\[\[\s*inputs\.([\w-]+)[^\]]*\]\]`)
+	evaluates = lazyregexp.New(`(?:^|[\s;&|(])(?:eval\s|(?:ba|z|da|k)?sh\s+(?:-\w+\s+)*-\w*c\s|ssh\s|python[0-9.]*\s+-c\s|node\s+-e\s|perl\s+-e\s|ruby\s+-e\s|pwsh\s+-c\w*\s|docker\s+exec\s[^\n]*-c\s|kubectl\s+exec\s[^\n]*-c\s)`)
+	inputText = lazyregexp.New(`\$\[\[\s*inputs\.([\w-]+)[^\]]*\]\]`)
 )
 
 // untrustedVariables are texts that whoever pushes, or opens a merge request, chooses.

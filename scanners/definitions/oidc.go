@@ -2,11 +2,11 @@ package definitions
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/pipeline"
 )
 
@@ -70,7 +70,7 @@ func (s *step) logsIn() bool {
 // pipelineAsksForProtected tells whether the rules of a whole GitLab pipeline ask for a ref.
 func (f *file) pipelineAsksForProtected() bool {
 	for rule := range f.root.Get("workflow", "rules").Items() {
-		if refRule.MatchString(rule.Get("if").Text()) {
+		if refRule().MatchString(rule.Get("if").Text()) {
 			return true
 		}
 	}
@@ -83,10 +83,10 @@ func (j *job) asksForProtected() bool {
 	for _, only := range j.node.Get("only").Scalars() {
 		all = append(all, "only "+only.Text())
 	}
-	return len(j.model.Extends) > 0 || slices.ContainsFunc(all, refRule.MatchString)
+	return len(j.model.Extends) > 0 || slices.ContainsFunc(all, refRule().MatchString)
 }
 
-var refRule = regexp.MustCompile(`CI_COMMIT_REF_PROTECTED|CI_DEFAULT_BRANCH|CI_COMMIT_(?:BRANCH|REF_NAME|TAG)\b|CI_PIPELINE_SOURCE\s*==\s*["']schedule|^only (?:main|master|tags|schedules|/|[\w./-]+@)`)
+var refRule = lazyregexp.New(`CI_COMMIT_REF_PROTECTED|CI_DEFAULT_BRANCH|CI_COMMIT_(?:BRANCH|REF_NAME|TAG)\b|CI_PIPELINE_SOURCE\s*==\s*["']schedule|^only (?:main|master|tags|schedules|/|[\w./-]+@)`)
 
 var oidcInUnpinnedCode = rule{
 	Rule: audit.Rule{

@@ -2,10 +2,10 @@ package definitions
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/scanners/internal/known"
 )
@@ -35,10 +35,10 @@ var privilegedContainer = rule{
 
 var (
 	// privileges are options of a container that give it its host: docs.docker.com, "docker container run".
-	privileges = regexp.MustCompile(`--privileged\b(?:[ =]?true)?|--cap-add[= ]["']?(?:CAP_)?(?:ALL|SYS_ADMIN|SYS_PTRACE|SYS_MODULE)\b|--(?:pid|userns)[= ]host\b|--security-opt[= ]\S*(?:seccomp|apparmor)[=:]unconfined`)
-	engineRun  = regexp.MustCompile(`\b(?:docker|podman|nerdctl)\s+(?:container\s+)?(?:run|create)\s[^\n;&|]*`)
-	engine     = regexp.MustCompile(`(?:/var)?/run/(?:docker|containerd/containerd|podman/podman)\.sock\b`)
-	dind       = regexp.MustCompile(`^(?:[\w.-]+(?::\d+)?/)*docker:(?:[\w.-]*-)?dind(?:-rootless)?(?:@|$)`)
+	privileges = lazyregexp.New(`--privileged\b(?:[ =]?true)?|--cap-add[= ]["']?(?:CAP_)?(?:ALL|SYS_ADMIN|SYS_PTRACE|SYS_MODULE)\b|--(?:pid|userns)[= ]host\b|--security-opt[= ]\S*(?:seccomp|apparmor)[=:]unconfined`)
+	engineRun  = lazyregexp.New(`\b(?:docker|podman|nerdctl)\s+(?:container\s+)?(?:run|create)\s[^\n;&|]*`)
+	engine     = lazyregexp.New(`(?:/var)?/run/(?:docker|containerd/containerd|podman/podman)\.sock\b`)
+	dind       = lazyregexp.New(`^(?:[\w.-]+(?::\d+)?/)*docker:(?:[\w.-]*-)?dind(?:-rootless)?(?:@|$)`)
 )
 
 // privileges tells of each thing in a job that makes a container as good as its machine's root. What a script starts counts on a machine of the owner's only:
@@ -46,21 +46,21 @@ var (
 func (j *job) privileges(tell func(at pipeline.Position, what string)) {
 	if j.kind == isGitLab {
 		for _, c := range j.model.Code {
-			if dind.MatchString(c.Text) {
+			if dind().MatchString(c.Text) {
 				tell(c.At, "Docker in Docker ("+c.Text+")")
 			}
 		}
 		return
 	}
 	container := func(n pipeline.Node) {
-		if what := privileges.FindString(n.Get("options").Text()); what != "" {
+		if what := privileges().FindString(n.Get("options").Text()); what != "" {
 			tell(n.Get("options").At(), "a container with "+what)
 		}
-		if what := engine.FindString(n.Get("options").Text()); what != "" {
+		if what := engine().FindString(n.Get("options").Text()); what != "" {
 			tell(n.Get("options").At(), "a container with "+what)
 		}
 		for volume := range n.Get("volumes").Items() {
-			if what := engine.FindString(volume.Text()); what != "" || strings.HasPrefix(volume.Text(), "/:") {
+			if what := engine().FindString(volume.Text()); what != "" || strings.HasPrefix(volume.Text(), "/:") {
 				tell(volume.At(), "a container with "+volume.Text())
 			}
 		}
@@ -74,10 +74,10 @@ func (j *job) privileges(tell func(at pipeline.Position, what string)) {
 	}
 	j.eachScript(func(name string, script pipeline.Node) {
 		for l := range commandLines(script.Text()) {
-			for _, command := range engineRun.FindAllString(l.text, maxProblems) {
-				if what := privileges.FindString(command); what != "" {
+			for _, command := range engineRun().FindAllString(l.text, maxProblems) {
+				if what := privileges().FindString(command); what != "" {
 					tell(script.Place(l.offset), name+", a container with "+what)
-				} else if what := engine.FindString(command); what != "" {
+				} else if what := engine().FindString(command); what != "" {
 					tell(script.Place(l.offset), name+", a container with "+what)
 				}
 			}

@@ -2,10 +2,10 @@ package definitions
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/pipeline/expression"
 )
 
@@ -45,7 +45,7 @@ the whole secret is used, or the script tells the runner of the value with ::add
 }
 
 // derives is a command that makes another value of what it reads: decoded, cut or taken out of JSON.
-var derives = regexp.MustCompile(`\b(?:base64\s+(?:-d|-D|--decode)|openssl\s+(?:enc|base64)\s[^|]*-d\b|jq\s|cut\s|sed\s|awk\s|gpg\s[^|]*(?:-d|--decrypt)\b)`)
+var derives = lazyregexp.New(`\b(?:base64\s+(?:-d|-D|--decode)|openssl\s+(?:enc|base64)\s[^|]*-d\b|jq\s|cut\s|sed\s|awk\s|gpg\s[^|]*(?:-d|--decrypt)\b)`)
 
 // handsOn tells whether a text writes to the steps after it.
 func handsOn(text string) bool { return hasAny(text, "GITHUB_ENV", "GITHUB_OUTPUT") }
@@ -58,7 +58,7 @@ func (s *step) derived(say func(problem)) {
 		return
 	}
 	for l := range commandLines(script) {
-		if !handsOn(l.text) || !derives.MatchString(l.text) {
+		if !handsOn(l.text) || !derives().MatchString(l.text) {
 			continue
 		}
 		if name := s.secretIn(l.text); name != "" {

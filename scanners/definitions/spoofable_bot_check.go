@@ -2,11 +2,11 @@ package definitions
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/pipeline/expression"
 )
@@ -95,12 +95,12 @@ func asksForAuthor(condition *expression.Node) bool {
 	return false
 }
 
-var mergeCommand = regexp.MustCompile(`\bgh\s+pr\s+(?:merge|review\s[^\n]*(?:-a|--approve))\b`)
+var mergeCommand = lazyregexp.New(`\bgh\s+pr\s+(?:merge|review\s[^\n]*(?:-a|--approve))\b`)
 
 // merges tells whether a job merges or approves pull requests.
 func (j *job) merges() bool {
 	return slices.ContainsFunc(j.steps, func(s *step) bool {
-		return mergeCommand.MatchString(s.run.Text()) || s.is("hmarr/auto-approve-action", "pascalgn/automerge-action", "ahmadnassri/action-dependabot-auto-merge",
+		return mergeCommand().MatchString(s.run.Text()) || s.is("hmarr/auto-approve-action", "pascalgn/automerge-action", "ahmadnassri/action-dependabot-auto-merge",
 			"fastify/github-action-merge-dependabot", "peter-evans/enable-pull-request-automerge", "alexwilson/enable-github-automerge-action")
 	})
 }

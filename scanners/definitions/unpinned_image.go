@@ -2,11 +2,11 @@ package definitions
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/pipeline/expression"
 )
@@ -157,7 +157,7 @@ var toolInputs = map[string]string{
 var newest = []string{"latest", "latest-release", "tip", "nightly", "canary", "*"}
 
 // versionFiles are inputs that name a file with the version in it.
-var versionFile = regexp.MustCompile(`(?i)version[-_]?file|^version_file$`)
+var versionFile = lazyregexp.New(`(?i)version[-_]?file|^version_file$`)
 
 func (s *step) tool() (problem, bool) {
 	if s.uses == nil {
@@ -175,7 +175,7 @@ func (s *step) tool() (problem, bool) {
 	switch {
 	case !version.Is():
 		for key := range s.node.Get("with").Pairs() {
-			if versionFile.MatchString(key.Text()) {
+			if versionFile().MatchString(key.Text()) {
 				return problem{}, false
 			}
 		}

@@ -2,10 +2,10 @@ package definitions
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/pipeline"
 	"github.com/leakreach/leakreach/pipeline/expression"
 )
@@ -97,24 +97,24 @@ var proposal = []string{
 }
 
 var (
-	pullRef = regexp.MustCompile(`refs/pull/|\bpull/\$?\{?`)
+	pullRef = lazyregexp.New(`refs/pull/|\bpull/\$?\{?`)
 	// headOutput is what actions call the head of the pull request that they have looked up.
-	headOutput = regexp.MustCompile(`^(?:steps|needs)\..*outputs\.(?:.*(?:head|pr|pull)[-_]?(?:request[-_]?)?(?:sha|ref|branch|commit|repo).*|sha|ref|branch|commit)$`)
+	headOutput = lazyregexp.New(`^(?:steps|needs)\..*outputs\.(?:.*(?:head|pr|pull)[-_]?(?:request[-_]?)?(?:sha|ref|branch|commit|repo).*|sha|ref|branch|commit)$`)
 	// fetchCommand gets a pull request's code without an action.
-	fetchCommand = regexp.MustCompile(`\bgh\s+pr\s+checkout\b|\bgit\s+(?:-\S+\s+)*(?:fetch|pull|clone|checkout|worktree\s+add)\b[^\n]*(?:pull/|head_ref|head\.ref|head\.sha|HEAD_REF|HEAD_SHA|PR_HEAD|PR_SHA|pr_head)`)
+	fetchCommand = lazyregexp.New(`\bgh\s+pr\s+checkout\b|\bgit\s+(?:-\S+\s+)*(?:fetch|pull|clone|checkout|worktree\s+add)\b[^\n]*(?:pull/|head_ref|head\.ref|head\.sha|HEAD_REF|HEAD_SHA|PR_HEAD|PR_SHA|pr_head)`)
 )
 
 // fetchesProposal tells whether a step checks out the head of a pull request.
 func (s *step) fetchesProposal() bool {
 	if s.run.IsText() {
-		return fetchCommand.MatchString(s.run.Text())
+		return fetchCommand().MatchString(s.run.Text())
 	}
 	if !s.is("actions/checkout") {
 		return false
 	}
 	for _, input := range []string{"ref", "repository"} {
 		text := s.with(input).Text()
-		if pullRef.MatchString(text) {
+		if pullRef().MatchString(text) {
 			return true
 		}
 		if s.proposes(text, maxHops) {
@@ -135,11 +135,11 @@ func (s *step) proposes(text string, hops int) bool {
 					return true
 				}
 			}
-			if headOutput.MatchString(n.Text) && !s.baseOnly() {
+			if headOutput().MatchString(n.Text) && !s.baseOnly() {
 				return true
 			}
 			if name, ok := strings.CutPrefix(n.Text, "env."); ok {
-				if value := s.setTo(name); value != "" && (pullRef.MatchString(value) || s.proposes(value, hops-1)) {
+				if value := s.setTo(name); value != "" && (pullRef().MatchString(value) || s.proposes(value, hops-1)) {
 					return true
 				}
 			}
@@ -189,7 +189,7 @@ func asksForOwn(condition string) bool {
 }
 
 // executed are commands that run what lies in the directory: its scripts, or those that its configuration names.
-var executed = regexp.MustCompile(`(?m)(?:^|[\s;&|(])(?:` +
+var executed = lazyregexp.New(`(?m)(?:^|[\s;&|(])(?:` +
 	`\./\S+|(?:ba|z|da)?sh\s+(?:-\w+\s+)*[\w./-]+\.sh|source\s+\S+|\.\s+\./?\S+|python[0-9.]*\s+(?:-\w\s+)*[\w./-]+\.py|python[0-9.]*\s+-m\s+(?:pytest|pip\s+install|build|tox|nox|unittest)|node\s+[\w./-]+|deno\s+(?:run|task|test)|ruby\s+[\w./-]+|perl\s+[\w./-]+|` +
 	`(?:npm|pnpm|yarn|bun)(?:\s+(?:-\S+\s+)*(?:i|ci|install|run|test|t|start|exec|build|rebuild|pack|publish|lint|dlx|add)\b|\s*$|\s*&&)|npx\s+\S+|lerna\s+\S+|nx\s+\S+|turbo\s+\S+|` +
 	`pip[0-9.]*\s+install\s+[^\n]*(?:-r|-e|\.)|pipenv\s+(?:install|run)|poetry\s+(?:install|run|build)|uv\s+(?:sync|run|build|pip\s+install)|tox\b|nox\b|pytest\b|pre-commit\s+run|mkdocs\s+build|sphinx-build|hatch\s+\S+|` +
@@ -227,7 +227,7 @@ func (s *step) executes(path string, same bool) string {
 	for _, script := range s.scripts() {
 		text := script.Text()
 		if same {
-			at := fetchCommand.FindStringIndex(text)
+			at := fetchCommand().FindStringIndex(text)
 			if at == nil {
 				return ""
 			}
@@ -237,7 +237,7 @@ func (s *step) executes(path string, same bool) string {
 			continue
 		}
 		for l := range commandLines(text) {
-			if m := executed.FindString(l.text); m != "" && (s.run.IsText() || s.uses != nil && buildActions[strings.ToLower(s.uses.Name)]) {
+			if m := executed().FindString(l.text); m != "" && (s.run.IsText() || s.uses != nil && buildActions[strings.ToLower(s.uses.Name)]) {
 				return strings.Trim(m, " \t;&|(")
 			}
 		}

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"regexp"
 	"strings"
-	"sync"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/match"
 )
 
@@ -50,7 +50,7 @@ var giteaRule = audit.Rule{
 // besideToken bounds how far from a token on its line the name of its forge is looked for, in bytes.
 const besideToken = 80
 
-var forgeNames = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)gitea|forgejo|codeberg`) })
+var forgeNames = lazyregexp.New(`(?i)gitea|forgejo|codeberg`)
 
 // ofGitea tells whether what a rule without a form has found is a token of Gitea's: forty digits of a hash, and the forge's name beside them.
 func (t *sheet) ofGitea(text []byte, start, end int, rule string) bool {
@@ -98,13 +98,9 @@ const (
 )
 
 // accounts are the names of service accounts, see https://cloud.google.com/iam/docs/service-account-types
-var accounts = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`[a-z0-9][a-z0-9-]{0,62}@(?:[a-z0-9][a-z0-9.-]{0,62}\.iam|appspot|developer)\.gserviceaccount\.com\b`)
-})
+var accounts = lazyregexp.New(`[a-z0-9][a-z0-9-]{0,62}@(?:[a-z0-9][a-z0-9.-]{0,62}\.iam|appspot|developer)\.gserviceaccount\.com\b`)
 
-var keyIDs = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)private_key_id\W{1,12}([0-9a-f]{40})\b`)
-})
+var keyIDs = lazyregexp.New(`(?i)private_key_id\W{1,12}([0-9a-f]{40})\b`)
 
 // serviceAccount is whom a private key belongs to, and the key's id if it is told: of a service account's own file, or of settings that were
 // made of one. It is nobody where there are two.
@@ -123,12 +119,8 @@ const guid = `[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-
 
 // clients and tenants are ids by the names that the Azure command line, SDKs, Terraform and Azure DevOps give them.
 var (
-	clients = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`(?i)(?:(?:client|app|application|serviceprincipal|service_principal)[_-]?id|\s-u|--username)\W{1,24}(` + guid + `)\b`)
-	})
-	tenants = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`(?i)(?:(?:tenant|directory)(?:[_-]?id)?\W{1,24}|login\.microsoftonline\.com/|sts\.windows\.net/)(` + guid + `|[a-z0-9-]{1,63}\.onmicrosoft\.com)\b`)
-	})
+	clients = lazyregexp.New(`(?i)(?:(?:client|app|application|serviceprincipal|service_principal)[_-]?id|\s-u|--username)\W{1,24}(` + guid + `)\b`)
+	tenants = lazyregexp.New(`(?i)(?:(?:tenant|directory)(?:[_-]?id)?\W{1,24}|login\.microsoftonline\.com/|sts\.windows\.net/)(` + guid + `|[a-z0-9-]{1,63}\.onmicrosoft\.com)\b`)
 )
 
 // application is the id of an application that a client secret belongs to, and its tenant: those in the paragraph or object around it, or

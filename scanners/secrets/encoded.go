@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/decode"
 )
 
@@ -29,12 +30,12 @@ var encodedLogRule = audit.Rule{
 }
 
 // record is one of a runner's memory, as the Actions runner keeps its variables (actions/runner, VariableValue).
-var record = regexp.MustCompile(`"([\w.-]{1,100})":\{"value":"([^"]+)","isSecret":true\}`)
+var record = lazyregexp.New(`"([\w.-]{1,100})":\{"value":"([^"]+)","isSecret":true\}`)
 
 // Names whose values a log has masked, and those that a text has values for.
 var (
-	masked   = regexp.MustCompile(`\b([A-Z][A-Z0-9_]{2,99})(?:=|: ?)"?\*\*\*`)
-	assigned = regexp.MustCompile(`\b([A-Z][A-Z0-9_]{2,99})"?[=:] ?"?([^\s"*][^\s"]{5,})`)
+	masked   = lazyregexp.New(`\b([A-Z][A-Z0-9_]{2,99})(?:=|: ?)"?\*\*\*`)
+	assigned = lazyregexp.New(`\b([A-Z][A-Z0-9_]{2,99})"?[=:] ?"?([^\s"*][^\s"]{5,})`)
 )
 
 // mostNames is how many names of secrets are told, and ten times as many are kept of those that a log masks: a job has some dozen.
@@ -62,10 +63,10 @@ func (t *sheet) encoded(v decode.View) {
 		}
 	}
 	if bytes.Contains(v.Text, []byte(`"isSecret":true`)) {
-		see(record, func(string) bool { return true })
+		see(record(), func(string) bool { return true })
 	}
 	if hides := t.hides(); len(hides) > 0 {
-		see(assigned, func(name string) bool { return hides[name] })
+		see(assigned(), func(name string) bool { return hides[name] })
 	}
 	if start < 0 {
 		return
@@ -88,7 +89,7 @@ func (t *sheet) hides() map[string]bool {
 	if t.masked == nil {
 		t.masked = map[string]bool{}
 		if bytes.Contains(t.content, []byte("***")) {
-			for _, m := range masked.FindAllSubmatch(t.content, 10*mostNames) {
+			for _, m := range masked().FindAllSubmatch(t.content, 10*mostNames) {
 				t.masked[string(m[1])] = true
 			}
 		}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"github.com/aws/smithy-go/middleware"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/verify/internal/ask"
 )
 
@@ -302,13 +302,13 @@ func (v *Verifier) where(found string) (where, error) {
 	if w.region == "" {
 		w.region = "us-east-1"
 	}
-	if !regionShape.MatchString(w.region) {
+	if !regionShape().MatchString(w.region) {
 		return w, fmt.Errorf("%w: AWS region %q is not one", audit.ErrUsage, w.region)
 	}
 	return w, nil
 }
 
-var regionShape = regexp.MustCompile(`^[a-z]{2}(-[a-z]+){1,3}-[0-9]{1,2}$`)
+var regionShape = lazyregexp.New(`^[a-z]{2}(-[a-z]+){1,3}-[0-9]{1,2}$`)
 
 // openRegions are those no account has to opt into ("Specify which AWS Regions your account can use", AWS Account
 // Management). In any other region STS calls a good key invalid if its account has not opted in; so a key found beside such

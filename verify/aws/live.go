@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -17,6 +16,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/verify/internal/ask"
 )
 
@@ -195,18 +195,18 @@ func (v *Verifier) ask(ctx context.Context, at where, id, secret, token string) 
 }
 
 var (
-	arnShape     = regexp.MustCompile(`^arn:aws[a-z-]*:(iam|sts)::[0-9]{12}:[!-~]+$`)
-	accountShape = regexp.MustCompile(`^[0-9]{12}$`)
+	arnShape     = lazyregexp.New(`^arn:aws[a-z-]*:(iam|sts)::[0-9]{12}:[!-~]+$`)
+	accountShape = lazyregexp.New(`^[0-9]{12}$`)
 )
 
 // maxARN is above every length IAM's quotas add up to.
 const maxARN = 1024
 
-func isARN(s string) bool { return len(s) <= maxARN && arnShape.MatchString(s) }
+func isARN(s string) bool { return len(s) <= maxARN && arnShape().MatchString(s) }
 
 func identify(out *sts.GetCallerIdentityOutput) answer {
 	a := answer{validity: audit.Active, state: working, arn: text(out.Arn), account: text(out.Account), userID: text(out.UserId)}
-	if !isARN(a.arn) || !accountShape.MatchString(a.account) {
+	if !isARN(a.arn) || !accountShape().MatchString(a.account) {
 		return answer{validity: audit.Unknown, state: notUnderstood, reason: "the answer names no identity; is the endpoint an STS?"}
 	}
 	return a
@@ -290,12 +290,12 @@ func orStatus(code string, status int) string {
 	return fmt.Sprintf("HTTP %d", status)
 }
 
-var codeShape = regexp.MustCompile(`^[A-Za-z0-9.:_-]{1,64}$`)
+var codeShape = lazyregexp.New(`^[A-Za-z0-9.:_-]{1,64}$`)
 
 // codeOf is the error code of an answer in AWS's form, or "".
 func codeOf(err error) string {
 	api, ok := errors.AsType[smithy.APIError](err)
-	if !ok || api.ErrorCode() == "UnknownError" || !codeShape.MatchString(api.ErrorCode()) {
+	if !ok || api.ErrorCode() == "UnknownError" || !codeShape().MatchString(api.ErrorCode()) {
 		return ""
 	}
 	return api.ErrorCode()

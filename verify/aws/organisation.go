@@ -27,7 +27,7 @@ func (v *Verifier) organisation(ctx context.Context, own *auditor, all []*audito
 		return []audit.Gap{{Target: "aws:" + a.ID, What: "SCPs and RCPs", Why: op + ": " + because(ctx, err)}}
 	}
 	out, err := own.organizations.DescribeOrganization(ctx, nil)
-	if err == nil && (out.Organization == nil || !accountShape.MatchString(text(out.Organization.MasterAccountId))) {
+	if err == nil && (out.Organization == nil || !accountShape().MatchString(text(out.Organization.MasterAccountId))) {
 		err = errEmpty
 	}
 	switch {

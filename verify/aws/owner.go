@@ -98,7 +98,7 @@ func (v *Verifier) owner(ctx context.Context, s *audit.Secret, verdict *audit.Ve
 // accountOf asks for the account of a key id that does not carry it.
 func accountOf(ctx context.Context, a *auditor, id string) (string, error) {
 	out, err := a.sts.GetAccessKeyInfo(ctx, &sts.GetAccessKeyInfoInput{AccessKeyId: &id})
-	if err == nil && !accountShape.MatchString(text(out.Account)) {
+	if err == nil && !accountShape().MatchString(text(out.Account)) {
 		err = errEmpty
 	}
 	if err != nil {

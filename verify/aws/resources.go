@@ -208,7 +208,7 @@ func (i *inspector) regions(ctx context.Context) (all []string) {
 			return nil, false, err
 		}
 		for _, r := range out.Regions {
-			if regionShape.MatchString(text(r.RegionName)) && len(all) < maxRegions {
+			if regionShape().MatchString(text(r.RegionName)) && len(all) < maxRegions {
 				all = append(all, text(r.RegionName))
 			}
 		}
@@ -322,7 +322,7 @@ func (i *inspector) list(ctx context.Context, k *kind, region string, most int) 
 func (i *inspector) owns(k *kind, r *resource) bool {
 	parts := strings.SplitN(r.arn, ":", 6)
 	return len(r.arn) <= maxARN && len(parts) == 6 && parts[0] == "arn" && parts[2] == k.listing.service && (parts[4] == i.account.ID || k.global && parts[4] == "") && parts[5] != "" &&
-		regionShape.MatchString(r.region)
+		regionShape().MatchString(r.region)
 }
 
 // readPolicy reads a resource's policy. One that cannot be read stays nil.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/iam"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 )
 
 // Bounds on what is read of one identity. IAM's quotas allow 10 groups a user and 20 managed policies an identity; more is
@@ -150,7 +150,7 @@ type principal struct {
 	session   bool
 }
 
-var roleSession = regexp.MustCompile(`^assumed-role/([^/]+)/`)
+var roleSession = lazyregexp.New(`^assumed-role/([^/]+)/`)
 
 // identityOf reads what STS said. The ARN of a role session holds the role's name without its path.
 func identityOf(a answer) principal {
@@ -176,8 +176,8 @@ func (p *principal) complete() {
 		p.Type, p.name, p.source = "user", nameOf(p.ARN), p.ARN
 	case strings.HasPrefix(rest, "federated-user/"):
 		p.Type = "federated"
-	case roleSession.MatchString(rest):
-		p.Type, p.name, p.session = "role", roleSession.FindStringSubmatch(rest)[1], true
+	case roleSession().MatchString(rest):
+		p.Type, p.name, p.session = "role", roleSession().FindStringSubmatch(rest)[1], true
 		p.source = "arn:" + p.partition + ":iam::" + p.Account + ":role/" + p.name
 	}
 }
@@ -224,12 +224,12 @@ func (r *reader) refuse(ctx context.Context, op string, err error) {
 	r.denied[op] = why
 }
 
-var denialShape = regexp.MustCompile(`(explicit deny in an? [a-z -]+|no [a-z-]+ policy allows|no permissions boundary allows)`)
+var denialShape = lazyregexp.New(`(explicit deny in an? [a-z -]+|no [a-z-]+ policy allows|no permissions boundary allows)`)
 
 // deniedBy takes from an AccessDenied text which kind of policy denies ("Access denied error messages", IAM User Guide). One
 // kind is named even where several deny.
 func deniedBy(message string) string {
-	if m := denialShape.FindString(message); m != "" {
+	if m := denialShape().FindString(message); m != "" {
 		return " (" + oneLine(strings.TrimSpace(m)) + ")"
 	}
 	return ""

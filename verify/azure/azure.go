@@ -13,11 +13,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/verify/internal/ask"
 )
 
@@ -45,16 +45,16 @@ func (v *Verifier) Kinds() []string { return []string{audit.KindAzureSecret} }
 const guid = `[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}`
 
 var (
-	isGUID   = regexp.MustCompile(`^` + guid + `$`)
-	isTenant = regexp.MustCompile(`^(?:` + guid + `|[a-z0-9-]{1,63}\.onmicrosoft\.com)$`)
-	isRole   = regexp.MustCompile(`(?i)^/(?:subscriptions/` + guid + `/)?providers/Microsoft\.Authorization/roleDefinitions/` + guid + `$`)
+	isGUID   = lazyregexp.New(`^` + guid + `$`)
+	isTenant = lazyregexp.New(`^(?:` + guid + `|[a-z0-9-]{1,63}\.onmicrosoft\.com)$`)
+	isRole   = lazyregexp.New(`(?i)^/(?:subscriptions/` + guid + `/)?providers/Microsoft\.Authorization/roleDefinitions/` + guid + `$`)
 )
 
 // Verify implements [audit.Verifier].
 func (v *Verifier) Verify(ctx context.Context, s *audit.Secret) (audit.Verdict, error) {
 	verdict := ask.Offline(v.env)
 	app := application{id: s.ID, tenant: s.RevealPart(audit.PartTenant), secret: s.Reveal()}
-	hasID, hasTenant := isGUID.MatchString(app.id), isTenant.MatchString(app.tenant)
+	hasID, hasTenant := isGUID().MatchString(app.id), isTenant().MatchString(app.tenant)
 	if hasID {
 		verdict.Facts["application"] = app.id
 	}
@@ -255,7 +255,7 @@ func (app application) subscriptions(ctx context.Context, q *ask.Inquiry, object
 	}
 	roles := map[string]*grant{} // by their ids; nil for what cannot be read
 	for _, s := range page.Value[:min(len(page.Value), maxSubscriptions)] {
-		if id := strings.ToLower(s.ID); isGUID.MatchString(id) {
+		if id := strings.ToLower(s.ID); isGUID().MatchString(id) {
 			q.Raise(audit.LevelRead, app.id, "subscription "+id, "it is listed")
 			if err := app.roles(ctx, q, id, object, roles); err != nil {
 				return err
@@ -268,7 +268,7 @@ func (app application) subscriptions(ctx context.Context, q *ask.Inquiry, object
 // roles asks which roles an application has in a subscription, above it and below it. See
 // https://learn.microsoft.com/rest/api/authorization/role-assignments/list-for-subscription
 func (app application) roles(ctx context.Context, q *ask.Inquiry, subscription, object string, known map[string]*grant) error {
-	if !isGUID.MatchString(object) {
+	if !isGUID().MatchString(object) {
 		q.Limit("its roles in subscription %s cannot be asked for: its object id is not known", subscription)
 		return nil
 	}
@@ -290,7 +290,7 @@ func (app application) roles(ctx context.Context, q *ask.Inquiry, subscription, 
 		p := assigned.Properties
 		id := strings.ToLower(p.RoleDefinitionID[strings.LastIndexByte(p.RoleDefinitionID, '/')+1:])
 		role, asked := known[id]
-		if !asked && len(known) < maxRoles && isRole.MatchString(p.RoleDefinitionID) {
+		if !asked && len(known) < maxRoles && isRole().MatchString(p.RoleDefinitionID) {
 			if role, err = definition(ctx, q, p.RoleDefinitionID); err != nil {
 				return err
 			}

@@ -13,11 +13,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/verify/internal/ask"
 )
 
@@ -68,7 +68,7 @@ func New(env audit.Env, live bool, registries []string) *Verifier {
 // Kinds implements [audit.Verifier].
 func (v *Verifier) Kinds() []string { return []string{audit.KindRegistryLogin} }
 
-var isHost = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9.-]{0,253}[a-z0-9])?(?::[0-9]{1,5})?$`)
+var isHost = lazyregexp.New(`^[a-z0-9](?:[a-z0-9.-]{0,253}[a-z0-9])?(?::[0-9]{1,5})?$`)
 
 // hostOf is the host and port of an address or of a name without a scheme, or "".
 func hostOf(address string) string {
@@ -78,7 +78,7 @@ func hostOf(address string) string {
 	}
 	host, _, _ = strings.Cut(host, "/")
 	switch {
-	case !isHost.MatchString(host):
+	case !isHost().MatchString(host):
 		return ""
 	case slices.Contains(hubNames, host):
 		return hub
@@ -163,7 +163,7 @@ func (l *login) basic() http.Header {
 	return http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(l.user+":"+l.password))}}
 }
 
-var parameter = regexp.MustCompile(`([a-z]+)="([^"]*)"`)
+var parameter = lazyregexp.New(`([a-z]+)="([^"]*)"`)
 
 // challenged asks a registry how it wants to be asked, without the login.
 func (l *login) challenged(ctx context.Context, q *ask.Inquiry) error {
@@ -187,7 +187,7 @@ func (l *login) challenged(ctx context.Context, q *ask.Inquiry) error {
 		return nil
 	}
 	values := map[string]string{}
-	for _, m := range parameter.FindAllStringSubmatch(rest, 16) {
+	for _, m := range parameter().FindAllStringSubmatch(rest, 16) {
 		values[m[1]] = m[2]
 	}
 	u, err := url.Parse(values["realm"])

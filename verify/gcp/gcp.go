@@ -18,12 +18,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/verify/internal/ask"
 )
 
@@ -95,11 +95,11 @@ func (v *Verifier) Verify(ctx context.Context, s *audit.Secret) (audit.Verdict, 
 }
 
 // account splits a service account's name, see https://cloud.google.com/iam/docs/service-account-types
-var account = regexp.MustCompile(`^(?:[a-z0-9-]{1,63}@([a-z0-9-]{1,63})(?:\.([a-z0-9.-]{1,63}))?\.iam|([a-z0-9-]{1,63})@appspot|([0-9]{1,20})-compute@developer)\.gserviceaccount\.com$`)
+var account = lazyregexp.New(`^(?:[a-z0-9-]{1,63}@([a-z0-9-]{1,63})(?:\.([a-z0-9.-]{1,63}))?\.iam|([a-z0-9-]{1,63})@appspot|([0-9]{1,20})-compute@developer)\.gserviceaccount\.com$`)
 
 // projectOf is the id or number of the project that an account lives in, or "". A project of a domain is called "example.com:project".
 func projectOf(name string) string {
-	m := account.FindStringSubmatch(name)
+	m := account().FindStringSubmatch(name)
 	if m == nil {
 		return ""
 	}
@@ -109,14 +109,14 @@ func projectOf(name string) string {
 	return m[1] + m[3] + m[4]
 }
 
-var lineEnds = regexp.MustCompile(`\\+n`)
+var lineEnds = lazyregexp.New(`\\+n`)
 
 // parse reads a private key in PEM, whose line ends may be written as in JSON; nil for what is none.
 func parse(text string) *rsa.PrivateKey {
 	if len(text) > maxPEM {
 		return nil
 	}
-	block, _ := pem.Decode([]byte(lineEnds.ReplaceAllString(text, "\n")))
+	block, _ := pem.Decode([]byte(lineEnds().ReplaceAllString(text, "\n")))
 	if block == nil {
 		return nil
 	}

@@ -10,12 +10,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/verify/internal/ask"
 )
 
@@ -52,7 +51,7 @@ type token struct {
 }
 
 // toldScopes is how a refusal for want of a scope ends: with the scopes that there are.
-var toldScopes = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`required scope\(s\).*token scope=([a-z:,-]{1,400})`) })
+var toldScopes = lazyregexp.New(`required scope\(s\).*token scope=([a-z:,-]{1,400})`)
 
 // get asks for a path. A refusal for want of a scope tells which ones there are, see https://docs.gitea.com/development/oauth2-provider#scopes
 func (t *token) get(ctx context.Context, q *ask.Inquiry, path string, into any) (*ask.Answer, error) {

@@ -10,12 +10,12 @@ import (
 	"hash/crc32"
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/verify/internal/ask"
 )
 
@@ -47,7 +47,7 @@ var forms = map[string]string{
 
 // summed are the tokens that end with a checksum of what stands before it, for 36 letters after the prefix, see
 // https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/
-var summed = regexp.MustCompile(`^gh[pous]_([0-9A-Za-z]{30})([0-9A-Za-z]{6})$`)
+var summed = lazyregexp.New(`^gh[pous]_([0-9A-Za-z]{30})([0-9A-Za-z]{6})$`)
 
 // form is what kind of token it is, by its first letters, or "".
 func form(token string) string {
@@ -61,7 +61,7 @@ func form(token string) string {
 
 // issued tells whether a token's checksum is that of its letters; known is false for a token without one.
 func issued(token string) (fits, known bool) {
-	m := summed.FindStringSubmatch(token)
+	m := summed().FindStringSubmatch(token)
 	if m == nil {
 		return false, false
 	}

@@ -6,11 +6,11 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"sync"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 )
 
 // A Section is what a target has in one of its parts.
@@ -116,7 +116,7 @@ func (l Listing) unchanged(ctx context.Context) bool {
 	}
 	for step := range strings.Lines(steps) {
 		etag, path, ok := strings.Cut(strings.TrimSuffix(step, "\n"), " ")
-		if u, err := url.Parse(path); !ok || !tag.MatchString(etag) || err != nil || u.IsAbs() || u.Host != "" || strings.HasPrefix(path, "/") {
+		if u, err := url.Parse(path); !ok || !tag().MatchString(etag) || err != nil || u.IsAbs() || u.Host != "" || strings.HasPrefix(path, "/") {
 			return false
 		}
 		if status, err := l.Again(ctx, path, http.Header{"If-None-Match": {etag}}); err != nil || status != http.StatusNotModified {
@@ -154,7 +154,7 @@ func trailOf(ctx context.Context) *trail {
 const maxTrail = 16 << 10
 
 // tag is an entity tag as forges make them.
-var tag = regexp.MustCompile(`^(?:W/)?"[!#-~]{1,128}"$`)
+var tag = lazyregexp.New(`^(?:W/)?"[!#-~]{1,128}"$`)
 
 func (t *trail) add(base *url.URL, req *http.Request, resp *http.Response, err error) {
 	t.mu.Lock()
@@ -163,7 +163,7 @@ func (t *trail) add(base *url.URL, req *http.Request, resp *http.Response, err e
 	if api := strings.Trim(base.EscapedPath(), "/"); api != "" {
 		path, below = strings.CutPrefix(path, api+"/")
 	}
-	if err != nil || req.Method != http.MethodGet || resp.StatusCode != http.StatusOK || !tag.MatchString(resp.Header.Get("ETag")) || !below {
+	if err != nil || req.Method != http.MethodGet || resp.StatusCode != http.StatusOK || !tag().MatchString(resp.Header.Get("ETag")) || !below {
 		t.broken = true
 		return
 	}

@@ -9,7 +9,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 )
 
 const (
@@ -222,13 +222,13 @@ func (t *transport) send(req *http.Request, a *account, token string) (*http.Res
 	return resp, nil
 }
 
-var link = regexp.MustCompile(`<([^<>]*)>[^<]*?\brel="?(first|prev|next|last)\b`)
+var link = lazyregexp.New(`<([^<>]*)>[^<]*?\brel="?(first|prev|next|last)\b`)
 
 // tidyLinks leaves of a Link header (RFC 8288) what both client libraries can read: go-gitlab panics at a link without rel=, and both
 // split addresses at commas.
 func tidyLinks(h http.Header) {
 	var tidy []string
-	for _, m := range link.FindAllStringSubmatch(strings.Join(h.Values("Link"), ", "), -1) {
+	for _, m := range link().FindAllStringSubmatch(strings.Join(h.Values("Link"), ", "), -1) {
 		tidy = append(tidy, "<"+strings.NewReplacer(",", "%2C", ";", "%3B").Replace(m[1])+`>; rel="`+m[2]+`"`)
 	}
 	h.Del("Link")

@@ -109,7 +109,6 @@ func (p *packFile) settle(ctx context.Context) error {
 	}
 	if p.size == 0 {
 		p.size = a.size
-		p.mapAll()
 	}
 	return nil
 }

@@ -4,27 +4,15 @@ import (
 	"errors"
 	"io"
 	"os"
-	"sync/atomic"
 )
 
-// A file is read at any place, from several goroutines. Where the system can, it is mapped: what is looked at is not copied.
+// A file is read at any place, from several goroutines. It is not mapped: Linux maps all that its cache keeps in one piece around the byte that
+// is looked at, up to 2 MiB, and counts it as memory of the process. Deltas lie all over a pack.
 type file struct {
 	name string
 	f    *os.File
 	size int64
-	data []byte // the mapping, or nil
-
-	looked []atomic.Bool // the stretches of the mapping that were viewed since pages were last given back
-	many   atomic.Int64  // of them
 }
-
-// maxResident is how much of a mapping may pile up in the process before its pages are given back. They stay in the system's cache,
-// so that one needed again costs little; but a limit on memory counts them while they are mapped.
-const maxResident = 16 << 20
-
-// stretch is what the system maps at once of a file that is in its cache, around the byte that is looked at: Linux's fault_around_bytes.
-// Deltas lie all over a pack, so that most of what is mapped was never looked at.
-const stretch = 64 << 10
 
 func openFile(name string) (*file, error) {
 	info, err := os.Stat(name) // before it is opened: that would wait for the other end of a pipe
@@ -38,67 +26,68 @@ func openFile(name string) (*file, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &file{name: name, f: f, size: info.Size()}
-	m.mapAll()
-	return m, nil
+	return &file{name: name, f: f, size: info.Size()}, nil
 }
 
-func (m *file) mapAll() {
-	if m.size > 0 && m.size == int64(int(m.size)) {
-		m.data, _ = mapFile(m.f, int(m.size)) // what cannot be mapped is read
-		m.looked = make([]atomic.Bool, (m.size-1)/stretch+1)
+// all maps the file, where the system can, or reads it.
+func (m *file) all() (b []byte, mapped bool, err error) {
+	if m.size != int64(int(m.size)) {
+		return nil, false, errors.New("too large for this system")
 	}
+	if b, err := mapFile(m.f, int(m.size)); err == nil {
+		return b, true, nil
+	}
+	b = make([]byte, m.size)
+	_, err = io.ReadFull(m.f, b)
+	return b, false, err
 }
 
-// view returns the bytes from one offset to another, or to the end of the file. They are valid until scratch is used again and the
-// file closed.
-func (m *file) view(from, to int64, scratch *[]byte) ([]byte, error) {
+func (m *file) close() { _ = m.f.Close() }
+
+// A window is what was read of a file last: mostly an entry's header, what follows it, and the entries behind.
+type window struct {
+	of  *file
+	at  int64
+	b   []byte
+	buf []byte // that b lies in, unless it is large
+}
+
+// ahead is what is read at least: most entries are smaller.
+const ahead = 4 << 10
+
+// view returns the bytes from one offset to another, or to the end of the file. They are valid until w is used again. Where the file turns out
+// to be shorter, the error is that of [io.ReaderAt].
+func (m *file) view(from, to int64, w *window) ([]byte, error) {
 	to = min(to, m.size)
 	if from < 0 || from > to {
 		return nil, io.ErrUnexpectedEOF
 	}
-	if m.data != nil {
-		for at := from / stretch; at*stretch < to; at++ {
-			if !m.looked[at].Load() && m.looked[at].CompareAndSwap(false, true) && m.many.Add(1) == maxResident/stretch {
-				m.forget()
-			}
+	if w.of != m || from < w.at || to > w.at+int64(len(w.b)) {
+		b := grow(&w.buf, int(min(max(to-from, ahead), m.size-from)))
+		n, err := m.f.ReadAt(b, from)
+		if b = b[:n]; int64(n) < to-from {
+			w.of = nil
+			return b, err
 		}
-		return m.data[from:to], nil
+		if len(b) > maxKept {
+			w.of = nil
+			return b[:to-from], nil
+		}
+		w.of, w.at, w.b = m, from, b
 	}
-	b := grow(scratch, int(to-from))
-	_, err := m.f.ReadAt(b, from)
-	return b, err
+	return w.b[from-w.at : to-w.at], nil
 }
 
-// forget gives back the pages that were looked at. What others look at meanwhile is mapped again, and may not be counted.
-func (m *file) forget() {
-	if m.data == nil {
-		return
-	}
-	forget(m.data)
-	m.many.Store(0)
-	for at := range m.looked {
-		m.looked[at].Store(false)
-	}
-}
+// maxKept is the largest buffer that is kept for the next time: most deltas and compressed objects are smaller.
+const maxKept = 1 << 20
 
-func (m *file) close() {
-	if m.data != nil {
-		unmap(m.data)
-		m.data = nil
-	}
-	_ = m.f.Close()
-}
-
-// grow returns n bytes of a buffer that is kept for the next time, unless it is large.
+// grow returns n bytes of a buffer that is kept, unless it is large.
 func grow(scratch *[]byte, n int) []byte {
-	const keep = 1 << 20 // most deltas and compressed objects are smaller
-	if n <= cap(*scratch) {
-		return (*scratch)[:n]
+	if n > maxKept {
+		return make([]byte, n)
 	}
-	b := make([]byte, n, n+n/2)
-	if cap(b) <= keep {
-		*scratch = b
+	if n > cap(*scratch) {
+		*scratch = make([]byte, min(n+n/2, maxKept))
 	}
-	return b
+	return (*scratch)[:n]
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -301,7 +302,7 @@ func TestBackwards(t *testing.T) {
 	}
 }
 
-// TestFault truncates a pack while it is mapped: that is told, and nothing is left waiting.
+// TestFault truncates an index while it is mapped: that is told, and nothing is left waiting.
 func TestFault(t *testing.T) {
 	var entries []entryFor
 	for i := range 1000 {
@@ -309,10 +310,11 @@ func TestFault(t *testing.T) {
 	}
 	pack, x := write(entries...)
 	s := store(t, Options{IDSize: 20, Limit: limit, Lend: slabSize}, pack, x)
-	if s.packs[0].data == nil {
+	mapped := s.packs[0].index.Load()
+	if !mapped.mapped {
 		t.Skip("files are not mapped here")
 	}
-	if err := os.Truncate(s.packs[0].name, int64(len(pack)/2)); err != nil {
+	if err := os.Truncate(strings.TrimSuffix(s.packs[0].name, "pack")+"idx", int64(len(mapped.b)/2)); err != nil {
 		t.Fatal(err)
 	}
 	if got := list(t, s); len(got) == len(entries) {
@@ -329,10 +331,37 @@ func TestFault(t *testing.T) {
 	w := &walk{s: s, ctx: t.Context(), lender: newLender(slabSize)}
 	w.parallel("file", 1, func(k *walker, _ int) {
 		_, _, _ = k.alloc(bigContent)
-		t.Log(s.packs[0].data[len(pack)-1])
+		t.Log(mapped.b[len(mapped.b)-1])
 	})
 	if len(w.problems) != 1 || !w.big.TryLock() || !w.lender.bytes.TryAcquire(slabSize) {
 		t.Errorf("after a fault: %v, or something is held", w.problems)
+	}
+}
+
+// TestShortened truncates a pack that is open: of each object that is gone, that is told.
+func TestShortened(t *testing.T) {
+	var entries []entryFor
+	for i := range 1000 {
+		entries = append(entries, entryFor{kind: Blob, data: text(uint64(i), 1, 50)})
+	}
+	pack, x := write(entries...)
+	s := store(t, options(20), pack, x)
+	if err := os.Truncate(s.packs[0].name, int64(len(pack)/2)); err != nil {
+		t.Fatal(err)
+	}
+	read, lost := 0, 0
+	for o := range s.Objects(t.Context()) {
+		if o.Err != nil {
+			if lost++; !errors.Is(o.Err, io.EOF) && !errors.Is(o.Err, io.ErrUnexpectedEOF) {
+				t.Fatal(o.Err)
+			}
+			continue
+		}
+		read++
+		o.Done()
+	}
+	if read == 0 || lost == 0 || read+lost != len(entries) {
+		t.Errorf("%d objects were read, of %d that is told: %d there are", read, lost, len(entries))
 	}
 }
 
@@ -512,7 +541,7 @@ func FuzzIndexed(f *testing.F) {
 				o.Done()
 			}
 		}
-		if len(s.packs) > 0 && s.packs[0].index.Load().file != nil && n != x.n {
+		if len(s.packs) > 0 && s.packs[0].index.Load().mapped && n != x.n {
 			t.Fatalf("%d objects of %d", n, x.n)
 		}
 		for row := range min(x.n, 10) {

@@ -14,13 +14,13 @@ import (
 // version 1 or 2.
 type index struct {
 	b      []byte
-	file   *file // that b is a mapping of, or nil
-	n      int   // objects
-	size   int   // of an id in bytes
-	ids    int   // where the first id lies
-	stride int   // from one id to the next
-	first  int   // where the first offset lies
-	large  int   // where the 8-byte offsets lie, or 0 for version 1
+	mapped bool // b is a mapping of a file
+	n      int  // objects
+	size   int  // of an id in bytes
+	ids    int  // where the first id lies
+	stride int  // from one id to the next
+	first  int  // where the first offset lies
+	large  int  // where the 8-byte offsets lie, or 0 for version 1
 }
 
 var errIndex = errors.New("malformed index")
@@ -114,8 +114,15 @@ func (x *index) find(id ID) (int, bool) {
 }
 
 func (x *index) close() {
-	if x.file != nil {
-		x.file.close()
+	if x.mapped {
+		unmap(x.b)
+	}
+}
+
+// forget gives back the pages that were looked at, all of which a limit on memory counts.
+func (x *index) forget() {
+	if x.mapped {
+		forget(x.b)
 	}
 }
 
@@ -126,29 +133,31 @@ func readIndex(name string, pack *file, size int) (*index, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer f.close()
+	b, mapped, err := f.all()
+	if err != nil {
+		return nil, fmt.Errorf("reading index: %w", err)
+	}
 	x, err := func() (_ *index, err error) {
 		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 		defer guarded(&err)
-		var all, scratch []byte
-		b, err := f.view(0, f.size, &all)
-		if err != nil {
-			return nil, err
-		}
 		x, err := parseIndex(b, size)
 		if err != nil {
 			return nil, err
 		}
-		sum, err := pack.view(pack.size-int64(size), pack.size, &scratch)
+		sum, err := pack.view(pack.size-int64(size), pack.size, new(window))
 		if err == nil && !bytes.Equal(sum, x.pack()) {
 			err = errors.New("the pack is truncated or not the one its index describes")
 		}
 		return x, err
 	}()
 	if err != nil {
-		f.close()
+		if mapped {
+			unmap(b)
+		}
 		return nil, fmt.Errorf("reading index: %w", err)
 	}
-	x.file = f
+	x.mapped = mapped
 	return x, nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 )
 
@@ -39,21 +38,20 @@ func (s *Store) Keep(dir string) (names []string, err error) {
 }
 
 // seal adds what makeIndex leaves out: the checksums of each entry, of the pack and of the index itself.
-func (p *packFile) seal(x *index) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer guarded(&err)
+func (p *packFile) seal(x *index) error {
 	rows := make([]int, x.n)
 	for i := range rows {
 		rows[i] = i
 	}
 	slices.SortFunc(rows, func(a, b int) int { return int(x.offset(a) - x.offset(b)) })
-	var scratch []byte
+	const part = 64 << 10
+	var w window
 	end := p.end()
 	for i := len(rows) - 1; i >= 0; i-- {
 		from := x.offset(rows[i])
 		sum := crc32.NewIEEE()
-		for at := from; at < end; at += windowSize {
-			b, err := p.view(at, min(at+windowSize, end), &scratch)
+		for at := from; at < end; at += part {
+			b, err := p.view(at, min(at+part, end), &w)
 			if err != nil {
 				return err
 			}
@@ -63,7 +61,7 @@ func (p *packFile) seal(x *index) (err error) {
 		end = from
 	}
 	sums := x.b[len(x.b)-2*x.size:]
-	checksum, err := p.view(p.end(), p.size, &scratch)
+	checksum, err := p.view(p.end(), p.size, &w)
 	if err != nil {
 		return err
 	}

@@ -155,8 +155,7 @@ func (s *Store) add(name string) {
 		return
 	}
 	p := &packFile{file: f, idSize: s.IDSize}
-	var scratch []byte
-	head, err := f.view(0, packHeader, &scratch)
+	head, err := f.view(0, packHeader, new(window))
 	if err == nil && (len(head) < packHeader || string(head[:4]) != "PACK") {
 		err = errors.New("not a pack")
 	}
@@ -238,11 +237,11 @@ func (p *packFile) find(id ID) (offset int64, ok bool) {
 func (p *packFile) end() int64 { return p.size - int64(p.idSize) }
 
 // header reads the header of the entry at an offset.
-func (p *packFile) header(at int64, scratch *[]byte) (header, error) {
+func (p *packFile) header(at int64, w *window) (header, error) {
 	if at < packHeader || at >= p.end() {
 		return header{}, errEntry
 	}
-	b, err := p.view(at, at+maxHeader, scratch)
+	b, err := p.view(at, at+maxHeader, w)
 	if err != nil && !(errors.Is(err, io.EOF) && len(b) > 0) {
 		return header{}, err
 	}

@@ -2,6 +2,7 @@ package pack
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"hash/maphash"
@@ -311,8 +312,10 @@ func TestIndexWithoutMapping(t *testing.T) {
 	}
 	defer s.Close()
 	for _, p := range s.packs {
-		unmap(p.data)
-		p.data = nil
+		x := p.index.Load()
+		mapping := x.b
+		x.b, x.mapped = bytes.Clone(mapping), false
+		unmap(mapping)
 	}
 	same(t, summarize(t, s), want, 20)
 }

@@ -46,7 +46,7 @@ func newPlan(ctx context.Context, p *packFile, come table, wanted func(ID) bool)
 		pl.skip = make([]bool, n)
 	}
 	base := make([]int32, n)
-	var scratch []byte
+	var w window
 	for i := range int32(n) {
 		if i%4096 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -59,7 +59,7 @@ func newPlan(ctx context.Context, p *packFile, come table, wanted func(ID) bool)
 		if pl.skip != nil && pl.skip[i] {
 			pl.weight[i] = 0
 		}
-		h, err := p.header(pl.offsets[i], &scratch)
+		h, err := p.header(pl.offsets[i], &w)
 		switch {
 		case err != nil:
 		case h.kind == offsetDelta:

@@ -17,7 +17,8 @@ const maxChain = 4095
 // A decoder is what one goroutine needs to inflate.
 type decoder struct {
 	inflate.Decoder
-	head, src, delta []byte // buffers
+	in         window // of the pack that is read
+	src, delta []byte // buffers
 }
 
 // maxRatio is how far deflate can compress: 258 bytes to 2 bits.
@@ -25,7 +26,7 @@ const maxRatio = 1032
 
 // inflated decompresses what lies at an offset of a pack and ends before another into dst, of exactly the right size.
 func (d *decoder) inflated(p *packFile, from, end int64, dst []byte) error {
-	src, err := p.view(from, end+inflate.Slack, &d.src) // what lies behind is not used, but makes the end as fast as the rest
+	src, err := p.view(from, end+inflate.Slack, &d.in) // what lies behind is not used, but makes the end as fast as the rest
 	if err != nil {
 		return err
 	}
@@ -97,7 +98,7 @@ func (s *Store) Size(id ID) (size int64, err error) {
 		if !ok {
 			continue
 		}
-		h, err := p.header(at, &d.head)
+		h, err := p.header(at, &d.in)
 		if err != nil || h.kind != offsetDelta && h.kind != idDelta {
 			return h.size, err
 		}
@@ -156,7 +157,7 @@ func (s *Store) unpack(
 		if kind, content = s.cache.get(place{p, at}); content != nil {
 			break
 		}
-		h, err := p.header(at, &d.head)
+		h, err := p.header(at, &d.in)
 		if err != nil {
 			return 0, nil, err
 		}

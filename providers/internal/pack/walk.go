@@ -99,8 +99,8 @@ func (w *walk) run() {
 			return
 		}
 		w.pack(p, w.wanted(i))
-		if x := p.index.Load(); x != nil && x.file != nil {
-			x.file.forget() // all of it was looked at
+		if x := p.index.Load(); x != nil {
+			x.forget() // all of it was looked at
 		}
 	}
 	list := w.s.loose()
@@ -340,7 +340,7 @@ func (k *walker) family(pl *plan, root int32) {
 
 // root makes a whole object.
 func (k *walker) root(pl *plan, root int32) error {
-	h, err := pl.p.header(pl.offsets[root], &k.head)
+	h, err := pl.p.header(pl.offsets[root], &k.in)
 	if err != nil {
 		return err
 	}
@@ -489,7 +489,7 @@ func (k *walker) dropBases() {
 // child makes one object of the last base.
 func (k *walker) child(pl *plan, c int32) error {
 	b := &k.bases[len(k.bases)-1]
-	h, err := pl.p.header(pl.offsets[c], &k.head)
+	h, err := pl.p.header(pl.offsets[c], &k.in)
 	if err != nil {
 		return err
 	}
@@ -583,7 +583,7 @@ func (k *walker) large(pl *plan, entry int32, kind Kind, h header) {
 		}
 		if i != entry {
 			var err error
-			if h, err = pl.p.header(pl.offsets[i], &k.head); err != nil {
+			if h, err = pl.p.header(pl.offsets[i], &k.in); err != nil {
 				k.failOne(pl, i, err)
 				continue
 			}

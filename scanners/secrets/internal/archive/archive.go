@@ -275,7 +275,11 @@ func (w *walker) load(in *input) (data []byte, complete bool, release func(), er
 	data = w.buffer(min(max(int(min(in.size, int64(most))), 4<<10), window) + 1)[:0]
 	for err == nil && len(data) < most {
 		if len(data) == cap(data) {
-			more := append(w.buffer(min(2*cap(data), most))[:0], data...)
+			n := 2 * cap(data)
+			if n > most/2 { // else the last one would be held beside another of two thirds
+				n = most
+			}
+			more := append(w.buffer(n)[:0], data...)
 			w.keep(data)
 			data = more
 		}

@@ -7,12 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"unicode/utf16"
 
 	"github.com/klauspost/compress/zlib"
+
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 )
 
 // PDF (ISO 32000-1). Objects are found by looking for them rather than by the cross-reference table, which hostile and damaged
@@ -35,17 +36,17 @@ type cmap struct {
 }
 
 var (
-	pdfObject    = regexp.MustCompile(`(\d{1,9})\s+\d{1,5}\s*$`)
-	pdfFilter    = regexp.MustCompile(`/(FlateDecode|Fl|ASCII85Decode|A85|ASCIIHexDecode|AHx|LZWDecode|LZW|RunLengthDecode|RL|DCTDecode|JPXDecode|CCITTFaxDecode|JBIG2Decode|Crypt)\b`)
-	pdfLength    = regexp.MustCompile(`/Length\s+(\d{1,10})(?:\s|/|>)`)
-	pdfToUnicode = regexp.MustCompile(`/ToUnicode\s+(\d{1,9})\s+\d{1,5}\s+R`)
-	pdfFonts     = regexp.MustCompile(`/([^\s/<>\[\]()]{1,64})\s+(\d{1,9})\s+\d{1,5}\s+R`)
-	pdfObjStm    = regexp.MustCompile(`/Type\s*/ObjStm\b`)
-	pdfImage     = regexp.MustCompile(`/Subtype\s*/Image\b|/FontFile|/Length1\b|/Type\s*/XRef\b`)
-	pdfFirst     = regexp.MustCompile(`/First\s+(\d{1,9})`)
-	pdfEncrypt   = regexp.MustCompile(`/Encrypt\s+(?:\d{1,9}\s+\d{1,5}\s+R|<<)`)
-	pdfPredictor = regexp.MustCompile(`/Predictor\s+(\d+)`)
-	pdfFile      = regexp.MustCompile(`/Type\s*/EmbeddedFile\b`)
+	pdfObject    = lazyregexp.New(`(\d{1,9})\s+\d{1,5}\s*$`)
+	pdfFilter    = lazyregexp.New(`/(FlateDecode|Fl|ASCII85Decode|A85|ASCIIHexDecode|AHx|LZWDecode|LZW|RunLengthDecode|RL|DCTDecode|JPXDecode|CCITTFaxDecode|JBIG2Decode|Crypt)\b`)
+	pdfLength    = lazyregexp.New(`/Length\s+(\d{1,10})(?:\s|/|>)`)
+	pdfToUnicode = lazyregexp.New(`/ToUnicode\s+(\d{1,9})\s+\d{1,5}\s+R`)
+	pdfFonts     = lazyregexp.New(`/([^\s/<>\[\]()]{1,64})\s+(\d{1,9})\s+\d{1,5}\s+R`)
+	pdfObjStm    = lazyregexp.New(`/Type\s*/ObjStm\b`)
+	pdfImage     = lazyregexp.New(`/Subtype\s*/Image\b|/FontFile|/Length1\b|/Type\s*/XRef\b`)
+	pdfFirst     = lazyregexp.New(`/First\s+(\d{1,9})`)
+	pdfEncrypt   = lazyregexp.New(`/Encrypt\s+(?:\d{1,9}\s+\d{1,5}\s+R|<<)`)
+	pdfPredictor = lazyregexp.New(`/Predictor\s+(\d+)`)
+	pdfFile      = lazyregexp.New(`/Type\s*/EmbeddedFile\b`)
 )
 
 const (
@@ -58,14 +59,14 @@ const (
 
 func walkPdf(w *walker, at place, in *input) error {
 	p := &pdf{w: w, at: at, b: in.whole, cmaps: map[int]cmap{}, fonts: map[string][]int{}}
-	if pdfEncrypt.Match(p.b) {
+	if pdfEncrypt().Match(p.b) {
 		return errEncrypted
 	}
 	// First what later objects are needed for: fonts, and objects inside of streams.
 	toUnicode := map[int]int{}
 	err := p.objects(func(num int, dict, stream []byte) error {
 		p.dictionary(num, dict, toUnicode)
-		if stream == nil || !pdfObjStm.Match(dict) {
+		if stream == nil || !pdfObjStm().Match(dict) {
 			return nil
 		}
 		data, done := p.decode(dict, stream)
@@ -95,18 +96,18 @@ func walkPdf(w *walker, at place, in *input) error {
 	})
 	n := 0
 	err = p.objects(func(num int, dict, stream []byte) error {
-		if stream == nil || pdfImage.Match(dict) || needed[num] != nil || pdfObjStm.Match(dict) {
+		if stream == nil || pdfImage().Match(dict) || needed[num] != nil || pdfObjStm().Match(dict) {
 			return nil
 		}
 		data, done := p.decode(dict, stream)
 		defer done()
 		n++
-		if pdfFile.Match(dict) {
+		if pdfFile().Match(dict) {
 			return w.member(at, fmt.Sprintf("file %d", num), &input{whole: data})
 		}
 		if bytes.Contains(data, []byte("BT")) && (bytes.Contains(data, []byte("Tj")) || bytes.Contains(data, []byte("TJ")) || bytes.ContainsAny(data, `'"`)) {
 			p.content(data)
-		} else if pdfFilter.Match(dict) && len(data) > 0 {
+		} else if pdfFilter().Match(dict) && len(data) > 0 {
 			if err := p.flush(0); err != nil {
 				return err
 			}
@@ -155,7 +156,7 @@ func (p *pdf) objects(f func(num int, dict, stream []byte) error) error {
 			stream = b[i+len("stream"):]
 			stream = bytes.TrimPrefix(bytes.TrimPrefix(stream, []byte("\r")), []byte("\n"))
 			length := -1
-			if m := pdfLength.FindSubmatch(dict); m != nil {
+			if m := pdfLength().FindSubmatch(dict); m != nil {
 				length, _ = strconv.Atoi(string(m[1]))
 			}
 			// A length that does not lead to the end, such as one in an object of its own, is not believed.
@@ -200,7 +201,7 @@ func nextObject(b []byte) (end, num int) {
 		}
 		i += from
 		from = i + len("obj")
-		if m := pdfObject.FindSubmatch(b[max(i-longest, 0):i]); m != nil {
+		if m := pdfObject().FindSubmatch(b[max(i-longest, 0):i]); m != nil {
 			num, _ = strconv.Atoi(string(m[1]))
 			return from, num
 		}
@@ -210,10 +211,10 @@ func nextObject(b []byte) (end, num int) {
 // dictionary takes fonts and strings out of an object.
 func (p *pdf) dictionary(num int, dict []byte, toUnicode map[int]int) {
 	const fonts = 4096
-	if m := pdfToUnicode.FindSubmatch(dict); m != nil && len(toUnicode) < fonts {
+	if m := pdfToUnicode().FindSubmatch(dict); m != nil && len(toUnicode) < fonts {
 		toUnicode[num], _ = strconv.Atoi(string(m[1]))
 	}
-	for _, m := range pdfFonts.FindAllSubmatch(dict, fonts) {
+	for _, m := range pdfFonts().FindAllSubmatch(dict, fonts) {
 		const sameName = 8 // fonts of one name in different pages
 		name := string(m[1])
 		font, _ := strconv.Atoi(string(m[2]))
@@ -231,7 +232,7 @@ func (p *pdf) dictionary(num int, dict []byte, toUnicode map[int]int) {
 
 // packed reads the objects of an object stream (7.5.7).
 func (p *pdf) packed(dict, data []byte, toUnicode map[int]int) {
-	m := pdfFirst.FindSubmatch(dict)
+	m := pdfFirst().FindSubmatch(dict)
 	if m == nil {
 		return
 	}
@@ -256,7 +257,7 @@ func (p *pdf) packed(dict, data []byte, toUnicode map[int]int) {
 // decode undoes a stream's filters (7.4).
 func (p *pdf) decode(dict, stream []byte) (data []byte, done func()) {
 	var r io.Reader = bytes.NewReader(stream)
-	for _, f := range pdfFilter.FindAllSubmatch(dict, 8) {
+	for _, f := range pdfFilter().FindAllSubmatch(dict, 8) {
 		switch string(f[1]) {
 		case "FlateDecode", "Fl":
 			z, err := zlib.NewReader(r)
@@ -284,7 +285,7 @@ func (p *pdf) decode(dict, stream []byte) (data []byte, done func()) {
 			return nil, func() {} // an image, or encrypted
 		}
 	}
-	if m := pdfPredictor.FindSubmatch(dict); m != nil && string(m[1]) != "1" {
+	if m := pdfPredictor().FindSubmatch(dict); m != nil && string(m[1]) != "1" {
 		return nil, func() {} // only tables and images have rows
 	}
 	data, _, done, err := p.w.load(&input{r: &meter{w: p.w, r: r, left: pdfMost}})

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 )
 
@@ -343,7 +344,7 @@ func (s *Search) hubToken(p *part, h literal.Hit) {
 }
 
 // authorization matches HTTP credentials (RFC 7617, RFC 6750) behind the header's name, in a request, in code or in curl's -H.
-var authorization = expression(`^["'\]]{0,3}\s{0,3}(?:[:=,]|=>)?\s{0,3}["'` + "`" + `]?\s{0,3}((?i:basic|bearer|token|apikey|api-key))\s+["']?([A-Za-z0-9+/_.~=\-]{6,})`)
+var authorization = lazyregexp.New(`^["'\]]{0,3}\s{0,3}(?:[:=,]|=>)?\s{0,3}["'` + "`" + `]?\s{0,3}((?i:basic|bearer|token|apikey|api-key))\s+["']?([A-Za-z0-9+/_.~=\-]{6,})`)
 
 // What stands between the name and the method, at most 15 bytes, and what a method begins with.
 func isFiller(c byte) bool { return isSpace(c) || bytes.IndexByte([]byte("\"'`]:=>,"), c) >= 0 }

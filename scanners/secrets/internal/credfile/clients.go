@@ -1,18 +1,12 @@
 package credfile
 
 import (
-	"regexp"
-	"sync"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 )
-
-// expression compiles one when it is first needed: most scans need few of them.
-func expression(expr string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
-}
 
 // matching reads a file by an expression: its first group is whom the credential belongs to, if that is told, the second the password.
 func matching(expr string) func([]byte) []Credential {
-	re := expression(expr)
+	re := lazyregexp.New(expr)
 	return func(t []byte) (found []Credential) {
 		for _, m := range re().FindAllSubmatchIndex(t, maxFound) {
 			c := Credential{Kind: "password", Value: string(t[m[4]:m[5]]), Start: m[4], End: m[5]}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 )
 
@@ -68,7 +69,7 @@ func keyRule(name string, body []byte) string {
 	return "pem-private-key"
 }
 
-var header = expression(`(?m)^[ \t]*[A-Za-z][A-Za-z0-9\-]*:.*$`)
+var header = lazyregexp.New(`(?m)^[ \t]*[A-Za-z][A-Za-z0-9\-]*:.*$`)
 
 // armoured decodes the base64 of a block, past headers, indentation, quotes and line breaks written as \n.
 func armoured(body []byte) []byte {

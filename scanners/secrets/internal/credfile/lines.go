@@ -7,6 +7,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 )
 
@@ -113,7 +114,7 @@ func pgpass(t []byte) (found []Credential) {
 }
 
 // identified matches how SQL gives a user a password.
-var identified = expression(`(?i)\b(?:IDENTIFIED\s+(?:WITH\s+\S+\s+)?BY|PASSWORD)\s*=?\s*\(?\s*'([^'\n]{4,128})'`)
+var identified = lazyregexp.New(`(?i)\b(?:IDENTIFIED\s+(?:WITH\s+\S+\s+)?BY|PASSWORD)\s*=?\s*\(?\s*'([^'\n]{4,128})'`)
 
 var identifiedWords = sync.OnceValue(func() *literal.Finder {
 	return literal.New([]literal.Word{{Text: "identified"}, {Text: "password"}})
@@ -134,7 +135,7 @@ func statements(t []byte) (found []Credential) {
 
 // crypted matches password hashes: crypt(5)'s modular form with all common prefixes, LDAP's schemes (RFC 2307), Apache's and
 // PBKDF2 as Django writes it.
-var crypted = expression(`\$(?:1|5|6|apr1|2[abxy]?|7|y|gy|argon2id?|argon2i|scrypt|sha1|md5|P|H|S)\$[./A-Za-z0-9=,$+\-]{16,}|` +
+var crypted = lazyregexp.New(`\$(?:1|5|6|apr1|2[abxy]?|7|y|gy|argon2id?|argon2i|scrypt|sha1|md5|P|H|S)\$[./A-Za-z0-9=,$+\-]{16,}|` +
 	`\{(?:SSHA|SHA|SSHA512|SSHA256|MD5|SMD5|PBKDF2|SHA512|SHA256)\}[A-Za-z0-9+/=$.]{20,}|pbkdf2_sha(?:1|256|512)\$\d+\$[^\s$'"]+\$[A-Za-z0-9+/=]{20,}`)
 
 // hashes finds password hashes wherever they stand in a file of users or in a dump of their table.
@@ -166,7 +167,7 @@ func lineUser(t []byte, at int) string {
 }
 
 // crypt matches the traditional hashes of crypt(3) in htpasswd files, and the MD5 of htdigest's, which name a realm before it.
-var crypt = expression(`(?m)^([^:\s#]+):(?:[^:\n]+:)?([./A-Za-z0-9]{13}|[0-9a-f]{32})[ \t]*\r?$`)
+var crypt = lazyregexp.New(`(?m)^([^:\s#]+):(?:[^:\n]+:)?([./A-Za-z0-9]{13}|[0-9a-f]{32})[ \t]*\r?$`)
 
 func htpasswd(t []byte) []Credential {
 	found := hashes(t)
@@ -197,7 +198,7 @@ func joined(t []byte) []Credential {
 }
 
 // svnAuth reads Subversion's K/V pairs: "K 8", "password", "V 6", the value.
-var svnPassword = expression(`(?m)^K 8\r?\npassword\r?\nV \d+\r?\n(.+?)\r?$`)
+var svnPassword = lazyregexp.New(`(?m)^K 8\r?\npassword\r?\nV \d+\r?\n(.+?)\r?$`)
 
 func svnAuth(t []byte) (found []Credential) {
 	for _, m := range svnPassword().FindAllSubmatchIndex(t, maxFound) {
@@ -210,7 +211,7 @@ func svnAuth(t []byte) (found []Credential) {
 const quoted = `(?:'((?:[^'\\\n]|\\.)+)'|"((?:[^"\\\n]|\\.)+)")`
 
 // assignments in PHP, Ruby, Python and JavaScript: name = 'value', 'name' => 'value', name: 'value', define('name', 'value').
-var assignment = expression(`(?i)(?:define\s*\(\s*|set\s*\(\s*)?["']?([A-Za-z_][\w.\-]*)["']?\]?\s*(?::=|=>|=|:|,)\s*[bru]?` + quoted)
+var assignment = lazyregexp.New(`(?i)(?:define\s*\(\s*|set\s*\(\s*)?["']?([A-Za-z_][\w.\-]*)["']?\]?\s*(?::=|=>|=|:|,)\s*[bru]?` + quoted)
 
 // code reads assignments of string literals, of the lines in which a name may be one that a row asks for.
 func code(t []byte) *doc {
@@ -279,7 +280,7 @@ func mayName(line []byte) bool {
 }
 
 // pair matches name=value as it stands among others on a line.
-var pair = expression(`([A-Za-z_][\w.\-]{2,})\s*[=:]\s*` + arg)
+var pair = lazyregexp.New(`([A-Za-z_][\w.\-]{2,})\s*[=:]\s*` + arg)
 
 // inventory reads Ansible's INI inventories: hosts with variables on the same line.
 func inventory(t []byte) []Credential {
@@ -335,7 +336,7 @@ func fetchmail(t []byte) (found []Credential) {
 }
 
 // login matches user and password as the two literals of a call.
-var login = expression(`\.(?:login|signIn|authenticate|connect)\(\s*` + quoted + `\s*,\s*` + quoted)
+var login = lazyregexp.New(`\.(?:login|signIn|authenticate|connect)\(\s*` + quoted + `\s*,\s*` + quoted)
 
 func logins(t []byte) (found []Credential) {
 	for _, m := range login().FindAllSubmatchIndex(t, maxFound) {
@@ -363,7 +364,7 @@ func railsKey(t []byte) []Credential {
 }
 
 // cloudToken matches the tokens that gcloud keeps in its SQLite files: Google's refresh and access tokens.
-var cloudToken = expression(`ya29\.[\w\-.]{30,}|1//0[\w\-]{30,}|"(?:refresh_token|client_secret)": ?"([^"]{8,})"`)
+var cloudToken = lazyregexp.New(`ya29\.[\w\-.]{30,}|1//0[\w\-]{30,}|"(?:refresh_token|client_secret)": ?"([^"]{8,})"`)
 
 func tokenDB(t []byte) (found []Credential) {
 	for _, m := range cloudToken().FindAllSubmatchIndex(t, maxFound) {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 )
 
@@ -42,7 +43,7 @@ func (s *Search) oracle(p *part, h literal.Hit) {
 	}
 }
 
-var thin = expression(`^([\w.$#\-]+)/([^\s"'@/]+)@(?://)?([\w.\-]+)`)
+var thin = lazyregexp.New(`^([\w.$#\-]+)/([^\s"'@/]+)@(?://)?([\w.\-]+)`)
 
 // calls are functions and constructors that log in, each with the number of arguments before user and password.
 var calls = []struct {
@@ -89,7 +90,7 @@ func (s *Search) call(p *part, h literal.Hit, before int) {
 // one of the last two the password.
 var loginArguments = func() (exprs [3]func() *regexp.Regexp) {
 	for n := range exprs {
-		exprs[n] = expression(`^\s*((?:[^,()]{1,256},\s*){` + strconv.Itoa(n) + `})` + quoted + `\s*,\s*` + quoted)
+		exprs[n] = lazyregexp.New(`^\s*((?:[^,()]{1,256},\s*){` + strconv.Itoa(n) + `})` + quoted + `\s*,\s*` + quoted)
 	}
 	return exprs
 }()

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 )
 
@@ -100,13 +101,13 @@ func kindOf(name string) string {
 
 // reference matches what stands in a secret's place until something fills it in: variables, templates, calls, and the addresses and
 // ciphertexts of secret stores.
-var reference = expression(`^\$\{|^\$\(|\$\{[\w.:\-]+\}|^(?:\$[A-Za-z_]\w*)+$|^\$env:|\{\{|<%|^%\(?\w+\)?[sdv%]$|^(?:%[\w.]+%)+$|^<[^<>]*>$|^\{[^{}]*\}$|^\[[^\[\]]*\]$|` +
+var reference = lazyregexp.New(`^\$\{|^\$\(|\$\{[\w.:\-]+\}|^(?:\$[A-Za-z_]\w*)+$|^\$env:|\{\{|<%|^%\(?\w+\)?[sdv%]$|^(?:%[\w.]+%)+$|^<[^<>]*>$|^\{[^{}]*\}$|^\[[^\[\]]*\]$|` +
 	`#\{[^{}]*\}|^@[\w.\-]+@$|^__\w+__$|^#[^#]*#$|^ENC[\[(]|^!|^\*[A-Za-z]\w*$|^(?i:vault|op|ref\+\w+|secretref|secretsmanager|ssm|awssm|keyring|file|env|gcpsm|azurekv)://?|^vault:|^env:|` +
 	`^\{cipher\}|^arn:aws|^\$ANSIBLE_VAULT|^(?:process\.env|os\.environ|os\.getenv|getenv|env\(|ENV\[|System\.getenv|Environment\.|config\(|var\.|local\.|data\.|module\.|secrets\.|each\.|self\.|this\.|params\.|settings\.|args\.|options\.)|` +
 	`^@Microsoft\.KeyVault|^projects/[^/]+/secrets/|\(\)$|^\$\$?\w+\(|^/(?:run|var|etc|home|opt|root|tmp|usr)/|^~/`)
 
 // filler matches masks: one character again and again, or a run of what people type over a secret.
-var filler = expression(`(?i)^(?:x+|\*+|\.+|-+|_+|\?+|0+|1+|#+|•+|…|n/?a)$|xxxx|\*\*\*\*|\.\.\.|…|••`)
+var filler = lazyregexp.New(`(?i)^(?:x+|\*+|\.+|-+|_+|\?+|0+|1+|#+|•+|…|n/?a)$|xxxx|\*\*\*\*|\.\.\.|…|••`)
 
 // words are values that mean "none yet", or a word for what belongs here. A file that is made for nothing but a credential
 // may hold them in earnest.
@@ -120,7 +121,7 @@ var words = set(`password passwd passwort passphrase pass pwd pw secret token ke
 var nothings = set(`null nil none undefined true false yes no on off`)
 
 // hollow matches a value that says itself that it is to be replaced.
-var hollow = expression(`(?i:your[\W_]?|example|placeholder|redacted|change[\W_]?(?:me|this|it)|replace|insert[\W_]|enter[\W_]|put[\W_]?your|to[\W_]?be[\W_]|dummy|sample|fake[\W_]|^some[\W_]|^(?:my|the|a|test|dev|local|default|super)?[\W_]?(?:secret|password|passwd|token|api[\W_]?key|pass)(?:[\W_]?(?:here|key|value|token))?$|_here$|goes[\W_]here|abcdefgh|0123456789|123456789)|^[A-Z]+(?:_[A-Z0-9]+)+$|^[A-Z]+(?:[_-][A-Z]+)+(?:,[A-Z]+(?:[_-][A-Z]+)+)*$|^(?:[A-Za-z]+[_\- ]){3,}[A-Za-z0-9]+$`)
+var hollow = lazyregexp.New(`(?i:your[\W_]?|example|placeholder|redacted|change[\W_]?(?:me|this|it)|replace|insert[\W_]|enter[\W_]|put[\W_]?your|to[\W_]?be[\W_]|dummy|sample|fake[\W_]|^some[\W_]|^(?:my|the|a|test|dev|local|default|super)?[\W_]?(?:secret|password|passwd|token|api[\W_]?key|pass)(?:[\W_]?(?:here|key|value|token))?$|_here$|goes[\W_]here|abcdefgh|0123456789|123456789)|^[A-Z]+(?:_[A-Z0-9]+)+$|^[A-Z]+(?:[_-][A-Z]+)+(?:,[A-Z]+(?:[_-][A-Z]+)+)*$|^(?:[A-Za-z]+[_\- ]){3,}[A-Za-z0-9]+$`)
 
 // mayMask tells whether filler may match v: it is short, has characters that are not ASCII, or one three times in a row, in whatever case.
 func mayMask(v string) bool {

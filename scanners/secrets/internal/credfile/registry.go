@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 )
 
 // Bounds of what scripts are looked through for: logins, and the size of one in which names of variables are looked up, in bytes.
@@ -15,7 +16,7 @@ const (
 
 // registryLogin matches how clients log in to container registries, up to their arguments. What each can be told is in their manuals:
 // https://docs.docker.com/reference/cli/docker/login/, https://docs.podman.io/en/latest/markdown/podman-login.1.html
-var registryLogin = expression(`\b(?:(docker)|podman|nerdctl|buildah|skopeo|oras|(?:helm|oras)[ \t]+registry|crane[ \t]+auth)[ \t]+login\b`)
+var registryLogin = lazyregexp.New(`\b(?:(docker)|podman|nerdctl|buildah|skopeo|oras|(?:helm|oras)[ \t]+registry|crane[ \t]+auth)[ \t]+login\b`)
 
 // registryArgs are what a command line says of a login, as it stands there.
 type registryArgs struct {
@@ -84,7 +85,7 @@ func commands(t []byte) (found []registryArgs) {
 }
 
 // loginAction matches the step of a workflow that logs in, see https://github.com/docker/login-action#customizing
-var loginAction = expression(`\buses:[ \t]*["']?docker/login-action@`)
+var loginAction = lazyregexp.New(`\buses:[ \t]*["']?docker/login-action@`)
 
 // maxStep bounds how many lines of a step are looked at; the action has seven inputs.
 const maxStep = 16
@@ -213,7 +214,7 @@ func piped(t []byte, command int) (last span) {
 	return last
 }
 
-var variable = expression(`^(?:\$\{?(?:env:)?(\w{1,100})\}?|\$\{\{[ \t]*env\.(\w{1,100})[ \t]*\}\}|%(\w{1,100})%)$`)
+var variable = lazyregexp.New(`^(?:\$\{?(?:env:)?(\w{1,100})\}?|\$\{\{[ \t]*env\.(\w{1,100})[ \t]*\}\}|%(\w{1,100})%)$`)
 
 // variableName is the name of the variable that an argument is, or "".
 func variableName(arg string) string {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 )
 
@@ -60,7 +61,7 @@ var scripts = sync.OnceValue(func() *script {
 	}
 	for _, row := range table {
 		add(strings.Fields(row.marks))
-		s.commands = append(s.commands, command{expression(row.re), bytes.Fields([]byte(row.needs))})
+		s.commands = append(s.commands, command{lazyregexp.New(row.re), bytes.Fields([]byte(row.needs))})
 	}
 	add(secretMarks)
 	s.finder = literal.New(words)

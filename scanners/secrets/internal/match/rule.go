@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/leakreach/leakreach/internal/lazyregexp"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/literal"
 	"github.com/leakreach/leakreach/scanners/secrets/internal/rules"
 )
@@ -63,7 +64,7 @@ func (r *rule) compile(words []literal.Word) *expr {
 	r.once.Do(func() {
 		prog := mustProgram(r.Regex)
 		x := &expr{prog: newProgram(prog), groups: prog.NumCap/2 - 1}
-		x.re = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(r.Regex) })
+		x.re = lazyregexp.New(r.Regex)
 		n, pcs := newNFA(x.prog)
 		x.forward, x.back = n, sync.OnceValue(n.reverse)
 		x.plain = n.empty != 0
