@@ -62,6 +62,6 @@ func Components(env audit.Env, o Options, budget int) (audit.Resolver, error) {
 	hub, lab, tea := onGitHub(env, o), onGitLab(env, o), onGitea(env, o)
 	return components.New(env, components.Options{
 		Budget: budget, Advisories: hub.Advisories,
-		Servers: map[string]func() (forge.Server, error){"github": hub.Server, "gitlab": lab.Server, "gitea": tea.Actions, "a gitea": tea.Server}, // the last by its address alone
+		Servers: map[string]func() (forge.Server, error){"github": hub.Server, "gitlab": lab.Server, "gitea": tea.Actions, components.GiteasOwn: tea.Server},
 	})
 }

@@ -51,7 +51,9 @@ func OriginOf(target, workflow string, c *pipeline.Component) (o Origin, ok bool
 	return Origin{Source: source}.Part(c)
 }
 
-// Part is where a component lies that the file at an origin names. One that a lock file holds is named by its commit.
+// Part is where a component lies that the file at an origin names. One that a lock file holds is named by its commit. Of actions and reusable workflows only the runners of
+// Gitea and Forgejo take addresses, http:// among them, and one that is named without an address has the same server for them whatever names it (gitea.com/gitea/act,
+// newRemoteAction).
 func (o Origin) Part(c *pipeline.Component) (part Origin, ok bool) {
 	if c.Pin != pipeline.Commit && c.Pin != pipeline.Named && c.Pin != pipeline.Locked || c.Ref == "" {
 		return part, false
@@ -60,9 +62,12 @@ func (o Origin) Part(c *pipeline.Component) (part Origin, ok bool) {
 	switch c.Kind {
 	case pipeline.Action, pipeline.Workflow:
 		name := c.Name
-		if text, _, _ := strings.Cut(c.Text, "@"); strings.HasPrefix(text, "https://") {
-			host, rest, _ := strings.Cut(strings.TrimPrefix(text, "https://"), "/")
-			part.Source, name = "https://"+strings.ToLower(host), rest
+		text, _, _ := strings.Cut(c.Text, "@")
+		if scheme, rest, ok := strings.Cut(text, "://"); ok {
+			host, rest, _ := strings.Cut(rest, "/")
+			part.Source, name = strings.ToLower(scheme+"://"+host), rest
+		} else if name == text && strings.Contains(o.Source, "://") { // no file of the same repository: what an address leads to names others as the pipeline does
+			part.Source = "gitea"
 		}
 		part.Repository, part.Path = split(name)
 		part.Path = strings.Trim(path.Clean("/"+part.Path), "/")

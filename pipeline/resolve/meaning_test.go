@@ -39,6 +39,7 @@ func TestOriginOf(t *testing.T) {
 		{"dir:/src/web", ".forgejo/workflows/ci.yml", "acme/build@v1", Origin{"gitea", "acme/build", "", "v1"}},
 		{"gitea:acme/web", ".gitea/workflows/ci.yml", "https://github.com/acme/build@v1", Origin{"https://github.com", "acme/build", "", "v1"}},
 		{"gitea:acme/web", ".gitea/workflows/ci.yml", "https://Code.Forgejo.org/acme/build/sub@v1", Origin{"https://code.forgejo.org", "acme/build", "sub", "v1"}},
+		{"gitea:acme/web", ".gitea/workflows/ci.yml", "http://Git.example.com:3000/acme/build@v1", Origin{"http://git.example.com:3000", "acme/build", "", "v1"}},
 		{"github:acme/web", ".github/workflows/ci.yml", "./local", Origin{}},
 		{"github:acme/web", ".github/workflows/ci.yml", "acme/build", Origin{}},
 		{"github:acme/web", ".github/workflows/ci.yml", "acme@v1", Origin{}},
@@ -59,6 +60,19 @@ func TestOriginOf(t *testing.T) {
 	} {
 		if got, ok := OriginOf("gitlab:acme/web", ".gitlab-ci.yml", &c); ok != (want.Ref != "") || ok && got != want {
 			t.Errorf("%s: %+v %t, want %+v", c.Text, got, ok, want)
+		}
+	}
+}
+
+// What a component pulls in by no address lies beside it, or, where an address led to it, where the pipeline's own actions lie.
+func TestPart(t *testing.T) {
+	for source, want := range map[string]string{"github": "github", "gitea": "gitea", "https://code.forgejo.org": "gitea", "http://git.example.com": "gitea"} {
+		build := Origin{Source: source, Repository: "acme/build", Ref: "v1"}
+		parts, _ := Parts(build, "0123", []byte("runs: {using: composite, steps: [{uses: acme/part@v2}, {uses: $/sub}, {uses: 'https://codeberg.org/acme/part@v2'}]}\n"))
+		for i, want := range []Origin{{want, "acme/part", "", "v2"}, {source, "acme/build", "sub", "0123"}, {"https://codeberg.org", "acme/part", "", "v2"}} {
+			if got, ok := build.Part(&parts[i]); !ok || got != want {
+				t.Errorf("of %s: %+v %t, want %+v", source, got, ok, want)
+			}
 		}
 	}
 }

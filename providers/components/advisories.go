@@ -30,7 +30,7 @@ func isGitHubs(source string, s forge.Server) bool {
 // advise lists the advisories of actions, once, if there is a component that they can be of. What stands in the way is a gap.
 func (r *Resolver) advise(ctx context.Context, wants []*want) *audit.Gap {
 	i := slices.IndexFunc(wants, func(w *want) bool {
-		s, err := r.server(w.Source)
+		s, err := r.serverOf(w)
 		return err == nil && isGitHubs(w.Source, s)
 	})
 	if i < 0 || r.opts.Advisories == nil {

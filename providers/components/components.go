@@ -47,7 +47,7 @@ var publicHosts = []string{"github.com", "gitlab.com", "gitea.com", "codeberg.or
 // Options say what may be asked.
 type Options struct {
 	Budget int // requests in all; 0 is DefaultBudget
-	// Servers have the repositories of each forge, by what [resolve.Origin] calls it.
+	// Servers have the repositories of each forge, by what [resolve.Origin] calls it, and of [GiteasOwn].
 	Servers map[string]func() (forge.Server, error)
 	// Advisories lists those of actions, by the name that they call the action by, in lower case. It calls ask before each request. Nil has none.
 	Advisories func(ctx context.Context, ask func() error) (map[string][]resolve.Advisory, error)
@@ -240,7 +240,7 @@ func (r *Resolver) ask(ctx context.Context, wants []*want) {
 	of := map[string][]*want{} // by address
 	servers := map[string]forge.Server{}
 	for _, w := range wants {
-		server, err := r.server(w.Source)
+		server, err := r.serverOf(w)
 		if err != nil {
 			w.gaps = []string{err.Error()}
 			continue
@@ -272,6 +272,18 @@ func (r *Resolver) why(err error) string {
 	return err.Error()
 }
 
+// GiteasOwn is the server that a Gitea or Forgejo is itself; "gitea" is where its runners find actions.
+const GiteasOwn = "gitea itself"
+
+// serverOf is where a component lies. A reusable workflow without an address is one of the server that the pipeline is on, whatever its actions are taken from
+// (gitea.com/gitea/act, newRemoteReusableWorkflowExecutor).
+func (r *Resolver) serverOf(w *want) (forge.Server, error) {
+	if w.Source == "gitea" && w.IsWorkflow() {
+		return r.server(GiteasOwn)
+	}
+	return r.server(w.Source)
+}
+
 // server is where a source's repositories lie. It is asked from one goroutine.
 func (r *Resolver) server(source string) (s forge.Server, err error) {
 	if s, ok := r.servers[source]; ok {
@@ -291,7 +303,7 @@ func (r *Resolver) server(source string) (s forge.Server, err error) {
 // named is the server at an address that a definition has: one of those that we have credentials for, or one that everybody may ask.
 func (r *Resolver) named(source string) (s forge.Server, err error) {
 	origin, err := url.Parse(source)
-	if err != nil || origin.Scheme != "https" {
+	if err != nil || origin.Scheme != "https" && origin.Scheme != "http" {
 		return s, fmt.Errorf("which server has it is not known")
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.opts.Servers)) {
@@ -299,8 +311,8 @@ func (r *Resolver) named(source string) (s forge.Server, err error) {
 			return s, nil
 		}
 	}
-	if !slices.Contains(publicHosts, origin.Host) {
-		return s, fmt.Errorf("%.100q is no host that is asked because a definition names it", origin.Host)
+	if origin.Scheme != "https" || !slices.Contains(publicHosts, origin.Host) {
+		return s, fmt.Errorf("%.100q is no server that is asked because a definition names it", source)
 	}
 	return forge.Server{Origin: origin}, nil
 }

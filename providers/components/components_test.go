@@ -426,11 +426,19 @@ func TestSources(t *testing.T) {
 		}
 		h.Inventory = append(h.Inventory, *it.Entry)
 	}
-	all, gaps := w.resolved(r, h, using("gitea:a/b", "https://forge.example.com/acme/build@main"))
-	if len(all) != 3 || all["acme/tools/ci/lint@main"].Commit == "" || all["acme/tools/ci/x.yml@main"].Commit == "" || all["acme/build@main"].Commit != at || all["acme/build@main"].Opaque {
+	flow := w.repo("acme/flow")
+	flow.Write(".gitea/workflows/x.yml", "on: workflow_call\n")
+	flow.Commit("one")
+	r.opts.Servers[GiteasOwn] = w.server // which server has actions of Gitea is not known
+	all, gaps := w.resolved(r, h, using("gitea:a/b", "https://forge.example.com/acme/build@main"),
+		holding("gitea:a/c", map[string]string{".github/workflows/ci.yml": "on: push\njobs: {a: {uses: acme/flow/.gitea/workflows/x.yml@main}}\n"}))
+	if all["acme/flow/.gitea/workflows/x.yml@main"].Commit == "" {
+		t.Errorf("a reusable workflow of Gitea's own: %v", gaps)
+	}
+	if len(all) != 4 || all["acme/tools/ci/lint@main"].Commit == "" || all["acme/tools/ci/x.yml@main"].Commit == "" || all["acme/build@main"].Commit != at || all["acme/build@main"].Opaque {
 		t.Errorf("%+v", all)
 	}
-	if len(gaps) != 2 || !strings.Contains(gaps[0].Why, `"internal.example.com" is no host`) || !strings.Contains(gaps[1].Why, "no branch or tag of this name") {
+	if len(gaps) != 2 || !strings.Contains(gaps[0].Why, `"https://internal.example.com" is no server`) || !strings.Contains(gaps[1].Why, "no branch or tag of this name") {
 		t.Errorf("%v", gaps)
 	}
 }

@@ -86,7 +86,7 @@ type use struct {
 	meaning *resolve.Meaning
 	through []string          // what it comes by, where the definition names something else: the outermost first
 	locks   map[string]string // of its job: see [resolve.Job.Locks]
-	owner   string            // of the target, in lower case; "" if that is not known
+	owner   string            // of the target, in lower case; "" if that is not known to be the same where actions lie, as of Gitea
 }
 
 // Survey judges each place at which a job has a component of which something was learned.
@@ -136,7 +136,7 @@ func (s *survey) use(target string, j *resolve.Job, c *resolve.Component) (*use,
 		return nil, false
 	}
 	u := &use{survey: s, Component: c.Component, meaning: m, through: c.Through, locks: j.Locks(c)}
-	if scheme, name, _ := strings.Cut(target, ":"); scheme == "github" || scheme == "gitea" || scheme == "gitlab" {
+	if scheme, name, _ := strings.Cut(target, ":"); scheme == "github" || scheme == "gitlab" {
 		owner, _, _ := strings.Cut(name, "/")
 		u.owner = strings.ToLower(owner)
 	}

@@ -171,3 +171,33 @@ func TestPlace(t *testing.T) {
 		}
 	}
 }
+
+// An owner of the target's name is the target's own on GitHub. Where actions of Gitea lie, it may be somebody else.
+func TestOwner(t *testing.T) {
+	s, err := New([]string{"unpinnable-action"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for forge, want := range map[string]int{"github": 1, "gitea": 0} {
+		holdings, _ := fixture(t, "testdata/unpinnable-action.txtar")
+		for i := range holdings {
+			if h := &holdings[i]; h.Coverage.Target != "" {
+				h.Coverage.Target = forge + ":acme/web"
+			}
+			for _, e := range holdings[i].Inventory {
+				if e.Kind == audit.KindComponent {
+					e.Facts["source"] = forge
+				}
+			}
+		}
+		found, low := s.Survey(time.Time{}, slices.Values(holdings)), 0
+		for _, f := range found {
+			if f.Severity == audit.Low {
+				low++
+			}
+		}
+		if low != want || len(found) < 3 {
+			t.Errorf("%s: %d of %d are low, want %d", forge, low, len(found), want)
+		}
+	}
+}

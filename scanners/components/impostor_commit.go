@@ -14,7 +14,7 @@ var impostorCommit = rule{
 		ID: "impostor-commit", Title: "Commit is on no branch or tag of that repository", Category: audit.CategoryPipeline, Severity: audit.High, CWE: 345,
 		Help: known.Help(`
 GitHub keeps the objects of a repository and all of its forks together, and hands out a fork's commit under the repository's name. Whoever has you name such a commit, in a
-pull request that seems to update an action, runs their own code in your job, and the name before the @ is somebody's whom you trust.`, `
+pull request that seems to update an action, runs their own code in your job, and the name before the @ is somebody's whom you trust. Gitea hands out commits of pull requests like that.`, `
 - uses: acme/build@89abcdef0123456789abcdef0123456789abcdef # v2.1.0, of a fork of acme/build`, `
 - uses: acme/build@0123456789abcdef0123456789abcdef01234567 # v2.1.0, of acme/build itself`, `
 a branch or tag of the repository leads to the commit, or that could not be found out, which is a gap. A commit of a branch that was deleted without being merged is one, too:

@@ -273,3 +273,20 @@ func BenchmarkScan(b *testing.B) {
 	}
 	b.ReportMetric(float64(len(all)), "files/op")
 }
+
+// An owner of the repository's name is its own where the server is the same: of GitHub, and of reusable workflows on Gitea, but not of actions there.
+func TestOwner(t *testing.T) {
+	const workflow = "on: push\njobs:\n  a:\n    uses: acme/ci/.gitea/workflows/a.yml@v1\n  b:\n    runs-on: x\n    steps:\n      - uses: acme/own@v1\n      - uses: actions/cache@v4\n"
+	for forge, want := range map[string][]audit.Severity{"github": {audit.Low, audit.Low, audit.Low}, "gitea": {audit.Low, audit.Medium, audit.Low}} {
+		it := item(".github/workflows/ci.yml", []byte(workflow))
+		it.At.Target = forge + ":acme/web"
+		found, _ := scanner(t, "unpinned-action").Scan(it, it.Content)
+		var got []audit.Severity
+		for _, f := range found {
+			got = append(got, f.Severity)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", forge, got, want)
+		}
+	}
+}

@@ -24,7 +24,7 @@ var unpinnableAction = rule{
 				at = c.At
 			}
 			parts = append(parts, c.Text)
-			trusted = trusted && c.Kind != pipeline.Image && f.isTrusted(c.Name)
+			trusted = trusted && c.Kind != pipeline.Image && f.isTrusted(c)
 		}
 		for _, u := range f.jobs[0].used() {
 			if u.mutable() {

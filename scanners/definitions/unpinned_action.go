@@ -18,7 +18,8 @@ moved to a commit that printed the secrets of 23,000 repositories' jobs; those t
 - uses: acme/build@0123456789abcdef0123456789abcdef01234567 # v2.1.0`, `
 it is named by its full commit, lies in the same repository, or is held by the lock file: .github/workflows/actions.lock lists the workflow with this very name and ref, and
 has a full commit for it. No lock file holds calls of reusable workflows, and servers of one's own, Gitea and Forgejo do not go by it. Those of GitHub and of the repository's
-own owner are low.`),
+own owner are low, but for actions on Gitea and Forgejo: those come from another server, such as github.com, unless the administrator has chosen otherwise, and there the name may be
+somebody else's.`),
 		Fix: []string{
 			"Name the commit, with the version in a comment behind it",
 			"Or have gh actions-lock write .github/workflows/actions.lock, which github.com goes by",
@@ -36,7 +37,7 @@ own owner are low.`),
 				if u.step != nil && u.step.loose != "" {
 					p.evidence += "; " + u.step.loose
 				}
-				if f.isTrusted(u.Name) {
+				if f.isTrusted(&u.Component) {
 					p.severity = audit.Low
 				}
 				say(p)
@@ -75,10 +76,12 @@ func refKind(c *pipeline.Component) string {
 	return "a tag or branch, " + c.Ref
 }
 
-// isTrusted tells whether a component is of GitHub's own, or of whoever the repository belongs to: who takes those over needs no action.
-func (f *file) isTrusted(name string) bool {
-	owner, _, _ := strings.Cut(strings.ToLower(name), "/")
-	return owner == "actions" || owner == "github" || owner != "" && owner == f.owner()
+// isTrusted tells whether a component is of GitHub's own, or of whoever the repository belongs to: who takes those over needs no action. Where Gitea and Forgejo take
+// actions from, their administrator has chosen (DEFAULT_ACTIONS_URL, another server unless told otherwise: Gitea's is github.com): an owner of the same name may be somebody else there. Reusable
+// workflows are their own.
+func (f *file) isTrusted(c *pipeline.Component) bool {
+	owner, _, _ := strings.Cut(strings.ToLower(c.Name), "/")
+	return owner == "actions" || owner == "github" || owner != "" && owner == f.owner() && (f.forge() != "gitea" || c.Kind == pipeline.Workflow)
 }
 
 // owner is whose the repository is, in lower case; "" if that is not known.

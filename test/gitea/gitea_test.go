@@ -14,5 +14,7 @@ func TestGitea(t *testing.T) {
 	t.Run("refs", func(t *testing.T) { refsTest(t, s) })
 	t.Run("state", func(t *testing.T) { stateTest(t, s) })
 	t.Run("pipelines", func(t *testing.T) { pipelinesTest(t, s) })
+	t.Run("online", func(t *testing.T) { onlineTest(t, s) })
+	t.Run("holders", func(t *testing.T) { holdersTest(t, s) })
 	t.Run("sweep", func(t *testing.T) { sweepTest(t, s) })
 }
