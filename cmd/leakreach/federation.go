@@ -157,13 +157,17 @@ func (t *truster) note(f *iam.Federation, in []graph.Federated) {
 			continue
 		}
 		at := spot{j.Target, path, line}
-		if worst := t.letIn[at]; worst == nil || t.world.Reach(f.Role).Level > t.world.Reach(worst.role).Level {
+		if worst := t.letIn[at]; worst == nil || t.gravity(f.Role, j.Unsure) > t.gravity(worst.role, worst.Unsure) {
 			t.letIn[at] = &letIn{j, f.Role}
 		}
 	}
 	for _, name := range f.Repositories {
 		trust(string(f.Forge) + ":" + name)
 	}
+}
+
+func (t *truster) gravity(role *iam.Identity, unsure string) int {
+	return graph.Gravity(audit.Level(t.world.Reach(role).Level.String()), unsure)
 }
 
 // jobEntries are what the inventory has of targets that roles trust: the jobs that become one, and of each target the first role.
