@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/leakreach/leakreach/audit"
+	"github.com/leakreach/leakreach/iam"
+	"github.com/leakreach/leakreach/internal/graph"
 )
 
 // TestAccountsUnread: an account that cannot be read is a gap, and what else is known is told.
@@ -35,5 +38,33 @@ func TestAccountsUnread(t *testing.T) {
 	}
 	if !slices.Equal(roles, []string{"aws:111122223333 role", "aws:111122223333 account"}) || len(gaps) != 3 || !strings.HasPrefix(gaps[0], "aws:"+empty+" the account: reading exports") || !strings.Contains(gaps[1], "SCPs and RCPs") || !strings.Contains(gaps[2], "is there twice") {
 		t.Errorf("%q; gaps %q", roles, gaps)
+	}
+}
+
+// TestRolesLeftOut: of what jobs can become no more is held than is told, and a gap says how much there is.
+func TestRolesLeftOut(t *testing.T) {
+	const web = "github:acme/web"
+	run := &audit.Run{Inventory: []audit.Entry{
+		{Target: web, Kind: audit.KindSettings, Name: web, Facts: map[string]string{"oidc_immutable_subject": "false", "default_branch": "main", "visibility": "private"}},
+		{Target: web, Kind: audit.KindJob, Name: "ci", Facts: map[string]string{"workflow": "ci.yml", "path": "ci.yml", "job": "ci", "at": "3:3", "events": "push\t1:1", "permissions": "id-token=write"}},
+	}}
+	account, err := iam.ParseAccount("111122223333", json.RawMessage(`{"RoleDetailList": [`+trusting("a", "repo:acme/*", "*")+`]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	access, err := graph.NewAccess(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for before, want := range map[int]string{maxRoles - 1: "", maxRoles: "after 100000 of the run's, 1 are left out"} {
+		x := &truster{world: iam.NewWorld([]*iam.Account{account}, time.Now()), access: access, mints: access.Mints(), graph: &graph.Graph{}, roles: make([]audit.Entry, before)}
+		x.of(x.world.Identities()[0])
+		why := ""
+		if gap := x.gap(); gap != nil {
+			why = gap.Why
+		}
+		if why != want || len(x.roles) != maxRoles {
+			t.Errorf("after %d: %d roles, gap %q", before, len(x.roles), why)
+		}
 	}
 }

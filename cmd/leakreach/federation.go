@@ -61,6 +61,9 @@ func (x *explainer) federate(key func() (audit.Key, error)) error {
 		x.trusted[role] = one
 	}
 	x.jobs = t.jobEntries()
+	if gap := t.gap(); gap != nil {
+		x.r.Gaps = append(x.r.Gaps, *gap)
+	}
 	return x.weigh(t.roles)
 }
 
@@ -125,7 +128,8 @@ type truster struct {
 
 	trusting map[string]audit.Entry // targets that roles let something of in, by their names in lower case, with the first of those
 	letIn    map[spot]*letIn        // the worst of each place
-	roles    []audit.Entry          // that the jobs can become, of kind [audit.KindRole]
+	roles    []audit.Entry          // that the jobs can become, of kind [audit.KindRole], as many as maxRoles
+	left     int                    // how many more there are
 }
 
 // A letIn is a job's token that a role lets in.
@@ -272,7 +276,9 @@ func (t *truster) of(role *iam.Identity) (all []report.Trust) {
 		}
 		all = append(all, one)
 	}
-	t.roles = append(t.roles, graph.Roles(role, t.world.Reach(role), jobs)...)
+	entries := graph.Roles(role, t.world.Reach(role), jobs)
+	kept := min(len(entries), maxRoles-len(t.roles))
+	t.roles, t.left = append(t.roles, entries[:kept]...), t.left+len(entries)-kept
 	return all
 }
 
