@@ -125,12 +125,22 @@ func (r *trustResolver) Resolve(ctx context.Context, holdings iter.Seq[audit.Hol
 // maxRoles bounds what the jobs of a run can become: of each role that lets an organisation in, there are as many ways as it has jobs.
 const maxRoles = 100_000
 
-// gap tells of roles that were left out; nil if none were.
+// gap tells of roles, or of tokens that jobs can have, that were left out; nil if none were.
 func (t *truster) gap() *audit.Gap {
-	if t.left == 0 {
+	var why []string
+	target := ""
+	if t.left > 0 {
+		target = t.roles[0].Target
+		why = append(why, fmt.Sprintf("after %d of the run's, %d are left out", len(t.roles), t.left))
+	}
+	if cut := t.mints.Cut(); len(cut) > 0 {
+		target = cut[0]
+		why = append(why, fmt.Sprintf("%d jobs can have more tokens than were looked at", len(cut)))
+	}
+	if len(why) == 0 {
 		return nil
 	}
-	return &audit.Gap{Target: t.roles[0].Target, What: "roles that jobs can become", Why: fmt.Sprintf("after %d of the run's, %d are left out", len(t.roles), t.left)}
+	return &audit.Gap{Target: target, What: "roles that jobs can become", Why: strings.Join(why, "; ")}
 }
 
 // judge looks what roles of accounts let in of targets' jobs, and which roles those can become. gap is there if it is not all.

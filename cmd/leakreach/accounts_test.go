@@ -68,3 +68,26 @@ func TestRolesLeftOut(t *testing.T) {
 		}
 	}
 }
+
+// TestTokensLeftOut: a job with thousands of filters has some of its tokens looked at, which a gap says, and leaves room for others.
+func TestTokensLeftOut(t *testing.T) {
+	const web = "github:acme/web"
+	job := func(name, filters string) audit.Entry {
+		return audit.Entry{Target: web, Kind: audit.KindJob, Name: name, Facts: map[string]string{"workflow": "ci.yml", "path": "ci.yml", "job": name, "at": "3:3", "events": "push\t1:1" + filters, "permissions": "id-token=write"}}
+	}
+	settings := audit.Entry{Target: web, Kind: audit.KindSettings, Name: web, Facts: map[string]string{"oidc_immutable_subject": "false", "default_branch": "main", "visibility": "private"}}
+	for n, want := range map[int]string{1000: "", 1001: "1 jobs can have more tokens than were looked at"} {
+		access, err := graph.NewAccess(&audit.Run{Inventory: []audit.Entry{settings, job("a", strings.Repeat("\tbranches=main", n)), job("b", "")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := &truster{mints: access.Mints()}
+		why := ""
+		if gap := x.gap(); gap != nil && gap.Target == web {
+			why = gap.Why
+		}
+		if why != want || x.mints.Len() != 1002 { // of b for any branch and any tag
+			t.Errorf("%d filters: %d tokens, gap %q", n, x.mints.Len(), why)
+		}
+	}
+}
