@@ -89,9 +89,11 @@ type trustResolver struct {
 func (r *trustResolver) Resolve(ctx context.Context, holdings iter.Seq[audit.Holding]) iter.Seq2[audit.Entry, error] {
 	return func(yield func(audit.Entry, error) bool) {
 		var accounts []*iam.Account
+		whole := true
 		for name, part := range readAccounts(ctx, r.env, r.accounts, "") {
 			gaps := part.gaps
 			if part.err != nil {
+				whole = false
 				gaps = []audit.Gap{{Target: "aws:" + name, What: "the account", Why: part.err.Error()}}
 			} else {
 				accounts = append(accounts, part.accounts...)
@@ -106,7 +108,7 @@ func (r *trustResolver) Resolve(ctx context.Context, holdings iter.Seq[audit.Hol
 			yield(audit.Entry{}, ctx.Err())
 			return
 		}
-		entries, gap, err := r.judge(ctx, accounts, holdings)
+		entries, gap, err := r.judge(ctx, accounts, whole, holdings)
 		if err != nil {
 			yield(audit.Entry{}, err)
 			return
@@ -143,8 +145,8 @@ func (t *truster) gap() *audit.Gap {
 	return &audit.Gap{Target: target, What: "roles that jobs can become", Why: strings.Join(why, "; ")}
 }
 
-// judge looks what roles of accounts let in of targets' jobs, and which roles those can become. gap is there if it is not all.
-func (r *trustResolver) judge(ctx context.Context, accounts []*iam.Account, holdings iter.Seq[audit.Holding]) (all []audit.Entry, gap *audit.Gap, err error) {
+// judge looks what roles of accounts, which are the whole of those that were named or not, let in of targets' jobs, and which roles those can become. gap is there if it is not all.
+func (r *trustResolver) judge(ctx context.Context, accounts []*iam.Account, whole bool, holdings iter.Seq[audit.Holding]) (all []audit.Entry, gap *audit.Gap, err error) {
 	run := &audit.Run{Info: audit.RunInfo{Refs: r.refs}}
 	for h := range holdings {
 		run.Coverage, run.Inventory, run.Gaps = append(run.Coverage, h.Coverage), append(run.Inventory, h.Inventory...), append(run.Gaps, h.Gaps...)
@@ -170,7 +172,7 @@ func (r *trustResolver) judge(ctx context.Context, accounts []*iam.Account, hold
 		facts := map[string]string{"users": strconv.Itoa(len(a.Users)), "roles": strconv.Itoa(len(a.Roles)), "federated": strconv.Itoa(trusting[a])}
 		all = append(all, audit.Entry{Target: "aws:" + a.ID, Kind: audit.KindTrust, Name: a.ID, Scope: "account", Facts: facts})
 	}
-	return slices.Concat(all, t.jobEntries(), t.roles), t.gap(), nil
+	return slices.Concat(all, t.jobEntries(whole), t.roles), t.gap(), nil
 }
 
 // maxExport is the longest file that is read: the details of an account with 5,000 identities are some 60 MB.

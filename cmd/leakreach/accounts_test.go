@@ -41,6 +41,25 @@ func TestAccountsUnread(t *testing.T) {
 	}
 }
 
+// TestAccountsUnreadTrust: that a repository's roles ask for more is said only where all accounts were read.
+func TestAccountsUnreadTrust(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "111122223333.gaad.json"), []byte(`{"RoleDetailList": [`+trusting("a", "repo:acme/web:ref:refs/heads/main", "*")+`]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := audit.Env{HTTP: &http.Client{}, Getenv: func(string) string { return "" }, Log: slog.New(slog.DiscardHandler), Calls: &audit.Calls{}, Now: time.Now}
+	for _, accounts := range [][]string{{dir}, {dir, t.TempDir()}} {
+		r := &trustResolver{env: env, accounts: accounts}
+		told := false
+		for e := range r.Resolve(t.Context(), slices.Values([]audit.Holding{{Coverage: audit.Coverage{Target: "github:acme/web"}}})) {
+			told = told || e.Scope == "repository"
+		}
+		if told != (len(accounts) == 1) {
+			t.Errorf("of %d accounts: %v", len(accounts), told)
+		}
+	}
+}
+
 // TestRolesLeftOut: of what jobs can become no more is held than is told, and a gap says how much there is.
 func TestRolesLeftOut(t *testing.T) {
 	const web = "github:acme/web"

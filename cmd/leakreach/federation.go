@@ -60,7 +60,7 @@ func (x *explainer) federate(key func() (audit.Key, error)) error {
 		}
 		x.trusted[role] = one
 	}
-	x.jobs = t.jobEntries()
+	x.jobs = t.jobEntries(true)
 	if gap := t.gap(); gap != nil {
 		x.r.Gaps = append(x.r.Gaps, *gap)
 	}
@@ -174,9 +174,12 @@ func (t *truster) gravity(role *iam.Identity, unsure string) int {
 	return graph.Gravity(audit.Level(t.world.Reach(role).Level.String()), unsure)
 }
 
-// jobEntries are what the inventory has of targets that roles trust: the jobs that become one, and of each target the first role.
-func (t *truster) jobEntries() (all []audit.Entry) {
-	all = slices.Collect(maps.Values(t.trusting))
+// jobEntries are what the inventory has of targets that roles trust: the jobs that become one, and of each target the first role, which tells that no others let in more. whole
+// tells whether all were looked at; else it does not.
+func (t *truster) jobEntries(whole bool) (all []audit.Entry) {
+	if whole && t.gap() == nil {
+		all = slices.Collect(maps.Values(t.trusting))
+	}
 	for at, in := range t.letIn {
 		reach := t.world.Reach(in.role)
 		facts := reachFacts(reach)

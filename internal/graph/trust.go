@@ -21,12 +21,15 @@ func JudgeTrust(findings []audit.Finding, inventory []audit.Entry) (judged []aud
 		if e.Kind != audit.KindTrust {
 			continue
 		}
-		if trusted[strings.ToLower(e.Target)] = true; e.Scope == "job" {
+		switch e.Scope {
+		case "repository": // whose roles are all known
+			trusted[strings.ToLower(e.Target)] = true
+		case "job":
 			become[place{e.Target, e.Facts["path"], e.Facts["line"]}] = e
 		}
 	}
 	for _, f := range findings {
-		if f.Rule != anyBranchRule || len(f.Locations) == 0 || !trusted[strings.ToLower(f.Locations[0].Target)] {
+		if f.Rule != anyBranchRule || len(f.Locations) == 0 {
 			continue
 		}
 		var worst *audit.Entry
@@ -35,7 +38,9 @@ func JudgeTrust(findings []audit.Finding, inventory []audit.Entry) (judged []aud
 				worst = e
 			}
 		}
-		judged = append(judged, becoming(f, worst))
+		if worst != nil || trusted[strings.ToLower(f.Locations[0].Target)] {
+			judged = append(judged, becoming(f, worst))
+		}
 	}
 	return judged
 }
