@@ -51,8 +51,8 @@ func TestAccountsUnreadTrust(t *testing.T) {
 	for _, accounts := range [][]string{{dir}, {dir, t.TempDir()}} {
 		r := &trustResolver{env: env, accounts: accounts}
 		told := false
-		for e := range r.Resolve(t.Context(), slices.Values([]audit.Holding{{Coverage: audit.Coverage{Target: "github:acme/web"}}})) {
-			told = told || e.Scope == "repository"
+		for e, err := range r.Resolve(t.Context(), slices.Values([]audit.Holding{{Coverage: audit.Coverage{Target: "github:acme/web"}}})) {
+			told = told || err == nil && e.Scope == "repository"
 		}
 		if told != (len(accounts) == 1) {
 			t.Errorf("of %d accounts: %v", len(accounts), told)
