@@ -272,6 +272,9 @@ func (t *trustee) read(s *Statement) {
 				t.values[claim] = append(t.values[claim], globs...)
 			}
 		case positive && len(globs) > 0:
+			if strings.HasSuffix(c.operator, "ignorecase") {
+				t.Limits = append(t.Limits, c.operator+" takes a subject in upper and lower case: it was looked for as it is written alone")
+			}
 			var more [][]string
 			for _, way := range ways {
 				for _, g := range globs {

@@ -588,3 +588,13 @@ func BenchmarkFederations(b *testing.B) {
 		})
 	}
 }
+
+// TestFederationInAnyCase: subjects in upper and lower case that a role lets in are not all looked for, which a limit says.
+func TestFederationInAnyCase(t *testing.T) {
+	for operator, limits := range map[string]int{"StringEquals": 0, "StringEqualsIgnoreCase": 1} {
+		w, role := trusted(t, githubIssuer, `"`+operator+`": {"~:sub": "repo:Acme/app:ref:refs/heads/main"}, "StringLike": {"~:aud": "sts.amazonaws.com"}`)
+		if f := w.Federations(role)[0]; len(f.Limits) != limits {
+			t.Errorf("%s: limits %q", operator, f.Limits)
+		}
+	}
+}

@@ -25,13 +25,11 @@ var sources = []string{
 
 // eventsOf are the events for which a job runs, nil if nothing limits them: by its rules, or the older "only".
 func eventsOf(job *yaml.Node) []Event {
-	switch only := get(job, "only"); {
-	case get(job, "rules") != nil:
-		return ruled(get(job, "rules"))
-	case only != nil:
+	if rules := get(job, "rules"); rules != nil {
+		return ruled(rules)
+	}
+	if only := get(job, "only"); only != nil {
 		return onlyEvents(only)
-	case get(job, "except") != nil:
-		return byRefs(get(job, "except"))
 	}
 	return nil
 }
@@ -124,11 +122,14 @@ func both(a, b []Event) []Event {
 // forRefs tells whether an event is that of all pipelines for a branch, or for a tag; fits whether it is one source of them.
 func (e Event) forRefs() bool { return e.Name == branches || e.Name == tags }
 
-func (e Event) fits() bool { return !e.forRefs() && e.Name != mergeRequest && e.Name != pullRequest }
+func (e Event) fits() bool { return !e.forRefs() && e.Name != mergeRequest }
+
+// maxEvents is more than GitLab has. Of what names as many, it is taken to be any.
+const maxEvents = 100
 
 // either are the events of two lists, each once. Nil is any.
 func either(a, b []Event) []Event {
-	if b == nil {
+	if b == nil || len(a) > maxEvents {
 		return nil
 	}
 	for _, e := range b {
@@ -174,7 +175,7 @@ func (c *clauses) and(depth int) []Event {
 func (c *clauses) term(depth int) []Event {
 	if c.next("(") {
 		if depth == 0 {
-			c.tokens = nil
+			c.tokens = []string{"("} // which nothing reads any more
 			return nil
 		}
 		events := c.or(depth - 1)
@@ -195,12 +196,8 @@ func (c *clauses) term(depth int) []Event {
 		return nil
 	case one[0] == "$CI_PIPELINE_SOURCE":
 		return c.source(one[1:])
-	case len(one) == 3 && (one[1] == "==" || one[1] == "!="):
-		if nothing := one[2] == "null" || one[2] == `"`; nothing == (one[1] == "==") {
-			return nil // so it is where the variable is not set
-		}
-	case len(one) > 1 && one[1] != "=~":
-		return nil
+	case len(one) > 1 && (len(one) != 3 || !asksForValue(one[1], one[2])):
+		return nil // so it is where the variable is not set
 	}
 	switch name := strings.TrimPrefix(one[0], "$"); {
 	case name == "CI_COMMIT_BRANCH":
@@ -213,6 +210,23 @@ func (c *clauses) term(depth int) []Event {
 		return []Event{{Name: pullRequest, At: c.at}}
 	}
 	return nil
+}
+
+// asksForValue tells whether a comparison holds only where its variable is set. Where it is not, GitLab takes it for null, which differs from "", and for "" where it looks for a
+// pattern in it. Of other variables only the default branch is sure to be set.
+func asksForValue(operator, other string) bool {
+	switch operator {
+	case "==":
+		return other == "$CI_DEFAULT_BRANCH" || len(other) > 1 && other[0] == '"'
+	case "!=":
+		return other == "null"
+	case "=~":
+		if pattern, is := strings.CutPrefix(other, "/"); is {
+			re, err := regexp.Compile(pattern)
+			return err == nil && !re.MatchString("")
+		}
+	}
+	return false
 }
 
 // source are the events whose source an operator with its other side asks for.
@@ -244,7 +258,8 @@ func (c *clauses) source(is []string) []Event {
 	return events
 }
 
-// conditionTokens splits the condition of a rule: variables with their dollar, strings with a quote in front, patterns with a slash, operators, null. It has none of one that breaks off.
+// conditionTokens splits the condition of a rule: variables with their dollar, strings with a quote in front, patterns with a slash, and their flags as RE2 has them, operators,
+// null. It has none of one that breaks off.
 func conditionTokens(s string) (tokens []string) {
 	for i := 0; i < len(s); {
 		switch c := s[i]; c {
@@ -259,11 +274,16 @@ func conditionTokens(s string) (tokens []string) {
 			if end >= len(s) {
 				return nil
 			}
+			inside := s[i+1 : end]
+			i = end + 1
 			if c == '/' {
 				mark = "/"
+				if n := len(s[i:]) - len(strings.TrimLeft(s[i:], "ismU")); n > 0 {
+					inside = "(?" + s[i:i+n] + ")" + inside
+					i += n
+				}
 			}
-			tokens = append(tokens, mark+s[i+1:end])
-			i = end + 1
+			tokens = append(tokens, mark+inside)
 		case '$':
 			n := nameLength(s[i+1:])
 			tokens = append(tokens, s[i:i+1+n])

@@ -1,9 +1,19 @@
 package pipeline
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
+
+// manySources asks for more sources than there are.
+var manySources = func() string {
+	var b strings.Builder
+	for i := range 2 * maxEvents {
+		fmt.Fprintf(&b, "$CI_PIPELINE_SOURCE == \"s%d\" || ", i)
+	}
+	return b.String() + "$CI_COMMIT_TAG"
+}()
 
 // What GitLab's documentation says of rules, "only" and the variables that only some pipelines have.
 func TestEventsOf(t *testing.T) {
@@ -27,7 +37,10 @@ func TestEventsOf(t *testing.T) {
 		{`if: $CI_COMMIT_BRANCH == null`, Any},
 		{`if: $CI_COMMIT_TAG != null`, "tags"},
 		{`if: $CI_COMMIT_TAG == ""`, Any},
-		{`if: $CI_COMMIT_TAG != ""`, "tags"},
+		{`if: $CI_COMMIT_TAG != ""`, Any}, // gitlab.com/gitlab-org/gitlab/-/issues/206960
+		{`if: $CI_COMMIT_TAG == $RELEASE`, Any},
+		{`if: $CI_COMMIT_TAG =~ /^v?/`, Any},
+		{`if: $CI_COMMIT_TAG =~ $RELEASE`, Any},
 		{`if: $CI_COMMIT_TAG =~ /^v\/[0-9]/ && $CI_PIPELINE_SOURCE == "push"`, "push"},
 		{`if: $CI_COMMIT_TAG !~ /x/`, Any},
 		{"rules: [{if: $CI_MERGE_REQUEST_IID}, {if: $CI_EXTERNAL_PULL_REQUEST_IID}]", "merge_request_event,external_pull_request_event"},
@@ -38,6 +51,10 @@ func TestEventsOf(t *testing.T) {
 		{`if: $CI_COMMIT_BRANCH && ($CI_PIPELINE_SOURCE == 'web' || $CI_PIPELINE_SOURCE == 'merge_request_event')`, "web"},
 		{`if: $CI_PIPELINE_SOURCE =~ /^(web|api)$/`, "api,web"},
 		{`if: $CI_PIPELINE_SOURCE =~ /(/`, Any},
+		{`if: $CI_PIPELINE_SOURCE =~ /^MERGE_/i`, "merge_request_event"},
+		{`if: $CI_COMMIT_BRANCH && $CI_PIPELINE_SOURCE == "external_pull_request_event"`, "external_pull_request_event"},
+		{"if: " + manySources, Any},
+		{"if: $CI_COMMIT_TAG && " + strings.Repeat("(", maxDepth+1) + `$X || $CI_PIPELINE_SOURCE == "merge_request_event"`, Any},
 		{`if: $CI_PIPELINE_SOURCE == $X`, Any},
 		{`if: $CI_PIPELINE_SOURCE != "push"`, strings.Replace(all, "push,", "", 1)},
 		{`if: $CI_PIPELINE_SOURCE !~ /^[^w]/`, "web,webide"},
@@ -68,8 +85,9 @@ bare: {script: x}
 pushed: {rules: [{if: $CI_PIPELINE_SOURCE == "push"}]}
 tag: {rules: [{if: $CI_COMMIT_TAG}]}
 any: {rules: [{when: manual}]}
+except: {except: [main]}
 `))
-	for i, want := range []string{"merge_request_event,branches", "push", "tags", "merge_request_event,branches"} {
+	for i, want := range []string{"merge_request_event,branches", "push", "tags", "merge_request_event,branches", "merge_request_event,branches"} {
 		if got := eventNames(d.Jobs[i].Events); got != want {
 			t.Errorf("%s: %s, want %s", d.Jobs[i].ID, got, want)
 		}

@@ -19,7 +19,8 @@ func (r *reader) gitlab(root *yaml.Node) {
 	r.includes(get(root, "include"))
 	preset := get(root, "default")
 	d.Env = settings(get(root, "variables"))
-	workflow := get(get(root, "workflow"), "rules")
+	rules := get(get(root, "workflow"), "rules")
+	workflow := ruled(rules)
 	globals := &yaml.Node{Kind: yaml.MappingNode} // which each job asks for, however many there are
 	for key, n := range pairs(root) {
 		if slices.Contains(gitlabKeys, key.Value) {
@@ -45,9 +46,9 @@ func (r *reader) gitlab(root *yaml.Node) {
 			r.gap(fmt.Sprintf("job %q", key.Value), fmt.Sprintf("it has more than %d images", maxCode))
 		}
 		job.Events = eventsOf(n)
-		switch limited := get(n, "rules") != nil || get(n, "only") != nil || get(n, "except") != nil || len(job.Extends) > 0; {
-		case workflow != nil:
-			if events := both(job.Events, ruled(workflow)); events == nil || len(events) > 0 { // else it is said wrongly, or not understood
+		switch limited := get(n, "rules") != nil || get(n, "only") != nil || len(job.Extends) > 0; {
+		case rules != nil:
+			if events := both(job.Events, workflow); events == nil || len(events) > 0 { // else it is said wrongly, or not understood
 				job.Events = events
 			}
 		case !limited: // docs.gitlab.com/ci/yaml/deprecated_keywords: only: [branches, tags]
@@ -57,7 +58,9 @@ func (r *reader) gitlab(root *yaml.Node) {
 			job.Events = []Event{{Name: Any, At: at(key)}}
 		}
 		if !job.Template {
-			d.Events = either(d.Events, job.Events)
+			if d.Events = either(d.Events, job.Events); d.Events == nil {
+				d.Events = []Event{{Name: Any, At: at(root)}}
+			}
 		}
 		d.Jobs = append(d.Jobs, job)
 	}

@@ -28,6 +28,7 @@ type Lookup func(Place) (content []byte, ok bool)
 const (
 	maxIncludes     = 150       // files of one pipeline: GitLab's own default (docs.gitlab.com/ci/yaml/includes)
 	maxExtends      = 11        // levels of extends, and of references in references: GitLab's own (docs.gitlab.com/ci/yaml, "extends", "!reference")
+	maxStars        = 20        // of a pattern for files: each may be tried at each character of each path
 	maxMergedNodes  = 2_000_000 // ten times what one file may have: jobs that extend others repeat them
 	maxMergedLength = 64 << 20  // bytes of text, likewise
 )
@@ -194,11 +195,12 @@ func (m *merger) placesOf(n *yaml.Node, c *Component, from Place) (files [][]Pla
 	case strings.Contains(name, "://"):
 		files = [][]Place{{{Repository: name}}}
 	case strings.Contains(name, "*"):
-		for _, file := range m.matching(from, strings.TrimPrefix(name, "/")) {
+		matching, why := m.matching(from, strings.TrimPrefix(name, "/"))
+		for _, file := range matching {
 			files = append(files, []Place{{from.Repository, from.Ref, file}})
 		}
-		if len(files) == 0 {
-			m.r.gap("include "+c.Text, "no file that can be listed is called so")
+		if why != "" {
+			m.r.gap("include "+c.Text, why)
 		}
 	default:
 		files = [][]Place{{{from.Repository, from.Ref, strings.TrimPrefix(name, "/")}}}
@@ -207,21 +209,34 @@ func (m *merger) placesOf(n *yaml.Node, c *Component, from Place) (files [][]Pla
 }
 
 // matching are the files that a pattern stands for, in order: * is anything but a slash, ** anything (docs.gitlab.com/ci/yaml/includes, "Use include:local with
-// wildcard file paths").
-func (m *merger) matching(from Place, pattern string) (files []string) {
+// wildcard file paths"). why is there if these are not all. A pattern counts as one of the files that are included, as it costs more.
+func (m *merger) matching(from Place, pattern string) (files []string, why string) {
+	switch stars := strings.Count(pattern, "*"); {
+	case m.files >= maxIncludes:
+		return nil, fmt.Sprintf("more than %d files are included", maxIncludes)
+	case stars > maxStars:
+		return nil, fmt.Sprintf("its pattern has more than %d stars", maxStars)
+	}
+	m.files++
 	from.Path = pattern[:strings.LastIndexByte(pattern[:strings.IndexByte(pattern, '*')], '/')+1]
 	if from.Path == "" {
 		from.Path = "/"
 	}
-	list, _ := m.lookup(from)
+	list, ok := m.lookup(from)
+	if !ok {
+		return nil, "the files below " + from.Path + " cannot be listed"
+	}
 	re := regexp.MustCompile("^" + strings.NewReplacer(`\*\*`, `.*`, `\*`, `[^/]*`).Replace(regexp.QuoteMeta(pattern)) + "$")
 	for file := range strings.Lines(string(list)) {
 		if file = strings.TrimSuffix(file, "\n"); re.MatchString(file) {
 			files = append(files, file)
 		}
 	}
+	if len(files) == 0 {
+		return nil, "no file is called so"
+	}
 	slices.Sort(files)
-	return files
+	return files, ""
 }
 
 // inputsOf are the values of a file's inputs: those that the include gives, or else the defaults.

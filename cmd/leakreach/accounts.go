@@ -89,9 +89,11 @@ type trustResolver struct {
 func (r *trustResolver) Resolve(ctx context.Context, holdings iter.Seq[audit.Holding]) iter.Seq2[audit.Entry, error] {
 	return func(yield func(audit.Entry, error) bool) {
 		var accounts []*iam.Account
+		whole := true
 		for name, part := range readAccounts(ctx, r.env, r.accounts, "") {
 			gaps := part.gaps
 			if part.err != nil {
+				whole = false
 				gaps = []audit.Gap{{Target: "aws:" + name, What: "the account", Why: part.err.Error()}}
 			} else {
 				accounts = append(accounts, part.accounts...)
@@ -106,18 +108,15 @@ func (r *trustResolver) Resolve(ctx context.Context, holdings iter.Seq[audit.Hol
 			yield(audit.Entry{}, ctx.Err())
 			return
 		}
-		entries, roles, err := r.judge(ctx, accounts, holdings)
+		entries, gap, err := r.judge(ctx, accounts, whole, holdings)
 		if err != nil {
 			yield(audit.Entry{}, err)
 			return
 		}
-		if n := len(roles) - maxRoles; n > 0 {
-			roles = roles[:maxRoles]
-			if !yield(audit.Entry{}, &audit.Gap{Target: "aws:" + accounts[0].ID, What: "roles that jobs can become", Why: fmt.Sprintf("after %d of the run's, %d are left out", maxRoles, n)}) {
-				return
-			}
+		if gap != nil && !yield(audit.Entry{}, gap) {
+			return
 		}
-		for _, e := range slices.Concat(entries, roles) {
+		for _, e := range entries {
 			if !yield(e, nil) {
 				return
 			}
@@ -128,8 +127,26 @@ func (r *trustResolver) Resolve(ctx context.Context, holdings iter.Seq[audit.Hol
 // maxRoles bounds what the jobs of a run can become: of each role that lets an organisation in, there are as many ways as it has jobs.
 const maxRoles = 100_000
 
-// judge looks what roles of accounts let in of targets' jobs, and which roles those can become.
-func (r *trustResolver) judge(ctx context.Context, accounts []*iam.Account, holdings iter.Seq[audit.Holding]) (all, roles []audit.Entry, err error) {
+// gap tells of roles, or of tokens that jobs can have, that were left out; nil if none were.
+func (t *truster) gap() *audit.Gap {
+	var why []string
+	target := ""
+	if t.left > 0 {
+		target = t.roles[0].Target
+		why = append(why, fmt.Sprintf("after %d of the run's, %d are left out", len(t.roles), t.left))
+	}
+	if cut := t.mints.Cut(); len(cut) > 0 {
+		target = cut[0]
+		why = append(why, fmt.Sprintf("%d jobs can have more tokens than were looked at", len(cut)))
+	}
+	if len(why) == 0 {
+		return nil
+	}
+	return &audit.Gap{Target: target, What: "roles that jobs can become", Why: strings.Join(why, "; ")}
+}
+
+// judge looks what roles of accounts, which are the whole of those that were named or not, let in of targets' jobs, and which roles those can become. gap is there if it is not all.
+func (r *trustResolver) judge(ctx context.Context, accounts []*iam.Account, whole bool, holdings iter.Seq[audit.Holding]) (all []audit.Entry, gap *audit.Gap, err error) {
 	run := &audit.Run{Info: audit.RunInfo{Refs: r.refs}}
 	for h := range holdings {
 		run.Coverage, run.Inventory, run.Gaps = append(run.Coverage, h.Coverage), append(run.Inventory, h.Inventory...), append(run.Gaps, h.Gaps...)
@@ -155,7 +172,7 @@ func (r *trustResolver) judge(ctx context.Context, accounts []*iam.Account, hold
 		facts := map[string]string{"users": strconv.Itoa(len(a.Users)), "roles": strconv.Itoa(len(a.Roles)), "federated": strconv.Itoa(trusting[a])}
 		all = append(all, audit.Entry{Target: "aws:" + a.ID, Kind: audit.KindTrust, Name: a.ID, Scope: "account", Facts: facts})
 	}
-	return append(all, t.jobEntries()...), t.roles, nil
+	return slices.Concat(all, t.jobEntries(whole), t.roles), t.gap(), nil
 }
 
 // maxExport is the longest file that is read: the details of an account with 5,000 identities are some 60 MB.

@@ -60,7 +60,10 @@ func (x *explainer) federate(key func() (audit.Key, error)) error {
 		}
 		x.trusted[role] = one
 	}
-	x.jobs = t.jobEntries()
+	x.jobs = t.jobEntries(true)
+	if gap := t.gap(); gap != nil {
+		x.r.Gaps = append(x.r.Gaps, *gap)
+	}
 	return x.weigh(t.roles)
 }
 
@@ -125,7 +128,8 @@ type truster struct {
 
 	trusting map[string]audit.Entry // targets that roles let something of in, by their names in lower case, with the first of those
 	letIn    map[spot]*letIn        // the worst of each place
-	roles    []audit.Entry          // that the jobs can become, of kind [audit.KindRole]
+	roles    []audit.Entry          // that the jobs can become, of kind [audit.KindRole], as many as maxRoles
+	left     int                    // how many more there are
 }
 
 // A letIn is a job's token that a role lets in.
@@ -157,7 +161,7 @@ func (t *truster) note(f *iam.Federation, in []graph.Federated) {
 			continue
 		}
 		at := spot{j.Target, path, line}
-		if worst := t.letIn[at]; worst == nil || t.world.Reach(f.Role).Level > t.world.Reach(worst.role).Level {
+		if worst := t.letIn[at]; worst == nil || t.gravity(f.Role, j.Unsure) > t.gravity(worst.role, worst.Unsure) {
 			t.letIn[at] = &letIn{j, f.Role}
 		}
 	}
@@ -166,9 +170,16 @@ func (t *truster) note(f *iam.Federation, in []graph.Federated) {
 	}
 }
 
-// jobEntries are what the inventory has of targets that roles trust: the jobs that become one, and of each target the first role.
-func (t *truster) jobEntries() (all []audit.Entry) {
-	all = slices.Collect(maps.Values(t.trusting))
+func (t *truster) gravity(role *iam.Identity, unsure string) int {
+	return graph.Gravity(audit.Level(t.world.Reach(role).Level.String()), unsure)
+}
+
+// jobEntries are what the inventory has of targets that roles trust: the jobs that become one, and of each target the first role, which tells that no others let in more. whole
+// tells whether all were looked at; else it does not.
+func (t *truster) jobEntries(whole bool) (all []audit.Entry) {
+	if whole && t.gap() == nil {
+		all = slices.Collect(maps.Values(t.trusting))
+	}
 	for at, in := range t.letIn {
 		reach := t.world.Reach(in.role)
 		facts := reachFacts(reach)
@@ -268,7 +279,9 @@ func (t *truster) of(role *iam.Identity) (all []report.Trust) {
 		}
 		all = append(all, one)
 	}
-	t.roles = append(t.roles, graph.Roles(role, t.world.Reach(role), jobs)...)
+	entries := graph.Roles(role, t.world.Reach(role), jobs)
+	kept := min(len(entries), maxRoles-len(t.roles))
+	t.roles, t.left = append(t.roles, entries[:kept]...), t.left+len(entries)-kept
 	return all
 }
 

@@ -165,6 +165,7 @@ func TestTrustedStakes(t *testing.T) {
 // TestTrustedAnyBranch: a job that may have its identity confirmed for any branch is as bad as what the roles let it in to that trust its repository.
 func TestTrustedAnyBranch(t *testing.T) {
 	const web = "github:acme/web"
+	maybe := trusting("a", `repo:acme/web:*", "token.actions.githubusercontent.com:repository_id": "42`, "*") // which was not read
 	run := &audit.Run{
 		Inventory: []audit.Entry{
 			{Target: web, Kind: audit.KindSettings, Name: web, Facts: map[string]string{"oidc_immutable_subject": "false", "default_branch": "main", "visibility": "private"}},
@@ -186,6 +187,8 @@ func TestTrustedAnyBranch(t *testing.T) {
 		{"one for a protected branch", []string{trusting("a", "repo:acme/web:ref:refs/heads/main", "*")}, "1 low, 4 low"},
 		{"one for an environment that the job does not name", []string{trusting("a", "repo:acme/web:environment:prod", "*")}, "1 low, 4 low"},
 		{"one for every branch", []string{trusting("a", "repo:acme/web:*", "s3:PutObject")}, "1 high write a, 4 low"},
+		{"an admin perhaps, and one that surely writes", []string{maybe, trusting("b", "repo:acme/web:*", "s3:PutObject")}, "1 high admin a, 4 low"},
+		{"an admin perhaps, and one surely", []string{maybe, trusting("b", "repo:acme/web:*", "*")}, "1 critical admin b, 4 low"},
 		{"an admin for every branch", []string{trusting("a", "repo:acme/web:*", "*")}, "1 critical admin a, 4 low"},
 		{"one of each", []string{trusting("a", "repo:acme/web:ref:refs/heads/main", "*"), trusting("b", "repo:acme/web:*", "s3:PutObject"), trusting("c", "repo:acme/web:*", "s3:GetObject")}, "1 high write b, 4 low"},
 		{"one for a branch that is open", []string{trusting("a", "repo:acme/web:ref:refs/heads/dev", "s3:PutObject")}, "1 high write a, 4 low"},

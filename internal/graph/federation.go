@@ -63,10 +63,14 @@ const (
 // maxMints bounds those of a run: a job has one for each event that starts it, and two where it is not known which form its subjects have.
 const maxMints = 1 << 18
 
+// maxOfJob bounds those of one job, so that whoever writes thousands of filters into a workflow leaves room for the jobs of others.
+const maxOfJob = 1000
+
 // Mints are tokens that jobs can have, to be found by what their subjects begin with: a role is of few repositories, and an organisation has many.
 type Mints struct {
 	all   []Mint
-	heads []head // by their texts
+	heads []head   // by their texts
+	cut   []string // targets of jobs of which some, or all, were left out
 }
 
 // A head is what a subject of a mint begins with, as far as it is known, behind its forge.
@@ -88,6 +92,9 @@ func NewMints(all []Mint) *Mints {
 	slices.SortFunc(m.heads, func(a, b head) int { return cmp.Or(cmp.Compare(a.text, b.text), cmp.Compare(a.mint, b.mint)) })
 	return m
 }
+
+// Cut are the targets of jobs of which some tokens, or all, were left out: one for each job.
+func (m *Mints) Cut() []string { return m.cut }
 
 // Len is how many there are.
 func (m *Mints) Len() int { return len(m.all) }
@@ -114,6 +121,7 @@ func (m *Mints) among(f *iam.Federation) (some []int) {
 // Mints are the tokens that jobs can have. Those of Gitea's are not looked at, only Forgejo's.
 func (a *Access) Mints() *Mints {
 	var all []Mint
+	var cut []string
 	for _, p := range a.order {
 		for _, j := range p.jobs {
 			var mints []Mint
@@ -126,14 +134,19 @@ func (a *Access) Mints() *Mints {
 			case forge == iam.GitLab && len(j.IDTokens) > 0:
 				mints = j.gitlab()
 			}
-			for _, m := range mints {
-				if m.Target, m.Job, m.Forge = p.name, j.Name(), forge; len(all) < maxMints {
-					all = append(all, m)
-				}
+			room := min(maxOfJob, maxMints-len(all))
+			if len(mints) > room {
+				cut = append(cut, p.name)
+			}
+			for _, m := range first(mints, room) {
+				m.Target, m.Job, m.Forge = p.name, j.Name(), forge
+				all = append(all, m)
 			}
 		}
 	}
-	return NewMints(all)
+	m := NewMints(all)
+	m.cut = cut
+	return m
 }
 
 // path is owner and name of a place.
@@ -144,6 +157,9 @@ func (p *place) path() string { return strings.TrimPrefix(p.name, p.forge+":") }
 func (j *job) github() (all []Mint) {
 	for _, e := range j.Events {
 		for _, ref := range j.place.refs(&e) {
+			if len(all) > maxOfJob { // more than are kept
+				return all
+			}
 			m := Mint{Event: e.Name, job: j, ref: ref}
 			m.Claims = map[string]iam.Fact{"aud": iam.Chosen(), "repository": iam.Known(j.place.path()), "environment": iam.Absent()}
 			if id := j.place.settings["id"]; id != "" {

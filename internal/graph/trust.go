@@ -21,23 +21,46 @@ func JudgeTrust(findings []audit.Finding, inventory []audit.Entry) (judged []aud
 		if e.Kind != audit.KindTrust {
 			continue
 		}
-		if trusted[strings.ToLower(e.Target)] = true; e.Scope == "job" {
+		switch e.Scope {
+		case "repository": // whose roles are all known
+			trusted[strings.ToLower(e.Target)] = true
+		case "job":
 			become[place{e.Target, e.Facts["path"], e.Facts["line"]}] = e
 		}
 	}
 	for _, f := range findings {
-		if f.Rule != anyBranchRule || len(f.Locations) == 0 || !trusted[strings.ToLower(f.Locations[0].Target)] {
+		if f.Rule != anyBranchRule || len(f.Locations) == 0 {
 			continue
 		}
 		var worst *audit.Entry
 		for _, l := range f.Locations {
-			if e := become[place{l.Target, l.Path, strconv.Itoa(l.Line)}]; e != nil && (worst == nil || opens(level(e)) > opens(level(worst))) {
+			if e := become[place{l.Target, l.Path, strconv.Itoa(l.Line)}]; e != nil && (worst == nil || Gravity(level(e), e.Facts["unsure"]) > Gravity(level(worst), worst.Facts["unsure"])) {
 				worst = e
 			}
 		}
-		judged = append(judged, becoming(f, worst))
+		if worst != nil || trusted[strings.ToLower(f.Locations[0].Target)] {
+			judged = append(judged, becoming(f, worst))
+		}
 	}
 	return judged
+}
+
+// Gravity puts roles in order that a job can become, by their levels and what is not known that decides whether it can: what is sure and makes its finding critical comes
+// before all that may only be so.
+func Gravity(level audit.Level, unsure string) int {
+	g := 2 * opens(level)
+	if unsure == "" {
+		g++
+		if highest(level) {
+			g += 2 * opens(audit.LevelAdmin)
+		}
+	}
+	return g
+}
+
+// highest are the levels that make a finding critical.
+func highest(level audit.Level) bool {
+	return level == audit.LevelAdmin || level == audit.LevelEscalation
 }
 
 func level(e *audit.Entry) audit.Level { return audit.Level(e.Facts["level"]) }
@@ -64,7 +87,7 @@ func becoming(f audit.Finding, e *audit.Entry) audit.Finding {
 		f.Message += fmt.Sprintf("; perhaps it can become %s, which depends on %s", e.Name, unsure)
 		return f
 	}
-	if path.Level == audit.LevelAdmin || path.Level == audit.LevelEscalation {
+	if highest(path.Level) {
 		f.Severity = audit.Critical
 	}
 	f.Message += fmt.Sprintf("; %s lets it in as %s", e.Name, e.Facts["subject"])

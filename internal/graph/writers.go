@@ -70,6 +70,9 @@ func (s *Readers) writers(where []*place) {
 			}
 		}
 	}
+	if n := len(where); n > maxPeopled {
+		s.Limits = appendOnce(s.Limits, fmt.Sprintf("who may push is told of %d places of %d", maxPeopled, n))
+	}
 	for _, why := range sorted(unknown) {
 		places := unknown[why][0]
 		if n := len(unknown[why]); n > 1 {

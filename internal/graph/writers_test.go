@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -94,6 +95,26 @@ func TestWritersUnknown(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// That who may push is not told of all places is a limit.
+func TestWritersOfMany(t *testing.T) {
+	for places, want := range map[int]bool{maxPeopled: false, maxPeopled + 1: true} {
+		run := &audit.Run{Inventory: []audit.Entry{{Target: "github:acme", Kind: audit.KindSecret, Name: "KEY", Scope: "organisation", Facts: facts("store", "actions", "visibility", "all")}}}
+		for i := range places {
+			target := fmt.Sprint("github:acme/r", i)
+			run.Inventory = append(run.Inventory, audit.Entry{Target: target, Kind: audit.KindSettings, Facts: plain("admin", "User:jane", "maintain", "none", "write", "none")})
+			run.Inventory = append(run.Inventory, workflows(target, map[string]string{".github/workflows/a.yml": "on: push\njobs:\n  a:\n    runs-on: x\n    steps: [{run: make}]\n"})...)
+		}
+		a, err := NewAccess(run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := a.Find("KEY")[0]
+		if len(s.Writers) != maxPeopled || slices.Contains(s.Limits, "who may push is told of 20 places of 21") != want {
+			t.Errorf("%d places: %d rows, limits %q", places, len(s.Writers), s.Limits)
+		}
 	}
 }
 

@@ -17,6 +17,11 @@ func Compare(run, earlier *audit.Run, narrower string) {
 	for _, v := range run.Coverage {
 		c.coverage[v.Target] = v
 	}
+	for _, e := range run.Inventory {
+		if e.Kind == audit.KindTrust && e.Scope == "account" { // that was read beside the targets, as far as its gaps tell
+			c.coverage[e.Target] = audit.Coverage{Target: e.Target, Status: audit.Partial}
+		}
+	}
 	for _, g := range run.Gaps {
 		c.gaps[g.Target] = append(c.gaps[g.Target], g)
 	}

@@ -17,8 +17,12 @@ func TestCompare(t *testing.T) {
 		gaps     []audit.Gap // of the later run
 		before   []audit.Gap // of the earlier one
 		narrower string
-		why      string // "" for gone
+		accounts []string // that the later run read
+		why      string   // "" for gone
 	}{
+		{name: "a role of an account that was read", lay: []string{"aws:1"}, accounts: []string{"aws:1"}},
+		{name: "of another account", lay: []string{"aws:1"}, accounts: []string{"aws:2"}, why: "aws:1 was not scanned"},
+		{name: "of an account that was not read whole", lay: []string{"aws:1"}, accounts: []string{"aws:1"}, gaps: []audit.Gap{{Target: "aws:1", What: "a policy", Why: "not JSON"}}, why: "aws:1 was not seen whole"},
 		{name: "scanned whole", lay: []string{"a"}, coverage: []audit.Coverage{{Target: "a", Status: audit.Scanned}}},
 		{name: "failed", lay: []string{"a"}, coverage: []audit.Coverage{{Target: "a", Status: audit.Failed, Reason: "403"}}, why: "a failed: 403"},
 		{name: "skipped", lay: []string{"a"}, coverage: []audit.Coverage{{Target: "a", Status: audit.Skipped, Reason: "empty"}}, why: "a skipped: empty"},
@@ -48,6 +52,9 @@ func TestCompare(t *testing.T) {
 				both, {ID: "lr1:3", Severity: audit.Low}, {ID: "lr1:4", Severity: audit.Low, Suppressed: &audit.Suppression{By: "comment"}},
 				{ID: "lr1:5", Severity: audit.Info, Suppressed: &audit.Suppression{By: "comment"}},
 			}}
+			for _, target := range c.accounts {
+				run.Inventory = append(run.Inventory, audit.Entry{Target: target, Kind: audit.KindTrust, Scope: "account"}, audit.Entry{Target: "aws:3", Kind: audit.KindTrust, Scope: "role"})
+			}
 			Compare(run, earlier, c.narrower)
 			why := ""
 			if len(run.Unseen) == 1 {

@@ -232,12 +232,19 @@ func (j *Job) Locks(of *Component) map[string]string {
 	return locks
 }
 
-// ByLock tells of a component beside the job whether a lock file alone says that it is there: by its repository, without the folder in it.
-func (j *Job) ByLock(c *Component) bool {
+// ByLock is what pulls in a component beside the job of which a lock file alone says that it is there: by its repository, without the folder in it. It is nil of others.
+func (j *Job) ByLock(c *Component) *Component {
 	n := len(c.Through)
-	return n > 0 && slices.ContainsFunc(j.Beside, func(o Component) bool {
+	if n == 0 {
+		return nil
+	}
+	i := slices.IndexFunc(j.Beside, func(o Component) bool {
 		return o.Opaque && o.Text == c.Through[n-1] && slices.Equal(o.Through, c.Through[:n-1])
 	})
+	if i < 0 {
+		return nil
+	}
+	return &j.Beside[i]
 }
 
 // has tells whether a component is beside the job by what pulls it in, in whichever folder of its repository.

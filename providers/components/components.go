@@ -218,7 +218,7 @@ func collect(holdings iter.Seq[audit.Holding], seen map[string]bool) (list []*wa
 					held.add(&c.Component)
 				}
 				o, ok := resolve.OriginOf(h.Coverage.Target, j.Workflow, &c.Component)
-				if !ok || seen[o.Key()] || j.ByLock(&c) { // in which folder it lies, what pulls it in will say
+				if !ok || seen[o.Key()] || j.ByLock(&c) != nil { // in which folder it lies, what pulls it in will say
 					continue
 				}
 				if full = len(seen) == maxOrigins; full {

@@ -21,10 +21,13 @@ func (p *Provider) Holder(ctx context.Context, issuer, name string, ask func() e
 	if !strings.EqualFold(strings.TrimSuffix(issuer, "/"), strings.TrimSuffix(c.web.Host+c.web.Path, "/")+"/api/actions") {
 		return audit.Holder{Unsure: "who has it, which is another server's to tell than " + c.web.Host}, nil
 	}
+	owner, repository, whole := strings.Cut(name, "/")
+	if !ownerName().MatchString(owner) || whole && !validRepository(repository) {
+		return audit.Holder{Unsure: "whether it is a name of Gitea's"}, nil
+	}
 	if err := ask(); err != nil {
 		return h, err
 	}
-	owner, repository, whole := strings.Cut(name, "/")
 	path := "users/" + url.PathEscape(owner)
 	if whole {
 		path = "repos/" + url.PathEscape(owner) + "/" + url.PathEscape(repository)

@@ -20,7 +20,10 @@ func (p *Provider) Holder(ctx context.Context, issuer, name string, ask func() e
 	}
 	web := c.web[len(c.web)-1]
 	project := strings.Contains(name, "/")
+	_, fit := forge.Path(name)
 	switch {
+	case !fit:
+		return audit.Holder{Unsure: "whether it is a name of GitLab's"}, nil
 	case !strings.EqualFold(strings.TrimSuffix(issuer, "/"), strings.TrimSuffix(web.Host+web.Path, "/")):
 		return audit.Holder{Unsure: "who has it, which is another server's to tell than " + web.Host}, nil
 	case !project && (!c.signed() || c.job):

@@ -108,8 +108,13 @@ func (s *Scanner) Survey(_ time.Time, holdings iter.Seq[audit.Holding]) (found [
 			j := resolve.FromEntry(h.Inventory[i])
 			for _, c := range slices.Concat(j.Beside, j.Includes) {
 				u, ok := run.use(h.Coverage.Target, &j, &c)
-				if !ok || j.ByLock(&c) { // which what pulls it in says, too
+				if !ok {
 					continue
+				}
+				if outer := j.ByLock(&c); outer != nil {
+					if _, ok := run.use(h.Coverage.Target, &j, outer); ok { // which says it, too
+						continue
+					}
 				}
 				at := placeOf(&j, &c)
 				at.Target = h.Coverage.Target

@@ -6,6 +6,7 @@ import (
 
 	"github.com/leakreach/leakreach/audit"
 	"github.com/leakreach/leakreach/internal/lazyregexp"
+	"github.com/leakreach/leakreach/pipeline/expression"
 )
 
 var artifactFromOutsider = rule{
@@ -37,12 +38,12 @@ a condition asks for runs of the repository's own code, or the files are neither
 			return
 		}
 		for _, j := range f.jobs {
-			if len(j.on([]string{"workflow_run"})) == 0 || asksForOwn(j.node.Get("if").Text()) {
+			if len(j.on([]string{"workflow_run"})) == 0 || asksForOwn(expression.Of(j.node.Get("if").Text())) {
 				continue
 			}
 			taken := 0
 			for i, s := range j.steps {
-				if taken >= maxTaken || !s.takesArtifact() || asksForOwn(s.node.Get("if").Text()) {
+				if taken >= maxTaken || !s.takesArtifact() || asksForOwn(expression.Of(s.node.Get("if").Text())) {
 					continue
 				}
 				taken++

@@ -31,14 +31,10 @@ where no event starts it that hands others' pull requests more than a token that
 		for _, j := range f.jobs {
 			for name, condition := range j.conditions {
 				whole := expression.Of(condition.Text())
-				if asksForAuthor(whole) || asksForOwn(condition.Text()) {
+				if asksForAuthor(whole) {
 					continue
 				}
-				for n := range whole.All {
-					actor, ok := botCheck(n)
-					if !ok {
-						continue
-					}
+				if n, actor := loneBotCheck(whole); n != nil {
 					p := problem{at: condition.Place(n.Offset), name: name, evidence: fmt.Sprintf("%s runs if %s, which others can bring about", name, actor)}
 					switch {
 					case len(f.on(pipeline.HandedEvents)) == 0: // others' pull requests have a token that reads
@@ -47,11 +43,29 @@ where no event starts it that hands others' pull requests more than a token that
 						p.severity = audit.High
 					}
 					say(p)
-					break
 				}
 			}
 		}
 	},
+}
+
+// loneBotCheck is the first bot check of a condition that does not also ask, at once, for a head of the same repository; nil if there is none.
+func loneBotCheck(condition *expression.Node) (n *expression.Node, actor string) {
+	if condition == nil {
+		return nil, ""
+	}
+	if actor, ok := botCheck(condition); ok {
+		return condition, actor
+	}
+	if condition.Kind == expression.And && slices.ContainsFunc(condition.Args, asksForOwn) {
+		return nil, ""
+	}
+	for _, arg := range condition.Args {
+		if n, actor := loneBotCheck(arg); n != nil {
+			return n, actor
+		}
+	}
+	return nil, ""
 }
 
 var (

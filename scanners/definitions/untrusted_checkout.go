@@ -46,11 +46,11 @@ holds nothing, it is medium; where neither is so, low.`),
 		}
 		for _, j := range f.jobs {
 			open := j.on(pipeline.HandedEvents)
-			if len(open) == 0 || asksForOwn(j.node.Get("if").Text()) {
+			if len(open) == 0 || asksForOwn(expression.Of(j.node.Get("if").Text())) {
 				continue
 			}
 			for i, s := range j.steps {
-				if s.fetchesProposal() && !asksForOwn(s.node.Get("if").Text()) {
+				if s.fetchesProposal() && !asksForOwn(expression.Of(s.node.Get("if").Text())) {
 					say(j.fetched(s, j.steps[i:], open[0]))
 					break
 				}
@@ -164,8 +164,8 @@ func (s *step) setTo(name string) string {
 }
 
 // asksForOwn tells whether a condition lets only pull requests of the repository's own branches, or nobody else's, through.
-func asksForOwn(condition string) bool {
-	for n := range expression.Of(condition).All {
+func asksForOwn(condition *expression.Node) bool {
+	for n := range condition.All {
 		if n.Kind != expression.Compare {
 			continue
 		}
