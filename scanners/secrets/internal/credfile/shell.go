@@ -178,7 +178,7 @@ func named(line []byte, keep func(name, user string, from, to int)) {
 		}
 		at = trimStart(line, at, len(line))
 		from, to := argument(line, at)
-		if flow {
+		if flow && from == at { // no quotes
 			to = from + len(bytes.TrimRight(line[from:to], "}]"))
 		}
 		if bytes.HasSuffix(bytes.TrimRight(line[:at], " "), []byte("?=")) && wordish(string(line[from:to])) {
