@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,6 +111,8 @@ func TestWallsStand(t *testing.T) {
 		{"an expression compiled in a test", "providers/local/a_test.go", "import \"regexp\"\nvar x = regexp.MustCompile(`a`)", true},
 		{"an expression compiled at once", "providers/local/a.go", "import \"regexp\"\nvar x = func() *regexp.Regexp { return regexp.MustCompile(`a`) }()", false},
 		{"an expression compiled at its first use", "providers/local/a.go", "import " + own("internal/lazyregexp") + "\nvar x = lazyregexp.New(`a`)", true},
+		{"an expression that is none", "providers/local/a.go", "import " + own("internal/lazyregexp") + "\nvar x = lazyregexp.New(`a(` + b + `c`)", false},
+		{"an expression of several parts", "providers/local/a.go", "import " + own("internal/lazyregexp") + "\nvar x = lazyregexp.New(`a(` + b + `)`)", true},
 		{"a getter", "providers/local/a.go", "func GetName() string { return \"\" }", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -244,6 +247,11 @@ func (w walls) check(name string, src []byte) (problems []string) {
 	}
 	process := []string{"Getenv", "LookupEnv", "Environ", "Exit", "Args", "Stdin", "Stdout", "Stderr"}
 	ast.Inspect(file, func(n ast.Node) bool {
+		if call, ok := n.(*ast.CallExpr); ok && isLazy(call.Fun) {
+			if _, err := regexp.Compile(written(call.Args[0])); err != nil { // a program that is run would not say so before it is used
+				say(call.Pos(), "%v", err)
+			}
+		}
 		sel, ok := n.(*ast.SelectorExpr)
 		if !ok {
 			return true
@@ -278,6 +286,28 @@ func compiled(n ast.Node) (at []token.Pos) {
 		return true
 	})
 	return at
+}
+
+// isLazy tells whether a function is lazyregexp.New.
+func isLazy(f ast.Expr) bool {
+	sel, ok := f.(*ast.SelectorExpr)
+	if !ok {
+		return false
+	}
+	x, ok := sel.X.(*ast.Ident)
+	return ok && x.Name == "lazyregexp" && sel.Sel.Name == "New"
+}
+
+// written is the text that an expression of Go is put together of, with a 0 for each part that has a name.
+func written(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		text, _ := strconv.Unquote(e.Value)
+		return text
+	case *ast.BinaryExpr:
+		return written(e.X) + written(e.Y)
+	}
+	return "0"
 }
 
 func (w walls) checkImport(dir, to string, test bool) string {

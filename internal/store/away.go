@@ -25,7 +25,7 @@ func Away(err error) (why string, away bool) {
 	if e := (*sqlite.Error)(nil); errors.As(err, &e) {
 		switch e.Code() & 0xff { // the rest says more closely why: sqlite.org/rescode.html
 		case sqlite3.SQLITE_FULL:
-			return full, true
+			return full + "; without --store it is that of temporary files, for which SQLITE_TMPDIR names a directory", true
 		case sqlite3.SQLITE_IOERR:
 			return "its file cannot be read or written", true
 		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:

@@ -289,6 +289,35 @@ func TestUnnamedOutlivesItsConnections(t *testing.T) {
 	}
 }
 
+// Who still reads a store without a name when it is closed, as a job does that a run no longer waits for, ends what it reads.
+func TestUnnamedClosedWhileRead(t *testing.T) {
+	s := open(t, "")
+	id := begin(t, s)
+	const many = 300
+	r := store.Result{Coverage: audit.Coverage{Target: "github:acme/a"}}
+	for i := range many {
+		r.Findings = append(r.Findings, store.Finding{Identity: fmt.Sprint(i), Finding: audit.Finding{Rule: "r"}})
+	}
+	tx(t, s, func(tx *sql.Tx) error { return s.Settle(t.Context(), tx, id, r) })
+	n := 0
+	for _, err := range s.Findings(t.Context(), id) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; n == 1 {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n != many {
+		t.Errorf("%d findings", n)
+	}
+	if _, err := s.Find(t.Context(), id); err == nil || errors.Is(err, store.ErrNoRun) {
+		t.Error("a closed store answers:", err)
+	}
+}
+
 // What is found does not decide how much memory a store without a name takes.
 func TestUnnamedTakesLittleMemory(t *testing.T) {
 	resident := func() int { // in MiB

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -362,6 +363,38 @@ func TestShortened(t *testing.T) {
 	}
 	if read == 0 || lost == 0 || read+lost != len(entries) {
 		t.Errorf("%d objects were read, of %d that is told: %d there are", read, lost, len(entries))
+	}
+}
+
+// TestReadsNoMore reads of a pack what an object takes, not all to the next one that the index knows, and of a large delta its start.
+func TestReadsNoMore(t *testing.T) {
+	noise := make([]byte, 4<<20)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
+	base := "one"
+	pack, x := write(entryFor{kind: Blob, data: base}, entryFor{kind: offsetDelta, data: delta(base, string(noise))}, entryFor{kind: Blob, data: "last"})
+	s := store(t, options(20), pack, x)
+	p := s.packs[0]
+	for row, size := range []int64{int64(len(base)), int64(len(noise))} {
+		d := &decoder{}
+		at, _ := p.find(named(fmt.Sprint(row)))
+		h, err := p.header(at, &d.in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.kind == offsetDelta {
+			var got int64
+			if got, err = d.targetSize(p, h, p.end()); got != size {
+				t.Errorf("a delta makes %d bytes, want %d", got, size)
+			}
+		} else {
+			err = d.inflated(p, h.data, p.end(), make([]byte, size))
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		if d.in.of != p.file || len(d.in.b) > 128<<10 {
+			t.Errorf("object %d: more than 128 KiB were read", row)
+		}
 	}
 }
 

@@ -46,9 +46,11 @@ func (p *packFile) seal(x *index) error {
 	slices.SortFunc(rows, func(a, b int) int { return int(x.offset(a) - x.offset(b)) })
 	const part = 64 << 10
 	var w window
-	end := p.end()
-	for i := len(rows) - 1; i >= 0; i-- {
-		from := x.offset(rows[i])
+	for i, row := range rows { // forwards: what is read ahead is what comes next
+		from, end := x.offset(row), p.end()
+		if i+1 < len(rows) {
+			end = x.offset(rows[i+1])
+		}
 		sum := crc32.NewIEEE()
 		for at := from; at < end; at += part {
 			b, err := p.view(at, min(at+part, end), &w)
@@ -57,8 +59,7 @@ func (p *packFile) seal(x *index) error {
 			}
 			_, _ = sum.Write(b)
 		}
-		binary.BigEndian.PutUint32(x.b[x.ids+x.n*x.size+4*rows[i]:], sum.Sum32())
-		end = from
+		binary.BigEndian.PutUint32(x.b[x.ids+x.n*x.size+4*row:], sum.Sum32())
 	}
 	sums := x.b[len(x.b)-2*x.size:]
 	checksum, err := p.view(p.end(), p.size, &w)

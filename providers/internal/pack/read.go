@@ -25,7 +25,10 @@ type decoder struct {
 const maxRatio = 1032
 
 // inflated decompresses what lies at an offset of a pack and ends before another into dst, of exactly the right size.
+// No more is read than honest compressors write: the next entry that an index knows may be far, and of a large delta only the start is wanted,
+// which may be in a block of 64 KiB that is not compressed.
 func (d *decoder) inflated(p *packFile, from, end int64, dst []byte) error {
+	end = min(end, from+longest(int64(len(dst)))+64<<10)
 	src, err := p.view(from, end+inflate.Slack, &d.in) // what lies behind is not used, but makes the end as fast as the rest
 	if err != nil {
 		return err

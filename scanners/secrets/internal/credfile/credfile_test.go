@@ -211,6 +211,8 @@ var hidings = []struct{ path, text, want string }{
 	{"x.yaml", "kind: ConfigMap\ndata:\n  password: B(P1)\n---\nkind: Secret\ndata:\n  username: B(P2)\n  ca.crt: B(-----BEGIN CERTIFICATE-----)\n  pw: B(P3)\n", "P2:P3"},
 	{"x.go", "var help = `kind: Secret`\nvar auths = `{\"auths\": {\"auth\": \"P1\"}}`\n", ""},
 	{".github/workflows/ci.yml", "credentials: {username: u, password: \"${{ secrets.X }}\"}\nenv: {A: b, DB_PASSWORD: P1}\nAPI_TOKEN: *token\nDB_PASSWORD: !reference [.x, y]\n", "-:P1"},
+	{".github/workflows/ci.yml", "env:\n  A_TOKEN: &token P1\n  B_TOKEN: *token\n  C_TOKEN: &all\n  D_TOKEN: &d {a: b}\n", "-:P1"},
+	{"deploy.sh", "f() { PASSWORD='P1}'; }\nx: {a: b, 'DB_PASSWORD': \"P2]}\"}\n", "-:P1} -:P2]}"},
 	{"deploy.sh", `curl -d '{"user": "u", "password": "P1"}' https://example.com; f() { a, key: b; }`, "-:P1"},
 	{".github/workflows/ci.yml", "permissions:\n  id-token: write\nenv:\n  TOKEN: ${{ secrets.X }}\n  CACHE_KEY: linux-build-P1\n", ""},
 	{".github/workflows/ci.yml", "with:\n  secrets: \"BW-APP-ID,BW-APP-KEY\"\nenv:\n  SECRET_NAMES: 'a_token,another_token'\n  POSTGRES_PASSWORD: postgres\n  A_TOKEN: oidc\nwith:\n  key: maestro-00f516729f57d48f36ded55244cfbe358ada6b00-linux\n", ""},

@@ -163,7 +163,11 @@ func named(line []byte, keep func(name, user string, from, to int)) {
 		switch {
 		case line[at] == ':' && (first || flow) && name != "key" && // which in YAML is what something is looked up by
 			at+1 < len(line) && isSpace(line[at+1]):
-			if at = trimStart(line, at+1, len(line)); at < len(line) && bytes.IndexByte([]byte("{[&*!|>%@#"), line[at]) >= 0 {
+			at = trimStart(line, at+1, len(line))
+			if at < len(line) && line[at] == '&' { // an anchor, and what it names
+				at = trimStart(line, at+max(bytes.IndexByte(line[at:], ' '), 0), len(line))
+			}
+			if at < len(line) && bytes.IndexByte([]byte("{[&*!|>%@#"), line[at]) >= 0 {
 				continue // no scalar begins like this
 			}
 		case line[at] == '=':
@@ -178,7 +182,7 @@ func named(line []byte, keep func(name, user string, from, to int)) {
 		}
 		at = trimStart(line, at, len(line))
 		from, to := argument(line, at)
-		if flow {
+		if flow && from == at { // no quotes
 			to = from + len(bytes.TrimRight(line[from:to], "}]"))
 		}
 		if bytes.HasSuffix(bytes.TrimRight(line[:at], " "), []byte("?=")) && wordish(string(line[from:to])) {
