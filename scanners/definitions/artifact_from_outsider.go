@@ -38,12 +38,13 @@ a condition asks for runs of the repository's own code, or the files are neither
 			return
 		}
 		for _, j := range f.jobs {
-			if len(j.on([]string{"workflow_run"})) == 0 || asksForOwn(expression.Of(j.node.Get("if").Text())) {
+			open := j.on([]string{"workflow_run"})
+			if len(open) == 0 || asksForOwn(expression.Of(j.node.Get("if").Text()), open) {
 				continue
 			}
 			taken := 0
 			for i, s := range j.steps {
-				if taken >= maxTaken || !s.takesArtifact() || asksForOwn(expression.Of(s.node.Get("if").Text())) {
+				if taken >= maxTaken || !s.takesArtifact() || asksForOwn(expression.Of(s.node.Get("if").Text()), open) {
 					continue
 				}
 				taken++

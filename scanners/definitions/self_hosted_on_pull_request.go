@@ -19,7 +19,7 @@ var selfHostedOnPullRequest = rule{
 		}
 		for _, j := range f.jobs {
 			events := j.on([]string{"pull_request", "pull_request_target", "pull_request_review", "pull_request_review_comment"})
-			if len(events) == 0 || !j.selfHosted() || asksForOwn(expression.Of(j.node.Get("if").Text())) {
+			if len(events) == 0 || !j.selfHosted() || asksForOwn(expression.Of(j.node.Get("if").Text()), events) {
 				continue
 			}
 			p := problem{at: j.keyAt("runs-on"), name: j.label(), severity: audit.High}

@@ -31,9 +31,6 @@ where no event starts it that hands others' pull requests more than a token that
 		for _, j := range f.jobs {
 			for name, condition := range j.conditions {
 				whole := expression.Of(condition.Text())
-				if asksForAuthor(whole) {
-					continue
-				}
 				if n, actor := loneBotCheck(whole); n != nil {
 					p := problem{at: condition.Place(n.Offset), name: name, evidence: fmt.Sprintf("%s runs if %s, which others can bring about", name, actor)}
 					switch {
@@ -49,7 +46,8 @@ where no event starts it that hands others' pull requests more than a token that
 	},
 }
 
-// loneBotCheck is the first bot check of a condition that does not also ask, at once, for a head of the same repository; nil if there is none.
+// loneBotCheck is the first bot check of a condition that does not also ask, at once, for a head of the same repository, or who opened the pull request or wrote
+// the comment; nil if there is none.
 func loneBotCheck(condition *expression.Node) (n *expression.Node, actor string) {
 	if condition == nil {
 		return nil, ""
@@ -57,7 +55,9 @@ func loneBotCheck(condition *expression.Node) (n *expression.Node, actor string)
 	if actor, ok := botCheck(condition); ok {
 		return condition, actor
 	}
-	if condition.Kind == expression.And && slices.ContainsFunc(condition.Args, asksForOwn) {
+	if condition.Kind == expression.And && slices.ContainsFunc(condition.Args, func(n *expression.Node) bool {
+		return requires(n, func(n *expression.Node) bool { return isOwn(n) || isAuthor(n) })
+	}) {
 		return nil, ""
 	}
 	for _, arg := range condition.Args {
@@ -94,16 +94,14 @@ func botCheck(n *expression.Node) (text string, ok bool) {
 	return "", false
 }
 
-// asksForAuthor tells whether a condition also asks who opened the pull request or wrote the comment.
-func asksForAuthor(condition *expression.Node) bool {
-	for n := range condition.All {
-		if n.Kind != expression.Compare || n.Text != "==" {
-			continue
-		}
-		for i, side := range n.Args {
-			if strings.HasSuffix(side.Text, ".user.login") && side.Under("github.event") && n.Args[1-i].Kind == expression.Literal {
-				return true
-			}
+// isAuthor tells whether a part of a condition asks who opened the pull request or wrote the comment.
+func isAuthor(n *expression.Node) bool {
+	if n.Kind != expression.Compare || n.Text != "==" {
+		return false
+	}
+	for i, side := range n.Args {
+		if strings.HasSuffix(side.Text, ".user.login") && side.Under("github.event") && n.Args[1-i].Kind == expression.Literal {
+			return true
 		}
 	}
 	return false

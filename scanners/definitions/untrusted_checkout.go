@@ -2,6 +2,7 @@ package definitions
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/leakreach/leakreach/audit"
@@ -46,11 +47,11 @@ holds nothing, it is medium; where neither is so, low.`),
 		}
 		for _, j := range f.jobs {
 			open := j.on(pipeline.HandedEvents)
-			if len(open) == 0 || asksForOwn(expression.Of(j.node.Get("if").Text())) {
+			if len(open) == 0 || asksForOwn(expression.Of(j.node.Get("if").Text()), open) {
 				continue
 			}
 			for i, s := range j.steps {
-				if s.fetchesProposal() && !asksForOwn(expression.Of(s.node.Get("if").Text())) {
+				if s.fetchesProposal() && !asksForOwn(expression.Of(s.node.Get("if").Text()), open) {
 					say(j.fetched(s, j.steps[i:], open[0]))
 					break
 				}
@@ -163,26 +164,50 @@ func (s *step) setTo(name string) string {
 	return ""
 }
 
-// asksForOwn tells whether a condition lets only pull requests of the repository's own branches, or nobody else's, through.
-func asksForOwn(condition *expression.Node) bool {
-	for n := range condition.All {
-		if n.Kind != expression.Compare {
-			continue
-		}
-		for i, side := range n.Args {
-			other := n.Args[1-i]
-			switch {
-			case n.Text == "==" && side.Under("github.event.pull_request.head.repo") && (other.Under("github.repository") || other.Under("github.event.pull_request.base.repo") || other.Under("github.event.repository") || other.Kind == expression.Literal && other.Text == "false"):
-				return true
-			case n.Text == "==" && (side.Is("github.event.pull_request.head.repo.full_name") || side.Is("github.event.pull_request.head.repo.owner.login")) && other.Kind == expression.Literal:
-				return true
-			case n.Text == "==" && side.Under("github.event.workflow_run.head_repository") && (other.Under("github.repository") || other.Under("github.event.repository") || other.Under("github.repository_owner")):
-				return true
-			case n.Text == "==" && side.Is("github.event.workflow_run.event") && other.Kind == expression.Literal && other.Text != "pull_request" && other.Text != "pull_request_target":
-				return true
-			case n.Text == "!=" && side.Is("github.event.workflow_run.event") && other.Kind == expression.Literal && other.Text == "pull_request":
-				return true
-			}
+// requires tells whether a condition is true only where one of what is looked for is.
+func requires(condition *expression.Node, one func(*expression.Node) bool) bool {
+	inside := func(n *expression.Node) bool { return requires(n, one) }
+	switch {
+	case condition == nil:
+		return false
+	case one(condition):
+		return true
+	case condition.Kind == expression.And:
+		return slices.ContainsFunc(condition.Args, inside)
+	case condition.Kind == expression.Or:
+		return !slices.ContainsFunc(condition.Args, func(n *expression.Node) bool { return !inside(n) })
+	}
+	return false
+}
+
+// asksForOwn tells whether a condition lets of some events only those through that are of the repository's own branches, or nobody else's.
+func asksForOwn(condition *expression.Node, events []string) bool {
+	return requires(condition, func(n *expression.Node) bool {
+		return isOwn(n) || !slices.ContainsFunc(events, func(event string) bool { return !excludes(n, event) })
+	})
+}
+
+// isOwn tells whether a part of a condition is true for the repository's own branches alone.
+func isOwn(n *expression.Node) bool {
+	if n.Kind == expression.Not {
+		return n.Args[0].Is("github.event.pull_request.head.repo.fork")
+	}
+	if n.Kind != expression.Compare {
+		return false
+	}
+	for i, side := range n.Args {
+		other := n.Args[1-i]
+		switch {
+		case n.Text == "==" && side.Under("github.event.pull_request.head.repo") && (other.Under("github.repository") || other.Under("github.event.pull_request.base.repo") || other.Under("github.event.repository") || other.Kind == expression.Literal && other.Text == "false"):
+			return true
+		case n.Text == "==" && (side.Is("github.event.pull_request.head.repo.full_name") || side.Is("github.event.pull_request.head.repo.owner.login")) && other.Kind == expression.Literal:
+			return true
+		case n.Text == "==" && side.Under("github.event.workflow_run.head_repository") && (other.Under("github.repository") || other.Under("github.event.repository") || other.Under("github.repository_owner")):
+			return true
+		case n.Text == "==" && side.Is("github.event.workflow_run.event") && other.Kind == expression.Literal && other.Text != "pull_request" && other.Text != "pull_request_target":
+			return true
+		case n.Text == "!=" && side.Is("github.event.workflow_run.event") && other.Kind == expression.Literal && other.Text == "pull_request":
+			return true
 		}
 	}
 	return false
