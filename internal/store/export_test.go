@@ -27,3 +27,6 @@ func (s *Store) Drop() error {
 	_ = conn.Close() // it is closed already
 	return nil
 }
+
+// TemporaryFiles tells whether a store without a name would have a file of so many bytes.
+var TemporaryFiles = temporaryFiles

@@ -151,10 +151,13 @@ func (s *Store) openPostgres(ctx context.Context, where string) error {
 	return s.db.PingContext(ctx)
 }
 
-// temporaryFiles tells whether this system takes any: a container may have nothing that can be written.
-func temporaryFiles() bool {
+// leastRoom is what the findings of the largest of runs take that nobody keeps, in bytes: a hundred thousand are some 40 MB.
+const leastRoom = 256 << 20
+
+// temporaryFiles tells whether this system takes any, of so many bytes: a container may have nothing that can be written, or little.
+func temporaryFiles(bytes uint64) bool {
 	f, err := os.CreateTemp("", "leakreach-")
-	return err == nil && errors.Join(f.Close(), os.Remove(f.Name())) == nil
+	return err == nil && errors.Join(f.Close(), os.Remove(f.Name())) == nil && room(os.TempDir()) >= bytes
 }
 
 func (s *Store) openSQLite(ctx context.Context, where string) error {
@@ -162,7 +165,7 @@ func (s *Store) openSQLite(ctx context.Context, where string) error {
 	var db *sql.DB
 	if where == "" {
 		dsn := "file:" + foreignKeys + "&_pragma=cache_size(-4096)"
-		if !temporaryFiles() {
+		if !temporaryFiles(leastRoom) {
 			dsn = "file::memory:" + foreignKeys + "&_pragma=temp_store(memory)"
 		}
 		db = sql.OpenDB(&unnamed{dsn: dsn})

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -319,6 +320,20 @@ func TestUnnamedClosedWhileRead(t *testing.T) {
 }
 
 // What is found does not decide how much memory a store without a name takes.
+// Where there is no room, or nothing can be written, a store without a name is in memory.
+func TestUnnamedWithoutRoom(t *testing.T) {
+	if !store.TemporaryFiles(1) {
+		t.Fatal("there is not a byte to be had")
+	}
+	if runtime.GOOS == "linux" && store.TemporaryFiles(1<<63) {
+		t.Error("more is taken to be there than any disk has")
+	}
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "gone"))
+	if runtime.GOOS != "windows" && store.TemporaryFiles(1) {
+		t.Error("a directory that is not there takes files")
+	}
+}
+
 func TestUnnamedTakesLittleMemory(t *testing.T) {
 	resident := func() int { // in MiB
 		debug.FreeOSMemory()
