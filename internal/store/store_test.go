@@ -319,7 +319,6 @@ func TestUnnamedClosedWhileRead(t *testing.T) {
 	}
 }
 
-// What is found does not decide how much memory a store without a name takes.
 // Where there is no room, or nothing can be written, a store without a name is in memory.
 func TestUnnamedWithoutRoom(t *testing.T) {
 	if !store.TemporaryFiles(1) {
@@ -334,11 +333,15 @@ func TestUnnamedWithoutRoom(t *testing.T) {
 	}
 }
 
+// What is found does not decide how much memory a store without a name takes.
 func TestUnnamedTakesLittleMemory(t *testing.T) {
 	resident := func() int { // in MiB
 		debug.FreeOSMemory()
 		text, err := os.ReadFile("/proc/self/statm")
 		if err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatal(err)
+			}
 			t.Skip("this system does not tell what a process takes:", err)
 		}
 		var size, pages int
